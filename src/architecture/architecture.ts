@@ -1,0 +1,135 @@
+/**
+ * What a model *is*: sizes and slots, nothing computed. Every slot is a discriminated union, one entry per layer
+ * where layers differ; the forward pass has one `switch` per slot. No code of the house asks for a family name:
+ * it asks for one of these properties. Field names are the camelCase of the published config.json keys.
+ */
+
+/** How the values of a published tensor are stored. `mxfp4`: blocks of 32 four-bit values with one shared power of two. */
+export type DType = 'f32' | 'f16' | 'bf16' | 'int8' | 'mxfp4'
+
+export interface Architecture {
+  /** Preset name ('gpt-oss-20b') or whatever the configuration calls itself. For people, never for decisions. */
+  name: string
+  /** Published `model_type`; chooses the chat format and the spelling of a saved config.json, never the mathematics. */
+  modelType: string
+  vocabSize: number
+  hiddenSize: number
+  /** Longest context the model was published for, in tokens. */
+  maxPositionEmbeddings: number
+  embedding: Embedding
+  layers: Layer[]
+  finalNorm: Norm
+  /** Whether the output matrix is the embedding table. */
+  tieWordEmbeddings: boolean
+  /** Gemma 2: logits become cap·tanh(logits / cap). */
+  finalLogitSoftcap: number | null
+  /** Dtype of the published dense tensors. */
+  dtype: DType
+  /** Dtype of the published expert matrices (equals `dtype` where there are no experts). */
+  expertDtype: DType
+  /** Which table of published tensor names the checkpoint uses. */
+  tensorLayout: TensorLayout
+  /** Dropout probabilities while training: after the embedding, on attention probabilities, on residual branches. */
+  dropout: { embedding: number; attention: number; residual: number }
+  /** Standard deviation of freshly initialised matrices. */
+  initializerRange: number
+  /** Ids that end a generation, and the id that begins a text; from config.json where present. */
+  eosTokenIds: number[]
+  bosTokenId: number | null
+}
+
+export type TensorLayout = 'gpt2' | 'llama' | 'mixtral' | 'qwen3-moe' | 'gpt-oss' | 'gpt-oss-original'
+
+export interface Embedding {
+  /** Factor on the embedded row (Gemma: sqrt(hiddenSize), rounded to bf16 as published), 1 elsewhere. */
+  scale: number
+  /** A learned table of absolute positions (GPT-2) or none here (RoPE lives in the attention slot). */
+  position: { kind: 'learned'; length: number } | { kind: 'none' }
+}
+
+export interface Layer {
+  /** `pre`: x + f(norm(x)). `post` (OLMo 2): x + norm(f(x)). `sandwich` (Gemma 2, 3): x + norm(f(norm(x))). */
+  normPlacement: 'pre' | 'post' | 'sandwich'
+  norm: Norm
+  attention: Attention
+  feedForward: FeedForward
+}
+
+export type Norm =
+  | { kind: 'layerNorm'; eps: number }
+  /** `unitOffset` (Gemma): the stored gain is w and the factor is 1 + w. */
+  | { kind: 'rmsNorm'; eps: number; unitOffset: boolean }
+
+export interface Attention {
+  heads: number
+  kvHeads: number
+  headDim: number
+  /** Factor on q·k, usually headDim^-0.5. */
+  scale: number
+  /** Number of keys a query sees, itself included; null: all. */
+  slidingWindow: number | null
+  position: Position
+  qkvBias: boolean
+  outBias: boolean
+  /** One learned logit per query head in the denominator of the softmax (gpt-oss). */
+  sinks: boolean
+  /** RMSNorm of q and k before RoPE: over each head (Qwen3, Gemma 3) or over the full width (OLMo 2). */
+  qkNorm: { kind: 'none' } | { kind: 'perHead'; eps: number; unitOffset: boolean } | { kind: 'fullWidth'; eps: number; unitOffset: boolean }
+  /** Gemma 2: scores become cap·tanh(scores / cap). */
+  logitSoftcap: number | null
+}
+
+export type Position = { kind: 'none' } | { kind: 'rope'; ropeTheta: number; scaling: RopeScaling }
+
+export type RopeScaling =
+  | { kind: 'none' }
+  | { kind: 'linear'; factor: number }
+  | {
+      kind: 'yarn'
+      factor: number
+      originalMaxPositionEmbeddings: number
+      betaFast: number
+      betaSlow: number
+      truncate: boolean
+      /** Factor on cos and sin; null: 0.1·ln(factor) + 1. */
+      attentionFactor: number | null
+    }
+  | { kind: 'llama3'; factor: number; lowFreqFactor: number; highFreqFactor: number; originalMaxPositionEmbeddings: number }
+
+export type FeedForward =
+  /** down(activation(up(x))) */
+  | { kind: 'mlp'; intermediateSize: number; activation: Gelu; bias: boolean }
+  /** down(gated(gate(x), up(x))) */
+  | { kind: 'gated'; intermediateSize: number; activation: Gated; bias: boolean }
+  /** The `expertsPerToken` best of `experts` gated networks, weighted by the router. */
+  | {
+      kind: 'moe'
+      experts: number
+      expertsPerToken: number
+      intermediateSize: number
+      activation: Gated
+      /** Bias of the expert matrices. */
+      bias: boolean
+      router: Router
+    }
+
+/** `tanh` is GPT-2's gelu_new and PyTorch's gelu_pytorch_tanh; `erf` the exact form. */
+export type Gelu = { kind: 'gelu'; approximation: 'tanh' | 'erf' }
+
+export type Gated =
+  /** silu(gate)·up */
+  | { kind: 'swiglu' }
+  /** g·σ(alpha·g)·(u + 1) with g = min(gate, limit), u = clamp(up, ±limit) (gpt-oss). */
+  | { kind: 'clampedSwiglu'; alpha: number; limit: number }
+  /** gelu(gate)·up (Gemma). */
+  | { kind: 'geglu'; approximation: 'tanh' | 'erf' }
+
+export interface Router {
+  /** `topkSoftmax`: the k best logits, then softmax over them (gpt-oss, Mixtral). `softmaxTopk`: softmax over all, then the k best (Qwen3). */
+  order: 'topkSoftmax' | 'softmaxTopk'
+  /** After `softmaxTopk`: divide the k probabilities by their sum. */
+  normalize: boolean
+  bias: boolean
+  /** Weight of the load-balancing loss while training. */
+  auxLossCoef: number
+}

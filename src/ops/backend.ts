@@ -1,0 +1,71 @@
+/**
+ * What a place that computes offers beyond the vocabulary: weights, caches, and the one operation that waits.
+ */
+import type { DType } from './dtype.ts'
+import type { LayerCache, Ops } from './ops.ts'
+import type { Tensor } from './tensor.ts'
+
+export interface WeightSpec {
+  readonly name: string
+  readonly shape: readonly number[]
+  readonly dtype: DType
+  /** Read and written as a whole, or only by rows (`embed`): a backend may keep a table of the second kind out of its packed formats. */
+  readonly use: 'matrix' | 'table' | 'vector' | 'experts'
+}
+
+/**
+ * Writes bytes of a weight into `into`, completely, or throws. The bytes are those of the row-major tensor in its dtype, little
+ * endian, from byte `offset`; an mxfp4 weight [.., O, I] has two parts: 'blocks' (bytes [.., O, I/32, 16]) and 'scales' (bytes [.., O, I/32]).
+ * `into` may be a view of shared memory. Calls may overlap in time.
+ */
+export type Fill = (part: 'data' | 'blocks' | 'scales', offset: number, into: Uint8Array) => Promise<void>
+
+export interface CacheSpec {
+  /** One entry per layer. */
+  readonly layers: readonly { kvHeads: number; headDim: number; window: number | null }[]
+  /** Number of sequences that can be resident. */
+  readonly slots: number
+  /** Positions per slot. */
+  readonly capacity: number
+  /** Most rows of one slot in one call: sliding layers keep window - 1 + maxRows positions, as a ring. */
+  readonly maxRows: number
+}
+
+/** Keys and values of all layers. Position p of a slot is valid once a forward pass has written it. */
+export interface KvCache {
+  readonly spec: CacheSpec
+  readonly layers: readonly LayerCache[]
+  /** Bytes reserved. */
+  readonly bytes: number
+  /** Copies what the sliding layers hold of the `window - 1` positions before `position`, so that `restore` can continue there. */
+  snapshot(slot: number, position: number): Promise<CacheSnapshot>
+  restore(slot: number, snapshot: CacheSnapshot): void
+  /** Copies positions 0…length-1 of one slot to another (full layers and what sliding layers still hold). */
+  copy(from: number, to: number, length: number): void
+  dispose(): void
+}
+
+export interface CacheSnapshot {
+  readonly position: number
+  readonly bytes: number
+}
+
+export interface Backend extends Ops {
+  readonly name: string
+  /** Makes a weight and pulls its bytes. Rejects with the error of `fill`, or with a MemoryError that names the weight and the bytes wanted. */
+  weight(spec: WeightSpec, fill: Fill): Promise<Tensor>
+  /** A KV cache. Throws a MemoryError that says what would fit. */
+  cache(spec: CacheSpec): KvCache
+  /** An f32 tensor from the host; lives until the enclosing scope ends (for ever outside of scopes). */
+  upload(values: Float32Array, shape: readonly number[]): Tensor
+  /** Waits for everything enqueued so far and copies the values out as f32. */
+  read(x: Tensor): Promise<Float32Array>
+  /** Bytes held by weights, caches and temporaries. */
+  memory(): { weights: number; caches: number; temporaries: number }
+  /** Stops threads and frees memory; the backend is unusable afterwards. */
+  dispose(): Promise<void>
+}
+
+export class MemoryError extends Error {
+  override name = 'MemoryError'
+}

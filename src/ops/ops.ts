@@ -1,0 +1,139 @@
+/**
+ * The vocabulary: every numeric step a model of this house may take, named as the field names it. Whoever implements
+ * it gives a feature: `reference` and `wasm` run models, `meter` counts, `probe` watches, `tape` differentiates.
+ *
+ * Letters used in every shape:
+ *   T query rows · S cached positions · D hidden size · H query heads · G key/value heads · K head size
+ *   F feed-forward width · E experts · A active experts · V vocabulary · L layers · R rows whose logits are wanted
+ *
+ * Rules: ops enqueue in order and return at once (only `Backend.read` waits); temporaries are f32 and live until the
+ * enclosing `scope` ends; the dtype of a weight is a property of its tensor and never changes the mathematics.
+ */
+import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
+import type { Tensor } from './tensor.ts'
+
+/**
+ * T rows of one call: each has a token id, a sequence slot and a position in that sequence. The rows of one slot are
+ * contiguous and their positions ascend by one; different slots may follow one another in any order. One prompt chunk,
+ * one decode step of forty conversations or a training batch are the same thing.
+ */
+export interface Batch {
+  readonly ids: Int32Array
+  readonly slots: Int32Array
+  readonly positions: Int32Array
+}
+
+/** Frequencies of a rotary embedding, computed from the architecture in f64 (`model/rope.ts`). */
+export interface Rotation {
+  readonly headDim: number
+  /** K/2 angles per position. */
+  readonly inverseFrequencies: Float64Array
+  /** Factor on cos and sin (YaRN's concentration; 1 elsewhere). */
+  readonly amplitude: number
+}
+
+/** Keys and values of one layer for all slots of a cache; only the backend that made it can look inside. */
+export interface LayerCache {
+  readonly kvHeads: number
+  readonly headDim: number
+  readonly window: number | null
+}
+
+export interface AttentionOptions {
+  heads: number
+  kvHeads: number
+  headDim: number
+  scale: number
+  /** Keys a query sees, itself included; null: all. */
+  window: number | null
+  /** [H] raw logits that join the denominator of the softmax. */
+  sinks?: Tensor
+  softcap: number | null
+  /** Without a cache a row sees the earlier rows of its slot in this batch only. */
+  cache?: LayerCache
+  /** Dropout on the attention probabilities; 0 at inference. */
+  dropout: number
+}
+
+/** Which experts each row goes to and with what weight; stays on the device. */
+export interface Routing {
+  readonly experts: number
+  readonly active: number
+  /** [T, A] weights; the indices belong to the backend. */
+  readonly weights: Tensor
+}
+
+export interface Experts {
+  /** [E, 2F, D]; row 2j is gate j, row 2j + 1 is up j. */
+  gateUp: Tensor
+  /** [E, 2F], interleaved likewise. */
+  gateUpBias?: Tensor
+  /** [E, D, F] */
+  down: Tensor
+  /** [E, D] */
+  downBias?: Tensor
+}
+
+export interface Ops {
+  /**
+   * Runs `body` in a scope of its own: its temporaries end with it, its result lives on in the enclosing scope.
+   * `name` ('layers.3', 'layers.3.attention') tells an observer what the result is; it changes nothing else.
+   */
+  scope<T extends Tensor>(name: string, body: () => T): T
+
+  /** Rows of a table, times `scale`. y[t] = table[index[t]]·scale. table [V, D] -> [T, D]. Used for tokens (batch.ids) and learned positions (batch.positions). */
+  embed(table: Tensor, index: Int32Array, scale: number): Tensor
+
+  /** Elementwise sum. [T, D] + [T, D] -> [T, D]. */
+  add(a: Tensor, b: Tensor): Tensor
+
+  /** y = x·Wᵀ + b. x [T, I], weight [O, I] of any dtype, bias [O] -> [T, O]. Sums in f32 or better. */
+  linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor
+
+  /** (x - mean) / sqrt(variance + eps)·gain + bias over the last axis, biased variance. Ba et al. 2016. [T, D] -> [T, D]. */
+  layerNorm(x: Tensor, gain: Tensor, bias: Tensor, eps: number): Tensor
+
+  /**
+   * x / sqrt(mean(x²) + eps)·(gain + unitOffset) over groups of gain.length values: the whole row when gain is [D], each head
+   * when it is [K]. Zhang & Sennrich 2019. Statistics in f32 or better. Shape unchanged.
+   */
+  rmsNorm(x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): Tensor
+
+  /**
+   * Rotates pairs (i, i + K/2) of every head by position·inverseFrequencies[i]; cos and sin times amplitude. Su et al. 2021.
+   * x [T, H·K] -> [T, H·K]. Angles in f64, then rounded.
+   */
+  rope(x: Tensor, rotation: Rotation, batch: Batch): Tensor
+
+  /**
+   * Causal scaled dot-product attention with grouped heads, sliding window, sinks and soft cap.
+   * p = softmax over allowed s of cap(q·k_s·scale), sink logits only in the denominator; y = Σ p_s v_s. Query head h reads
+   * key/value head floor(h·G/H). With a cache k and v are stored first at (slot, position), then the row sees all of its slot
+   * that its window allows. q [T, H·K], k and v [T, G·K] -> [T, H·K].
+   */
+  attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): Tensor
+
+  /** GELU, tanh or erf form. Hendrycks & Gimpel 2016. Shape unchanged. */
+  gelu(x: Tensor, activation: Gelu): Tensor
+
+  /** A gated activation of two equal shapes: SwiGLU, clamped SwiGLU or GeGLU. Shazeer 2020. [T, F], [T, F] -> [T, F]. */
+  gated(gate: Tensor, up: Tensor, activation: Gated): Tensor
+
+  /**
+   * Chooses `active` of E experts per row. logits = x·Wᵀ + b in f32; the k largest (ties: lowest index); weights by `router.order`.
+   * x [T, D], weight [E, D] -> weights [T, A].
+   */
+  route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router): Routing
+
+  /** y[t] = Σ_a weight[t, a]·(down_e·gated(gateUp_e·x[t] + b1_e) + b2_e) with e the a-th expert of row t. [T, D] -> [T, D]. */
+  moe(x: Tensor, routing: Routing, experts: Experts, activation: Gated): Tensor
+
+  /** The given rows, in the given order. [T, D] -> [R, D]. */
+  select(x: Tensor, rows: Int32Array): Tensor
+
+  /** cap·tanh(x / cap). Gemma 2. Shape unchanged. */
+  softcap(x: Tensor, cap: number): Tensor
+
+  /** Training only: zeroes values with probability p and scales the rest by 1/(1 - p); identity where p is 0. Shape unchanged. */
+  dropout(x: Tensor, p: number): Tensor
+}
