@@ -1,0 +1,338 @@
+/**
+ * The vocabulary of conversations: messages and tools go in, typed events come out, and a ChatFormat
+ * is what stands between them and token ids. Types and small pure helpers only: no format, no engine.
+ * The server, the session and the command line are all written against this file.
+ */
+
+// ---------------------------------------------------------------- messages
+
+export type Message = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage
+
+/** Instructions. Harmony renders `system` and `developer` alike, as its developer message (its own system message is made from the options). */
+export interface SystemMessage {
+  role: 'system'
+  content: string
+}
+
+/** Instructions, under the name newer APIs use. */
+export interface DeveloperMessage {
+  role: 'developer'
+  content: string
+}
+
+export interface UserMessage {
+  role: 'user'
+  content: string
+  /** Who speaks, where several people do; formats without named users ignore it. */
+  name?: string
+}
+
+/** A turn of the model. A string stands for one text part. */
+export interface AssistantMessage {
+  role: 'assistant'
+  content: string | AssistantPart[]
+}
+
+/** The result of one tool call, as text. */
+export interface ToolMessage {
+  role: 'tool'
+  content: string
+  /** `id` of the tool call that this answers. */
+  toolCallId: string
+  /** Name of the tool; found through `toolCallId` when missing. */
+  name?: string
+}
+
+export type AssistantPart = ReasoningPart | TextPart | ToolCallPart
+
+/** Thinking. Formats drop it from finished turns as their published rules say. */
+export interface ReasoningPart {
+  type: 'reasoning'
+  text: string
+}
+
+export interface TextPart {
+  type: 'text'
+  text: string
+  /** `commentary` is text meant for the user ahead of tool calls (harmony's preamble); `final` (the default) is the answer. */
+  phase?: TextPhase
+}
+
+export type TextPhase = 'commentary' | 'final'
+
+export interface ToolCallPart {
+  type: 'tool-call'
+  id: string
+  name: string
+  /** The arguments as the model wrote them: JSON text if all went well, any text otherwise. Parse as JSON only, never evaluate. */
+  arguments: string
+}
+
+// ---------------------------------------------------------------- tools
+
+export type JsonSchema = { [key: string]: unknown } | boolean
+
+/** What the model is told about a function it may call. */
+export interface ToolDefinition {
+  /** Any non-empty string; formats that need identifiers map the name there and back. */
+  name: string
+  description?: string
+  /** JSON schema of the arguments object; missing: no arguments. */
+  parameters?: JsonSchema
+}
+
+/** A tool that the session runs itself. */
+export interface Tool extends ToolDefinition {
+  /** Receives the parsed arguments. A thrown error becomes a result that the model can read. Strings go back as they are, other values as JSON. */
+  execute(args: unknown, context: { toolCallId: string; signal: AbortSignal | undefined }): unknown | Promise<unknown>
+}
+
+export type ToolChoice = 'auto' | 'none' | 'required' | { name: string }
+
+/** Harmony's trained tools, defined in its system message. Offer only what somebody executes. */
+export type BuiltinTool = 'browser' | 'python'
+
+// ---------------------------------------------------------------- options
+
+/** What shapes the prompt. */
+export interface RenderOptions {
+  /** Reasoning effort, where the format has levels (harmony). Default medium. */
+  effort?: Effort
+  /** Thinking on or off, where the format has a switch (Qwen3), or a budget in tokens after which the thinking is cut and the answer begins. Default on, without budget. */
+  thinking?: boolean | { budget: number }
+  tools?: readonly ToolDefinition[]
+  /** `none` renders no tools at all. `required` and a name are enforced while decoding, through `ChatFormat.force`. Default auto. */
+  toolChoice?: ToolChoice
+  builtinTools?: readonly BuiltinTool[]
+  /** A schema the model is told about (harmony's "# Response Formats"); the guarantee comes from constrained sampling, elsewhere. */
+  responseFormat?: { name: string; description?: string; schema: JsonSchema }
+  /** First line of harmony's system message; the authors advise to leave it alone. */
+  identity?: string
+  /** YYYY-MM; null leaves the line out. Default: the model's published one. */
+  knowledgeCutoff?: string | null
+  /** YYYY-MM-DD. Default: no date, because a date changes every prompt at midnight and defeats prefix reuse. */
+  currentDate?: string
+  /** Begin the answer with this text: the prompt ends inside the final answer. Events contain only what follows it. */
+  prefill?: string
+}
+
+export type Effort = 'low' | 'medium' | 'high'
+
+/** How the next id is drawn. Missing fields take the format's published defaults. */
+export interface Sampling {
+  /** 0 is greedy. */
+  temperature?: number
+  /** Nucleus mass, (0, 1]. */
+  topP?: number
+  /** Keep the k likeliest; 0 or missing: all. */
+  topK?: number
+  /** Keep ids at least this fraction as likely as the likeliest. */
+  minP?: number
+  repetitionPenalty?: number
+  presencePenalty?: number
+  frequencyPenalty?: number
+  /** Same seed, same ids. Default: a random one, reported by the engine. */
+  seed?: number
+}
+
+/** Everything one answer can be asked for. */
+export interface ChatOptions extends RenderOptions {
+  sampling?: Sampling
+  /** Limit of generated tokens, reasoning included. Default: what the context leaves. */
+  maxTokens?: number
+  /** Stops within one token; the events end with `finish` and reason `abort`. */
+  signal?: AbortSignal
+  /** Go on after a call for further calls, where the format would stop (harmony). Default false. */
+  parallelToolCalls?: boolean
+  /** Texts that end the answer when they appear in it; not part of the events' text. */
+  stop?: readonly string[]
+}
+
+// ---------------------------------------------------------------- events
+
+/**
+ * What happens while a model answers, in order. Parts never interleave: every `*-start` is followed by its deltas and
+ * its `*-end` before the next part starts; deltas are never empty; ends carry the whole part; `finish` is last.
+ */
+export type ChatEvent =
+  | { type: 'reasoning-start' }
+  | { type: 'reasoning-delta'; delta: string }
+  | { type: 'reasoning-end'; text: string }
+  | { type: 'text-start'; phase: TextPhase }
+  | { type: 'text-delta'; delta: string; phase: TextPhase }
+  | { type: 'text-end'; text: string; phase: TextPhase }
+  | { type: 'tool-call-start'; id: string; name: string }
+  | { type: 'tool-call-delta'; id: string; argumentsDelta: string }
+  | { type: 'tool-call-end'; id: string; name: string; arguments: string }
+  | { type: 'tool-result'; id: string; name: string; content: string; isError: boolean }
+  | { type: 'warning'; code: WarningCode; message: string }
+  | FinishEvent
+
+export interface FinishEvent {
+  type: 'finish'
+  reason: FinishReason
+  usage: Usage
+  timings: Timings
+}
+
+/**
+ * stop: the model ended its answer (or a stop text appeared) · length: `maxTokens` reached · tool-calls: it waits for tool results ·
+ * abort: the signal · repetition: the guard against endless loops · context: the context is full.
+ */
+export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'abort' | 'repetition' | 'context'
+
+export interface Usage {
+  /** Ids of the prompt, reused ones included. */
+  promptTokens: number
+  /** Of these, how many were found in the KV cache. */
+  cachedTokens: number
+  /** Generated ids, stop ids and reasoning included. */
+  completionTokens: number
+  /** Of these, how many belong to the reasoning. */
+  reasoningTokens: number
+}
+
+/** Wall clock. Rates are 0 when nothing was measured. */
+export interface Timings {
+  /** From the call to the first generated id. */
+  firstTokenMs: number
+  /** From the first generated id to the last. */
+  completionMs: number
+  /** New (not cached) prompt tokens per second. */
+  promptTokensPerSecond: number
+  completionTokensPerSecond: number
+}
+
+/** Why a model's output was not what its format promises. The text is kept in every case. */
+export type WarningCode =
+  | 'malformed-header'
+  | 'missing-header'
+  | 'missing-channel'
+  | 'repeated-channel'
+  | 'unknown-channel'
+  | 'unknown-role'
+  | 'unknown-tool'
+  | 'unexpected-token'
+  | 'malformed-tool-call'
+  | 'arguments-not-json'
+  | 'reasoning-in-arguments'
+  | 'unfinished-reasoning'
+  | 'unfinished-tool-call'
+  | 'thinking-budget'
+  | 'tool-rounds'
+
+// ---------------------------------------------------------------- formats
+
+/**
+ * Where the next id will land. Grammars may constrain `text` (the final answer) and `tool-call` (the arguments), and nothing else:
+ * `header` is the format's own structure, `commentary` is text ahead of tool calls, `reasoning` is free.
+ */
+export type Region = 'header' | 'reasoning' | 'commentary' | 'text' | 'tool-call'
+
+/** Ids of one answer -> events. Accepts any sequence of ids and never throws because of what the model wrote. */
+export interface ChatParser {
+  readonly region: Region
+  /** The events this id causes, possibly none. Stop ids may be pushed like all others. */
+  push(id: number): ChatEvent[]
+  /** Closes whatever is open (never emits `finish`). `push` afterwards is a RangeError. */
+  end(): ChatEvent[]
+}
+
+/** Ids to append to what was generated so far, when the caller decides the turn the answer takes. Push them through the parser too. */
+export interface ForcedIds {
+  /** From `header`, or from `text` while it is still empty: begin the final answer; [] where nothing is needed. */
+  text(): number[]
+  /** From the same places: begin a call of this tool; afterwards the region is `tool-call`, at the first byte of the arguments. */
+  toolCall(name: string): number[]
+  /** After complete arguments: end the call. */
+  endToolCall(): number[]
+  /** From `reasoning`: end it and stand where `text()` and `toolCall()` may follow; [] where the format has no reasoning. */
+  endReasoning(): number[]
+}
+
+export interface ChatFormat {
+  readonly name: 'harmony' | 'qwen' | 'plain' | 'template'
+  /** Ids that end generation. */
+  readonly stopIds: readonly number[]
+  readonly capabilities: {
+    /** `levels`: effort · `switch`: thinking on or off · `always` · `never` */
+    reasoning: 'levels' | 'switch' | 'always' | 'never'
+    tools: boolean
+    /** Several calls in one answer without being asked to go on. */
+    parallelToolCalls: boolean
+  }
+  readonly force: ForcedIds
+  /** The published sampling defaults for this way of asking. */
+  sampling(options: RenderOptions): Sampling
+  /** Conversation -> prompt ids, ending where the model's answer begins. Throws ChatError on messages that cannot be rendered. */
+  render(messages: readonly Message[], options: RenderOptions): number[]
+  /** A parser in the state in which this prompt leaves the model. */
+  parser(prompt: readonly number[], options: RenderOptions): ChatParser
+}
+
+// ---------------------------------------------------------------- errors and helpers
+
+/** A conversation or option that cannot be used, and which one: `messages[3].toolCallId`. */
+export class ChatError extends Error {
+  readonly field: string
+  constructor(field: string, message: string) {
+    super(`${field}: ${message}`)
+    this.name = 'ChatError'
+    this.field = field
+  }
+}
+
+/** The parts of an assistant message; a string is one text part, an empty string none. */
+export function partsOf(message: AssistantMessage): AssistantPart[] {
+  if (typeof message.content !== 'string') return message.content
+  return message.content === '' ? [] : [{ type: 'text', text: message.content }]
+}
+
+/** The tools that may be rendered: none when the choice is `none`. */
+export function offeredTools(options: RenderOptions): readonly ToolDefinition[] {
+  return options.toolChoice === 'none' ? [] : (options.tools ?? [])
+}
+
+/** Name of the tool that a result belongs to. Throws ChatError when neither the message nor an earlier call names it. */
+export function toolNameOf(messages: readonly Message[], index: number): string {
+  const message = messages[index] as ToolMessage
+  if (message.name) return message.name
+  for (let i = index - 1; i >= 0; i--) {
+    const earlier = messages[i]!
+    if (earlier.role !== 'assistant') continue
+    for (const part of partsOf(earlier)) if (part.type === 'tool-call' && part.id === message.toolCallId) return part.name
+  }
+  throw new ChatError(
+    `messages[${index}].toolCallId`,
+    `no earlier tool call has the id ${JSON.stringify(message.toolCallId)}; set it to the id of the call this result answers`,
+  )
+}
+
+/** Collects the parts of an answer from its events, for use as the next assistant message. */
+export class AnswerCollector {
+  readonly parts: AssistantPart[] = []
+
+  add(event: ChatEvent): void {
+    if (event.type === 'reasoning-end') {
+      if (event.text !== '') this.parts.push({ type: 'reasoning', text: event.text })
+    } else if (event.type === 'text-end') {
+      if (event.text !== '')
+        this.parts.push({ type: 'text', text: event.text, ...(event.phase === 'commentary' ? { phase: event.phase } : {}) })
+    } else if (event.type === 'tool-call-end') {
+      this.parts.push({ type: 'tool-call', id: event.id, name: event.name, arguments: event.arguments })
+    }
+  }
+
+  get message(): AssistantMessage {
+    return { role: 'assistant', content: this.parts }
+  }
+
+  get toolCalls(): ToolCallPart[] {
+    return this.parts.filter((part) => part.type === 'tool-call')
+  }
+
+  /** The answer itself, commentary included. */
+  get text(): string {
+    return this.parts.map((part) => (part.type === 'text' ? part.text : '')).join('')
+  }
+}
