@@ -101,7 +101,7 @@ export interface RenderOptions {
   /** Thinking on or off, where the format has a switch (Qwen3), or a budget in tokens after which the thinking is cut and the answer begins. Default on, without budget. */
   thinking?: boolean | { budget: number }
   tools?: readonly ToolDefinition[]
-  /** `none` renders no tools at all. `required` and a name are enforced while decoding, through `ChatFormat.force`. Default auto. */
+  /** `none` renders no tools at all. `required` and a name are enforced while decoding, through `ChatParser.force`. Default auto. */
   toolChoice?: ToolChoice
   builtinTools?: readonly BuiltinTool[]
   /** A schema the model is told about (harmony's "# Response Formats"); the guarantee comes from constrained sampling, elsewhere. */
@@ -236,17 +236,19 @@ export interface ChatParser {
   push(id: number): ChatEvent[]
   /** Closes whatever is open (never emits `finish`). `push` afterwards is a RangeError. */
   end(): ChatEvent[]
+  /** Ways to decide the turn the answer takes, from the parser's present state. */
+  readonly force: ForcedIds
 }
 
-/** Ids to append to what was generated so far, when the caller decides the turn the answer takes. Push them through the parser too. */
+/** Ids to append to what was generated so far and to push through the parser too; [] when it is already there. */
 export interface ForcedIds {
-  /** From `header`, or from `text` while it is still empty: begin the final answer; [] where nothing is needed. */
+  /** Leads to the region `text`, the start of the final answer. */
   text(): number[]
-  /** From the same places: begin a call of this tool; afterwards the region is `tool-call`, at the first byte of the arguments. */
+  /** Leads to the region `tool-call`, at the first byte of the arguments of a call of this tool. */
   toolCall(name: string): number[]
-  /** After complete arguments: end the call. */
+  /** Ends a call whose arguments are complete. */
   endToolCall(): number[]
-  /** From `reasoning`: end it and stand where `text()` and `toolCall()` may follow; [] where the format has no reasoning. */
+  /** Ends the reasoning (of a spent budget) where the model may go on with an answer or a call. */
   endReasoning(): number[]
 }
 
@@ -261,7 +263,6 @@ export interface ChatFormat {
     /** Several calls in one answer without being asked to go on. */
     parallelToolCalls: boolean
   }
-  readonly force: ForcedIds
   /** The published sampling defaults for this way of asking. */
   sampling(options: RenderOptions): Sampling
   /** Conversation -> prompt ids, ending where the model's answer begins. Throws ChatError on messages that cannot be rendered. */
