@@ -1,0 +1,80 @@
+/**
+ * What can be wrong with a checkpoint on disk, one class per cause, so that callers and tests can tell them apart.
+ * Every error names the file and, where there is one, the tensor, what was expected, what came, and what to do.
+ */
+
+/** The facts every checkpoint error carries. */
+export interface CheckpointProblem {
+  /** The file as the caller named it. */
+  readonly file: string
+  /** The published tensor name, where the problem concerns one tensor. */
+  readonly tensor?: string
+  readonly expected: string
+  readonly came: string
+  /** What the reader of the message can do about it. */
+  readonly remedy: string
+}
+
+const DAMAGED = 'The file is damaged or was not written as safetensors: download or save it again.'
+
+/** Base class: `instanceof CheckpointError` catches everything this room reports about files. */
+export class CheckpointError extends Error {
+  readonly file: string
+  readonly tensor: string | undefined
+  readonly expected: string
+  readonly came: string
+  readonly remedy: string
+
+  constructor(problem: Omit<CheckpointProblem, 'remedy'> & { remedy?: string }, options?: { cause?: unknown }) {
+    const remedy = problem.remedy ?? DAMAGED
+    const where = problem.tensor === undefined ? problem.file : `${problem.file}: tensor "${abbreviate(problem.tensor)}"`
+    super(`${where}: expected ${problem.expected}, got ${problem.came}. ${remedy}`, options)
+    this.name = new.target.name
+    this.file = problem.file
+    this.tensor = problem.tensor
+    this.expected = problem.expected
+    this.came = problem.came
+    this.remedy = remedy
+  }
+}
+
+/** The 8-byte length does not fit the file or exceeds the format's limit. Nothing was allocated for it. */
+export class HeaderLengthError extends CheckpointError {}
+/** The header is not a JSON object of the safetensors form. */
+export class CorruptHeaderError extends CheckpointError {}
+/** A dimension or an offset is not a non-negative safe integer (NaN, fractions, negative numbers, numbers above 2^53). */
+export class InvalidSizeError extends CheckpointError {}
+/** A dtype this library does not know. */
+export class UnknownDtypeError extends CheckpointError {}
+/** Shape x dtype does not equal the number of bytes. */
+export class TensorSizeError extends CheckpointError {}
+/** A tensor's bytes lie outside the file. */
+export class TensorOffsetError extends CheckpointError {}
+/** Two tensors share bytes. */
+export class OverlapError extends CheckpointError {}
+/** Bytes of the data section belong to no tensor. */
+export class HoleError extends CheckpointError {}
+/** A name occurs twice in one header, or in two shards. */
+export class DuplicateTensorError extends CheckpointError {}
+/** The index file is not of the published form. */
+export class CorruptIndexError extends CheckpointError {}
+/** The index names a file outside the checkpoint's directory. */
+export class UnsafePathError extends CheckpointError {}
+/** A shard that the index or the numbering promises is not there. */
+export class MissingShardError extends CheckpointError {}
+/** The index promises a tensor that its shard does not hold. */
+export class MissingTensorError extends CheckpointError {}
+/** No checkpoint, or a file of it, at this place. */
+export class MissingFileError extends CheckpointError {}
+/** The file ends before the bytes its header promised (for example cut after it was opened). */
+export class TruncatedFileError extends CheckpointError {}
+/** The operating system or the server failed while reading. */
+export class ReadFailedError extends CheckpointError {}
+/** Published tensors and the architecture disagree: missing, surplus or wrongly shaped tensors, all listed. */
+export class WeightsMismatchError extends CheckpointError {}
+
+/** Long hostile names must not flood a terminal. */
+export function abbreviate(text: string, limit = 160): string {
+  const clean = text.replace(/\p{Cc}/gu, '\u{fffd}')
+  return clean.length <= limit ? clean : `${clean.slice(0, limit)}… (${text.length} characters)`
+}
