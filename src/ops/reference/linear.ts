@@ -1,0 +1,33 @@
+/** y = x·Wᵀ + b, summed in f64. Contract in ops.ts. */
+import { columns, rowsOf, type Tensor } from '../tensor.ts'
+import { type Allocate, type HostTensor, type Values, values } from './values.ts'
+
+export function linear(allocate: Allocate, x: Tensor, weight: Tensor, bias?: Tensor): HostTensor {
+  const [O, I] = weight.shape as [number, number]
+  const T = rowsOf(x)
+  if (columns(x) !== I) throw new RangeError(`linear ${weight.name ?? ''}: input has ${columns(x)} columns, the weight [${O}, ${I}]`)
+  const y = allocate([T, O])
+  const b = bias && values(bias)
+  for (let t = 0; t < T; t++) project(values(x), t * I, I, values(weight), 0, O, b, 0, y.data, t * O)
+  return y
+}
+
+/** One row times O rows of a matrix: out[o] = Σ_i x[i]·w[o, i] + bias[o]. Offsets in values. */
+export function project(
+  x: Values,
+  xAt: number,
+  I: number,
+  w: Values,
+  wAt: number,
+  O: number,
+  bias: Values | undefined,
+  biasAt: number,
+  out: Values,
+  outAt: number,
+): void {
+  for (let o = 0; o < O; o++) {
+    let sum = bias ? bias[biasAt + o]! : 0
+    for (let i = 0; i < I; i++) sum += x[xAt + i]! * w[wAt + o * I + i]!
+    out[outAt + o] = sum
+  }
+}

@@ -1,0 +1,79 @@
+/** Router and experts, one row and expert after the other. Contracts in ops.ts. Shazeer et al. 2017; Jiang et al. 2024. */
+import type { Gated, Router } from '../../architecture/architecture.ts'
+import type { Experts, Routing } from '../ops.ts'
+import { columns, rowsOf, type Tensor } from '../tensor.ts'
+import { gatedOf } from './elementwise.ts'
+import { linear, project } from './linear.ts'
+import { type Allocate, type HostTensor, values } from './values.ts'
+
+export interface HostRouting extends Routing {
+  readonly weights: HostTensor
+  /** [T, A] expert numbers, best first */
+  readonly chosen: Int32Array
+  /** [T, E] softmax over all experts, for the load-balancing loss and for observers */
+  readonly probabilities: HostTensor
+}
+
+export function route(
+  allocate: Allocate,
+  x: Tensor,
+  weight: Tensor,
+  bias: Tensor | undefined,
+  active: number,
+  router: Router,
+): HostRouting {
+  const [E] = weight.shape as [number]
+  const T = rowsOf(x)
+  const logits = linear(allocate, x, weight, bias).data // [T, E]
+  const weights = allocate([T, active])
+  const probabilities = allocate([T, E])
+  const chosen = new Int32Array(T * active)
+  for (let t = 0; t < T; t++) {
+    const row = logits.subarray(t * E, (t + 1) * E)
+    probabilities.data.set(softmax(row), t * E)
+    const best = Array.from(row.keys())
+      .sort((a, b) => row[b]! - row[a]! || a - b)
+      .slice(0, active)
+    chosen.set(best, t * active)
+    if (router.order === 'topkSoftmax') weights.data.set(softmax(best.map((e) => row[e]!)), t * active)
+    else {
+      const picked = best.map((e) => probabilities.data[t * E + e]!)
+      const sum = router.normalize ? picked.reduce((a, b) => a + b, 0) : 1
+      weights.data.set(
+        picked.map((p) => p / sum),
+        t * active,
+      )
+    }
+  }
+  return { experts: E, active, weights, chosen, probabilities }
+}
+
+export function moe(allocate: Allocate, x: Tensor, routing: Routing, experts: Experts, activation: Gated): HostTensor {
+  const { chosen, weights, active: A } = routing as HostRouting
+  const [, , F] = experts.down.shape as [number, number, number]
+  const D = columns(x)
+  const T = rowsOf(x)
+  const y = allocate([T, D])
+  const wide = new Float64Array(2 * F)
+  const hidden = new Float64Array(F)
+  const narrow = new Float64Array(D)
+  const gateUpBias = experts.gateUpBias && values(experts.gateUpBias)
+  const downBias = experts.downBias && values(experts.downBias)
+  for (let t = 0; t < T; t++) {
+    for (let a = 0; a < A; a++) {
+      const e = chosen[t * A + a]!
+      project(values(x), t * D, D, values(experts.gateUp), e * 2 * F * D, 2 * F, gateUpBias, e * 2 * F, wide, 0) // [2F]
+      for (let f = 0; f < F; f++) hidden[f] = gatedOf(wide[2 * f]!, wide[2 * f + 1]!, activation) // [F]
+      project(hidden, 0, F, values(experts.down), e * D * F, D, downBias, e * D, narrow, 0) // [D]
+      for (let d = 0; d < D; d++) y.data[t * D + d]! += weights.data[t * A + a]! * narrow[d]!
+    }
+  }
+  return y
+}
+
+export function softmax(logits: ArrayLike<number>): Float64Array {
+  const p = Float64Array.from(logits)
+  const largest = p.reduce((a, b) => Math.max(a, b), Number.NEGATIVE_INFINITY)
+  const sum = p.reduce((total, value, i) => total + (p[i] = Math.exp(value - largest)), 0)
+  return p.map((value) => value / sum)
+}

@@ -1,0 +1,95 @@
+/**
+ * The judge: every op as plain loops in the order of its formula, sums in f64. Slow on purpose; other backends are right
+ * when they agree with it. With `precision: 'f64'` temporaries keep f64, for gradient checks.
+ */
+import type { Backend, Fill, WeightSpec } from '../backend.ts'
+import { fromBf16, fromF16, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, storedBytes, unpackMxfp4Block } from '../dtype.ts'
+import type { Batch } from '../ops.ts'
+import { size, type Tensor } from '../tensor.ts'
+import { attention } from './attention.ts'
+import { createCache } from './cache.ts'
+import { add, dropout, gated, gelu, softcap } from './elementwise.ts'
+import { embed } from './embed.ts'
+import { linear } from './linear.ts'
+import { moe, route } from './moe.ts'
+import { layerNorm, rmsNorm } from './norm.ts'
+import { rope } from './rope.ts'
+import { allocator, type HostTensor, type Values, values } from './values.ts'
+
+export interface ReferenceOptions {
+  precision?: 'f32' | 'f64'
+  /** First seed of the dropout masks; each dropout takes the next one. */
+  dropoutSeed?: number
+}
+
+export function createReferenceBackend({ precision = 'f32', dropoutSeed = 0 }: ReferenceOptions = {}): Backend {
+  const allocate = allocator(precision)
+  let seed = dropoutSeed
+  let weightBytes = 0
+  let cacheBytes = 0
+  return {
+    name: 'reference',
+    scope: (_, body) => body(),
+    embed: (table, index, scale) => embed(allocate, table, index, scale),
+    add: (a, b) => add(allocate, a, b),
+    linear: (x, weight, bias) => linear(allocate, x, weight, bias),
+    layerNorm: (x, gain, bias, eps) => layerNorm(allocate, x, gain, bias, eps),
+    rmsNorm: (x, gain, eps, unitOffset) => rmsNorm(allocate, x, gain, eps, unitOffset),
+    rope: (x, rotation, batch: Batch) => rope(allocate, x, rotation, batch),
+    attention: (q, k, v, batch, options) => attention(allocate, q, k, v, batch, options, options.dropout ? seed++ : 0),
+    gelu: (x, activation) => gelu(allocate, x, activation),
+    gated: (gate, up, activation) => gated(allocate, gate, up, activation),
+    route: (x, weight, bias, active, router) => route(allocate, x, weight, bias, active, router),
+    moe: (x, routing, experts, activation) => moe(allocate, x, routing, experts, activation),
+    select: (x, rows) => embed(allocate, x, rows, 1),
+    softcap: (x, cap) => softcap(allocate, x, cap),
+    dropout: (x, p) => (p === 0 ? (x as HostTensor) : dropout(allocate, x, p, seed++)),
+
+    async weight(spec, fill) {
+      const data = await decode(spec, fill)
+      weightBytes += data.byteLength
+      return { name: spec.name, shape: spec.shape, dtype: spec.dtype, data } satisfies HostTensor
+    },
+    cache(spec) {
+      const cache = createCache(spec)
+      cacheBytes += cache.bytes
+      return cache
+    },
+    upload: (data, shape) => {
+      const x = allocate(shape)
+      x.data.set(data)
+      return x
+    },
+    read: async (x: Tensor) => Float32Array.from(values(x)),
+    memory: () => ({ weights: weightBytes, caches: cacheBytes, temporaries: 0 }),
+    dispose: async () => {},
+  }
+}
+
+/** Published bytes -> numbers. Every dtype here is exact in f32. */
+async function decode({ name, shape, dtype }: WeightSpec, fill: Fill): Promise<Values> {
+  const count = size(shape)
+  const out = new Float32Array(count)
+  if (dtype === 'mxfp4') {
+    const blocks = new Uint8Array((count / MXFP4_BLOCK) * MXFP4_BLOCK_BYTES)
+    const scales = new Uint8Array(count / MXFP4_BLOCK)
+    await fill('blocks', 0, blocks)
+    await fill('scales', 0, scales)
+    scales.forEach((scale, b) => {
+      unpackMxfp4Block(blocks, b * MXFP4_BLOCK_BYTES, scale, out, b * MXFP4_BLOCK)
+    })
+    return out
+  }
+  const bytes = new Uint8Array(storedBytes(dtype, count))
+  await fill('data', 0, bytes)
+  switch (dtype) {
+    case 'f32':
+      return new Float32Array(bytes.buffer)
+    case 'bf16':
+      return out.map((_, i) => fromBf16(bytes[2 * i]! | (bytes[2 * i + 1]! << 8)))
+    case 'f16':
+      return out.map((_, i) => fromF16(bytes[2 * i]! | (bytes[2 * i + 1]! << 8)))
+    case 'int8':
+      throw new TypeError(`${name}: int8 is a backend's own format, not a published one; expected f32, f16, bf16 or mxfp4`)
+  }
+}
