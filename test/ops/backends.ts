@@ -1,0 +1,16 @@
+/** The backends that the shared test bodies run over, and how close each must come to golden values. */
+import type { Backend } from '../../src/ops/backend.ts'
+import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
+
+export interface BackendUnderTest {
+  name: string
+  create: () => Promise<Backend>
+  /** Largest allowed difference relative to the largest golden value. */
+  tolerance: number
+  /** Whether cached, chunked and batched calls must equal the plain call bit for bit. */
+  exactInvariants: boolean
+}
+
+export const backends: BackendUnderTest[] = [
+  { name: 'reference', create: async () => createReferenceBackend(), tolerance: 1e-4, exactInvariants: true },
+]
