@@ -1,0 +1,61 @@
+/** Seeded numbers and weights for tests: the same on every backend and in every run. */
+import type { Backend, WeightSpec } from '../../src/ops/backend.ts'
+import { type DType, storedBytes, toBf16 } from '../../src/ops/dtype.ts'
+import { size, type Tensor } from '../../src/ops/tensor.ts'
+
+export interface Draw {
+  uniform(): number
+  integer(below: number): number
+  normals(count: number): Float32Array
+  /** A weight with random values, to be made on any number of backends. */
+  weight(name: string, shape: readonly number[], dtype: DType, use?: WeightSpec['use']): (backend: Backend) => Promise<Tensor>
+}
+
+export function random(seed: string): Draw {
+  let state = Array.from(seed).reduce((h, c) => Math.imul(h ^ c.charCodeAt(0), 0x01000193), 0x811c9dc5)
+  const uniform = () => {
+    state = (state + 0x6d2b79f5) | 0
+    let z = Math.imul(state ^ (state >>> 15), state | 1)
+    z ^= z + Math.imul(z ^ (z >>> 7), z | 61)
+    return ((z ^ (z >>> 14)) >>> 0) / 4294967296
+  }
+  const normal = () => Math.sqrt(-2 * Math.log(1 - uniform())) * Math.cos(2 * Math.PI * uniform())
+  const bytesOf = (dtype: DType, count: number): Record<string, Uint8Array> => {
+    switch (dtype) {
+      case 'f32':
+        return { data: new Uint8Array(Float32Array.from({ length: count }, normal).buffer) }
+      case 'bf16':
+        return { data: new Uint8Array(Uint16Array.from({ length: count }, () => toBf16(normal())).buffer) }
+      case 'f16': // sign, exponents 2^-7 … 2^0, any fraction
+        return {
+          data: new Uint8Array(
+            Uint16Array.from(
+              { length: count },
+              () => (uniform() < 0.5 ? 0x8000 : 0) | ((8 + Math.floor(uniform() * 8)) << 10) | Math.floor(uniform() * 1024),
+            ).buffer,
+          ),
+        }
+      case 'mxfp4':
+        return {
+          blocks: Uint8Array.from({ length: count / 2 }, () => Math.floor(uniform() * 256)),
+          scales: Uint8Array.from({ length: count / 32 }, () => 122 + Math.floor(uniform() * 4)),
+        }
+      case 'int8':
+        throw new TypeError('int8 is not a published format')
+    }
+  }
+  return {
+    uniform,
+    integer: (below) => Math.floor(uniform() * below),
+    normals: (count) => Float32Array.from({ length: count }, normal),
+    weight(name, shape, dtype, use = 'matrix') {
+      const parts = bytesOf(dtype, size(shape))
+      const total = Object.values(parts).reduce((sum, bytes) => sum + bytes.length, 0)
+      if (total !== storedBytes(dtype, size(shape))) throw new Error(`${name}: ${total} bytes`)
+      return (backend) =>
+        backend.weight({ name, shape, dtype, use }, async (part, offset, into) =>
+          into.set(parts[part]!.subarray(offset, offset + into.length)),
+        )
+    },
+  }
+}
