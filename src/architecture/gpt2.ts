@@ -1,0 +1,102 @@
+/**
+ * GPT-2: LayerNorm before each branch, learned positions, GELU (tanh form), biases everywhere, tied output, dropout.
+ * Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; github.com/openai/gpt-2 src/model.py.
+ * Sizes: config.json of openai-community/gpt2, gpt2-medium, gpt2-large, gpt2-xl.
+ */
+import type { Architecture, Gelu, Layer, Norm } from './architecture.ts'
+import { nameFrom, type Preset, refuseQuantization } from './common.ts'
+import type { Fields } from './fields.ts'
+
+const GELUS: Record<string, Gelu> = {
+  gelu_new: { kind: 'gelu', approximation: 'tanh' },
+  gelu_pytorch_tanh: { kind: 'gelu', approximation: 'tanh' },
+  gelu: { kind: 'gelu', approximation: 'erf' },
+}
+
+export function gpt2FromConfig(config: Fields): Architecture {
+  const hiddenSize = config.size('n_embd')
+  const heads = config.size('n_head')
+  if (hiddenSize % heads) config.fail('n_head', `expected a divisor of n_embd (${hiddenSize}), got ${heads}`)
+  const headDim = hiddenSize / heads
+  config.refuse('scale_attn_by_inverse_layer_idx', 'attention scaled by the layer number is not implemented')
+  config.refuse('add_cross_attention', 'a decoder without an encoder is all there is here')
+  refuseQuantization(config)
+  const norm: Norm = { kind: 'layerNorm', eps: config.positive('layer_norm_epsilon') }
+  const length = config.size('n_positions')
+  const dtype = config.dtype('f32')
+  const layer: Layer = {
+    normPlacement: 'pre',
+    norm,
+    attention: {
+      heads,
+      kvHeads: heads,
+      headDim,
+      scale: config.flag('scale_attn_weights', true) ? headDim ** -0.5 : 1,
+      slidingWindow: null,
+      position: { kind: 'none' },
+      qkvBias: true,
+      outBias: true,
+      sinks: false,
+      qkNorm: { kind: 'none' },
+      logitSoftcap: null,
+    },
+    feedForward: {
+      kind: 'mlp',
+      intermediateSize: config.optionalSize('n_inner') ?? 4 * hiddenSize,
+      activation: config.choice('activation_function', GELUS),
+      bias: true,
+    },
+  }
+  return {
+    name: nameFrom(config, 'gpt2'),
+    modelType: 'gpt2',
+    vocabSize: config.size('vocab_size'),
+    hiddenSize,
+    maxPositionEmbeddings: length,
+    embedding: { scale: 1, position: { kind: 'learned', length } },
+    layers: Array.from({ length: config.layerCount('n_layer') }, () => structuredClone(layer)),
+    finalNorm: norm,
+    tieWordEmbeddings: config.flag('tie_word_embeddings', true),
+    finalLogitSoftcap: null,
+    dtype,
+    expertDtype: dtype,
+    tensorLayout: 'gpt2',
+    dropout: {
+      embedding: config.probability('embd_pdrop', 0.1),
+      attention: config.probability('attn_pdrop', 0.1),
+      residual: config.probability('resid_pdrop', 0.1),
+    },
+    initializerRange: config.notNegative('initializer_range', 0.02),
+    eosTokenIds: config.tokenIds('eos_token_id'),
+    bosTokenId: config.tokenId('bos_token_id'),
+  }
+}
+
+const size = (name: string, n_layer: number, n_head: number, n_embd: number): Preset => ({
+  name,
+  repositories: [`openai-community/${name}`],
+  config: {
+    model_type: 'gpt2',
+    activation_function: 'gelu_new',
+    attn_pdrop: 0.1,
+    embd_pdrop: 0.1,
+    resid_pdrop: 0.1,
+    bos_token_id: 50256,
+    eos_token_id: 50256,
+    initializer_range: 0.02,
+    layer_norm_epsilon: 1e-5,
+    n_embd,
+    n_head,
+    n_layer,
+    n_positions: 1024,
+    vocab_size: 50257,
+  },
+  source: 'Radford et al. 2019, Table 2; config.json of the repository',
+})
+
+export const gpt2Presets: Preset[] = [
+  size('gpt2', 12, 12, 768),
+  size('gpt2-medium', 24, 16, 1024),
+  size('gpt2-large', 36, 20, 1280),
+  size('gpt2-xl', 48, 25, 1600),
+]

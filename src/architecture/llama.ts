@@ -1,0 +1,108 @@
+/**
+ * LLaMA 1, 2, 3: RMSNorm before each branch, RoPE, SwiGLU, no biases; grouped queries in 2-70B and from 3 on.
+ * Touvron et al. 2023, arXiv 2302.13971 and 2307.09288; Llama Team 2024, arXiv 2407.21783.
+ * From 3.1 on the rotation is stretched by the `llama3` rule.
+ */
+import type { Architecture, Layer } from './architecture.ts'
+import { outsideOfLayers, type Preset, plainAttention, sizesFromConfig, variant } from './common.ts'
+import type { Fields } from './fields.ts'
+import { ropeFromConfig } from './rope-config.ts'
+
+export function llamaFromConfig(config: Fields): Architecture {
+  config.refuse('hidden_act', 'the gate of this model type is SiLU', 'silu')
+  const sizes = sizesFromConfig(config)
+  const layer: Layer = {
+    normPlacement: 'pre',
+    norm: { kind: 'rmsNorm', eps: config.positive('rms_norm_eps'), unitOffset: false },
+    attention: plainAttention(config, sizes, ropeFromConfig(config, 10000)),
+    feedForward: {
+      kind: 'gated',
+      intermediateSize: config.size('intermediate_size'),
+      activation: { kind: 'swiglu' },
+      bias: config.flag('mlp_bias', false),
+    },
+  }
+  const layers = Array.from({ length: sizes.layers }, () => structuredClone(layer))
+  return outsideOfLayers(config, 'llama', sizes, layers)
+}
+
+const make = (
+  name: string,
+  repositories: string[],
+  source: string,
+  [hidden, intermediate, layers, heads, kvHeads, headDim]: [number, number, number, number, number, number],
+  rest: Record<string, unknown>,
+): Preset => ({
+  name,
+  repositories,
+  config: {
+    model_type: 'llama',
+    hidden_act: 'silu',
+    hidden_size: hidden,
+    intermediate_size: intermediate,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: kvHeads,
+    head_dim: headDim,
+    tie_word_embeddings: false,
+    ...rest,
+  },
+  source,
+})
+
+const first = 'Touvron et al. 2023, arXiv 2302.13971, Table 2'
+const one = {
+  vocab_size: 32000,
+  max_position_embeddings: 2048,
+  rms_norm_eps: 1e-6,
+  torch_dtype: 'float16',
+  bos_token_id: 1,
+  eos_token_id: 2,
+}
+const second = 'Touvron et al. 2023, arXiv 2307.09288; config.json of the repository'
+const two = { ...one, max_position_embeddings: 4096, rms_norm_eps: 1e-5 }
+const third = 'Llama Team 2024, arXiv 2407.21783, Table 3; config.json of the repository'
+const three = {
+  vocab_size: 128256,
+  max_position_embeddings: 8192,
+  rope_theta: 500000,
+  rms_norm_eps: 1e-5,
+  torch_dtype: 'bfloat16',
+  bos_token_id: 128000,
+  eos_token_id: 128001,
+}
+const stretched = (factor: number) => ({
+  max_position_embeddings: 131072,
+  rope_scaling: { rope_type: 'llama3', factor, low_freq_factor: 1, high_freq_factor: 4, original_max_position_embeddings: 8192 },
+})
+
+const llama3b8 = make('Llama-3-8B', ['meta-llama/Meta-Llama-3-8B'], third, [4096, 14336, 32, 32, 8, 128], three)
+const llama3b70 = make('Llama-3-70B', ['meta-llama/Meta-Llama-3-70B'], third, [8192, 28672, 80, 64, 8, 128], three)
+
+export const llamaPresets: Preset[] = [
+  make('Llama-1-7B', [], first, [4096, 11008, 32, 32, 32, 128], one),
+  make('Llama-1-13B', [], first, [5120, 13824, 40, 40, 40, 128], one),
+  make('Llama-1-33B', [], first, [6656, 17920, 60, 52, 52, 128], { ...one, rms_norm_eps: 1e-5 }),
+  make('Llama-1-65B', [], first, [8192, 22016, 80, 64, 64, 128], { ...one, rms_norm_eps: 1e-5 }),
+  make('Llama-2-7B', ['meta-llama/Llama-2-7b-hf', 'meta-llama/Llama-2-7b-chat-hf'], second, [4096, 11008, 32, 32, 32, 128], two),
+  make('Llama-2-13B', ['meta-llama/Llama-2-13b-hf', 'meta-llama/Llama-2-13b-chat-hf'], second, [5120, 13824, 40, 40, 40, 128], two),
+  make('Llama-2-70B', ['meta-llama/Llama-2-70b-hf', 'meta-llama/Llama-2-70b-chat-hf'], second, [8192, 28672, 80, 64, 8, 128], two),
+  llama3b8,
+  llama3b70,
+  variant(llama3b8, 'Llama-3.1-8B', ['meta-llama/Llama-3.1-8B', 'meta-llama/Meta-Llama-3.1-8B'], stretched(8)),
+  variant(llama3b70, 'Llama-3.1-70B', ['meta-llama/Llama-3.1-70B', 'meta-llama/Meta-Llama-3.1-70B'], stretched(8)),
+  make('Llama-3.1-405B', ['meta-llama/Llama-3.1-405B', 'meta-llama/Meta-Llama-3.1-405B'], third, [16384, 53248, 126, 128, 8, 128], {
+    ...three,
+    ...stretched(8),
+  }),
+  make('Llama-3.2-1B', ['meta-llama/Llama-3.2-1B'], third, [2048, 8192, 16, 32, 8, 64], {
+    ...three,
+    ...stretched(32),
+    tie_word_embeddings: true,
+  }),
+  make('Llama-3.2-3B', ['meta-llama/Llama-3.2-3B'], third, [3072, 8192, 28, 24, 8, 128], {
+    ...three,
+    ...stretched(32),
+    tie_word_embeddings: true,
+  }),
+]

@@ -1,0 +1,106 @@
+/**
+ * Mistral 7B (a window of 4,096 in every layer) and Mixtral 8x7B (eight experts, two per token, no window).
+ * Jiang et al. 2023, arXiv 2310.06825; Jiang et al. 2024, arXiv 2401.04088. Mixtral's router takes the softmax over all
+ * experts and renormalises the best two, which equals the softmax over the best two.
+ */
+import type { Architecture, FeedForward } from './architecture.ts'
+import { outsideOfLayers, type Preset, plainAttention, sizesFromConfig, variant } from './common.ts'
+import type { Fields } from './fields.ts'
+import { ropeFromConfig } from './rope-config.ts'
+
+export function mistralFromConfig(config: Fields): Architecture {
+  // A file without the key means the first release; one that says null (v0.2 and later) means no window.
+  const window = config.mentions('sliding_window') ? config.optionalSize('sliding_window') : 4096
+  return assemble(config, 'mistral', 10000, window, {
+    kind: 'gated',
+    intermediateSize: config.size('intermediate_size'),
+    activation: { kind: 'swiglu' },
+    bias: false,
+  })
+}
+
+export function mixtralFromConfig(config: Fields): Architecture {
+  const experts = config.size('num_local_experts')
+  const expertsPerToken = config.size('num_experts_per_tok')
+  if (expertsPerToken > experts)
+    config.fail('num_experts_per_tok', `expected at most num_local_experts (${experts}), got ${expertsPerToken}`)
+  const architecture = assemble(config, 'mixtral', undefined, config.optionalSize('sliding_window'), {
+    kind: 'moe',
+    experts,
+    expertsPerToken,
+    intermediateSize: config.size('intermediate_size'),
+    activation: { kind: 'swiglu' },
+    bias: false,
+    router: { order: 'topkSoftmax', normalize: false, bias: false, auxLossCoef: config.notNegative('router_aux_loss_coef', 0.001) },
+  })
+  return { ...architecture, tensorLayout: 'mixtral' }
+}
+
+function assemble(
+  config: Fields,
+  modelType: string,
+  theta: number | undefined,
+  window: number | null,
+  feedForward: FeedForward,
+): Architecture {
+  config.refuse('hidden_act', 'the gate of this model type is SiLU', 'silu')
+  const sizes = sizesFromConfig(config)
+  const types = config.layerTypes(sizes.layers)
+  if (types?.includes('sliding') && !window)
+    config.fail('sliding_window', 'missing; expected a positive integer, because layer_types names sliding layers')
+  const attention = plainAttention(config, sizes, ropeFromConfig(config, theta))
+  const layers = Array.from({ length: sizes.layers }, (_, index) => ({
+    normPlacement: 'pre' as const,
+    norm: { kind: 'rmsNorm' as const, eps: config.positive('rms_norm_eps'), unitOffset: false },
+    attention: { ...attention, slidingWindow: types?.[index] === 'full' ? null : window },
+    feedForward,
+  }))
+  return outsideOfLayers(config, modelType, sizes, layers)
+}
+
+const common = {
+  hidden_act: 'silu',
+  hidden_size: 4096,
+  intermediate_size: 14336,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  head_dim: 128,
+  vocab_size: 32000,
+  max_position_embeddings: 32768,
+  rms_norm_eps: 1e-5,
+  tie_word_embeddings: false,
+  torch_dtype: 'bfloat16',
+  bos_token_id: 1,
+  eos_token_id: 2,
+}
+
+const v1: Preset = {
+  name: 'Mistral-7B-v0.1',
+  repositories: ['mistralai/Mistral-7B-v0.1', 'mistralai/Mistral-7B-Instruct-v0.1'],
+  config: { ...common, model_type: 'mistral', rope_theta: 10000, sliding_window: 4096 },
+  source: 'Jiang et al. 2023, arXiv 2310.06825, Table 1; config.json of the repository',
+}
+
+export const mistralPresets: Preset[] = [
+  v1,
+  variant(v1, 'Mistral-7B-v0.3', ['mistralai/Mistral-7B-v0.3', 'mistralai/Mistral-7B-Instruct-v0.3'], {
+    vocab_size: 32768,
+    rope_theta: 1000000,
+    sliding_window: null,
+  }),
+  {
+    name: 'Mixtral-8x7B-v0.1',
+    repositories: ['mistralai/Mixtral-8x7B-v0.1', 'mistralai/Mixtral-8x7B-Instruct-v0.1'],
+    config: {
+      ...common,
+      model_type: 'mixtral',
+      num_local_experts: 8,
+      num_experts_per_tok: 2,
+      rope_theta: 1000000,
+      router_aux_loss_coef: 0.02,
+      sliding_window: null,
+    },
+    source: 'Jiang et al. 2024, arXiv 2401.04088, Table 1; config.json of the repository',
+  },
+]

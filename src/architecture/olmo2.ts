@@ -1,0 +1,52 @@
+/**
+ * OLMo 2: the norms stand after attention and feed-forward, inside the residual branch; QK-norm over the full width.
+ * OLMo Team 2024, arXiv 2501.00656, section 2.
+ */
+import type { Architecture, Layer, Norm } from './architecture.ts'
+import { outsideOfLayers, type Preset, plainAttention, sizesFromConfig } from './common.ts'
+import type { Fields } from './fields.ts'
+import { ropeFromConfig } from './rope-config.ts'
+
+export function olmo2FromConfig(config: Fields): Architecture {
+  config.refuse('hidden_act', 'the gate of this model type is SiLU', 'silu')
+  const sizes = sizesFromConfig(config)
+  const eps = config.positive('rms_norm_eps')
+  const norm: Norm = { kind: 'rmsNorm', eps, unitOffset: false }
+  const layer: Layer = {
+    normPlacement: 'post',
+    norm,
+    attention: {
+      ...plainAttention(config, sizes, ropeFromConfig(config)),
+      qkNorm: { kind: 'fullWidth', eps, unitOffset: false },
+    },
+    feedForward: { kind: 'gated', intermediateSize: config.size('intermediate_size'), activation: { kind: 'swiglu' }, bias: false },
+  }
+  const layers = Array.from({ length: sizes.layers }, () => structuredClone(layer))
+  return outsideOfLayers(config, 'olmo2', sizes, layers)
+}
+
+const make = (b: string, hidden: number, intermediate: number, layers: number, heads: number): Preset => ({
+  name: `OLMo-2-${b}`,
+  repositories: [`allenai/OLMo-2-1124-${b}`, `allenai/OLMo-2-1124-${b}-Instruct`],
+  config: {
+    model_type: 'olmo2',
+    attention_bias: false,
+    hidden_act: 'silu',
+    hidden_size: hidden,
+    intermediate_size: intermediate,
+    num_hidden_layers: layers,
+    num_attention_heads: heads,
+    num_key_value_heads: heads,
+    max_position_embeddings: 4096,
+    rms_norm_eps: 1e-6,
+    rope_theta: 500000,
+    tie_word_embeddings: false,
+    torch_dtype: 'float32',
+    vocab_size: 100352,
+    eos_token_id: 100257,
+    pad_token_id: 100277,
+  },
+  source: 'OLMo Team 2024, arXiv 2501.00656, Table 1; config.json of the repository',
+})
+
+export const olmo2Presets: Preset[] = [make('7B', 4096, 11008, 32, 32), make('13B', 5120, 13824, 40, 40)]

@@ -1,0 +1,66 @@
+/**
+ * The published models by name: no files needed. A preset is the published configuration, read by the same code as a file.
+ */
+import type { Architecture } from './architecture.ts'
+import type { Preset } from './common.ts'
+import { configFromJson } from './config-json.ts'
+import { gemmaPresets } from './gemma.ts'
+import { gptOssPresets } from './gpt-oss.ts'
+import { gpt2Presets } from './gpt2.ts'
+import { llamaPresets } from './llama.ts'
+import { mistralPresets } from './mistral.ts'
+import { olmo2Presets } from './olmo2.ts'
+import { qwen3Presets } from './qwen3.ts'
+
+export type { Preset } from './common.ts'
+
+export const presets: readonly Preset[] = [
+  ...gpt2Presets,
+  ...gptOssPresets,
+  ...qwen3Presets,
+  ...llamaPresets,
+  ...mistralPresets,
+  ...gemmaPresets,
+  ...olmo2Presets,
+]
+
+/** The preset of that name or Hugging Face id; capitals do not matter. */
+export function findPreset(nameOrHubId: string): Preset | undefined {
+  const wanted = nameOrHubId.toLowerCase()
+  return presets.find(({ name, repositories }) => [name, ...repositories].some((each) => each.toLowerCase() === wanted))
+}
+
+/** The architecture of a published model by preset name or Hugging Face id; undefined when unknown. */
+export function preset(nameOrHubId: string): Architecture | undefined {
+  const found = findPreset(nameOrHubId)
+  return found && { ...configFromJson(found.config, found.name), name: found.name }
+}
+
+/** Every preset's name, in the order of the families. */
+export function presetNames(): string[] {
+  return presets.map(({ name }) => name)
+}
+
+/** The known names closest to a mistyped one, best first. */
+export function nearestNames(wanted: string, count = 3): string[] {
+  const target = wanted.toLowerCase()
+  return presets
+    .map(({ name, repositories }) => ({
+      name,
+      distance: Math.min(...[name, ...repositories].map((each) => editDistance(target, each.toLowerCase()))),
+    }))
+    .sort((a, b) => a.distance - b.distance)
+    .slice(0, count)
+    .map(({ name }) => name)
+}
+
+// Levenshtein, one row at a time.
+function editDistance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i]
+    for (let j = 1; j <= b.length; j++) next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1))
+    row = next
+  }
+  return row[b.length]!
+}

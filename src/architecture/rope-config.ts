@@ -1,0 +1,84 @@
+/**
+ * The rotary part of a published config.json in all its spellings: `rope_theta` + `rope_scaling`, the newer
+ * `rope_parameters`, and `type` for `rope_type`. YaRN: Peng et al. 2023, arXiv 2309.00071; the `llama3` form: Llama 3.1.
+ */
+import type { Position, RopeScaling } from './architecture.ts'
+import { ConfigError, type Fields } from './fields.ts'
+
+/** The rotation of (most) layers. `theta`: what a file without `rope_theta` means; undefined where files always say it. */
+export function ropeFromConfig(config: Fields, theta?: number): Position {
+  config.refuse('partial_rotary_factor', 'only rotation of the whole head is implemented', 1)
+  if (config.has('rope_parameters')) {
+    const parameters = config.below('rope_parameters')
+    if (!parameters.has('full_attention') && !parameters.has('sliding_attention')) return fromParameters(parameters, config, theta)
+  }
+  return { kind: 'rope', ropeTheta: config.positive('rope_theta', theta), scaling: ropeScaling(config) }
+}
+
+/** Separate rotations of sliding and full layers (Gemma 3): `rope_parameters` by layer type, or `rope_local_base_freq`. */
+export function ropePairFromConfig(config: Fields): { sliding: Position; full: Position } {
+  const parameters = config.has('rope_parameters') ? config.below('rope_parameters') : null
+  if (parameters?.has('full_attention'))
+    return {
+      sliding: fromParameters(parameters.below('sliding_attention'), config, undefined),
+      full: fromParameters(parameters.below('full_attention'), config, undefined),
+    }
+  return {
+    sliding: { kind: 'rope', ropeTheta: config.positive('rope_local_base_freq'), scaling: { kind: 'none' } },
+    full: ropeFromConfig(config),
+  }
+}
+
+function fromParameters(parameters: Fields, config: Fields, theta: number | undefined): Position {
+  const own = parameters.has('rope_theta') ? parameters.positive('rope_theta') : config.positive('rope_theta', theta)
+  parameters.refuse('partial_rotary_factor', 'only rotation of the whole head is implemented', 1)
+  return { kind: 'rope', ropeTheta: own, scaling: scalingFrom(parameters, config) }
+}
+
+function ropeScaling(config: Fields): RopeScaling {
+  return config.has('rope_scaling') ? scalingFrom(config.below('rope_scaling'), config) : { kind: 'none' }
+}
+
+const KINDS = { default: 'none', linear: 'linear', yarn: 'yarn', llama3: 'llama3' } as const
+
+function scalingFrom(scaling: Fields, config: Fields): RopeScaling {
+  const key = scaling.spelling('rope_type', 'type')
+  const kind = scaling.choice<(typeof KINDS)[keyof typeof KINDS]>(key, KINDS)
+  if (kind === 'none') return { kind }
+  const factor = scaling.positive('factor')
+  const original = () =>
+    scaling.size('original_max_position_embeddings', config.optionalSize('original_max_position_embeddings') ?? undefined)
+  switch (kind) {
+    case 'linear':
+      return { kind, factor }
+    case 'yarn':
+      return {
+        kind,
+        factor,
+        originalMaxPositionEmbeddings: original(),
+        betaFast: scaling.positive('beta_fast', 32),
+        betaSlow: scaling.positive('beta_slow', 1),
+        truncate: scaling.flag('truncate', true),
+        attentionFactor: yarnAttentionFactor(scaling, factor),
+      }
+    case 'llama3': {
+      const low = scaling.positive('low_freq_factor')
+      const high = scaling.positive('high_freq_factor')
+      if (high <= low) scaling.fail('high_freq_factor', `expected more than low_freq_factor (${low}), got ${high}`)
+      return { kind, factor, lowFreqFactor: low, highFreqFactor: high, originalMaxPositionEmbeddings: original() }
+    }
+  }
+}
+
+// `mscale` and `mscale_all_dim` (DeepSeek) are two logarithms whose quotient is the factor.
+function yarnAttentionFactor(scaling: Fields, factor: number): number | null {
+  if (scaling.has('attention_factor')) return scaling.positive('attention_factor')
+  if (!scaling.has('mscale') || !scaling.has('mscale_all_dim')) return null
+  const logarithm = (mscale: number) => (factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1)
+  return logarithm(scaling.positive('mscale')) / logarithm(scaling.positive('mscale_all_dim'))
+}
+
+/** A rotation pairs dimensions, so it needs an even head. */
+export function checkRotatable(config: Fields, headDim: number): void {
+  if (headDim % 2) throw new ConfigError(config.file, 'head_dim', `expected an even number (rotation works on pairs), got ${headDim}`)
+}
