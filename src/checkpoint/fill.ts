@@ -1,0 +1,173 @@
+/**
+ * Pulls the bytes of one inner weight from its published tensors: any range of the row-major weight, whatever form it was
+ * published in. Moves bytes, converts no numbers. Memory is bounded: a band of rows, or one matrix where one must be transposed.
+ */
+import type { Recipe } from '../architecture/tensor-names.ts'
+import type { Fill } from '../ops/backend.ts'
+import { size } from '../ops/tensor.ts'
+import type { TensorEntry } from './safetensors.ts'
+
+/** Rows of gate and up are read in bands of about this size before they are woven together. */
+const BAND_BYTES = 1 << 20
+/** Published matrices kept for transposing: neighbours (q, k and v of one layer) come from the same one. */
+const CACHE_BYTES = 96 << 20
+
+/** The fill of a weight of this shape, whose published tensors (in the order of `publishedParts`) have been checked. */
+export function fillFrom(
+  recipe: Recipe,
+  shape: readonly number[],
+  entries: readonly TensorEntry[],
+  cache: MatrixCache,
+  signal: AbortSignal | undefined,
+): Fill {
+  const first = entries[0]!
+  switch (recipe.form) {
+    case 'asStored': {
+      const start = ((recipe.slice?.from ?? 0) * first.byteLength) / first.shape[0]!
+      return (_, offset, into) => read(first, start + offset, into, signal)
+    }
+    case 'mxfp4':
+      return (part, offset, into) => read(part === 'scales' ? entries[1]! : first, offset, into, signal)
+    case 'perExpert':
+      return (_, offset, into) => readExperts(entries, offset, into, signal)
+    case 'interleaved':
+      return (_, offset, into) => readInterleaved(entries, shape, offset, into, signal)
+    case 'transposed':
+      return (_, offset, into) => readTransposed(first, shape, recipe.slice?.from ?? 0, cache, offset, into, signal)
+  }
+}
+
+const read = (entry: TensorEntry, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> =>
+  entry.source.read(entry.offset + offset, into, signal)
+
+/** Equal tensors, one after the other. */
+async function readExperts(entries: readonly TensorEntry[], offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
+  const each = entries[0]!.byteLength
+  for (let done = 0; done < into.byteLength; ) {
+    const expert = Math.floor((offset + done) / each)
+    const from = offset + done - expert * each
+    const length = Math.min(each - from, into.byteLength - done)
+    await read(entries[expert]!, from, into.subarray(done, done + length), signal)
+    done += length
+  }
+}
+
+/** Row 2j from gate, row 2j + 1 from up, expert after expert. `entries` alternate gate and up. */
+async function readInterleaved(
+  entries: readonly TensorEntry[],
+  shape: readonly number[],
+  offset: number,
+  into: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  const pairs = shape[1]! / 2
+  const rowBytes = entries[0]!.byteLength / pairs
+  const end = offset + into.byteLength
+  const bandPairs = Math.max(1, Math.floor(BAND_BYTES / rowBytes))
+  const scratch = new Uint8Array(2 * Math.min(bandPairs, Math.ceil(into.byteLength / (2 * rowBytes)) + 1) * rowBytes)
+  let pair = Math.floor(offset / (2 * rowBytes)) // counted over all experts
+  while (pair * 2 * rowBytes < end) {
+    const expert = Math.floor(pair / pairs)
+    const inExpert = pair - expert * pairs
+    const last = Math.ceil(end / (2 * rowBytes))
+    const count = Math.min(scratch.byteLength / (2 * rowBytes), pairs - inExpert, last - pair)
+    const gate = scratch.subarray(0, count * rowBytes)
+    const up = scratch.subarray(count * rowBytes, 2 * count * rowBytes)
+    await Promise.all([
+      read(entries[2 * expert]!, inExpert * rowBytes, gate, signal),
+      read(entries[2 * expert + 1]!, inExpert * rowBytes, up, signal),
+    ])
+    for (let j = 0; j < count; j++) {
+      const row = gate.subarray(j * rowBytes, (j + 1) * rowBytes)
+      copyClipped(row, (pair + j) * 2 * rowBytes - offset, into)
+      copyClipped(up.subarray(j * rowBytes, (j + 1) * rowBytes), ((pair + j) * 2 + 1) * rowBytes - offset, into)
+    }
+    pair += count
+  }
+}
+
+/** Copies `bytes` to position `at` of `into`, leaving out what lies outside. */
+function copyClipped(bytes: Uint8Array, at: number, into: Uint8Array): void {
+  const from = Math.max(0, -at)
+  const to = Math.min(bytes.byteLength, into.byteLength - at)
+  if (from < to) into.set(from === 0 && to === bytes.byteLength ? bytes : bytes.subarray(from, to), at + from)
+}
+
+/** Inner [.., O, I] from published [.., I, total]; inner row o is published column `firstColumn` + o. */
+async function readTransposed(
+  entry: TensorEntry,
+  shape: readonly number[],
+  firstColumn: number,
+  cache: MatrixCache,
+  offset: number,
+  into: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  const [rows, columns] = shape.slice(-2) as [number, number]
+  const total = entry.shape.at(-1)!
+  const elementBytes = entry.byteLength / size(entry.shape)
+  const rowBytes = columns * elementBytes
+  const end = offset + into.byteLength
+  for (let row = Math.floor(offset / rowBytes); row * rowBytes < end; ) {
+    const matrix = Math.floor(row / rows)
+    const inMatrix = row - matrix * rows
+    const count = Math.min(rows - inMatrix, Math.ceil(end / rowBytes) - row, Math.max(1, Math.floor(BAND_BYTES / rowBytes)))
+    const published = await cache.matrix(entry, matrix, columns * total * elementBytes, signal)
+    const band = transposeColumns(published, columns, total, firstColumn + inMatrix, count, elementBytes)
+    copyClipped(band, row * rowBytes - offset, into)
+    row += count
+  }
+}
+
+/** Columns [from, from + count) of a row-major [rows, total] matrix as rows. */
+function transposeColumns(
+  matrix: Uint8Array<ArrayBuffer>,
+  rows: number,
+  total: number,
+  from: number,
+  count: number,
+  elementBytes: number,
+): Uint8Array {
+  const Elements = elementBytes === 2 ? Uint16Array : Uint32Array
+  const source = new Elements(matrix.buffer, matrix.byteOffset, rows * total)
+  const band = new Elements(count * rows)
+  const tile = 32 // Both sides of a tile stay in the first-level cache.
+  for (let r0 = 0; r0 < rows; r0 += tile) {
+    const r1 = Math.min(rows, r0 + tile)
+    for (let c = 0; c < count; c++) {
+      for (let r = r0; r < r1; r++) band[c * rows + r] = source[r * total + from + c]!
+    }
+  }
+  return new Uint8Array(band.buffer)
+}
+
+/** The matrices of published tensors that were read last, because neighbouring weights need the same ones. */
+export class MatrixCache {
+  readonly #held = new Map<string, { bytes: Promise<Uint8Array<ArrayBuffer>>; byteLength: number }>()
+  #heldBytes = 0
+
+  /** Matrix number `index` of a published tensor [.., I, O], in memory of its own and aligned. */
+  async matrix(entry: TensorEntry, index: number, byteLength: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const key = `${entry.name}#${index}`
+    let held = this.#held.get(key)
+    if (held) this.#held.delete(key)
+    else {
+      const into = new Uint8Array(byteLength)
+      held = { bytes: read(entry, index * byteLength, into, signal).then(() => into), byteLength }
+      this.#heldBytes += byteLength
+    }
+    // Reinserting makes it the youngest; a failed read must not be remembered.
+    this.#held.set(key, held)
+    held.bytes.catch(() => this.#drop(key))
+    for (const oldest of this.#held.keys()) {
+      if (this.#heldBytes <= CACHE_BYTES || oldest === key) break
+      this.#drop(oldest)
+    }
+    return held.bytes
+  }
+
+  #drop(key: string): void {
+    const held = this.#held.get(key)
+    if (held && this.#held.delete(key)) this.#heldBytes -= held.byteLength
+  }
+}

@@ -1,0 +1,84 @@
+/**
+ * The published tensors of an architecture: names, shapes and dtypes as a checkpoint on disk has them, and what each is made of.
+ * The inverse of weights.ts; saving, synthesis and size reports walk this list.
+ */
+import type { Architecture, DType } from '../architecture/architecture.ts'
+import { type Recipe, suits, tensorNames } from '../architecture/tensor-names.ts'
+import { leaves, weightSpecs } from '../model/weights.ts'
+import type { WeightSpec } from '../ops/backend.ts'
+import { MXFP4_BLOCK, MXFP4_BLOCK_BYTES } from '../ops/dtype.ts'
+import { WeightsMismatchError } from './errors.ts'
+import type { PublishedDtype, TensorShape } from './safetensors.ts'
+
+/** A published tensor a recipe reads, with the shape it must have. */
+export interface PublishedPart {
+  readonly name: string
+  readonly shape: readonly number[]
+  /** What it holds; expert e of `perExpert` and `interleaved`. */
+  readonly role: { kind: 'values' | 'blocks' | 'scales' } | { kind: 'expert' | 'gate' | 'up'; expert: number }
+}
+
+/** The published tensors of one recipe for an inner weight of this shape, in a fixed order. */
+export function publishedParts(recipe: Recipe, shape: readonly number[]): PublishedPart[] {
+  switch (recipe.form) {
+    case 'asStored':
+      return [{ name: recipe.tensor, shape: [recipe.slice?.total ?? shape[0]!, ...shape.slice(1)], role: { kind: 'values' } }]
+    case 'transposed': {
+      const [rows, columns] = shape.slice(-2) as [number, number]
+      return [{ name: recipe.tensor, shape: [...shape.slice(0, -2), columns, recipe.slice?.total ?? rows], role: { kind: 'values' } }]
+    }
+    case 'perExpert':
+      return experts(shape).map((expert) => ({ name: recipe.tensor(expert), shape: shape.slice(1), role: { kind: 'expert', expert } }))
+    case 'interleaved': {
+      const half = [shape[1]! / 2, ...shape.slice(2)]
+      return experts(shape).flatMap((expert): PublishedPart[] => [
+        { name: recipe.gate(expert), shape: half, role: { kind: 'gate', expert } },
+        { name: recipe.up(expert), shape: half, role: { kind: 'up', expert } },
+      ])
+    }
+    case 'mxfp4': {
+      const blocks = [...shape.slice(0, -1), shape.at(-1)! / MXFP4_BLOCK]
+      return [
+        { name: recipe.blocks, shape: [...blocks, MXFP4_BLOCK_BYTES], role: { kind: 'blocks' } },
+        { name: recipe.scales, shape: blocks, role: { kind: 'scales' } },
+      ]
+    }
+  }
+}
+
+const experts = (shape: readonly number[]): number[] => Array.from({ length: shape[0]! }, (_, expert) => expert)
+
+/** A published tensor and the inner weights it is made of: several for a fused one, else one. */
+export interface PublishedTensor extends TensorShape {
+  readonly role: PublishedPart['role']
+  readonly sources: readonly { readonly spec: WeightSpec; readonly recipe: Recipe }[]
+}
+
+const PUBLISHED_DTYPE: Partial<Record<DType, PublishedDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' }
+
+/**
+ * Every tensor of the architecture's published layout in the canonical form, in the order of the weight tree.
+ * @throws WeightsMismatchError when the layout has no name for one of the architecture's weights.
+ */
+export function publishedTensors(architecture: Architecture): PublishedTensor[] {
+  const names = tensorNames(architecture)
+  const found = new Map<string, { shape: TensorShape; role: PublishedPart['role']; sources: { spec: WeightSpec; recipe: Recipe }[] }>()
+  for (const spec of leaves(weightSpecs(architecture))) {
+    const recipe = names.recipes(spec.name).find((candidate) => suits(candidate, spec.dtype))
+    const dtype = recipe?.form === 'mxfp4' ? 'U8' : PUBLISHED_DTYPE[spec.dtype]
+    if (!recipe || !dtype) {
+      throw new WeightsMismatchError({
+        file: architecture.name,
+        expected: `a published name in the layout "${architecture.tensorLayout}" for every weight`,
+        came: `none for ${spec.name} in ${spec.dtype}`,
+        remedy: 'This architecture cannot be saved in a published layout as it is.',
+      })
+    }
+    for (const part of publishedParts(recipe, spec.shape)) {
+      const known = found.get(part.name)
+      if (known) known.sources.push({ spec, recipe })
+      else found.set(part.name, { shape: { name: part.name, dtype, shape: part.shape }, role: part.role, sources: [{ spec, recipe }] })
+    }
+  }
+  return [...found.values()].map(({ shape, role, sources }) => ({ ...shape, role, sources }))
+}

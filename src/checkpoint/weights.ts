@@ -1,0 +1,129 @@
+/**
+ * Published tensors -> the weight tree of an architecture, by name. Everything is checked before a backend allocates anything:
+ * missing, surplus and wrongly shaped tensors are reported together. Converts no numbers; dtypes are those of the files.
+ */
+import type { Architecture, DType } from '../architecture/architecture.ts'
+import { type Recipe, suits, tensorNames } from '../architecture/tensor-names.ts'
+import { leaves, mapWeights, type Weights, weightSpecs } from '../model/weights.ts'
+import type { Fill, WeightSpec } from '../ops/backend.ts'
+import { storedBytes } from '../ops/dtype.ts'
+import { size } from '../ops/tensor.ts'
+import type { Checkpoint } from './checkpoint.ts'
+import { abbreviate, WeightsMismatchError } from './errors.ts'
+import { fillFrom, MatrixCache } from './fill.ts'
+import { publishedParts } from './published.ts'
+import type { PublishedDtype, TensorEntry } from './safetensors.ts'
+
+/** One inner weight, with the dtype the file has (which may differ from what the architecture announces), and where its bytes are. */
+export interface PlannedWeight extends WeightSpec {
+  readonly byteLength: number
+  readonly form: Recipe['form']
+  /** The published tensors it is read from, in the order of its recipe. */
+  readonly entries: readonly TensorEntry[]
+  /** Pulls its bytes; `signal` ends the reading. */
+  fill(signal?: AbortSignal): Fill
+}
+
+/** A checkpoint that fits its architecture, ready to be loaded. */
+export interface WeightPlan {
+  /** The given architecture with dtypes and tying as the files have them. */
+  readonly architecture: Architecture
+  readonly tree: Weights<PlannedWeight>
+  /** Bytes of all inner weights: less than the files hold where a tied output matrix or masks are skipped. */
+  readonly weightBytes: number
+}
+
+const INNER_DTYPE: Partial<Record<PublishedDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
+
+/** How many problems one error lists. */
+const LISTED = 12
+
+type Tensors = ReadonlyMap<string, TensorEntry>
+
+/**
+ * Finds the published tensors of every weight of the architecture.
+ * @throws WeightsMismatchError that lists every missing, surplus, wrongly shaped or wrongly typed tensor (the first dozen of them).
+ */
+export function planWeights(asked: Architecture, checkpoint: Checkpoint): WeightPlan {
+  const { tensors } = checkpoint
+  const has = (name: string) => tensors.has(name)
+  // Without an output matrix of its own the model is tied, whatever the configuration says.
+  const hasUnembed = tensorNames(asked, has)
+    .recipes('unembed')
+    .some((recipe) => exists(recipe, tensors))
+  const architecture = asked.tieWordEmbeddings || hasUnembed ? asked : { ...asked, tieWordEmbeddings: true }
+  const names = tensorNames(architecture, has)
+  const problems: string[] = []
+  const used = new Set<string>()
+  const cache = new MatrixCache()
+  const planned = mapWeights(weightSpecs(architecture), (spec): PlannedWeight | undefined => {
+    const recipes = names.recipes(spec.name)
+    const recipe = recipes.find((candidate) => exists(candidate, tensors)) ?? recipes.find((one) => suits(one, spec.dtype)) ?? recipes[0]
+    if (!recipe) {
+      problems.push(`the layout "${names.layout}" has no published name for the weight ${spec.name}`)
+      return undefined
+    }
+    const before = problems.length
+    const entries: TensorEntry[] = []
+    for (const part of publishedParts(recipe, spec.shape)) {
+      used.add(part.name)
+      const entry = tensors.get(part.name)
+      const problem = entry ? problemOf(entry, part.shape, recipe, entries[0]) : `missing: ${part.name} [${part.shape.join(', ')}]`
+      if (problem === undefined) entries.push(entry!)
+      else problems.push(problem)
+    }
+    if (problems.length > before) return undefined
+    const dtype = recipe.form === 'mxfp4' ? 'mxfp4' : INNER_DTYPE[entries[0]!.dtype]!
+    const byteLength = storedBytes(dtype, size(spec.shape))
+    const fill = (signal?: AbortSignal) => fillFrom(recipe, spec.shape, entries, cache, signal)
+    return { ...spec, dtype, byteLength, form: recipe.form, entries, fill }
+  })
+  for (const [name, entry] of tensors) {
+    if (!used.has(name) && !names.isIgnored(name)) problems.push(`surplus: ${abbreviate(name)} [${entry.shape.slice(0, 8).join(', ')}]`)
+  }
+  if (problems.length > 0) throw mismatch(asked, checkpoint, problems)
+  const tree = planned as Weights<PlannedWeight>
+  const all = leaves(tree)
+  const { dtype } = tree.embed
+  return {
+    architecture: { ...architecture, dtype, expertDtype: all.find((weight) => weight.use === 'experts')?.dtype ?? dtype },
+    tree,
+    weightBytes: all.reduce((sum, weight) => sum + weight.byteLength, 0),
+  }
+}
+
+function problemOf(entry: TensorEntry, shape: readonly number[], recipe: Recipe, sibling: TensorEntry | undefined): string | undefined {
+  const name = abbreviate(entry.name)
+  if (entry.shape.length !== shape.length || entry.shape.some((length, axis) => length !== shape[axis])) {
+    return `wrong shape: ${name} is [${entry.shape.slice(0, 8).join(', ')}], expected [${shape.join(', ')}]`
+  }
+  const wanted = recipe.form === 'mxfp4' ? 'U8' : (sibling?.dtype ?? 'F32, F16 or BF16')
+  const fits = recipe.form === 'mxfp4' || sibling ? entry.dtype === wanted : INNER_DTYPE[entry.dtype] !== undefined
+  return fits ? undefined : `wrong dtype: ${name} is ${entry.dtype}, expected ${wanted}`
+}
+
+/** Whether the first published tensor of a recipe is there. The others are reported when they are missing. */
+function exists(recipe: Recipe, tensors: Tensors): boolean {
+  switch (recipe.form) {
+    case 'asStored':
+    case 'transposed':
+      return tensors.has(recipe.tensor)
+    case 'perExpert':
+      return tensors.has(recipe.tensor(0))
+    case 'interleaved':
+      return tensors.has(recipe.gate(0))
+    case 'mxfp4':
+      return tensors.has(recipe.blocks) || tensors.has(recipe.scales)
+  }
+}
+
+function mismatch(architecture: Architecture, checkpoint: Checkpoint, problems: readonly string[]): WeightsMismatchError {
+  const more = problems.length > LISTED ? `; and ${problems.length - LISTED} more` : ''
+  const lines = problems.slice(0, LISTED).join('; ')
+  return new WeightsMismatchError({
+    file: checkpoint.name,
+    expected: `the tensors of ${architecture.name} in the layout "${architecture.tensorLayout}"`,
+    came: `${problems.length} ${problems.length === 1 ? 'difference' : 'differences'}: ${lines}${more}`,
+    remedy: 'Check that config.json and the safetensors files belong together.',
+  })
+}
