@@ -1,0 +1,159 @@
+/** Harmony against the published texts and ids of openai/harmony, where they are at hand. */
+import assert from 'node:assert/strict'
+import { existsSync, readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { harmonyFormat, renderHarmony, renderHarmonyForTraining } from '../../src/chat/harmony.ts'
+import { autoDropAnalysis } from '../../src/chat/harmony-history.ts'
+import { type HarmonyMessage, harmonyMarkers } from '../../src/chat/harmony-message.ts'
+import { developerText, systemText } from '../../src/chat/harmony-prompt.ts'
+import { HarmonyReader } from '../../src/chat/harmony-reader.ts'
+import { o200kHarmony } from './o200k.ts'
+
+const folder = new URL('../../../shared/vectors/', import.meta.url)
+const skip = existsSync(folder) ? false : `no golden vectors at ${folder.pathname}`
+if (skip) console.log(`skipped: ${skip}`)
+const read = (name: string) => readFileSync(new URL(name, folder), 'utf8')
+
+// biome-ignore lint/suspicious/noExplicitAny: the shape of a test file
+type Json = any
+
+/** A message of the vector files in our shape; structured contents become text. */
+function fromVector(message: Json, all: Json[]): HarmonyMessage {
+  const { role, name, channel, recipient, content_type: contentType, content } = message
+  let text = content
+  if (content.type === 'system_content') {
+    const functions = all.some((other) => other.role === 'developer' && other.content.tools?.functions?.tools.length > 0)
+    text = systemText({
+      identity: content.model_identity,
+      knowledgeCutoff: content.knowledge_cutoff,
+      currentDate: content.conversation_start_date ?? undefined,
+      effort: content.reasoning_effort,
+      channels: content.channel_config.valid_channels,
+      builtins: Object.values(content.tools ?? {}) as Json[],
+      functions,
+    })
+    assert.equal(content.channel_config.channel_required, true)
+  } else if (content.type === 'developer_content')
+    text = developerText(content.instructions ?? '', Object.values(content.tools ?? {}) as Json[])
+  return clean({ role, name, channel, recipient, contentType, content: text })
+}
+
+function clean(message: Json): HarmonyMessage {
+  return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== undefined)) as unknown as HarmonyMessage
+}
+
+function parse(ids: number[], role: HarmonyMessage['role'] | undefined, end: boolean) {
+  const messages: HarmonyMessage[] = []
+  const warnings: string[] = []
+  const deltas: string[] = []
+  let open: HarmonyMessage | undefined
+  const reader = new HarmonyReader(
+    tokenizer,
+    harmonyMarkers(tokenizer),
+    {
+      begin: ({ rest, warnings: found, ...header }) => {
+        warnings.push(...found.map(({ code }) => code))
+        open = { ...header, content: '' }
+      },
+      text: (delta) => {
+        deltas.push(delta)
+        open!.content += delta
+      },
+      end: () => messages.push(clean(open!)),
+      warn: (code) => warnings.push(code),
+    },
+    role,
+  )
+  for (const id of ids) reader.push(id)
+  const current = open?.content
+  if (end) reader.end()
+  return { messages, warnings, deltas, current }
+}
+
+const tokenizer = skip ? (undefined as never) : o200kHarmony()
+
+test('23 golden files', { skip }, async (t) => {
+  const goldenIds = JSON.parse(read('harmony-tokens.json'))
+  const cases = JSON.parse(read('harmony-conversations.json'))
+  assert.equal(cases.length, 23)
+  for (const { file, kind, conversation, config, operation, input } of cases) {
+    await t.test(file, () => {
+      const text = read(file).replaceAll('\r\n', '\n').trimEnd()
+      const golden: number[] = goldenIds[file.replace('harmony/', 'test-data/')].tokens
+      const expected: HarmonyMessage[] = conversation.messages.map((message: Json) => fromVector(message, conversation.messages))
+      if (kind === 'render') {
+        const ids = renderHarmony(tokenizer, config.auto_drop_analysis ? autoDropAnalysis(expected) : expected)
+        if (operation === 'completion') ids.push(harmonyMarkers(tokenizer).start, ...tokenizer.encode('assistant'))
+        assert.equal(tokenizer.decode(ids), text)
+        assert.deepEqual(ids, golden)
+      } else {
+        const ids = input === 'token_ids' ? text.split(/\s+/).map(Number) : tokenizer.encodeTemplate(text)
+        assert.deepEqual(ids, golden)
+        const { messages, warnings } = parse(ids, config.role ?? undefined, true)
+        assert.deepEqual(messages, expected)
+        assert.deepEqual(warnings, [])
+      }
+    })
+  }
+})
+
+test('31 inline cases', { skip }, async (t) => {
+  const cases = JSON.parse(read('harmony-inline-cases.json'))
+  assert.equal(cases.length, 31)
+  for (const item of cases) {
+    await t.test(item.name, () => {
+      if (item.kind === 'render') {
+        const messages = autoDropAnalysis(
+          item.conversation.messages.map((message: Json) => fromVector(message, item.conversation.messages)),
+        )
+        const ids = item.operation === 'training' ? renderHarmonyForTraining(tokenizer, messages) : renderHarmony(tokenizer, messages)
+        assert.deepEqual(ids, item.tokens)
+      } else if (item.kind === 'tokenizer') {
+        if (item.text !== undefined)
+          assert.deepEqual(item.special_tokens === 'all' ? tokenizer.encodeTemplate(item.text) : tokenizer.encode(item.text), item.tokens)
+      } else {
+        const ids = item.input.flatMap((piece: string | number) => (typeof piece === 'number' ? [piece] : tokenizer.encodeTemplate(piece)))
+        if (item.tokens) assert.deepEqual(ids, item.tokens)
+        const { messages, warnings, deltas, current } = parse(ids, item.config.role ?? undefined, item.end_of_input)
+        // What is an error for a strict parser is text and a warning for this one.
+        if (item.error) assert.ok(warnings.length > 0 && messages.length > 0)
+        else
+          assert.deepEqual(
+            messages,
+            item.messages.map((message: Json) => fromVector(message, item.messages)),
+          )
+        if (item.current_content) assert.equal(current, item.current_content)
+        if (item.deltas_joined) assert.equal(deltas.join(''), item.deltas_joined)
+        if (item.config.strict && !item.error)
+          assert.deepEqual(
+            warnings.filter((code) => code !== 'missing-channel'),
+            [],
+          )
+      }
+    })
+  }
+})
+
+test('a conversation of the API becomes the published prompt', { skip }, () => {
+  const goldenIds = JSON.parse(read('harmony-tokens.json'))
+  const ids = (name: string) => goldenIds[`test-data/${name}.txt`].tokens
+  const format = harmonyFormat(tokenizer)
+  assert.deepEqual(format.render([{ role: 'user', content: 'What is 2 + 2?' }], {}), ids('test_simple_convo'))
+  const capital = { role: 'user' as const, content: 'What is the capital of the largest country in the world?' }
+  const robot = { role: 'system' as const, content: "Answer the user's questions like a robot." }
+  assert.deepEqual(format.render([robot, capital], { effort: 'high' }), ids('test_simple_convo_high_effort'))
+  const parameters = {
+    type: 'object',
+    properties: { location: { type: 'string' } },
+    required: ['location'],
+    additionalProperties: false,
+    $schema: 'x',
+  }
+  const description =
+    "Use this tool to lookup the weather in a given location. Call it with the parameter 'location', can be any textual description of a location."
+  const tools = [{ name: 'lookup_weather', description, parameters }]
+  assert.deepEqual(
+    format.render([], { builtinTools: ['browser'], tools, currentDate: '2025-06-28' }),
+    ids('test_browser_and_function_tool'),
+  )
+})
