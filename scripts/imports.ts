@@ -1,0 +1,104 @@
+/**
+ * Who may import whom. Fails with one line per violation: a forbidden direction, a cycle, `node:` outside of its files,
+ * `navigator.gpu` outside of its file, or shared code that asks for the family of a model.
+ */
+import { root, type SourceFile, sourcesIn, withoutComments } from './sources.ts'
+
+/** Room -> rooms it may import from (its own always). cli, index and app are composition roots: they may import everything. */
+const MAY_IMPORT: Record<string, string[]> = {
+  architecture: [],
+  tokenizer: [],
+  ops: ['architecture'],
+  'ops/reference': ['ops', 'architecture'],
+  'ops/wasm': ['ops', 'architecture'],
+  'ops/webgpu': ['ops', 'architecture'],
+  // The training backend shares the kernel encoder with the inference backend.
+  'ops/training': ['ops', 'ops/wasm', 'architecture'],
+  model: ['ops', 'architecture'],
+  checkpoint: ['architecture', 'model', 'ops'],
+  engine: ['model', 'ops', 'architecture'],
+  chat: ['engine', 'tokenizer'],
+  server: ['chat', 'engine', 'tokenizer'],
+  compare: ['model', 'ops', 'architecture', 'checkpoint'],
+  inspect: ['model', 'ops', 'architecture', 'compare'],
+  train: ['model', 'ops', 'architecture', 'checkpoint', 'tokenizer', 'engine', 'compare', 'chat'],
+  verify: ['model', 'ops', 'architecture', 'compare', 'inspect', 'checkpoint', 'train', 'chat', 'tokenizer'],
+}
+const ROOTS = ['cli', 'index', 'app']
+/** Rooms that serve every model and therefore never ask which one it is. */
+const FAMILY_BLIND = ['model', 'ops', 'ops/reference', 'ops/wasm', 'ops/webgpu', 'ops/training', 'engine']
+const FAMILY = /gpt[-_ ]?2|gpt[-_ ]?oss|qwen|llama|mistral|mixtral|gemma|olmo|\bmodelType\b|\btensorLayout\b/i
+/** A property that carries the name of the paper it comes from. */
+const PROPERTIES = /'llama3'/g
+const NODE_FILES = [/^src\/cli\//, /^src\/server\/node\.ts$/, /^src\/checkpoint\/.*-node\.ts$/, /^src\/train\/.*-node\.ts$/]
+
+export function roomOf(path: string): string {
+  const [, first, second] = path.split('/')
+  if (!path.startsWith('src/')) return path
+  if (first === 'ops' && second && MAY_IMPORT[`ops/${second}`]) return `ops/${second}`
+  return first!.replace(/\.ts$/, '')
+}
+
+/** Every broken rule of the given files, one line each. */
+export function violations(files: SourceFile[]): string[] {
+  const found: string[] = []
+  const wasmNode = new Set<string>()
+  for (const file of files) {
+    const room = roomOf(file.path)
+    if (!ROOTS.includes(room) && !MAY_IMPORT[room]) found.push(`${file.path}: the room "${room}" has no rule in scripts/imports.ts`)
+    for (const { specifier, target, line } of file.imports) {
+      const at = `${file.path}:${line}`
+      if (specifier.startsWith('node:')) {
+        if (room === 'ops/wasm') wasmNode.add(file.path)
+        else if (!NODE_FILES.some((allowed) => allowed.test(file.path)))
+          found.push(`${at}: ${specifier} belongs into a *-node.ts file or cli/`)
+      }
+      if (target === null) continue
+      const to = roomOf(target)
+      if (to !== room && !ROOTS.includes(room) && !MAY_IMPORT[room]?.includes(to))
+        found.push(`${at}: ${room} must not import ${to} (${specifier})`)
+    }
+    const code = withoutComments(file.text)
+    if (/navigator\s*\.\s*gpu/.test(code) && file.path !== 'src/ops/webgpu/device.ts')
+      found.push(`${file.path}: navigator.gpu belongs into ops/webgpu/device.ts`)
+    if (FAMILY_BLIND.includes(room)) {
+      code
+        .replace(PROPERTIES, (property) => ' '.repeat(property.length))
+        .split('\n')
+        .forEach((text, index) => {
+          const name = FAMILY.exec(text)?.[0]
+          if (name) found.push(`${file.path}:${index + 1}: shared code asks for "${name}"; ask for a property of the architecture`)
+        })
+    }
+  }
+  if (wasmNode.size > 1) found.push(`ops/wasm: node: imports in ${[...wasmNode].join(', ')}; one file may have them`)
+  return [...found, ...cycles(files)]
+}
+
+/** Import cycles, each once, type imports included: they are cycles of thought even where the compiler erases them. */
+export function cycles(files: SourceFile[]): string[] {
+  const byPath = new Map(files.map((file) => [file.path, file]))
+  const state = new Map<string, 'open' | 'done'>()
+  const found = new Set<string>()
+  const visit = (path: string, trail: string[]): void => {
+    if (state.get(path) === 'done') return
+    if (state.get(path) === 'open') {
+      found.add(`cycle: ${[...trail.slice(trail.indexOf(path)), path].join(' -> ')}`)
+      return
+    }
+    state.set(path, 'open')
+    for (const { target, lazy } of byPath.get(path)?.imports ?? [])
+      if (target && !lazy && byPath.has(target)) visit(target, [...trail, path])
+    state.set(path, 'done')
+  }
+  for (const { path } of files) visit(path, [])
+  return [...found]
+}
+
+if (import.meta.main) {
+  const files = sourcesIn('src', root)
+  const found = violations(files)
+  for (const line of found) console.error(line)
+  console.log(`imports: ${files.length} files, ${found.length} violations`)
+  process.exitCode = found.length ? 1 : 0
+}
