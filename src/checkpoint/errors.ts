@@ -60,6 +60,8 @@ export class DuplicateTensorError extends CheckpointError {}
 export class CorruptIndexError extends CheckpointError {}
 /** The index names a file outside the checkpoint's directory. */
 export class UnsafePathError extends CheckpointError {}
+/** config.json is not JSON. What it says is checked by `configFromJson`, which has an error of its own. */
+export class CorruptConfigError extends CheckpointError {}
 /** A shard that the index or the numbering promises is not there. */
 export class MissingShardError extends CheckpointError {}
 /** The index promises a tensor that its shard does not hold. */

@@ -1,12 +1,17 @@
 /**
- * A planned checkpoint into a backend: several reads under way at once, progress, cancellation. Knows no file system and no
- * backend; after an error nothing goes on reading, and the backend with its half-loaded weights is the caller's to dispose.
+ * A checkpoint into a backend: everything is checked first, then several reads are under way at once, with progress and
+ * cancellation. Knows no file system and no backend; after an error nothing goes on reading, and the backend with its
+ * half-loaded weights is the caller's to dispose.
  */
 import type { Architecture } from '../architecture/architecture.ts'
+import { configFromJson } from '../architecture/config-json.ts'
 import { leaves, mapWeights, type Weights } from '../model/weights.ts'
 import type { Backend, Fill } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
-import type { PlannedWeight, WeightPlan } from './weights.ts'
+import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
+import { abbreviate, CorruptConfigError } from './errors.ts'
+import { type Folder, openRequired, readText } from './source.ts'
+import { type PlannedWeight, planWeights, type WeightPlan } from './weights.ts'
 
 export interface LoadProgress {
   /** Bytes of weights delivered to the backend so far, and of all. */
@@ -25,6 +30,7 @@ export interface LoadOptions {
 }
 
 export interface LoadedCheckpoint {
+  /** As the files have it, without dropout. */
   readonly architecture: Architecture
   readonly weights: Weights<Tensor>
 }
@@ -83,7 +89,9 @@ export async function loadWeights(plan: WeightPlan, backend: WeightSink, options
   await Promise.allSettled(workers)
   signal.throwIfAborted()
   report(0, true)
-  return { architecture: plan.architecture, weights: mapWeights(plan.tree, (weight) => loaded.get(weight.name)!) }
+  // Published dropout belongs to training. What is loaded here runs; the trainer sets its own.
+  const architecture = { ...plan.architecture, dropout: { embedding: 0, attention: 0, residual: 0 } }
+  return { architecture, weights: mapWeights(plan.tree, (weight) => loaded.get(weight.name)!) }
 }
 
 function order(a: PlannedWeight, b: PlannedWeight): number {
@@ -123,5 +131,57 @@ function reporter(totalBytes: number, onProgress: LoadOptions['onProgress']): (c
     if (!onProgress || (!last && now - reported < 100)) return
     reported = now
     onProgress({ bytes, totalBytes, bytesPerSecond: (bytes / Math.max(now - start, 1)) * 1000 })
+  }
+}
+
+/** A checkpoint's description and its open files. The caller closes `checkpoint`. */
+export interface OpenModel extends WeightPlan {
+  readonly checkpoint: Checkpoint
+}
+
+/**
+ * Reads config.json and the safetensors headers of a folder and checks that they belong together. Reads no weights and allocates none.
+ * @throws CheckpointError subclasses and ConfigError that name the file, the field or the tensor.
+ */
+export async function openModel(folder: Folder, signal?: AbortSignal): Promise<OpenModel> {
+  const architecture = await readArchitecture(folder)
+  const checkpoint = await openCheckpoint(folder, signal)
+  try {
+    return { ...planWeights(architecture, checkpoint), checkpoint }
+  } catch (error) {
+    await checkpoint.close()
+    throw error
+  }
+}
+
+/** The architecture that a folder's config.json describes. */
+export async function readArchitecture(folder: Folder): Promise<Architecture> {
+  const source = await openRequired(folder, 'config.json')
+  try {
+    return configFromJson(parseJson(source.name, await readText(source)), source.name)
+  } finally {
+    await source.close()
+  }
+}
+
+/** Opens the folder, loads everything into the backend, and closes the files. */
+export async function loadFolder(folder: Folder, backend: WeightSink, options: LoadOptions = {}): Promise<LoadedCheckpoint> {
+  const model = await openModel(folder, options.signal)
+  try {
+    return await loadWeights(model, backend, options)
+  } finally {
+    await model.checkpoint.close()
+  }
+}
+
+function parseJson(file: string, text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch (cause) {
+    const came = `"${abbreviate((cause as Error).message)}"`
+    throw new CorruptConfigError(
+      { file, expected: 'JSON', came, remedy: 'The file is damaged: pull or save the checkpoint again.' },
+      { cause },
+    )
   }
 }

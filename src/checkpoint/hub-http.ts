@@ -1,0 +1,229 @@
+/**
+ * Requests to a model hub: redirects by hand so that a token never reaches another host, retries with patience the server asks
+ * for, and errors that say what to do. Knows HTTP, not files.
+ */
+
+/** Something the hub or the way to it did wrong; `message` says what to do. */
+export class HubError extends Error {
+  override name = 'HubError'
+}
+/** 401 or 403: a private or gated model, or a wrong token. */
+export class HubAccessError extends HubError {
+  override name = 'HubAccessError'
+}
+/** 404: no such model, revision or file. */
+export class HubNotFoundError extends HubError {
+  override name = 'HubNotFoundError'
+}
+/** The server does not answer, or not in a way that can be used, after all tries. */
+export class HubUnreachableError extends HubError {
+  override name = 'HubUnreachableError'
+}
+
+export interface HubHttpOptions {
+  readonly token?: string | undefined
+  readonly signal?: AbortSignal | undefined
+  /** Tries per request before giving up; received bytes count as success and start the count anew. */
+  readonly tries?: number
+  /** Wait before the second try, doubled each time; a Retry-After of the server takes precedence. */
+  readonly retryMs?: number
+  /** Longest pause a server may ask for. */
+  readonly longestWaitMs?: number
+  /** A connection that delivers nothing for so long is given up. */
+  readonly stallMs?: number
+  /** Called before every wait, for a message to the user. */
+  readonly onWait?: ((reason: string, milliseconds: number) => void) | undefined
+}
+
+const RETRIED = new Set([408, 425, 429, 500, 502, 503, 504])
+const REDIRECTS = new Set([301, 302, 303, 307, 308])
+const MOST_REDIRECTS = 8
+
+/** A client of one pull: it shares the pauses that a server asks for among all its requests. */
+export class HubClient {
+  readonly #options: HubHttpOptions
+  #pausedUntil = 0
+
+  constructor(options: HubHttpOptions = {}) {
+    this.#options = options
+  }
+
+  get signal(): AbortSignal | undefined {
+    return this.#options.signal
+  }
+
+  /** GET with retries. `use` reads the body; when it throws a TransferError, or the connection fails, the request is repeated. */
+  async get<T>(url: string, headers: () => Record<string, string>, use: (response: Response, watch: Watchdog) => Promise<T>): Promise<T> {
+    const { tries = 6, retryMs = 500, signal } = this.#options
+    for (let attempt = 1; ; attempt++) {
+      await this.#pause()
+      const watch = new Watchdog(this.#options.stallMs ?? 30_000, signal)
+      let problem: string
+      let waitMs = retryMs * 2 ** (attempt - 1) * (0.75 + Math.random() / 2)
+      try {
+        const response = await this.#follow(url, headers(), watch)
+        if (response.ok) return await use(response, watch)
+        await response.body?.cancel()
+        if (!RETRIED.has(response.status)) throw statusError(url, response)
+        problem = `status ${response.status}`
+        const asked = retryAfterMs(response.headers.get('retry-after'))
+        if (asked !== undefined) {
+          const longest = this.#options.longestWaitMs ?? 300_000
+          if (asked > longest) {
+            throw new HubUnreachableError(
+              `${hostOf(url)} asks to wait ${Math.ceil(asked / 1000)} s (status ${response.status}). Try again then.`,
+            )
+          }
+          waitMs = asked
+        }
+      } catch (error) {
+        signal?.throwIfAborted()
+        if (error instanceof HubError || !isTransferProblem(error)) throw error
+        problem = reasonOf(error)
+        // Bytes that arrived before the connection broke are progress: a flaky line is not a dead one.
+        if (error instanceof TransferError && error.receivedBytes > 0) {
+          attempt = 1
+          waitMs = Math.min(waitMs, retryMs)
+        }
+      } finally {
+        watch.stop()
+      }
+      if (attempt >= tries) {
+        throw new HubUnreachableError(
+          `${hostOf(url)} failed ${tries} times, lastly with: ${problem}. Check the connection (and HF_ENDPOINT, if set) and run the command again: what is already there is kept.`,
+        )
+      }
+      this.#options.onWait?.(problem, waitMs)
+      this.#pausedUntil = Math.max(this.#pausedUntil, performance.now() + waitMs)
+    }
+  }
+
+  async #pause(): Promise<void> {
+    const { signal } = this.#options
+    for (let left = this.#pausedUntil - performance.now(); left > 0; left = this.#pausedUntil - performance.now()) {
+      await sleep(left, signal)
+    }
+    signal?.throwIfAborted()
+  }
+
+  async #follow(url: string, headers: Record<string, string>, watch: Watchdog): Promise<Response> {
+    const home = new URL(url)
+    let at = home
+    for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
+      // An origin is scheme, host and port: the token goes to the origin it was meant for and nowhere else.
+      const authorization: Record<string, string> = {}
+      if (this.#options.token && at.origin === home.origin) authorization.authorization = `Bearer ${this.#options.token}`
+      const response = await fetch(at, {
+        headers: { 'accept-encoding': 'identity', ...headers, ...authorization },
+        redirect: 'manual',
+        signal: watch.signal,
+      })
+      watch.feed()
+      if (!REDIRECTS.has(response.status)) return response
+      await response.body?.cancel()
+      const location = response.headers.get('location')
+      if (!location) throw new HubError(`${hostOf(url)} redirects without saying where (status ${response.status}).`)
+      const next = new URL(location, at)
+      if (next.protocol !== 'https:' && next.protocol !== at.protocol) {
+        throw new HubError(
+          `${at.host} redirects to ${next.protocol}//${next.host}, which is not encrypted. Nothing was downloaded from there.`,
+        )
+      }
+      at = next
+    }
+    throw new HubError(`${hostOf(url)} redirects more than ${MOST_REDIRECTS} times.`)
+  }
+}
+
+/** The transfer of a body broke off after `receivedBytes`. */
+export class TransferError extends Error {
+  override name = 'TransferError'
+  readonly receivedBytes: number
+
+  constructor(message: string, receivedBytes: number, options?: ErrorOptions) {
+    super(message, options)
+    this.receivedBytes = receivedBytes
+  }
+}
+
+/** Aborts a request that delivers nothing for too long. */
+export class Watchdog {
+  readonly signal: AbortSignal
+  readonly #stalled = new AbortController()
+  readonly #stallMs: number
+  #timer: ReturnType<typeof setTimeout>
+
+  constructor(stallMs: number, signal: AbortSignal | undefined) {
+    this.#stallMs = stallMs
+    this.signal = signal ? AbortSignal.any([signal, this.#stalled.signal]) : this.#stalled.signal
+    this.#timer = this.#start()
+  }
+
+  /** Something arrived. */
+  feed(): void {
+    clearTimeout(this.#timer)
+    this.#timer = this.#start()
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer)
+  }
+
+  #start(): ReturnType<typeof setTimeout> {
+    const give = () => this.#stalled.abort(new TransferError(`no data for ${this.#stallMs / 1000} s`, 0))
+    return setTimeout(give, this.#stallMs)
+  }
+}
+
+/** A Retry-After header: seconds or a date. */
+export function retryAfterMs(value: string | null, now = Date.now()): number | undefined {
+  if (value === null) return undefined
+  if (/^\s*\d+\s*$/.test(value)) return Number(value) * 1000
+  const date = Date.parse(value)
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now)
+}
+
+function statusError(url: string, response: Response): HubError {
+  const detail = response.headers.get('x-error-message')
+  const said = detail ? ` (${detail.slice(0, 200)})` : ''
+  const { pathname } = new URL(url)
+  switch (response.status) {
+    case 401:
+    case 403:
+      return new HubAccessError(
+        `${hostOf(url)} refuses ${pathname} with status ${response.status}${said}. The model may be private, gated or misspelled: check the id, accept its terms on its page, and set HF_TOKEN to a token that may read it.`,
+      )
+    case 404:
+      return new HubNotFoundError(`${hostOf(url)} has nothing at ${pathname}${said}. Check the spelling of the model and the revision.`)
+    default:
+      return new HubError(`${hostOf(url)} answers ${pathname} with status ${response.status}${said}.`)
+  }
+}
+
+function isTransferProblem(error: unknown): boolean {
+  // fetch reports every failure of the network as a TypeError with a cause.
+  return error instanceof TransferError || (error instanceof TypeError && error.cause !== undefined)
+}
+
+function reasonOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : undefined
+  return cause ? `${(error as Error).message} (${cause.message || (cause as { code?: string }).code})` : String((error as Error).message)
+}
+
+const hostOf = (url: string): string => new URL(url).host
+
+/** Resolves after the time, or rejects with the signal's reason. */
+export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
+  return new Promise((resolve, reject) => {
+    if (signal?.aborted) return reject(signal.reason)
+    const stop = () => {
+      clearTimeout(timer)
+      reject(signal!.reason)
+    }
+    const timer = setTimeout(() => {
+      signal?.removeEventListener('abort', stop)
+      resolve()
+    }, milliseconds)
+    signal?.addEventListener('abort', stop, { once: true })
+  })
+}
