@@ -75,7 +75,7 @@ export function violations(files: SourceFile[]): string[] {
   return [...found, ...cycles(files)]
 }
 
-/** Import cycles, each once, type imports included: they are cycles of thought even where the compiler erases them. */
+/** Import cycles, each once. Imports of types do not count (they do not exist at run time), nor do lazy ones. */
 export function cycles(files: SourceFile[]): string[] {
   const byPath = new Map(files.map((file) => [file.path, file]))
   const state = new Map<string, 'open' | 'done'>()
