@@ -133,11 +133,10 @@ export class HarmonyParser implements ChatParser {
 
   #forcedIds(tokenizer: Tokenizer, marker: Markers): ForcedIds {
     const reader = this.#reader
-    const assistant = tokenizer.encode('assistant')
     const toHeader = () => {
       if (reader.atHeaderStart) return []
       const close = reader.state === 'header' ? [marker.message, marker.end] : reader.state === 'content' ? [marker.end] : []
-      return [...close, marker.start, ...assistant]
+      return [...close, marker.start, ...tokenizer.encode('assistant')]
     }
     const text = () => [...toHeader(), marker.channel, ...tokenizer.encode('final'), marker.message]
     const toolCall = (name: string) => {

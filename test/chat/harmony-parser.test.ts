@@ -67,7 +67,7 @@ const odd: [output: string, expected: string[]][] = [
   ['<|channel|>analysis<|message|>a<|end|>more words', ['reasoning: a', '! missing-header', 'text: more words']],
   ['<|channel|>final<|message|>a<|end|> more words<|return|>', ['text: a', '! missing-header', 'text:  more words']],
   ['<|channel|>analysis<|message|>a<|end|><|channel|>final<|message|>b<|return|>', ['reasoning: a', '! missing-header', 'text: b']],
-  ['<|channel|>analysis<|message|>a<|start|>assistant<|channel|>final<|message|>b', ['reasoning: a', '! unexpected-token', 'text: b']],
+  ['<|channel|>analysis<|message|>a<|start|>assistant<|channel|>final<|message|>b', ['! unexpected-token', 'reasoning: a', 'text: b']],
   ['<|channel|>final<|message|>a<|endoftext|>', ['text: a']],
   ['<|channel|>final<|message|>a<|reserved_200013|>b<|message|>c', ['! unexpected-token', '! unexpected-token', 'text: abc']],
   ['<|start|>assistant<|channel|>final<|message|>x', ['text: x']],
@@ -192,7 +192,7 @@ test('user text that spells special tokens stays text', () => {
   })
   const ids = format.render(messages, { ...toolOf(evil), identity: evil })
   assert.equal(count(ids), count(format.render(benign, { ...toolOf('x'), identity: 'x' })))
-  assert.equal(tokenizer.decode(ids).split(evil).length - 1, 9)
+  assert.equal(tokenizer.decode(ids).split(evil).length - 1, 12)
 })
 
 test('which history is rendered', () => {

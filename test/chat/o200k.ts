@@ -28,7 +28,8 @@ export function o200kHarmony(): Tokenizer {
   }
   for (const [text, id] of specials) bytesOf.set(id, Buffer.from(text))
   const special = new Set(specials.values())
-  const tiktoken = new Tiktoken(ranks, Object.fromEntries(specials))
+  const tiktoken = new Tiktoken(ranks) // knows its own two specials only
+  const encode = (text: string) => tiktoken.encode(text, [], [])
   const bytes = (id: number) => {
     const found = bytesOf.get(id)
     if (!found) throw new RangeError(`token id ${id} is not in the vocabulary`)
@@ -37,8 +38,8 @@ export function o200kHarmony(): Tokenizer {
   return {
     vocabSize: 201088,
     specials,
-    encode: (text) => tiktoken.encode(text, [], []),
-    encodeTemplate: (text) => tiktoken.encode(text, 'all', []),
+    encode,
+    encodeTemplate: (text) => text.split(/(<\|\w+\|>)/).flatMap((piece) => (specials.has(piece) ? [specials.get(piece)!] : encode(piece))),
     decode: (ids, options = {}) => {
       const pieces = [...ids].filter((id) => !(options.skipSpecials && special.has(id))).map(bytes)
       return new TextDecoder('utf-8', { ignoreBOM: true }).decode(Buffer.concat(pieces))
