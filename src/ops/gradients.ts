@@ -1,0 +1,42 @@
+/**
+ * The vocabulary of differentiation: for every op of `ops.ts` its backward step, the loss, and nothing else. `train/tape.ts` records a
+ * forward pass and plays these in reverse.
+ *
+ * A backward op takes the result `y` of the forward call and that call's arguments. It reads the gradient of y and ADDS to the gradients
+ * of the arguments that have one. Results and whatever a backend keeps with them stay alive until `reset`.
+ */
+import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
+import type { AttentionOptions, Batch, Experts, Ops, Rotation, Routing } from './ops.ts'
+import type { Tensor } from './tensor.ts'
+
+export interface GradientOps extends Ops {
+  /** Mean or weighted sum of -log softmax(logits[r])[targets[r]]·scale over the rows, as [1]. `scale` is usually 1 / rows. */
+  crossEntropy(logits: Tensor, targets: Int32Array, scale: number): Tensor
+  /** E·Σ_e f_e·P_e with f_e the share of rows sent to e (summed over the A choices) and P_e the mean router probability; A when balanced. Fedus et al. 2021. [1] */
+  balanceLoss(routing: Routing): Tensor
+  /** Σ_i factors[i]·terms[i] of [1] tensors. */
+  combine(terms: readonly Tensor[], factors: readonly number[]): Tensor
+
+  /** Sets the gradient of a [1] tensor to 1: where going backward starts. */
+  seed(loss: Tensor): void
+  /** Frees every result since the last reset; gradients of weights stay. `randomSeed` decides the dropout of the next pass. */
+  reset(randomSeed: number): void
+
+  embedBackward(y: Tensor, table: Tensor, index: Int32Array, scale: number): void
+  addBackward(y: Tensor, a: Tensor, b: Tensor): void
+  linearBackward(y: Tensor, x: Tensor, weight: Tensor, bias?: Tensor): void
+  layerNormBackward(y: Tensor, x: Tensor, gain: Tensor, bias: Tensor, eps: number): void
+  rmsNormBackward(y: Tensor, x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): void
+  ropeBackward(y: Tensor, x: Tensor, rotation: Rotation, batch: Batch): void
+  attentionBackward(y: Tensor, q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): void
+  geluBackward(y: Tensor, x: Tensor, activation: Gelu): void
+  gatedBackward(y: Tensor, gate: Tensor, up: Tensor, activation: Gated): void
+  routeBackward(y: Routing, x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router): void
+  moeBackward(y: Tensor, x: Tensor, routing: Routing, experts: Experts, activation: Gated): void
+  selectBackward(y: Tensor, x: Tensor, rows: Int32Array): void
+  softcapBackward(y: Tensor, x: Tensor, cap: number): void
+  dropoutBackward(y: Tensor, x: Tensor, p: number): void
+  crossEntropyBackward(y: Tensor, logits: Tensor, targets: Int32Array, scale: number): void
+  balanceLossBackward(y: Tensor, routing: Routing): void
+  combineBackward(y: Tensor, terms: readonly Tensor[], factors: readonly number[]): void
+}

@@ -1,0 +1,166 @@
+/**
+ * Causal attention over the rows of each slot, forward and backward: windows, sinks, grouped heads, soft cap, dropout. Scores are made and
+ * taken apart by matrix products per sequence and head; the probabilities are kept, so memory grows with the square of the longest
+ * sequence (a trainer's trade, not an engine's).
+ */
+import type { AttentionOptions, Batch } from '../ops.ts'
+import { hashUnit } from './dense.ts'
+import type { Floats } from './matmul.ts'
+import { arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
+
+/** What going back needs. */
+export interface AttentionMemory {
+  segments: readonly { from: number; length: number }[]
+  /** Per segment and head [n, n], rows t, columns s. */
+  probabilities: Floats[]
+  /** d cap / d score, only with a soft cap. */
+  slopes: Floats[]
+  seed: number
+}
+
+/** Runs of rows of one slot. */
+function segmentsOf({ slots, positions }: Batch): { from: number; length: number }[] {
+  const segments: { from: number; length: number }[] = []
+  for (let t = 0; t < slots.length; t++) {
+    const last = segments.at(-1)
+    if (last && slots[t] === slots[t - 1] && positions[t] === positions[t - 1]! + 1) last.length++
+    else segments.push({ from: t, length: 1 })
+  }
+  return segments
+}
+
+export function attention(
+  shop: Workshop,
+  q: Value,
+  k: Value,
+  v: Value,
+  batch: Batch,
+  options: AttentionOptions,
+  seed: number,
+): { y: Value; memory: AttentionMemory } {
+  const { heads: H, kvHeads: G, headDim: K, scale, window, sinks, softcap, dropout } = options
+  if (options.cache) throw new Error('attention while training takes no cache: give whole sequences in one batch')
+  const segments = segmentsOf(batch)
+  const y = result(shop, q.shape)
+  const memory: AttentionMemory = { segments, probabilities: [], slopes: [], seed }
+  for (const { from, length: n } of segments)
+    for (let h = 0; h < H; h++) {
+      const g = Math.floor((h * G) / H)
+      const p = shop.arena.take(n * n)
+      const slopes = softcap === null ? null : shop.arena.take(n * n)
+      shop.matmul(false, true, n, n, K, q.data, from * H * K + h * K, H * K, k.data, from * G * K + g * K, G * K, p, 0, n, false)
+      if (softcap !== null) capScores(p, slopes!, scale, softcap)
+      normalise(p, n, window ?? n, softcap === null ? scale : 1, sinks ? value(sinks).data[h]! : Number.NEGATIVE_INFINITY)
+      let used = p
+      if (dropout > 0) {
+        used = shop.arena.take(n * n)
+        masked(p, used, dropout, seed, memory.probabilities.length)
+      }
+      shop.matmul(false, false, n, K, n, used, 0, n, v.data, from * G * K + g * K, G * K, y.data, from * H * K + h * K, H * K, false)
+      memory.probabilities.push(p)
+      if (slopes) memory.slopes.push(slopes)
+    }
+  return { y, memory }
+}
+
+/** Raw dot products -> capped scores, and the slope of that step. */
+function capScores(p: Floats, slopes: Floats, scale: number, cap: number): void {
+  for (let i = 0; i < p.length; i++) {
+    const u = Math.tanh((p[i]! * scale) / cap)
+    p[i] = cap * u
+    slopes[i] = 1 - u * u
+  }
+}
+
+/** Scores -> probabilities in place; columns outside of the window become 0. */
+function normalise(p: Floats, n: number, window: number, scale: number, sink: number): void {
+  for (let t = 0; t < n; t++) {
+    const row = t * n
+    const low = Math.max(0, t - window + 1)
+    let largest = sink
+    for (let s = low; s <= t; s++) {
+      const score = p[row + s]! * scale
+      if (score > largest) largest = score
+    }
+    let sum = sink === Number.NEGATIVE_INFINITY ? 0 : Math.exp(sink - largest)
+    for (let s = low; s <= t; s++) {
+      const e = Math.exp(p[row + s]! * scale - largest)
+      p[row + s] = e
+      sum += e
+    }
+    const inverse = 1 / sum
+    for (let s = 0; s < low; s++) p[row + s] = 0
+    for (let s = low; s <= t; s++) p[row + s]! *= inverse
+    for (let s = t + 1; s < n; s++) p[row + s] = 0
+  }
+}
+
+function masked(from: Floats, into: Floats, p: number, seed: number, stream: number): void {
+  const keep = 1 / (1 - p)
+  for (let i = 0; i < from.length; i++) into[i] = hashUnit(seed + Math.imul(stream, 0x2545f491), i) < p ? 0 : from[i]! * keep
+}
+
+export function attentionBackward(
+  shop: Workshop,
+  y: Value,
+  q: Value,
+  k: Value,
+  v: Value,
+  options: AttentionOptions,
+  memory: AttentionMemory,
+): void {
+  const dy = arrived(y)
+  if (!dy) return
+  const { heads: H, kvHeads: G, headDim: K, scale, sinks, softcap, dropout } = options
+  const dq = gradientOf(shop, q)!
+  const dk = gradientOf(shop, k)!
+  const dv = gradientOf(shop, v)!
+  const dSinks = sinks && gradientOf(shop, sinks)
+  const longest = Math.max(...memory.segments.map(({ length }) => length))
+  const slope = shop.arena.take(longest * longest)
+  const used = dropout > 0 ? shop.arena.take(longest * longest) : null
+  let index = 0
+  for (const { from, length: n } of memory.segments)
+    for (let h = 0; h < H; h++) {
+      const g = Math.floor((h * G) / H)
+      const p = memory.probabilities[index]!
+      const qAt = from * H * K + h * K
+      const kAt = from * G * K + g * K
+      const d = slope.subarray(0, n * n)
+      let forward = p
+      if (used) {
+        forward = used.subarray(0, n * n)
+        masked(p, forward, dropout, memory.seed, index)
+      }
+      shop.matmul(true, false, n, K, n, forward, 0, n, dy, qAt, H * K, dv, kAt, G * K, true)
+      shop.matmul(false, true, n, n, K, dy, qAt, H * K, v.data, kAt, G * K, d, 0, n, false)
+      if (used) masked(d, d, dropout, memory.seed, index)
+      const sink = softmaxBackward(p, d, n, scale)
+      if (softcap !== null) {
+        const slopes = memory.slopes[index]!
+        for (let i = 0; i < d.length; i++) d[i]! *= slopes[i]!
+      }
+      if (dSinks) dSinks[h]! -= sink
+      shop.matmul(false, false, n, K, n, d, 0, n, k.data, kAt, G * K, dq, qAt, H * K, true)
+      shop.matmul(true, false, n, K, n, d, 0, n, q.data, qAt, H * K, dk, kAt, G * K, true)
+      index++
+    }
+}
+
+/** d p -> d (q·k) in place; returns Σ_t p_sink·Σ_s p·d p, the negative gradient of the sink logit. */
+function softmaxBackward(p: Floats, d: Floats, n: number, scale: number): number {
+  let sink = 0
+  for (let t = 0; t < n; t++) {
+    const row = t * n
+    let dot = 0
+    let mass = 0
+    for (let s = 0; s <= t; s++) {
+      dot += p[row + s]! * d[row + s]!
+      mass += p[row + s]!
+    }
+    sink += (1 - mass) * dot
+    for (let s = 0; s <= t; s++) d[row + s] = p[row + s]! * (d[row + s]! - dot) * scale
+    for (let s = t + 1; s < n; s++) d[row + s] = 0
+  }
+  return sink
+}

@@ -1,0 +1,317 @@
+/**
+ * Forward and backward of the ops without routing or attention: table rows, sums, linear maps, norms, rotation, selection, dropout.
+ * Derivatives by hand from the formulas in `ops.ts`; tests compare them with central differences.
+ */
+import type { Batch, Rotation } from '../ops.ts'
+import { columns, rowsOf, type Tensor } from '../tensor.ts'
+import type { Floats } from './matmul.ts'
+import { arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
+
+export function embed(shop: Workshop, table: Value, index: Int32Array, scale: number): Value {
+  const D = columns(table)
+  const y = result(shop, [index.length, D])
+  const { data } = y
+  const rows = table.data
+  for (let t = 0; t < index.length; t++) {
+    const from = index[t]! * D
+    for (let d = 0; d < D; d++) data[t * D + d] = rows[from + d]! * scale
+  }
+  return y
+}
+
+export function embedBackward(shop: Workshop, y: Value, table: Value, index: Int32Array, scale: number): void {
+  const dy = arrived(y)
+  const dTable = gradientOf(shop, table)
+  if (!dy || !dTable) return
+  const D = columns(table)
+  for (let t = 0; t < index.length; t++) {
+    const to = index[t]! * D
+    for (let d = 0; d < D; d++) dTable[to + d]! += dy[t * D + d]! * scale
+  }
+}
+
+export function add(shop: Workshop, a: Value, b: Value): Value {
+  const y = result(shop, a.shape)
+  const { data } = y
+  const left = a.data
+  const right = b.data
+  for (let i = 0; i < data.length; i++) data[i] = left[i]! + right[i]!
+  return y
+}
+
+const accumulate = (into: Floats | null, from: Floats, factor: number): void => {
+  if (!into) return
+  for (let i = 0; i < from.length; i++) into[i]! += from[i]! * factor
+}
+
+export function addBackward(shop: Workshop, y: Value, a: Value, b: Value): void {
+  const dy = arrived(y)
+  if (!dy) return
+  accumulate(gradientOf(shop, a), dy, 1)
+  accumulate(gradientOf(shop, b), dy, 1)
+}
+
+export function linear(shop: Workshop, x: Value, weight: Value, bias: Value | undefined): Value {
+  const T = rowsOf(x)
+  const I = columns(x)
+  const O = weight.shape[0]!
+  const y = result(shop, [T, O])
+  if (bias) for (let t = 0; t < T; t++) y.data.set(bias.data, t * O)
+  shop.matmul(false, true, T, O, I, x.data, 0, I, weight.data, 0, I, y.data, 0, O, bias !== undefined)
+  return y
+}
+
+export function linearBackward(shop: Workshop, y: Value, x: Value, weight: Value, bias: Value | undefined): void {
+  const dy = arrived(y)
+  if (!dy) return
+  const T = rowsOf(x)
+  const I = columns(x)
+  const O = weight.shape[0]!
+  const dx = gradientOf(shop, x)
+  if (dx) shop.matmul(false, false, T, I, O, dy, 0, O, weight.data, 0, I, dx, 0, I, true)
+  const dWeight = gradientOf(shop, weight)
+  if (dWeight) shop.matmul(true, false, O, I, T, dy, 0, O, x.data, 0, I, dWeight, 0, I, true)
+  const dBias = bias && gradientOf(shop, bias)
+  if (dBias) sumRows(dy, 0, T, O, dBias, 0)
+}
+
+/** into[at + o] += Σ_t from[start + t·O + o] */
+export function sumRows(from: Floats, start: number, T: number, O: number, into: Floats, at: number): void {
+  for (let t = 0; t < T; t++) for (let o = 0; o < O; o++) into[at + o]! += from[start + t * O + o]!
+}
+
+export function layerNorm(shop: Workshop, x: Value, gain: Value, bias: Value, eps: number): Value {
+  const D = columns(x)
+  const y = result(shop, x.shape)
+  for (let at = 0; at < x.data.length; at += D) {
+    const { mean, inverse } = moments(x.data, at, D, eps)
+    for (let d = 0; d < D; d++) y.data[at + d] = (x.data[at + d]! - mean) * inverse * gain.data[d]! + bias.data[d]!
+  }
+  return y
+}
+
+function moments(x: Floats, at: number, D: number, eps: number): { mean: number; inverse: number } {
+  let mean = 0
+  for (let d = 0; d < D; d++) mean += x[at + d]!
+  mean /= D
+  let variance = 0
+  for (let d = 0; d < D; d++) variance += (x[at + d]! - mean) ** 2
+  return { mean, inverse: 1 / Math.sqrt(variance / D + eps) }
+}
+
+export function layerNormBackward(shop: Workshop, y: Value, x: Value, gain: Value, bias: Value, eps: number): void {
+  const dy = arrived(y)
+  if (!dy) return
+  const D = columns(x)
+  const dx = gradientOf(shop, x)
+  const dGain = gradientOf(shop, gain)
+  const dBias = gradientOf(shop, bias)
+  const values = x.data
+  const factors = gain.data
+  for (let at = 0; at < values.length; at += D) {
+    const { mean, inverse } = moments(values, at, D, eps)
+    let sum = 0
+    let product = 0
+    for (let d = 0; d < D; d++) {
+      const normed = (values[at + d]! - mean) * inverse
+      const slope = dy[at + d]!
+      if (dGain) dGain[d]! += slope * normed
+      if (dBias) dBias[d]! += slope
+      sum += slope * factors[d]!
+      product += slope * factors[d]! * normed
+    }
+    if (!dx) continue
+    sum /= D
+    product /= D
+    for (let d = 0; d < D; d++)
+      dx[at + d]! += inverse * (dy[at + d]! * factors[d]! - sum - (values[at + d]! - mean) * inverse * product)
+  }
+}
+
+export function rmsNorm(shop: Workshop, x: Value, gain: Value, eps: number, unitOffset: 0 | 1): Value {
+  const D = gain.data.length
+  const y = result(shop, x.shape)
+  const { data } = y
+  const values = x.data
+  const factors = gain.data
+  for (let at = 0; at < values.length; at += D) {
+    let square = 0
+    for (let d = 0; d < D; d++) square += values[at + d]! * values[at + d]!
+    const inverse = 1 / Math.sqrt(square / D + eps)
+    for (let d = 0; d < D; d++) data[at + d] = values[at + d]! * inverse * (factors[d]! + unitOffset)
+  }
+  return y
+}
+
+export function rmsNormBackward(shop: Workshop, y: Value, x: Value, gain: Value, eps: number, unitOffset: 0 | 1): void {
+  const dy = arrived(y)
+  if (!dy) return
+  const D = gain.data.length
+  const dx = gradientOf(shop, x)
+  const dGain = gradientOf(shop, gain)
+  const values = x.data
+  const factors = gain.data
+  for (let at = 0; at < values.length; at += D) {
+    let square = 0
+    for (let d = 0; d < D; d++) square += values[at + d]! * values[at + d]!
+    const inverse = 1 / Math.sqrt(square / D + eps)
+    let product = 0
+    for (let d = 0; d < D; d++) product += dy[at + d]! * (factors[d]! + unitOffset) * values[at + d]!
+    if (dGain) for (let d = 0; d < D; d++) dGain[d]! += dy[at + d]! * values[at + d]! * inverse
+    if (!dx) continue
+    const pull = (product * inverse * inverse) / D
+    for (let d = 0; d < D; d++) dx[at + d]! += inverse * (dy[at + d]! * (factors[d]! + unitOffset) - values[at + d]! * pull)
+  }
+}
+
+/** cos and sin of all rows and frequencies, times the amplitude. */
+export interface Turns {
+  cos: Floats
+  sin: Floats
+}
+
+export function turns(shop: Workshop, rotation: Rotation, batch: Batch): Turns {
+  const half = rotation.headDim / 2
+  const T = batch.positions.length
+  const cos = shop.arena.take(T * half)
+  const sin = shop.arena.take(T * half)
+  for (let t = 0; t < T; t++)
+    for (let i = 0; i < half; i++) {
+      const angle = batch.positions[t]! * rotation.inverseFrequencies[i]!
+      cos[t * half + i] = Math.cos(angle) * rotation.amplitude
+      sin[t * half + i] = Math.sin(angle) * rotation.amplitude
+    }
+  return { cos, sin }
+}
+
+/** direction 1: rotate x into `out`; -1: add the rotation back (the transpose). */
+function rotate(x: Floats, out: Floats, T: number, width: number, headDim: number, { cos, sin }: Turns, direction: 1 | -1): void {
+  const half = headDim / 2
+  for (let t = 0; t < T; t++)
+    for (let head = t * width; head < (t + 1) * width; head += headDim)
+      for (let i = 0; i < half; i++) {
+        const c = cos[t * half + i]!
+        const s = sin[t * half + i]! * direction
+        const a = x[head + i]!
+        const b = x[head + half + i]!
+        if (direction === 1) {
+          out[head + i] = a * c - b * s
+          out[head + half + i] = b * c + a * s
+        } else {
+          out[head + i]! += a * c - b * s
+          out[head + half + i]! += b * c + a * s
+        }
+      }
+}
+
+export function rope(shop: Workshop, x: Value, headDim: number, table: Turns): Value {
+  const y = result(shop, x.shape)
+  rotate(x.data, y.data, rowsOf(x), columns(x), headDim, table, 1)
+  return y
+}
+
+export function ropeBackward(shop: Workshop, y: Value, x: Value, headDim: number, table: Turns): void {
+  const dy = arrived(y)
+  const dx = gradientOf(shop, x)
+  if (dy && dx) rotate(dy, dx, rowsOf(x), columns(x), headDim, table, -1)
+}
+
+export function select(shop: Workshop, x: Value, rows: Int32Array): Value {
+  const D = columns(x)
+  const y = result(shop, [rows.length, D])
+  for (let r = 0; r < rows.length; r++) y.data.set(x.data.subarray(rows[r]! * D, (rows[r]! + 1) * D), r * D)
+  return y
+}
+
+export function selectBackward(shop: Workshop, y: Value, x: Value, rows: Int32Array): void {
+  const dy = arrived(y)
+  const dx = gradientOf(shop, x)
+  if (!dy || !dx) return
+  const D = columns(x)
+  for (let r = 0; r < rows.length; r++) for (let d = 0; d < D; d++) dx[rows[r]! * D + d]! += dy[r * D + d]!
+}
+
+export function softcap(shop: Workshop, x: Value, cap: number): Value {
+  const y = result(shop, x.shape)
+  for (let i = 0; i < y.data.length; i++) y.data[i] = cap * Math.tanh(x.data[i]! / cap)
+  return y
+}
+
+export function softcapBackward(shop: Workshop, y: Value, x: Value, cap: number): void {
+  const dy = arrived(y)
+  const dx = gradientOf(shop, x)
+  if (!dy || !dx) return
+  for (let i = 0; i < dy.length; i++) dx[i]! += dy[i]! * (1 - (y.data[i]! / cap) ** 2)
+}
+
+/** A number in [0, 1) that depends on the seed and the index only: the backward op draws the same mask again. */
+export function hashUnit(seed: number, index: number): number {
+  let h = Math.imul(index + 0x9e3779b9, 0x85ebca6b) ^ seed
+  h = Math.imul(h ^ (h >>> 16), 0x7feb352d)
+  h = Math.imul(h ^ (h >>> 15), 0x846ca68b)
+  return ((h ^ (h >>> 16)) >>> 0) / 2 ** 32
+}
+
+export function dropout(shop: Workshop, x: Value, p: number, seed: number): Value {
+  const y = result(shop, x.shape)
+  const keep = 1 / (1 - p)
+  for (let i = 0; i < y.data.length; i++) y.data[i] = hashUnit(seed, i) < p ? 0 : x.data[i]! * keep
+  return y
+}
+
+export function dropoutBackward(shop: Workshop, y: Value, x: Value, p: number, seed: number): void {
+  const dy = arrived(y)
+  const dx = gradientOf(shop, x)
+  if (!dy || !dx) return
+  const keep = 1 / (1 - p)
+  for (let i = 0; i < dy.length; i++) if (hashUnit(seed, i) >= p) dx[i]! += dy[i]! * keep
+}
+
+/** -log softmax at the targets, summed with `scale`; `probabilities` [R, V] is kept for going back. */
+export function crossEntropy(shop: Workshop, logits: Value, targets: Int32Array, scale: number): { y: Value; probabilities: Floats } {
+  const V = columns(logits)
+  const z = logits.data
+  const probabilities = shop.arena.take(z.length)
+  let total = 0
+  for (let r = 0; r < targets.length; r++) {
+    const at = r * V
+    let largest = Number.NEGATIVE_INFINITY
+    for (let i = at; i < at + V; i++) if (z[i]! > largest) largest = z[i]!
+    let sum = 0
+    for (let i = at; i < at + V; i++) {
+      const e = Math.exp(z[i]! - largest)
+      probabilities[i] = e
+      sum += e
+    }
+    for (let i = at; i < at + V; i++) probabilities[i]! /= sum
+    total += Math.log(sum) + largest - z[at + targets[r]!]!
+  }
+  const y = result(shop, [1])
+  y.data[0] = total * scale
+  return { y, probabilities }
+}
+
+export function crossEntropyBackward(shop: Workshop, y: Value, logits: Value, targets: Int32Array, scale: number, probabilities: Floats): void {
+  const dy = arrived(y)
+  const dLogits = gradientOf(shop, logits)
+  if (!dy || !dLogits) return
+  const V = columns(logits)
+  const factor = dy[0]! * scale
+  for (let i = 0; i < probabilities.length; i++) dLogits[i]! += probabilities[i]! * factor
+  for (let r = 0; r < targets.length; r++) dLogits[r * V + targets[r]!]! -= factor
+}
+
+export function combine(shop: Workshop, terms: readonly Tensor[], factors: readonly number[]): Value {
+  const y = result(shop, [1])
+  y.data[0] = terms.reduce((sum, term, i) => sum + value(term).data[0]! * factors[i]!, 0)
+  return y
+}
+
+export function combineBackward(shop: Workshop, y: Value, terms: readonly Tensor[], factors: readonly number[]): void {
+  const dy = arrived(y)
+  if (!dy) return
+  terms.forEach((term, i) => {
+    const d = gradientOf(shop, term)
+    if (d) d[0]! += dy[0]! * factors[i]!
+  })
+}

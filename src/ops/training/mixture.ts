@@ -1,0 +1,234 @@
+/**
+ * Routing and experts, forward and backward: rows are gathered per expert, so each expert is two dense products; both router orders and
+ * the load-balancing loss. Shazeer et al. 2017; Fedus et al. 2021 (balance).
+ */
+import type { Gated, Router } from '../../architecture/architecture.ts'
+import type { Experts, Routing } from '../ops.ts'
+import { columns, rowsOf } from '../tensor.ts'
+import { gatedForward, gatedSlopes } from './activations.ts'
+import { linear, linearBackward, sumRows } from './dense.ts'
+import type { Floats } from './matmul.ts'
+import { arrived, gradientOf, result, Value, value, type Workshop } from './values.ts'
+
+/** A routing of this backend. */
+export interface Route extends Routing {
+  readonly weights: Value
+  /** [T, A] */
+  readonly indices: Int32Array
+  /** [T, E] */
+  readonly logits: Value
+  /** softmax over all experts [T, E] */
+  readonly probabilities: Floats
+}
+
+export function route(shop: Workshop, x: Value, weight: Value, bias: Value | undefined, active: number, router: Router): Route {
+  const T = rowsOf(x)
+  const E = weight.shape[0]!
+  const logits = linear(shop, x, weight, bias)
+  const weights = result(shop, [T, active])
+  const indices = new Int32Array(T * active)
+  const probabilities = shop.arena.take(T * E)
+  const z = logits.data
+  const chosen = new Uint8Array(E)
+  for (let t = 0; t < T; t++) {
+    softmax(z, t * E, E, probabilities)
+    chosen.fill(0)
+    let sum = 0
+    for (let a = 0; a < active; a++) {
+      let best = -1
+      for (let e = 0; e < E; e++) if (!chosen[e] && (best < 0 || z[t * E + e]! > z[t * E + best]!)) best = e
+      chosen[best] = 1
+      indices[t * active + a] = best
+      sum += probabilities[t * E + best]!
+    }
+    // softmax over the k best logits = the k best probabilities divided by their sum.
+    const factor = dividesBySum(router) ? 1 / sum : 1
+    for (let a = 0; a < active; a++) weights.data[t * active + a] = probabilities[t * E + indices[t * active + a]!]! * factor
+  }
+  return { experts: E, active, weights, indices, logits, probabilities }
+}
+
+const dividesBySum = (router: Router): boolean => router.order === 'topkSoftmax' || router.normalize
+
+function softmax(z: Floats, at: number, length: number, out: Floats): void {
+  let largest = Number.NEGATIVE_INFINITY
+  for (let i = at; i < at + length; i++) if (z[i]! > largest) largest = z[i]!
+  let sum = 0
+  for (let i = at; i < at + length; i++) {
+    out[i] = Math.exp(z[i]! - largest)
+    sum += out[i]!
+  }
+  for (let i = at; i < at + length; i++) out[i]! /= sum
+}
+
+export function routeBackward(shop: Workshop, y: Route, x: Value, weight: Value, bias: Value | undefined, router: Router): void {
+  const dWeights = arrived(y.weights)
+  if (dWeights) {
+    const { active: A, experts: E, indices, probabilities } = y
+    const w = y.weights.data
+    const dLogits = gradientOf(shop, y.logits)!
+    for (let t = 0; t < y.weights.shape[0]!; t++) {
+      let dot = 0
+      for (let a = 0; a < A; a++) dot += w[t * A + a]! * dWeights[t * A + a]!
+      if (dividesBySum(router)) {
+        for (let a = 0; a < A; a++) dLogits[t * E + indices[t * A + a]!]! += w[t * A + a]! * (dWeights[t * A + a]! - dot)
+      } else {
+        for (let e = 0; e < E; e++) dLogits[t * E + e]! -= probabilities[t * E + e]! * dot
+        for (let a = 0; a < A; a++) dLogits[t * E + indices[t * A + a]!]! += w[t * A + a]! * dWeights[t * A + a]!
+      }
+    }
+  }
+  linearBackward(shop, y.logits, x, weight, bias)
+}
+
+/** Shares f_e of the choices and mean probabilities P_e. */
+function loads({ experts: E, active: A, indices, probabilities }: Route): { share: Float64Array; mean: Float64Array; T: number } {
+  const T = indices.length / A
+  const share = new Float64Array(E)
+  const mean = new Float64Array(E)
+  for (const e of indices) share[e]! += 1 / T
+  for (let t = 0; t < T; t++) for (let e = 0; e < E; e++) mean[e]! += probabilities[t * E + e]! / T
+  return { share, mean, T }
+}
+
+export function balanceLoss(shop: Workshop, routing: Route): Value {
+  const { share, mean } = loads(routing)
+  const y = result(shop, [1])
+  y.data[0] = routing.experts * share.reduce((sum, f, e) => sum + f * mean[e]!, 0)
+  return y
+}
+
+export function balanceLossBackward(shop: Workshop, y: Value, routing: Route): void {
+  const dy = arrived(y)
+  const dLogits = gradientOf(shop, routing.logits)
+  if (!dy || !dLogits) return
+  const { experts: E, probabilities } = routing
+  const { share, T } = loads(routing)
+  const factor = (dy[0]! * E) / T
+  for (let t = 0; t < T; t++) {
+    let dot = 0
+    for (let e = 0; e < E; e++) dot += share[e]! * probabilities[t * E + e]!
+    for (let e = 0; e < E; e++) dLogits[t * E + e]! += factor * probabilities[t * E + e]! * (share[e]! - dot)
+  }
+}
+
+/** What one expert saw and made: its rows of the batch, and the stages between. */
+interface Shift {
+  /** Positions in [T, A]. */
+  places: Int32Array
+  input: Floats
+  gateUp: Floats
+  hidden: Floats
+  output: Floats
+}
+
+export type MoeMemory = Shift[]
+
+export function moe(shop: Workshop, x: Value, routing: Route, experts: Experts, activation: Gated): { y: Value; memory: MoeMemory } {
+  const { experts: E, active: A, indices } = routing
+  const D = columns(x)
+  const F = experts.down.shape[2]!
+  const y = result(shop, x.shape)
+  y.data.fill(0)
+  const counts = new Int32Array(E)
+  for (const e of indices) counts[e]!++
+  const places = Array.from(counts, (n) => new Int32Array(n))
+  counts.fill(0)
+  for (let i = 0; i < indices.length; i++) places[indices[i]!]![counts[indices[i]!]!++] = i
+  const gateUp = value(experts.gateUp).data
+  const down = value(experts.down).data
+  const memory: MoeMemory = []
+  for (let e = 0; e < E; e++) {
+    const own = places[e]!
+    const n = own.length
+    const shift: Shift = {
+      places: own,
+      input: shop.arena.take(n * D),
+      gateUp: shop.arena.take(n * 2 * F),
+      hidden: shop.arena.take(n * F),
+      output: shop.arena.take(n * D),
+    }
+    memory.push(shift)
+    if (n === 0) continue
+    for (let r = 0; r < n; r++) {
+      const from = Math.floor(own[r]! / A) * D
+      for (let d = 0; d < D; d++) shift.input[r * D + d] = x.data[from + d]!
+    }
+    spread(experts.gateUpBias, e, 2 * F, n, shift.gateUp)
+    spread(experts.downBias, e, D, n, shift.output)
+    shop.matmul(false, true, n, 2 * F, D, shift.input, 0, D, gateUp, e * 2 * F * D, D, shift.gateUp, 0, 2 * F, true)
+    gatedForward(activation, shift.gateUp, 0, shift.gateUp, 1, 2, shift.hidden)
+    shop.matmul(false, true, n, D, F, shift.hidden, 0, F, down, e * D * F, F, shift.output, 0, D, true)
+    for (let r = 0; r < n; r++) {
+      const w = routing.weights.data[own[r]!]!
+      const to = Math.floor(own[r]! / A) * D
+      for (let d = 0; d < D; d++) y.data[to + d]! += w * shift.output[r * D + d]!
+    }
+  }
+  return { y, memory }
+}
+
+/** Rows of the bias of expert e, or zeros. */
+function spread(bias: Experts['downBias'], e: number, width: number, n: number, into: Floats): void {
+  if (!bias) {
+    into.fill(0)
+    return
+  }
+  const row = value(bias).data.subarray(e * width, (e + 1) * width)
+  for (let r = 0; r < n; r++) into.set(row, r * width)
+}
+
+export function moeBackward(
+  shop: Workshop,
+  y: Value,
+  x: Value,
+  routing: Route,
+  experts: Experts,
+  activation: Gated,
+  memory: MoeMemory,
+): void {
+  const dy = arrived(y)
+  if (!dy) return
+  const { active: A } = routing
+  const D = columns(x)
+  const F = experts.down.shape[2]!
+  const dx = gradientOf(shop, x)
+  const dWeights = gradientOf(shop, routing.weights)!
+  const dGateUp = gradientOf(shop, experts.gateUp)
+  const dDown = gradientOf(shop, experts.down)
+  const dGateUpBias = experts.gateUpBias && gradientOf(shop, experts.gateUpBias)
+  const dDownBias = experts.downBias && gradientOf(shop, experts.downBias)
+  const gateUp = value(experts.gateUp).data
+  const down = value(experts.down).data
+  memory.forEach(({ places, input, gateUp: mixed, hidden, output }, e) => {
+    const n = places.length
+    if (n === 0) return
+    const dOutput = shop.arena.take(n * D)
+    for (let r = 0; r < n; r++) {
+      const from = Math.floor(places[r]! / A) * D
+      const w = routing.weights.data[places[r]!]!
+      let dot = 0
+      for (let d = 0; d < D; d++) {
+        const slope = dy[from + d]!
+        dot += slope * output[r * D + d]!
+        dOutput[r * D + d] = slope * w
+      }
+      dWeights[places[r]!]! += dot
+    }
+    const dHidden = shop.arena.take(n * F)
+    shop.matmul(false, false, n, F, D, dOutput, 0, D, down, e * D * F, F, dHidden, 0, F, false)
+    if (dDown) shop.matmul(true, false, D, F, n, dOutput, 0, D, hidden, 0, F, dDown, e * D * F, F, true)
+    if (dDownBias) sumRows(dOutput, 0, n, D, dDownBias, e * D)
+    const dMixed = shop.arena.take(n * 2 * F).fill(0)
+    gatedSlopes(activation, mixed, 0, mixed, 1, 2, dHidden, dMixed, dMixed)
+    if (dGateUp) shop.matmul(true, false, 2 * F, D, n, dMixed, 0, 2 * F, input, 0, D, dGateUp, e * 2 * F * D, D, true)
+    if (dGateUpBias) sumRows(dMixed, 0, n, 2 * F, dGateUpBias, e * 2 * F)
+    if (!dx) return
+    const dInput = shop.arena.take(n * D)
+    shop.matmul(false, false, n, D, 2 * F, dMixed, 0, 2 * F, gateUp, e * 2 * F * D, D, dInput, 0, D, false)
+    for (let r = 0; r < n; r++) {
+      const to = Math.floor(places[r]! / A) * D
+      for (let d = 0; d < D; d++) dx[to + d]! += dInput[r * D + d]!
+    }
+  })
+}
