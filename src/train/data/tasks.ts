@@ -1,0 +1,186 @@
+/**
+ * Synthetic tasks that show one mechanism each: recall, copying, nesting, chains of pointers, memorised facts, modular sums.
+ * All written for this project from the descriptions in the papers named at each.
+ */
+import { integer, pick, type Random } from '../random.ts'
+import { Sequence, type Task } from './task.ts'
+
+/** `count` different integers of 0…below-1. */
+export function distinct(next: Random, count: number, below: number): number[] {
+  const pool = Array.from({ length: below }, (_, i) => i)
+  for (let i = 0; i < count; i++) {
+    const j = integer(next, i, below - 1)
+    ;[pool[i], pool[j]] = [pool[j]!, pool[i]!]
+  }
+  return pool.slice(0, count)
+}
+
+export interface RecallOptions {
+  keys: number
+  values: number
+  pairs: number
+  /** Noise ids between the pairs and the questions: the distance that has to be bridged. */
+  gap: number
+}
+
+/**
+ * Multi-query associative recall: k₁ v₁ k₂ v₂ … noise … kᵢ vᵢ kⱼ vⱼ …; every asked value is scored. Arora et al. 2023 (Zoology).
+ * Ids: 0 padding, 1 noise, then keys, then values.
+ */
+export function associativeRecall({ keys, values, pairs, gap }: RecallOptions): Task {
+  if (pairs > keys) throw new RangeError(`associative recall: ${pairs} pairs need as many keys, there are ${keys}`)
+  return {
+    name: `recall of ${pairs} pairs over ${gap}`,
+    vocabSize: 2 + keys + values,
+    sample(next, length) {
+      const chosen = distinct(next, pairs, keys)
+      const paired = new Map(chosen.map((key) => [key, integer(next, 0, values - 1)]))
+      const sequence = new Sequence()
+      for (const [key, value] of paired) sequence.push(2 + key, 2 + keys + value)
+      sequence.push(...Array<number>(gap).fill(1))
+      while (sequence.length + 2 <= length) {
+        const key = pick(next, chosen)
+        sequence.push(2 + key).pushScored(2 + keys + paired.get(key)!)
+      }
+      return sequence.end(length)
+    },
+  }
+}
+
+/** A random string, a separator (id 0), the string again; the second half is scored. Induction: Olsson et al. 2022. */
+export function copy(symbols: number, span: number): Task {
+  return {
+    name: `copy of ${span}`,
+    vocabSize: 1 + symbols,
+    sample(next, length) {
+      const text = Array.from({ length: span }, () => integer(next, 1, symbols))
+      const sequence = new Sequence().push(...text, 0)
+      while (sequence.length < length) sequence.pushScored(...text).push(0)
+      return sequence.end(length)
+    },
+  }
+}
+
+/**
+ * Induction with random offsets: a random stream in which an earlier bigram comes back; the second half of each repetition is scored.
+ * Unlike `copy` the distance varies, so that a fixed offset does not help. Elhage et al. 2021.
+ */
+export function induction(symbols: number): Task {
+  return {
+    name: 'induction',
+    vocabSize: symbols,
+    sample(next, length) {
+      const successor = distinct(next, symbols, symbols) // this sequence's own rule: a is always followed by successor[a]
+      const seen = new Set<number>()
+      const sequence = new Sequence()
+      while (sequence.length + 2 <= length) {
+        const first = integer(next, 0, symbols - 1)
+        sequence.push(first)
+        if (seen.has(first)) sequence.pushScored(successor[first]!)
+        else sequence.push(successor[first]!)
+        seen.add(first)
+      }
+      return sequence.end(length)
+    },
+  }
+}
+
+/**
+ * Balanced brackets of `kinds` kinds up to a depth; every closing bracket is scored, its kind follows from the open ones.
+ * Ids: 0 padding, 1…kinds open, kinds+1…2·kinds close. Hewitt et al. 2020.
+ */
+export function dyck(kinds: number, depth: number): Task {
+  return {
+    name: `Dyck-${kinds} to depth ${depth}`,
+    vocabSize: 1 + 2 * kinds,
+    sample(next, length) {
+      const open: number[] = []
+      const sequence = new Sequence()
+      while (sequence.length < length) {
+        const mustClose = open.length === depth || open.length >= length - sequence.length
+        if (open.length > 0 && (mustClose || next() < 0.5)) sequence.pushScored(kinds + open.pop()!)
+        else {
+          const kind = integer(next, 1, kinds)
+          open.push(kind)
+          sequence.push(kind)
+        }
+      }
+      return sequence.end(length)
+    },
+  }
+}
+
+/**
+ * Pointers a→b in random order, then questions "from a, k steps" whose answer is scored. Needs about log₂ k layers. Sanford et al. 2024.
+ * Ids: 0 padding, 1 question mark, then the nodes.
+ */
+export function kHop(nodes: number, hops: number): Task {
+  return {
+    name: `${hops}-hop over ${nodes} nodes`,
+    vocabSize: 2 + nodes,
+    sample(next, length) {
+      const cycle = distinct(next, nodes, nodes) // one cycle: cycle[i] points to cycle[i + 1]
+      const sequence = new Sequence()
+      for (const i of distinct(next, nodes, nodes)) sequence.push(2 + cycle[i]!, 2 + cycle[(i + 1) % nodes]!)
+      while (sequence.length + 3 <= length) {
+        const start = integer(next, 0, nodes - 1)
+        sequence.push(1, 2 + cycle[start]!).pushScored(2 + cycle[(start + hops) % nodes]!)
+      }
+      return sequence.end(length)
+    },
+  }
+}
+
+/**
+ * A fixed table of random facts (subject, relation) -> object, drawn from `seed`, shown again and again in random order: what can be
+ * learnt is only what fits in the weights. Objects are scored. Allen-Zhu & Li 2024 (knowledge capacity).
+ */
+export function facts(subjects: number, relations: number, objects: number, seed: number): Task {
+  const table = factTable(subjects * relations, objects, seed)
+  return {
+    name: `${subjects * relations} facts`,
+    vocabSize: subjects + relations + objects,
+    sample(next, length) {
+      const sequence = new Sequence()
+      while (sequence.length + 3 <= length) {
+        const [subject, relation] = [integer(next, 0, subjects - 1), integer(next, 0, relations - 1)]
+        sequence.push(subject, subjects + relation).pushScored(subjects + relations + table[subject * relations + relation]!)
+      }
+      return sequence.end(length)
+    },
+  }
+}
+
+function factTable(count: number, objects: number, seed: number): Int32Array {
+  let state = seed | 0
+  return Int32Array.from({ length: count }, () => {
+    state = (Math.imul(state, 1664525) + 1013904223) | 0
+    return Math.floor(((state >>> 8) / 2 ** 24) * objects)
+  })
+}
+
+/**
+ * Marker words that always call back the first occurrence after them: a bigram text in which, after a trigger symbol, the symbol before the
+ * trigger is repeated. Attention has nothing to do elsewhere and parks on a sink. Guo et al. 2024 (Bigram-Backcopy).
+ */
+export function bigramBackcopy(symbols: number, triggers: number, seed: number): Task {
+  const successors = Array.from({ length: symbols }, (_, a) => factTable(4, symbols - triggers, seed + 7919 * a))
+  return {
+    name: 'bigram with back-copying',
+    vocabSize: symbols + 1,
+    sample(next, length) {
+      const sequence = new Sequence().push(symbols) // beginning of text
+      let current = integer(next, triggers, symbols - 1)
+      sequence.push(current)
+      while (sequence.length < length) {
+        if (next() < 0.1 && sequence.length + 2 <= length) {
+          sequence.push(integer(next, 0, triggers - 1)).pushScored(current)
+        } else {
+          current = triggers + pick(next, [...successors[current]!])
+          sequence.push(current)
+        }
+      }
+      return sequence.end(length)
+    },
+  }
+}

@@ -1,0 +1,95 @@
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { story } from '../../src/train/data/stories.ts'
+import type { Task } from '../../src/train/data/task.ts'
+import { associativeRecall, bigramBackcopy, copy, dyck, facts, induction, kHop } from '../../src/train/data/tasks.ts'
+import { random } from '../../src/train/random.ts'
+
+/** Scored pairs (context, answer) of a sample. */
+function scored(task: Task, seed: number, length: number) {
+  const { ids, scored } = task.sample(random(seed), length)
+  assert.equal(ids.length, length)
+  assert.ok(ids.every((id) => id >= 0 && id < task.vocabSize))
+  assert.equal(scored.at(-1), 0)
+  const pairs = [...scored.keys()].filter((t) => scored[t]).map((t) => ({ context: [...ids.slice(0, t + 1)], answer: ids[t + 1]! }))
+  assert.ok(pairs.length > 0, `${task.name}: nothing scored`)
+  return pairs
+}
+
+test('every task is a function of its seed', () => {
+  for (const task of [
+    associativeRecall({ keys: 8, values: 8, pairs: 4, gap: 5 }),
+    copy(9, 6),
+    induction(12),
+    dyck(3, 4),
+    kHop(6, 2),
+    facts(10, 2, 5, 1),
+    bigramBackcopy(20, 3, 1),
+  ]) {
+    assert.deepEqual(task.sample(random(3), 64), task.sample(random(3), 64))
+    assert.notDeepEqual(task.sample(random(3), 64).ids, task.sample(random(4), 64).ids)
+  }
+})
+
+test('recall: the answer stands behind the first occurrence of its key', () => {
+  for (const { context, answer } of scored(associativeRecall({ keys: 16, values: 16, pairs: 5, gap: 7 }), 1, 48)) {
+    assert.equal(context[context.indexOf(context.at(-1)!) + 1], answer)
+  }
+})
+
+test('copy and induction repeat what came before', () => {
+  for (const { context, answer } of scored(copy(9, 6), 2, 30)) assert.equal(context[context.length - 7], answer)
+  for (const { context, answer } of scored(induction(10), 2, 60)) {
+    const last = context.at(-1)!
+    const firsts = [...context.keys()].filter((t) => t % 2 === 0 && t < context.length - 1 && context[t] === last)
+    assert.ok(firsts.length > 0 && firsts.every((t) => context[t + 1] === answer))
+  }
+})
+
+test('Dyck: a scored id closes the innermost open bracket', () => {
+  for (const { context, answer } of scored(dyck(3, 4), 5, 40)) {
+    const open: number[] = []
+    for (const id of context) {
+      if (id <= 3) open.push(id)
+      else assert.equal(open.pop(), id - 3)
+      assert.ok(open.length <= 4)
+    }
+    assert.equal(answer - 3, open.at(-1))
+  }
+})
+
+test('k-hop: following the pointers gives the answer', () => {
+  for (const { context, answer } of scored(kHop(7, 3), 6, 40)) {
+    let node = context.at(-1)!
+    for (let hop = 0; hop < 3; hop++) node = context[[0, 2, 4, 6, 8, 10, 12].find((t) => context[t] === node)! + 1]!
+    assert.equal(node, answer)
+  }
+})
+
+test('facts agree with themselves in all samples', () => {
+  const known = new Map<string, number>()
+  for (let seed = 0; seed < 50; seed++) {
+    for (const { context, answer } of scored(facts(6, 2, 30, 9), seed, 30)) {
+      const key = context.slice(-2).join()
+      assert.equal(known.get(key) ?? answer, answer)
+      known.set(key, answer)
+    }
+  }
+  assert.ok(new Set(known.values()).size > 3)
+})
+
+test('back-copying repeats the symbol before the trigger', () => {
+  for (const { context, answer } of scored(bigramBackcopy(20, 3, 1), 8, 80)) {
+    assert.ok(context.at(-1)! < 3)
+    assert.equal(context.at(-2), answer)
+  }
+})
+
+test('stories answer from what they said', () => {
+  for (let seed = 0; seed < 200; seed++) {
+    const text = story(random(seed))
+    const [, who, where] = /"Where is (\w+)\?" asked a neighbour\. "In the (\w+)\."/.exec(text)!
+    const moves = [...text.matchAll(new RegExp(`(?:${who} was in|${who} went to) the (\\w+)`, 'g'))]
+    assert.equal(moves.at(-1)![1], where)
+  }
+})
