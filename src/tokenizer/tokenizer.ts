@@ -8,11 +8,19 @@ export interface Tokenizer {
   readonly vocabSize: number
   /** Spelling -> id of every added token (specials and markers such as `<think>`). */
   readonly specials: ReadonlyMap<string, number>
-  /** Ordinary text -> ids. Spellings of special tokens stay text. */
+  /** Ids that the published tokenizer puts before every text (Llama's and Gemma's BOS); `encode` leaves them out. */
+  readonly prefix?: readonly number[]
+  /** Ordinary text -> ids. Spellings of special tokens stay text; a lone surrogate becomes U+FFFD. */
   encode(text: string): number[]
-  /** Trusted template text -> ids: spellings of added tokens become these tokens. */
-  encodeTemplate(text: string): number[]
-  /** Ids -> text; malformed UTF-8 becomes U+FFFD. Added tokens are spelled out unless `skipSpecials`. */
+  /**
+   * Trusted template text -> ids: spellings of added tokens become these tokens.
+   * @param untrusted [start, end) ranges of `text`, sorted and disjoint, which people, tools or models wrote: no added token may touch them
+   */
+  encodeTemplate(text: string, untrusted?: readonly (readonly [start: number, end: number])[]): number[]
+  /**
+   * Ids -> text; malformed UTF-8 and unknown ids become U+FFFD. Added tokens are spelled out; with `skipSpecials` those are left out
+   * that the published file marks as special (`<|im_end|>`, but not `<think>`).
+   */
   decode(ids: Iterable<number>, options?: { skipSpecials?: boolean }): string
   /** The bytes one id stands for (an added token's spelling in UTF-8). Throws RangeError on an unknown id. */
   bytes(id: number): Uint8Array

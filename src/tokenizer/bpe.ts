@@ -1,0 +1,180 @@
+/**
+ * Byte-pair encoding proper: symbols in, merged ids out. Knows pairs of ids and their ranks, not text.
+ * The pair with the lowest rank is merged first, the leftmost on ties, until no known pair is left.
+ * Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units"; order of merges as in openai/gpt-2 encoder.py.
+ */
+
+/** Above this many symbols a heap replaces the plain search for the lowest rank. */
+const shortPiece = 48
+
+/** (left id, right id) -> (rank, merged id), in an open-addressing hash table of 32-bit integers. */
+export class MergeTable {
+  /** Number of pairs. */
+  size = 0
+  readonly #mask: number
+  readonly #left: Int32Array
+  readonly #right: Int32Array
+  readonly #rank: Int32Array
+  readonly #merged: Int32Array
+
+  constructor(capacity: number) {
+    const slots = 2 ** Math.ceil(Math.log2(Math.max(8, capacity * 2)))
+    this.#mask = slots - 1
+    this.#left = new Int32Array(slots).fill(-1)
+    this.#right = new Int32Array(slots)
+    this.#rank = new Int32Array(slots)
+    this.#merged = new Int32Array(slots)
+  }
+
+  /** Adds a pair; a pair that is already there gets the new rank, as in the published implementations. */
+  set(left: number, right: number, rank: number, merged: number): void {
+    let slot = hashPair(left, right) & this.#mask
+    while (this.#left[slot] !== -1 && !(this.#left[slot] === left && this.#right[slot] === right)) slot = (slot + 1) & this.#mask
+    if (this.#left[slot] === -1 && ++this.size > this.#mask) throw new RangeError('merge table: more pairs than announced')
+    this.#left[slot] = left
+    this.#right[slot] = right
+    this.#rank[slot] = rank
+    this.#merged[slot] = merged
+  }
+
+  /** The slot of a pair for `rank` and `merged`, or -1. */
+  find(left: number, right: number): number {
+    let slot = hashPair(left, right) & this.#mask
+    while (this.#left[slot] !== -1) {
+      if (this.#left[slot] === left && this.#right[slot] === right) return slot
+      slot = (slot + 1) & this.#mask
+    }
+    return -1
+  }
+
+  rank(slot: number): number {
+    return this.#rank[slot]!
+  }
+
+  merged(slot: number): number {
+    return this.#merged[slot]!
+  }
+}
+
+/** Merges the symbols of one piece of text and appends the resulting ids to `out`. `symbols` is used up. */
+export function mergePiece(symbols: number[], table: MergeTable, out: number[]): void {
+  if (symbols.length === 1) out.push(symbols[0]!)
+  else if (symbols.length <= shortPiece) mergeShort(symbols, table, out)
+  else mergeLong(symbols, table, out)
+}
+
+/** Quadratic, but the fastest for the few symbols of a word. */
+function mergeShort(symbols: number[], table: MergeTable, out: number[]): void {
+  const slots: number[] = [] // slot of the pair that begins at each symbol
+  for (let i = 0; i + 1 < symbols.length; i++) slots.push(table.find(symbols[i]!, symbols[i + 1]!))
+  for (;;) {
+    let best = -1
+    let bestRank = Number.MAX_SAFE_INTEGER
+    for (let i = 0; i < slots.length; i++) {
+      const slot = slots[i]!
+      if (slot !== -1 && table.rank(slot) < bestRank) {
+        bestRank = table.rank(slot)
+        best = i
+      }
+    }
+    if (best === -1) break
+    symbols[best] = table.merged(slots[best]!)
+    symbols.splice(best + 1, 1)
+    slots.splice(best, 1)
+    if (best > 0) slots[best - 1] = table.find(symbols[best - 1]!, symbols[best]!)
+    if (best < slots.length) slots[best] = table.find(symbols[best]!, symbols[best + 1]!)
+  }
+  for (const symbol of symbols) out.push(symbol)
+}
+
+/** A linked list of symbols and a heap of pairs ordered by (rank, position): n log n at worst. */
+function mergeLong(symbols: number[], table: MergeTable, out: number[]): void {
+  const count = symbols.length
+  const previous = new Int32Array(count)
+  const next = new Int32Array(count)
+  const slotAt = new Int32Array(count).fill(-1) // slot of the pair that begins here; -1 also marks a symbol that is gone
+  const heap = new PairHeap(count)
+  const consider = (position: number) => {
+    const right = next[position]!
+    const slot = right < count ? table.find(symbols[position]!, symbols[right]!) : -1
+    slotAt[position] = slot
+    if (slot !== -1) heap.push(table.rank(slot), position)
+  }
+  for (let i = 0; i < count; i++) {
+    previous[i] = i - 1
+    next[i] = i + 1
+  }
+  for (let i = 0; i < count; i++) consider(i)
+  while (heap.pop()) {
+    const position = heap.position
+    const slot = slotAt[position]!
+    if (slot === -1 || table.rank(slot) !== heap.rank) continue // the pair changed after it was pushed
+    const right = next[position]!
+    const after = next[right]!
+    symbols[position] = table.merged(slot)
+    slotAt[right] = -1
+    next[position] = after
+    if (after < count) previous[after] = position
+    consider(position)
+    if (previous[position]! >= 0) consider(previous[position]!)
+  }
+  for (let i = 0; i < count; i = next[i]!) out.push(symbols[i]!)
+}
+
+/** A binary min-heap of (rank, position), each pair packed in one double. */
+class PairHeap {
+  rank = 0
+  position = 0
+  #size = 0
+  #keys: Float64Array
+
+  constructor(capacity: number) {
+    this.#keys = new Float64Array(capacity + 1)
+  }
+
+  push(rank: number, position: number): void {
+    if (this.#size === this.#keys.length) {
+      const larger = new Float64Array(this.#keys.length * 2)
+      larger.set(this.#keys)
+      this.#keys = larger
+    }
+    const keys = this.#keys
+    const key = rank * 2 ** 31 + position
+    let i = this.#size++
+    while (i > 0) {
+      const parent = (i - 1) >> 1
+      if (keys[parent]! <= key) break
+      keys[i] = keys[parent]!
+      i = parent
+    }
+    keys[i] = key
+  }
+
+  /** Moves the lowest pair into `rank` and `position`; false when empty. */
+  pop(): boolean {
+    if (this.#size === 0) return false
+    const keys = this.#keys
+    const top = keys[0]!
+    const last = keys[--this.#size]!
+    const size = this.#size
+    let i = 0
+    for (;;) {
+      let child = 2 * i + 1
+      if (child >= size) break
+      if (child + 1 < size && keys[child + 1]! < keys[child]!) child++
+      if (keys[child]! >= last) break
+      keys[i] = keys[child]!
+      i = child
+    }
+    keys[i] = last
+    this.rank = Math.floor(top / 2 ** 31)
+    this.position = top - this.rank * 2 ** 31
+    return true
+  }
+}
+
+function hashPair(left: number, right: number): number {
+  let hash = Math.imul(left, 0x9e3779b1) ^ Math.imul(right, 0x85ebca6b)
+  hash ^= hash >>> 15
+  return Math.imul(hash, 0x2c1b3c6d) ^ (hash >>> 13)
+}

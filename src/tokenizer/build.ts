@@ -1,0 +1,87 @@
+/**
+ * Writes tokenizers for our own small models as published-layout tokenizer.json objects: one id per byte, or one id per character.
+ * They load through `tokenizerFromJson` and through everybody else's loader of the format.
+ */
+import { byteSpelling } from './byte-level.ts'
+
+/** A tokenizer.json as an object for JSON.stringify. */
+export interface TokenizerJson {
+  readonly version: '1.0'
+  readonly added_tokens: readonly object[]
+  readonly [field: string]: unknown
+}
+
+/** A special token by spelling; `special: false` keeps it in the text when special tokens are skipped (like `<think>`). */
+export type SpecialToken = string | { readonly content: string; readonly special: boolean }
+
+/** Ids 0 … 255 are the bytes; the special tokens follow in order. */
+export function byteTokenizerJson(specials: readonly SpecialToken[]): TokenizerJson {
+  return tokenizerJson({
+    vocab: Object.fromEntries(byteSpelling.map((spelling, byte) => [spelling, byte])),
+    specials,
+    firstSpecial: 256,
+    preTokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
+    decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
+  })
+}
+
+/**
+ * One id per different character of `text`, in order of code point, then the special tokens. Encoding any other character is a RangeError.
+ */
+export function characterTokenizerJson(text: string, specials: readonly SpecialToken[] = []): TokenizerJson {
+  const characters = [...new Set(text.toWellFormed())].sort((a, b) => a.codePointAt(0)! - b.codePointAt(0)!)
+  return tokenizerJson({
+    vocab: Object.fromEntries(characters.map((character, id) => [character, id])),
+    specials,
+    firstSpecial: characters.length,
+    preTokenizer: null,
+    decoder: { type: 'Fuse' },
+  })
+}
+
+interface Parts {
+  vocab: Record<string, number>
+  specials: readonly SpecialToken[]
+  firstSpecial: number
+  preTokenizer: object | null
+  decoder: object
+}
+
+function tokenizerJson({ vocab, specials, firstSpecial, preTokenizer, decoder }: Parts): TokenizerJson {
+  const spellings = specials.map((token) => (typeof token === 'string' ? token : token.content))
+  const twice = spellings.find(
+    (spelling, i) => spelling === '' || spellings.indexOf(spelling) !== i || (Object.hasOwn(vocab, spelling) && spelling.length === 1),
+  )
+  if (twice !== undefined)
+    throw new RangeError(`special tokens: expected different spellings that are no entry of the vocabulary, got ${JSON.stringify(twice)}`)
+  return {
+    version: '1.0',
+    truncation: null,
+    padding: null,
+    added_tokens: specials.map((token, i) => ({
+      id: firstSpecial + i,
+      content: spellings[i]!,
+      single_word: false,
+      lstrip: false,
+      rstrip: false,
+      normalized: false,
+      special: typeof token === 'string' || token.special,
+    })),
+    normalizer: null,
+    pre_tokenizer: preTokenizer,
+    post_processor: null,
+    decoder,
+    model: {
+      type: 'BPE',
+      dropout: null,
+      unk_token: null,
+      continuing_subword_prefix: null,
+      end_of_word_suffix: null,
+      fuse_unk: false,
+      byte_fallback: false,
+      ignore_merges: false,
+      vocab,
+      merges: [],
+    },
+  }
+}

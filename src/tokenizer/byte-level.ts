@@ -1,0 +1,28 @@
+/**
+ * GPT-2's spelling of bytes: vocabularies of byte-level BPE are written with one printable character per byte, so that they fit in JSON.
+ * Bytes 33-126, 161-172 and 174-255 spell themselves; the other 68, in order, are U+0100 onwards (a blank is Ġ, a newline Ċ).
+ * Source: openai/gpt-2 encoder.py, `bytes_to_unicode`.
+ */
+
+/** Byte -> the character that spells it. */
+export const byteSpelling: readonly string[] = spellings()
+
+/** Character -> the byte it spells. */
+export const spelledByte: ReadonlyMap<string, number> = new Map(byteSpelling.map((character, byte) => [character, byte]))
+
+/** The bytes a byte-level vocabulary entry stands for, or undefined when it holds a character that spells no byte. */
+export function unspell(entry: string): number[] | undefined {
+  const bytes: number[] = []
+  for (const character of entry) {
+    const byte = spelledByte.get(character)
+    if (byte === undefined) return undefined
+    bytes.push(byte)
+  }
+  return bytes
+}
+
+function spellings(): string[] {
+  const spellsItself = (byte: number) => (byte >= 33 && byte <= 126) || (byte >= 161 && byte <= 172) || byte >= 174
+  let next = 0x100
+  return Array.from({ length: 256 }, (_, byte) => String.fromCharCode(spellsItself(byte) ? byte : next++))
+}

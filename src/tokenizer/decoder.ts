@@ -1,0 +1,79 @@
+/**
+ * The decoders of published tokenizer.json files, reduced to what they do to a single entry of the vocabulary (its bytes) and to
+ * the start of a text (blanks dropped). That makes decoding incremental: the text is the UTF-8 decoding of the bytes of the ids.
+ */
+import { unspell } from './byte-level.ts'
+import type { Fields } from './json-fields.ts'
+
+export interface Decoder {
+  /** The bytes of a vocabulary entry. */
+  bytes(entry: string): Uint8Array
+  /** So many blanks at the start of a text are not part of it. */
+  readonly leadingBlanks: number
+}
+
+interface Steps {
+  byteLevel: boolean
+  byteFallback: boolean
+  replacements: [from: string, to: string][]
+  leadingBlanks: number
+}
+
+const utf8 = new TextEncoder()
+
+/** Reads `decoder` of a tokenizer.json; without one the entries are put together as they are. */
+export function decoder(fields: Fields | undefined): Decoder {
+  const steps: Steps = { byteLevel: false, byteFallback: false, replacements: [], leadingBlanks: 0 }
+  if (fields !== undefined) readStep(fields, steps)
+  return {
+    leadingBlanks: steps.leadingBlanks,
+    bytes(entry) {
+      if (steps.byteLevel) return Uint8Array.from(unspell(entry) ?? utf8.encode(entry))
+      const fallback = steps.byteFallback ? fallbackByte(entry) : undefined
+      if (fallback !== undefined) return Uint8Array.of(fallback)
+      return utf8.encode(steps.replacements.reduce((text, [from, to]) => text.replaceAll(from, to), entry))
+    },
+  }
+}
+
+/** The byte of an entry like `<0x0A>`. */
+export function fallbackByte(entry: string): number | undefined {
+  const match = /^<0x([0-9A-Fa-f]{2})>$/.exec(entry)
+  return match === null ? undefined : Number.parseInt(match[1]!, 16)
+}
+
+function readStep(fields: Fields, steps: Steps): void {
+  const type = fields.string('type')
+  switch (type) {
+    case 'Sequence':
+      for (const step of fields.list('decoders')) readStep(step, steps)
+      return
+    case 'ByteLevel':
+      steps.byteLevel = true
+      return
+    case 'ByteFallback':
+      steps.byteFallback = true
+      return
+    case 'Fuse':
+      return
+    case 'Replace':
+      steps.replacements.push([
+        fields.inner('pattern')?.string('String') ?? fields.refuse('pattern', '{"String": …}', undefined),
+        fields.string('content'),
+      ])
+      return
+    case 'Strip':
+      if (fields.string('content') !== ' ') fields.refuse('content', 'a blank', fields.value('content'))
+      if (fields.integer('stop') !== 0) fields.refuse('stop', '0', fields.value('stop'))
+      steps.leadingBlanks = fields.integer('start')
+      return
+    case 'Metaspace': {
+      steps.replacements.push([fields.string('replacement', '▁'), ' '])
+      const scheme = fields.string('prepend_scheme', fields.boolean('add_prefix_space', true) ? 'always' : 'never')
+      steps.leadingBlanks = scheme === 'never' ? 0 : 1
+      return
+    }
+    default:
+      fields.refuse('type', 'one of Sequence, ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace', type)
+  }
+}

@@ -1,0 +1,66 @@
+/**
+ * Picks the tokenizer of a checkpoint directory from the files that are there. Reading is the caller's business, so that this works
+ * from a disk, a server or a browser's storage alike.
+ */
+import { tokenizerFromGpt2 } from './gpt2-files.ts'
+import type { Tokenizer } from './tokenizer.ts'
+import { tokenizerFromJson } from './tokenizer-json.ts'
+
+/** The names `tokenizerFiles` may ask for, in order; a downloader needs to fetch no other. */
+export const tokenizerFileNames: readonly string[] = [
+  'tokenizer.json',
+  'tokenizer_config.json',
+  'vocab.json',
+  'merges.txt',
+  'encoder.json',
+  'vocab.bpe',
+]
+
+/**
+ * tokenizer.json if it exists, else GPT-2's vocab.json + merges.txt or OpenAI's encoder.json + vocab.bpe.
+ * @param read the bytes of a file, undefined when it does not exist
+ * @throws Error when none is there or one is malformed
+ */
+export async function tokenizerFiles(read: (name: string) => Promise<Uint8Array | undefined>): Promise<Tokenizer> {
+  const config = await readJson(read, 'tokenizer_config.json')
+  const json = await readJson(read, 'tokenizer.json')
+  if (json !== undefined) return tokenizerFromJson(json, 'tokenizer.json', { bos: bosToken(config) })
+  for (const [vocabName, mergesName] of [
+    ['vocab.json', 'merges.txt'],
+    ['encoder.json', 'vocab.bpe'],
+  ] as const) {
+    const vocab = await readJson(read, vocabName)
+    const merges = await read(mergesName)
+    if (vocab === undefined || merges === undefined) continue
+    const kind = field(config, 'tokenizer_class')
+    if (kind !== undefined && !/^GPT2Tokenizer(Fast)?$/.test(String(kind)))
+      throw new Error(
+        `${vocabName}: written for ${kind}; only GPT-2's can be used without tokenizer.json. Fetch the model's tokenizer.json`,
+      )
+    return tokenizerFromGpt2(vocab, new TextDecoder('utf-8', { fatal: true }).decode(merges), `${vocabName} and ${mergesName}`)
+  }
+  throw new Error('no tokenizer: expected tokenizer.json, vocab.json + merges.txt, or encoder.json + vocab.bpe beside the weights')
+}
+
+/** The BOS spelling that a tokenizer_config.json asks for. */
+function bosToken(config: unknown): string | undefined {
+  const bos = field(config, 'bos_token') // a string, or a whole added token
+  const spelling = typeof bos === 'object' ? field(bos, 'content') : bos
+  return field(config, 'add_bos_token') === true && typeof spelling === 'string' ? spelling : undefined
+}
+
+function field(value: unknown, name: string): unknown {
+  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
+    ? ((value as Record<string, unknown>)[name] ?? undefined)
+    : undefined
+}
+
+async function readJson(read: (name: string) => Promise<Uint8Array | undefined>, name: string): Promise<unknown> {
+  const bytes = await read(name)
+  if (bytes === undefined) return undefined
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+  } catch (error) {
+    throw new Error(`${name}: not valid JSON in UTF-8 (${(error as Error).message})`, { cause: error })
+  }
+}

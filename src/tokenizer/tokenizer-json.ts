@@ -1,0 +1,170 @@
+/**
+ * Loads a published tokenizer.json: byte-level BPE (GPT-2, gpt-oss, Qwen, Llama 3) and SentencePiece-style BPE (Llama 2, Mistral,
+ * Gemma). Whatever the file asks for beyond that is refused with the path of the field; nothing is ignored that would change ids.
+ * Format: the Rust crate huggingface/tokenizers.
+ */
+import type { AddedToken } from './added-tokens.ts'
+import { MergeTable } from './bpe.ts'
+import { BpeTokenizer } from './bpe-tokenizer.ts'
+import { byteSpelling } from './byte-level.ts'
+import { decoder } from './decoder.ts'
+import { Fields } from './json-fields.ts'
+import { normalizer } from './normalizer.ts'
+import { preTokenizer } from './pre-tokenizer.ts'
+import { cutter, spellBytes, spellCharacters } from './spelling.ts'
+import type { Tokenizer } from './tokenizer.ts'
+
+/** The largest id a file may use: bounds what a hostile file can make us allocate. */
+const largestId = 2 ** 23
+
+/**
+ * The tokenizer that a parsed tokenizer.json describes.
+ * @param file name for error messages
+ * @param options.bos spelling of the token to put before every text where the file has no template for that (tokenizer_config.json's `bos_token`)
+ * @throws TypeError naming file and field on anything malformed or unsupported
+ */
+export function tokenizerFromJson(json: unknown, file: string, options: { bos?: string | undefined } = {}): Tokenizer {
+  const root = new Fields(file, '', json)
+  const model = root.inner('model') ?? root.refuse('model', 'an object', undefined)
+  const type = model.string('type', 'BPE')
+  if (type !== 'BPE') model.refuse('type', 'BPE', type)
+  if (model.value('dropout') !== undefined && model.value('dropout') !== 0) model.refuse('dropout', 'null', model.value('dropout'))
+  for (const name of ['continuing_subword_prefix', 'end_of_word_suffix'])
+    if (model.string(name, '') !== '') model.refuse(name, 'nothing', model.value(name))
+
+  const all = readVocabulary(model)
+  const added = readAdded(root, all)
+  const vocabulary = new Map(all)
+  for (const token of added) if (token.special) vocabulary.delete(token.content)
+
+  const pre = preTokenizer(root.inner('pre_tokenizer'))
+  const unknownToken = model.string('unk_token', '')
+  const unknown =
+    unknownToken === '' ? undefined : (all.get(unknownToken) ?? model.refuse('unk_token', 'an entry of the vocabulary', unknownToken))
+  const fuse = model.boolean('fuse_unk', false)
+  const { merges, pairs } = readMerges(model, all, vocabulary, !pre.byteLevel)
+  const bytes = model.boolean('byte_fallback', false) ? fallbackBytes(vocabulary) : undefined
+  const together = fuse ? (left: string, right: string) => !vocabulary.has(left) && !vocabulary.has(right) : undefined
+  return new BpeTokenizer({
+    vocabulary,
+    merges,
+    added,
+    normalize: normalizer(root.inner('normalizer')),
+    preTokenizer: pre,
+    decoder: decoder(root.inner('decoder')),
+    spell: pre.byteLevel ? spellBytes(vocabulary, unknown, file) : spellCharacters(vocabulary, bytes, unknown, fuse, file),
+    cut: pre.byteLevel ? undefined : cutter(pairs, together),
+    whole: model.boolean('ignore_merges', false) ? wholePieces(vocabulary, pre.byteLevel) : undefined,
+    prefix: readPrefix(root, added) ?? added.filter((token) => token.content === options.bos).map((token) => token.id),
+  })
+}
+
+function readVocabulary(model: Fields): Map<string, number> {
+  const fields = model.inner('vocab') ?? model.refuse('vocab', 'an object', undefined)
+  const vocabulary = new Map<string, number>()
+  const taken: boolean[] = []
+  for (const entry of Object.keys(fields.object)) {
+    const id = fields.object[entry]
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > largestId)
+      fields.refuse(JSON.stringify(entry), `an id from 0 to ${largestId}`, id)
+    if (taken[id as number]) fields.refuse(JSON.stringify(entry), 'an id of its own', id)
+    taken[id as number] = true
+    vocabulary.set(entry, id as number)
+  }
+  return vocabulary
+}
+
+function readAdded(root: Fields, vocabulary: ReadonlyMap<string, number>): AddedToken[] {
+  if (root.value('added_tokens') === undefined) return []
+  const owner: (string | undefined)[] = []
+  for (const [entry, id] of vocabulary) owner[id] = entry
+  return root.list('added_tokens').map((fields) => {
+    const content = fields.string('content')
+    const id = fields.integer('id')
+    if (content === '') fields.refuse('content', 'a spelling', content)
+    if (id > largestId) fields.refuse('id', `at most ${largestId}`, id)
+    if ((vocabulary.get(content) ?? id) !== id)
+      fields.refuse('id', `the id ${vocabulary.get(content)} of ${JSON.stringify(content)} in model.vocab`, id)
+    if ((owner[id] ?? content) !== content) fields.refuse('id', `an id of its own (${JSON.stringify(owner[id])} has it)`, id)
+    owner[id] = content
+    const hidden = fields.boolean('special', false)
+    return {
+      id,
+      content,
+      special: hidden || !vocabulary.has(content),
+      hidden,
+      lstrip: fields.boolean('lstrip', false),
+      rstrip: fields.boolean('rstrip', false),
+      singleWord: fields.boolean('single_word', false),
+    }
+  })
+}
+
+/**
+ * Merges are written as "left right" in old files and as a list of two in new ones. One whose product is special is left out: text
+ * never becomes special.
+ * @param keepPairs whether the [left, right] entries are wanted too
+ */
+function readMerges(
+  model: Fields,
+  all: ReadonlyMap<string, number>,
+  vocabulary: ReadonlyMap<string, number>,
+  keepPairs: boolean,
+): { merges: MergeTable; pairs: [string, string][] } {
+  const list = model.array('merges')
+  if (list.length > largestId) model.refuse('merges', `at most ${largestId} merges`, list.length)
+  const merges = new MergeTable(list.length)
+  const pairs: [string, string][] = []
+  for (let rank = 0; rank < list.length; rank++) {
+    const merge = list[rank]
+    const pair: unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : []
+    const [left, right] = pair
+    if (pair.length !== 2 || typeof left !== 'string' || typeof right !== 'string')
+      return model.refuse(`merges[${rank}]`, 'two entries', merge)
+    const leftId = all.get(left) ?? model.refuse(`merges[${rank}]`, 'entries of the vocabulary', left)
+    const rightId = all.get(right) ?? model.refuse(`merges[${rank}]`, 'entries of the vocabulary', right)
+    const merged = all.get(left + right) ?? model.refuse(`merges[${rank}]`, 'entries of the vocabulary', left + right)
+    if (vocabulary.size !== all.size && !vocabulary.has(left + right)) continue
+    merges.set(leftId, rightId, rank, merged)
+    if (keepPairs) pairs.push([left, right])
+  }
+  return { merges, pairs }
+}
+
+/** The ids of `<0x00>` … `<0xFF>`; some files lack a few. */
+function fallbackBytes(vocabulary: ReadonlyMap<string, number>): (number | undefined)[] {
+  return Array.from({ length: 256 }, (_, byte) => vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`))
+}
+
+function wholePieces(vocabulary: ReadonlyMap<string, number>, byteLevel: boolean): (piece: string) => number | undefined {
+  if (!byteLevel) return (piece) => vocabulary.get(piece)
+  const encoder = new TextEncoder()
+  let longest = 0
+  for (const entry of vocabulary.keys()) if (entry.length > longest) longest = entry.length
+  return (piece) => {
+    if (piece.length > longest) return undefined
+    let entry = ''
+    for (const byte of encoder.encode(piece)) entry += byteSpelling[byte]!
+    return vocabulary.get(entry)
+  }
+}
+
+/** The special tokens that the post-processor's template puts before the text; undefined without a template. */
+function readPrefix(root: Fields, added: readonly AddedToken[]): number[] | undefined {
+  const post = root.inner('post_processor')
+  if (post === undefined) return undefined
+  const steps = post.string('type') === 'Sequence' ? post.list('processors') : [post]
+  let prefix: number[] | undefined
+  for (const step of steps) {
+    if (step.string('type') !== 'TemplateProcessing') continue
+    prefix = []
+    for (const part of step.list('single')) {
+      if (part.inner('Sequence') !== undefined) break
+      const name = part.inner('SpecialToken')?.string('id')
+      const token = added.find((token) => token.content === name)
+      if (token === undefined) return part.refuse('SpecialToken', 'an added token', name)
+      prefix.push(token.id)
+    }
+  }
+  return prefix
+}
