@@ -1,141 +1,85 @@
 /**
  * Ids in, ids out: many generations at once on one model, each step of which reads the weights once for all of them.
  * Never sees text, messages or sockets; what a chat needs beyond ids (masks, forced ids, stops) goes through callbacks on ids.
- * Stop 4 of the walk.
+ * The work is done by the scheduler; here are the doors and the guards. Stop 4 of the walk.
  */
-import type { Architecture } from '../architecture/architecture.ts'
-import type { Weights } from '../model/weights.ts'
-import type { Backend } from '../ops/backend.ts'
-import type { SamplingOptions, TokenLogprob } from './sampler.ts'
+import type { Engine, EngineOptions } from './engine-types.ts'
+import { GenerationJob } from './generation.ts'
+import { checkSampling } from './sampling-options.ts'
+import { Scheduler } from './scheduler.ts'
+import { ScoringJob } from './scoring.ts'
 
-export interface EngineOptions {
-  backend: Backend
-  architecture: Architecture
-  weights: Weights
-  /** Positions per slot: the longest prompt plus answer. Default: the architecture's maxPositionEmbeddings, at most 8192. */
-  context?: number
-  /** Sequences that can be resident, running or kept for reuse. Default 4. */
-  slots?: number
-  /** Most rows in one forward pass: the prompt chunk. Default 512. */
-  chunk?: number
-  /** Generations that may wait for a slot; one more is refused with a BusyError. Default: no limit. */
-  maxWaiting?: number
-}
-
-export interface GenerateOptions {
-  /** Limit of generated ids. Default: what the context leaves. */
-  maxTokens?: number
-  sampling?: SamplingOptions
-  /** Ids that end the generation; the stop id is the last one delivered. Default: the architecture's eosTokenIds. */
-  stopIds?: readonly number[]
-  /** Ends the generation (reason 'abort') within one step, also while it waits. */
-  signal?: AbortSignal
-  /**
-   * Called before each id is drawn. A bitset of the allowed ids (id i is bit i & 31 of word i >> 5; missing words: not allowed), or
-   * undefined: all. At least one id must be allowed, else the generation fails with a RangeError.
-   */
-  logitMask?: (state: GenerationState) => Uint32Array | undefined
-  /** Report the log-probability of each id and of this many likeliest alternatives. Default: none are computed. */
-  logprobs?: number
-  /**
-   * Called with each id as soon as it exists, before the next mask is asked for. May end the generation (reason 'stop') or append ids
-   * that were not drawn: these go through the model like a prompt, are delivered with `forced`, count towards `maxTokens`, and never stop.
-   */
-  onToken?: (token: GeneratedToken, state: GenerationState) => 'stop' | readonly number[] | undefined
-  /** Cached prefixes are shared only between generations with the same key. Default ''. */
-  cacheKey?: string
-}
-
-export interface GenerationState {
-  readonly promptIds: readonly number[]
-  /** Ids generated so far, forced ones included. */
-  readonly ids: readonly number[]
-}
-
-export interface GeneratedToken {
-  id: number
-  /** Appended by `onToken`, not drawn. */
-  forced?: true
-  /** With `logprobs`, for drawn ids: natural logarithm of the probability in the model's own distribution, and the likeliest ids, best first. */
-  logprob?: number
-  top?: TokenLogprob[]
-}
-
-/**
- * stop: a stop id, or `onToken` said so · length: `maxTokens` reached · context: all positions of the slot are used ·
- * abort: the signal, or the consumer left the iteration.
- */
-export type EndReason = 'stop' | 'length' | 'context' | 'abort'
-
-export interface GenerationResult {
-  reason: EndReason
-  /** Ids generated, forced ones and the stop id included. */
-  ids: number[]
-  promptTokens: number
-  /** Of these, how many were found in the KV cache. */
-  cachedTokens: number
-  completionTokens: number
-  /** Wall clock: waiting for a slot; from there to the first id; from the first id to the last. */
-  queuedMs: number
-  prefillMs: number
-  decodeMs: number
-  /** The seed that was used, for a repetition. */
-  seed: number
-}
-
-/**
- * A running generation. Iterate for the ids as they come, or await `result` alone. Leaving the iteration aborts. While somebody iterates,
- * a consumer that lags more than 256 ids behind pauses its generation. A failing backend or callback rejects both.
- */
-export interface Generation extends AsyncIterable<GeneratedToken> {
-  readonly result: Promise<GenerationResult>
-}
-
-export interface ScoreOptions {
-  /** Also report this many likeliest ids per position. Default 0. */
-  top?: number
-  signal?: AbortSignal
-}
-
-/** What the model thought of a given id. */
-export interface ScoredToken extends TokenLogprob {
-  top: TokenLogprob[]
-}
-
-/** A snapshot for schedulers, health checks and metrics. */
-export interface EngineLoad {
-  slots: number
-  running: number
-  waiting: number
-  maxWaiting: number
-  /** Positions reserved, and positions that hold keys and values of running or kept sequences. */
-  cachePositions: number
-  cachedPositions: number
-  /** Totals since the start. */
-  promptTokens: number
-  cachedTokens: number
-  completionTokens: number
-  steps: number
-  /** Smoothed speeds of recent steps, 0 before the first: prompt ids and decode steps per second. */
-  promptTokensPerSecond: number
-  stepsPerSecond: number
-  /** When the last step ended (Date.now()), for a watchdog; 0 before the first. */
-  lastStepAt: number
-}
-
-export interface Engine {
-  readonly architecture: Architecture
-  readonly context: number
-  /** Starts (or queues) a generation. Throws RangeError on an empty or too long prompt or an unknown id, BusyError when the queue is full. */
-  generate(promptIds: readonly number[], options?: GenerateOptions): Generation
-  /** Log-probabilities of ids[1…] given those before them (one entry fewer than ids). Shares the forward passes with the generations. */
-  score(ids: readonly number[], options?: ScoreOptions): Promise<ScoredToken[]>
-  load(): EngineLoad
-  /** Ends every generation with reason 'abort', frees the cache; the backend and the weights stay with their owner. */
-  close(): Promise<void>
-}
+export type * from './engine-types.ts'
 
 /** The queue of waiting generations is full. */
 export class BusyError extends Error {
   override name = 'BusyError'
+}
+
+/** Reserves the KV cache. Throws RangeError on options that fit no model, the backend's MemoryError when the cache does not fit. */
+export function createEngine(options: EngineOptions): Engine {
+  const { backend, architecture, weights, slots = 4, chunk = 512, maxStallMs = 1000, maxWaiting = Number.POSITIVE_INFINITY } = options
+  const longest = architecture.maxPositionEmbeddings
+  const context = options.context ?? Math.min(longest, 8192)
+  checkCount('context', context, 2, longest, `the longest context of ${architecture.name}`)
+  checkCount('slots', slots, 1, 4096)
+  checkCount('chunk', chunk, 1, 65536)
+  const layers = architecture.layers.map(({ attention: { kvHeads, headDim, slidingWindow } }) => ({
+    kvHeads,
+    headDim,
+    window: slidingWindow,
+  }))
+  const cache = backend.cache({ layers, slots, capacity: context, maxRows: Math.min(chunk, context) })
+  const scheduler = new Scheduler({ backend, architecture, weights }, cache, maxStallMs)
+
+  const checkIds = (name: string, ids: readonly number[], least: number, most: number) => {
+    checkCount(`${name}: the number of ids`, ids.length, least, most, `the context of ${context} positions`)
+    const wrong = ids.findIndex((id) => !Number.isInteger(id) || id < 0 || id >= architecture.vocabSize)
+    if (wrong >= 0) throw new RangeError(`${name}[${wrong}] is ${ids[wrong]}; ids go from 0 to ${architecture.vocabSize - 1}`)
+  }
+  const checkQueue = () => {
+    const { running, waiting } = scheduler
+    if (running + waiting < slots + maxWaiting) return
+    throw new BusyError(`${running} generations run and ${waiting} wait (at most ${maxWaiting} may); try again later`)
+  }
+
+  return {
+    architecture,
+    context,
+    generate(promptIds, options = {}) {
+      checkIds('prompt', promptIds, 1, context - 1)
+      checkSampling(options.sampling ?? {})
+      if (options.maxTokens !== undefined) checkCount('maxTokens', options.maxTokens, 1, Number.MAX_SAFE_INTEGER)
+      if (options.logprobs !== undefined) checkCount('logprobs', options.logprobs, 0, architecture.vocabSize)
+      checkQueue()
+      const job = new GenerationJob(promptIds, options, context, options.stopIds ?? architecture.eosTokenIds, scheduler.wake)
+      scheduler.submit(job)
+      return job
+    },
+    async score(ids, options = {}) {
+      checkIds('ids', ids, 2, context)
+      checkQueue()
+      const job = new ScoringJob(ids, options)
+      scheduler.submit(job)
+      return job.result
+    },
+    load: () => ({
+      slots,
+      running: scheduler.running,
+      waiting: scheduler.waiting,
+      maxWaiting,
+      cachePositions: slots * context,
+      cachedPositions: scheduler.prefixes.cachedPositions,
+      ...scheduler.totals,
+      promptTokensPerSecond: 1000 * scheduler.speeds.promptRowsPerMs,
+      stepsPerSecond: 1000 * scheduler.speeds.stepsPerMs,
+      lastStepAt: scheduler.lastStepAt,
+    }),
+    close: () => scheduler.close(),
+  }
+}
+
+function checkCount(name: string, value: number, least: number, most: number, why?: string): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return
+  throw new RangeError(`${name} must be an integer from ${least} to ${most}${why ? ` (${why})` : ''}; it is ${value}`)
 }

@@ -1,0 +1,176 @@
+/**
+ * One generation: from logits to the next id, and from there to whoever iterates. Holds the ids, the callbacks and the reasons to
+ * end; knows nothing of slots, batches or other generations.
+ */
+import type { EndReason, GeneratedToken, GenerateOptions, Generation, GenerationResult, GenerationState } from './engine-types.ts'
+import type { Job } from './job.ts'
+import { logprobs } from './logprobs.ts'
+import { adjust } from './penalties.ts'
+import { randomSeed } from './random.ts'
+import { sample } from './sampler.ts'
+
+/** Undelivered ids at which a generation pauses while somebody iterates. */
+const MAX_BACKLOG = 256
+
+export class GenerationJob implements Job, Generation {
+  readonly ids: number[]
+  readonly promptTokens: number
+  readonly cacheKey: string
+  readonly reusesPrefix = true
+  readonly maxRows = Number.POSITIVE_INFINITY
+  readonly result: Promise<GenerationResult>
+  readonly #options: GenerateOptions
+  readonly #limit: number
+  readonly #context: number
+  readonly #stopIds: ReadonlySet<number>
+  readonly #seed: number
+  readonly #wake: () => void
+  readonly #settle: PromiseWithResolvers<GenerationResult>
+  readonly #promptIds: readonly number[]
+  readonly #generated: number[] = []
+  readonly #counts = new Map<number, number>()
+  readonly #all: Set<number>
+  #draws = 0
+  #cachedTokens = 0
+  #times = { created: performance.now(), started: 0, first: 0, last: 0 }
+  #end: { reason: EndReason } | { error: unknown } | undefined
+  #queue: GeneratedToken[] = []
+  #iterated = false
+  #notify: (() => void) | undefined
+  readonly #onAbort = () => this.abort()
+
+  /** `context`: positions of a slot; `wake`: called when the scheduler should look again. */
+  constructor(promptIds: readonly number[], options: GenerateOptions, context: number, stopIds: readonly number[], wake: () => void) {
+    this.#promptIds = promptIds.slice()
+    this.ids = promptIds.slice()
+    this.promptTokens = promptIds.length
+    this.cacheKey = options.cacheKey ?? ''
+    this.#options = options
+    this.#context = context
+    this.#limit = options.maxTokens ?? Number.POSITIVE_INFINITY
+    this.#stopIds = new Set(stopIds)
+    this.#seed = options.sampling?.seed ?? randomSeed()
+    this.#all = new Set(promptIds)
+    this.#wake = wake
+    this.#settle = Promise.withResolvers()
+    this.result = this.#settle.promise
+    this.result.catch(() => {}) // who only iterates learns of a failure there
+    if (options.signal?.aborted) this.abort()
+    else options.signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  get ended(): boolean {
+    return this.#end !== undefined
+  }
+
+  get paused(): boolean {
+    return this.#iterated && this.#queue.length >= MAX_BACKLOG
+  }
+
+  wants(position: number): boolean {
+    return position === this.ids.length - 1
+  }
+
+  start(cachedTokens: number): void {
+    this.#cachedTokens = cachedTokens
+    this.#times.started = performance.now()
+  }
+
+  receive(_position: number, logits: Float32Array): void {
+    const { sampling = {}, logitMask, onToken } = this.#options
+    const state = { promptIds: this.#promptIds, ids: this.#generated }
+    const count = this.#options.logprobs
+    const own = count === undefined ? undefined : logprobs(logits.slice(), count)
+    adjust(logits, sampling, { counts: this.#counts, all: this.#all }, logitMask?.(state))
+    const id = sample(logits, sampling, this.#seed, this.#draws++)
+    const token: GeneratedToken = own ? { id, logprob: own.of(id), top: own.top } : { id }
+    this.#append(token)
+    const wish = onToken?.(token, state)
+    if (this.#stopIds.has(id) || wish === 'stop') this.#finish('stop')
+    else if (!this.#full()) this.#force(wish ?? [], state)
+  }
+
+  #force(ids: readonly number[], state: GenerationState): void {
+    for (const forced of ids) {
+      const token: GeneratedToken = { id: forced, forced: true }
+      this.#append(token)
+      this.#options.onToken?.(token, state)
+      if (this.#full()) return
+    }
+  }
+
+  fail(error: unknown): void {
+    if (this.#end) return
+    this.#end = { error }
+    this.#close()
+    this.#settle.reject(error)
+  }
+
+  abort(): void {
+    this.#finish('abort')
+    this.#wake()
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<GeneratedToken, void> {
+    if (this.#iterated) throw new TypeError('a generation can be iterated once; keep the ids or await `result`')
+    this.#iterated = true
+    try {
+      for (;;) {
+        const token = this.#queue.shift()
+        if (token) {
+          if (this.#queue.length === MAX_BACKLOG - 1) this.#wake()
+          yield token
+        } else if (!this.#end) {
+          await new Promise<void>((resolve) => {
+            this.#notify = resolve
+          })
+        } else if ('error' in this.#end) throw this.#end.error
+        else return
+      }
+    } finally {
+      this.abort() // of no effect after the end
+      this.#queue = []
+    }
+  }
+
+  #append(token: GeneratedToken): void {
+    this.ids.push(token.id)
+    this.#generated.push(token.id)
+    this.#all.add(token.id)
+    this.#counts.set(token.id, (this.#counts.get(token.id) ?? 0) + 1)
+    this.#times.last = performance.now()
+    this.#times.first ||= this.#times.last
+    this.#queue.push(token)
+    this.#notify?.()
+  }
+
+  #full(): boolean {
+    if (this.#generated.length >= this.#limit) this.#finish('length')
+    else if (this.ids.length >= this.#context) this.#finish('context')
+    return this.ended
+  }
+
+  #finish(reason: EndReason): void {
+    if (this.#end) return
+    this.#end = { reason }
+    this.#close()
+    const { created, started, first, last } = this.#times
+    const end = performance.now()
+    this.#settle.resolve({
+      reason,
+      ids: this.#generated,
+      promptTokens: this.promptTokens,
+      cachedTokens: this.#cachedTokens,
+      completionTokens: this.#generated.length,
+      queuedMs: (started || end) - created,
+      prefillMs: started ? (first || end) - started : 0,
+      decodeMs: last - first,
+      seed: this.#seed,
+    })
+  }
+
+  #close(): void {
+    this.#options.signal?.removeEventListener('abort', this.#onAbort)
+    this.#notify?.()
+  }
+}

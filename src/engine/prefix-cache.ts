@@ -1,0 +1,200 @@
+/**
+ * Which ids lie in which slot of the KV cache, and how far a new prompt can go on from there. Full layers can be cut anywhere;
+ * sliding layers keep only the newest positions of a slot, so snapshots of them are taken on the way and restored on return.
+ * Decides on slots only: runs nothing.
+ */
+import { type CacheSnapshot, type KvCache, MemoryError } from '../ops/backend.ts'
+
+/** Snapshots kept per slot, and their bytes over all slots; beyond, the one whose neighbours are closest goes. */
+const MAX_SNAPSHOTS = 16
+const MAX_SNAPSHOT_BYTES = 256 << 20
+/** Least distance of snapshots within a prompt. */
+const SPACING = 256
+/** A prompt that continues less than this share of a slot's last prompt is another conversation: it gets a copy, if a slot is free. */
+const SAME_CONVERSATION = 0.5
+
+interface Slot {
+  readonly index: number
+  /** Ids whose keys and values are in the cache. */
+  ids: number[]
+  key: string
+  busy: boolean
+  lastUsed: number
+  promptTokens: number
+  /** Lowest position the sliding layers can be cut back to without a snapshot. */
+  floor: number
+  /** By ascending position. */
+  snapshots: CacheSnapshot[]
+}
+
+export interface Lease {
+  readonly slot: number
+  /** Positions of the prompt that need no computation. */
+  readonly cachedTokens: number
+}
+
+export class PrefixCache {
+  readonly #cache: KvCache
+  readonly #slots: Slot[]
+  /** Smallest window of a sliding layer; null: every layer is full. */
+  readonly #window: number | null
+  #clock = 0
+
+  constructor(cache: KvCache) {
+    this.#cache = cache
+    const windows = cache.spec.layers.flatMap(({ window }) => (window === null || window >= cache.spec.capacity ? [] : [window]))
+    this.#window = windows.length > 0 ? Math.min(...windows) : null
+    this.#slots = Array.from({ length: cache.spec.slots }, (_, index) => emptySlot(index))
+  }
+
+  /** Positions with keys and values, over all slots. */
+  get cachedPositions(): number {
+    return this.#slots.reduce((sum, { ids }) => sum + ids.length, 0)
+  }
+
+  get freeSlots(): number {
+    return this.#slots.filter(({ busy }) => !busy).length
+  }
+
+  isBusy(index: number): boolean {
+    return this.#slots[index]!.busy
+  }
+
+  /** How many positions of a prompt could be reused now, in any slot. */
+  reusable(prompt: readonly number[], key: string): number {
+    return this.#best(prompt, key).length
+  }
+
+  /** Takes a free slot for a prompt; the caller checked `freeSlots`. At least the last id of the prompt remains to be computed. */
+  acquire(prompt: readonly number[], key: string, reuse: boolean): Lease {
+    const source = reuse ? this.#best(prompt, key) : { slot: undefined, length: 0 }
+    const free = this.#slots.filter(({ busy }) => !busy).sort((a, b) => a.lastUsed - b.lastUsed)
+    const own = source.slot && !source.slot.busy ? source.slot : undefined
+    const spare = free.find((slot) => slot !== own)
+    const slot = own && (!spare || source.length >= SAME_CONVERSATION * own.promptTokens) ? own : (spare ?? own)
+    if (!slot) throw new Error('no free slot: ask `freeSlots` first')
+    if (source.slot && source.length > 0) this.#continueFrom(source.slot, slot, source.length)
+    else Object.assign(slot, emptySlot(slot.index))
+    slot.busy = true
+    slot.key = key
+    slot.promptTokens = prompt.length
+    slot.lastUsed = ++this.#clock
+    return { slot: slot.index, cachedTokens: source.length }
+  }
+
+  /** Notes ids that a forward pass has written, after those already there. */
+  wrote(index: number, ids: readonly number[]): void {
+    const slot = this.#slots[index]!
+    for (const id of ids) slot.ids.push(id)
+    const { maxRows } = this.#cache.spec
+    if (this.#window !== null && slot.ids.length > this.#window - 1 + maxRows) slot.floor = Math.max(slot.floor, slot.ids.length - maxRows)
+  }
+
+  /** Makes `position` a place to return to later, however far the slot goes on. Nothing to do where no layer slides. */
+  async remember(index: number, position: number): Promise<void> {
+    const slot = this.#slots[index]!
+    if (this.#window === null || position <= 0 || position < slot.floor) return
+    if (slot.snapshots.some((snapshot) => snapshot.position === position)) return
+    try {
+      slot.snapshots.push(await this.#cache.snapshot(index, position))
+    } catch (error) {
+      if (error instanceof MemoryError) return // reuse will be coarser, nothing else
+      throw error
+    }
+    slot.snapshots.sort((a, b) => a.position - b.position)
+    if (slot.snapshots.length > MAX_SNAPSHOTS) slot.snapshots.splice(mostCrowded(slot.snapshots), 1)
+    this.#keepWithinBytes()
+  }
+
+  /** The same in the middle of a prompt, where only some places are worth it. */
+  async rememberOnTheWay(index: number, position: number): Promise<void> {
+    const last = this.#slots[index]!.snapshots.at(-1)?.position ?? 0
+    if (position >= last + SPACING) await this.remember(index, position)
+  }
+
+  /** The slot may be reused; what it holds stays until another prompt needs the room. */
+  release(index: number): void {
+    const slot = this.#slots[index]!
+    slot.busy = false
+    slot.lastUsed = ++this.#clock
+  }
+
+  /** Frees a slot and forgets its contents, because they cannot be trusted. */
+  forget(index: number): void {
+    this.#slots[index] = emptySlot(index)
+  }
+
+  dispose(): void {
+    this.#cache.dispose()
+  }
+
+  #best(prompt: readonly number[], key: string): { slot: Slot | undefined; length: number } {
+    let best: { slot: Slot | undefined; length: number } = { slot: undefined, length: 0 }
+    for (const slot of this.#slots) {
+      if (slot.key !== key) continue
+      const length = reachable(slot, commonPrefix(slot.ids, prompt, prompt.length - 1))
+      // Among equals a free slot saves the copy.
+      if (length > best.length || (length > 0 && length === best.length && best.slot!.busy && !slot.busy)) best = { slot, length }
+    }
+    return best
+  }
+
+  #keepWithinBytes(): void {
+    const bytes = () => this.#slots.reduce((sum, { snapshots }) => snapshots.reduce((s, snapshot) => s + snapshot.bytes, sum), 0)
+    while (bytes() > MAX_SNAPSHOT_BYTES) {
+      const [oldest] = this.#slots.filter(({ snapshots }) => snapshots.length > 0).sort((a, b) => a.lastUsed - b.lastUsed)
+      oldest!.snapshots.splice(mostCrowded(oldest!.snapshots), 1)
+    }
+  }
+
+  #continueFrom(source: Slot, slot: Slot, length: number): void {
+    const snapshot = length < source.floor ? source.snapshots.findLast(({ position }) => position === length) : undefined
+    if (slot !== source) {
+      this.#cache.copy(source.index, slot.index, length)
+      slot.ids = source.ids.slice(0, length)
+      slot.floor = source.floor
+      slot.snapshots = [...source.snapshots]
+    }
+    slot.ids.length = length
+    slot.snapshots = slot.snapshots.filter(({ position }) => position <= length)
+    if (snapshot) {
+      this.#cache.restore(slot.index, snapshot)
+      slot.floor = length
+    }
+  }
+}
+
+const emptySlot = (index: number): Slot => ({
+  index,
+  ids: [],
+  key: '',
+  busy: false,
+  lastUsed: 0,
+  promptTokens: 0,
+  floor: 0,
+  snapshots: [],
+})
+
+/** The furthest place within `length` where the slot's cache can go on. */
+function reachable(slot: Slot, length: number): number {
+  if (length >= slot.floor) return length
+  return slot.snapshots.findLast(({ position }) => position <= length)?.position ?? 0
+}
+
+/** Length of the longest common prefix, at most `limit`. */
+export function commonPrefix(a: readonly number[], b: readonly number[], limit: number): number {
+  const end = Math.min(a.length, b.length, limit)
+  let length = 0
+  while (length < end && a[length] === b[length]) length++
+  return length
+}
+
+/** The snapshot (never the newest) without which the largest gap between neighbours is smallest. */
+function mostCrowded(snapshots: readonly CacheSnapshot[]): number {
+  let [best, gap] = [0, Number.POSITIVE_INFINITY]
+  for (let i = 0; i < snapshots.length - 1; i++) {
+    const span = snapshots[i + 1]!.position - (snapshots[i - 1]?.position ?? 0)
+    if (span < gap) [best, gap] = [i, span]
+  }
+  return best
+}

@@ -1,0 +1,259 @@
+/**
+ * Continuous batching: every step is one forward pass over a row of each decoding sequence plus a piece of the waiting
+ * prompts, so that all of them share one reading of the weights. Knows jobs, not what they are for; touches no text.
+ * Orca: Yu et al. 2022 (iteration-level scheduling); Sarathi: Agrawal et al. 2023 (chunked prefill).
+ */
+import type { Architecture } from '../architecture/architecture.ts'
+import { forward } from '../model/transformer.ts'
+import type { Weights } from '../model/weights.ts'
+import type { Backend, KvCache } from '../ops/backend.ts'
+import type { Batch } from '../ops/ops.ts'
+import type { Job } from './job.ts'
+import { commonPrefix, PrefixCache } from './prefix-cache.ts'
+
+export interface Model {
+  readonly backend: Backend
+  readonly architecture: Architecture
+  readonly weights: Weights
+}
+
+/** A job that has a slot; positions below `done` are in the cache. */
+interface Running {
+  readonly job: Job
+  readonly slot: number
+  done: number
+}
+
+/** The next `rows` ids of a job. */
+interface Piece {
+  readonly running: Running
+  readonly rows: number
+}
+
+/** With a sequence decoding, a prompt piece has at least this many rows, whatever the stall. */
+const MIN_PIECE = 16
+/** A job waits for another's prompt if that saves it at least this many rows. */
+const WORTH_WAITING = 32
+/** Weight of the newest step in the smoothed speeds. */
+const SMOOTHING = 0.3
+
+export class Scheduler {
+  readonly totals = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, steps: 0 }
+  readonly speeds = { promptRowsPerMs: 0, stepsPerMs: 0 }
+  lastStepAt = 0
+  readonly prefixes: PrefixCache
+  readonly #model: Model
+  readonly #cache: KvCache
+  readonly #maxStallMs: number
+  #waiting: Job[] = []
+  #running: Running[] = []
+  #active = false
+  #closed = false
+  #sleeper: (() => void) | undefined
+  #idle: Promise<void> = Promise.resolve()
+
+  constructor(model: Model, cache: KvCache, maxStallMs: number) {
+    this.#model = model
+    this.#cache = cache
+    this.#maxStallMs = maxStallMs
+    this.prefixes = new PrefixCache(cache)
+  }
+
+  get running(): number {
+    return this.#running.filter(({ job }) => !job.ended).length
+  }
+
+  get waiting(): number {
+    return this.#waiting.filter((job) => !job.ended).length
+  }
+
+  submit(job: Job): void {
+    if (this.#closed) throw new Error('the engine is closed')
+    this.#waiting.push(job)
+    this.wake()
+  }
+
+  /** Something changed: a new job, an abort, a consumer that caught up. */
+  wake = (): void => {
+    this.#sleeper?.()
+    if (this.#active || this.#closed || this.#waiting.length + this.#running.length === 0) return
+    this.#active = true
+    this.#idle = this.#run().catch((error) => this.#giveUp(error))
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+    for (const job of [...this.#waiting, ...this.#running.map(({ job }) => job)]) job.abort()
+    this.#sleeper?.()
+    await this.#idle
+    this.prefixes.dispose()
+  }
+
+  async #run(): Promise<void> {
+    for (;;) {
+      // Lets timers, sockets and signals in, and jobs of the same moment into the same step.
+      await nextTask()
+      await this.#sweep()
+      if (this.#waiting.length + this.#running.length === 0) break
+      this.#admit()
+      const pieces = this.#plan()
+      if (pieces.length > 0) await this.#step(pieces)
+      else if (!this.#running.some(({ job }) => job.ended || !job.paused))
+        await new Promise<void>((resolve) => {
+          this.#sleeper = resolve
+        })
+    }
+    this.#active = false
+  }
+
+  /** A failure outside of any step: nobody is left waiting for what will not come. */
+  #giveUp(error: unknown): void {
+    for (const job of [...this.#waiting, ...this.#running.map(({ job }) => job)]) job.fail(error)
+    for (const { slot } of this.#running) this.prefixes.forget(slot)
+    this.#waiting = []
+    this.#running = []
+    this.#active = false
+  }
+
+  /** Lets go of jobs that are over; what they computed stays for reuse. */
+  async #sweep(): Promise<void> {
+    this.#waiting = this.#waiting.filter((job) => !job.ended)
+    for (const { job, slot, done } of this.#running) {
+      if (!job.ended) continue
+      if (!this.#closed) await this.prefixes.remember(slot, done)
+      this.prefixes.release(slot)
+      this.totals.completionTokens += job.ids.length - job.promptTokens
+    }
+    this.#running = this.#running.filter(({ slot }) => this.prefixes.isBusy(slot))
+  }
+
+  #admit(): void {
+    this.#waiting = this.#waiting.filter((job) => {
+      if (this.prefixes.freeSlots === 0 || this.#shouldWait(job)) return true
+      const { slot, cachedTokens } = this.prefixes.acquire(job.ids, job.cacheKey, job.reusesPrefix)
+      this.#running.push({ job, slot, done: cachedTokens })
+      this.totals.promptTokens += job.promptTokens
+      this.totals.cachedTokens += cachedTokens
+      job.start(cachedTokens)
+      return false
+    })
+  }
+
+  /** Whether a running job is just computing what this one needs too. */
+  #shouldWait(job: Job): boolean {
+    if (!job.reusesPrefix) return false
+    return this.#running.some((other) => {
+      if (other.done >= other.job.promptTokens || other.job.cacheKey !== job.cacheKey) return false
+      const common = commonPrefix(other.job.ids, job.ids, job.ids.length - 1)
+      return common > other.done && common >= this.prefixes.reusable(job.ids, job.cacheKey) + WORTH_WAITING
+    })
+  }
+
+  /** Decode rows first, then prompts in order of arrival, as far as the chunk (and the patience of those who decode) goes. */
+  #plan(): Piece[] {
+    const ready = this.#running.filter(({ job }) => !job.ended && !job.paused)
+    const pending = ({ job, done }: Running) => job.ids.length - done
+    const pieces: Piece[] = ready.filter((r) => pending(r) === 1).map((running) => ({ running, rows: 1 }))
+    const { maxRows } = this.#cache.spec
+    const patience = pieces.length > 0 ? Math.max(MIN_PIECE, Math.floor(this.#maxStallMs * this.speeds.promptRowsPerMs)) : maxRows
+    let budget = Math.min(maxRows - pieces.length, patience)
+    for (const running of ready) {
+      const rows = Math.min(pending(running), running.job.maxRows, budget)
+      if (pending(running) === 1 || rows <= 0) continue
+      pieces.push({ running, rows })
+      budget -= rows
+    }
+    return pieces
+  }
+
+  /** One forward pass. A failure of the backend ends the jobs that took part and nobody else. */
+  async #step(pieces: readonly Piece[]): Promise<void> {
+    const started = performance.now()
+    const rows: { piece: Piece; position: number }[] = [] // those with wanted logits
+    let logits: Float32Array
+    try {
+      logits = await this.#forward(pieces, rows)
+      for (const { running, rows: count } of pieces) {
+        const { job, slot, done } = running
+        this.prefixes.wrote(slot, job.ids.slice(done, done + count))
+        running.done += count
+        if (done >= job.promptTokens || !job.reusesPrefix) continue
+        // One row before the end, so that the same prompt can come again; the next turn goes on there as well.
+        if (running.done >= job.promptTokens) await this.prefixes.remember(slot, job.promptTokens - 1)
+        else await this.prefixes.rememberOnTheWay(slot, running.done)
+      }
+    } catch (error) {
+      for (const { running } of pieces) {
+        running.job.fail(error)
+        running.done = 0
+        this.prefixes.forget(running.slot)
+      }
+      return
+    }
+    this.#measure(pieces, performance.now() - started)
+    const vocabSize = logits.length / rows.length
+    rows.forEach(({ piece, position }, r) => {
+      const { job } = piece.running
+      if (job.ended || !job.wants(position)) return
+      try {
+        job.receive(position, logits.subarray(r * vocabSize, (r + 1) * vocabSize)) // [V]
+      } catch (error) {
+        job.fail(error)
+      }
+    })
+  }
+
+  /** Runs the pieces as one batch; notes in `rows` whose logits come back. -> [R, V] */
+  async #forward(pieces: readonly Piece[], rows: { piece: Piece; position: number }[]): Promise<Float32Array> {
+    const count = pieces.reduce((sum, piece) => sum + piece.rows, 0)
+    const batch: Batch = { ids: new Int32Array(count), slots: new Int32Array(count), positions: new Int32Array(count) }
+    const logitRows: number[] = []
+    let t = 0
+    for (const piece of pieces) {
+      const { job, slot, done } = piece.running
+      for (let position = done; position < done + piece.rows; position++, t++) {
+        batch.ids[t] = job.ids[position]!
+        batch.slots[t] = slot
+        batch.positions[t] = position
+        if (!job.wants(position)) continue
+        logitRows.push(t)
+        rows.push({ piece, position })
+      }
+    }
+    // The middle of a prompt wants no logits; one row is asked for all the same, to have something to wait for.
+    if (rows.length === 0) {
+      logitRows.push(count - 1)
+      rows.push({ piece: pieces.at(-1)!, position: -1 })
+    }
+    const { backend, architecture, weights } = this.#model
+    let reading!: Promise<Float32Array>
+    backend.scope('step', () => {
+      const logits = forward(backend, architecture, weights, batch, { cache: this.#cache, logitRows: Int32Array.from(logitRows) })
+      reading = backend.read(logits)
+      return logits
+    })
+    return reading
+  }
+
+  #measure(pieces: readonly Piece[], ms: number): void {
+    this.totals.steps++
+    this.lastStepAt = Date.now()
+    const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0)
+    const smooth = (old: number, now: number) => (old === 0 ? now : old + SMOOTHING * (now - old))
+    if (rows >= pieces.length + MIN_PIECE - 1) this.speeds.promptRowsPerMs = smooth(this.speeds.promptRowsPerMs, rows / ms)
+    else this.speeds.stepsPerMs = smooth(this.speeds.stepsPerMs, 1 / ms)
+  }
+}
+
+/** Resolves after pending events had their turn; a bare promise would not let them. */
+function nextTask(): Promise<void> {
+  if (typeof setImmediate === 'function') return new Promise((resolve) => setImmediate(resolve))
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel()
+    port1.onmessage = () => {
+      port1.close()
+      resolve()
+    }
+    port2.postMessage(null)
+  })
+}

@@ -1,0 +1,68 @@
+/**
+ * Log-probabilities of given ids, position by position: the other thing one can ask of a model besides continuing.
+ */
+import type { ScoredToken, ScoreOptions } from './engine-types.ts'
+import type { Job } from './job.ts'
+import { logprobs } from './logprobs.ts'
+
+export class ScoringJob implements Job {
+  readonly ids: readonly number[]
+  readonly promptTokens: number
+  readonly cacheKey = ''
+  readonly reusesPrefix = false
+  /** Every row has logits of the whole vocabulary: 26 MB at 32 rows of 200,000. */
+  readonly maxRows = 32
+  readonly paused = false
+  readonly result: Promise<ScoredToken[]>
+  readonly #target: readonly number[]
+  readonly #top: number
+  readonly #signal: AbortSignal | undefined
+  readonly #scores: ScoredToken[] = []
+  readonly #settle = Promise.withResolvers<ScoredToken[]>()
+  readonly #onAbort = () => this.abort()
+  #ended = false
+
+  constructor(ids: readonly number[], options: ScoreOptions) {
+    this.ids = ids.slice(0, -1)
+    this.#target = ids.slice(1)
+    this.promptTokens = this.ids.length
+    this.#top = options.top ?? 0
+    this.#signal = options.signal
+    this.result = this.#settle.promise
+    if (this.#signal?.aborted) this.abort()
+    else this.#signal?.addEventListener('abort', this.#onAbort)
+  }
+
+  get ended(): boolean {
+    return this.#ended
+  }
+
+  wants(): boolean {
+    return true
+  }
+
+  start(): void {}
+
+  receive(position: number, logits: Float32Array): void {
+    const id = this.#target[position]!
+    const { of, top } = logprobs(logits, this.#top)
+    this.#scores.push({ id, logprob: of(id), top })
+    if (this.#scores.length < this.#target.length) return
+    this.#close()
+    this.#settle.resolve(this.#scores)
+  }
+
+  fail(error: unknown): void {
+    this.#close()
+    this.#settle.reject(error)
+  }
+
+  abort(): void {
+    this.fail(this.#signal?.reason ?? new DOMException('the engine was closed', 'AbortError'))
+  }
+
+  #close(): void {
+    this.#ended = true
+    this.#signal?.removeEventListener('abort', this.#onAbort)
+  }
+}
