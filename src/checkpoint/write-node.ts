@@ -44,8 +44,8 @@ export async function writeSafetensors(path: string, tensors: readonly OutgoingT
 }
 
 /** Writes a small file under a temporary name and renames it. */
-export async function writeTextAtomically(path: string, text: string): Promise<void> {
-  await writeAtomically(path, (handle) => handle.writeFile(text))
+export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
+  await writeAtomically(path, (handle) => handle.writeFile(content))
 }
 
 /** Runs `write` on a temporary file beside `path` and renames it when that succeeds; otherwise nothing is left behind. */

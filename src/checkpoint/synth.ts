@@ -1,0 +1,171 @@
+/**
+ * Full-size checkpoints of random numbers in the published layout: for benchmarks and tests of models whose weights are elsewhere.
+ * Every byte is a function of seed, tensor and position, so threads and interruptions do not change the result. Values are normal
+ * floating-point numbers of a sane size (no subnormals, infinities or NaNs, whose speed differs): a forward pass stays finite.
+ */
+import type { Architecture } from '../architecture/architecture.ts'
+import { type PublishedTensor, publishedTensors } from './published.ts'
+import { layoutHeader, publishedBytes } from './safetensors.ts'
+
+/** How 32 random bits become stored numbers: (bits & mask) + base, which sets the upper exponent bits and leaves 2 of them random. */
+export interface Pattern {
+  readonly mask: number
+  readonly base: number
+}
+
+const PATTERNS = {
+  // ±2^-9 … ±2^-5: standard deviation 0.014.
+  F32: { mask: 0x81ffffff, base: 0x3b000000 },
+  BF16: { mask: 0x81ff81ff, base: 0x3b003b00 },
+  F16: { mask: 0x8fff8fff, base: 0x18001800 },
+  // 1 … 1.12, the gain of a norm.
+  gainF32: { mask: 0x000fffff, base: 0x3f800000 },
+  gainBF16: { mask: 0x000f000f, base: 0x3f803f80 },
+  gainF16: { mask: 0x007f007f, base: 0x3c003c00 },
+  // FP4 codes of all kinds; scales 2^-8 and 2^-7 make their standard deviation 0.017.
+  blocks: { mask: 0xffffffff, base: 0 },
+  scales: { mask: 0x01010101, base: 0x77777777 },
+} satisfies Record<string, Pattern>
+
+/** A stretch of one file: bytes `begin` … `end` come from the header, or from one tensor's pattern. */
+export interface Stretch {
+  readonly begin: number
+  readonly end: number
+  readonly key: number
+  readonly pattern: Pattern
+}
+
+/** One file of a synthetic checkpoint. */
+export interface SynthFile {
+  readonly name: string
+  readonly header: Uint8Array
+  readonly size: number
+  /** In ascending order, without gaps, from the header's end to the file's. */
+  readonly stretches: readonly Stretch[]
+}
+
+export interface SynthPlan {
+  readonly files: readonly SynthFile[]
+  /** The text of model.safetensors.index.json; undefined for a single file. */
+  readonly index: string | undefined
+  readonly tensorBytes: number
+}
+
+/** The hub's customary limit of one shard. */
+export const SHARD_BYTES = 5e9
+
+/** Lays out the files of a random checkpoint. Nothing is generated yet. */
+export function planSynth(architecture: Architecture, seed: number, shardBytes = SHARD_BYTES): SynthPlan {
+  const shards: PublishedTensor[][] = [[]]
+  let inShard = 0
+  let tensorBytes = 0
+  for (const tensor of publishedTensors(architecture)) {
+    const bytes = publishedBytes(tensor.dtype, tensor.shape)
+    if (inShard > 0 && inShard + bytes > shardBytes) {
+      shards.push([])
+      inShard = 0
+    }
+    shards.at(-1)!.push(tensor)
+    inShard += bytes
+    tensorBytes += bytes
+  }
+  const names = shardNames(shards.length)
+  const metadata = { format: 'pt', synthetic: `random numbers, seed ${seed}` }
+  const files = shards.map((tensors, number): SynthFile => {
+    const { header, offsets, fileBytes } = layoutHeader(tensors, metadata)
+    const stretches = tensors.map((tensor, i) => ({
+      begin: offsets[i]!,
+      end: offsets[i + 1] ?? fileBytes,
+      key: hashText(`${seed}:${tensor.name}`),
+      pattern: patternOf(tensor, architecture),
+    }))
+    return { name: names[number]!, header, size: fileBytes, stretches }
+  })
+  return { files, index: indexText(shards, names, tensorBytes), tensorBytes }
+}
+
+/** model.safetensors, or model-00001-of-0000N.safetensors. */
+export function shardNames(count: number): string[] {
+  if (count === 1) return ['model.safetensors']
+  const padded = (number: number) => String(number).padStart(5, '0')
+  return Array.from({ length: count }, (_, i) => `model-${padded(i + 1)}-of-${padded(count)}.safetensors`)
+}
+
+/** The text of an index file; undefined where one file holds everything. */
+export function indexText(
+  shards: readonly (readonly { name: string }[])[],
+  names: readonly string[],
+  tensorBytes: number,
+): string | undefined {
+  if (shards.length === 1) return undefined
+  const map: Record<string, string> = {}
+  for (const [number, tensors] of shards.entries()) for (const { name } of tensors) map[name] = names[number]!
+  return `${JSON.stringify({ metadata: { total_size: tensorBytes }, weight_map: map }, null, 2)}\n`
+}
+
+function patternOf(tensor: PublishedTensor, architecture: Architecture): Pattern {
+  if (tensor.role.kind === 'blocks') return PATTERNS.blocks
+  if (tensor.role.kind === 'scales') return PATTERNS.scales
+  const inner = tensor.sources[0]!.spec.name
+  const gain = /\.gain$|\.[qk]Norm$/.test(inner)
+  // With a unit offset (Gemma) the stored gain is a small number like any other.
+  const offset = architecture.finalNorm.kind === 'rmsNorm' && architecture.finalNorm.unitOffset
+  const dtype = tensor.dtype as 'F32' | 'BF16' | 'F16'
+  return gain && !offset ? PATTERNS[`gain${dtype}`] : PATTERNS[dtype]
+}
+
+/**
+ * Fills `into` with the file's bytes from `offset` on. Words are counted from each tensor's begin, so any division of the file into
+ * calls gives the same bytes.
+ */
+export function synthesize(file: Pick<SynthFile, 'header' | 'stretches'>, offset: number, into: Uint8Array): void {
+  const end = offset + into.byteLength
+  if (offset < file.header.byteLength) into.set(file.header.subarray(offset, Math.min(end, file.header.byteLength)))
+  for (const stretch of file.stretches) {
+    const from = Math.max(offset, stretch.begin)
+    const to = Math.min(end, stretch.end)
+    if (from < to) fillStretch(stretch, from - stretch.begin, into.subarray(from - offset, to - offset))
+  }
+}
+
+function fillStretch({ key, pattern }: Stretch, at: number, into: Uint8Array): void {
+  const firstWord = Math.floor(at / 4)
+  const skip = at - firstWord * 4
+  const count = Math.ceil((skip + into.byteLength) / 4)
+  if (skip === 0 && into.byteOffset % 4 === 0 && into.byteLength % 4 === 0) {
+    randomWords(key, pattern, firstWord, new Uint32Array(into.buffer, into.byteOffset, count))
+    return
+  }
+  const words = new Uint32Array(count)
+  randomWords(key, pattern, firstWord, words)
+  into.set(new Uint8Array(words.buffer, skip, into.byteLength))
+}
+
+/** Word n is a hash of n and the key: the finaliser "lowbias32" of Wellons, "Prospecting for hash functions". */
+function randomWords(key: number, { mask, base }: Pattern, first: number, into: Uint32Array): void {
+  // The upper half of the word number changes every 16 GiB and is folded into the key.
+  for (let i = 0; i < into.length; ) {
+    const high = Math.floor((first + i) / 2 ** 32)
+    const seed = (key ^ Math.imul(high + 1, 0x9e3779b9)) | 0
+    const low = (first + i - high * 2 ** 32) | 0
+    const count = Math.min(into.length - i, 2 ** 32 - (low >>> 0))
+    for (let n = 0; n < count; n++) {
+      let x = (low + n) ^ seed
+      x ^= x >>> 16
+      x = Math.imul(x, 0x7feb352d)
+      x ^= x >>> 15
+      x = Math.imul(x, 0x846ca68b)
+      x ^= x >>> 16
+      into[i + n] = (x & mask) + base
+    }
+    i += count
+  }
+}
+
+/** FNV-1a, 32 bits, finished so that neighbouring names are far apart. */
+function hashText(text: string): number {
+  let hash = 0x811c9dc5
+  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
+  hash ^= hash >>> 16
+  return Math.imul(hash, 0x45d9f3b) | 0
+}

@@ -1,0 +1,53 @@
+/** `lineage synth`: a checkpoint of random numbers at full size, in the published layout, for benchmarks. */
+import { type Command, InvalidArgumentError } from 'commander'
+import { nearestNames, preset } from '../architecture/presets.ts'
+import { synthesizeCheckpoint } from '../checkpoint/synth-node.ts'
+import { transferLine } from './progress.ts'
+import { binary, UsageError } from './terminal.ts'
+
+export function register(program: Command): void {
+  program
+    .command('synth')
+    .summary('a random checkpoint in the published layout')
+    .description(
+      'Writes a full-size checkpoint of random numbers in the layout in which the model is published: for benchmarks and tests.\nRun again after an interruption, it continues where it stopped.',
+    )
+    .argument('<preset>', 'name or Hugging Face id of a published model, such as gpt-oss-20b')
+    .argument('<out>', 'directory to write')
+    .option('--layers <n>', 'only the first n layers', wholeNumber)
+    .option('--seed <n>', 'seed of the random numbers', wholeNumber, 1)
+    .option('--threads <n>', 'threads that generate', wholeNumber)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lineage synth gpt-oss-20b models/synth-20b\n  lineage synth Qwen3-30B-A3B models/slice --layers 4 --seed 7',
+    )
+    .action(async (name: string, out: string, options: { layers?: number; seed: number; threads?: number }) => {
+      const published = preset(name)
+      if (!published) throw new UsageError(`no published model is called "${name}"; did you mean ${nearestNames(name).join(', ')}?`)
+      const all = published.layers.length
+      if (options.layers !== undefined && (options.layers < 1 || options.layers > all)) {
+        throw new UsageError(`--layers: expected 1 to ${all} for ${published.name}, got ${options.layers}`)
+      }
+      const architecture = { ...published, layers: published.layers.slice(0, options.layers ?? all) }
+      const line = transferLine(process.stderr, out)
+      const start = performance.now()
+      try {
+        const { writtenBytes, totalBytes } = await synthesizeCheckpoint(architecture, out, {
+          seed: options.seed,
+          threads: options.threads,
+          onProgress: line.update,
+        })
+        line.end()
+        const seconds = (performance.now() - start) / 1000
+        const rate = writtenBytes > 0 ? `, ${binary(writtenBytes)} written in ${seconds.toFixed(1)} s` : ', all of it there already'
+        process.stdout.write(`${out}: ${architecture.name} with ${architecture.layers.length} layers, ${binary(totalBytes)}${rate}\n`)
+      } finally {
+        line.end()
+      }
+    })
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(Number(text))) throw new InvalidArgumentError('Expected a whole number.')
+  return Number(text)
+}
