@@ -1,6 +1,7 @@
 /** The backends that the shared test bodies run over, and how close each must come to golden values. */
 import type { Backend } from '../../src/ops/backend.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
+import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
 
 export interface BackendUnderTest {
   name: string
@@ -15,4 +16,6 @@ export interface BackendUnderTest {
 
 export const backends: BackendUnderTest[] = [
   { name: 'reference', create: async () => createReferenceBackend(), tolerance: 1e-4, exactInvariants: true },
+  { name: 'wasm', create: () => createWasmBackend({ threads: 0 }), tolerance: 1e-3, exactInvariants: false },
+  { name: 'wasm, 3 threads', create: () => createWasmBackend({ threads: 3 }), tolerance: 1e-3, exactInvariants: false },
 ]

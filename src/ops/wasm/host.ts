@@ -1,0 +1,73 @@
+/**
+ * The one place that knows whether workers are Node's or a page's, and how much memory the machine has left. Everything else in
+ * this room is plain JavaScript and WebAssembly.
+ */
+const inNode = typeof process === 'object' && typeof process.versions?.node === 'string'
+const node = inNode ? { threads: await import('node:worker_threads'), os: await import('node:os'), fs: await import('node:fs') } : undefined
+
+export interface WorkerHandle {
+  post(message: unknown): void
+  onMessage(listener: (message: never) => void): void
+  onError(listener: (error: Error) => void): void
+  /** Whether this worker keeps the process alive; pages ignore it. */
+  keepAlive(alive: boolean): void
+  terminate(): Promise<void>
+}
+
+/** Number of cores. */
+export const coreCount = (): number => (node ? node.os.availableParallelism() : (globalThis.navigator?.hardwareConcurrency ?? 1))
+
+/** Bytes that can still be used without swapping, or undefined where nobody can say. File cache counts as free. */
+export function availableMemory(): number | undefined {
+  if (!node) return undefined
+  const limits = [fieldOf('/proc/meminfo', /^MemAvailable:\s+(\d+) kB/m, 1024) ?? node.os.freemem()]
+  // A container's limit (cgroup v2): what its processes hold without the files it has read.
+  const limit = fieldOf('/sys/fs/cgroup/memory.max', /^(\d+)/)
+  const used = fieldOf('/sys/fs/cgroup/memory.current', /^(\d+)/)
+  const files = fieldOf('/sys/fs/cgroup/memory.stat', /^file (\d+)/m)
+  if (limit !== undefined && used !== undefined) limits.push(limit - used + (files ?? 0))
+  return Math.min(...limits)
+}
+
+function fieldOf(file: string, pattern: RegExp, factor = 1): number | undefined {
+  try {
+    const match = pattern.exec(node!.fs.readFileSync(file, 'utf8'))
+    return match ? Number(match[1]) * factor : undefined
+  } catch {
+    return undefined
+  }
+}
+
+/** Starts `worker.ts` beside this file (or its compiled form). */
+export function startWorker(): WorkerHandle {
+  if (node) {
+    const url = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
+    const worker = new node.threads.Worker(url, { name: 'lineage' })
+    return {
+      post: (message) => worker.postMessage(message),
+      onMessage: (listener) => void worker.on('message', listener as (message: unknown) => void),
+      onError: (listener) => void worker.on('error', (error) => listener(error as Error)),
+      keepAlive: (alive) => (alive ? worker.ref() : worker.unref()),
+      terminate: async () => void (await worker.terminate()),
+    }
+  }
+  const worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' })
+  return {
+    post: (message) => worker.postMessage(message),
+    onMessage: (listener) => worker.addEventListener('message', (event) => (listener as (message: unknown) => void)(event.data)),
+    onError: (listener) => worker.addEventListener('error', (event) => listener(new Error(event.message))),
+    keepAlive: () => {},
+    terminate: async () => worker.terminate(),
+  }
+}
+
+/** In a worker: messages from and to the thread that started it. */
+export function onHostMessage(listener: (message: never) => void): void {
+  if (node) node.threads.parentPort!.on('message', listener as (message: unknown) => void)
+  else globalThis.addEventListener('message', (event) => (listener as (message: unknown) => void)((event as MessageEvent).data))
+}
+
+export function postToHost(message: unknown): void {
+  if (node) node.threads.parentPort!.postMessage(message)
+  else (globalThis as unknown as { postMessage(message: unknown): void }).postMessage(message)
+}

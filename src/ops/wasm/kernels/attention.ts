@@ -1,0 +1,314 @@
+/**
+ * Causal attention with grouped heads, window, sinks and soft cap, over keys and values that lie per head: row (slot, g, position) of a cache,
+ * padded to four values; positions of a window go round in a ring. Online softmax (Milakov & Gimelshein 2018), keys outside of every
+ * row's window are never visited.
+ *
+ *              block of 32 keys ──►
+ *   ▒▒▒▒  q    S: scores, then probabilities          a task: one key/value head, some rows of one
+ *   ▒▒▒▒       ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒                 sequence, all query heads that share the keys
+ *   rows × heads of the group                         scores: 2 q × 4 keys; sums: 4 rows × 8 columns
+ */
+import { type FunctionBuilder, f32, f32x4, type I32, i32, i32x4, type Local, v128 } from '../encoder.ts'
+import type { Kernel } from '../kernel.ts'
+import type { KernelModule } from '../simd.ts'
+
+const BLOCK = 32
+/** Query rows (times heads) of one task. */
+const TASK_ROWS = 16
+const NEVER = -3e38
+
+/** Values of a head, padded so that vectors never straddle two rows. */
+export const paddedHead = (headDim: number): number => Math.ceil(headDim / 4) * 4
+
+/** Stores rows of k and v in the cache: [arena, keys, values, k, v, rows, kvHeads, headDim, capacity, slots list, positions list] */
+export const storeKeys: Kernel = {
+  emit(k) {
+    k.module.func('storeKey', { from: 'i32', to: 'i32', count: 'i32' }, (f, { from, to, count }) => {
+      f.times(i32.shrU(count, 2), () => {
+        f.do(k.weights.storeV128(to, k.heap.v128(from)))
+        f.advance(from, 16)
+        f.advance(to, 16)
+      })
+      // The padding of a head is zero, like that of the queries.
+      f.if(i32.and(count, 3), () => {
+        f.do(k.weights.storeV128(to, v128.zero()))
+        f.times(i32.and(count, 3), () => {
+          f.do(k.weights.storeF32(to, k.heap.f32(from)))
+          f.advance(from, 4)
+          f.advance(to, 4)
+        })
+      })
+      return undefined
+    })
+  },
+  run(c, [arena, keys, values, k, v, rows, kvHeads, headDim, capacity, slots, positions]) {
+    const store = c.on(arena!).storeKey!
+    const bytes = paddedHead(headDim!) * 4
+    for (let g = c.index; g < kvHeads!; g += c.count)
+      for (let t = 0; t < rows!; t++) {
+        const slot = c.words[slots! / 4 + t]!
+        const to = ((slot * kvHeads! + g) * capacity! + (c.words[positions! / 4 + t]! % capacity!)) * bytes
+        const from = (t * kvHeads! + g) * headDim! * 4
+        store(k! + from, keys! + to, headDim!)
+        store(v! + from, values! + to, headDim!)
+      }
+  },
+}
+
+/** Dot products of two query rows with four keys, at every fourth key of the block. */
+function emitScores(
+  k: KernelModule,
+  f: FunctionBuilder,
+  p: { q: Local<'i32'>; keys: Local<'i32'>; head: Local<'i32'>; scores: Local<'i32'>; count: I32; rows: Local<'i32'> },
+): void {
+  const q = f.i32(p.q)
+  const row = f.i32(p.scores)
+  f.times(i32.shrU(i32.add(p.rows, 1), 1), () => {
+    const key = f.i32(p.keys)
+    const score = f.i32(row)
+    f.times(i32.shrU(i32.add(p.count, 3), 2), () => {
+      const a = f.i32(q)
+      const b = f.i32(i32.add(q, p.head))
+      const keys = [f.i32(key)]
+      for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, p.head)))
+      const sums = [0, 1].map(() => [0, 1, 2, 3].map(() => f.v128(f32x4.splat(0))))
+      f.times(i32.shrU(p.head, 4), () => {
+        const qa = f.v128(k.heap.v128(a))
+        const qb = f.v128(k.heap.v128(b))
+        for (let i = 0; i < 4; i++) {
+          const value = f.v128(k.weights.v128(keys[i]!))
+          f.set(sums[0]![i]!, k.madd(qa, value, sums[0]![i]!))
+          f.set(sums[1]![i]!, k.madd(qb, value, sums[1]![i]!))
+        }
+        for (const pointer of [a, b, ...keys]) f.advance(pointer, 16)
+      })
+      for (let t = 0; t < 2; t++) {
+        f.do(k.heap.storeV128(score, k.sum4(sums[t]!), t * BLOCK * 4))
+      }
+      f.set(key, keys[3]!)
+      f.advance(score, 16)
+    })
+    f.set(q, i32.add(i32.add(q, p.head), p.head))
+    f.advance(row, 2 * BLOCK * 4)
+  })
+}
+
+/** sums += probabilities × values for `rows` rows at a time, 8 (or 4) columns at a time. */
+function emitSums(
+  k: KernelModule,
+  f: FunctionBuilder,
+  rows: number,
+  p: { scores: Local<'i32'>; values: Local<'i32'>; head: Local<'i32'>; sums: Local<'i32'>; count: I32 },
+): void {
+  const columns = (vectors: number, value: Local<'i32'>, sum: Local<'i32'>) => {
+    const rowAddress = [f.i32(sum)]
+    for (let r = 1; r < rows; r++) rowAddress.push(f.i32(i32.add(rowAddress[r - 1]!, p.head)))
+    const accumulators = rowAddress.map((at) => Array.from({ length: vectors }, (_, i) => f.v128(k.heap.v128(at, i * 16))))
+    const v = f.i32(value)
+    const score = f.i32(p.scores)
+    f.times(p.count, () => {
+      const loaded = Array.from({ length: vectors }, (_, i) => f.v128(k.weights.v128(v, i * 16)))
+      for (let r = 0; r < rows; r++) {
+        const weight = f.v128(k.heap.splat32(score, r * BLOCK * 4))
+        for (let i = 0; i < vectors; i++) f.set(accumulators[r]![i]!, k.madd(weight, loaded[i]!, accumulators[r]![i]!))
+      }
+      f.advance(v, p.head)
+      f.advance(score, 4)
+    })
+    for (let r = 0; r < rows; r++) for (let i = 0; i < vectors; i++) f.do(k.heap.storeV128(rowAddress[r]!, accumulators[r]![i]!, i * 16))
+  }
+  const value = f.i32(p.values)
+  const sum = f.i32(p.sums)
+  f.times(i32.shrU(p.head, 5), () => {
+    columns(2, value, sum)
+    f.advance(value, 32)
+    f.advance(sum, 32)
+  })
+  f.if(i32.and(p.head, 16), () => columns(1, value, sum))
+}
+
+function emitAttend(k: KernelModule): void {
+  const { heap } = k
+  k.module.func(
+    'attend',
+    {
+      q: 'i32', // first row, first head of the group
+      qRow: 'i32', // bytes from row to row of q and y
+      group: 'i32', // query heads per key/value head
+      rows: 'i32',
+      headDim: 'i32',
+      keys: 'i32',
+      values: 'i32',
+      capacity: 'i32',
+      position: 'i32', // of the first row
+      window: 'i32',
+      scale: 'f32',
+      cap: 'f32', // 0: none
+      sinks: 'i32', // 0: none
+      y: 'i32',
+      scratch: 'i32',
+    },
+    (f, { q, qRow, group, rows, headDim, keys, values, capacity, position, window, scale, cap, sinks, y, scratch }) => {
+      const head = f.i32(i32.shl(i32.and(i32.add(headDim, 3), -4), 2)) // bytes
+      const n = f.i32(i32.mul(rows, group))
+      const padded = f.i32(i32.and(i32.add(n, 4), -4))
+      const Q = f.i32(scratch)
+      const sums = f.i32(i32.add(Q, i32.mul(padded, head)))
+      const scores = f.i32(i32.add(sums, i32.mul(padded, head)))
+      const largest = f.i32(i32.add(scores, i32.mul(padded, BLOCK * 4)))
+      const weight = f.i32(i32.add(largest, i32.shl(padded, 2)))
+      const forRows = (body: (r: Local<'i32'>, row: Local<'i32'>, h: Local<'i32'>) => void) => {
+        const row = f.i32(0)
+        const h = f.i32(0)
+        f.for(0, n, 1, (r) => {
+          body(r, row, h)
+          f.advance(h, 1)
+          f.if(i32.eq(h, group), () => {
+            f.set(h, 0)
+            f.advance(row, 1)
+          })
+        })
+      }
+      f.do(heap.fill(Q, 0, i32.sub(scores, Q)))
+      forRows((r, row, h) => {
+        const from = f.i32(i32.add(i32.add(q, i32.mul(row, qRow)), i32.shl(i32.mul(h, headDim), 2)))
+        const to = f.i32(i32.add(Q, i32.mul(r, head)))
+        k.walk(f, headDim, [from, to], (s) => s.store(to, f32x4.mul(s.load(from), f32x4.splat(scale))))
+        const at = i32.shl(r, 2)
+        f.if(
+          sinks,
+          () => f.do(heap.storeF32(i32.add(largest, at), heap.f32(i32.add(sinks, i32.shl(h, 2)))), heap.storeF32(i32.add(weight, at), 1)),
+          () => f.do(heap.storeF32(i32.add(largest, at), -1e30), heap.storeF32(i32.add(weight, at), 0)),
+        )
+      })
+
+      const end = f.i32(i32.add(position, rows))
+      const s = f.i32(i32.sub(i32.add(position, 1), window))
+      f.if(i32.ltS(s, 0), () => f.set(s, 0))
+      f.while(
+        () => i32.ltS(s, end),
+        () => {
+          const place = f.i32(i32.remU(s, capacity))
+          const count = f.i32(i32.sub(end, s))
+          f.if(i32.gtU(count, BLOCK), () => f.set(count, BLOCK))
+          f.if(i32.gtU(count, i32.sub(capacity, place)), () => f.set(count, i32.sub(capacity, place)))
+          const key = f.i32(i32.add(keys, i32.mul(place, head)))
+          const value = f.i32(i32.add(values, i32.mul(place, head)))
+          emitScores(k, f, { q: Q, keys: key, head, scores, count, rows: n })
+
+          forRows((r, row) => {
+            // Keys low…high of this block are visible to this row.
+            const high = f.i32(i32.sub(i32.add(position, row), s))
+            const low = f.i32(i32.add(i32.sub(high, window), 1))
+            f.if(i32.geS(high, count), () => f.set(high, i32.sub(count, 1)))
+            const lowLanes = f.v128(i32x4.splat(i32.sub(low, 1)))
+            const highLanes = f.v128(i32x4.splat(i32.add(high, 1)))
+            const lanes = f.v128(i32x4.const([0, 1, 2, 3]))
+            const from = f.i32(i32.add(scores, i32.mul(r, BLOCK * 4)))
+            const at = f.i32(from)
+            const vectors = f.i32(i32.shrU(i32.add(count, 3), 2))
+            const old = f.f32(heap.f32(i32.add(largest, i32.shl(r, 2))))
+            const most = f.v128(f32x4.splat(old))
+            f.times(vectors, () => {
+              const score = f.v128(heap.v128(at))
+              f.if(f32.gt(cap, 0), () => f.set(score, f32x4.mul(k.tanh(f, f32x4.div(score, f32x4.splat(cap))), f32x4.splat(cap))))
+              const visible = v128.and(i32x4.gtS(lanes, lowLanes), i32x4.gtS(highLanes, lanes))
+              f.set(score, v128.bitselect(score, f32x4.splat(NEVER), visible))
+              f.set(most, f32x4.pmax(most, score))
+              f.do(heap.storeV128(at, score))
+              f.set(lanes, i32x4.add(lanes, i32x4.splat(4)))
+              f.advance(at, 16)
+            })
+            f.set(most, k.max(f, most))
+            f.set(at, from)
+            const total = f.v128(f32x4.splat(0))
+            f.times(vectors, () => {
+              const probability = k.exp(f, f32x4.sub(heap.v128(at), most))
+              f.set(total, f32x4.add(total, probability))
+              f.do(heap.storeV128(at, probability))
+              f.advance(at, 16)
+            })
+            const shrink = f.v128(k.exp(f, f32x4.sub(f32x4.splat(old), most)))
+            const factor = f32x4.extractLane(shrink, 0)
+            const w = f.i32(i32.add(weight, i32.shl(r, 2)))
+            f.do(
+              heap.storeF32(w, f32.add(f32.mul(heap.f32(w), factor), k.sum(f, total))),
+              heap.storeF32(i32.add(largest, i32.shl(r, 2)), f32x4.extractLane(most, 0)),
+            )
+            f.if(f32.ne(factor, 1), () => {
+              const sum = f.i32(i32.add(sums, i32.mul(r, head)))
+              f.times(i32.shrU(head, 4), () => {
+                f.do(heap.storeV128(sum, f32x4.mul(heap.v128(sum), shrink)))
+                f.advance(sum, 16)
+              })
+            })
+          })
+
+          const score = f.i32(scores)
+          const sum = f.i32(sums)
+          const left = f.i32(n)
+          for (const tile of [4, 2, 1]) {
+            const step = () => {
+              emitSums(k, f, tile, { scores: score, values: value, head, sums: sum, count })
+              f.advance(score, tile * BLOCK * 4)
+              f.advance(sum, i32.mul(head, tile))
+              f.set(left, i32.sub(left, tile))
+            }
+            if (tile === 4) f.while(() => i32.geU(left, 4), step)
+            else f.if(i32.geU(left, tile), step)
+          }
+          f.advance(s, count)
+        },
+      )
+      forRows((r, row, h) => {
+        const from = f.i32(i32.add(sums, i32.mul(r, head)))
+        const to = f.i32(i32.add(i32.add(y, i32.mul(row, qRow)), i32.shl(i32.mul(h, headDim), 2)))
+        const factor = f.v128(f32x4.splat(f32.div(1, heap.f32(i32.add(weight, i32.shl(r, 2))))))
+        k.walk(f, headDim, [from, to], (step) => step.store(to, f32x4.mul(step.load(from), factor)))
+      })
+      return undefined
+    },
+  )
+}
+
+/**
+ * [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, scale (float), cap (float), sinks or 0, segments list, segment count];
+ * a segment is four words: slot, first row, rows, first position.
+ */
+export const attention: Kernel = {
+  emit: emitAttend,
+  run(c, [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, , , sinks, segments, count], floats) {
+    const attend = c.on(arena!).attend!
+    const head = paddedHead(headDim!) * 4
+    const row = kvHeads! * group! * headDim! * 4
+    const step = Math.max(1, Math.floor(TASK_ROWS / group!))
+    // Tasks are dealt out in turn: later rows of a prompt see more keys.
+    let task = 0
+    for (let i = 0; i < count!; i++) {
+      const [slot, first, rows, position] = c.words.subarray(segments! / 4 + 4 * i, segments! / 4 + 4 * i + 4)
+      for (let t = 0; t < rows!; t += step)
+        for (let g = 0; g < kvHeads!; g++) {
+          if (task++ % c.count !== c.index) continue
+          const at = (first! + t) * row + g * group! * headDim! * 4
+          const base = (slot! * kvHeads! + g) * capacity! * head
+          attend(
+            q! + at,
+            row,
+            group!,
+            Math.min(step, rows! - t),
+            headDim!,
+            keys! + base,
+            values! + base,
+            capacity!,
+            position! + t,
+            window!,
+            floats[10]!,
+            floats[11]!,
+            sinks ? sinks + g * group! * 4 : 0,
+            y! + at,
+            c.scratch,
+          )
+        }
+    }
+  },
+}

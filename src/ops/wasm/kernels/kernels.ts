@@ -1,0 +1,58 @@
+/** Every kernel, in the order of its number in the command queue. */
+import { ModuleBuilder } from '../encoder.ts'
+import type { Features } from '../features.ts'
+import type { Kernel } from '../kernel.ts'
+import { KernelModule } from '../simd.ts'
+import { add } from './add.ts'
+import { attention, storeKeys } from './attention.ts'
+import { copy } from './copy.ts'
+import { dropout } from './dropout.ts'
+import { embed } from './embed.ts'
+import { gated, gatedPairs } from './gated.ts'
+import { gelu } from './gelu.ts'
+import { linear } from './linear.ts'
+import { matmul } from './matmul.ts'
+import { combine, expertLinear } from './moe.ts'
+import { linearMxfp4, quantize, repackMxfp4 } from './mxfp4.ts'
+import { layerNorm, rmsNorm } from './norm.ts'
+import { rope } from './rope.ts'
+import { group, route } from './route.ts'
+import { softcap } from './softcap.ts'
+
+const named = {
+  add,
+  attention,
+  combine,
+  copy,
+  dropout,
+  embed,
+  expertLinear,
+  gated,
+  gatedPairs,
+  gelu,
+  group,
+  layerNorm,
+  linear,
+  linearMxfp4,
+  matmul,
+  quantize,
+  repackMxfp4,
+  rmsNorm,
+  rope,
+  route,
+  softcap,
+  storeKeys,
+} satisfies Record<string, Kernel>
+
+export const KERNELS: readonly Kernel[] = Object.values(named)
+
+/** Kernel name -> number in the queue. */
+export const OP = Object.fromEntries(Object.keys(named).map((name, index) => [name, index])) as Record<keyof typeof named, number>
+
+/** The module all instances are made of. */
+export function buildModule(features: Features, shared: boolean): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder()
+  const k = new KernelModule(module, features, shared)
+  for (const kernel of KERNELS) kernel.emit(k)
+  return module.encode()
+}

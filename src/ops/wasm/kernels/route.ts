@@ -1,0 +1,52 @@
+/**
+ * Chooses the k best of E logits per row (ties: lowest index) and their weights: softmax over the chosen (gpt-oss, Mixtral), or softmax over
+ * all and then the chosen, divided by their sum or not (Qwen3). A few hundred values per row: plain JavaScript. Then, for the experts,
+ * the list of (row, choice) pairs in the order of their expert.
+ */
+import { type Kernel, share } from '../kernel.ts'
+
+/** [logits, weights, indices, rows, experts, active, softmax over all, divide by sum] */
+export const route: Kernel = {
+  emit() {},
+  run(c, [logits, weights, indices, rows, experts, active, all, normalize]) {
+    const [from, to] = share(c, rows!)
+    const taken = new Uint8Array(experts!)
+    for (let t = from; t < to; t++) {
+      const row = c.floats.subarray(logits! / 4 + t * experts!, logits! / 4 + (t + 1) * experts!)
+      const out = weights! / 4 + t * active!
+      taken.fill(0)
+      let top = 0
+      for (let a = 0; a < active!; a++) {
+        let best = -1
+        for (let e = 0; e < experts!; e++) if (!taken[e] && (best < 0 || row[e]! > row[best]!)) best = e
+        taken[best] = 1
+        c.words[indices! / 4 + t * active! + a] = best
+        if (a === 0) top = row[best]!
+        c.floats[out + a] = Math.exp(row[best]! - top)
+      }
+      let sum = 0
+      if (all && !normalize) for (let e = 0; e < experts!; e++) sum += Math.exp(row[e]! - top)
+      else for (let a = 0; a < active!; a++) sum += c.floats[out + a]!
+      for (let a = 0; a < active!; a++) c.floats[out + a]! /= sum
+    }
+  },
+}
+
+/**
+ * [indices, rows, experts, active, starts, pairs]: starts [E + 1] and pairs [T·A], pair t·A + a grouped by expert, rows ascending.
+ * One worker; the list is short.
+ */
+export const group: Kernel = {
+  emit() {},
+  run(c, [indices, rows, experts, active, starts, pairs]) {
+    if (c.index > 0) return
+    const choice = c.words.subarray(indices! / 4, indices! / 4 + rows! * active!)
+    const start = c.words.subarray(starts! / 4, starts! / 4 + experts! + 1)
+    const pair = c.words.subarray(pairs! / 4, pairs! / 4 + rows! * active!)
+    start.fill(0)
+    for (const e of choice) start[e + 1]!++
+    for (let e = 0; e < experts!; e++) start[e + 1]! += start[e]!
+    const next = start.slice()
+    for (let i = 0; i < choice.length; i++) pair[next[choice[i]!]!++] = i
+  },
+}

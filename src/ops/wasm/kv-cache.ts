@@ -1,0 +1,115 @@
+/**
+ * Keys and values in an arena, per layer [slot][g][ring position][head, padded to 4]: what one attention task reads is contiguous.
+ * Sliding layers are rings of window - 1 + maxRows positions, position p at p mod ring, as in the reference.
+ */
+import type { CacheSnapshot, CacheSpec, KvCache } from '../backend.ts'
+import type { LayerCache } from '../ops.ts'
+import { paddedHead } from './kernels/attention.ts'
+import type { Memories, Place } from './memories.ts'
+import type { Block } from './memory.ts'
+
+export interface WasmLayerCache extends LayerCache {
+  readonly ring: number
+  readonly arena: number
+  readonly keys: number
+  readonly values: number
+}
+
+interface HostSnapshot extends CacheSnapshot {
+  readonly values: Uint8Array
+}
+
+/** Bytes read behind the last key of a block of four. */
+const OVERREAD = 4096
+
+export interface Mover {
+  copy(to: { arena: number; address: number }, from: { arena: number; address: number }, bytes: number): void
+  /** Bytes of the heap, when everything enqueued so far has run. */
+  download(block: Block, bytes: number): Promise<Uint8Array>
+  /** A heap block with these bytes, for the commands enqueued next. */
+  stage(bytes: Uint8Array): Block
+  temporary(bytes: number, what: string): Block
+  release(block: Block): void
+}
+
+export function createCache(spec: CacheSpec, memories: Memories, mover: Mover): KvCache {
+  const places: Place[] = []
+  const free = () => {
+    for (const place of places.splice(0)) memories.release(place)
+  }
+  const layers: WasmLayerCache[] = []
+  const bytesOf = (kvHeads: number, headDim: number, ring: number) => spec.slots * kvHeads * ring * paddedHead(headDim) * 4
+  const ringOf = (window: number | null) => (window === null ? spec.capacity : Math.min(spec.capacity, window - 1 + spec.maxRows))
+  const total = spec.layers.reduce((sum, l) => sum + 2 * bytesOf(l.kvHeads, l.headDim, ringOf(l.window)), 0)
+  try {
+    memories.mustFit(total, `a KV cache of ${spec.slots} × ${spec.capacity} positions`)
+    for (const [index, { kvHeads, headDim, window }] of spec.layers.entries()) {
+      const ring = ringOf(window)
+      const bytes = bytesOf(kvHeads, headDim, ring)
+      const place = memories.allocate(2 * bytes + OVERREAD, `KV cache of layer ${index} (${spec.slots} slots × ${ring} positions)`)
+      places.push(place)
+      layers.push({ kvHeads, headDim, window, ring, arena: place.arena, keys: place.address, values: place.address + bytes })
+    }
+  } catch (error) {
+    free()
+    throw error
+  }
+
+  /** Runs of bytes that hold positions first…end of the sliding layers of a slot. */
+  function* runs(slot: number, end: number): Generator<{ arena: number; address: number; bytes: number }> {
+    for (const layer of layers) {
+      if (layer.window === null) continue
+      const row = paddedHead(layer.headDim) * 4
+      const first = Math.max(0, end - layer.window + 1)
+      for (const base of [layer.keys, layer.values])
+        for (let g = 0; g < layer.kvHeads; g++)
+          for (let p = first; p < end; ) {
+            const count = Math.min(end - p, layer.ring - (p % layer.ring))
+            const at = (slot * layer.kvHeads + g) * layer.ring + (p % layer.ring)
+            yield { arena: layer.arena, address: base + at * row, bytes: count * row }
+            p += count
+          }
+    }
+  }
+
+  return {
+    spec,
+    layers,
+    bytes: total,
+    async snapshot(slot, position): Promise<HostSnapshot> {
+      const parts = [...runs(slot, position)]
+      const bytes = parts.reduce((sum, part) => sum + part.bytes, 0)
+      if (bytes === 0) return { position, bytes: 0, values: new Uint8Array(0) }
+      const block = mover.temporary(bytes, 'snapshot')
+      let at = block.address
+      for (const part of parts) {
+        mover.copy({ arena: 0, address: at }, part, part.bytes)
+        at += part.bytes
+      }
+      return { position, bytes, values: await mover.download(block, bytes) }
+    },
+    restore(slot, snapshot) {
+      const { position, values } = snapshot as HostSnapshot
+      if (values.length === 0) return
+      const block = mover.stage(values)
+      let at = block.address
+      for (const part of runs(slot, position)) {
+        mover.copy(part, { arena: 0, address: at }, part.bytes)
+        at += part.bytes
+      }
+      mover.release(block)
+    },
+    copy(from, to, length) {
+      for (const layer of layers) {
+        const row = paddedHead(layer.headDim) * 4
+        const count = layer.window === null ? length : layer.ring
+        for (const base of [layer.keys, layer.values])
+          for (let g = 0; g < layer.kvHeads; g++) {
+            const at = (slot: number) => ({ arena: layer.arena, address: base + (slot * layer.kvHeads + g) * layer.ring * row })
+            mover.copy(at(to), at(from), count * row)
+          }
+      }
+    },
+    dispose: free,
+  }
+}

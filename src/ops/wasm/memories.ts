@@ -1,0 +1,86 @@
+/**
+ * The arenas: memories of at most 4 GiB each that hold weights and caches. A further one is made when the others are full; a tensor never lies in two.
+ * Pages are touched when they are written, so an arena that is not full costs address space only.
+ */
+import { MemoryError } from '../backend.ts'
+import { availableMemory } from './host.ts'
+import { Allocator, type Block } from './memory.ts'
+
+/** The most a 32-bit memory can hold, less one page so that addresses and lengths fit into 32 bits. */
+export const LARGEST_MEMORY = 65535 * 65536
+const PAGE = 65536
+
+export interface Place {
+  readonly arena: number
+  readonly address: number
+  readonly block: Block
+}
+
+export function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
+  const pages = Math.ceil(bytes / PAGE)
+  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared })
+}
+
+export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`
+
+export class Memories {
+  readonly list: WebAssembly.Memory[]
+  private readonly allocators: Allocator[]
+  private readonly arenaBytes: number
+  private readonly shared: boolean
+  private readonly separate: boolean
+  private readonly attach: (arena: number, memory: WebAssembly.Memory) => void
+  /** Whether freed places may be given out again, so that commands still pending may touch them. */
+  reused = false
+
+  /** Arena 0 is the heap; it takes everything if the engine has no second memory (`separate` false). */
+  constructor(
+    heap: { memory: WebAssembly.Memory; allocator: Allocator },
+    options: { arenaBytes: number; shared: boolean; separate: boolean },
+    attach: (arena: number, memory: WebAssembly.Memory) => void,
+  ) {
+    this.list = [heap.memory]
+    this.allocators = [heap.allocator]
+    this.arenaBytes = Math.min(LARGEST_MEMORY, options.arenaBytes)
+    this.shared = options.shared
+    this.separate = options.separate
+    this.attach = attach
+  }
+
+  allocate(bytes: number, what: string): Place {
+    for (let arena = this.separate ? 1 : 0; arena < this.list.length; arena++) {
+      const block = this.allocators[arena]!.allocate(bytes)
+      if (block) return { arena, address: block.address, block }
+    }
+    const error = (reason: string) => new MemoryError(`${what}: ${gigabytes(bytes)} wanted, ${reason}`)
+    if (!this.separate) throw error('but this engine has no second WebAssembly memory and the first is full')
+    if (bytes > this.arenaBytes - PAGE)
+      throw error(`but an arena holds ${gigabytes(this.arenaBytes)}; raise arenaBytes (at most ${LARGEST_MEMORY})`)
+    let memory: WebAssembly.Memory
+    try {
+      memory = createMemory(this.arenaBytes, this.shared)
+    } catch {
+      throw error(`but the engine gives no further memory of ${gigabytes(this.arenaBytes)} (it has given ${this.list.length - 1})`)
+    }
+    const arena = this.list.push(memory) - 1
+    this.allocators.push(new Allocator(64, this.arenaBytes - 4096))
+    this.attach(arena, memory)
+    return this.allocate(bytes, what)
+  }
+
+  /** Throws if the machine cannot hold so many bytes more. */
+  mustFit(bytes: number, what: string): void {
+    const available = availableMemory()
+    if (available !== undefined && bytes > available)
+      throw new MemoryError(`${what}: ${gigabytes(bytes)} wanted, ${gigabytes(Math.max(0, available))} of memory are free`)
+  }
+
+  release({ arena, block }: Place): void {
+    this.reused = true
+    this.allocators[arena]!.release(block)
+  }
+
+  bytes(place: Place, length: number): Uint8Array<ArrayBuffer> {
+    return new Uint8Array(this.list[place.arena]!.buffer as ArrayBuffer, place.address, length)
+  }
+}

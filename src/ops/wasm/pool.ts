@@ -1,0 +1,180 @@
+/**
+ * The command queue as the host sees it: `enqueue` returns at once, `settled` is the only thing that waits. With workers the commands go into
+ * a ring in shared memory; without them they run in the caller's thread, as they are enqueued.
+ */
+import { Executor } from './executor.ts'
+import { startWorker, type WorkerHandle } from './host.ts'
+import { COMPLETED, OP_ATTACH, OP_SIGNAL, OP_WRAP, RING, RING_WORDS, SLEEPERS, TAIL } from './layout.ts'
+import type { FromWorker, ToWorker } from './worker.ts'
+
+export interface Pool {
+  readonly threads: number
+  /** Adds a command behind all others. Arguments are 32-bit words (`floatBits` for floats). */
+  enqueue(op: number, args: readonly number[]): void
+  /** A number that grows with every command; `done(position())` becomes true when everything enqueued so far has run. */
+  position(): number
+  done(position: number): boolean
+  /** Makes a weight memory known before any later command. */
+  attach(arena: number, memory: WebAssembly.Memory): void
+  /** When everything enqueued so far has run. */
+  settled(): Promise<void>
+  dispose(): Promise<void>
+}
+
+/** Without threads: every command runs before `enqueue` returns. */
+export class InlinePool implements Pool {
+  readonly threads = 1
+  private readonly executor: Executor
+
+  constructor(module: WebAssembly.Module, heap: WebAssembly.Memory) {
+    this.executor = new Executor(module, heap, 0, 1)
+  }
+  enqueue(op: number, args: readonly number[]): void {
+    const words = Int32Array.from(args)
+    this.executor.run(op, words, new Float32Array(words.buffer))
+  }
+  position(): number {
+    return 0
+  }
+  done(): boolean {
+    return true
+  }
+  attach(arena: number, memory: WebAssembly.Memory): void {
+    this.executor.attach(arena, memory)
+  }
+  async settled(): Promise<void> {}
+  async dispose(): Promise<void> {}
+}
+
+/** How long workers may take to answer after their start before they are replaced. */
+const START_TIMEOUT_MS = 10_000
+
+export class ThreadPool implements Pool {
+  readonly threads: number
+  private readonly words: Int32Array
+  private readonly workers: WorkerHandle[]
+  private readonly waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
+  private failure: Error | undefined
+  private nextSignal = 1
+  private tail = 0
+
+  private constructor(heap: WebAssembly.Memory, workers: WorkerHandle[]) {
+    this.words = new Int32Array(heap.buffer)
+    this.workers = workers
+    this.threads = workers.length
+    for (const worker of workers) {
+      worker.onMessage((message: FromWorker) => {
+        if (message.kind === 'signal') {
+          this.waiting.get(message.id)?.resolve()
+          this.waiting.delete(message.id)
+          if (this.waiting.size === 0) this.keepAlive(false)
+        } else if (message.kind === 'failed') this.fail(new Error(`a compute thread failed: ${message.message}`))
+      })
+      worker.onError((error) => this.fail(error))
+    }
+    this.keepAlive(false)
+  }
+
+  static async start(module: WebAssembly.Module, heap: WebAssembly.Memory, count: number): Promise<ThreadPool> {
+    for (let attempt = 1; ; attempt++) {
+      const workers = Array.from({ length: count }, startWorker)
+      const ready = Promise.all(
+        workers.map(
+          (worker, index) =>
+            new Promise<void>((resolve, reject) => {
+              worker.onMessage((message: FromWorker) => {
+                if (message.kind === 'ready') resolve()
+                if (message.kind === 'failed') reject(new Error(`a compute thread did not start: ${message.message}`))
+              })
+              worker.onError(reject)
+              worker.post({ kind: 'start', module, heap, index, count } satisfies ToWorker)
+            }),
+        ),
+      )
+      const timer = Promise.withResolvers<'late'>()
+      const handle = setTimeout(() => timer.resolve('late'), START_TIMEOUT_MS)
+      try {
+        if ((await Promise.race([ready, timer.promise])) !== 'late') return new ThreadPool(heap, workers)
+      } catch (error) {
+        await Promise.all(workers.map((worker) => worker.terminate()))
+        throw error
+      } finally {
+        clearTimeout(handle)
+      }
+      // Seen about once in 300 starts: a worker that never runs. Nothing was enqueued yet, so a new set may try.
+      await Promise.all(workers.map((worker) => worker.terminate()))
+      if (attempt === 3) throw new Error(`${count} compute threads did not start within ${START_TIMEOUT_MS} ms, three times`)
+    }
+  }
+
+  enqueue(op: number, args: readonly number[]): void {
+    if (this.failure) throw this.failure
+    const length = args.length + 2
+    const index = this.tail & (RING_WORDS - 1)
+    if (index + length > RING_WORDS) this.push(index, OP_WRAP, [], RING_WORDS - index)
+    this.push(this.tail & (RING_WORDS - 1), op, args, length)
+    if (Atomics.load(this.words, SLEEPERS) > 0) Atomics.notify(this.words, TAIL)
+  }
+
+  private push(index: number, op: number, args: readonly number[], length: number): void {
+    // Full only if the caller enqueues some hundred forward passes without reading; then it has to wait here.
+    while (((this.tail + length - Atomics.load(this.words, COMPLETED)) | 0) > RING_WORDS - 2) {
+      if (Atomics.load(this.words, SLEEPERS) > 0) Atomics.notify(this.words, TAIL)
+    }
+    const at = RING + index
+    this.words[at] = op
+    // A wrap entry may have room for this one word only; the reader knows where the ring ends.
+    if (op !== OP_WRAP) this.words[at + 1] = length
+    for (let i = 0; i < args.length; i++) this.words[at + 2 + i] = args[i]!
+    this.tail = (this.tail + length) | 0
+    Atomics.store(this.words, TAIL, this.tail)
+  }
+
+  position(): number {
+    return this.tail
+  }
+
+  done(position: number): boolean {
+    return ((Atomics.load(this.words, COMPLETED) - position) | 0) >= 0
+  }
+
+  attach(arena: number, memory: WebAssembly.Memory): void {
+    for (const worker of this.workers) worker.post({ kind: 'attach', arena, memory } satisfies ToWorker)
+    this.enqueue(OP_ATTACH, [arena])
+  }
+
+  settled(): Promise<void> {
+    if (this.failure) return Promise.reject(this.failure)
+    const id = this.nextSignal++
+    return new Promise((resolve, reject) => {
+      this.waiting.set(id, { resolve, reject })
+      this.keepAlive(true)
+      this.enqueue(OP_SIGNAL, [id])
+    })
+  }
+
+  private keepAlive(alive: boolean): void {
+    for (const worker of this.workers) worker.keepAlive(alive)
+  }
+
+  private fail(error: Error): void {
+    this.failure ??= error
+    for (const { reject } of this.waiting.values()) reject(this.failure)
+    this.waiting.clear()
+    for (const worker of this.workers) void worker.terminate()
+  }
+
+  async dispose(): Promise<void> {
+    this.failure ??= new Error('the wasm backend was disposed')
+    for (const { reject } of this.waiting.values()) reject(this.failure)
+    this.waiting.clear()
+    await Promise.all(this.workers.map((worker) => worker.terminate()))
+  }
+}
+
+const word = new DataView(new ArrayBuffer(4))
+/** A float argument as the word that carries it. */
+export function floatBits(value: number): number {
+  word.setFloat32(0, value)
+  return word.getInt32(0)
+}

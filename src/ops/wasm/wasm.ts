@@ -1,0 +1,601 @@
+/**
+ * The backend on the CPU: every op becomes commands for kernels in WebAssembly (kernels/), run by a pool of threads (pool.ts) over weights in
+ * arenas (memories.ts). Ops return at once; only `read`, `weight` and `snapshot` wait. Any number of threads gives the same bits.
+ *
+ * Faithful precision multiplies dense weights as published with f32 activations, and mxfp4 experts with activations of 16 bits per block of 32.
+ */
+import type { Gated, Gelu } from '../../architecture/architecture.ts'
+import { type Backend, type Fill, MemoryError, type WeightSpec } from '../backend.ts'
+import { type DType, fromBf16, fromF16, storedBytes } from '../dtype.ts'
+import type { AttentionOptions, Batch, Rotation, Routing } from '../ops.ts'
+import { columns, rowsOf, size, type Tensor } from '../tensor.ts'
+import { probeFeatures } from './features.ts'
+import { FORMAT, type Format, matrixBytes } from './formats.ts'
+import { coreCount } from './host.ts'
+import { paddedHead } from './kernels/attention.ts'
+import { GATED_FORMS } from './kernels/gated.ts'
+import { GELU_FORMS } from './kernels/gelu.ts'
+import { buildModule, OP } from './kernels/kernels.ts'
+import { ACTIVATION_BYTES, ACTIVATIONS } from './kernels/mxfp4.ts'
+import { createCache, type WasmLayerCache } from './kv-cache.ts'
+import { afterScratch } from './layout.ts'
+import { createMemory, gigabytes, LARGEST_MEMORY, Memories, type Place } from './memories.ts'
+import { Allocator, type Block } from './memory.ts'
+import { floatBits, InlinePool, type Pool, ThreadPool } from './pool.ts'
+
+export interface WasmOptions {
+  /** Compute threads; default: the number of cores. 0: everything runs in the caller's thread, as it also does where memory cannot be shared. */
+  threads?: number
+  /** `faithful` (default) or `fast`: dense bf16 weights become int8, activations of experts int8. */
+  precision?: 'faithful' | 'fast'
+  /** Size of the memories that hold weights and caches, at most (and by default) 4 GiB less a page. */
+  arenaBytes?: number
+}
+
+/** What stands behind a tensor: a place in an arena (0: the heap), and for temporaries the block to give back. */
+export interface WasmTensor extends Tensor {
+  readonly arena: number
+  readonly address: number
+  readonly format: Format
+  readonly block?: Block
+  /** Expert weights: heap address of (arena, address) per expert. */
+  readonly parts?: number
+}
+
+interface WasmRouting extends Routing {
+  readonly weights: WasmTensor
+  readonly indices: WasmTensor
+}
+
+/** Bytes of the area the host writes and workers only read: ids, positions, uploads. Untouched pages cost nothing. */
+const HOST_BYTES = 512 << 20
+/** Batches whose positions and rotations stay uploaded. */
+const BATCHES_KEPT = 4
+
+export async function createWasmBackend(options: WasmOptions = {}): Promise<WasmBackend> {
+  const features = probeFeatures()
+  const wanted = options.threads ?? coreCount()
+  if (!Number.isInteger(wanted) || wanted < 0) throw new RangeError(`threads: expected a whole number of at least 0, got ${wanted}`)
+  const shared = features.threads && wanted > 0
+  const heap = largestHeap(shared)
+  const module = await WebAssembly.compile(buildModule(features, shared))
+  const pool = shared ? await ThreadPool.start(module, heap, wanted) : new InlinePool(module, heap)
+  return assemble(pool, heap, shared, features.multiMemory, options)
+}
+
+/** 4 GiB of address space where the engine gives that much, else the half, and so on. */
+function largestHeap(shared: boolean): WebAssembly.Memory {
+  for (let bytes = LARGEST_MEMORY; ; bytes /= 2) {
+    try {
+      return createMemory(bytes, shared)
+    } catch (error) {
+      if (bytes < 256 << 20) throw new MemoryError(`the engine gives no WebAssembly memory of ${gigabytes(bytes)}: ${error}`)
+    }
+  }
+}
+
+export interface WasmBackend extends Backend {
+  readonly threads: number
+  /** C = A·B, or Aᵀ·B, in f32 over temporaries; adds to `into` if given. */
+  matmul(a: Tensor, b: Tensor, transposed: boolean, into?: Tensor): Tensor
+}
+
+function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separate: boolean, options: WasmOptions): WasmBackend {
+  const heapBytes = heap.buffer.byteLength
+  const hostStart = afterScratch(pool.threads)
+  const hostEnd = hostStart + Math.min(HOST_BYTES, Math.floor(heapBytes / 4))
+  /** Written by the host. A block may be used again only when the commands that read it have run. */
+  const host = new Allocator(hostStart, hostEnd)
+  const retired: { position: number; block: Block }[] = []
+  const temporaries = new Allocator(hostEnd, heapBytes - 65536)
+  const arenaBytes = options.arenaBytes ?? LARGEST_MEMORY
+  const memories = new Memories({ memory: heap, allocator: temporaries }, { arenaBytes, shared, separate }, (arena, memory) =>
+    pool.attach(arena, memory),
+  )
+  const words = new Int32Array(heap.buffer)
+  const floats = new Float32Array(heap.buffer)
+  const bytes = new Uint8Array(heap.buffer)
+  const activation = options.precision === 'fast' ? 0 : 1 // index of ACTIVATIONS
+  const held = { weights: 0, caches: 0, vectors: 0 }
+  const scopes: Block[][] = []
+
+  // Temporaries.
+
+  function temporary(count: number, what: string): Block {
+    const block = temporaries.allocate(count)
+    if (!block)
+      throw new MemoryError(
+        `${what}: no ${gigabytes(count)} left in the heap of ${gigabytes(heapBytes)} (${gigabytes(temporaries.used)} in use)`,
+      )
+    return block
+  }
+
+  function allocate(shape: readonly number[], what: string): WasmTensor {
+    const block = temporary(size(shape) * 4 + 64, what) // 64: kernels may read a vector beyond the end
+    scopes.at(-1)?.push(block)
+    return { shape, dtype: 'f32', arena: 0, address: block.address, format: FORMAT.f32, block }
+  }
+
+  /** Runs `body` with scratch of the heap that is free again afterwards. */
+  function withScratch<T>(counts: readonly number[], body: (...addresses: number[]) => T): T {
+    const blocks = counts.map((count) => temporary(count, 'scratch'))
+    try {
+      return body(...blocks.map((block) => block.address))
+    } finally {
+      for (const block of blocks) temporaries.release(block)
+    }
+  }
+
+  // What the host writes.
+
+  function hostBlock(count: number): Block {
+    while (retired.length > 0 && pool.done(retired[0]!.position)) host.release(retired.shift()!.block)
+    const block = host.allocate(count)
+    if (!block)
+      throw new MemoryError(
+        `upload: no ${gigabytes(count)} left of the ${gigabytes(hostEnd - hostStart)} between host and kernels; read a result first`,
+      )
+    return block
+  }
+  /** Free when everything enqueued so far has run. */
+  const retire = (block: Block) => void retired.push({ position: pool.position(), block })
+
+  function stage(data: ArrayBufferView): Block {
+    const block = hostBlock(data.byteLength)
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), block.address)
+    return block
+  }
+
+  const mover = {
+    copy: (to: { arena: number; address: number }, from: { arena: number; address: number }, count: number) =>
+      pool.enqueue(OP.copy, [to.arena, to.address, from.arena, from.address, count]),
+    async download(block: Block, count: number) {
+      temporaries.pin(block)
+      temporaries.release(block)
+      try {
+        await pool.settled()
+        return bytes.slice(block.address, block.address + count)
+      } finally {
+        temporaries.unpin(block)
+      }
+    },
+    stage,
+    temporary,
+    release: retire,
+  }
+
+  // Positions, slots and rotations of a batch, uploaded once.
+
+  interface BatchData {
+    slots: Int32Array
+    positions: Int32Array
+    slotList: number
+    positionList: number
+    segmentList: number
+    segments: number
+    rotations: Map<Rotation, number>
+    blocks: Block[]
+    /** The same batch without a cache: every run of a slot is a sequence of its own that starts at 0. */
+    plain?: BatchData
+  }
+  const batches: BatchData[] = []
+  const same = (a: Int32Array, b: Int32Array) => a.length === b.length && a.every((value, i) => value === b[i])
+
+  function batchData({ slots, positions }: Batch): BatchData {
+    const known = batches.find((data) => same(data.slots, slots) && same(data.positions, positions))
+    if (known) return known
+    const data = describe(slots.slice(), positions.slice())
+    batches.push(data)
+    if (batches.length > BATCHES_KEPT)
+      for (const part of [batches.shift()!].flatMap((d) => [d, ...(d.plain ? [d.plain] : [])])) part.blocks.forEach(retire)
+    return data
+  }
+
+  function describe(slots: Int32Array, positions: Int32Array): BatchData {
+    const segments: number[] = []
+    slots.forEach((slot, t) => {
+      const follows = t > 0 && slots[t - 1] === slot && positions[t - 1]! + 1 === positions[t]
+      if (follows) segments[segments.length - 2]!++
+      else segments.push(slot, t, 1, positions[t]!)
+    })
+    const list = hostBlock((2 * slots.length + segments.length) * 4)
+    words.set(slots, list.address / 4)
+    words.set(positions, list.address / 4 + slots.length)
+    words.set(segments, list.address / 4 + 2 * slots.length)
+    return {
+      slots,
+      positions,
+      slotList: list.address,
+      positionList: list.address + slots.length * 4,
+      segmentList: list.address + 8 * slots.length,
+      segments: segments.length / 4,
+      rotations: new Map(),
+      blocks: [list],
+    }
+  }
+
+  /** Slots become runs: run n of the batch is slot n, its first row is position 0 (relative positions are all attention needs). */
+  function withoutCache(data: BatchData): BatchData {
+    if (data.plain) return data.plain
+    const slots = new Int32Array(data.slots.length)
+    const positions = new Int32Array(data.slots.length)
+    for (let t = 1; t < slots.length; t++) {
+      const follows = data.slots[t] === data.slots[t - 1] && data.positions[t] === data.positions[t - 1]! + 1
+      slots[t] = slots[t - 1]! + (follows ? 0 : 1)
+      positions[t] = follows ? positions[t - 1]! + 1 : 0
+    }
+    data.plain = describe(slots, positions)
+    return data.plain
+  }
+
+  function rotationTable(data: BatchData, rotation: Rotation): number {
+    const known = data.rotations.get(rotation)
+    if (known !== undefined) return known
+    const { inverseFrequencies, amplitude, headDim } = rotation
+    const half = headDim / 2
+    const block = hostBlock(data.positions.length * headDim * 4)
+    data.positions.forEach((position, t) => {
+      const at = block.address / 4 + t * headDim
+      for (let i = 0; i < half; i++) {
+        const angle = position * inverseFrequencies[i]!
+        floats[at + i] = Math.cos(angle) * amplitude
+        floats[at + half + i] = Math.sin(angle) * amplitude
+      }
+    })
+    data.rotations.set(rotation, block.address)
+    data.blocks.push(block)
+    return block.address
+  }
+
+  // Weights.
+
+  /** A tensor that kernels read as f32 in the heap: a temporary or a vector. */
+  const inHeap = (x: Tensor, what: string): WasmTensor => {
+    const tensor = own(x, what)
+    if (tensor.arena !== 0 && separate)
+      throw new TypeError(`${what}: ${x.name ?? 'a weight'} must be made with use 'vector' (or be a temporary)`)
+    return tensor
+  }
+  function own(x: Tensor, what: string): WasmTensor {
+    if (typeof (x as WasmTensor).address !== 'number')
+      throw new TypeError(`${what}: tensor ${x.name ?? `[${x.shape}]`} belongs to another backend`)
+    return x as WasmTensor
+  }
+  const addressOf = (x: Tensor | undefined, what: string): number => (x ? inHeap(x, what).address : 0)
+
+  async function weight(spec: WeightSpec, fill: Fill): Promise<WasmTensor> {
+    const count = size(spec.shape)
+    if (spec.dtype === 'int8')
+      throw new TypeError(`${spec.name}: int8 is a backend's own format, not a published one; expected f32, f16, bf16 or mxfp4`)
+    if (spec.use === 'vector') return vector(spec, count, fill)
+    const format = spec.dtype === 'mxfp4' ? FORMAT.mxfp4 : spec.dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32
+    const width = spec.shape.at(-1)!
+    if (format === FORMAT.mxfp4 && width % 32 !== 0)
+      throw new RangeError(`${spec.name}: mxfp4 rows must be a multiple of 32 long, got ${width}`)
+    const matrices = spec.shape.length > 2 ? size(spec.shape.slice(0, -2)) : 1
+    const rows = spec.shape.length > 1 ? spec.shape.at(-2)! : 1
+    const each = matrixBytes(format, rows, width)
+    memories.mustFit(each * matrices, spec.name)
+    // One place per matrix if there are several experts: they may lie in different arenas.
+    const places: Place[] = []
+    try {
+      for (let m = 0; m < matrices; m++) places.push(memories.allocate(each + 64, spec.name))
+      if (memories.reused) await pool.settled()
+      if (format === FORMAT.mxfp4) await Promise.all(places.map((place, m) => fillMxfp4(spec, place, m, rows, width, fill)))
+      else await fillDense(spec, places, each, fill)
+    } catch (error) {
+      for (const place of places) memories.release(place)
+      throw error
+    }
+    held.weights += each * matrices
+    const first = places[0]!
+    const tensor = { name: spec.name, shape: spec.shape, dtype: spec.dtype, arena: first.arena, address: first.address, format }
+    if (spec.use !== 'experts') return tensor
+    const table = Int32Array.from(places.flatMap(({ arena, address }) => [arena, address]))
+    return { ...tensor, parts: keep(table).address }
+  }
+
+  /** A copy in the heap that stays. */
+  function keep(data: ArrayBufferView): Block {
+    const block = temporary(data.byteLength + 64, 'weights')
+    held.vectors += block.bytes
+    const staged = stage(data)
+    mover.copy({ arena: 0, address: block.address }, { arena: 0, address: staged.address }, data.byteLength)
+    retire(staged)
+    return block
+  }
+
+  async function vector(spec: WeightSpec, count: number, fill: Fill): Promise<WasmTensor> {
+    if (spec.dtype === 'mxfp4') throw new TypeError(`${spec.name}: a vector cannot be mxfp4`)
+    const raw = new Uint8Array(storedBytes(spec.dtype, count))
+    await fill('data', 0, raw)
+    const { address } = keep(toF32(raw, spec.dtype))
+    return { name: spec.name, shape: spec.shape, dtype: spec.dtype, arena: 0, address, format: FORMAT.f32 }
+  }
+
+  /** Bytes of f32 and bf16 go straight to their place; f16 becomes f32 on the way, in pieces. */
+  async function fillDense(spec: WeightSpec, places: readonly Place[], each: number, fill: Fill): Promise<void> {
+    await Promise.all(
+      places.map(async (place, m) => {
+        const target = memories.bytes(place, each)
+        if (spec.dtype !== 'f16') return fill('data', m * each, target)
+        const piece = 8 << 20
+        for (let at = 0; at < each; at += piece) {
+          const length = Math.min(piece, each - at)
+          const raw = new Uint8Array(length / 2)
+          await fill('data', (m * each + at) / 2, raw)
+          const values = toF32(raw, 'f16')
+          target.set(new Uint8Array(values.buffer), at)
+        }
+      }),
+    )
+  }
+
+  /** Published blocks go to the end of the place, scales beside it; then a worker sorts them into groups. */
+  async function fillMxfp4(spec: WeightSpec, place: Place, m: number, rows: number, width: number, fill: Fill): Promise<void> {
+    const blocks = rows * (width / 32)
+    const whole = matrixBytes(FORMAT.mxfp4, rows, width)
+    const at = whole - Math.ceil(rows / 16) * 16 * (width / 32) * 16
+    const raw = { ...place, address: place.address + at }
+    const scales = new Uint8Array(blocks)
+    await Promise.all([fill('blocks', m * blocks * 16, memories.bytes(raw, blocks * 16)), fill('scales', m * blocks, scales)])
+    const bad = scales.indexOf(255)
+    if (bad >= 0)
+      throw new RangeError(`${spec.name}: the scale of block ${m * blocks + bad} is 255, which is not a number; the file is damaged`)
+    const staged = stage(scales)
+    pool.enqueue(OP.repackMxfp4, [place.arena, place.address, raw.address, staged.address, rows, width, m])
+    retire(staged)
+  }
+
+  // Ops.
+
+  const gatedForm = (a: Gated): number[] => {
+    const form = a.kind === 'geglu' ? (a.approximation === 'tanh' ? 'gegluTanh' : 'gegluErf') : a.kind
+    const [alpha, limit] = a.kind === 'clampedSwiglu' ? [a.alpha, a.limit] : [0, 0]
+    return [GATED_FORMS.indexOf(form), floatBits(alpha), floatBits(limit)]
+  }
+
+  /** y[rows] = x·Wᵀ + b for a weight of any format; `x` is f32 in the heap. */
+  function multiply(x: WasmTensor, w: WasmTensor, bias: number, y: number, T: number, rows: number): void {
+    const width = columns(x)
+    if (w.format !== FORMAT.mxfp4) {
+      pool.enqueue(OP.linear, [w.arena, w.address, w.format, x.address, y, bias, T, width, rows])
+      return
+    }
+    withScratch([quantizedBytes(T, width)], (q) => {
+      pool.enqueue(OP.quantize, [x.address, q!, T, width, activation])
+      pool.enqueue(OP.linearMxfp4, [w.arena, w.address, q!, y, bias, T, width, rows, activation])
+    })
+  }
+  const quantizedBytes = (rows: number, width: number) => rows * (width / 32) * ACTIVATION_BYTES[ACTIVATIONS[activation]!]
+
+  function linear(x: Tensor, weightTensor: Tensor, bias?: Tensor): WasmTensor {
+    const w = own(weightTensor, 'linear')
+    const [rows, width] = w.shape as [number, number]
+    if (w.shape.length !== 2 || width !== columns(x))
+      throw new RangeError(`linear: x [${x.shape}] times ${w.name ?? 'weight'} [${w.shape}]: the last axes differ`)
+    const T = rowsOf(x)
+    const y = allocate([...x.shape.slice(0, -1), rows], 'linear')
+    multiply(inHeap(x, 'linear'), w, addressOf(bias, 'linear'), y.address, T, rows)
+    return y
+  }
+
+  /** An elementwise op of one input and further argument words. */
+  function map(op: number, x: Tensor, what: string, ...rest: number[]): WasmTensor {
+    const y = allocate(x.shape, what)
+    pool.enqueue(op, [inHeap(x, what).address, y.address, size(x.shape), ...rest])
+    return y
+  }
+
+  function rowsOfTable(table: Tensor, index: Int32Array, scale: number, what: string): WasmTensor {
+    const w = own(table, what)
+    const [rows, width] = w.shape as [number, number]
+    for (const row of index)
+      if (!(row >= 0 && row < rows)) throw new RangeError(`${what}: row ${row} of ${w.name ?? 'a tensor'} with ${rows} rows`)
+    if (w.format === FORMAT.mxfp4) throw new TypeError(`${what}: ${w.name} is mxfp4; a table must be f32, f16 or bf16`)
+    const y = allocate([index.length, width], what)
+    const list = stage(index)
+    pool.enqueue(OP.embed, [w.arena, w.address, w.format, list.address, y.address, index.length, width, floatBits(scale)])
+    retire(list)
+    return y
+  }
+
+  function attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, o: AttentionOptions): WasmTensor {
+    if (o.dropout !== 0)
+      throw new RangeError('attention: the wasm backend does not drop attention probabilities; train with dropout.attention 0')
+    const y = allocate(q.shape, 'attention')
+    const T = rowsOf(q)
+    const group = o.heads / o.kvHeads
+    const run = (data: BatchData, arena: number, keys: number, values: number, ring: number) => {
+      const [ka, va] = [inHeap(k, 'attention').address, inHeap(v, 'attention').address]
+      pool.enqueue(OP.storeKeys, [arena, keys, values, ka, va, T, o.kvHeads, o.headDim, ring, data.slotList, data.positionList])
+      pool.enqueue(OP.attention, [
+        arena,
+        keys,
+        values,
+        inHeap(q, 'attention').address,
+        y.address,
+        o.kvHeads,
+        group,
+        o.headDim,
+        ring,
+        o.window ?? 0x7fffffff,
+        floatBits(o.scale),
+        floatBits(o.softcap ?? 0),
+        addressOf(o.sinks, 'attention'),
+        data.segmentList,
+        data.segments,
+      ])
+    }
+    const data = batchData(batch)
+    if (o.cache) {
+      const cache = o.cache as WasmLayerCache
+      run(data, cache.arena, cache.keys, cache.values, cache.ring)
+    } else {
+      const plain = withoutCache(data)
+      // One ring as long as the longest run, for every run.
+      const ring = plain.positions.reduce((a, b) => Math.max(a, b), 0) + 1
+      const bytes = (plain.slots.at(-1)! + 1) * o.kvHeads * ring * paddedHead(o.headDim) * 4
+      withScratch([bytes + 4096, bytes + 4096], (keys, values) => run(plain, 0, keys!, values!, ring))
+    }
+    return y
+  }
+
+  let dropoutSeed = 0
+  const backend: WasmBackend = {
+    name: 'wasm',
+    threads: pool.threads,
+
+    scope(_, body) {
+      scopes.push([])
+      let result: Tensor | undefined
+      try {
+        const value = body()
+        result = value
+        return value
+      } finally {
+        for (const block of scopes.pop()!) {
+          if (block !== (result as WasmTensor | undefined)?.block) temporaries.release(block)
+          else scopes.at(-1)?.push(block)
+        }
+      }
+    },
+    embed: (table, index, scale) => rowsOfTable(table, index, scale, 'embed'),
+    select: (x, rows) => rowsOfTable(x, rows, 1, 'select'),
+    add(a, b) {
+      const y = allocate(a.shape, 'add')
+      pool.enqueue(OP.add, [inHeap(a, 'add').address, inHeap(b, 'add').address, y.address, size(a.shape)])
+      return y
+    },
+    linear,
+    layerNorm(x, gain, bias, eps) {
+      const y = allocate(x.shape, 'layerNorm')
+      const [xa, ga, ba] = [inHeap(x, 'layerNorm').address, addressOf(gain, 'layerNorm'), addressOf(bias, 'layerNorm')]
+      pool.enqueue(OP.layerNorm, [xa, ga, ba, y.address, rowsOf(x), columns(x), floatBits(eps)])
+      return y
+    },
+    rmsNorm(x, gain, eps, unitOffset) {
+      const y = allocate(x.shape, 'rmsNorm')
+      const width = size(gain.shape)
+      const [xa, ga] = [inHeap(x, 'rmsNorm').address, addressOf(gain, 'rmsNorm')]
+      pool.enqueue(OP.rmsNorm, [xa, ga, y.address, size(x.shape) / width, width, floatBits(eps), floatBits(unitOffset)])
+      return y
+    },
+    rope(x, rotation, batch) {
+      const y = allocate(x.shape, 'rope')
+      const table = rotationTable(batchData(batch), rotation)
+      const heads = columns(x) / rotation.headDim
+      pool.enqueue(OP.rope, [inHeap(x, 'rope').address, table, y.address, rowsOf(x), heads, rotation.headDim])
+      return y
+    },
+    attention,
+    gelu: (x, activation: Gelu) => map(OP.gelu, x, 'gelu', GELU_FORMS.indexOf(activation.approximation)),
+    gated(gate, up, activation) {
+      const y = allocate(gate.shape, 'gated')
+      pool.enqueue(OP.gated, [
+        inHeap(gate, 'gated').address,
+        inHeap(up, 'gated').address,
+        y.address,
+        size(gate.shape),
+        ...gatedForm(activation),
+      ])
+      return y
+    },
+    softcap: (x, cap) => map(OP.softcap, x, 'softcap', floatBits(cap)),
+    dropout(x, p) {
+      if (p === 0) return x
+      const threshold = Math.min(0xffffffff, Math.ceil(p * 2 ** 32)) | 0
+      return map(OP.dropout, x, 'dropout', Math.imul(dropoutSeed++, 0x85ebca6b), threshold, floatBits(1 / (1 - p)))
+    },
+
+    route(x, weightTensor, bias, active, router): WasmRouting {
+      const w = own(weightTensor, 'route')
+      const [experts] = w.shape as [number]
+      const T = rowsOf(x)
+      const weights = allocate([T, active], 'route')
+      const indices = allocate([T, active], 'route')
+      withScratch([T * experts * 4 + 64], (logits) => {
+        multiply(inHeap(x, 'route'), w, addressOf(bias, 'route'), logits!, T, experts)
+        const all = router.order === 'softmaxTopk' ? 1 : 0
+        pool.enqueue(OP.route, [logits!, weights.address, indices.address, T, experts, active, all, router.normalize ? 1 : 0])
+      })
+      return { experts, active, weights, indices }
+    },
+
+    moe(x, routing, experts, activationForm) {
+      const { weights, indices, active, experts: E } = routing as WasmRouting
+      const [gateUp, down] = [own(experts.gateUp, 'moe'), own(experts.down, 'moe')]
+      const T = rowsOf(x)
+      const [D, F] = [columns(x), columns(down)]
+      const pairs = T * active
+      const y = allocate([T, D], 'moe')
+      const packed = gateUp.format === FORMAT.mxfp4
+      const sizes = [(E + 1) * 4, pairs * 4, pairs * 2 * F * 4 + 64, pairs * F * 4 + 64, pairs * D * 4 + 64]
+      const quantized = packed ? [quantizedBytes(T, D), quantizedBytes(pairs, F)] : []
+      withScratch([...sizes, ...quantized], (starts, list, wide, hidden, narrow, qx, qh) => {
+        pool.enqueue(OP.group, [indices.address, T, E, active, starts!, list!])
+        if (packed) pool.enqueue(OP.quantize, [inHeap(x, 'moe').address, qx!, T, D, activation])
+        const product = (w: WasmTensor, from: number, to: number, bias: number, rows: number, width: number, byPair: number) =>
+          pool.enqueue(OP.expertLinear, [w.format, from, to, bias, rows, width, E, starts!, list!, active, byPair, w.parts!, activation])
+        product(gateUp, packed ? qx! : inHeap(x, 'moe').address, wide!, addressOf(experts.gateUpBias, 'moe'), 2 * F, D, 0)
+        pool.enqueue(OP.gatedPairs, [wide!, hidden!, pairs * F, ...gatedForm(activationForm)])
+        if (packed) pool.enqueue(OP.quantize, [hidden!, qh!, pairs, F, activation])
+        product(down, packed ? qh! : hidden!, narrow!, addressOf(experts.downBias, 'moe'), D, F, 1)
+        pool.enqueue(OP.combine, [narrow!, y.address, weights.address, T, D, active, list!])
+      })
+      return y
+    },
+
+    matmul(a, b, transposed, into) {
+      const [M, K] = transposed ? [columns(a), rowsOf(a)] : [rowsOf(a), columns(a)]
+      const N = columns(b)
+      if (rowsOf(b) !== K)
+        throw new RangeError(`matmul: [${a.shape}]${transposed ? ' transposed' : ''} times [${b.shape}]: the inner sizes differ`)
+      const y = into ? inHeap(into, 'matmul') : allocate([M, N], 'matmul')
+      const [aa, ba] = [inHeap(a, 'matmul').address, inHeap(b, 'matmul').address]
+      pool.enqueue(OP.matmul, [aa, ba, y.address, M, N, K, transposed ? 1 : 0, into ? 1 : 0])
+      return y
+    },
+
+    weight,
+    cache(spec) {
+      const cache = createCache(spec, memories, mover)
+      held.caches += cache.bytes
+      return {
+        ...cache,
+        dispose() {
+          held.caches -= cache.bytes
+          cache.dispose()
+        },
+      }
+    },
+    upload(values, shape) {
+      if (values.length !== size(shape)) throw new RangeError(`upload: ${values.length} values for the shape [${shape}]`)
+      const y = allocate(shape, 'upload')
+      const staged = stage(values)
+      mover.copy({ arena: 0, address: y.address }, { arena: 0, address: staged.address }, values.byteLength)
+      retire(staged)
+      return y
+    },
+    async read(x) {
+      const tensor = inHeap(x, 'read')
+      if (tensor.block) temporaries.pin(tensor.block)
+      try {
+        await pool.settled()
+        return floats.slice(tensor.address / 4, tensor.address / 4 + size(x.shape))
+      } finally {
+        if (tensor.block) temporaries.unpin(tensor.block)
+      }
+    },
+    memory: () => ({ weights: held.weights + held.vectors, caches: held.caches, temporaries: temporaries.used - held.vectors + host.used }),
+    dispose: () => pool.dispose(),
+  }
+  return backend
+}
+
+/** Published bytes as f32. Exact. */
+function toF32(raw: Uint8Array<ArrayBuffer>, dtype: DType): Float32Array<ArrayBuffer> {
+  if (dtype === 'f32') return new Float32Array(raw.buffer, raw.byteOffset, raw.byteLength / 4)
+  const halves = new Uint16Array(raw.buffer, raw.byteOffset, raw.byteLength / 2)
+  return Float32Array.from(halves, dtype === 'bf16' ? fromBf16 : fromF16)
+}
