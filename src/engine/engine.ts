@@ -3,6 +3,7 @@
  * Never sees text, messages or sockets; what a chat needs beyond ids (masks, forced ids, stops) goes through callbacks on ids.
  * The work is done by the scheduler; here are the doors and the guards. Stop 4 of the walk.
  */
+import { cacheSpec } from './cache-spec.ts'
 import type { Engine, EngineOptions } from './engine-types.ts'
 import { GenerationJob } from './generation.ts'
 import { checkSampling } from './sampling-options.ts'
@@ -24,12 +25,7 @@ export function createEngine(options: EngineOptions): Engine {
   checkCount('context', context, 2, longest, `the longest context of ${architecture.name}`)
   checkCount('slots', slots, 1, 4096)
   checkCount('chunk', chunk, 1, 65536)
-  const layers = architecture.layers.map(({ attention: { kvHeads, headDim, slidingWindow } }) => ({
-    kvHeads,
-    headDim,
-    window: slidingWindow,
-  }))
-  const cache = backend.cache({ layers, slots, capacity: context, maxRows: Math.min(chunk, context) })
+  const cache = backend.cache(cacheSpec(architecture, slots, context, chunk))
   const scheduler = new Scheduler({ backend, architecture, weights }, cache, maxStallMs)
 
   const checkIds = (name: string, ids: readonly number[], least: number, most: number) => {

@@ -3,19 +3,11 @@
  * prompts, so that all of them share one reading of the weights. Knows jobs, not what they are for; touches no text.
  * Orca: Yu et al. 2022 (iteration-level scheduling); Sarathi: Agrawal et al. 2023 (chunked prefill).
  */
-import type { Architecture } from '../architecture/architecture.ts'
-import { forward } from '../model/transformer.ts'
-import type { Weights } from '../model/weights.ts'
-import type { Backend, KvCache } from '../ops/backend.ts'
+import type { KvCache } from '../ops/backend.ts'
 import type { Batch } from '../ops/ops.ts'
 import type { Job } from './job.ts'
 import { commonPrefix, PrefixCache } from './prefix-cache.ts'
-
-export interface Model {
-  readonly backend: Backend
-  readonly architecture: Architecture
-  readonly weights: Weights
-}
+import { type Model, readLogits } from './read-logits.ts'
 
 /** A job that has a slot; positions below `done` are in the cache. */
 interface Running {
@@ -225,14 +217,7 @@ export class Scheduler {
       logitRows.push(count - 1)
       rows.push({ piece: pieces.at(-1)!, position: -1 })
     }
-    const { backend, architecture, weights } = this.#model
-    let reading!: Promise<Float32Array>
-    backend.scope('step', () => {
-      const logits = forward(backend, architecture, weights, batch, { cache: this.#cache, logitRows: Int32Array.from(logitRows) })
-      reading = backend.read(logits)
-      return logits
-    })
-    return reading
+    return readLogits(this.#model, batch, { cache: this.#cache, logitRows: Int32Array.from(logitRows) })
   }
 
   #measure(pieces: readonly Piece[], ms: number): void {

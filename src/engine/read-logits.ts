@@ -1,0 +1,22 @@
+/** One forward pass from ids to numbers the host can read. */
+import type { Architecture } from '../architecture/architecture.ts'
+import { type ForwardOptions, forward } from '../model/transformer.ts'
+import type { Weights } from '../model/weights.ts'
+import type { Backend } from '../ops/backend.ts'
+import type { Batch } from '../ops/ops.ts'
+
+export interface Model {
+  readonly backend: Backend
+  readonly architecture: Architecture
+  readonly weights: Weights
+}
+
+/** Enqueues the pass and waits for its logits; nothing of it stays in the backend but the cache. -> [R, V] */
+export function readLogits({ backend, architecture, weights }: Model, batch: Batch, options: ForwardOptions): Promise<Float32Array> {
+  let reading!: Promise<Float32Array>
+  backend.scope('step', () => {
+    reading = backend.read(forward(backend, architecture, weights, batch, options))
+    return weights.embed // a scope must have a result; a weight outlives it anyway
+  })
+  return reading
+}
