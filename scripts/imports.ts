@@ -24,7 +24,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   train: ['model', 'ops', 'architecture', 'checkpoint', 'tokenizer', 'engine', 'compare', 'chat'],
   verify: ['model', 'ops', 'architecture', 'compare', 'inspect', 'checkpoint', 'train', 'chat', 'tokenizer'],
 }
-const ROOTS = ['cli', 'index', 'app']
+const ROOTS = ['cli', 'index', 'load-node', 'app']
 /** Rooms that serve every model and therefore never ask which one it is. */
 const FAMILY_BLIND = ['model', 'ops', 'ops/reference', 'ops/wasm', 'ops/webgpu', 'ops/training', 'engine']
 const FAMILY = /gpt[-_ ]?2|gpt[-_ ]?oss|qwen|llama|mistral|mixtral|gemma|olmo|\bmodelType\b|\btensorLayout\b/i

@@ -1,0 +1,77 @@
+/**
+ * From a checkpoint directory to something that answers: backend, weights, engine, and for those who speak text a tokenizer and a
+ * chat format. Composition only: here, and nowhere below, a backend is chosen.
+ */
+import type { Architecture } from './architecture/architecture.ts'
+import { type LoadProgress, loadFolder } from './checkpoint/load.ts'
+import type { Folder } from './checkpoint/source.ts'
+import { fileFolder } from './checkpoint/source-node.ts'
+import { createEngine, type Engine, type EngineOptions } from './engine/engine.ts'
+import type { Weights } from './model/weights.ts'
+import type { Backend } from './ops/backend.ts'
+import { createReferenceBackend } from './ops/reference/reference.ts'
+
+export const BACKENDS = ['wasm', 'reference'] as const
+export type BackendName = (typeof BACKENDS)[number]
+
+export interface BackendOptions {
+  /** Default wasm. The reference is the slow judge. */
+  backend?: BackendName
+  /** `faithful` (default): dense weights as published, activations of mxfp4 experts in 16 bits per block. `fast`: 8 bits. */
+  precision?: 'faithful' | 'fast'
+  /** Compute threads; default: the number of cores. */
+  threads?: number
+}
+
+export interface LoadIdsOptions extends BackendOptions, Pick<EngineOptions, 'context' | 'slots' | 'chunk' | 'maxStallMs' | 'maxWaiting'> {
+  signal?: AbortSignal
+  onProgress?: (progress: LoadProgress) => void
+}
+
+/** A model that speaks ids. */
+export interface IdsModel {
+  readonly architecture: Architecture
+  readonly weights: Weights
+  readonly backend: Backend
+  readonly engine: Engine
+  /** Ends running generations, stops threads, frees memory. */
+  dispose(): Promise<void>
+}
+
+export async function createBackend({ backend = 'wasm', precision, threads }: BackendOptions = {}): Promise<Backend> {
+  switch (backend) {
+    case 'wasm': {
+      const { createWasmBackend } = await import('./ops/wasm/wasm.ts')
+      return createWasmBackend({ precision, threads })
+    }
+    case 'reference':
+      return createReferenceBackend()
+  }
+}
+
+/**
+ * Loads the checkpoint of a directory and reserves the KV cache; needs no tokenizer files.
+ * @throws CheckpointError, ConfigError, MemoryError and RangeError (context), or the signal's reason; nothing stays behind.
+ */
+export async function loadIds(directory: string | Folder, options: LoadIdsOptions = {}): Promise<IdsModel> {
+  const folder = typeof directory === 'string' ? await fileFolder(directory) : directory
+  const backend = await createBackend(options)
+  try {
+    const { signal, onProgress } = options
+    const { architecture, weights } = await loadFolder(folder, backend, { signal, onProgress })
+    const engine = createEngine({ ...options, backend, architecture, weights })
+    return {
+      architecture,
+      weights,
+      backend,
+      engine,
+      async dispose() {
+        await engine.close()
+        await backend.dispose()
+      },
+    }
+  } catch (error) {
+    await backend.dispose()
+    throw error
+  }
+}
