@@ -1,0 +1,93 @@
+/**
+ * The recipe of the embedded model: its configuration, its data and its plan. `lineage train abacus` follows it.
+ */
+import type { Architecture } from '../../architecture/architecture.ts'
+import { configFromJson } from '../../architecture/config-json.ts'
+import { tokenizerFromJson } from '../../tokenizer/tokenizer-json.ts'
+import { mixSeeds, random } from '../random.ts'
+import type { Example } from '../shard.ts'
+import { DEFAULT_PLAN, type TrainingData, type TrainingPlan } from '../trainer.ts'
+import { type Dialogue, drawDialogue } from './dialogues.ts'
+import { DialogueEncoder, drawExample, type EncodedDialogue, pack } from './encode.ts'
+import { abacusTokenizerJson } from './tokenizer.ts'
+
+export const VOCABULARY = 640
+
+/** A published config.json of gpt-oss with small numbers. */
+export function abacusConfig(): Record<string, unknown> {
+  const layers = 4
+  return {
+    architectures: ['GptOssForCausalLM'],
+    model_type: 'gpt_oss',
+    vocab_size: VOCABULARY,
+    hidden_size: 128,
+    num_hidden_layers: layers,
+    layer_types: Array.from({ length: layers }, (_, i) => (i % 2 === 0 ? 'sliding_attention' : 'full_attention')),
+    sliding_window: 64,
+    num_attention_heads: 4,
+    num_key_value_heads: 2,
+    head_dim: 32,
+    intermediate_size: 128,
+    num_local_experts: 4,
+    num_experts_per_tok: 2,
+    experts_per_token: 2,
+    hidden_act: 'silu',
+    swiglu_limit: 7.0,
+    rms_norm_eps: 1e-5,
+    attention_bias: true,
+    attention_dropout: 0.0,
+    rope_theta: 10000,
+    rope_scaling: { rope_type: 'yarn', factor: 4.0, original_max_position_embeddings: 256, beta_fast: 32.0, beta_slow: 1.0, truncate: false },
+    initial_context_length: 256,
+    max_position_embeddings: 1024,
+    initializer_range: 0.05,
+    router_aux_loss_coef: 0.01,
+    output_router_logits: false,
+    tie_word_embeddings: false,
+    eos_token_id: VOCABULARY - 8,
+    pad_token_id: VOCABULARY - 1,
+    torch_dtype: 'bfloat16',
+    quantization_config: {
+      quant_method: 'mxfp4',
+      modules_to_not_convert: ['model.layers.*.self_attn', 'model.layers.*.mlp.router', 'model.embed_tokens', 'lm_head'],
+    },
+    use_cache: true,
+  }
+}
+
+export const abacusArchitecture = (): Architecture => configFromJson(abacusConfig(), 'abacus/config.json')
+
+export const ABACUS_PLAN: TrainingPlan = {
+  ...DEFAULT_PLAN,
+  steps: 6000,
+  warmup: 150,
+  learningRate: 2e-3,
+  finalLearningRate: 5e-5,
+  beta2: 0.98,
+  weightDecay: 0.05,
+  clip: 1,
+  evaluateEvery: 200,
+  saveEvery: 50,
+  quantiseFrom: 4800,
+}
+
+export interface AbacusData extends TrainingData {
+  readonly tokenizerJson: object
+  readonly evaluationDialogues: EncodedDialogue[]
+}
+
+/** Fresh dialogues for every step: `shards` examples of `tokens` ids each. */
+export function abacusData(shards: number, tokens: number, seed: number): AbacusData {
+  const tokenizerJson = abacusTokenizerJson(VOCABULARY)
+  const encoder = new DialogueEncoder(tokenizerFromJson(tokenizerJson, 'abacus/tokenizer.json'))
+  const next = random(mixSeeds(seed, 0x7e57))
+  const evaluationDialogues = Array.from({ length: 400 }, (): EncodedDialogue => encoder.encode(drawDialogue(next) as Dialogue))
+  const evaluation: Example[] = []
+  for (let i = 0; i < evaluationDialogues.length; i += 20) evaluation.push(pack(evaluationDialogues.slice(i, i + 20)))
+  return {
+    tokenizerJson,
+    evaluationDialogues,
+    examples: (step) => Array.from({ length: shards }, (_, i) => drawExample(random(mixSeeds(seed, step, i)), encoder, tokens)),
+    evaluation: () => evaluation,
+  }
+}

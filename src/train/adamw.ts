@@ -1,0 +1,54 @@
+/**
+ * AdamW with decoupled decay: Kingma & Ba 2015, Loshchilov & Hutter 2019. One call updates a slice of the flat arrays; which of them decay is
+ * decided per tensor.
+ */
+import type { ParameterLayout } from './parameters.ts'
+
+export interface AdamStep {
+  /** 1 for the first step: the bias correction depends on it. */
+  step: number
+  learningRate: number
+  beta1: number
+  beta2: number
+  eps: number
+  weightDecay: number
+  /** Factor on the gradient, from clipping. */
+  gradientFactor: number
+}
+
+/** Updates values[from…to) from gradients; clears the gradients. */
+export function adamw(
+  layout: ParameterLayout,
+  from: number,
+  to: number,
+  values: Float32Array,
+  gradients: Float32Array,
+  first: Float32Array,
+  second: Float32Array,
+  options: AdamStep,
+): void {
+  const { step, learningRate, beta1, beta2, eps, weightDecay, gradientFactor } = options
+  const correction1 = 1 - beta1 ** step
+  const correction2 = 1 - beta2 ** step
+  const rate = learningRate / correction1
+  for (const { at, count, decays } of layout.parameters) {
+    const keep = decays ? 1 - learningRate * weightDecay : 1
+    const end = Math.min(at + count, to)
+    for (let i = Math.max(at, from); i < end; i++) {
+      const g = gradients[i]! * gradientFactor
+      const m = beta1 * first[i]! + (1 - beta1) * g
+      const v = beta2 * second[i]! + (1 - beta2) * g * g
+      first[i] = m
+      second[i] = v
+      values[i] = values[i]! * keep - (rate * m) / (Math.sqrt(v / correction2) + eps)
+      gradients[i] = 0
+    }
+  }
+}
+
+/** Linear warm-up to `peak`, then a cosine down to `floor` at `steps`. Step counts from 1. */
+export function cosineSchedule(step: number, steps: number, warmup: number, peak: number, floor: number): number {
+  if (step <= warmup) return (peak * step) / warmup
+  const progress = Math.min(1, (step - warmup) / Math.max(1, steps - warmup))
+  return floor + 0.5 * (peak - floor) * (1 + Math.cos(Math.PI * progress))
+}

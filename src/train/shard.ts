@@ -1,0 +1,177 @@
+/**
+ * One share of the work of a training step, in one thread: passes over examples into gradients of its own, then its slice of the sum and of
+ * the update. Shards share one memory; each writes only its own parts, in an order that does not depend on time, so that runs repeat bit for bit.
+ */
+import type { Architecture } from '../architecture/architecture.ts'
+import { forward } from '../model/transformer.ts'
+import type { Weights } from '../model/weights.ts'
+import { packMxfp4Block, unpackMxfp4Block } from '../ops/dtype.ts'
+import type { Batch } from '../ops/ops.ts'
+import type { Tensor } from '../ops/tensor.ts'
+import { simdTraining, type TrainingBackend } from '../ops/training/backend.ts'
+import { type AdamStep, adamw } from './adamw.ts'
+import { buildWeights, type ParameterLayout, parameterLayout, slice } from './parameters.ts'
+import { Tape } from './tape.ts'
+
+/** Rows to read and what should follow at some of them. */
+export interface Example {
+  batch: Batch
+  /** Rows whose next token counts. */
+  rows: Int32Array
+  /** The next tokens of these rows. */
+  targets: Int32Array
+}
+
+/** Where everything is in the shared memory, in bytes; equal in all threads. */
+export interface MemoryPlan {
+  shards: number
+  values: number
+  /** Expert weights rounded to MXFP4, read instead of `values` while quantisation is on. */
+  rounded: number
+  first: number
+  second: number
+  gradients: number[]
+  arenas: number[]
+  arenaBytes: number
+  /** Most rows of one example. */
+  rows: number
+  totalBytes: number
+}
+
+export function planMemory(length: number, shards: number, arenaBytes: number, rows: number): MemoryPlan {
+  const flat = length * 4
+  let at = 0
+  const take = (bytes: number) => {
+    const from = at
+    at += Math.ceil(bytes / 64) * 64
+    return from
+  }
+  const [values, rounded, first, second] = [take(flat), take(flat), take(flat), take(flat)] as [number, number, number, number]
+  const gradients = Array.from({ length: shards }, () => take(flat))
+  const arenas = Array.from({ length: shards }, () => take(arenaBytes))
+  return { shards, values, rounded, first, second, gradients, arenas, arenaBytes, rows, totalBytes: at }
+}
+
+export interface Evaluation {
+  /** Sum of negative log likelihoods. */
+  loss: number
+  rows: number
+  /** Per example, per counted row: whether the likeliest token was the target. */
+  correct: Uint8Array[]
+}
+
+export class Shard {
+  readonly index: number
+  readonly layout: ParameterLayout
+  private readonly architecture: Architecture
+  private readonly plan: MemoryPlan
+  private readonly backend: TrainingBackend
+  private readonly values: Float32Array
+  private readonly rounded: Float32Array
+  private readonly first: Float32Array
+  private readonly second: Float32Array
+  private readonly gradients: Float32Array[]
+  private weights: Weights<Tensor>
+  private quantised = false
+
+  constructor(architecture: Architecture, memory: WebAssembly.Memory, plan: MemoryPlan, index: number) {
+    this.architecture = architecture
+    this.plan = plan
+    this.index = index
+    this.layout = parameterLayout(architecture)
+    const flat = (at: number) => new Float32Array(memory.buffer, at, this.layout.length)
+    this.values = flat(plan.values)
+    this.rounded = flat(plan.rounded)
+    this.first = flat(plan.first)
+    this.second = flat(plan.second)
+    this.gradients = plan.gradients.map(flat)
+    this.backend = simdTraining(memory, plan.arenas[index]!, plan.arenaBytes, plan.rows)
+    this.weights = this.tree()
+  }
+
+  private tree(): Weights<Tensor> {
+    const own = this.gradients[this.index]!
+    return buildWeights(this.architecture, this.layout, ({ spec, at, count }) => {
+      const source = this.quantised && spec.use === 'experts' ? this.rounded : this.values
+      return this.backend.tensor(spec.shape, source.subarray(at, at + count), own.subarray(at, at + count), spec.name)
+    })
+  }
+
+  /** Passes forward and backward; returns the sum of the losses times `scale`. Gradients add up in this shard's array. */
+  accumulate(examples: readonly Example[], scale: number, seed: number): number {
+    let total = 0
+    examples.forEach((example, i) => {
+      this.backend.reset(seed + i)
+      const tape = new Tape(this.backend)
+      const logits = forward(tape, this.architecture, this.weights, example.batch, { logitRows: example.rows })
+      const loss = tape.crossEntropy(logits, example.targets, scale)
+      total += this.backend.values(loss)[0]!
+      // Every example carries its share of the balance loss, as it does of the mean.
+      tape.backward(tape.withBalance(loss, scale * example.rows.length))
+    })
+    return total
+  }
+
+  evaluate(examples: readonly Example[]): Evaluation {
+    const result: Evaluation = { loss: 0, rows: 0, correct: [] }
+    const quiet = { ...this.architecture, dropout: { embedding: 0, attention: 0, residual: 0 } }
+    for (const { batch, rows, targets } of examples) {
+      this.backend.reset(0)
+      const logits = forward(this.backend, quiet, this.weights, batch, { logitRows: rows })
+      result.loss += this.backend.values(this.backend.crossEntropy(logits, targets, 1))[0]!
+      result.rows += rows.length
+      result.correct.push(likeliest(this.backend.values(logits), targets))
+    }
+    return result
+  }
+
+  /** Sums this shard's slice over all gradient arrays into the first; returns the sum of squares and, of a value that is not finite, where. */
+  reduce(): { squares: number; broken: number } {
+    const [from, to] = slice(this.layout, this.index, this.plan.shards)
+    const sum = this.gradients[0]!
+    for (const other of this.gradients.slice(1))
+      for (let i = from; i < to; i++) {
+        sum[i]! += other[i]!
+        other[i] = 0
+      }
+    let squares = 0
+    for (let i = from; i < to; i++) squares += sum[i]! * sum[i]!
+    if (Number.isFinite(squares)) return { squares, broken: -1 }
+    for (let i = from; i < to; i++) if (!Number.isFinite(sum[i]!)) return { squares, broken: i }
+    return { squares, broken: from }
+  }
+
+  /** Updates this shard's slice. */
+  update(options: AdamStep): void {
+    const [from, to] = slice(this.layout, this.index, this.plan.shards)
+    adamw(this.layout, from, to, this.values, this.gradients[0]!, this.first, this.second, options)
+    if (this.quantised) this.round()
+  }
+
+  /** From now on experts are read through MXFP4; their gradients pass straight through (Bengio et al. 2013). Call on all shards. */
+  quantise(on: boolean): void {
+    this.quantised = on
+    if (on) this.round()
+    this.weights = this.tree()
+  }
+
+  private round(): void {
+    const [from, to] = slice(this.layout, this.index, this.plan.shards)
+    const nibbles = new Uint8Array(16)
+    for (const { spec, at, count } of this.layout.parameters) {
+      if (spec.use !== 'experts') continue
+      for (let i = Math.max(at, from); i < Math.min(at + count, to); i += 32) {
+        const scale = packMxfp4Block(this.values.subarray(i, i + 32), 0, nibbles, 0)
+        unpackMxfp4Block(nibbles, 0, scale, this.rounded, i)
+      }
+    }
+  }
+}
+
+function likeliest(logits: ArrayLike<number>, targets: Int32Array): Uint8Array {
+  const V = logits.length / targets.length
+  return Uint8Array.from(targets, (target, r) => {
+    for (let i = r * V; i < (r + 1) * V; i++) if (logits[i]! > logits[r * V + target]!) return 0
+    return 1
+  })
+}

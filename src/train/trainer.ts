@@ -1,0 +1,148 @@
+/**
+ * The training loop: examples in, smaller losses out. It owns the schedule, clipping, evaluation, early stop and when to save; how a step is
+ * computed is the crew's, where things are written the caller's. Every step depends on the plan, the seed and the step number alone, so a resumed
+ * run continues exactly.
+ */
+import { cosineSchedule } from './adamw.ts'
+import type { Crew } from './crew.ts'
+import { mixSeeds } from './random.ts'
+import type { Example } from './shard.ts'
+
+export interface TrainingPlan {
+  steps: number
+  warmup: number
+  learningRate: number
+  /** Learning rate at the end of the cosine. */
+  finalLearningRate: number
+  beta1: number
+  beta2: number
+  eps: number
+  weightDecay: number
+  /** Largest norm of the gradient; larger ones are scaled down to it. */
+  clip: number
+  /** Steps between evaluations; also evaluated at the end. */
+  evaluateEvery: number
+  /** Steps between saved states. */
+  saveEvery: number
+  /** From this step on experts are read through MXFP4; null: never. */
+  quantiseFrom: number | null
+  /** Evaluations without a better loss before the run stops; null: never. */
+  patience: number | null
+  seed: number
+}
+
+export const DEFAULT_PLAN: TrainingPlan = {
+  steps: 2000,
+  warmup: 100,
+  learningRate: 1e-3,
+  finalLearningRate: 1e-4,
+  beta1: 0.9,
+  beta2: 0.99,
+  eps: 1e-8,
+  weightDecay: 0.1,
+  clip: 1,
+  evaluateEvery: 250,
+  saveEvery: 500,
+  quantiseFrom: null,
+  patience: null,
+  seed: 1,
+}
+
+/** Where examples come from. The same step always gives the same examples. */
+export interface TrainingData {
+  /** The examples of a step, however many are to be accumulated; step counts from 1. */
+  examples(step: number): Example[]
+  /** Held-out examples; always the same. */
+  evaluation(): Example[]
+}
+
+/** One line of the log. */
+export type LogRecord =
+  | { kind: 'step'; step: number; loss: number; learningRate: number; gradientNorm: number; tokens: number; seconds: number }
+  | { kind: 'evaluation'; step: number; loss: number; perplexity: number; accuracy: number; seconds: number }
+
+/** What must be kept to continue: everything else follows from plan and step. */
+export interface Progress {
+  step: number
+  /** Tokens read so far. */
+  tokens: number
+  bestLoss: number
+  /** Evaluations since the best one. */
+  stale: number
+  /** Seconds of training before this process. */
+  seconds: number
+}
+
+export const FRESH: Progress = { step: 0, tokens: 0, bestLoss: Number.POSITIVE_INFINITY, stale: 0, seconds: 0 }
+
+export interface TrainerHooks {
+  log?(record: LogRecord): void
+  /** Called with the state after `progress.step`, when it is due, better than ever, or the last. */
+  save?(progress: Progress, why: 'due' | 'best' | 'last'): Promise<void>
+  /** Ends the run after the current step, saved. */
+  signal?: AbortSignal
+}
+
+/** A loss or gradient that is not a number. The weights are those of the last good step. */
+export class NonFiniteError extends Error {
+  override name = 'NonFiniteError'
+  readonly step: number
+  readonly tensor: string | null
+  constructor(step: number, what: string, tensor: string | null, lastSaved: number) {
+    const saved = lastSaved > 0 ? `the last saved state is that of step ${lastSaved}` : 'no state was saved before'
+    super(
+      `step ${step}: ${what} is not finite${tensor ? ` (first in ${tensor})` : ''}; ${saved}. Lower the learning rate, lengthen the warm-up or clip harder, then resume.`,
+    )
+    this.step = step
+    this.tensor = tensor
+  }
+}
+
+export async function train(crew: Crew, data: TrainingData, plan: TrainingPlan, hooks: TrainerHooks = {}, from: Progress = FRESH): Promise<Progress> {
+  const progress = { ...from }
+  const begun = performance.now()
+  const seconds = () => from.seconds + (performance.now() - begun) / 1000
+  let lastSaved = from.step
+  if (plan.quantiseFrom !== null && progress.step >= plan.quantiseFrom) await crew.quantise(true)
+  while (progress.step < plan.steps && !hooks.signal?.aborted) {
+    const step = progress.step + 1
+    if (plan.quantiseFrom === step) await crew.quantise(true)
+    const examples = data.examples(step)
+    const rows = examples.reduce((sum, example) => sum + example.rows.length, 0)
+    const loss = await crew.accumulate(examples, 1 / rows, mixSeeds(plan.seed, step))
+    const { norm, broken } = await crew.reduce()
+    if (broken !== null || !Number.isFinite(norm)) throw new NonFiniteError(step, 'the gradient', broken, lastSaved)
+    if (!Number.isFinite(loss)) throw new NonFiniteError(step, 'the loss', null, lastSaved)
+    const learningRate = cosineSchedule(step, plan.steps, plan.warmup, plan.learningRate, plan.finalLearningRate)
+    const { beta1, beta2, eps, weightDecay } = plan
+    await crew.update({ step, learningRate, beta1, beta2, eps, weightDecay, gradientFactor: norm > plan.clip ? plan.clip / norm : 1 })
+    progress.step = step
+    progress.tokens += examples.reduce((sum, { batch }) => sum + batch.ids.length, 0)
+    progress.seconds = seconds()
+    hooks.log?.({ kind: 'step', step, loss, learningRate, gradientNorm: norm, tokens: progress.tokens, seconds: progress.seconds })
+    const last = step === plan.steps
+    if (step % plan.evaluateEvery === 0 || last) {
+      const better = await evaluate(crew, data, progress, hooks, seconds)
+      if (better) await hooks.save?.({ ...progress }, 'best')
+      if (plan.patience !== null && progress.stale >= plan.patience) break
+    }
+    if (step % plan.saveEvery === 0 && !last) {
+      await hooks.save?.({ ...progress }, 'due')
+      lastSaved = step
+    }
+  }
+  progress.seconds = seconds()
+  await hooks.save?.({ ...progress }, 'last')
+  return progress
+}
+
+async function evaluate(crew: Crew, data: TrainingData, progress: Progress, hooks: TrainerHooks, seconds: () => number): Promise<boolean> {
+  const result = await crew.evaluate(data.evaluation())
+  const loss = result.loss / result.rows
+  const hits = result.correct.reduce((sum, row) => sum + row.reduce((n, hit) => n + hit, 0), 0)
+  hooks.log?.({ kind: 'evaluation', step: progress.step, loss, perplexity: Math.exp(loss), accuracy: hits / result.rows, seconds: seconds() })
+  const better = loss < progress.bestLoss
+  progress.bestLoss = Math.min(loss, progress.bestLoss)
+  progress.stale = better ? 0 : progress.stale + 1
+  return better
+}
