@@ -16,6 +16,7 @@ import { paddedHead } from './kernels/attention.ts'
 import { GATED_FORMS } from './kernels/gated.ts'
 import { GELU_FORMS } from './kernels/gelu.ts'
 import { buildModule, OP } from './kernels/kernels.ts'
+import { MADDS_PER_TURN } from './kernels/limits.ts'
 import { ACTIVATION_BYTES, ACTIVATIONS } from './kernels/mxfp4.ts'
 import { createCache, type WasmLayerCache } from './kv-cache.ts'
 import { afterScratch } from './layout.ts'
@@ -76,8 +77,8 @@ function largestHeap(shared: boolean): WebAssembly.Memory {
 
 export interface WasmBackend extends Backend {
   readonly threads: number
-  /** C = A·B, or Aᵀ·B, in f32 over temporaries; adds to `into` if given. */
-  matmul(a: Tensor, b: Tensor, transposed: boolean, into?: Tensor): Tensor
+  /** Reads and multiply-adds (f32) per second of all threads together, measured now (about half a second): what speeds are shares of. */
+  limits(): Promise<{ readBytesPerSecond: number; maddsPerSecond: number }>
 }
 
 function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separate: boolean, options: WasmOptions): WasmBackend {
@@ -546,15 +547,26 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       return y
     },
 
-    matmul(a, b, transposed, into) {
-      const [M, K] = transposed ? [columns(a), rowsOf(a)] : [rowsOf(a), columns(a)]
-      const N = columns(b)
-      if (rowsOf(b) !== K)
-        throw new RangeError(`matmul: [${a.shape}]${transposed ? ' transposed' : ''} times [${b.shape}]: the inner sizes differ`)
-      const y = into ? inHeap(into, 'matmul') : allocate([M, N], 'matmul')
-      const [aa, ba] = [inHeap(a, 'matmul').address, inHeap(b, 'matmul').address]
-      pool.enqueue(OP.matmul, [aa, ba, y.address, M, N, K, transposed ? 1 : 0, into ? 1 : 0])
-      return y
+    async limits() {
+      const bytes = 256 << 20
+      const place = memories.allocate(bytes, 'bandwidth probe')
+      memories.bytes(place, bytes).fill(1)
+      const best = async (rounds: number, op: number, args: number[]) => {
+        let least = Number.POSITIVE_INFINITY
+        for (let i = 0; i < rounds; i++) {
+          await pool.settled()
+          const start = performance.now()
+          pool.enqueue(op, args)
+          await pool.settled()
+          least = Math.min(least, performance.now() - start)
+        }
+        return least / 1e3
+      }
+      const turns = 400_000
+      const maddSeconds = await best(4, OP.maddLimit, [turns])
+      const readSeconds = await best(6, OP.readLimit, [place.arena, place.address, bytes, 4])
+      memories.release(place)
+      return { readBytesPerSecond: (4 * bytes) / readSeconds, maddsPerSecond: (pool.threads * turns * MADDS_PER_TURN * 4) / maddSeconds }
     },
 
     weight,

@@ -10,8 +10,8 @@ import { dropout } from './dropout.ts'
 import { embed } from './embed.ts'
 import { gated, gatedPairs } from './gated.ts'
 import { gelu } from './gelu.ts'
+import { maddLimit, readLimit } from './limits.ts'
 import { linear } from './linear.ts'
-import { matmul } from './matmul.ts'
 import { combine, expertLinear } from './moe.ts'
 import { linearMxfp4, quantize, repackMxfp4 } from './mxfp4.ts'
 import { layerNorm, rmsNorm } from './norm.ts'
@@ -34,8 +34,9 @@ const named = {
   layerNorm,
   linear,
   linearMxfp4,
-  matmul,
+  maddLimit,
   quantize,
+  readLimit,
   repackMxfp4,
   rmsNorm,
   rope,
