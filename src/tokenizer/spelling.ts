@@ -42,7 +42,12 @@ export function spellCharacters(
     let afterUnknown = false
     for (const character of piece) {
       const id = vocabulary.get(character)
-      const spelled = id === undefined && bytes !== undefined ? Array.from(encoder.encode(character), (byte) => bytes[byte]) : [id]
+      if (id !== undefined) {
+        symbols.push(id)
+        afterUnknown = false
+        continue
+      }
+      const spelled = bytes === undefined ? [undefined] : Array.from(encoder.encode(character), (byte) => bytes[byte])
       if (spelled.every((symbol) => symbol !== undefined)) {
         symbols.push(...spelled)
         afterUnknown = false
