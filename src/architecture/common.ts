@@ -13,6 +13,8 @@ export interface Preset {
   config: Record<string, unknown>
   /** Paper or file, with year. */
   source: string
+  /** Tensors of the published files that are no parameters of their own. */
+  alsoStored?: { what: string; bytes: number }
 }
 
 export interface Sizes {

@@ -92,6 +92,7 @@ const size = (name: string, n_layer: number, n_head: number, n_embd: number): Pr
     vocab_size: 50257,
   },
   source: 'Radford et al. 2019, Table 2; config.json of the repository',
+  alsoStored: { what: 'causal masks', bytes: n_layer * 1024 * 1024 * 4 },
 })
 
 export const gpt2Presets: Preset[] = [

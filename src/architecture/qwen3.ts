@@ -134,8 +134,13 @@ const base = (of: Preset): Preset =>
 const revision2507 = (of: Preset, kind: 'Instruct' | 'Thinking', theta: number): Preset =>
   variant(of, `${of.name}-${kind}-2507`, [`Qwen/${of.name}-${kind}-2507`], { max_position_embeddings: 262144, rope_theta: theta })
 
-const small = dense('0.6B', 1024, 3072, 28, 16, true)
-const b1 = dense('1.7B', 2048, 6144, 28, 16, true)
+// The two smallest are tied and store the output matrix all the same; 4B does not.
+const twice = (of: Preset): Preset => ({
+  ...of,
+  alsoStored: { what: 'the tied matrix a second time', bytes: common.vocab_size * Number(of.config.hidden_size) * 2 },
+})
+const small = twice(dense('0.6B', 1024, 3072, 28, 16, true))
+const b1 = twice(dense('1.7B', 2048, 6144, 28, 16, true))
 const b4 = dense('4B', 2560, 9728, 36, 32, true)
 const b8 = dense('8B', 4096, 12288, 36, 32, false)
 const b14 = dense('14B', 5120, 17408, 40, 40, false)

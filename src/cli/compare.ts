@@ -1,0 +1,114 @@
+/** `lineage compare A B [C …]`: what differs, what it costs, what is alike; as a table, Markdown, JSON or a drawing. */
+import type { Command } from 'commander'
+import type { Architecture } from '../architecture/architecture.ts'
+import { writeFileAtomically } from '../checkpoint/write-node.ts'
+import { type Account, account } from '../compare/account.ts'
+import { diagram } from '../compare/diagram.ts'
+import { type Difference, sideBySide } from '../compare/difference.ts'
+import { describeModel } from './architectures.ts'
+import { binary, type Cell, grouped, painter, parseTokens, short, table, UsageError } from './terminal.ts'
+
+interface Options {
+  context?: number
+  json?: boolean
+  markdown?: boolean
+  svg?: string
+}
+
+export function register(program: Command): void {
+  program
+    .command('compare')
+    .description('Models side by side: which parts differ, what each costs, and what they share.')
+    .argument('<models...>', 'two or more: names or Hugging Face ids of published models, directories, config.json files')
+    .option('--context <tokens>', 'context length for cache and work (default: the longest that all of them have)', parseTokens)
+    .option('--json', 'print everything as JSON')
+    .option('--markdown', 'print Markdown tables')
+    .option('--svg <file>', 'draw the stacks side by side into an SVG file')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lineage compare gpt-oss-20b gpt-oss-120b\n  lineage compare gpt2-xl gpt-oss-20b Qwen3-30B-A3B --context 8k --markdown\n  lineage compare gpt2-xl gpt-oss-20b --svg lineage.svg',
+    )
+    .action(async (models: string[], options: Options) => {
+      if (models.length < 2) throw new UsageError('expected at least two models to compare')
+      const architectures: Architecture[] = []
+      for (const model of models) architectures.push((await describeModel(model)).architecture)
+      const context = options.context ?? Math.min(...architectures.map(({ maxPositionEmbeddings }) => maxPositionEmbeddings))
+      const accounts = architectures.map((architecture) => account(architecture, { context }))
+      const names = architectures.map(({ name }) => name)
+      if (options.svg !== undefined) {
+        await writeFileAtomically(options.svg, diagram(architectures, accounts))
+        process.stdout.write(`${options.svg}\n`)
+        return
+      }
+      const rows = sideBySide(architectures)
+      const differing = rows.filter(({ values }) => values.some((value) => value !== values[0]))
+      const alike = rows.filter((row) => !differing.includes(row) && row.values[0] !== '–')
+      if (options.json) {
+        const common = Object.fromEntries(alike.map(({ key, values }) => [key, values[0]]))
+        const columns = names.map((name, index) => ({ name, ...accounts[index] }))
+        process.stdout.write(`${JSON.stringify({ context, models: columns, differences: differing, alike: common }, null, 2)}\n`)
+      } else process.stdout.write(`${(options.markdown ? asMarkdown : asText)(names, differing, alike, costs(accounts))}\n`)
+    })
+}
+
+const counted = (n: number): string => `${n === 0 ? 'no' : n} difference${n === 1 ? '' : 's'}`
+
+function costs(accounts: Account[]): Difference[] {
+  const row = (key: string, label: string, say: (facts: Account) => string): Difference => ({
+    key,
+    group: 'size',
+    label,
+    values: accounts.map(say),
+  })
+  const context = grouped(accounts[0]!.work.context)
+  return [
+    row('total', 'parameters', ({ parameters }) => grouped(parameters.total)),
+    row('active', 'active per token', ({ parameters }) => grouped(parameters.active)),
+    row('expertShare', 'share in experts', ({ parameters }) =>
+      parameters.expertShare ? `${(parameters.expertShare * 100).toFixed(1)} %` : '–',
+    ),
+    row('published', 'weights as published', ({ weightBytes }) => binary(weightBytes.published)),
+    row('perToken', 'cache per token, bf16', ({ kvCache }) => binary(kvCache.bytesPerTokenWithinWindow)),
+    row('beyond', 'beyond the windows', ({ kvCache }) => binary(kvCache.bytesPerTokenBeyondWindow)),
+    row('cache', `cache at ${context} tokens`, ({ kvCache }) => binary(kvCache.bytes)),
+    row('prompt', 'multiply-adds, prompt', ({ work }) => `${short(Math.round(work.promptMultiplyAdds))} / token`),
+    row('decode', 'multiply-adds, decoding', ({ work }) => `${short(work.decodeMultiplyAdds)} / token`),
+    row('read', 'weights read, decoding', ({ work }) => `${binary(work.decodeWeightBytes)} / token`),
+  ]
+}
+
+function asText(names: string[], differing: Difference[], alike: Difference[], cost: Difference[]): string {
+  const paint = painter()
+  const dim = (text: string): Cell => ({ text, styles: ['dim'] })
+  const bold = (text: string): Cell => ({ text, styles: ['bold'] })
+  const rows: (string | Cell)[][] = [
+    ['', ...names.map(bold)],
+    [bold(counted(differing.length))],
+    ...differing.map(({ label, values }) => [`≠ ${label}`, ...values.map((text): Cell => ({ text, styles: ['yellow'] }))]),
+    [''],
+    [bold('costs')],
+    ...cost.map(({ label, values }) => [dim(`  ${label}`), ...values]),
+    [''],
+    [bold('alike')],
+  ]
+  return `${table(rows, paint)}\n${table(
+    alike.map(({ label, values }) => [dim(`  ${label}`), values[0]!]),
+    paint,
+  )}`
+}
+
+function asMarkdown(names: string[], differing: Difference[], alike: Difference[], cost: Difference[]): string {
+  const line = (cells: string[]): string => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`
+  const block = (title: string, head: string[], rows: string[][]): string =>
+    [`**${title}**`, '', line(['', ...head]), line(['---', ...head.map(() => '---')]), ...rows.map(line)].join('\n')
+  const cells = (rows: Difference[]): string[][] => rows.map(({ label, values }) => [label, ...values])
+  return [
+    block(counted(differing.length), names, cells(differing)),
+    block('costs', names, cells(cost)),
+    block(
+      'alike',
+      ['all'],
+      alike.map(({ label, values }) => [label, values[0]!]),
+    ),
+  ].join('\n\n')
+}

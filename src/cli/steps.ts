@@ -1,0 +1,67 @@
+/** `lineage steps`: the road from GPT-2 to gpt-oss, and what each step does to parameters, cache and work. */
+import type { Command } from 'commander'
+import { steps, walkSteps } from '../architecture/steps.ts'
+import { account } from '../compare/account.ts'
+import { difference } from '../compare/difference.ts'
+import { describeModel } from './architectures.ts'
+import { binary, type Cell, grouped, painter, parseTokens, short, table, UsageError } from './terminal.ts'
+
+interface Options {
+  from: string
+  context?: number
+  json?: boolean
+}
+
+export function register(program: Command): void {
+  program
+    .command('steps')
+    .description('The road from GPT-2 to gpt-oss: one idea at a time, with its source, what it buys and what it costs.')
+    .option('--from <model>', 'the model to start from; it should be a GPT-2', 'gpt2')
+    .option('--context <tokens>', "context length for cache and work (default: the start's longest)", parseTokens)
+    .option('--json', 'print everything as JSON')
+    .addHelpText('after', '\nExamples:\n  lineage steps\n  lineage steps --from gpt2-xl --json')
+    .action(async (options: Options) => {
+      const { architecture: start } = await describeModel(options.from)
+      if (start.layers.some(({ feedForward }) => feedForward.kind !== 'mlp') || start.embedding.position.kind !== 'learned')
+        throw new UsageError(`--from ${options.from}: expected a model with learned positions and plain feed-forwards, such as gpt2-xl`)
+      const context = options.context ?? start.maxPositionEmbeddings
+      const stations = walkSteps(start)
+      const rows = stations.map((architecture, index) => ({
+        step: steps[index - 1],
+        facts: account(architecture, { context }),
+        changes: index ? difference([stations[index - 1]!, architecture]) : [],
+      }))
+      if (options.json) {
+        const out = rows.map(({ step, facts, changes }) => ({ name: step?.name ?? start.name, ...step, changes, ...facts }))
+        process.stdout.write(`${JSON.stringify({ from: start.name, context, steps: out }, null, 2)}\n`)
+        return
+      }
+      const paint = painter()
+      const bold = (text: string): Cell => ({ text, styles: ['bold'] })
+      const header = ['', 'context', 'parameters', 'active', 'weights', `cache at ${grouped(context)}`, 'work'].map(bold)
+      const body = rows.map(({ step, facts: { parameters, weightBytes, kvCache, work } }, index): (string | Cell)[] => {
+        const before = rows[index - 1]?.facts
+        const cell = (text: string, previous: string | undefined): Cell => ({
+          text,
+          styles: previous === undefined || previous === text ? [] : ['yellow'],
+        })
+        return [
+          step ? `${String(index).padStart(2)} ${step.name}` : `   ${start.name}`,
+          cell(grouped(stations[index]!.maxPositionEmbeddings), index ? grouped(stations[index - 1]!.maxPositionEmbeddings) : undefined),
+          cell(short(parameters.total), before && short(before.parameters.total)),
+          cell(short(parameters.active), before && short(before.parameters.active)),
+          cell(binary(weightBytes.published), before && binary(before.weightBytes.published)),
+          cell(binary(kvCache.bytes), before && binary(before.kvCache.bytes)),
+          cell(short(work.decodeMultiplyAdds), before && short(before.work.decodeMultiplyAdds)),
+        ]
+      })
+      const notes = steps.map(({ title, buys, source }, index) => {
+        const origin = paint(`${source.paper}, ${source.year}, ${source.link}`, 'dim')
+        return `${String(index + 1).padStart(2)} ${paint(title, 'bold')}\n   ${buys}\n   ${origin}`
+      })
+      const legend = 'work: multiply-adds of the token that ends the context; cache: bf16, one sequence; changed values are coloured'
+      process.stdout.write(
+        `${table([header, ...body], paint, [false, true, true, true, true, true, true])}\n${paint(legend, 'dim')}\n\n${notes.join('\n')}\n`,
+      )
+    })
+}

@@ -1,0 +1,102 @@
+/**
+ * What the commands share about terminals: colour only where someone looks, aligned tables, numbers for people, and
+ * the parsing of sizes given by people. No command of its own.
+ */
+import { InvalidArgumentError } from 'commander'
+
+/** Wrong usage found after parsing: exit code 2. */
+export class UsageError extends Error {
+  override name = 'UsageError'
+}
+
+/** Whether to colour: a terminal, unless NO_COLOR; FORCE_COLOR wins over both. */
+export function coloured(stream: { isTTY?: boolean } = process.stdout): boolean {
+  if (process.env.FORCE_COLOR !== undefined) return process.env.FORCE_COLOR !== '0'
+  return stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
+}
+
+const CODES = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], blue: [34, 39], cyan: [36, 39] } as const
+export type Style = keyof typeof CODES
+
+/** Paints text, or leaves it alone. */
+export type Paint = (text: string, ...styles: Style[]) => string
+
+export function painter(colour: boolean = coloured()): Paint {
+  if (!colour) return (text) => text
+  return (text, ...styles) => styles.reduce((inner, style) => `\x1b[${CODES[style][0]}m${inner}\x1b[${CODES[style][1]}m`, text)
+}
+
+export interface Cell {
+  text: string
+  styles?: Style[]
+}
+
+/** Rows of cells as aligned text; columns after the first are right-aligned where `right` says so. */
+export function table(rows: (string | Cell)[][], paint: Paint, right: readonly boolean[] = []): string {
+  const cells = rows.map((row) => row.map((cell) => (typeof cell === 'string' ? { text: cell } : cell)))
+  const widths: number[] = []
+  for (const row of cells) {
+    for (const [column, { text }] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, text.length)
+  }
+  return cells
+    .map((row) =>
+      row
+        .map(({ text, styles = [] }, column) => {
+          const gap = ' '.repeat(widths[column]! - text.length)
+          const last = column === row.length - 1
+          return right[column] ? gap + paint(text, ...styles) : paint(text, ...styles) + (last ? '' : gap)
+        })
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n')
+}
+
+/** 20914757184 -> '20,914,757,184'. */
+export const grouped = (count: number): string => count.toLocaleString('en-US')
+
+/** 20914757184 -> '20.91B'; four significant digits at most. */
+export function short(count: number): string {
+  for (const [unit, letter] of [
+    [1e12, 'T'],
+    [1e9, 'B'],
+    [1e6, 'M'],
+    [1e3, 'k'],
+  ] as const) {
+    if (count >= unit) return significant(count / unit) + letter
+  }
+  return String(count)
+}
+
+/** Bytes in binary units: '12.82 GiB', '768 B'. */
+export function binary(bytes: number): string {
+  for (const [unit, name] of [
+    [2 ** 40, 'TiB'],
+    [2 ** 30, 'GiB'],
+    [2 ** 20, 'MiB'],
+    [2 ** 10, 'KiB'],
+  ] as const) {
+    if (bytes >= unit) return `${significant(bytes / unit)} ${name}`
+  }
+  return `${bytes} B`
+}
+
+const significant = (x: number): string => (x >= 1000 ? x.toFixed(0) : x >= 100 ? x.toFixed(1) : x.toFixed(2))
+
+const UNITS: Record<string, number> = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12, ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30, ti: 2 ** 40 }
+
+/** '16GB' -> 16e9, '16GiB' -> 2^34, '800000' -> 800000. For commander's argument parser. */
+export function parseBytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?$/i.exec(text.trim())
+  const bytes = match ? Math.floor(Number(match[1]) * UNITS[(match[2] ?? '').toLowerCase()]!) : 0
+  if (!bytes || !Number.isSafeInteger(bytes)) throw new InvalidArgumentError('Expected a size such as 16GB, 12.5GiB or 800MB.')
+  return bytes
+}
+
+/** '131072' or '128k' (= 131072) -> tokens. For commander's argument parser. */
+export function parseTokens(text: string): number {
+  const match = /^(\d+)(k?)$/i.exec(text.trim())
+  const tokens = match ? Number(match[1]) * (match[2] ? 1024 : 1) : 0
+  if (!tokens || tokens > 2 ** 31) throw new InvalidArgumentError('Expected a number of tokens such as 8192 or 128k.')
+  return tokens
+}

@@ -1,0 +1,191 @@
+/**
+ * What a model costs: parameters and their bytes from the weight tree, cache and work from the metered forward pass. No formula of
+ * its own for any family. Conventions: `active` leaves the input embedding and the position table out, as the gpt-oss model card
+ * does; `activeWithEmbeddings` counts them, as the names of Qwen3 and Mixtral do. A tied matrix counts once, as the output.
+ */
+import type { Architecture, DType } from '../architecture/architecture.ts'
+import { forward } from '../model/transformer.ts'
+import { leaves, mapWeights, weightSpecs } from '../model/weights.ts'
+import type { CacheSpec, WeightSpec } from '../ops/backend.ts'
+import { storedBytes } from '../ops/dtype.ts'
+import type { Batch } from '../ops/ops.ts'
+import { size } from '../ops/tensor.ts'
+import { createMeter, type Meter, meterCache } from './meter.ts'
+
+export const COMPONENTS = [
+  'embedding',
+  'position',
+  'attention',
+  'norm',
+  'feedForward',
+  'router',
+  'experts',
+  'expertBias',
+  'unembedding',
+] as const
+export type Component = (typeof COMPONENTS)[number]
+
+export interface Account {
+  parameters: {
+    total: number
+    active: number
+    activeWithEmbeddings: number
+    byComponent: Record<Component, number>
+    /** Routed experts with their biases, as a share of the total. */
+    expertShare: number
+  }
+  weightBytes: {
+    /** In the dtypes of the checkpoint, each parameter once. */
+    published: number
+    byDtype: Partial<Record<DType, number>>
+    f32: number
+    bf16: number
+  }
+  /** One sequence, at `cacheBytesPerValue`. */
+  kvCache: {
+    bytesPerTokenWithinWindow: number
+    bytesPerTokenBeyondWindow: number
+    bytes: number
+    bytesWithoutWindows: number
+  }
+  work: {
+    /** Tokens of the prompt, or position of the decoded token plus one. */
+    context: number
+    /** Multiply-adds per token of a prompt of `context` tokens whose last row asks for logits. */
+    promptMultiplyAdds: number
+    /** Multiply-adds of the token at the end of the context. */
+    decodeMultiplyAdds: number
+    /** Bytes touched to decode that token alone: weights, and cache. */
+    decodeWeightBytes: number
+    decodeCacheBytes: number
+  }
+}
+
+export interface AccountOptions {
+  /** Tokens; the longest published context if absent. */
+  context?: number
+  /** 2 (bf16) if absent. */
+  cacheBytesPerValue?: number
+}
+
+export function account(architecture: Architecture, options: AccountOptions = {}): Account {
+  const context = options.context ?? architecture.maxPositionEmbeddings
+  const specs = leaves(weightSpecs(architecture))
+  const byComponent = Object.fromEntries(COMPONENTS.map((name) => [name, 0])) as Record<Component, number>
+  const byDtype: Partial<Record<DType, number>> = {}
+  let idle = 0 // parameters of experts that a token does not visit
+  for (const spec of specs) {
+    const count = size(spec.shape)
+    byComponent[componentOf(spec)] += count
+    byDtype[spec.dtype] = (byDtype[spec.dtype] ?? 0) + storedBytes(spec.dtype, count)
+    idle += idleCount(architecture, spec, count)
+  }
+  const total = sum(Object.values(byComponent))
+  const inputOnly = byComponent.position + (architecture.tieWordEmbeddings ? 0 : byComponent.embedding)
+  const decode = meterDecode(architecture, context, options.cacheBytesPerValue).total()
+  const kv = (tokens: number, slot: Architecture = architecture) => cacheBytes(slot, tokens, options.cacheBytesPerValue)
+  const beyond = Math.max(0, ...architecture.layers.map(({ attention }) => attention.slidingWindow ?? 0)) + 1
+  return {
+    parameters: {
+      total,
+      active: total - idle - inputOnly,
+      activeWithEmbeddings: total - idle,
+      byComponent,
+      expertShare: (byComponent.experts + byComponent.expertBias) / total,
+    },
+    weightBytes: { published: sum(Object.values(byDtype)), byDtype, f32: 4 * total, bf16: 2 * total },
+    kvCache: {
+      bytesPerTokenWithinWindow: kv(1),
+      bytesPerTokenBeyondWindow: kv(beyond + 1) - kv(beyond),
+      bytes: kv(context),
+      bytesWithoutWindows: kv(context, withoutWindows(architecture)),
+    },
+    work: {
+      context,
+      promptMultiplyAdds: meterPrompt(architecture, context).total().multiplyAdds / context,
+      decodeMultiplyAdds: decode.multiplyAdds,
+      decodeWeightBytes: decode.weightBytes,
+      decodeCacheBytes: decode.cacheReadBytes,
+    },
+  }
+}
+
+/** Bytes of keys and values that a sequence of `tokens` keeps. */
+export function cacheBytes(architecture: Architecture, tokens: number, bytesPerValue = 2): number {
+  return meterDecode(architecture, tokens, bytesPerValue).total().cacheKeptBytes
+}
+
+/** Weights and the cache of `sequences` sequences in so many bytes: the longest context that fits, or null where the weights do not. */
+export function fittingContext(architecture: Architecture, memoryBytes: number, weightBytes: number, sequences = 1): number | null {
+  const room = (memoryBytes - weightBytes) / sequences
+  if (room < 0) return null
+  // The cache never shrinks as the context grows, so halving the interval finds the last length that fits.
+  let fits = 0
+  let fails = architecture.maxPositionEmbeddings + 1
+  while (fails - fits > 1) {
+    const middle = Math.floor((fits + fails) / 2)
+    if (cacheBytes(architecture, middle) <= room) fits = middle
+    else fails = middle
+  }
+  return fits
+}
+
+/** The readings of the one token that ends a context of `context` tokens. */
+export function meterDecode(architecture: Architecture, context: number, cacheBytesPerValue = 2): Meter {
+  return meter(architecture, [context - 1], cacheBytesPerValue)
+}
+
+/** The readings of a whole prompt in one call. */
+export function meterPrompt(architecture: Architecture, tokens: number, cacheBytesPerValue = 2): Meter {
+  return meter(
+    architecture,
+    Array.from({ length: tokens }, (_, position) => position),
+    cacheBytesPerValue,
+  )
+}
+
+function meter(architecture: Architecture, positions: number[], cacheBytesPerValue: number): Meter {
+  const ops = createMeter(cacheBytesPerValue)
+  const weights = mapWeights(weightSpecs(architecture), (spec: WeightSpec) => spec)
+  const rows = positions.length
+  const batch: Batch = { ids: new Int32Array(rows), slots: new Int32Array(rows), positions: Int32Array.from(positions) }
+  const cache = meterCache(cacheSpec(architecture, positions.at(-1)! + 1, rows))
+  forward(ops, architecture, weights, batch, { cache, logitRows: Int32Array.of(rows - 1) })
+  return ops
+}
+
+function cacheSpec(architecture: Architecture, capacity: number, maxRows: number): CacheSpec {
+  const layers = architecture.layers.map(({ attention: { kvHeads, headDim, slidingWindow } }) => ({
+    kvHeads,
+    headDim,
+    window: slidingWindow,
+  }))
+  return { layers, slots: 1, capacity, maxRows }
+}
+
+const withoutWindows = (architecture: Architecture): Architecture => ({
+  ...architecture,
+  layers: architecture.layers.map((layer) => ({ ...layer, attention: { ...layer.attention, slidingWindow: null } })),
+})
+
+function componentOf({ name, use, shape }: WeightSpec): Component {
+  if (name === 'embed') return 'embedding'
+  if (name === 'position') return 'position'
+  if (name === 'unembed') return 'unembedding'
+  if (/^finalNorm|Norm\.(gain|bias)$/.test(name)) return 'norm'
+  if (name.includes('.attention.')) return 'attention'
+  if (/\.router(Bias)?$/.test(name)) return 'router'
+  if (use === 'experts') return 'experts'
+  return use === 'vector' && shape.length === 2 ? 'expertBias' : 'feedForward' // one bias row per expert
+}
+
+// A tensor of a mixture has the experts on its first axis; all but the chosen ones rest.
+function idleCount(architecture: Architecture, { name, shape }: WeightSpec, count: number): number {
+  const [, index, part] = /^layers\.(\d+)\.feedForward\.(gateUp|gateUpBias|down|downBias)$/.exec(name) ?? []
+  if (part === undefined) return 0
+  const slot = architecture.layers[Number(index)]!.feedForward
+  if (slot.kind !== 'moe' || shape[0] !== slot.experts) return 0
+  return (count / slot.experts) * (slot.experts - slot.expertsPerToken)
+}
+
+const sum = (values: number[]): number => values.reduce((total, value) => total + value, 0)

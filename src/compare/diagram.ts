@@ -1,0 +1,391 @@
+/**
+ * Two or more models as stacks side by side, drawn bottom to top as papers do. Equal parts stand at equal heights; what differs is
+ * highlighted; layers, widths, heads and experts are drawn to scale; bars show where the parameters are. Our own drawing, pure text
+ * output: no script, light and dark by the viewer's scheme.
+ */
+import type { Architecture } from '../architecture/architecture.ts'
+import type { Account, Component } from './account.ts'
+import { type Difference, sideBySide } from './difference.ts'
+import { cells, circle, document, path, rect, text, textWidth, wrap } from './svg.ts'
+
+const COLUMN = 366
+const GAP = 28
+const MARGIN = 28
+const LADDER = 46 // the strip of layers beside each block
+const PAD = 12
+const LINE = 17
+const TITLE = 24
+const FONT = 11.5
+
+/** The boxes of a stack from top to bottom, and the features that each one shows. */
+const BOXES: { id: string; title: (a: Architecture) => string; keys: string[]; inBlock: boolean; picture?: 'heads' | 'widths' }[] = [
+  { id: 'output', title: () => 'Output', keys: ['vocabSize', 'tieWordEmbeddings', 'finalLogitSoftcap'], inBlock: false },
+  { id: 'finalNorm', title: (a) => normName(a.finalNorm.kind), keys: [], inBlock: false },
+  { id: 'postFeed', title: (a) => normName(a.layers[0]!.norm.kind), keys: [], inBlock: true },
+  {
+    id: 'feed',
+    title: (a) => FEEDS[a.layers[0]!.feedForward.kind],
+    keys: ['activation', 'intermediateSize', 'experts', 'expertsPerToken', 'router', 'feedForwardBias', 'expertDtype', 'dropout'],
+    inBlock: true,
+    picture: 'widths',
+  },
+  { id: 'preFeed', title: (a) => normName(a.layers[0]!.norm.kind), keys: [], inBlock: true },
+  { id: 'postAttention', title: (a) => normName(a.layers[0]!.norm.kind), keys: [], inBlock: true },
+  {
+    id: 'attention',
+    title: (a) => attentionName(a),
+    keys: [
+      'heads',
+      'kvHeads',
+      'headDim',
+      'position',
+      'slidingWindow',
+      'qkNorm',
+      'sinks',
+      'attentionBias',
+      'scale',
+      'logitSoftcap',
+      'dropout',
+    ],
+    inBlock: true,
+    picture: 'heads',
+  },
+  { id: 'preAttention', title: (a) => normName(a.layers[0]!.norm.kind), keys: [], inBlock: true },
+  { id: 'position', title: () => 'Learned positions', keys: ['maxPositionEmbeddings'], inBlock: false },
+  { id: 'embedding', title: () => 'Token embedding', keys: ['vocabSize', 'hiddenSize', 'embeddingScale', 'dropout'], inBlock: false },
+]
+
+const FEEDS = { mlp: 'Feed-forward', gated: 'Gated feed-forward', moe: 'Mixture of experts' } as const
+const normName = (kind: 'layerNorm' | 'rmsNorm'): string => (kind === 'layerNorm' ? 'LayerNorm' : 'RMSNorm')
+
+function attentionName({ layers }: Architecture): string {
+  const { heads, kvHeads } = layers[0]!.attention
+  return kvHeads === heads ? 'Multi-head attention' : kvHeads === 1 ? 'Multi-query attention' : 'Grouped-query attention'
+}
+
+/** Whether a model has the box at all. */
+function present(id: string, { layers, embedding }: Architecture): boolean {
+  const placement = layers[0]!.normPlacement
+  if (id === 'preAttention' || id === 'preFeed') return placement !== 'post'
+  if (id === 'postAttention' || id === 'postFeed') return placement !== 'pre'
+  return id !== 'position' || embedding.position.kind === 'learned'
+}
+
+const PARTS: { label: string; components: Component[]; className: string }[] = [
+  { label: 'embedding', components: ['embedding', 'position'], className: 'p0' },
+  { label: 'attention', components: ['attention'], className: 'p1' },
+  { label: 'feed-forward', components: ['feedForward'], className: 'p2' },
+  { label: 'experts', components: ['experts', 'expertBias'], className: 'p3' },
+  { label: 'output', components: ['unembedding'], className: 'p4' },
+  { label: 'norms, routers', components: ['norm', 'router'], className: 'p5' },
+]
+
+const STYLE = [
+  'text{fill:#1f2328;font-size:11.5px}.name{font-size:18px;font-weight:650}.sub{fill:#59636e;font-size:12px}.title{font-size:13px;font-weight:600}',
+  '.label,.note{fill:#59636e}.note{font-size:10.5px}.diff{fill:#9a4f00;font-weight:600}.times{font-size:12px;font-weight:600}',
+  '.page{fill:#ffffff}.box{fill:#f6f8fa;stroke:#c4ccd4}.hot{fill:#fff4e2;stroke:#e0912f}.block{fill:none;stroke:#8c959f;stroke-dasharray:5 4}',
+  '.wire{fill:none;stroke:#6e7781;stroke-width:1.4}.head{fill:#6e7781}.plus{fill:#ffffff;stroke:#6e7781;stroke-width:1.4}',
+  '.full{fill:#3d6fb4}.slide{fill:#a9c7ee}.query{fill:#3d6fb4}.kv{fill:#1a7f64}.on{fill:#c2571a}.off{fill:#dcc3b2}.wide{fill:#a15c8f}.narrow{fill:#d9b8d0}',
+  '.p0{fill:#8d99a6}.p1{fill:#3d6fb4}.p2{fill:#a15c8f}.p3{fill:#c2571a}.p4{fill:#5b6b7a}.p5{fill:#2d9d78}.rest{fill:#e8ecf0}',
+  '@media (prefers-color-scheme: dark){text{fill:#e6edf3}.sub,.label,.note{fill:#9aa5b1}.diff{fill:#f5b45f}.page{fill:#0d1117}',
+  '.box{fill:#161b22;stroke:#3a434d}.hot{fill:#2b2114;stroke:#b5752a}.block{stroke:#6e7781}.wire{stroke:#8b949e}.head{fill:#8b949e}.plus{fill:#0d1117;stroke:#8b949e}',
+  '.full{fill:#5b93df}.slide{fill:#28456d}.query{fill:#5b93df}.kv{fill:#35b48f}.on{fill:#f0833a}.off{fill:#4d3626}.wide{fill:#c585b5}.narrow{fill:#513449}',
+  '.p0{fill:#9aa5b1}.p1{fill:#5b93df}.p2{fill:#c585b5}.p3{fill:#f0833a}.p4{fill:#66727f}.p5{fill:#35b48f}.rest{fill:#21262d}}',
+].join('')
+
+interface Row {
+  id: string
+  y: number
+  height: number
+  /** Feature lines that at least one model has. */
+  lines: { label: string; values: string[][]; differs: boolean; height: number }[]
+}
+
+/** An SVG document. `accounts` belong to the architectures in the same order and supply the counts. */
+export function diagram(architectures: Architecture[], accounts: Account[]): string {
+  const features = new Map(sideBySide(architectures).map((row) => [row.key, row]))
+  const headHeight = MARGIN + 56
+  const { rows, blockTop, blockBottom, bottom } = layout(architectures, features, headHeight)
+  const width = 2 * MARGIN + architectures.length * (COLUMN + GAP) - GAP
+  const body = [rect(0, 0, width, bottom + 232, 'page')]
+  architectures.forEach((architecture, index) => {
+    const x = MARGIN + index * (COLUMN + GAP)
+    body.push(...heading(architecture, accounts[index]!, x))
+    body.push(...stack(architectures, index, x, rows, blockTop, blockBottom, bottom))
+    body.push(...shares(accounts[index]!, x, bottom + 44))
+  })
+  body.push(...legend(architectures, MARGIN, bottom + 178))
+  const title = `${architectures.map(({ name }) => name).join(', ')}: architectures side by side`
+  return document(width, bottom + 232, title, STYLE, body)
+}
+
+/** A learned table has a box of its own, so the attention box shows rotations only. */
+const shown = (row: Difference): Difference =>
+  row.key === 'position' ? { ...row, values: row.values.map((value) => (value === 'learned' ? '–' : value)) } : row
+
+function layout(architectures: Architecture[], features: Map<string, Difference>, top: number) {
+  const rows: Row[] = []
+  let y = top
+  let blockTop = 0
+  let blockBottom = 0
+  const inner = COLUMN - LADDER - 2 * PAD
+  for (const box of BOXES) {
+    if (!architectures.some((architecture) => present(box.id, architecture))) continue
+    if (box.inBlock && !blockTop) {
+      blockTop = y + 4
+      y += 34
+    }
+    if (!box.inBlock && blockTop && !blockBottom) {
+      blockBottom = y + 4
+      y += 26
+    }
+    const lines = box.keys
+      .map((key) => shown(features.get(key)!))
+      .filter(({ key, values }) => values.some((value) => value !== '–' && !(key === 'scale' && value === values[0])))
+      .map(({ label, values }) => {
+        const room = inner - textWidth(label, FONT) - 10
+        const wrapped = values.map((value) => wrap(value, room, FONT))
+        return {
+          label,
+          values: wrapped,
+          differs: values.some((value) => value !== values[0]),
+          height: LINE * Math.max(...wrapped.map(({ length }) => length)),
+        }
+      })
+    const picture = pictureHeight(box.picture, architectures)
+    const height = TITLE + picture + lines.reduce((sum, line) => sum + line.height, 0) + (lines.length || picture ? 8 : 4)
+    rows.push({ id: box.id, y, height, lines })
+    y += height + 16
+    // Below the lowest box of the feed-forward branch: its wire leaves, and below that the attention branch joins.
+    if (box.id === (architectures.some((architecture) => present('preFeed', architecture)) ? 'preFeed' : 'feed')) y += 20
+  }
+  return { rows, blockTop, blockBottom, bottom: y + 18 }
+}
+
+function heading(architecture: Architecture, { parameters }: Account, x: number): string[] {
+  const active = parameters.active > 0.9 * parameters.total ? '' : `, ${short(parameters.active)} active per token`
+  return [
+    text(x + LADDER, MARGIN + 14, architecture.name, 'name'),
+    text(x + LADDER, MARGIN + 34, `${short(parameters.total)} parameters${active}`, 'sub'),
+  ]
+}
+
+function stack(
+  all: Architecture[],
+  index: number,
+  x: number,
+  rows: Row[],
+  blockTop: number,
+  blockBottom: number,
+  bottom: number,
+): string[] {
+  const architecture = all[index]!
+  const left = x + LADDER
+  const width = COLUMN - LADDER
+  const middle = left + width / 2
+  const out: string[] = []
+  // The wire from the tokens to the logits; boxes cover it.
+  out.push(path(`M${middle} ${bottom - 6}V${rows[0]!.y - 14}`, 'wire'), arrow(middle, rows[0]!.y - 14))
+  out.push(rect(left - 8, blockTop, width + 16, blockBottom - blockTop, 'block', 10))
+  out.push(...ladder(all, architecture, x, blockTop, blockBottom))
+  for (const row of rows) {
+    const box = BOXES.find(({ id }) => id === row.id)!
+    if (!present(row.id, architecture)) continue
+    const titles = all.map((other) => (present(row.id, other) ? box.title(other) : ''))
+    const hot = row.lines.some(({ differs }) => differs) || titles.some((title) => title !== titles[0])
+    out.push(rect(left, row.y, width, row.height, hot ? 'hot' : 'box', 7))
+    out.push(text(left + PAD, row.y + 17, titles[index]!, titles.some((title) => title !== titles[0]) ? 'title diff' : 'title'))
+    let y = row.y + TITLE
+    if (box.picture === 'heads') {
+      out.push(...heads(architecture, left + PAD, y + 2, width - 2 * PAD))
+    } else if (box.picture === 'widths') {
+      out.push(...widths(all, architecture, left + PAD, y + 2, width - 2 * PAD))
+    }
+    y += pictureHeight(box.picture, all)
+    for (const line of row.lines) {
+      out.push(text(left + PAD, y + 12, line.label, 'label'))
+      line.values[index]!.forEach((value, part) => {
+        out.push(text(left + width - PAD, y + 12 + part * LINE, value, value === '–' ? 'label' : line.differs ? 'diff' : '', 'end'))
+      })
+      y += line.height
+    }
+  }
+  out.push(...residuals(architecture, left, width, rows, blockTop, blockBottom))
+  out.push(text(middle, bottom + 8, 'token ids', 'note', 'middle'))
+  return out
+}
+
+/** Arrows around attention and feed-forward, and the circles where they join. */
+function residuals(architecture: Architecture, left: number, width: number, rows: Row[], _top: number, blockBottom: number): string[] {
+  const middle = left + width / 2
+  const spans = [
+    { first: ['postFeed', 'feed', 'preFeed'], foot: undefined as number | undefined },
+    { first: ['postAttention', 'attention', 'preAttention'], foot: blockBottom - 10 },
+  ]
+  const out: string[] = []
+  for (const { first } of spans) {
+    const own = rows.filter(({ id }) => first.includes(id) && present(id, architecture))
+    const every = rows.filter(({ id }) => first.includes(id))
+    const join = every[0]!.y - 9
+    const start = own.at(-1)!.y + own.at(-1)!.height + 7
+    const side = left + width + 4
+    out.push(path(`M${middle} ${start}H${side}V${join}H${middle + 6}`, 'wire'))
+    out.push(circle(middle, join, 6, 'plus'), path(`M${middle - 3.5} ${join}h7M${middle} ${join - 3.5}v7`, 'wire'))
+  }
+  return out
+}
+
+/** Layers as cells, to the same scale in all columns; sliding ones lighter. */
+function ladder(all: Architecture[], { layers }: Architecture, x: number, top: number, bottom: number): string[] {
+  const most = Math.max(...all.map((other) => other.layers.length))
+  const step = (bottom - top - 22) / most
+  const cell = (index: number): readonly [number, number, number, number] => [
+    x + 4,
+    bottom - 2 - (index + 1) * step,
+    13,
+    Math.max(1, step - 1.2),
+  ]
+  const indices = layers.map((_, index) => index)
+  const slides = (index: number): boolean => layers[index]!.attention.slidingWindow !== null
+  const differs = all.some((other) => other.layers.length !== layers.length)
+  return [
+    cells(indices.filter((index) => !slides(index)).map(cell), 'full'),
+    cells(indices.filter(slides).map(cell), 'slide'),
+    text(x + 14.5, bottom - layers.length * step - 7, `${layers.length} ×`, differs ? 'times diff' : 'times', 'middle'),
+  ]
+}
+
+/** Query heads above, key/value heads below, each as wide as the queries that share it. */
+function heads({ layers }: Architecture, x: number, y: number, width: number): string[] {
+  const { heads: H, kvHeads: G } = layers[0]!.attention
+  const row = (count: number, top: number, height: number): (readonly [number, number, number, number])[] => {
+    const step = width / count
+    const gap = Math.min(2, step * 0.25)
+    return Array.from({ length: count }, (_, index) => [x + index * step, top, step - gap, height] as const)
+  }
+  return [cells(row(H, y, 9), 'query'), cells(row(G, y + 12, 9), 'kv')]
+}
+
+/** Widths in, inside and out to one scale; below, the experts with the active ones filled. */
+function widths(all: Architecture[], architecture: Architecture, x: number, y: number, width: number): string[] {
+  const inner = (other: Architecture): number => other.layers[0]!.feedForward.intermediateSize
+  const most = Math.max(...all.flatMap((other) => [other.hiddenSize, inner(other)]))
+  const bar = (size: number, top: number, height: number): readonly [number, number, number, number] => {
+    const length = (width * size) / most
+    return [x + (width - length) / 2, top, length, height]
+  }
+  const out = [
+    cells([bar(architecture.hiddenSize, y, 5), bar(architecture.hiddenSize, y + 18, 5)], 'narrow'),
+    cells([bar(inner(architecture), y + 7, 9)], 'wide'),
+  ]
+  const slot = architecture.layers.find(({ feedForward }) => feedForward.kind === 'moe')?.feedForward
+  if (slot?.kind !== 'moe') return out
+  const perRow = 32
+  const step = width / perRow
+  const cell = (index: number): readonly [number, number, number, number] => [
+    x + (index % perRow) * step,
+    y + 30 + Math.floor(index / perRow) * 9,
+    step - 2,
+    7,
+  ]
+  const indices = Array.from({ length: slot.experts }, (_, index) => index)
+  const chosen = spread(slot.expertsPerToken, slot.experts)
+  out.push(cells(indices.filter((index) => !chosen.has(index)).map(cell), 'off'))
+  out.push(cells(indices.filter((index) => chosen.has(index)).map(cell), 'on'))
+  return out
+}
+
+/** Which experts a token visits is its own affair; these are scattered so that they read as chosen, not as first. */
+function spread(count: number, among: number): Set<number> {
+  const chosen = new Set<number>()
+  for (let k = 0; chosen.size < count; k++) chosen.add(Math.floor(((0.3 + k * 0.6180339887) % 1) * among))
+  return chosen
+}
+
+const pictureHeight = (picture: 'heads' | 'widths' | undefined, all: Architecture[]): number =>
+  picture === 'heads' ? 30 : picture === 'widths' ? 34 + expertRows(all) * 9 + (expertRows(all) ? 4 : 0) : 0
+
+const expertRows = (all: Architecture[]): number =>
+  Math.max(
+    0,
+    ...all.map(({ layers }) =>
+      Math.max(0, ...layers.map(({ feedForward }) => (feedForward.kind === 'moe' ? Math.ceil(feedForward.experts / 32) : 0))),
+    ),
+  )
+
+/** Where the parameters are, and how many of them one token uses, both as shares of the total. */
+function shares({ parameters, weightBytes, kvCache, work }: Account, x: number, y: number): string[] {
+  const left = x + LADDER
+  const width = COLUMN - LADDER
+  const out = [
+    text(left, y, 'parameters by part', 'label'),
+    text(left + width, y, `${(weightBytes.published / 1e9).toPrecision(3)} GB as published`, 'label', 'end'),
+  ]
+  let at = left
+  for (const { components, className } of PARTS) {
+    const count = components.reduce((sum, name) => sum + parameters.byComponent[name], 0)
+    const length = (width * count) / parameters.total
+    if (count > 0) out.push(rect(at, y + 8, length, 16, className))
+    at += length
+  }
+  out.push(rect(left, y + 28, width, 7, 'rest'), rect(left, y + 28, (width * parameters.active) / parameters.total, 7, 'on'))
+  out.push(
+    text(
+      left,
+      y + 52,
+      `active per token: ${short(parameters.active)}, ${((100 * parameters.active) / parameters.total).toPrecision(3)} %`,
+      'label',
+    ),
+  )
+  out.push(text(left, y + 70, `KV cache at ${work.context.toLocaleString('en-US')} tokens: ${mebibytes(kvCache.bytes)} in bf16`, 'label'))
+  out.push(text(left, y + 88, `multiply-adds per decoded token: ${short(work.decodeMultiplyAdds)}`, 'label'))
+  return out
+}
+
+function legend(all: Architecture[], x: number, y: number): string[] {
+  const moe = all.some(({ layers }) => layers.some(({ feedForward }) => feedForward.kind === 'moe'))
+  const sliding = all.some(({ layers }) => layers.some(({ attention }) => attention.slidingWindow !== null))
+  const entries: [string, string][] = [
+    ...PARTS.filter(({ label }) => label !== 'experts' || moe).map(({ label, className }): [string, string] => [className, label]),
+    ['narrow', 'width'],
+    ['wide', 'inner width'],
+    ...(moe
+      ? ([
+          ['on', 'active'],
+          ['off', 'idle experts'],
+        ] as [string, string][])
+      : []),
+    ...(sliding
+      ? ([
+          ['slide', 'sliding layer'],
+          ['full', 'full layer'],
+        ] as [string, string][])
+      : []),
+    ['query', 'query heads'],
+    ['kv', 'key/value heads'],
+  ]
+  const out: string[] = []
+  const limit = x + all.length * (COLUMN + GAP) - GAP
+  let at = x
+  let line = y
+  for (const [className, label] of entries) {
+    const length = 30 + textWidth(label, 11)
+    if (at + length > limit) {
+      at = x
+      line += 18
+    }
+    out.push(rect(at, line - 8, 10, 10, className, 2), text(at + 14, line + 1, label, 'note'))
+    at += length
+  }
+  return out
+}
+
+const arrow = (x: number, y: number): string => path(`M${x} ${y - 7}l-4 8h8z`, 'head')
+
+function short(count: number): string {
+  if (count >= 1e9) return `${(count / 1e9).toPrecision(3)}B`
+  return count >= 1e6 ? `${(count / 1e6).toPrecision(3)}M` : count.toLocaleString('en-US')
+}
+
+const mebibytes = (bytes: number): string =>
+  bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toPrecision(3)} GiB` : `${(bytes / 2 ** 20).toPrecision(3)} MiB`

@@ -1,0 +1,178 @@
+/**
+ * An `Ops` that computes nothing and counts everything: it follows shapes through the real forward pass and notes multiply-adds, weight
+ * bytes read, and what attention reads from and keeps in the cache. Every number of `inspect` and `compare` comes from here or from the
+ * weight tree. Counted are matrix products and attention; norms, activations and rotations are below a percent and are left out.
+ */
+import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
+import type { CacheSnapshot, CacheSpec, KvCache } from '../ops/backend.ts'
+import { storedBytes } from '../ops/dtype.ts'
+import type { AttentionOptions, Batch, Experts, LayerCache, Ops, Rotation, Routing } from '../ops/ops.ts'
+import { columns, rowsOf, size, type Tensor } from '../ops/tensor.ts'
+
+/** What one op of the forward pass costs. */
+export interface Reading {
+  op: keyof Ops
+  /** The innermost scope, 'layers.3.attention'. */
+  scope: string
+  /** Name of the first weight involved, where there is one. */
+  weight?: string
+  multiplyAdds: number
+  /** Bytes of weights in their published dtypes, each matrix once per call; of a mixture at most the chosen experts. */
+  weightBytes: number
+  /** Keys and values read from the cache, those of this call included. */
+  cacheReadBytes: number
+  /** Keys and values that the cache holds afterwards. */
+  cacheKeptBytes: number
+}
+
+export interface Meter extends Ops {
+  readonly readings: readonly Reading[]
+  /** Sums over all readings. */
+  total(): Omit<Reading, 'op' | 'scope' | 'weight'>
+}
+
+/** @param cacheBytesPerValue 2 for a bf16 cache, the convention of published figures; 4 for f32. */
+export function createMeter(cacheBytesPerValue = 2): Meter {
+  const readings: Reading[] = []
+  const scopes: string[] = []
+  const temporary = (...shape: number[]): Tensor => ({ shape, dtype: 'f32' })
+  const bytesOf = (weight: Tensor | undefined, share = 1): number => (weight ? storedBytes(weight.dtype, size(weight.shape)) * share : 0)
+  const note = (op: keyof Ops, weights: (Tensor | undefined)[], cost: Partial<Reading> = {}) => {
+    const first = weights.find((weight) => weight?.name)
+    const weightBytes = weights.reduce((sum, weight) => sum + bytesOf(weight), 0)
+    const zero = { multiplyAdds: 0, weightBytes, cacheReadBytes: 0, cacheKeptBytes: 0 }
+    readings.push({ op, scope: scopes.at(-1) ?? '', ...(first && { weight: first.name }), ...zero, ...cost })
+  }
+  return {
+    readings,
+    total() {
+      const sum = { multiplyAdds: 0, weightBytes: 0, cacheReadBytes: 0, cacheKeptBytes: 0 }
+      for (const reading of readings) {
+        sum.multiplyAdds += reading.multiplyAdds
+        sum.weightBytes += reading.weightBytes
+        sum.cacheReadBytes += reading.cacheReadBytes
+        sum.cacheKeptBytes += reading.cacheKeptBytes
+      }
+      return sum
+    },
+    scope(name, body) {
+      scopes.push(name)
+      try {
+        return body()
+      } finally {
+        scopes.pop()
+      }
+    },
+    embed(table, index) {
+      const width = columns(table)
+      note('embed', [], { weight: table.name, weightBytes: storedBytes(table.dtype, index.length * width) })
+      return temporary(index.length, width)
+    },
+    add(a, b) {
+      same('add', a, b)
+      return a
+    },
+    linear(x, weight, bias) {
+      const [outputs, inputs] = matrix('linear', weight)
+      if (columns(x) !== inputs) mismatch('linear', `${inputs} columns for ${weight.name}`, x)
+      note('linear', [weight, bias], { multiplyAdds: rowsOf(x) * outputs * inputs })
+      return temporary(...x.shape.slice(0, -1), outputs)
+    },
+    layerNorm(x, gain, bias) {
+      note('layerNorm', [gain, bias])
+      return x
+    },
+    rmsNorm(x, gain) {
+      if (columns(x) % columns(gain)) mismatch('rmsNorm', `a multiple of ${columns(gain)} columns`, x)
+      note('rmsNorm', [gain])
+      return x
+    },
+    rope(x: Tensor, rotation: Rotation) {
+      if (columns(x) % rotation.headDim) mismatch('rope', `heads of ${rotation.headDim}`, x)
+      return x
+    },
+    attention(q, k, v, batch, options) {
+      const { heads, kvHeads, headDim, sinks } = options
+      if (columns(q) !== heads * headDim) mismatch('attention', `${heads} heads of ${headDim}`, q)
+      if (columns(k) !== kvHeads * headDim) mismatch('attention', `${kvHeads} heads of ${headDim}`, k)
+      same('attention', k, v)
+      const { seen, kept } = visible(batch, options)
+      const perPosition = 2 * kvHeads * headDim * cacheBytesPerValue
+      note('attention', [sinks], {
+        multiplyAdds: seen * heads * headDim * 2, // q·k and p·v
+        cacheReadBytes: options.cache ? kept * perPosition : 0,
+        cacheKeptBytes: options.cache ? kept * perPosition : 0,
+      })
+      return temporary(...q.shape)
+    },
+    gelu(x: Tensor, _activation: Gelu) {
+      return x
+    },
+    gated(gate: Tensor, up: Tensor, _activation: Gated) {
+      same('gated', gate, up)
+      return gate
+    },
+    route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, _router: Router): Routing {
+      const [experts, inputs] = matrix('route', weight)
+      if (columns(x) !== inputs) mismatch('route', `${inputs} columns`, x)
+      note('route', [weight, bias], { multiplyAdds: rowsOf(x) * experts * inputs })
+      return { experts, active, weights: temporary(rowsOf(x), active) }
+    },
+    moe(x: Tensor, routing: Routing, experts: Experts) {
+      const { gateUp, gateUpBias, down, downBias } = experts
+      const perExpert = (size(gateUp.shape) + size(down.shape)) / routing.experts
+      const chosen = Math.min(routing.experts, rowsOf(x) * routing.active) / routing.experts
+      note('moe', [gateUp, gateUpBias, down, downBias], {
+        multiplyAdds: rowsOf(x) * routing.active * perExpert,
+        weightBytes: [gateUp, gateUpBias, down, downBias].reduce((sum, weight) => sum + bytesOf(weight, chosen), 0),
+      })
+      return temporary(...x.shape)
+    },
+    select(x, rows) {
+      return temporary(rows.length, columns(x))
+    },
+    softcap(x) {
+      return x
+    },
+    dropout(x) {
+      return x
+    },
+  }
+}
+
+/** A cache without memory: earlier positions count as present. */
+export function meterCache(spec: CacheSpec): KvCache {
+  const layers: LayerCache[] = spec.layers.map((layer) => ({ ...layer }))
+  const nothing = (): never => {
+    throw new TypeError('a metered cache holds no values')
+  }
+  return { spec, layers, bytes: 0, snapshot: (): Promise<CacheSnapshot> => nothing(), restore: nothing, copy: nothing, dispose() {} }
+}
+
+/** How many (query, key) pairs a call has, and how many positions its slots hold at its end. */
+function visible(batch: Batch, { window, cache }: AttentionOptions): { seen: number; kept: number } {
+  const within = (positions: number) => (window === null ? positions : Math.min(positions, window))
+  let seen = 0
+  let kept = 0
+  let run = 0
+  for (let t = 0; t < batch.positions.length; t++) {
+    run = t > 0 && batch.slots[t] === batch.slots[t - 1] ? run + 1 : 1
+    const positions = cache ? batch.positions[t]! + 1 : run
+    seen += within(positions)
+    if (t + 1 === batch.positions.length || batch.slots[t + 1] !== batch.slots[t]) kept += within(positions)
+  }
+  return { seen, kept }
+}
+
+function matrix(op: string, weight: Tensor): [number, number] {
+  if (weight.shape.length !== 2) mismatch(op, 'a matrix', weight)
+  return [weight.shape[0]!, weight.shape[1]!]
+}
+
+function same(op: string, a: Tensor, b: Tensor): void {
+  if (a.shape.join() !== b.shape.join()) mismatch(op, `[${a.shape}]`, b)
+}
+
+function mismatch(op: string, expected: string, came: Tensor): never {
+  throw new RangeError(`${op}: expected ${expected}, got [${came.shape}]${came.name ? ` (${came.name})` : ''}`)
+}

@@ -1,0 +1,59 @@
+/**
+ * The few SVG shapes that drawings here need, and one style for light and dark. Text widths are estimated, because nothing is
+ * measured without a browser; the estimate is on the wide side.
+ */
+
+/** Average advance of a proportional sans-serif digit or letter, as a share of the font size. */
+const ADVANCE = 0.56
+
+export const escapeXml = (text: string): string =>
+  text.replace(/[&<>"]/g, (character) => ({ '&': '&amp;', '<': '&lt;', '>': '&gt;', '"': '&quot;' })[character]!)
+
+export const textWidth = (text: string, fontSize: number): number => text.length * fontSize * ADVANCE
+
+/** Cuts at ', ' or '; ' into lines that fit, as far as such places exist. */
+export function wrap(text: string, width: number, fontSize: number): string[] {
+  const lines: string[] = []
+  for (const part of text.split(/(?<=[,;]) /)) {
+    const joined = lines.length ? `${lines.at(-1)} ${part}` : part
+    if (lines.length && textWidth(joined, fontSize) <= width) lines[lines.length - 1] = joined
+    else lines.push(part)
+  }
+  return lines
+}
+
+const n = (value: number): string => String(Math.round(value * 10) / 10)
+
+export const rect = (x: number, y: number, width: number, height: number, className: string, radius = 0): string =>
+  `<rect x="${n(x)}" y="${n(y)}" width="${n(Math.max(0, width))}" height="${n(height)}"${radius ? ` rx="${radius}"` : ''} class="${className}"/>`
+
+export const text = (x: number, y: number, content: string, className: string, anchor: 'start' | 'middle' | 'end' = 'start'): string =>
+  `<text x="${n(x)}" y="${n(y)}" class="${className}"${anchor === 'start' ? '' : ` text-anchor="${anchor}"`}>${escapeXml(content)}</text>`
+
+export const path = (d: string, className: string): string => `<path d="${d}" class="${className}"/>`
+
+export const circle = (x: number, y: number, radius: number, className: string): string =>
+  `<circle cx="${n(x)}" cy="${n(y)}" r="${n(radius)}" class="${className}"/>`
+
+/** Many equal rectangles as one path: a fraction of the bytes of as many elements. */
+export const cells = (boxes: readonly (readonly [x: number, y: number, width: number, height: number])[], className: string): string =>
+  boxes.length
+    ? path(boxes.map(([x, y, width, height]) => `M${n(x)} ${n(y)}h${n(width)}v${n(height)}h${n(-width)}z`).join(''), className)
+    : ''
+
+export interface Palette {
+  light: string
+  dark: string
+}
+
+/** A whole document. `colours` maps a class to its fill in both schemes. */
+export function document(width: number, height: number, title: string, style: string, body: string[]): string {
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${n(width)} ${n(height)}" width="${n(width)}" height="${n(height)}" role="img" font-family="system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif">`,
+    `<title>${escapeXml(title)}</title>`,
+    `<style>${style}</style>`,
+    ...body,
+    '</svg>',
+    '',
+  ].join('\n')
+}
