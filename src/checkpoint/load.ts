@@ -100,7 +100,7 @@ function order(a: PlannedWeight, b: PlannedWeight): number {
 }
 
 /** Lets a limited number of tasks run at once. */
-class Gate {
+export class Gate {
   #free: number
   readonly #waiting: (() => void)[] = []
 

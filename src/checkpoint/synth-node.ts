@@ -9,7 +9,7 @@ import { Worker } from 'node:worker_threads'
 import type { Architecture } from '../architecture/architecture.ts'
 import { toConfigJson } from '../architecture/to-config-json.ts'
 import { requireSpace } from './disk-space-node.ts'
-import { PieceFile } from './piece-file-node.ts'
+import { PieceFile, removePieceFile } from './piece-file-node.ts'
 import { planSynth, SHARD_BYTES, type SynthFile, type SynthPlan } from './synth.ts'
 import type { SynthPiece, SynthWork } from './synth-worker-node.ts'
 import { writeFileAtomically } from './write-node.ts'
@@ -47,7 +47,10 @@ export async function synthesizeCheckpoint(
   try {
     for (const file of plan.files) {
       const final = join(directory, file.name)
-      if (await isComplete(final, file)) continue
+      if (await isComplete(final, file)) {
+        await removePieceFile(`${final}.part`)
+        continue
+      }
       // The header states seed, names and shapes: a part with another identity is another checkpoint.
       const identity = `seed ${seed} of ${file.name}, ${file.header.byteLength} header bytes, ${plan.tensorBytes} tensor bytes`
       const part = await PieceFile.open(`${final}.part`, { size: file.size, pieceBytes, identity })
