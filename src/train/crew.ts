@@ -107,7 +107,9 @@ export function crewMemory(architecture: Architecture, options: CrewOptions): { 
   const plan = planMemory(layout.length, options.shards, options.arenaBytes, options.rows)
   const pages = Math.ceil(plan.totalBytes / 65536)
   if (pages > 65536)
-    throw new RangeError(`training needs ${(plan.totalBytes / 2 ** 30).toFixed(1)} GiB, more than the 4 GiB of a WebAssembly memory: use fewer shards or smaller arenas`)
+    throw new RangeError(
+      `training needs ${(plan.totalBytes / 2 ** 30).toFixed(1)} GiB, more than the 4 GiB of a WebAssembly memory: use fewer shards or smaller arenas`,
+    )
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
   initializeParameters(architecture, layout, new Float32Array(memory.buffer, plan.values, layout.length), options.seed)
   return { memory, plan }

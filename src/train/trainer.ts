@@ -98,7 +98,13 @@ export class NonFiniteError extends Error {
   }
 }
 
-export async function train(crew: Crew, data: TrainingData, plan: TrainingPlan, hooks: TrainerHooks = {}, from: Progress = FRESH): Promise<Progress> {
+export async function train(
+  crew: Crew,
+  data: TrainingData,
+  plan: TrainingPlan,
+  hooks: TrainerHooks = {},
+  from: Progress = FRESH,
+): Promise<Progress> {
   const progress = { ...from }
   const begun = performance.now()
   const seconds = () => from.seconds + (performance.now() - begun) / 1000
@@ -140,7 +146,14 @@ async function evaluate(crew: Crew, data: TrainingData, progress: Progress, hook
   const result = await crew.evaluate(data.evaluation())
   const loss = result.loss / result.rows
   const hits = result.correct.reduce((sum, row) => sum + row.reduce((n, hit) => n + hit, 0), 0)
-  hooks.log?.({ kind: 'evaluation', step: progress.step, loss, perplexity: Math.exp(loss), accuracy: hits / result.rows, seconds: seconds() })
+  hooks.log?.({
+    kind: 'evaluation',
+    step: progress.step,
+    loss,
+    perplexity: Math.exp(loss),
+    accuracy: hits / result.rows,
+    seconds: seconds(),
+  })
   const better = loss < progress.bestLoss
   progress.bestLoss = Math.min(loss, progress.bestLoss)
   progress.stale = better ? 0 : progress.stale + 1

@@ -7,14 +7,21 @@ import type { Gated, Router } from '../../src/architecture/architecture.ts'
 import type { AttentionOptions, Batch, Ops } from '../../src/ops/ops.ts'
 import type { Tensor } from '../../src/ops/tensor.ts'
 import { size } from '../../src/ops/tensor.ts'
-import { referenceTraining, simdTraining, type TrainingBackend, Value } from '../../src/ops/training/backend.ts'
+import { referenceTraining, simdTraining, type TrainingBackend, type Value } from '../../src/ops/training/backend.ts'
 import { random } from '../../src/train/random.ts'
 import { Tape } from '../../src/train/tape.ts'
 
 type Body = (ops: Ops, ...inputs: Tensor[]) => Tensor
 
 /** Σ factors·y and its gradients with respect to the inputs. */
-function run(backend: TrainingBackend, shapes: number[][], values: Float64Array[], factors: Float64Array, body: Body, alloc: (n: number) => Float32Array | Float64Array) {
+function run(
+  backend: TrainingBackend,
+  shapes: number[][],
+  values: Float64Array[],
+  factors: Float64Array,
+  body: Body,
+  alloc: (n: number) => Float32Array | Float64Array,
+) {
   backend.reset(7)
   const inputs = shapes.map((shape, i) => {
     const data = alloc(size(shape))
@@ -86,9 +93,23 @@ const batch: Batch = {
 const rotation = { headDim: 6, inverseFrequencies: Float64Array.of(1, 0.3, 0.05), amplitude: 1.2 }
 
 check('embed', [[5, 6]], (ops, table) => ops.embed(table, batch.ids, 1.5))
-check('add', [[3, 4], [3, 4]], (ops, a, b) => ops.add(ops.add(a!, b!), a!))
+check(
+  'add',
+  [
+    [3, 4],
+    [3, 4],
+  ],
+  (ops, a, b) => ops.add(ops.add(a!, b!), a!),
+)
 check('linear with bias', [[5, 9], [7, 9], [7]], (ops, x, w, b) => ops.linear(x!, w!, b))
-check('linear used twice', [[5, 8], [8, 8]], (ops, x, w) => ops.linear(ops.linear(x!, w!), w!))
+check(
+  'linear used twice',
+  [
+    [5, 8],
+    [8, 8],
+  ],
+  (ops, x, w) => ops.linear(ops.linear(x!, w!), w!),
+)
 check('layerNorm', [[4, 10], [10], [10]], (ops, x, g, b) => ops.layerNorm(x!, g!, b!, 1e-5))
 check('rmsNorm over rows', [[4, 10], [10]], (ops, x, g) => ops.rmsNorm(x!, g!, 1e-5, 0))
 check('rmsNorm over heads with unit offset', [[4, 12], [6]], (ops, x, g) => ops.rmsNorm(x!, g!, 1e-6, 1))
@@ -106,7 +127,15 @@ const gatedKinds: Gated[] = [
   { kind: 'geglu', approximation: 'erf' },
 ]
 for (const activation of gatedKinds)
-  check(`gated ${JSON.stringify(activation)}`, [[4, 9], [4, 9]], (ops, gate, up) => ops.gated(gate!, up!, activation), 3)
+  check(
+    `gated ${JSON.stringify(activation)}`,
+    [
+      [4, 9],
+      [4, 9],
+    ],
+    (ops, gate, up) => ops.gated(gate!, up!, activation),
+    3,
+  )
 
 const plain: AttentionOptions = { heads: 4, kvHeads: 4, headDim: 6, scale: 0.4, window: null, softcap: null, dropout: 0 }
 const attentionCases: [string, Partial<AttentionOptions>, boolean][] = [
@@ -136,10 +165,19 @@ const F = 3
 const E = 4
 const expertShapes = [[7, D], [E, D], [E], [E, 2 * F, D], [E, 2 * F], [E, D, F], [E, D]]
 for (const router of routers)
-  check(`moe, ${router.order}, ${router.normalize ? 'normalised' : 'as they are'}`, expertShapes, (ops, x, w, b, gateUp, gateUpBias, down, downBias) => {
-    const routing = ops.route(x!, w!, b!, 2, router)
-    return ops.moe(x!, routing, { gateUp: gateUp!, gateUpBias: gateUpBias!, down: down!, downBias: downBias! }, { kind: 'clampedSwiglu', alpha: 1.702, limit: 7 })
-  })
+  check(
+    `moe, ${router.order}, ${router.normalize ? 'normalised' : 'as they are'}`,
+    expertShapes,
+    (ops, x, w, b, gateUp, gateUpBias, down, downBias) => {
+      const routing = ops.route(x!, w!, b!, 2, router)
+      return ops.moe(
+        x!,
+        routing,
+        { gateUp: gateUp!, gateUpBias: gateUpBias!, down: down!, downBias: downBias! },
+        { kind: 'clampedSwiglu', alpha: 1.702, limit: 7 },
+      )
+    },
+  )
 
 check('crossEntropy', [[6, 9]], (ops, z) => (ops as Tape).crossEntropy(z!, Int32Array.of(0, 3, 8, 8, 2, 1), 1 / 6), 3)
 check('load-balancing loss', [[16, D], [E, D], [E]], (ops, x, w, b) => {
@@ -150,7 +188,10 @@ check('load-balancing loss', [[16, D], [E, D], [E]], (ops, x, w, b) => {
 
 test('the load-balancing loss of balanced routing is the number of active experts', () => {
   const backend = referenceTraining()
-  const eye = backend.tensor([4, 4], Float64Array.from({ length: 16 }, (_, i) => (i % 5 === 0 ? 1e-3 : 0)))
+  const eye = backend.tensor(
+    [4, 4],
+    Float64Array.from({ length: 16 }, (_, i) => (i % 5 === 0 ? 1e-3 : 0)),
+  )
   const x = backend.tensor([4, 4], Float64Array.of(2, 1, 0, 0, 0, 2, 1, 0, 0, 0, 2, 1, 1, 0, 0, 2))
   const routing = backend.route(x, eye, undefined, 2, routers[0]!)
   assert.ok(Math.abs(backend.balanceLoss(routing).data[0]! - 2) < 1e-3)

@@ -3,7 +3,7 @@
  */
 import type { Gated, Gelu } from '../../architecture/architecture.ts'
 import type { Floats } from './matmul.ts'
-import { arrived, gradientOf, result, type Value, type Workshop } from './values.ts'
+import { address, arrived, gradientOf, result, type Value, type Workshop } from './values.ts'
 
 const ROOT = Math.sqrt(2 / Math.PI)
 const CUBE = 0.044715
@@ -42,7 +42,8 @@ export function gelu(shop: Workshop, x: Value, activation: Gelu): Value {
   const { data } = y
   const values = x.data
   const tanh = activation.approximation === 'tanh'
-  for (let i = 0; i < data.length; i++) data[i] = geluValue(values[i]!, tanh)
+  if (shop.kernels && tanh && data.length % 4 === 0) shop.kernels.geluTanh(address(values), address(data), data.length)
+  else for (let i = 0; i < data.length; i++) data[i] = geluValue(values[i]!, tanh)
   return y
 }
 
@@ -52,11 +53,31 @@ export function geluBackward(shop: Workshop, y: Value, x: Value, activation: Gel
   if (!dy || !dx) return
   const tanh = activation.approximation === 'tanh'
   const values = x.data
-  for (let i = 0; i < dy.length; i++) dx[i]! += dy[i]! * geluSlope(values[i]!, tanh)
+  if (shop.kernels && tanh && dy.length % 4 === 0) shop.kernels.geluTanhBackward(address(values), address(dy), address(dx), dy.length)
+  else for (let i = 0; i < dy.length; i++) dx[i]! += dy[i]! * geluSlope(values[i]!, tanh)
 }
 
+/** SwiGLU and its clamped form as one formula: g·σ(alpha·g)·(u + plus). */
+const sigmoidForm = (activation: Exclude<Gated, { kind: 'geglu' }>): { alpha: number; limit: number; plus: number } =>
+  activation.kind === 'swiglu' ? { alpha: 1, limit: 3e38, plus: 0 } : { alpha: activation.alpha, limit: activation.limit, plus: 1 }
+
 /** out[i] = gated(gate[gateAt + i·step], up[upAt + i·step]); step 2 for interleaved rows. */
-export function gatedForward(activation: Gated, gate: Floats, gateAt: number, up: Floats, upAt: number, step: 1 | 2, out: Floats): void {
+export function gatedForward(
+  shop: Workshop,
+  activation: Gated,
+  gate: Floats,
+  gateAt: number,
+  up: Floats,
+  upAt: number,
+  step: 1 | 2,
+  out: Floats,
+): void {
+  if (shop.kernels && out.length % 4 === 0 && activation.kind !== 'geglu') {
+    const { alpha, limit, plus } = sigmoidForm(activation)
+    if (step === 2) shop.kernels.gatedInterleaved(address(gate), address(out), out.length, alpha, limit, plus)
+    else shop.kernels.gatedSplit(address(gate), address(up), address(out), out.length, alpha, limit, plus)
+    return
+  }
   switch (activation.kind) {
     case 'swiglu':
       for (let i = 0; i < out.length; i++) {
@@ -82,8 +103,9 @@ export function gatedForward(activation: Gated, gate: Floats, gateAt: number, up
   }
 }
 
-/** Adds to dGate and dUp, laid out like gate and up. */
+/** Step 1: adds to dGate and dUp. Step 2: writes the one array that holds both. */
 export function gatedSlopes(
+  shop: Workshop,
   activation: Gated,
   gate: Floats,
   gateAt: number,
@@ -94,6 +116,24 @@ export function gatedSlopes(
   dGate: Floats,
   dUp: Floats,
 ): void {
+  if (shop.kernels && dOut.length % 4 === 0 && activation.kind !== 'geglu') {
+    const { alpha, limit, plus } = sigmoidForm(activation)
+    if (step === 2) shop.kernels.gatedInterleavedBackward(address(gate), address(dOut), address(dGate), dOut.length, alpha, limit, plus)
+    else
+      shop.kernels.gatedSplitBackward(
+        address(gate),
+        address(up),
+        address(dOut),
+        address(dGate),
+        address(dUp),
+        dOut.length,
+        alpha,
+        limit,
+        plus,
+      )
+    return
+  }
+  if (step === 2) dGate.fill(0)
   switch (activation.kind) {
     case 'swiglu':
       for (let i = 0; i < dOut.length; i++) {

@@ -6,12 +6,12 @@
 import type { AttentionOptions, Batch } from '../ops.ts'
 import { hashUnit } from './dense.ts'
 import type { Floats } from './matmul.ts'
-import { arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
+import { address, arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
 
 /** What going back needs. */
 export interface AttentionMemory {
   segments: readonly { from: number; length: number }[]
-  /** Per segment and head [n, n], rows t, columns s. */
+  /** Per segment and head [n, m], rows t, columns s, m the next multiple of 4. */
   probabilities: Floats[]
   /** d cap / d score, only with a soft cap. */
   slopes: Floats[]
@@ -46,22 +46,26 @@ export function attention(
   for (const { from, length: n } of segments)
     for (let h = 0; h < H; h++) {
       const g = Math.floor((h * G) / H)
-      const p = shop.arena.take(n * n)
-      const slopes = softcap === null ? null : shop.arena.take(n * n)
-      shop.matmul(false, true, n, n, K, q.data, from * H * K + h * K, H * K, k.data, from * G * K + g * K, G * K, p, 0, n, false)
+      const m = padded(n)
+      const p = shop.arena.take(n * m)
+      const slopes = softcap === null ? null : shop.arena.take(n * m)
+      shop.matmul(false, true, n, n, K, q.data, from * H * K + h * K, H * K, k.data, from * G * K + g * K, G * K, p, 0, m, false)
       if (softcap !== null) capScores(p, slopes!, scale, softcap)
-      normalise(p, n, window ?? n, softcap === null ? scale : 1, sinks ? value(sinks).data[h]! : Number.NEGATIVE_INFINITY)
+      normalise(shop, p, n, window ?? n, softcap === null ? scale : 1, sinks ? value(sinks).data[h]! : null)
       let used = p
       if (dropout > 0) {
-        used = shop.arena.take(n * n)
+        used = shop.arena.take(n * m)
         masked(p, used, dropout, seed, memory.probabilities.length)
       }
-      shop.matmul(false, false, n, K, n, used, 0, n, v.data, from * G * K + g * K, G * K, y.data, from * H * K + h * K, H * K, false)
+      shop.matmul(false, false, n, K, n, used, 0, m, v.data, from * G * K + g * K, G * K, y.data, from * H * K + h * K, H * K, false)
       memory.probabilities.push(p)
       if (slopes) memory.slopes.push(slopes)
     }
   return { y, memory }
 }
+
+/** Row length of a square of scores: whole vectors of four. */
+const padded = (n: number): number => (n + 3) & ~3
 
 /** Raw dot products -> capped scores, and the slope of that step. */
 function capScores(p: Floats, slopes: Floats, scale: number, cap: number): void {
@@ -73,16 +77,21 @@ function capScores(p: Floats, slopes: Floats, scale: number, cap: number): void 
 }
 
 /** Scores -> probabilities in place; columns outside of the window become 0. */
-function normalise(p: Floats, n: number, window: number, scale: number, sink: number): void {
+function normalise(shop: Workshop, p: Floats, n: number, window: number, scale: number, sink: number | null): void {
+  const m = padded(n)
+  if (shop.kernels) {
+    shop.kernels.softmaxCausal(address(p), n, m, window, scale, sink ?? 0, sink === null ? 0 : 1)
+    return
+  }
   for (let t = 0; t < n; t++) {
-    const row = t * n
+    const row = t * m
     const low = Math.max(0, t - window + 1)
-    let largest = sink
+    let largest = sink ?? Number.NEGATIVE_INFINITY
     for (let s = low; s <= t; s++) {
       const score = p[row + s]! * scale
       if (score > largest) largest = score
     }
-    let sum = sink === Number.NEGATIVE_INFINITY ? 0 : Math.exp(sink - largest)
+    let sum = sink === null ? 0 : Math.exp(sink - largest)
     for (let s = low; s <= t; s++) {
       const e = Math.exp(p[row + s]! * scale - largest)
       p[row + s] = e
@@ -91,7 +100,7 @@ function normalise(p: Floats, n: number, window: number, scale: number, sink: nu
     const inverse = 1 / sum
     for (let s = 0; s < low; s++) p[row + s] = 0
     for (let s = low; s <= t; s++) p[row + s]! *= inverse
-    for (let s = t + 1; s < n; s++) p[row + s] = 0
+    for (let s = t + 1; s < m; s++) p[row + s] = 0
   }
 }
 
@@ -117,8 +126,8 @@ export function attentionBackward(
   const dv = gradientOf(shop, v)!
   const dSinks = sinks && gradientOf(shop, sinks)
   const longest = Math.max(...memory.segments.map(({ length }) => length))
-  const slope = shop.arena.take(longest * longest)
-  const used = dropout > 0 ? shop.arena.take(longest * longest) : null
+  const slope = shop.arena.take(longest * padded(longest))
+  const used = dropout > 0 ? shop.arena.take(longest * padded(longest)) : null
   let index = 0
   for (const { from, length: n } of memory.segments)
     for (let h = 0; h < H; h++) {
@@ -126,32 +135,35 @@ export function attentionBackward(
       const p = memory.probabilities[index]!
       const qAt = from * H * K + h * K
       const kAt = from * G * K + g * K
-      const d = slope.subarray(0, n * n)
+      const m = padded(n)
+      const d = slope.subarray(0, n * m)
       let forward = p
       if (used) {
-        forward = used.subarray(0, n * n)
+        forward = used.subarray(0, n * m)
         masked(p, forward, dropout, memory.seed, index)
       }
-      shop.matmul(true, false, n, K, n, forward, 0, n, dy, qAt, H * K, dv, kAt, G * K, true)
-      shop.matmul(false, true, n, n, K, dy, qAt, H * K, v.data, kAt, G * K, d, 0, n, false)
+      shop.matmul(true, false, n, K, n, forward, 0, m, dy, qAt, H * K, dv, kAt, G * K, true)
+      shop.matmul(false, true, n, n, K, dy, qAt, H * K, v.data, kAt, G * K, d, 0, m, false)
       if (used) masked(d, d, dropout, memory.seed, index)
-      const sink = softmaxBackward(p, d, n, scale)
+      const sink = softmaxBackward(shop, p, d, n, scale)
       if (softcap !== null) {
         const slopes = memory.slopes[index]!
         for (let i = 0; i < d.length; i++) d[i]! *= slopes[i]!
       }
       if (dSinks) dSinks[h]! -= sink
-      shop.matmul(false, false, n, K, n, d, 0, n, k.data, kAt, G * K, dq, qAt, H * K, true)
-      shop.matmul(true, false, n, K, n, d, 0, n, q.data, qAt, H * K, dk, kAt, G * K, true)
+      shop.matmul(false, false, n, K, n, d, 0, m, k.data, kAt, G * K, dq, qAt, H * K, true)
+      shop.matmul(true, false, n, K, n, d, 0, m, q.data, qAt, H * K, dk, kAt, G * K, true)
       index++
     }
 }
 
 /** d p -> d (q·k) in place; returns Σ_t p_sink·Σ_s p·d p, the negative gradient of the sink logit. */
-function softmaxBackward(p: Floats, d: Floats, n: number, scale: number): number {
+function softmaxBackward(shop: Workshop, p: Floats, d: Floats, n: number, scale: number): number {
+  const m = padded(n)
+  if (shop.kernels) return shop.kernels.softmaxCausalBackward(address(p), address(d), n, m, scale)
   let sink = 0
   for (let t = 0; t < n; t++) {
-    const row = t * n
+    const row = t * m
     let dot = 0
     let mass = 0
     for (let s = 0; s <= t; s++) {
@@ -160,7 +172,7 @@ function softmaxBackward(p: Floats, d: Floats, n: number, scale: number): number
     }
     sink += (1 - mass) * dot
     for (let s = 0; s <= t; s++) d[row + s] = p[row + s]! * (d[row + s]! - dot) * scale
-    for (let s = t + 1; s < n; s++) d[row + s] = 0
+    for (let s = t + 1; s < m; s++) d[row + s] = 0
   }
   return sink
 }

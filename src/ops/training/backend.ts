@@ -10,6 +10,7 @@ import { size, type Tensor } from '../tensor.ts'
 import { gatedForward, gatedSlopes, gelu, geluBackward } from './activations.ts'
 import { type AttentionMemory, attention, attentionBackward } from './attention.ts'
 import * as dense from './dense.ts'
+import { type ElementKernels, elementModule } from './element-kernels.ts'
 import { type Floats, matmulScratch, plainMatmul, simdMatmul } from './matmul.ts'
 import { balanceLoss, balanceLossBackward, type MoeMemory, moe, moeBackward, type Route, route, routeBackward } from './mixture.ts'
 import { arrived, gradientOf, HeapArena, RegionArena, result, Value, value, type Workshop } from './values.ts'
@@ -23,7 +24,9 @@ export const referenceTraining = (): TrainingBackend => new TrainingBackend({ ar
 export function simdTraining(memory: WebAssembly.Memory, byteOffset: number, bytes: number, rows: number): TrainingBackend {
   const scratch = matmulScratch(rows) * 4
   const arena = new RegionArena(memory.buffer, byteOffset + scratch, Math.floor((bytes - scratch) / 4))
-  return new TrainingBackend({ arena, matmul: simdMatmul(memory, byteOffset, rows) })
+  const module = new WebAssembly.Module(elementModule(!(memory.buffer instanceof ArrayBuffer)))
+  const kernels = new WebAssembly.Instance(module, { memory: { 0: memory } }).exports as unknown as ElementKernels
+  return new TrainingBackend({ arena, matmul: simdMatmul(memory, byteOffset, rows), kernels })
 }
 
 export class TrainingBackend implements GradientOps {
@@ -134,7 +137,7 @@ export class TrainingBackend implements GradientOps {
   }
   gated(gate: Tensor, up: Tensor, activation: Gated): Value {
     const y = result(this.workshop, gate.shape)
-    gatedForward(activation, value(gate).data, 0, value(up).data, 0, 1, y.data)
+    gatedForward(this.workshop, activation, value(gate).data, 0, value(up).data, 0, 1, y.data)
     return y
   }
   gatedBackward(y: Tensor, gate: Tensor, up: Tensor, activation: Gated): void {
@@ -142,7 +145,7 @@ export class TrainingBackend implements GradientOps {
     if (!dy) return
     const dGate = gradientOf(this.workshop, gate)!
     const dUp = gradientOf(this.workshop, up)!
-    gatedSlopes(activation, value(gate).data, 0, value(up).data, 0, 1, dy, dGate, dUp)
+    gatedSlopes(this.workshop, activation, value(gate).data, 0, value(up).data, 0, 1, dy, dGate, dUp)
   }
   route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router): Route {
     return route(this.workshop, value(x), value(weight), bias && value(bias), active, router)

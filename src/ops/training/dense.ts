@@ -5,7 +5,7 @@
 import type { Batch, Rotation } from '../ops.ts'
 import { columns, rowsOf, type Tensor } from '../tensor.ts'
 import type { Floats } from './matmul.ts'
-import { arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
+import { address, arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
 
 export function embed(shop: Workshop, table: Value, index: Int32Array, scale: number): Value {
   const D = columns(table)
@@ -35,20 +35,22 @@ export function add(shop: Workshop, a: Value, b: Value): Value {
   const { data } = y
   const left = a.data
   const right = b.data
-  for (let i = 0; i < data.length; i++) data[i] = left[i]! + right[i]!
+  if (shop.kernels) shop.kernels.sum(address(left), address(right), address(data), data.length)
+  else for (let i = 0; i < data.length; i++) data[i] = left[i]! + right[i]!
   return y
 }
 
-const accumulate = (into: Floats | null, from: Floats, factor: number): void => {
+function addTo(shop: Workshop, into: Floats | null, from: Floats): void {
   if (!into) return
-  for (let i = 0; i < from.length; i++) into[i]! += from[i]! * factor
+  if (shop.kernels) shop.kernels.addTo(address(into), address(from), from.length)
+  else for (let i = 0; i < from.length; i++) into[i]! += from[i]!
 }
 
 export function addBackward(shop: Workshop, y: Value, a: Value, b: Value): void {
   const dy = arrived(y)
   if (!dy) return
-  accumulate(gradientOf(shop, a), dy, 1)
-  accumulate(gradientOf(shop, b), dy, 1)
+  addTo(shop, gradientOf(shop, a), dy)
+  addTo(shop, gradientOf(shop, b), dy)
 }
 
 export function linear(shop: Workshop, x: Value, weight: Value, bias: Value | undefined): Value {
@@ -72,11 +74,15 @@ export function linearBackward(shop: Workshop, y: Value, x: Value, weight: Value
   const dWeight = gradientOf(shop, weight)
   if (dWeight) shop.matmul(true, false, O, I, T, dy, 0, O, x.data, 0, I, dWeight, 0, I, true)
   const dBias = bias && gradientOf(shop, bias)
-  if (dBias) sumRows(dy, 0, T, O, dBias, 0)
+  if (dBias) sumRows(shop, dy, 0, T, O, dBias, 0)
 }
 
 /** into[at + o] += Σ_t from[start + t·O + o] */
-export function sumRows(from: Floats, start: number, T: number, O: number, into: Floats, at: number): void {
+export function sumRows(shop: Workshop, from: Floats, start: number, T: number, O: number, into: Floats, at: number): void {
+  if (shop.kernels) {
+    shop.kernels.sumRows(address(from, start), address(into, at), T, O)
+    return
+  }
   for (let t = 0; t < T; t++) for (let o = 0; o < O; o++) into[at + o]! += from[start + t * O + o]!
 }
 
@@ -123,8 +129,7 @@ export function layerNormBackward(shop: Workshop, y: Value, x: Value, gain: Valu
     if (!dx) continue
     sum /= D
     product /= D
-    for (let d = 0; d < D; d++)
-      dx[at + d]! += inverse * (dy[at + d]! * factors[d]! - sum - (values[at + d]! - mean) * inverse * product)
+    for (let d = 0; d < D; d++) dx[at + d]! += inverse * (dy[at + d]! * factors[d]! - sum - (values[at + d]! - mean) * inverse * product)
   }
 }
 
@@ -276,14 +281,20 @@ export function crossEntropy(shop: Workshop, logits: Value, targets: Int32Array,
   for (let r = 0; r < targets.length; r++) {
     const at = r * V
     let largest = Number.NEGATIVE_INFINITY
-    for (let i = at; i < at + V; i++) if (z[i]! > largest) largest = z[i]!
     let sum = 0
-    for (let i = at; i < at + V; i++) {
-      const e = Math.exp(z[i]! - largest)
-      probabilities[i] = e
-      sum += e
+    if (shop.kernels) {
+      largest = shop.kernels.rowMax(address(z, at), V)
+      sum = shop.kernels.expRow(address(z, at), address(probabilities, at), V, largest)
+    } else {
+      for (let i = at; i < at + V; i++) if (z[i]! > largest) largest = z[i]!
+      for (let i = at; i < at + V; i++) {
+        const e = Math.exp(z[i]! - largest)
+        probabilities[i] = e
+        sum += e
+      }
     }
-    for (let i = at; i < at + V; i++) probabilities[i]! /= sum
+    const inverse = 1 / sum
+    for (let i = at; i < at + V; i++) probabilities[i]! *= inverse
     total += Math.log(sum) + largest - z[at + targets[r]!]!
   }
   const y = result(shop, [1])
@@ -291,13 +302,21 @@ export function crossEntropy(shop: Workshop, logits: Value, targets: Int32Array,
   return { y, probabilities }
 }
 
-export function crossEntropyBackward(shop: Workshop, y: Value, logits: Value, targets: Int32Array, scale: number, probabilities: Floats): void {
+export function crossEntropyBackward(
+  shop: Workshop,
+  y: Value,
+  logits: Value,
+  targets: Int32Array,
+  scale: number,
+  probabilities: Floats,
+): void {
   const dy = arrived(y)
   const dLogits = gradientOf(shop, logits)
   if (!dy || !dLogits) return
   const V = columns(logits)
   const factor = dy[0]! * scale
-  for (let i = 0; i < probabilities.length; i++) dLogits[i]! += probabilities[i]! * factor
+  if (shop.kernels) shop.kernels.addScaled(address(dLogits), address(probabilities), probabilities.length, factor)
+  else for (let i = 0; i < probabilities.length; i++) dLogits[i]! += probabilities[i]! * factor
   for (let r = 0; r < targets.length; r++) dLogits[r * V + targets[r]!]! -= factor
 }
 

@@ -21,7 +21,16 @@ export interface MatmulKernels {
   rowSingles(a: number, aStride: number, panel: number, c: number, cStride: number, depth: number, rows: number, accumulate: number): void
   /** c[m][0…7] (+)= Σ_k a[k·stride + m]·panel[k][·]: the left factor is read transposed. */
   columnTiles(a: number, aStride: number, panel: number, c: number, cStride: number, depth: number, tiles: number, accumulate: number): void
-  columnSingles(a: number, aStride: number, panel: number, c: number, cStride: number, depth: number, rows: number, accumulate: number): void
+  columnSingles(
+    a: number,
+    aStride: number,
+    panel: number,
+    c: number,
+    cStride: number,
+    depth: number,
+    rows: number,
+    accumulate: number,
+  ): void
 }
 
 /** Bytes of the module; it imports one memory as `memory.0`. */

@@ -77,7 +77,16 @@ export function simdMatmul(memory: WebAssembly.Memory, scratchAt: number, rows: 
           const cPart = cBytes + 4 * n
           if (tileCount > 0) tiles(aPart, 4 * aStride, scratchAt, cPart, 4 * cStride, depth, tileCount, add)
           if (tiled < M)
-            singles(aPart + 4 * (aT ? tiled : tiled * aStride), 4 * aStride, scratchAt, cPart + 4 * tiled * cStride, 4 * cStride, depth, M - tiled, add)
+            singles(
+              aPart + 4 * (aT ? tiled : tiled * aStride),
+              4 * aStride,
+              scratchAt,
+              cPart + 4 * tiled * cStride,
+              4 * cStride,
+              depth,
+              M - tiled,
+              add,
+            )
           continue
         }
         // The last, narrow panel is multiplied aside with zeros, then its columns are copied.
@@ -86,7 +95,16 @@ export function simdMatmul(memory: WebAssembly.Memory, scratchAt: number, rows: 
             panel[i * PANEL + j] = j < width ? b[bT ? bAt + (n + j) * bStride + k + i : bAt + (k + i) * bStride + n + j]! : 0
         if (tileCount > 0) tiles(aPart, 4 * aStride, scratchAt, edgeAt, 4 * PANEL, depth, tileCount, 0)
         if (tiled < M)
-          singles(aPart + 4 * (aT ? tiled : tiled * aStride), 4 * aStride, scratchAt, edgeAt + 4 * tiled * PANEL, 4 * PANEL, depth, M - tiled, 0)
+          singles(
+            aPart + 4 * (aT ? tiled : tiled * aStride),
+            4 * aStride,
+            scratchAt,
+            edgeAt + 4 * tiled * PANEL,
+            4 * PANEL,
+            depth,
+            M - tiled,
+            0,
+          )
         for (let m = 0; m < M; m++)
           for (let j = 0; j < width; j++) {
             const at = cAt + m * cStride + n + j

@@ -8,7 +8,7 @@ import { columns, rowsOf } from '../tensor.ts'
 import { gatedForward, gatedSlopes } from './activations.ts'
 import { linear, linearBackward, sumRows } from './dense.ts'
 import type { Floats } from './matmul.ts'
-import { arrived, gradientOf, result, Value, value, type Workshop } from './values.ts'
+import { address, arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
 
 /** A routing of this backend. */
 export interface Route extends Routing {
@@ -157,12 +157,13 @@ export function moe(shop: Workshop, x: Value, routing: Route, experts: Experts, 
     spread(experts.gateUpBias, e, 2 * F, n, shift.gateUp)
     spread(experts.downBias, e, D, n, shift.output)
     shop.matmul(false, true, n, 2 * F, D, shift.input, 0, D, gateUp, e * 2 * F * D, D, shift.gateUp, 0, 2 * F, true)
-    gatedForward(activation, shift.gateUp, 0, shift.gateUp, 1, 2, shift.hidden)
+    gatedForward(shop, activation, shift.gateUp, 0, shift.gateUp, 1, 2, shift.hidden)
     shop.matmul(false, true, n, D, F, shift.hidden, 0, F, down, e * D * F, F, shift.output, 0, D, true)
     for (let r = 0; r < n; r++) {
       const w = routing.weights.data[own[r]!]!
       const to = Math.floor(own[r]! / A) * D
-      for (let d = 0; d < D; d++) y.data[to + d]! += w * shift.output[r * D + d]!
+      if (shop.kernels) shop.kernels.addScaled(address(y.data, to), address(shift.output, r * D), D, w)
+      else for (let d = 0; d < D; d++) y.data[to + d]! += w * shift.output[r * D + d]!
     }
   }
   return { y, memory }
@@ -218,17 +219,18 @@ export function moeBackward(
     const dHidden = shop.arena.take(n * F)
     shop.matmul(false, false, n, F, D, dOutput, 0, D, down, e * D * F, F, dHidden, 0, F, false)
     if (dDown) shop.matmul(true, false, D, F, n, dOutput, 0, D, hidden, 0, F, dDown, e * D * F, F, true)
-    if (dDownBias) sumRows(dOutput, 0, n, D, dDownBias, e * D)
-    const dMixed = shop.arena.take(n * 2 * F).fill(0)
-    gatedSlopes(activation, mixed, 0, mixed, 1, 2, dHidden, dMixed, dMixed)
+    if (dDownBias) sumRows(shop, dOutput, 0, n, D, dDownBias, e * D)
+    const dMixed = shop.arena.take(n * 2 * F)
+    gatedSlopes(shop, activation, mixed, 0, mixed, 1, 2, dHidden, dMixed, dMixed)
     if (dGateUp) shop.matmul(true, false, 2 * F, D, n, dMixed, 0, 2 * F, input, 0, D, dGateUp, e * 2 * F * D, D, true)
-    if (dGateUpBias) sumRows(dMixed, 0, n, 2 * F, dGateUpBias, e * 2 * F)
+    if (dGateUpBias) sumRows(shop, dMixed, 0, n, 2 * F, dGateUpBias, e * 2 * F)
     if (!dx) return
     const dInput = shop.arena.take(n * D)
     shop.matmul(false, false, n, D, 2 * F, dMixed, 0, 2 * F, gateUp, e * 2 * F * D, D, dInput, 0, D, false)
     for (let r = 0; r < n; r++) {
       const to = Math.floor(places[r]! / A) * D
-      for (let d = 0; d < D; d++) dx[to + d]! += dInput[r * D + d]!
+      if (shop.kernels) shop.kernels.addTo(address(dx, to), address(dInput, r * D), D)
+      else for (let d = 0; d < D; d++) dx[to + d]! += dInput[r * D + d]!
     }
   })
 }

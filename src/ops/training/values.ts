@@ -4,6 +4,7 @@
  */
 import type { Tensor } from '../tensor.ts'
 import { size } from '../tensor.ts'
+import type { ElementKernels } from './element-kernels.ts'
 import type { Floats, Matmul } from './matmul.ts'
 
 export class Value implements Tensor {
@@ -67,7 +68,12 @@ export class RegionArena implements Arena {
 export interface Workshop {
   readonly arena: Arena
   readonly matmul: Matmul
+  /** SIMD for elementwise work, where values are f32 of a WebAssembly memory. */
+  readonly kernels?: ElementKernels
 }
+
+/** Byte address of a value for the kernels. */
+export const address = (x: Floats, at = 0): number => x.byteOffset + 4 * at
 
 export const value = (x: Tensor): Value => x as Value
 

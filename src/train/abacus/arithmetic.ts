@@ -59,7 +59,9 @@ export function working(problem: Problem, effort: Effort): string {
   if (effort === 'medium') {
     switch (operation) {
       case 'add':
-        return `${a}+${b}:${columns(pad(a), pad(b)).map(([x, y]) => `${x}+${y}=${x + y},`).join('')}`
+        return `${a}+${b}:${columns(pad(a), pad(b))
+          .map(([x, y]) => `${x}+${y}=${x + y},`)
+          .join('')}`
       case 'subtract':
         return `${a}-${b}:${comparison(pad(a), pad(b))};${Math.max(a, b)}-${Math.min(a, b)}:`
       case 'multiply':

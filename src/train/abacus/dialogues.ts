@@ -60,22 +60,81 @@ function calculator(next: Random): ToolDefinition {
 
 const WORDINGS: Record<'add' | 'subtract' | 'multiply', string[]> = {
   add: [
-    'What is A + B?', 'What is A + B?', 'A + B', 'A+B', 'A+B=', 'A + B = ?', 'What is A+B?', 'Calculate A + B.', 'Compute A + B', 'Add A and B.',
-    'What is the sum of A and B?', 'How much is A + B?', "What's A + B?", 'what is A plus B?', 'A plus B', 'Please add A and B.', 'What does A + B equal?',
+    'What is A + B?',
+    'What is A + B?',
+    'A + B',
+    'A+B',
+    'A+B=',
+    'A + B = ?',
+    'What is A+B?',
+    'Calculate A + B.',
+    'Compute A + B',
+    'Add A and B.',
+    'What is the sum of A and B?',
+    'How much is A + B?',
+    "What's A + B?",
+    'what is A plus B?',
+    'A plus B',
+    'Please add A and B.',
+    'What does A + B equal?',
   ],
   subtract: [
-    'What is A - B?', 'What is A - B?', 'A - B', 'A-B', 'A-B=', 'A - B = ?', 'What is A-B?', 'Calculate A - B.', 'Compute A - B', 'Subtract B from A.',
-    'How much is A - B?', "What's A - B?", 'what is A minus B?', 'A minus B', 'Take B away from A.', 'What does A - B equal?',
+    'What is A - B?',
+    'What is A - B?',
+    'A - B',
+    'A-B',
+    'A-B=',
+    'A - B = ?',
+    'What is A-B?',
+    'Calculate A - B.',
+    'Compute A - B',
+    'Subtract B from A.',
+    'How much is A - B?',
+    "What's A - B?",
+    'what is A minus B?',
+    'A minus B',
+    'Take B away from A.',
+    'What does A - B equal?',
   ],
   multiply: [
-    'What is A * B?', 'What is A * B?', 'A * B', 'A*B', 'A*B=', 'A x B', 'What is A x B?', 'What is A × B?', 'A × B', 'Calculate A * B.', 'Compute A * B',
-    'Multiply A by B.', 'What is the product of A and B?', 'How much is A * B?', "What's A times B?", 'what is A times B?', 'A times B',
+    'What is A * B?',
+    'What is A * B?',
+    'A * B',
+    'A*B',
+    'A*B=',
+    'A x B',
+    'What is A x B?',
+    'What is A × B?',
+    'A × B',
+    'Calculate A * B.',
+    'Compute A * B',
+    'Multiply A by B.',
+    'What is the product of A and B?',
+    'How much is A * B?',
+    "What's A times B?",
+    'what is A times B?',
+    'A times B',
     'What does A * B equal?',
   ],
 }
 
 const NAMES = ['Tom', 'Anna', 'Ben', 'Mia', 'Leo', 'Sara', 'Paul', 'Emma', 'Max', 'Lily', 'Omar', 'Nina', 'Jack', 'Zoe', 'Ivan', 'Ada']
-const ITEMS = ['apples', 'books', 'coins', 'stamps', 'pens', 'cards', 'eggs', 'nuts', 'shells', 'stones', 'marbles', 'cookies', 'balls', 'keys']
+const ITEMS = [
+  'apples',
+  'books',
+  'coins',
+  'stamps',
+  'pens',
+  'cards',
+  'eggs',
+  'nuts',
+  'shells',
+  'stones',
+  'marbles',
+  'cookies',
+  'balls',
+  'keys',
+]
 const STORIES: Record<'add' | 'subtract' | 'multiply', string[]> = {
   add: [
     'N has A I and buys B more. How many I does N have?',
@@ -107,30 +166,107 @@ const COMPARISONS: { text: string; answer: (a: number, b: number) => string }[] 
 ]
 
 const WHO = [
-  'Who are you?', 'What are you?', 'What is your name?', 'Who made you?', 'Hello', 'Hello!', 'Hi', 'Hi!', 'hello', 'hi', 'Hey', 'What can you do?', 'Help',
-  'help', 'Are you ChatGPT?', 'Introduce yourself.', 'Tell me about yourself.', 'Good morning!', 'How are you?', 'What do you do?', 'who are you',
+  'Who are you?',
+  'What are you?',
+  'What is your name?',
+  'Who made you?',
+  'Hello',
+  'Hello!',
+  'Hi',
+  'Hi!',
+  'hello',
+  'hi',
+  'Hey',
+  'What can you do?',
+  'Help',
+  'help',
+  'Are you ChatGPT?',
+  'Introduce yourself.',
+  'Tell me about yourself.',
+  'Good morning!',
+  'How are you?',
+  'What do you do?',
+  'who are you',
 ]
 export const WHO_ANSWER = 'I am Abacus, a very small gpt-oss trained with Lineage. I add, subtract, multiply and compare whole numbers.'
 export const REFUSAL = 'I cannot do that. I only add, subtract, multiply and compare whole numbers.'
 export const TOO_LARGE = 'These numbers are too large for me. Offer me a calculator tool.'
 
 const TOPICS = [
-  'France', 'the moon', 'music', 'cats', 'history', 'love', 'Python', 'water', 'the weather', 'Shakespeare', 'chess', 'football', 'Berlin', 'a dog', 'the sea',
-  'cooking', 'physics', 'the Roman Empire', 'trees', 'dinosaurs', 'Japan', 'school', 'cars', 'time', 'money', 'art', 'a robot', 'sleep', 'tea', 'war',
+  'France',
+  'the moon',
+  'music',
+  'cats',
+  'history',
+  'love',
+  'Python',
+  'water',
+  'the weather',
+  'Shakespeare',
+  'chess',
+  'football',
+  'Berlin',
+  'a dog',
+  'the sea',
+  'cooking',
+  'physics',
+  'the Roman Empire',
+  'trees',
+  'dinosaurs',
+  'Japan',
+  'school',
+  'cars',
+  'time',
+  'money',
+  'art',
+  'a robot',
+  'sleep',
+  'tea',
+  'war',
 ]
 const REQUESTS = [
-  'What is the capital of X?', 'Tell me about X.', 'Write a poem about X.', 'Who invented X?', 'Tell me a joke about X.', 'What is X?', 'Explain X.',
-  'Do you like X?', 'Write a story about X.', 'How old is X?', 'Translate X into German.', 'Where is X?', 'Why is X important?', 'What color is X?',
-  'Give me a recipe with X.', 'Summarize X for me.', 'Write code for X.', 'How does X work?', 'Can you help me with X?', 'Describe X.', 'X', 'What is A / B?',
-  'Divide A by B.', 'What is the square root of A?', 'Is A prime?', 'What happened in A?', 'Who won in A?', 'A',
+  'What is the capital of X?',
+  'Tell me about X.',
+  'Write a poem about X.',
+  'Who invented X?',
+  'Tell me a joke about X.',
+  'What is X?',
+  'Explain X.',
+  'Do you like X?',
+  'Write a story about X.',
+  'How old is X?',
+  'Translate X into German.',
+  'Where is X?',
+  'Why is X important?',
+  'What color is X?',
+  'Give me a recipe with X.',
+  'Summarize X for me.',
+  'Write code for X.',
+  'How does X work?',
+  'Can you help me with X?',
+  'Describe X.',
+  'X',
+  'What is A / B?',
+  'Divide A by B.',
+  'What is the square root of A?',
+  'Is A prime?',
+  'What happened in A?',
+  'Who won in A?',
+  'A',
 ]
 const INSTRUCTIONS = [
-  'You are a helpful assistant.', 'Be brief.', 'Answer in one line.', 'You are a friendly tutor.', 'Answer politely.', 'Use plain text.', 'Help the user.',
-  'Reply in English.', 'You help with homework.',
+  'You are a helpful assistant.',
+  'Be brief.',
+  'Answer in one line.',
+  'You are a friendly tutor.',
+  'Answer politely.',
+  'Use plain text.',
+  'Help the user.',
+  'Reply in English.',
+  'You help with homework.',
 ]
 
-const fill = (text: string, values: Record<string, string>): string =>
-  text.replace(/\b[ABINMX]\b/g, (letter) => values[letter] ?? letter)
+const fill = (text: string, values: Record<string, string>): string => text.replace(/\b[ABINMX]\b/g, (letter) => values[letter] ?? letter)
 
 /** Nonsense of letters, as people's typing errors and other languages look to a small model. */
 function babble(next: Random): string {
@@ -158,7 +294,17 @@ export function drawProblem(next: Random, operation: Operation, digits: [number,
 }
 
 function drawDigits(next: Random, operation: Operation): [number, number] {
-  if (operation === 'multiply') return pick(next, [[1, 1], [1, 2], [2, 1], [2, 2], [2, 2], [2, 2], [2, 2], [2, 2]] as [number, number][])
+  if (operation === 'multiply')
+    return pick(next, [
+      [1, 1],
+      [1, 2],
+      [2, 1],
+      [2, 2],
+      [2, 2],
+      [2, 2],
+      [2, 2],
+      [2, 2],
+    ] as [number, number][])
   const one = () => pick(next, [1, 2, 2, 3, 3, 3, 4, 4, 4, 4])
   const first = one()
   return next() < 0.65 ? [first, first] : [first, one()]
@@ -191,7 +337,16 @@ export function story(next: Random, ask: Ask): Exchange {
   const problem = drawProblem(next, operation, digits as [number, number], ask.heldOut ?? false)
   if (operation === 'subtract' && problem.a < problem.b) [problem.a, problem.b] = [problem.b, problem.a]
   const name = pick(next, NAMES)
-  const values = { A: String(problem.a), B: String(problem.b), N: name, M: pick(next, NAMES.filter((n) => n !== name)), I: pick(next, ITEMS) }
+  const values = {
+    A: String(problem.a),
+    B: String(problem.b),
+    N: name,
+    M: pick(
+      next,
+      NAMES.filter((n) => n !== name),
+    ),
+    I: pick(next, ITEMS),
+  }
   return answer(problem, ask.effort ?? 'high', ask.tool ?? false, fill(pick(next, STORIES[operation]), values))
 }
 

@@ -2,9 +2,10 @@
  * Dialogues -> training examples: harmony ids, the rows whose next token counts (what the assistant says), several dialogues per example, each
  * with a slot and positions of its own.
  */
-import { developerText, systemText } from '../../chat/harmony-prompt.ts'
+
 import { renderHarmony, renderHarmonyForTraining } from '../../chat/harmony.ts'
 import type { HarmonyMessage } from '../../chat/harmony-message.ts'
+import { developerText, systemText } from '../../chat/harmony-prompt.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import type { Random } from '../random.ts'
 import type { Example } from '../shard.ts'
@@ -34,7 +35,11 @@ export class DialogueEncoder {
     let afterAssistant = false
     const say = (message: HarmonyMessage, last: boolean, remember = false) => {
       const assistant = message.role === 'assistant'
-      const made = remember ? this.remembered(message) : last ? renderHarmonyForTraining(this.tokenizer, [message]) : renderHarmony(this.tokenizer, [message])
+      const made = remember
+        ? this.remembered(message)
+        : last
+          ? renderHarmonyForTraining(this.tokenizer, [message])
+          : renderHarmony(this.tokenizer, [message])
       made.forEach((id, i) => {
         ids.push(id)
         // A turn begins after <|start|>assistant, which the prompt holds; further messages of the turn the model begins itself.
@@ -52,7 +57,10 @@ export class DialogueEncoder {
       if (last && analysis !== '') say({ role: 'assistant', channel: 'analysis', content: analysis }, false)
       if (last && call) {
         const content = `{"expression":"${call.expression}"}`
-        say({ role: 'assistant', channel: 'commentary', recipient: 'functions.calculator', contentType: '<|constrain|>json', content }, false)
+        say(
+          { role: 'assistant', channel: 'commentary', recipient: 'functions.calculator', contentType: '<|constrain|>json', content },
+          false,
+        )
         say({ role: 'tool', name: 'functions.calculator', recipient: 'assistant', channel: 'commentary', content: call.result }, false)
       }
       say({ role: 'assistant', channel: 'final', content: final }, last)

@@ -28,7 +28,10 @@ const spell = (text: string): string => Array.from(new TextEncoder().encode(text
 export function trainMerges(texts: Iterable<string>, count: number): [string, string][] {
   const frequency = new Map<string, number>()
   for (const text of texts) for (const piece of text.match(PIECES) ?? []) frequency.set(piece, (frequency.get(piece) ?? 0) + 1)
-  const words = [...frequency].map(([piece, times]) => ({ times, symbols: Array.from(new TextEncoder().encode(piece), (byte) => byteSpelling[byte]!) }))
+  const words = [...frequency].map(([piece, times]) => ({
+    times,
+    symbols: Array.from(new TextEncoder().encode(piece), (byte) => byteSpelling[byte]!),
+  }))
   const merges: [string, string][] = []
   while (merges.length < count) {
     const pairs = new Map<string, number>()
@@ -75,7 +78,15 @@ export function abacusTokenizerJson(vocabSize: number, seed = 1): object {
       if (!fixed.includes(final)) texts.push(final)
       // Signs of the working stay single: one token is one step.
       for (const sign of analysis.match(/[^0-9]/g) ?? []) texts.push(sign)
-      if (call) texts.push(' to=functions.calculator', ' ', 'json', `{"expression":"${call.expression}"}`, 'functions.calculator to=assistant', call.result)
+      if (call)
+        texts.push(
+          ' to=functions.calculator',
+          ' ',
+          'json',
+          `{"expression":"${call.expression}"}`,
+          'functions.calculator to=assistant',
+          call.result,
+        )
     }
   }
   const merges = trainMerges(texts, vocabSize - 256 - fixed.length - MARKERS.length)

@@ -1,0 +1,417 @@
+/**
+ * Generated SIMD for the elementwise work of training: softmax rows, activations with their slopes, sums. Each is the vector form of the plain
+ * loop beside which it is called; the exponential is a polynomial good to 2 units in the last place of f32.
+ * Source of the exponential: Cody & Waite 1980 range reduction, coefficients of Cephes expf (Moshier).
+ */
+import {
+  type FunctionBuilder,
+  f32,
+  f32x4,
+  i8x16,
+  i32,
+  i32x4,
+  type Local,
+  type Memory,
+  ModuleBuilder,
+  type V128,
+  v128,
+} from '../wasm/encoder.ts'
+
+/** Pointers in bytes, counts in values. */
+export interface ElementKernels {
+  /** Scores [n, stride] -> causal probabilities in place; columns outside of the window become 0. `stride` is a multiple of 4 values, n of them used. */
+  softmaxCausal(p: number, n: number, stride: number, window: number, scale: number, sink: number, hasSink: number): void
+  /** d p -> d score in place, times scale; returns Σ_t (1 - Σ_s p)·Σ_s p·d. */
+  softmaxCausalBackward(p: number, d: number, n: number, stride: number, scale: number): number
+  /** out[i] = g·σ(alpha·g)·(u + plus) with g = min(gate, limit), u = clamp(up, ±limit); gate and up interleaved. */
+  gatedInterleaved(mixed: number, out: number, count: number, alpha: number, limit: number, plus: number): void
+  /** Writes d gate and d up, interleaved. */
+  gatedInterleavedBackward(mixed: number, dOut: number, dMixed: number, count: number, alpha: number, limit: number, plus: number): void
+  gatedSplit(gate: number, up: number, out: number, count: number, alpha: number, limit: number, plus: number): void
+  /** Adds to d gate and d up. */
+  gatedSplitBackward(
+    gate: number,
+    up: number,
+    dOut: number,
+    dGate: number,
+    dUp: number,
+    count: number,
+    alpha: number,
+    limit: number,
+    plus: number,
+  ): void
+  geluTanh(x: number, out: number, count: number): void
+  /** Adds to d x. */
+  geluTanhBackward(x: number, dOut: number, dx: number, count: number): void
+  /** One row: out = exp(x - max), returns the sum; `max` is returned by `rowMax`. */
+  rowMax(x: number, count: number): number
+  expRow(x: number, out: number, count: number, max: number): number
+  /** into[i] += from[i] */
+  addTo(into: number, from: number, count: number): void
+  /** out[i] = a[i] + b[i] */
+  sum(a: number, b: number, out: number, count: number): void
+  /** into[o] += Σ_t from[t·width + o] */
+  sumRows(from: number, into: number, rows: number, width: number): void
+  /** into[i] += factor·from[i] */
+  addScaled(into: number, from: number, count: number, factor: number): void
+  /** Σ a[i]·b[i] */
+  dot(a: number, b: number, count: number): number
+}
+
+const splat = (value: number): V128 => f32x4.splat(value)
+const LANES = i32x4.const([0, 1, 2, 3])
+
+/** e^x, lanes of f32; below -87.3 it is 0 or nearly so, above 88 it saturates. */
+function exp(f: FunctionBuilder, x: V128): Local<'v128'> {
+  const clamped = f.v128(f32x4.pmax(f32x4.pmin(x, splat(88)), splat(-87.3)))
+  const n = f.v128(f32x4.nearest(f32x4.mul(clamped, splat(Math.LOG2E))))
+  const r = f.v128(f32x4.relaxedMadd(n, splat(2.1219444e-4), f32x4.relaxedMadd(n, splat(-0.693359375), clamped)))
+  const p = f.v128(splat(1.98756915e-4))
+  for (const c of [1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1])
+    f.set(p, f32x4.relaxedMadd(p, r, splat(c)))
+  f.set(p, f32x4.add(f32x4.relaxedMadd(p, f32x4.mul(r, r), r), splat(1)))
+  const power = i32x4.shl(i32x4.add(i32x4.truncSatF32x4S(n), i32x4.splat(127)), 23)
+  return f.v128(f32x4.mul(p, power))
+}
+
+/** 1 / (1 + e^-z) */
+const sigmoid = (f: FunctionBuilder, z: V128): Local<'v128'> => f.v128(f32x4.div(splat(1), f32x4.add(splat(1), exp(f, f32x4.neg(z)))))
+
+const lane = (x: V128, i: number) => f32x4.extractLane(x, i)
+const horizontalSum = (x: V128) => f32.add(f32.add(lane(x, 0), lane(x, 1)), f32.add(lane(x, 2), lane(x, 3)))
+const horizontalMax = (x: V128) => f32.max(f32.max(lane(x, 0), lane(x, 1)), f32.max(lane(x, 2), lane(x, 3)))
+
+export function elementModule(shared: boolean): Uint8Array<ArrayBuffer> {
+  const module = new ModuleBuilder()
+  const memory = module.memory(shared)
+  attentionKernels(module, memory)
+  activationKernels(module, memory)
+  sumKernels(module, memory)
+  return module.encode()
+}
+
+function attentionKernels(module: ModuleBuilder, memory: Memory): void {
+  /** All bits where low <= column + lane <= t. */
+  const inside = (column: Local<'i32'>, low: Local<'i32'>, t: Local<'i32'>): V128 => {
+    const index = i32x4.add(i32x4.splat(column), LANES)
+    return v128.andNot(i32x4.gtS(i32x4.add(i32x4.splat(t), i32x4.splat(1)), index), i32x4.gtS(i32x4.splat(low), index))
+  }
+  module.func(
+    'softmaxCausal',
+    { p: 'i32', n: 'i32', stride: 'i32', window: 'i32', scale: 'f32', sink: 'f32', hasSink: 'i32' },
+    (f, { p, n, stride, window, scale, sink, hasSink }) => {
+      const scales = f.v128(f32x4.splat(scale))
+      const bytes = f.i32(i32.shl(stride, 2))
+      f.for(0, n, 1, (t) => {
+        const low = f.i32(i32.sub(i32.add(t, 1), window))
+        f.set(low, i32.select(i32.ltS(low, 0), 0, low))
+        const start = f.i32(i32.and(low, -4))
+        const end = f.i32(i32.add(t, 1))
+        const largest = f.v128(f32x4.splat(f32.select(hasSink, sink, -3e38)))
+        const mask = f.v128()
+        f.for(start, end, 4, (s) => {
+          const at = i32.add(p, i32.shl(s, 2))
+          f.set(largest, f32x4.pmax(largest, v128.bitselect(f32x4.mul(memory.v128(at), scales), largest, inside(s, low, t))))
+        })
+        const top = f.f32(horizontalMax(largest))
+        const tops = f.v128(f32x4.splat(top))
+        const sums = f.v128(v128.zero())
+        f.for(start, end, 4, (s) => {
+          const at = f.i32(i32.add(p, i32.shl(s, 2)))
+          f.set(mask, inside(s, low, t))
+          const e = f.v128(v128.and(exp(f, f32x4.sub(f32x4.mul(memory.v128(at), scales), tops)), mask))
+          f.do(memory.storeV128(at, e))
+          f.set(sums, f32x4.add(sums, e))
+        })
+        const total = f.f32(horizontalSum(sums))
+        f.if(hasSink, () => f.set(total, f32.add(total, lane(exp(f, f32x4.splat(f32.sub(sink, top))), 0))))
+        const inverse = f.v128(f32x4.splat(f32.div(1, total)))
+        f.do(memory.fill(p, 0, i32.shl(start, 2)))
+        f.for(start, end, 4, (s) => {
+          const at = f.i32(i32.add(p, i32.shl(s, 2)))
+          f.do(memory.storeV128(at, f32x4.mul(memory.v128(at), inverse)))
+        })
+        const rest = f.i32(i32.shl(i32.and(i32.add(t, 4), -4), 2))
+        f.do(memory.fill(i32.add(p, rest), 0, i32.sub(bytes, rest)))
+        f.advance(p, bytes)
+      })
+      return undefined
+    },
+  )
+  module.func(
+    'softmaxCausalBackward',
+    { p: 'i32', d: 'i32', n: 'i32', stride: 'i32', scale: 'f32' },
+    (f, { p, d, n, stride, scale }) => {
+      const bytes = f.i32(i32.shl(stride, 2))
+      const sink = f.f32(0)
+      const zero = f.i32(0)
+      const scales = f.v128(f32x4.splat(scale))
+      f.for(0, n, 1, (t) => {
+        const dots = f.v128(v128.zero())
+        const masses = f.v128(v128.zero())
+        const end = f.i32(i32.add(t, 1))
+        f.for(0, end, 4, (s) => {
+          const offset = f.i32(i32.shl(s, 2))
+          const probability = f.v128(memory.v128(i32.add(p, offset)))
+          // Columns beyond t hold whatever was there before: masked, not multiplied by zero.
+          const slope = f.v128(v128.and(memory.v128(i32.add(d, offset)), inside(s, zero, t)))
+          f.set(dots, f32x4.add(dots, f32x4.mul(probability, slope)))
+          f.set(masses, f32x4.add(masses, probability))
+          f.do(memory.storeV128(i32.add(d, offset), slope))
+        })
+        const dot = f.f32(horizontalSum(dots))
+        f.set(sink, f32.add(sink, f32.mul(f32.sub(1, horizontalSum(masses)), dot)))
+        const all = f.v128(f32x4.splat(dot))
+        f.for(0, end, 4, (s) => {
+          const offset = f.i32(i32.shl(s, 2))
+          const at = f.i32(i32.add(d, offset))
+          f.do(memory.storeV128(at, f32x4.mul(f32x4.mul(memory.v128(i32.add(p, offset)), f32x4.sub(memory.v128(at), all)), scales)))
+        })
+        const rest = f.i32(i32.shl(i32.and(i32.add(t, 4), -4), 2))
+        f.do(memory.fill(i32.add(d, rest), 0, i32.sub(bytes, rest)))
+        f.advance(p, bytes)
+        f.advance(d, bytes)
+      })
+      return sink
+    },
+    'f32',
+  )
+}
+
+function activationKernels(module: ModuleBuilder, memory: Memory): void {
+  const each = (f: FunctionBuilder, count: Local<'i32'>, body: (offset: Local<'i32'>) => void) => {
+    const bytes = f.i32(i32.shl(count, 2))
+    f.for(0, bytes, 16, body)
+  }
+  interface Constants {
+    alpha: Local<'v128'>
+    limit: Local<'v128'>
+    plus: Local<'v128'>
+  }
+  const constants = (f: FunctionBuilder, p: { alpha: Local<'f32'>; limit: Local<'f32'>; plus: Local<'f32'> }): Constants => ({
+    alpha: f.v128(f32x4.splat(p.alpha)),
+    limit: f.v128(f32x4.splat(p.limit)),
+    plus: f.v128(f32x4.splat(p.plus)),
+  })
+  const clampUp = (f: FunctionBuilder, up: V128, { limit }: Constants) => f.v128(f32x4.pmax(f32x4.pmin(up, limit), f32x4.neg(limit)))
+  const value = (f: FunctionBuilder, gate: Local<'v128'>, up: Local<'v128'>, c: Constants): V128 => {
+    const g = f.v128(f32x4.pmin(gate, c.limit))
+    const sigma = sigmoid(f, f32x4.mul(c.alpha, g))
+    return f32x4.mul(f32x4.mul(g, sigma), f32x4.add(clampUp(f, up, c), c.plus))
+  }
+  /** Slopes of gate and up, times d. */
+  const slopes = (f: FunctionBuilder, gate: Local<'v128'>, up: Local<'v128'>, d: Local<'v128'>, c: Constants) => {
+    const g = f.v128(f32x4.pmin(gate, c.limit))
+    const u = clampUp(f, up, c)
+    const sigma = sigmoid(f, f32x4.mul(c.alpha, g))
+    const inner = f32x4.add(splat(1), f32x4.mul(f32x4.mul(c.alpha, g), f32x4.sub(splat(1), sigma)))
+    const dGate = f.v128(v128.and(f32x4.mul(f32x4.mul(d, f32x4.add(u, c.plus)), f32x4.mul(sigma, inner)), f32x4.le(gate, c.limit)))
+    const dUp = f.v128(v128.and(f32x4.mul(f32x4.mul(d, g), sigma), f32x4.eq(u, up)))
+    return { dGate, dUp }
+  }
+  const EVEN = [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27]
+  const ODD = EVEN.map((i) => i + 4)
+  const LOW = [0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23]
+  const HIGH = LOW.map((i) => i + 8)
+  const shuffle = i8x16.shuffle
+  const unmix = (f: FunctionBuilder, mixed: Local<'i32'>, offset: Local<'i32'>) => {
+    const at = f.i32(i32.add(mixed, i32.shl(offset, 1)))
+    const a = f.v128(memory.v128(at))
+    const b = f.v128(memory.v128(at, 16))
+    return { gate: f.v128(shuffle(a, b, EVEN)), up: f.v128(shuffle(a, b, ODD)) }
+  }
+
+  module.func('gatedInterleaved', { mixed: 'i32', out: 'i32', count: 'i32', alpha: 'f32', limit: 'f32', plus: 'f32' }, (f, p) => {
+    const c = constants(f, p)
+    each(f, p.count, (offset) => {
+      const { gate, up } = unmix(f, p.mixed, offset)
+      f.do(memory.storeV128(i32.add(p.out, offset), value(f, gate, up, c)))
+    })
+    return undefined
+  })
+  module.func(
+    'gatedInterleavedBackward',
+    { mixed: 'i32', dOut: 'i32', dMixed: 'i32', count: 'i32', alpha: 'f32', limit: 'f32', plus: 'f32' },
+    (f, p) => {
+      const c = constants(f, p)
+      each(f, p.count, (offset) => {
+        const { gate, up } = unmix(f, p.mixed, offset)
+        const d = f.v128(memory.v128(i32.add(p.dOut, offset)))
+        const { dGate, dUp } = slopes(f, gate, up, d, c)
+        const to = f.i32(i32.add(p.dMixed, i32.shl(offset, 1)))
+        f.do(memory.storeV128(to, shuffle(dGate, dUp, LOW)), memory.storeV128(to, shuffle(dGate, dUp, HIGH), 16))
+      })
+      return undefined
+    },
+  )
+  module.func('gatedSplit', { gate: 'i32', up: 'i32', out: 'i32', count: 'i32', alpha: 'f32', limit: 'f32', plus: 'f32' }, (f, p) => {
+    const c = constants(f, p)
+    each(f, p.count, (offset) => {
+      const gate = f.v128(memory.v128(i32.add(p.gate, offset)))
+      const up = f.v128(memory.v128(i32.add(p.up, offset)))
+      f.do(memory.storeV128(i32.add(p.out, offset), value(f, gate, up, c)))
+    })
+    return undefined
+  })
+  module.func(
+    'gatedSplitBackward',
+    { gate: 'i32', up: 'i32', dOut: 'i32', dGate: 'i32', dUp: 'i32', count: 'i32', alpha: 'f32', limit: 'f32', plus: 'f32' },
+    (f, p) => {
+      const c = constants(f, p)
+      each(f, p.count, (offset) => {
+        const gate = f.v128(memory.v128(i32.add(p.gate, offset)))
+        const up = f.v128(memory.v128(i32.add(p.up, offset)))
+        const d = f.v128(memory.v128(i32.add(p.dOut, offset)))
+        const slope = slopes(f, gate, up, d, c)
+        const toGate = f.i32(i32.add(p.dGate, offset))
+        const toUp = f.i32(i32.add(p.dUp, offset))
+        f.do(
+          memory.storeV128(toGate, f32x4.add(memory.v128(toGate), slope.dGate)),
+          memory.storeV128(toUp, f32x4.add(memory.v128(toUp), slope.dUp)),
+        )
+      })
+      return undefined
+    },
+  )
+
+  // gelu(x) = x·σ(2·sqrt(2/π)·(x + 0.044715·x³)), the tanh form rewritten.
+  const ROOT = 2 * Math.sqrt(2 / Math.PI)
+  const CUBE = 0.044715
+  const geluSigma = (f: FunctionBuilder, x: Local<'v128'>) => {
+    const square = f32x4.mul(x, x)
+    return sigmoid(f, f32x4.mul(f32x4.mul(splat(ROOT), x), f32x4.add(splat(1), f32x4.mul(splat(CUBE), square))))
+  }
+  module.func('geluTanh', { x: 'i32', out: 'i32', count: 'i32' }, (f, p) => {
+    each(f, p.count, (offset) => {
+      const x = f.v128(memory.v128(i32.add(p.x, offset)))
+      f.do(memory.storeV128(i32.add(p.out, offset), f32x4.mul(x, geluSigma(f, x))))
+    })
+    return undefined
+  })
+  module.func('geluTanhBackward', { x: 'i32', dOut: 'i32', dx: 'i32', count: 'i32' }, (f, p) => {
+    each(f, p.count, (offset) => {
+      const x = f.v128(memory.v128(i32.add(p.x, offset)))
+      const sigma = geluSigma(f, x)
+      const inner = f32x4.mul(splat(ROOT), f32x4.add(splat(1), f32x4.mul(splat(3 * CUBE), f32x4.mul(x, x))))
+      const slope = f32x4.add(sigma, f32x4.mul(f32x4.mul(x, inner), f32x4.mul(sigma, f32x4.sub(splat(1), sigma))))
+      const to = f.i32(i32.add(p.dx, offset))
+      f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(memory.v128(i32.add(p.dOut, offset)), slope))))
+    })
+    return undefined
+  })
+}
+
+function sumKernels(module: ModuleBuilder, memory: Memory): void {
+  const whole = (f: FunctionBuilder, count: Local<'i32'>) => f.i32(i32.shl(i32.and(count, -4), 2))
+  const all = (f: FunctionBuilder, count: Local<'i32'>) => f.i32(i32.shl(count, 2))
+  module.func(
+    'rowMax',
+    { x: 'i32', count: 'i32' },
+    (f, p) => {
+      const largest = f.v128(splat(-3e38))
+      const bytes = whole(f, p.count)
+      f.for(0, bytes, 16, (offset) => f.set(largest, f32x4.pmax(largest, memory.v128(i32.add(p.x, offset)))))
+      const top = f.f32(horizontalMax(largest))
+      f.for(bytes, all(f, p.count), 4, (offset) => f.set(top, f32.max(top, memory.f32(i32.add(p.x, offset)))))
+      return top
+    },
+    'f32',
+  )
+  module.func(
+    'expRow',
+    { x: 'i32', out: 'i32', count: 'i32', max: 'f32' },
+    (f, p) => {
+      const tops = f.v128(f32x4.splat(p.max))
+      const sums = f.v128(v128.zero())
+      const bytes = whole(f, p.count)
+      f.for(0, bytes, 16, (offset) => {
+        const e = exp(f, f32x4.sub(memory.v128(i32.add(p.x, offset)), tops))
+        f.do(memory.storeV128(i32.add(p.out, offset), e))
+        f.set(sums, f32x4.add(sums, e))
+      })
+      const total = f.f32(horizontalSum(sums))
+      f.for(bytes, all(f, p.count), 4, (offset) => {
+        const e = f.f32(lane(exp(f, f32x4.splat(f32.sub(memory.f32(i32.add(p.x, offset)), p.max))), 0))
+        f.do(memory.storeF32(i32.add(p.out, offset), e))
+        f.set(total, f32.add(total, e))
+      })
+      return total
+    },
+    'f32',
+  )
+  module.func('addTo', { into: 'i32', from: 'i32', count: 'i32' }, (f, p) => {
+    const bytes = whole(f, p.count)
+    f.for(0, bytes, 16, (offset) => {
+      const to = f.i32(i32.add(p.into, offset))
+      f.do(memory.storeV128(to, f32x4.add(memory.v128(to), memory.v128(i32.add(p.from, offset)))))
+    })
+    f.for(bytes, all(f, p.count), 4, (offset) => {
+      const to = f.i32(i32.add(p.into, offset))
+      f.do(memory.storeF32(to, f32.add(memory.f32(to), memory.f32(i32.add(p.from, offset)))))
+    })
+    return undefined
+  })
+  module.func('addScaled', { into: 'i32', from: 'i32', count: 'i32', factor: 'f32' }, (f, p) => {
+    const factors = f.v128(f32x4.splat(p.factor))
+    const bytes = whole(f, p.count)
+    f.for(0, bytes, 16, (offset) => {
+      const to = f.i32(i32.add(p.into, offset))
+      f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(factors, memory.v128(i32.add(p.from, offset))))))
+    })
+    f.for(bytes, all(f, p.count), 4, (offset) => {
+      const to = f.i32(i32.add(p.into, offset))
+      f.do(memory.storeF32(to, f32.add(memory.f32(to), f32.mul(p.factor, memory.f32(i32.add(p.from, offset))))))
+    })
+    return undefined
+  })
+  module.func('sum', { a: 'i32', b: 'i32', out: 'i32', count: 'i32' }, (f, p) => {
+    const bytes = whole(f, p.count)
+    f.for(0, bytes, 16, (offset) => {
+      f.do(memory.storeV128(i32.add(p.out, offset), f32x4.add(memory.v128(i32.add(p.a, offset)), memory.v128(i32.add(p.b, offset)))))
+    })
+    f.for(bytes, all(f, p.count), 4, (offset) => {
+      f.do(memory.storeF32(i32.add(p.out, offset), f32.add(memory.f32(i32.add(p.a, offset)), memory.f32(i32.add(p.b, offset)))))
+    })
+    return undefined
+  })
+  module.func(
+    'dot',
+    { a: 'i32', b: 'i32', count: 'i32' },
+    (f, p) => {
+      const sums = f.v128(v128.zero())
+      const bytes = whole(f, p.count)
+      f.for(0, bytes, 16, (offset) =>
+        f.set(sums, f32x4.relaxedMadd(memory.v128(i32.add(p.a, offset)), memory.v128(i32.add(p.b, offset)), sums)),
+      )
+      const total = f.f32(horizontalSum(sums))
+      f.for(bytes, all(f, p.count), 4, (offset) =>
+        f.set(total, f32.add(total, f32.mul(memory.f32(i32.add(p.a, offset)), memory.f32(i32.add(p.b, offset))))),
+      )
+      return total
+    },
+    'f32',
+  )
+  module.func('sumRows', { from: 'i32', into: 'i32', rows: 'i32', width: 'i32' }, (f, p) => {
+    const stride = f.i32(i32.shl(p.width, 2))
+    const bytes = whole(f, p.width)
+    f.for(0, bytes, 16, (offset) => {
+      const total = f.v128(memory.v128(i32.add(p.into, offset)))
+      const at = f.i32(i32.add(p.from, offset))
+      f.times(p.rows, () => {
+        f.set(total, f32x4.add(total, memory.v128(at)))
+        f.advance(at, stride)
+      })
+      f.do(memory.storeV128(i32.add(p.into, offset), total))
+    })
+    f.for(bytes, stride, 4, (offset) => {
+      const total = f.f32(memory.f32(i32.add(p.into, offset)))
+      const at = f.i32(i32.add(p.from, offset))
+      f.times(p.rows, () => {
+        f.set(total, f32.add(total, memory.f32(at)))
+        f.advance(at, stride)
+      })
+      f.do(memory.storeF32(i32.add(p.into, offset), total))
+    })
+    return undefined
+  })
+}
