@@ -1,0 +1,49 @@
+/** `lineage pull`: a published model from the hub into the cache that Python's tools share. */
+import type { Command } from 'commander'
+import { findPreset } from '../architecture/presets.ts'
+import { pull } from '../checkpoint/hub-node.ts'
+import { pullProgress } from './pull-progress.ts'
+import { binary } from './terminal.ts'
+
+export function register(program: Command): void {
+  program
+    .command('pull')
+    .summary('download a model')
+    .description(
+      'Downloads what is needed to run a model into the cache that Python tools share (HF_HOME, HF_HUB_CACHE).\nInterrupted at any moment and run again, it continues; every file is verified.',
+    )
+    .argument('<id>', 'model id on the hub, or the name of a published model')
+    .option('--revision <revision>', 'branch, tag or commit', 'main')
+    .option('--connections <n>', 'transfers at once (1 to 64)', '8')
+    .addHelpText(
+      'after',
+      '\nEnvironment: HF_TOKEN for private and gated models, HF_ENDPOINT for a mirror, HF_HUB_OFFLINE=1 to use what is there.\n\nExamples:\n  lineage pull openai/gpt-oss-20b\n  lineage pull Qwen3-0.6B\n  HF_ENDPOINT=https://mirror.example lineage pull openai-community/gpt2',
+    )
+    .action(async (name: string, options: { revision: string; connections: string }, command: Command) => {
+      const connections = Number(options.connections)
+      if (!Number.isInteger(connections) || connections < 1 || connections > 64) {
+        command.error(`--connections: expected a whole number from 1 to 64, got ${options.connections}`)
+      }
+      const id = name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)
+      await pullModel(id, { revision: options.revision, connections })
+    })
+}
+
+/** Pulls with progress on standard error; the directory goes to standard output. Ctrl-C ends it in order. */
+export async function pullModel(id: string, options: { revision?: string; connections?: number } = {}): Promise<string> {
+  const progress = pullProgress(process.stderr, id)
+  const stop = new AbortController()
+  const interrupt = () => stop.abort(new Error(`interrupted; run "lineage pull ${id}" again to continue`))
+  process.once('SIGINT', interrupt)
+  try {
+    const { directory, downloadedBytes, totalBytes } = await pull(id, { ...options, signal: stop.signal, onEvent: progress.onEvent })
+    progress.end()
+    const news = downloadedBytes > 0 ? `${binary(downloadedBytes)} of ${binary(totalBytes)} downloaded and verified` : 'all of it was there'
+    process.stderr.write(`${id}: ${news}\n`)
+    process.stdout.write(`${directory}\n`)
+    return directory
+  } finally {
+    progress.end()
+    process.off('SIGINT', interrupt)
+  }
+}
