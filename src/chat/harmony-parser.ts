@@ -153,7 +153,7 @@ export class HarmonyParser implements ChatParser {
       text: () => (this.region === 'text' ? [] : text()),
       toolCall,
       endToolCall: () => [marker.call],
-      endReasoning: () => (this.region === 'reasoning' ? toHeader() : []),
+      endReasoning: () => (this.region === 'reasoning' || reader.state === 'between' ? toHeader() : []),
     }
   }
 }

@@ -146,6 +146,10 @@ export interface ChatOptions extends RenderOptions {
   parallelToolCalls?: boolean
   /** Texts that end the answer when they appear in it; not part of the events' text. */
   stop?: readonly string[]
+  /** The guard against endless loops: end the answer (reason `repetition`) when this many ids repeat the same few. Default 256; 0 switches it off. */
+  repetitionLimit?: number
+  /** Cached prompts are shared only between answers with the same key. Default ''. */
+  cacheKey?: string
 }
 
 // ---------------------------------------------------------------- events
@@ -248,7 +252,7 @@ export interface ForcedIds {
   toolCall(name: string): number[]
   /** Ends a call whose arguments are complete. */
   endToolCall(): number[]
-  /** Ends the reasoning (of a spent budget) where the model may go on with an answer or a call. */
+  /** Ends the reasoning (of a spent budget), or goes on after a finished call, to where the model may begin an answer or a call. */
   endReasoning(): number[]
 }
 
@@ -309,19 +313,24 @@ export function toolNameOf(messages: readonly Message[], index: number): string 
   )
 }
 
-/** Collects the parts of an answer from its events, for use as the next assistant message. */
+/** Collects the parts of an answer from its events, for use as the next assistant message; what was heard so far is there at any time. */
 export class AnswerCollector {
-  readonly parts: AssistantPart[] = []
+  readonly #parts: AssistantPart[] = []
 
   add(event: ChatEvent): void {
-    if (event.type === 'reasoning-end') {
-      if (event.text !== '') this.parts.push({ type: 'reasoning', text: event.text })
-    } else if (event.type === 'text-end') {
-      if (event.text !== '')
-        this.parts.push({ type: 'text', text: event.text, ...(event.phase === 'commentary' ? { phase: event.phase } : {}) })
-    } else if (event.type === 'tool-call-end') {
-      this.parts.push({ type: 'tool-call', id: event.id, name: event.name, arguments: event.arguments })
-    }
+    const open = this.#parts.at(-1)
+    if (event.type === 'reasoning-start') this.#parts.push({ type: 'reasoning', text: '' })
+    else if (event.type === 'text-start')
+      this.#parts.push({ type: 'text', text: '', ...(event.phase === 'commentary' ? { phase: event.phase } : {}) })
+    else if (event.type === 'tool-call-start') this.#parts.push({ type: 'tool-call', id: event.id, name: event.name, arguments: '' })
+    else if (event.type === 'tool-call-delta' && open?.type === 'tool-call') open.arguments += event.argumentsDelta
+    else if ((event.type === 'text-delta' || event.type === 'reasoning-delta') && open && open.type !== 'tool-call')
+      open.text += event.delta
+  }
+
+  /** All parts but empty ones. */
+  get parts(): AssistantPart[] {
+    return this.#parts.filter((part) => part.type === 'tool-call' || part.text !== '')
   }
 
   get message(): AssistantMessage {
