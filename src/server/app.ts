@@ -1,0 +1,179 @@
+/**
+ * The server as a function: fetch(Request) -> Response, for Node, tests and service workers alike. Puts the parts together, checks
+ * every request before its route, writes every error in OpenAI's form and one log line per request. Knows no sockets and no files.
+ */
+import { Hono } from 'hono'
+import { Admission } from './admission.ts'
+import type { LogLine, Scope, ServerContext } from './context.ts'
+import { errorResponse, logLine } from './error-response.ts'
+import { ApiError } from './errors.ts'
+import { newId } from './ids.ts'
+import { defaultLimits, type Limits } from './limits.ts'
+import type { ModelEntry } from './model.ts'
+import { type CompileConstraint, cachedCompile, noCompiler } from './plan.ts'
+import { ReasoningMemory } from './reasoning-memory.ts'
+import { ModelRegistry } from './registry.ts'
+import { ResponseJobs } from './response-jobs.ts'
+import { isOpen, routeOf, routes } from './routes.ts'
+import { Sealer } from './sealer.ts'
+import { corsHeaders, guard, preflightHeaders } from './security.ts'
+import { ServerMetrics } from './server-metrics.ts'
+import { MemoryStore, type ResponseStore } from './store.ts'
+
+export interface AppOptions {
+  models: readonly ModelEntry[]
+  /** Memory for loaded models, in bytes; the longest idle one makes room for the next. Default: no limit. */
+  memoryBytes?: number
+  /** Any of these opens the server; none: no key is asked for. */
+  apiKeys?: readonly string[]
+  /** Host names to accept beside the loopback ones; `*`: all. */
+  hosts?: readonly string[]
+  /** Origins to accept beside our own and loopback; `*`: all. */
+  origins?: readonly string[]
+  limits?: Partial<Limits>
+  /** Where responses are stored. Default: in memory. */
+  store?: ResponseStore
+  /** Seals `encrypted_content`; the same on all replicas. Default: random, good for this process. */
+  secret?: string
+  compile?: CompileConstraint
+  /** Models to load at once; /readyz waits for them. */
+  preload?: readonly string[]
+  /** YYYY-MM-DD to tell the models; default: no date, so that prompts stay the same every day. */
+  currentDate?: string
+  log?: (line: LogLine) => void
+  version?: string
+}
+
+export interface App {
+  /** Never rejects. */
+  fetch(request: Request): Promise<Response>
+  /** From now on new work gets 503 and /readyz says so; running answers go on. */
+  drain(): void
+  /** Answers and background work still running. */
+  readonly active: number
+  /** Drains, waits up to `graceMs` for running answers, stops the rest (they are told), unloads the models. */
+  close(graceMs?: number): Promise<void>
+}
+
+export function createApp(options: AppOptions): App {
+  const limits: Limits = { ...defaultLimits, ...options.limits }
+  const registry = new ModelRegistry(options.models, options.memoryBytes)
+  const admission = new Admission(limits)
+  const store = options.store ?? new MemoryStore(limits)
+  const stopping = new AbortController()
+  const ctx: ServerContext = {
+    registry,
+    admission,
+    limits,
+    store,
+    metrics: new ServerMetrics(registry, admission, () => store.size),
+    reasoning: new ReasoningMemory(),
+    jobs: new ResponseJobs(),
+    sealer: new Sealer(options.secret),
+    compile: cachedCompile(options.compile ?? noCompiler),
+    version: options.version ?? '0.1.0',
+    startedAt: Date.now(),
+    loading: 0,
+    background: new Set(),
+    stopping: stopping.signal,
+    ...(options.currentDate === undefined ? {} : { currentDate: options.currentDate }),
+    log: options.log ?? (() => {}),
+  }
+  registry.onFailure = (id, error) =>
+    ctx.log({ time: new Date().toISOString(), level: 'error', model: id, error: String((error as Error)?.stack ?? error) })
+  for (const id of options.preload ?? []) {
+    ctx.loading++
+    const loaded = registry.acquire(id).then(
+      (lease) => lease.release(),
+      () => {},
+    )
+    ctx.background.add(loaded)
+    loaded.finally(() => {
+      ctx.loading--
+      ctx.background.delete(loaded)
+    })
+  }
+  const check = guard({ hosts: options.hosts ?? [], origins: options.origins ?? [], apiKeys: options.apiKeys ?? [] })
+  const origins = options.origins ?? []
+  let active = 0
+
+  const hono = new Hono<{ Bindings: { scope: Scope } }>()
+  for (const route of routes) {
+    hono.on(route.method, route.path, (c) => route.handle(ctx, c.env.scope, c.req.raw, c.req.param() as Record<string, string>))
+  }
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const allow = routes.filter((route) => route.path === path).map((route) => route.method)
+    hono.all(path, () => {
+      throw new ApiError(405, 'invalid_request_error', `Use ${allow.join(' or ')} here.`, {
+        headers: { allow: [...allow, 'OPTIONS'].join(', ') },
+      })
+    })
+  }
+  hono.notFound(() => {
+    throw new ApiError(404, 'invalid_request_error', 'There is nothing at this path. GET /openapi.json lists what there is.')
+  })
+  hono.onError((error) => {
+    throw error
+  })
+
+  async function handle(request: Request): Promise<Response> {
+    const started = performance.now()
+    const url = new URL(request.url)
+    const open = isOpen(url.pathname)
+    let leave = () => {}
+    const scope: Scope = {
+      id: newId('req'),
+      tenant: 'anonymous',
+      signal: AbortSignal.any([request.signal, AbortSignal.timeout(limits.requestMs), stopping.signal]),
+      facts: {},
+      streaming: false,
+      done: () => {
+        leave()
+        active--
+        ctx.log(logLine(scope, request.method, url.pathname, status, performance.now() - started))
+      },
+    }
+    let status = 0
+    active++
+    let response: Response
+    try {
+      scope.tenant = await check(request, open)
+      if (request.method === 'OPTIONS') response = new Response(null, { status: 204, headers: preflightHeaders })
+      else {
+        if (request.method === 'POST' && !open) leave = admission.enter(scope.tenant)
+        response = await hono.fetch(request, { scope })
+      }
+    } catch (error) {
+      response = errorResponse(ctx, scope, error, url.pathname.startsWith('/api/'))
+    }
+    status = response.status
+    const headers = new Headers(response.headers)
+    headers.set('x-request-id', scope.id)
+    headers.set('x-content-type-options', 'nosniff')
+    if (!scope.streaming) headers.set('openai-processing-ms', String(Math.round(performance.now() - started)))
+    for (const [name, value] of Object.entries(corsHeaders(request, origins))) headers.set(name, value)
+    if (!scope.streaming) scope.done()
+    ctx.metrics.requests.add({ route: routeOf(url.pathname), status: String(status) })
+    return new Response(response.body, { status, headers })
+  }
+
+  return {
+    fetch: handle,
+    drain() {
+      admission.draining = true
+    },
+    get active() {
+      return active + ctx.background.size
+    },
+    async close(graceMs = limits.drainMs) {
+      admission.draining = true
+      const until = performance.now() + graceMs
+      const busy = () => active > 0 || ctx.background.size > 0
+      while (busy() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20))
+      stopping.abort(new ApiError(503, 'unavailable_error', 'The server is shutting down.', { code: 'shutting_down' }))
+      const last = performance.now() + 5_000
+      while (busy() && performance.now() < last) await new Promise((resolve) => setTimeout(resolve, 10))
+      await registry.close()
+    },
+  }
+}

@@ -1,0 +1,52 @@
+/** What the handlers share: the server's parts, and the facts of one request. */
+import type { Admission } from './admission.ts'
+import type { Limits } from './limits.ts'
+import type { CompileConstraint } from './plan.ts'
+import type { ReasoningMemory } from './reasoning-memory.ts'
+import type { ModelRegistry } from './registry.ts'
+import type { ResponseJobs } from './response-jobs.ts'
+import type { Sealer } from './sealer.ts'
+import type { ServerMetrics } from './server-metrics.ts'
+import type { ResponseStore } from './store.ts'
+
+export interface ServerContext {
+  registry: ModelRegistry
+  admission: Admission
+  limits: Limits
+  metrics: ServerMetrics
+  store: ResponseStore
+  reasoning: ReasoningMemory
+  jobs: ResponseJobs
+  sealer: Sealer
+  compile: CompileConstraint
+  version: string
+  /** Unix ms when the server started. */
+  startedAt: number
+  /** Models that are being loaded before the server is ready. */
+  loading: number
+  /** Work that outlives its request; awaited by close. */
+  background: Set<Promise<unknown>>
+  /** Aborts when the server gives up what still runs. */
+  stopping: AbortSignal
+  /** YYYY-MM-DD for the formats that render a date; undefined (the default) keeps prompts the same every day. */
+  currentDate?: string
+  log(line: LogLine): void
+}
+
+/** One line per request, and one per internal error. Never contains prompts, answers or keys. */
+export type LogLine = { time: string; level: 'info' | 'error' } & Record<string, string | number | boolean | undefined>
+
+/** One HTTP request as the handlers see it. */
+export interface Scope {
+  id: string
+  /** Whose prefixes, stored responses and remembered reasoning this request may use. */
+  tenant: string
+  /** The client is gone, or the time is up. */
+  signal: AbortSignal
+  /** Added to the request's log line. */
+  facts: Record<string, string | number | boolean | undefined>
+  /** Ends when the response is written: streams call it themselves, through `stream`. */
+  done(): void
+  /** Set by handlers whose response is a stream: `done` comes later. */
+  streaming: boolean
+}

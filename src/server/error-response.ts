@@ -1,0 +1,32 @@
+/** An error as a response, and a request as a log line. What was not meant for clients goes to the log only. */
+import type { LogLine, Scope, ServerContext } from './context.ts'
+import { toApiError } from './errors.ts'
+
+/** @param ollama whether the path speaks Ollama's form, `{"error":"text"}` */
+export function errorResponse(ctx: ServerContext, scope: Scope, thrown: unknown, ollama: boolean): Response {
+  const gone = scope.signal.aborted && thrown === scope.signal.reason
+  const error = gone && ctx.stopping.aborted ? toApiError(ctx.stopping.reason) : toApiError(thrown)
+  if (gone && !ctx.stopping.aborted) {
+    scope.facts.aborted = true
+    return new Response(null, { status: 499 }) // nobody reads it; the log does
+  }
+  if (error.status === 500) {
+    const detail = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
+    ctx.log({ time: new Date().toISOString(), level: 'error', request: scope.id, error: detail })
+  } else ctx.metrics.rejected.add({ reason: error.body.code ?? error.body.type })
+  scope.facts.error = error.body.code ?? error.body.type
+  return Response.json({ error: ollama ? error.body.message : error.body }, { status: error.status, headers: error.headers })
+}
+
+export function logLine(scope: Scope, method: string, path: string, status: number, ms: number): LogLine {
+  return {
+    time: new Date().toISOString(),
+    level: status >= 500 ? 'error' : 'info',
+    request: scope.id,
+    method: method.slice(0, 16),
+    path: path.slice(0, 120),
+    status,
+    ms: Math.round(ms),
+    ...scope.facts,
+  }
+}

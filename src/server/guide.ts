@@ -1,0 +1,300 @@
+/**
+ * Keeps one answer inside what was asked for: a schema on the final text, a forced tool, strict arguments, a reasoning budget.
+ * It says before each id which ids are allowed and after it which ids must follow. Constraints bind only where the parser says
+ * the answer or the arguments are being written; the analysis stays free. Knows regions and forced ids, no format's markup.
+ */
+import type { ChatFormat, ChatParser, Region } from '../chat/messages.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { type Candidate, Choice } from './choice.ts'
+import { allBut, isEmpty, maskOf, type TokenMask, union } from './token-mask.ts'
+
+/** A schema ready for a tokenizer. */
+export interface Constraint {
+  matcher(): Matcher
+}
+
+/** One pass through a constraint. */
+export interface Matcher {
+  /** The ids that may follow. */
+  mask(): TokenMask
+  /** Takes the id; false when it may not follow. */
+  accept(id: number): boolean
+  /** Whether what was accepted is a whole document. */
+  isComplete(): boolean
+}
+
+/** What an answer must be. */
+export interface Plan {
+  /** The final text follows this. */
+  text?: Constraint
+  /** The answer is a call of one of these tools; of several calls, if `several`. Each has a constraint in `arguments`. */
+  forcedCalls?: { names: readonly string[]; several: boolean }
+  /** Tools that the model may call instead of answering, under `text`. */
+  callable: readonly string[]
+  /** Constraints of arguments by tool: of forced and of strict tools. */
+  arguments: ReadonlyMap<string, Constraint>
+  /** Whether the model may reason first. */
+  thinking: boolean
+  reasoningBudget: number
+}
+
+type Turn = { to: 'text' } | { to: 'call'; tool: string } | { to: 'end' }
+
+type Stage =
+  /** The model writes as it likes; under a plan it may not end. */
+  | { at: 'free' }
+  /** Its next id opens the reasoning, or is the first of a call, or the first of the text. */
+  | { at: 'either'; openers: readonly number[]; choice: Choice<Turn> | undefined; matcher: Matcher | undefined }
+  | { at: 'choosing'; choice: Choice<Turn> }
+  | { at: 'text'; matcher: Matcher }
+  | { at: 'arguments'; matcher: Matcher }
+  /** The arguments are complete and the ids that end the call are written. */
+  | { at: 'called'; endIds: readonly number[] }
+  | { at: 'end' }
+
+/** The longest header that a model may write under a plan before it is told what to write. */
+const LONGEST_FREE_HEADER = 16
+const MOST_CALLS = 16
+
+export class Guide {
+  /** Whether the reasoning was cut by its budget. */
+  budgetSpent = false
+  readonly #format: ChatFormat
+  readonly #tokenizer: Tokenizer
+  readonly #parser: ChatParser
+  readonly #plan: Plan
+  readonly #bound: boolean
+  #stage: Stage = { at: 'free' }
+  #reasoned: boolean
+  #headerIds = 0
+  #reasoningIds = 0
+  #calls = 0
+  #callIsOpen = false
+  #sanctionedCall = false
+  #answering = false
+
+  /** @param probe makes parsers in the state in which the prompt leaves the model */
+  constructor(format: ChatFormat, tokenizer: Tokenizer, parser: ChatParser, probe: () => ChatParser, plan: Plan) {
+    this.#format = format
+    this.#tokenizer = tokenizer
+    this.#parser = parser
+    this.#plan = plan
+    this.#bound = plan.text !== undefined || plan.forcedCalls !== undefined
+    this.#reasoned = !plan.thinking || format.capabilities.reasoning === 'never'
+    if (this.#bound && !this.#reasoned && parser.region !== 'reasoning') {
+      const openers = reasoningOpeners(format, tokenizer, probe)
+      if (openers.length > 0) this.#stage = this.#either(openers)
+    }
+  }
+
+  /** Whether the answer must be a document or a call. */
+  get isBound(): boolean {
+    return this.#bound
+  }
+
+  /** Whether text that the parser hands out now belongs to the answer. */
+  get showsText(): boolean {
+    return !this.#bound || this.#answering
+  }
+
+  /** Whether a call that the parser starts now was asked for. */
+  get showsCall(): boolean {
+    return this.#plan.forcedCalls === undefined || this.#sanctionedCall
+  }
+
+  /** Whether the answer is over, whatever the model would like to add. */
+  get isOver(): boolean {
+    return this.#stage.at === 'end'
+  }
+
+  /** Whether everything that was asked for is there; an answer that ends otherwise is incomplete. */
+  get isSatisfied(): boolean {
+    return (
+      !this.#bound || this.#calls > 0 || (this.#stage.at === 'text' ? this.#stage.matcher.isComplete() : this.#answering && this.isOver)
+    )
+  }
+
+  /** The ids that may be drawn now; undefined: all. */
+  mask(): TokenMask | undefined {
+    const stage = this.#stage
+    switch (stage.at) {
+      case 'either':
+        return [stage.choice?.mask(), stage.matcher?.mask()].reduce<TokenMask>(
+          (all, mask) => (mask ? union(all, mask) : all),
+          maskOf(stage.openers),
+        )
+      case 'choosing':
+        return stage.choice.mask()
+      case 'text':
+        return stage.matcher.isComplete() ? union(stage.matcher.mask(), maskOf(this.#format.stopIds)) : stage.matcher.mask()
+      case 'arguments':
+        return stage.matcher.mask()
+      default:
+        return this.#freeMask()
+    }
+  }
+
+  /**
+   * Learns of an id that the model drew, after the parser was given it.
+   * @param before region before the id
+   * @param startedCall tool of the call whose beginning this id showed
+   */
+  drew(id: number, before: Region, startedCall: string | undefined): void {
+    const stage = this.#stage
+    const isStop = this.#format.stopIds.includes(id)
+    if (stage.at === 'either') {
+      this.#reasoned = !stage.openers.includes(id)
+      if (!this.#reasoned) this.#stage = { at: 'free' }
+      else if (stage.choice?.accept(id)) this.#stage = { at: 'choosing', choice: stage.choice }
+      else if (stage.matcher?.accept(id)) {
+        this.#stage = { at: 'text', matcher: stage.matcher }
+        this.#answering = true
+      } else throw forbidden(id)
+    } else if (stage.at === 'choosing') {
+      if (!stage.choice.accept(id)) throw forbidden(id)
+    } else if (stage.at === 'text' || stage.at === 'arguments') {
+      if (isStop && stage.at === 'text' && stage.matcher.isComplete()) this.#stage = { at: 'end' }
+      else if (!stage.matcher.accept(id)) throw forbidden(id)
+    } else this.#drewFreely(id, before, startedCall, isStop)
+  }
+
+  /** Ids that must follow now. Push them through the parser, too, and ask again until there are none. */
+  forced(): readonly number[] {
+    const stage = this.#stage
+    switch (stage.at) {
+      case 'choosing': {
+        const decision = stage.choice.decision()
+        return decision ? this.#decide(decision) : []
+      }
+      case 'text':
+        if (stage.matcher.isComplete() && isEmpty(stage.matcher.mask())) this.#stage = { at: 'end' }
+        return []
+      case 'arguments': {
+        if (!stage.matcher.isComplete()) return []
+        this.#calls++
+        const endIds = this.#parser.force.endToolCall()
+        this.#stage = { at: 'called', endIds }
+        return endIds.length > 0 ? endIds : this.forced()
+      }
+      case 'called':
+        return this.#afterCall(stage.endIds)
+      case 'free':
+        return this.#steer()
+      default:
+        return []
+    }
+  }
+
+  #freeMask(): TokenMask | undefined {
+    if (this.#parser.region === 'tool-call') {
+      // Until the parser names the tool, only what begins any arguments may be written.
+      const brace = this.#plan.arguments.size > 0 && !this.#callIsOpen ? this.#tokenizer.encode('{') : []
+      return brace.length === 1 ? maskOf(brace) : undefined
+    }
+    return this.#bound && this.#calls === 0 ? allBut(this.#tokenizer.vocabSize, this.#format.stopIds) : undefined
+  }
+
+  #drewFreely(id: number, before: Region, startedCall: string | undefined, isStop: boolean): void {
+    const { region } = this.#parser
+    if (before === 'reasoning') {
+      this.#reasoningIds++
+      if (region !== 'reasoning') this.#reasoned = true
+    }
+    this.#headerIds = before === 'header' && region === 'header' ? this.#headerIds + 1 : 0
+    if (startedCall !== undefined) {
+      this.#callIsOpen = true
+      const matcher = region === 'tool-call' ? this.#plan.arguments.get(startedCall)?.matcher() : undefined
+      if (matcher && (before !== 'tool-call' || matcher.accept(id))) this.#stage = { at: 'arguments', matcher }
+    }
+    if (before === 'tool-call' && (isStop || region !== 'tool-call')) {
+      this.#calls++
+      this.#callIsOpen = false
+    }
+    if (isStop && (!this.#bound || this.#calls > 0)) this.#stage = { at: 'end' }
+  }
+
+  #steer(): readonly number[] {
+    const { region, force } = this.#parser
+    if (region === 'reasoning') {
+      if (this.#reasoningIds < this.#plan.reasoningBudget) return []
+      this.budgetSpent = true
+      this.#reasoned = true
+      return force.endReasoning()
+    }
+    if (!this.#bound || this.#calls > 0 || this.#callIsOpen) return []
+    if (region === 'header' && !this.#reasoned && this.#headerIds <= LONGEST_FREE_HEADER) return []
+    const { text, callable } = this.#plan
+    if (!text) {
+      this.#stage = { at: 'choosing', choice: new Choice(this.#calling(this.#plan.forcedCalls!.names)) }
+      return this.forced()
+    }
+    if (region === 'text') {
+      this.#answering = callable.length === 0
+      this.#stage = callable.length > 0 ? this.#either([]) : { at: 'text', matcher: text.matcher() }
+      return this.forced()
+    }
+    if (region === 'tool-call' && callable.length > 0) return []
+    if (region === 'header' && callable.length > 0) {
+      this.#stage = { at: 'choosing', choice: new Choice<Turn>([{ ids: force.text(), value: { to: 'text' } }, ...this.#calling(callable)]) }
+      return this.forced()
+    }
+    return force.text()
+  }
+
+  #decide({ ids, value }: Candidate<Turn>): readonly number[] {
+    this.#reasoned = true
+    if (value.to === 'end') this.#stage = { at: 'end' }
+    else if (value.to === 'call') {
+      const constraint = this.#plan.arguments.get(value.tool)
+      this.#sanctionedCall = true
+      this.#callIsOpen = true
+      this.#stage = constraint ? { at: 'arguments', matcher: constraint.matcher() } : { at: 'free' }
+    } else {
+      this.#answering = true
+      this.#stage = { at: 'text', matcher: this.#plan.text!.matcher() }
+    }
+    return ids
+  }
+
+  #afterCall(endIds: readonly number[]): readonly number[] {
+    const { forcedCalls } = this.#plan
+    const ends = this.#format.stopIds
+    this.#callIsOpen = false
+    if (forcedCalls?.several && this.#format.capabilities.parallelToolCalls && this.#calls < MOST_CALLS) {
+      const end = ends.map((id): Candidate<Turn> => ({ ids: [id], value: { to: 'end' } }))
+      this.#stage = { at: 'choosing', choice: new Choice<Turn>([...end, ...this.#calling(forcedCalls.names)]) }
+    } else this.#stage = forcedCalls || ends.includes(endIds.at(-1) ?? -1) ? { at: 'end' } : { at: 'free' }
+    return []
+  }
+
+  #either(openers: readonly number[]): Stage {
+    const { text, forcedCalls, callable } = this.#plan
+    const names = forcedCalls?.names ?? callable
+    return { at: 'either', openers, choice: names.length > 0 ? new Choice(this.#calling(names)) : undefined, matcher: text?.matcher() }
+  }
+
+  #calling(names: readonly string[]): Candidate<Turn>[] {
+    return names.map((tool) => ({ ids: this.#parser.force.toolCall(tool), value: { to: 'call', tool } }))
+  }
+}
+
+const forbidden = (id: number) => new RangeError(`token ${id} was drawn although the mask forbade it`)
+
+const knownOpeners = new WeakMap<ChatFormat, Map<Region, readonly number[]>>()
+
+/** The special ids that open the reasoning at once from the state the prompt leaves, found by trying them. */
+function reasoningOpeners(format: ChatFormat, tokenizer: Tokenizer, probe: () => ChatParser): readonly number[] {
+  const { region } = probe()
+  let known = knownOpeners.get(format)
+  if (!known) knownOpeners.set(format, (known = new Map()))
+  let openers = known.get(region)
+  if (!openers) {
+    openers = [...tokenizer.specials.values()].filter((id) => {
+      const parser = probe()
+      parser.push(id)
+      return parser.region === 'reasoning'
+    })
+    known.set(region, openers)
+  }
+  return openers
+}

@@ -1,0 +1,55 @@
+/** Every limit of the server in one place, with its default. Requests are measured against these before an engine sees them. */
+
+export interface Limits {
+  /** Bytes of a request body, after decoding. */
+  bodyBytes: number
+  /** Nesting of arrays and objects in a request body. */
+  jsonDepth: number
+  /** Characters of one JSON schema, and its nesting. */
+  schemaChars: number
+  schemaDepth: number
+  /** Generated tokens of one answer; also bounded by the context. */
+  outputTokens: number
+  /** Reasoning tokens of one answer; Infinity leaves it to `outputTokens`. */
+  reasoningTokens: number
+  /** Wall clock of one answer, queue included, in ms. */
+  requestMs: number
+  /** Answers that wait for a slot, over all models; one more gets 503. */
+  queueLength: number
+  /** Longest wait for a slot in ms, then 503. */
+  queueWaitMs: number
+  /** Answers at once (waiting or running) of one API key, or of all callers without key; one more gets 429. */
+  concurrencyPerKey: number
+  /** How long a client may leave a stream unread before its answer is stopped, in ms. */
+  slowReaderMs: number
+  /** Silence on a stream after which a comment is sent, in ms. */
+  pingMs: number
+  /** Stored responses: count, characters and age in ms. */
+  storedResponses: number
+  storedChars: number
+  storedMs: number
+  /** Open connections (Node adapter). */
+  connections: number
+  /** Time given to running answers after SIGTERM, in ms. */
+  drainMs: number
+}
+
+export const defaultLimits: Limits = {
+  bodyBytes: 20 * 2 ** 20,
+  jsonDepth: 64,
+  schemaChars: 64 * 1024,
+  schemaDepth: 24,
+  outputTokens: 2 ** 20,
+  reasoningTokens: Number.POSITIVE_INFINITY,
+  requestMs: 60 * 60_000,
+  queueLength: 256,
+  queueWaitMs: 5 * 60_000,
+  concurrencyPerKey: 256,
+  slowReaderMs: 60_000,
+  pingMs: 15_000,
+  storedResponses: 2_000,
+  storedChars: 128 * 2 ** 20,
+  storedMs: 24 * 3600_000,
+  connections: 1_024,
+  drainMs: 30_000,
+}

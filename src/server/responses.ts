@@ -1,0 +1,252 @@
+/** POST /v1/responses: input items in, output items out, whole, streamed or in the background. */
+import type { FinishEvent, Message } from '../chat/messages.ts'
+import type { Answer } from './answer.ts'
+import { readBody, validate } from './body.ts'
+import type { Scope, ServerContext } from './context.ts'
+import { ApiError, badRequest, toApiError } from './errors.ts'
+import { logprobsOf } from './logprobs.ts'
+import type { AskedChoice, AskedFormat, OfferedTool } from './plan.ts'
+import { type Ask, type Prepared, prepare, samplingOf } from './prepare.ts'
+import type { Lease } from './registry.ts'
+import { ResponseBuilder, type ResponseEvent } from './response-builder.ts'
+import { ResponseJob } from './response-jobs.ts'
+import { responseObject } from './response-object.ts'
+import { inputItems, messagesOf, previousResponses } from './responses-input.ts'
+import { runAnswer } from './run.ts'
+import { type ResponseRequest, responseRequest, responseTool } from './schemas/responses.ts'
+import type { StoredItem } from './store.ts'
+import { sse, streamResponse } from './stream.ts'
+
+export async function createResponse(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
+  const body = await readBody(request, responseRequest, ctx.limits)
+  if (body.background && body.store === false)
+    throw badRequest('A background response must be stored; leave out "store": false.', 'background')
+  const items = await inputItems(ctx, scope, body.input)
+  const ask = await responseAsk(ctx, scope, body, items)
+  const lease = await ctx.registry.acquire(body.model)
+  scope.facts.model = lease.entry.id
+  let handedOver = false
+  try {
+    const { answers, hideReasoning } = await prepareTruncated(ctx, scope, lease, ask, body.truncation === 'auto')
+    ctx.admission.check(lease.entry, lease.model.engine.load().slots)
+    const work = new ResponseWork(ctx, scope, lease, body, items, answers[0]!, hideReasoning)
+    if (body.background) {
+      handedOver = true
+      return await work.inBackground()
+    }
+    if (body.stream) {
+      handedOver = true
+      return work.streamed()
+    }
+    return Response.json(await work.whole())
+  } finally {
+    if (!handedOver) lease.release()
+  }
+}
+
+class ResponseWork {
+  readonly #ctx: ServerContext
+  readonly #scope: Scope
+  readonly #lease: Lease
+  readonly #body: ResponseRequest
+  readonly #items: StoredItem[]
+  readonly #answer: Answer
+  readonly #builder: ResponseBuilder
+
+  constructor(
+    ctx: ServerContext,
+    scope: Scope,
+    lease: Lease,
+    body: ResponseRequest,
+    items: StoredItem[],
+    answer: Answer,
+    hideReasoning: boolean,
+  ) {
+    this.#ctx = ctx
+    this.#scope = scope
+    this.#lease = lease
+    this.#body = body
+    this.#items = items
+    this.#answer = answer
+    const { tokenizer } = lease.model
+    this.#builder = new ResponseBuilder(responseObject(body, lease.model), {
+      hideReasoning,
+      ...(body.include?.includes('reasoning.encrypted_content') ? { seal: (text: string) => ctx.sealer.seal(scope.tenant, text) } : {}),
+      ...(wantsLogprobs(body) ? { logprobs: (token) => logprobsOf(tokenizer, token, body.top_logprobs ?? 0) } : {}),
+    })
+  }
+
+  async whole(): Promise<object> {
+    this.#builder.start()
+    await this.#run(this.#scope.signal, async () => {})
+    return this.#builder.response
+  }
+
+  streamed(): Response {
+    const options = {
+      contentType: 'text/event-stream' as const,
+      error: (error: ApiError) => [...this.#builder.fail(error.body).map(eventText), sse('[DONE]')].join(''),
+    }
+    return streamResponse(this.#ctx, this.#scope, options, async (stream) => {
+      try {
+        const send = async (events: readonly ResponseEvent[]) => {
+          for (const event of events) await stream.send(eventText(event))
+        }
+        await send(this.#builder.start())
+        await this.#run(stream.signal, send, (ahead) => stream.comment(`queued ${ahead + 1}`))
+        await stream.send(sse('[DONE]'))
+      } finally {
+        this.#lease.release()
+      }
+    })
+  }
+
+  async inBackground(): Promise<Response> {
+    const { response } = this.#builder
+    const job = new ResponseJob(this.#scope.tenant)
+    const first = structuredClone(response)
+    await this.#store()
+    this.#ctx.jobs.add(response.id, job)
+    job.add(this.#builder.start(true))
+    const signal = AbortSignal.any([job.controller.signal, this.#ctx.stopping])
+    const done = this.#run(signal, async (events) => job.add(events))
+      .catch(async (error: unknown) => {
+        job.add(job.controller.signal.aborted ? [this.#builder.cancel()] : this.#builder.fail(toApiError(error).body))
+        await this.#store()
+      })
+      .catch((error: unknown) =>
+        this.#ctx.log({ time: new Date().toISOString(), level: 'error', request: this.#scope.id, error: String(error) }),
+      )
+      .finally(() => {
+        job.end()
+        this.#lease.release()
+        this.#ctx.background.delete(done)
+      })
+    this.#ctx.background.add(done)
+    return this.#body.stream ? followJob(this.#ctx, this.#scope, job, -1) : Response.json(first)
+  }
+
+  async #run(
+    signal: AbortSignal,
+    send: (events: readonly ResponseEvent[]) => Promise<void>,
+    onPosition?: (ahead: number) => void,
+  ): Promise<void> {
+    let finish: FinishEvent | undefined
+    for await (const event of runAnswer(this.#ctx, this.#scope, this.#lease, this.#answer, signal, onPosition)) {
+      if (event.type === 'finish') finish = event
+      const events = await this.#builder.of(event)
+      if (events.length > 0) await send(events)
+    }
+    if (finish!.reason === 'abort' && signal.aborted && !this.#ctx.stopping.aborted) signal.throwIfAborted()
+    const last = this.#builder.end(finish!)
+    await this.#store() // before the client is told, so that what it was told of survives a crash
+    await send([last])
+  }
+
+  async #store(): Promise<void> {
+    const { response } = this.#builder
+    if (this.#body.store === false) return
+    await this.#ctx.store.put({
+      id: response.id,
+      tenant: this.#scope.tenant,
+      storedAt: Date.now(),
+      previousId: this.#body.previous_response_id ?? null,
+      input: this.#items,
+      response: structuredClone(response),
+    })
+  }
+}
+
+/** The events of a background response as a stream of its own; it may leave and come back. */
+export function followJob(ctx: ServerContext, scope: Scope, job: ResponseJob, after: number): Response {
+  const options = { contentType: 'text/event-stream' as const, error: streamError }
+  return streamResponse(ctx, scope, options, async (stream) => {
+    for await (const event of job.follow(after, stream.signal)) await stream.send(eventText(event))
+    await stream.send(sse('[DONE]'))
+  })
+}
+
+/** An error of a stream that has no builder, in both known shapes. */
+export function streamError({ body: error }: ApiError): string {
+  return sse({ type: 'error', code: error.code, message: error.message, param: error.param, error }, 'error')
+}
+
+export const eventText = (event: ResponseEvent): string => sse(event, event.type)
+
+/** The request in the form that all endpoints share. */
+export async function responseAsk(ctx: ServerContext, scope: Scope, body: ResponseRequest, items: readonly StoredItem[]): Promise<Ask> {
+  const earlier = (await previousResponses(ctx, scope, body.previous_response_id)).flatMap(({ input, response }) => [
+    ...input,
+    ...response.output,
+  ])
+  return {
+    messages: await messagesOf(ctx, scope, [...earlier, ...items], body.instructions),
+    tools: toolsOf(body),
+    toolChoice: choiceOf(body.tool_choice),
+    parallel: body.parallel_tool_calls ?? true,
+    format: formatOf(body),
+    effort: body.reasoning?.effort ?? body.chat_template_kwargs?.reasoning_effort ?? undefined,
+    thinkingEnabled: body.chat_template_kwargs?.enable_thinking ?? undefined,
+    reasoningBudget: undefined,
+    sampling: samplingOf(body),
+    maxTokens: body.max_output_tokens ?? undefined,
+    stop: [],
+    logprobs: wantsLogprobs(body) ? (body.top_logprobs ?? 0) : undefined,
+    answers: 1,
+  }
+}
+
+/** With truncation "auto" the oldest turns are left out until the rest fits. */
+async function prepareTruncated(ctx: ServerContext, scope: Scope, lease: Lease, ask: Ask, truncate: boolean): Promise<Prepared> {
+  for (let messages = ask.messages; ; ) {
+    try {
+      return await prepare(ctx, scope, lease.model, { ...ask, messages })
+    } catch (error) {
+      const shorter =
+        truncate && error instanceof ApiError && error.body.code === 'context_length_exceeded' ? withoutOldestTurn(messages) : undefined
+      if (!shorter) throw error
+      messages = shorter
+    }
+  }
+}
+
+function withoutOldestTurn(messages: readonly Message[]): Message[] | undefined {
+  const isInstruction = ({ role }: Message) => role === 'system' || role === 'developer'
+  const body = messages.findIndex((message) => !isInstruction(message))
+  const next = messages.findIndex((message, i) => i > body && message.role === 'user')
+  return body < 0 || next < 0 ? undefined : [...messages.slice(0, body), ...messages.slice(next)]
+}
+
+const wantsLogprobs = (body: ResponseRequest) =>
+  (body.top_logprobs ?? 0) > 0 || body.include?.includes('message.output_text.logprobs') === true
+
+function toolsOf(body: ResponseRequest): OfferedTool[] {
+  return (body.tools ?? []).flatMap((tool, i) => {
+    if (tool.type !== 'function') return []
+    const { name, description, parameters, strict } = validate(tool, responseTool, `tools[${i}]`)
+    return [
+      {
+        name,
+        ...(description ? { description } : {}),
+        ...(parameters ? { parameters } : {}),
+        strict: strict ?? false,
+        param: `tools[${i}].parameters`,
+      },
+    ]
+  })
+}
+
+function choiceOf(choice: ResponseRequest['tool_choice']): AskedChoice {
+  if (!choice) return 'auto'
+  if (typeof choice === 'string') return choice
+  if (choice.type === 'function') return { name: choice.name as string }
+  const { mode, tools } = choice as { mode: 'auto' | 'required'; tools: { name?: string | null }[] }
+  return { mode, allowed: tools.flatMap(({ name }) => (name ? [name] : [])) }
+}
+
+function formatOf(body: ResponseRequest): AskedFormat {
+  const format = body.text?.format
+  if (format?.type !== 'json_schema') return format ?? { type: 'text' }
+  const { name, description, schema } = format
+  return { type: 'json_schema', name, schema, param: 'text.format.schema', ...(description ? { description } : {}) }
+}

@@ -1,0 +1,111 @@
+/** The body of POST /v1/chat/completions. */
+import { z } from 'zod'
+import * as common from './common.ts'
+
+const textPart = z.looseObject({ type: z.enum(['text', 'input_text', 'output_text']), text: z.string() })
+const refusalPart = z.looseObject({ type: z.literal('refusal'), refusal: z.string() })
+/** Parts this server knows but no text model reads; they pass the schema so that the refusal can be 400 with a clear text. */
+const mediaPart = z.looseObject({ type: z.enum(['image_url', 'input_image', 'input_audio', 'file', 'input_file']) })
+const content = z.union([z.string(), z.array(z.discriminatedUnion('type', [textPart, mediaPart, refusalPart])).max(1024)])
+
+const toolCall = z.looseObject({
+  id: common.callId,
+  type: z.literal('function').nullish(),
+  function: z.looseObject({ name: common.toolName, arguments: z.string() }),
+})
+
+const instructions = (role: 'system' | 'developer') => z.looseObject({ role: z.literal(role), content })
+
+export const chatMessage = z.discriminatedUnion('role', [
+  instructions('system'),
+  instructions('developer'),
+  z.looseObject({ role: z.literal('user'), content, name: z.string().max(128).nullish() }),
+  z.looseObject({
+    role: z.literal('assistant'),
+    content: content.nullish(),
+    refusal: z.string().nullish(),
+    reasoning: z.string().nullish(),
+    reasoning_content: z.string().nullish(),
+    thinking: z.string().nullish(),
+    tool_calls: z.array(toolCall).max(128).nullish(),
+  }),
+  z.looseObject({ role: z.literal('tool'), content, tool_call_id: common.callId, name: common.toolName.nullish() }),
+])
+
+export const functionTool = z.looseObject({
+  type: z.literal('function'),
+  function: z.looseObject({
+    name: common.toolName,
+    description: z.string().nullish(),
+    parameters: common.schemaObject.nullish(),
+    strict: z.boolean().nullish(),
+  }),
+})
+
+/** Tools of other types are ignored. */
+export const chatTools = z.array(z.looseObject({ type: z.string() })).max(256)
+
+const namedFunction = z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: common.toolName }) })
+
+export const chatToolChoice = z.union([
+  z.enum(['none', 'auto', 'required']),
+  namedFunction,
+  z.looseObject({
+    type: z.literal('allowed_tools'),
+    allowed_tools: z.looseObject({
+      mode: z.enum(['auto', 'required']),
+      tools: z
+        .array(z.looseObject({ type: z.string() }))
+        .min(1)
+        .max(256),
+    }),
+  }),
+])
+
+export const responseFormat = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('text') }),
+  z.looseObject({ type: z.literal('json_object') }),
+  z.looseObject({
+    type: z.literal('json_schema'),
+    json_schema: z.looseObject({
+      name: z.string().min(1).max(64),
+      description: z.string().nullish(),
+      schema: common.schemaObject,
+      strict: z.boolean().nullish(),
+    }),
+  }),
+])
+
+export const chatRequest = z.looseObject({
+  model: common.modelName,
+  messages: z.array(chatMessage).min(1).max(4096),
+  stream: z.boolean().nullish(),
+  stream_options: common.includeUsage,
+  max_tokens: common.tokenLimit,
+  max_completion_tokens: common.tokenLimit,
+  ...common.samplingFields,
+  logit_bias: common.logitBias,
+  stop: common.stopTexts,
+  n: z.int().min(1).max(8).nullish(),
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
+  response_format: responseFormat.nullish(),
+  tools: chatTools.nullish(),
+  tool_choice: chatToolChoice.nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  reasoning_effort: common.effort.nullish(),
+  reasoning: z.looseObject({ effort: common.effort.nullish() }).nullish(),
+  thinking_token_budget: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .nullish(),
+  chat_template_kwargs: common.templateKwargs,
+  user: z.string().max(512).nullish(),
+  store: z.boolean().nullish(),
+  metadata: common.metadata,
+})
+
+export type ChatRequest = z.infer<typeof chatRequest>
+export type ChatRequestMessage = z.infer<typeof chatMessage>
+export type ChatContent = z.infer<typeof content>

@@ -1,0 +1,57 @@
+/**
+ * Pieces that several request schemas share. Numbers are finite and in range before anything else sees them; unknown fields pass unread.
+ * The same zod schemas become /openapi.json.
+ */
+import { z } from 'zod'
+
+export const modelName = z.string().min(1).max(256).describe('Id of a model, as listed by /v1/models.')
+
+/** A limit in tokens; null and missing mean "what the context leaves". */
+export const tokenLimit = z
+  .int()
+  .min(1)
+  .max(2 ** 31 - 1)
+  .nullish()
+
+export const effort = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'])
+
+export const samplingFields = {
+  temperature: z.number().min(0).max(10).nullish(),
+  top_p: z.number().gt(0).max(1).nullish(),
+  top_k: z
+    .int()
+    .min(-1)
+    .max(2 ** 31 - 1)
+    .nullish(),
+  min_p: z.number().min(0).max(1).nullish(),
+  frequency_penalty: z.number().min(-2).max(2).nullish(),
+  presence_penalty: z.number().min(-2).max(2).nullish(),
+  repetition_penalty: z.number().gt(0).max(10).nullish(),
+  seed: z.int().nullish(),
+}
+
+/** Token id (as a string key) -> bias added to its logit. */
+export const logitBias = z.record(z.string().regex(/^\d{1,7}$/), z.number().min(-100).max(100)).nullish()
+
+export const stopTexts = z
+  .union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)])
+  .nullish()
+  .describe('Up to four texts that end the answer; never part of it.')
+
+export const toolName = z
+  .string()
+  .min(1)
+  .max(128)
+  // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
+  .regex(/^[^\u0000-\u001f\u007f]+$/, 'must not contain control characters')
+
+export const callId = z.string().min(1).max(256)
+
+export const schemaObject = z.union([z.record(z.string(), z.unknown()), z.boolean()])
+
+export const metadata = z.record(z.string().max(64), z.string().max(512)).nullish()
+
+export const includeUsage = z.looseObject({ include_usage: z.boolean().nullish() }).nullish()
+
+/** Only these reach a chat format, whatever else a request carries: templates are never steered by arbitrary names. */
+export const templateKwargs = z.looseObject({ enable_thinking: z.boolean().nullish(), reasoning_effort: effort.nullish() }).nullish()

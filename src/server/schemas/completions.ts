@@ -1,0 +1,50 @@
+/** The bodies of POST /v1/completions, /tokenize, /detokenize and /v1/embeddings. */
+import { z } from 'zod'
+import { chatRequest } from './chat.ts'
+import * as common from './common.ts'
+
+const ids = z
+  .array(
+    z
+      .int()
+      .min(0)
+      .max(2 ** 31 - 1),
+  )
+  .max(2 ** 20)
+
+export const completionRequest = z.looseObject({
+  model: common.modelName,
+  prompt: z
+    .union([z.string(), ids.min(1), z.array(z.string()).min(1).max(64), z.array(ids.min(1)).min(1).max(64)])
+    .describe('One text, one list of token ids, or up to 64 of either.'),
+  stream: z.boolean().nullish(),
+  stream_options: common.includeUsage,
+  max_tokens: z
+    .int()
+    .min(0)
+    .max(2 ** 31 - 1)
+    .nullish(),
+  ...common.samplingFields,
+  logit_bias: common.logitBias,
+  stop: common.stopTexts,
+  n: z.int().min(1).max(8).nullish(),
+  best_of: z.int().min(1).max(8).nullish(),
+  logprobs: z.int().min(0).max(20).nullish(),
+  echo: z.boolean().nullish(),
+  suffix: z.string().nullish(),
+  user: z.string().max(512).nullish(),
+})
+export type CompletionRequest = z.infer<typeof completionRequest>
+
+export const tokenizeRequest = z.looseObject({
+  model: common.modelName.nullish(),
+  content: z.string().nullish(),
+  prompt: z.string().nullish().describe('Another name of `content` (vLLM).'),
+  with_pieces: z.boolean().nullish(),
+})
+
+export const detokenizeRequest = z.looseObject({ model: common.modelName.nullish(), tokens: ids })
+
+export const applyTemplateRequest = chatRequest.partial({ model: true })
+
+export const embeddingsRequest = z.looseObject({ model: common.modelName, input: z.unknown() })

@@ -1,0 +1,84 @@
+/** The bodies of the Ollama endpoints. */
+import { z } from 'zod'
+import * as common from './common.ts'
+
+const options = z
+  .looseObject({
+    num_ctx: z
+      .int()
+      .min(1)
+      .max(2 ** 31 - 1)
+      .nullish(),
+    num_predict: z
+      .int()
+      .min(-2)
+      .max(2 ** 31 - 1)
+      .nullish(),
+    temperature: common.samplingFields.temperature,
+    top_p: common.samplingFields.top_p,
+    top_k: common.samplingFields.top_k,
+    min_p: common.samplingFields.min_p,
+    repeat_penalty: common.samplingFields.repetition_penalty,
+    presence_penalty: common.samplingFields.presence_penalty,
+    frequency_penalty: common.samplingFields.frequency_penalty,
+    seed: z.int().nullish(),
+    stop: common.stopTexts,
+  })
+  .nullish()
+
+const shared = {
+  model: common.modelName,
+  stream: z.boolean().nullish().describe('Default true, unlike the OpenAI endpoints.'),
+  think: z.union([z.boolean(), z.enum(['low', 'medium', 'high', 'max', 'none'])]).nullish(),
+  format: z.union([z.literal(''), z.literal('json'), z.record(z.string(), z.unknown())]).nullish(),
+  options,
+  keep_alive: z.union([z.string().max(32), z.number()]).nullish(),
+}
+
+export const ollamaChatRequest = z.looseObject({
+  ...shared,
+  messages: z
+    .array(
+      z.looseObject({
+        role: z.enum(['system', 'user', 'assistant', 'tool', 'developer']),
+        content: z.string().nullish(),
+        thinking: z.string().nullish(),
+        images: z.array(z.unknown()).max(64).nullish(),
+        tool_calls: z
+          .array(
+            z.looseObject({
+              id: common.callId.nullish(),
+              function: z.looseObject({
+                name: common.toolName,
+                arguments: z.union([z.record(z.string(), z.unknown()), z.string()]).nullish(),
+              }),
+            }),
+          )
+          .max(128)
+          .nullish(),
+        tool_name: common.toolName.nullish(),
+        tool_call_id: common.callId.nullish(),
+      }),
+    )
+    .max(4096)
+    .nullish(),
+  tools: z
+    .array(z.looseObject({ type: z.string().nullish() }))
+    .max(256)
+    .nullish(),
+})
+
+export const ollamaGenerateRequest = z.looseObject({
+  ...shared,
+  prompt: z.string().nullish(),
+  system: z.string().nullish(),
+  suffix: z.string().nullish(),
+  raw: z.boolean().nullish(),
+  images: z.array(z.unknown()).max(64).nullish(),
+  template: z.string().nullish(),
+})
+
+export const ollamaShowRequest = z.looseObject({ model: common.modelName.nullish(), name: common.modelName.nullish() })
+
+export type OllamaChatRequest = z.infer<typeof ollamaChatRequest>
+export type OllamaGenerateRequest = z.infer<typeof ollamaGenerateRequest>

@@ -1,0 +1,114 @@
+/** The body of POST /v1/responses and the input items it may carry. */
+import { z } from 'zod'
+import * as common from './common.ts'
+
+const itemId = z.string().max(256).nullish()
+const part = z.looseObject({ type: z.string().max(64), text: z.string().nullish(), refusal: z.string().nullish() })
+const parts = z.union([z.string(), z.array(part).max(1024)])
+
+export const messageItem = z.looseObject({
+  type: z.literal('message').nullish(),
+  id: itemId,
+  role: z.enum(['user', 'assistant', 'system', 'developer']),
+  content: parts,
+  phase: z.enum(['commentary', 'final_answer']).nullish(),
+})
+export const functionCallItem = z.looseObject({
+  type: z.literal('function_call'),
+  id: itemId,
+  call_id: common.callId,
+  name: common.toolName,
+  arguments: z.string(),
+})
+export const functionCallOutputItem = z.looseObject({
+  type: z.literal('function_call_output'),
+  id: itemId,
+  call_id: common.callId,
+  output: parts,
+})
+export const reasoningItem = z.looseObject({
+  type: z.literal('reasoning'),
+  id: itemId,
+  summary: z.array(part).max(1024).nullish(),
+  content: z.array(part).max(1024).nullish(),
+  encrypted_content: z.string().nullish(),
+})
+export const referenceItem = z.looseObject({ type: z.literal('item_reference').nullish(), id: z.string().min(1).max(256) })
+export const compactionItem = z.looseObject({ type: z.literal('compaction'), id: itemId, encrypted_content: z.string() })
+
+/** Checked again by type in responses-input.ts; items of unknown types are ignored there. */
+export const anyItem = z.looseObject({ type: z.string().max(64).nullish() })
+
+export const responseTool = z.looseObject({
+  type: z.literal('function'),
+  name: common.toolName,
+  description: z.string().nullish(),
+  parameters: common.schemaObject.nullish(),
+  strict: z.boolean().nullish(),
+})
+
+const responseToolChoice = z.union([
+  z.enum(['none', 'auto', 'required']),
+  z.looseObject({ type: z.literal('function'), name: common.toolName }),
+  z.looseObject({
+    type: z.literal('allowed_tools'),
+    mode: z.enum(['auto', 'required']),
+    tools: z
+      .array(z.looseObject({ type: z.string(), name: z.string().nullish() }))
+      .min(1)
+      .max(256),
+  }),
+])
+
+const textFormat = z.discriminatedUnion('type', [
+  z.looseObject({ type: z.literal('text') }),
+  z.looseObject({ type: z.literal('json_object') }),
+  z.looseObject({
+    type: z.literal('json_schema'),
+    name: z.string().min(1).max(64),
+    description: z.string().nullish(),
+    schema: common.schemaObject,
+    strict: z.boolean().nullish(),
+  }),
+])
+
+export const responseRequest = z.looseObject({
+  model: common.modelName,
+  input: z.union([z.string(), z.array(anyItem).max(4096)]),
+  instructions: z.string().nullish(),
+  previous_response_id: z.string().min(1).max(256).nullish(),
+  stream: z.boolean().nullish(),
+  store: z.boolean().nullish(),
+  background: z.boolean().nullish(),
+  include: z.array(z.string().max(128)).max(32).nullish(),
+  max_output_tokens: common.tokenLimit,
+  max_tool_calls: z
+    .int()
+    .min(1)
+    .max(2 ** 31 - 1)
+    .nullish(),
+  ...common.samplingFields,
+  logit_bias: common.logitBias,
+  top_logprobs: z.int().min(0).max(20).nullish(),
+  text: z.looseObject({ format: textFormat.nullish(), verbosity: z.string().max(16).nullish() }).nullish(),
+  tools: z
+    .array(z.looseObject({ type: z.string() }))
+    .max(256)
+    .nullish(),
+  tool_choice: responseToolChoice.nullish(),
+  parallel_tool_calls: z.boolean().nullish(),
+  reasoning: z.looseObject({ effort: common.effort.nullish(), summary: z.enum(['auto', 'concise', 'detailed']).nullish() }).nullish(),
+  truncation: z.enum(['auto', 'disabled']).nullish(),
+  metadata: common.metadata,
+  user: z.string().max(512).nullish(),
+  safety_identifier: z.string().max(512).nullish(),
+  prompt_cache_key: z.string().max(512).nullish(),
+  service_tier: z.string().max(32).nullish(),
+  chat_template_kwargs: common.templateKwargs,
+})
+
+/** input_tokens takes the body of a response request in which only `input` matters. */
+export const inputTokensRequest = responseRequest.partial({ model: true, input: true })
+
+export type ResponseRequest = z.infer<typeof responseRequest>
+export type InputItem = z.infer<typeof anyItem>

@@ -1,0 +1,105 @@
+/**
+ * Who may talk to this server: Host names against DNS rebinding, Origins against other sites, keys compared in constant time.
+ * The checks run before every route and know nothing of routes but whether they are open (health and the front page).
+ */
+import { ApiError } from './errors.ts'
+
+export interface Access {
+  /** Host names beside the loopback ones; `*` accepts all (behind a proxy that checks). */
+  hosts: readonly string[]
+  /** Origins beside the server's own and loopback; `*` accepts all, and then nobody's credentials. */
+  origins: readonly string[]
+  apiKeys: readonly string[]
+}
+
+/** @returns a check that resolves to the tenant: whose data a request may see. */
+export function guard(access: Access): (request: Request, open: boolean) => Promise<string> {
+  const keys = access.apiKeys.map(digest)
+  return async (request, open) => {
+    checkHost(request, access.hosts)
+    if (open) return 'anonymous'
+    if (!originAllowed(request, access.origins)) throw forbidden('Requests from this web page (Origin) are not allowed.')
+    if (keys.length === 0) return 'anonymous'
+    const given = await digest(presentedKey(request))
+    let matches = 0
+    for (const key of await Promise.all(keys)) matches |= equal(given, key)
+    if (matches === 0)
+      throw new ApiError(401, 'authentication_error', 'Send a valid key as "Authorization: Bearer KEY" or "X-Api-Key: KEY".', {
+        code: 'invalid_api_key',
+        headers: { 'www-authenticate': 'Bearer' },
+      })
+    return [...given.subarray(0, 16)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+  }
+}
+
+function checkHost(request: Request, hosts: readonly string[]): void {
+  if (hosts.includes('*')) return
+  const host = hostName(request.headers.get('host') ?? new URL(request.url).host)
+  if (host !== undefined && (isLoopbackName(host) || hosts.some((name) => name.toLowerCase() === host))) return
+  throw forbidden('This Host is not served here. Name it with --allow-host if it is yours.')
+}
+
+/** Lower-case name without port; undefined when it is not a host. */
+function hostName(host: string): string | undefined {
+  const match = /^(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::\d{1,5})?$/i.exec(host)
+  return match?.[1]?.toLowerCase().replace(/\.$/, '')
+}
+
+function isLoopbackName(host: string): boolean {
+  return (
+    host === 'localhost' || host === '[::1]' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host) || /\.(localhost|local|internal)$/.test(host)
+  )
+}
+
+/** No Origin (not a browser), the server's own, loopback, or listed. */
+export function originAllowed(request: Request, origins: readonly string[]): boolean {
+  const origin = request.headers.get('origin')
+  if (origin === null || origins.includes('*') || origins.includes(origin)) return true
+  try {
+    const { host, protocol } = new URL(origin)
+    if (protocol !== 'http:' && protocol !== 'https:') return false
+    const name = hostName(host)
+    return (
+      host === (request.headers.get('host') ?? new URL(request.url).host) ||
+      (name !== undefined && isLoopbackName(name) && !/\.(local|internal)$/.test(name))
+    )
+  } catch {
+    return false
+  }
+}
+
+/** Headers that let an allowed page read the answer. */
+export function corsHeaders(request: Request, origins: readonly string[]): Record<string, string> {
+  const origin = request.headers.get('origin')
+  if (origin === null || !originAllowed(request, origins)) return {}
+  return {
+    'access-control-allow-origin': origins.includes('*') ? '*' : origin,
+    'access-control-expose-headers': 'x-request-id, openai-processing-ms, retry-after',
+    vary: 'Origin',
+  }
+}
+
+export const preflightHeaders: Record<string, string> = {
+  'access-control-allow-methods': 'GET, POST, DELETE, OPTIONS',
+  'access-control-allow-headers':
+    'authorization, content-type, x-api-key, x-request-id, idempotency-key, traceparent, x-session-id, openai-organization, openai-project, openai-beta, x-stainless-lang, x-stainless-package-version, x-stainless-os, x-stainless-arch, x-stainless-runtime, x-stainless-runtime-version, x-stainless-retry-count, x-stainless-timeout, x-stainless-helper-method',
+  'access-control-max-age': '600',
+}
+
+function presentedKey(request: Request): string {
+  const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')
+  return bearer?.[1] ?? request.headers.get('x-api-key') ?? ''
+}
+
+async function digest(text: string): Promise<Uint8Array> {
+  return new Uint8Array(await crypto.subtle.digest('SHA-256', new TextEncoder().encode(text)))
+}
+
+/** 1 or 0, after looking at every byte. */
+function equal(a: Uint8Array, b: Uint8Array): number {
+  let difference = a.length ^ b.length
+  for (let i = 0; i < a.length; i++) difference |= a[i]! ^ b[i]!
+  return difference === 0 ? 1 : 0
+}
+
+const forbidden = (message: string) => new ApiError(403, 'permission_error', message, { code: 'forbidden' })

@@ -1,0 +1,137 @@
+/**
+ * A streamed response body: each event is one write, silence is broken by comments, a reader that stops reading stops the work,
+ * and so does one that leaves. Used for server-sent events and for Ollama's lines of JSON.
+ */
+import type { Scope, ServerContext } from './context.ts'
+import { type ApiError, toApiError } from './errors.ts'
+
+export interface Stream {
+  /** Resolves when the client has room for more. Rejects when it is gone or reads too slowly. */
+  send(text: string): Promise<void>
+  /** A comment now, if the stream has any; does not wait. */
+  comment(text: string): void
+  /** Aborts when nobody wants the answer any more. */
+  signal: AbortSignal
+}
+
+export interface StreamOptions {
+  contentType: 'text/event-stream' | 'application/x-ndjson'
+  /** What an error in the middle looks like. */
+  error(error: ApiError): string
+  /** The work goes on when the client leaves; its own signal ends it. */
+  detached?: AbortSignal
+}
+
+const utf8 = new TextEncoder()
+/** Bytes that may wait for the client before the generation pauses. */
+const WAITING_BYTES = 64 * 1024
+
+export function streamResponse(
+  ctx: ServerContext,
+  scope: Scope,
+  options: StreamOptions,
+  produce: (stream: Stream) => Promise<void>,
+): Response {
+  const left = new AbortController()
+  const signal = options.detached ?? AbortSignal.any([scope.signal, left.signal])
+  const events = options.contentType === 'text/event-stream'
+  let controller!: ReadableStreamDefaultController<Uint8Array>
+  let open = true
+  let lastWrite = performance.now()
+  let wake: (() => void) | undefined
+  scope.streaming = true
+
+  const write = (text: string) => {
+    if (!open) return
+    lastWrite = performance.now()
+    controller.enqueue(utf8.encode(text))
+  }
+  const close = () => {
+    if (!open) return
+    open = false
+    clearInterval(pings)
+    controller.close()
+  }
+  const pings = setInterval(
+    () => {
+      if (events && open && performance.now() - lastWrite >= ctx.limits.pingMs) write(': ping\n\n')
+    },
+    Math.max(10, ctx.limits.pingMs / 4),
+  )
+  const room = async () => {
+    if (!open || (controller.desiredSize ?? 1) > 0) return
+    await new Promise<void>((resolve, reject) => {
+      const timer = setTimeout(() => {
+        ctx.metrics.slowReaders.add({})
+        left.abort(new Error('the client did not read its stream'))
+        reject(left.signal.reason)
+      }, ctx.limits.slowReaderMs)
+      wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+  }
+
+  const body = new ReadableStream<Uint8Array>(
+    {
+      start(started) {
+        controller = started
+      },
+      pull() {
+        wake?.()
+      },
+      cancel() {
+        open = false
+        clearInterval(pings)
+        wake?.()
+        left.abort(new Error('the client left'))
+      },
+    },
+    new ByteLengthQueuingStrategy({ highWaterMark: WAITING_BYTES }),
+  )
+
+  const stream: Stream = {
+    signal,
+    async send(text) {
+      if (!options.detached) signal.throwIfAborted()
+      write(text)
+      if (!options.detached) await room()
+    },
+    comment(text) {
+      if (events) write(`: ${text}\n\n`)
+    },
+  }
+  const finished = produce(stream)
+    .catch((error: unknown) => {
+      if (left.signal.aborted) return
+      const apiError = toApiError(error)
+      if (apiError.status === 500)
+        ctx.log({ time: new Date().toISOString(), level: 'error', request: scope.id, error: String((error as Error)?.stack ?? error) })
+      scope.facts.error = apiError.body.code ?? apiError.body.type
+      write(options.error(apiError))
+    })
+    .finally(() => {
+      try {
+        close()
+      } catch {
+        // The client left between the last write and here.
+      }
+      scope.done()
+    })
+  ctx.background.add(finished)
+  finished.finally(() => ctx.background.delete(finished))
+
+  return new Response(body, {
+    headers: {
+      'content-type': events ? 'text/event-stream; charset=utf-8' : 'application/x-ndjson',
+      'cache-control': 'no-cache, no-transform',
+      'x-accel-buffering': 'no',
+    },
+  })
+}
+
+/** One server-sent event, `event:` line included when it has a name. */
+export function sse(data: unknown, event?: string): string {
+  return `${event === undefined ? '' : `event: ${event}\n`}data: ${typeof data === 'string' ? data : JSON.stringify(data)}\n\n`
+}
