@@ -4,7 +4,7 @@
 import { spawn } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
-import { argv, execPath, exit, kill, on, pid, stderr, versions } from 'node:process'
+import process, { argv, execPath, exit, stderr, versions } from 'node:process'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 const OLDEST = 24
@@ -24,11 +24,11 @@ if (Number(versions.node.split('.')[0]) >= OLDEST) {
     exit(1)
   }
   const child = spawn(own, [fileURLToPath(import.meta.url), ...argv.slice(2)], { stdio: 'inherit' })
-  on('SIGINT', () => {}) // the terminal sends it to the child as well, which decides what it means
-  for (const signal of ['SIGTERM', 'SIGHUP']) on(signal, () => child.kill(signal))
+  process.on('SIGINT', () => {}) // the terminal sends it to the child as well, which decides what it means
+  for (const signal of ['SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
   child.on('error', (error) => {
     stderr.write(`lineage: cannot start ${own}: ${error.message}\n`)
     exit(1)
   })
-  child.on('exit', (code, signal) => (signal ? kill(pid, signal) : exit(code)))
+  child.on('exit', (code, signal) => (signal ? process.kill(process.pid, signal) : exit(code)))
 }

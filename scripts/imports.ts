@@ -21,7 +21,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   server: ['chat', 'engine', 'tokenizer'],
   compare: ['model', 'ops', 'architecture', 'checkpoint'],
   inspect: ['model', 'ops', 'architecture', 'compare'],
-  train: ['model', 'ops', 'architecture', 'checkpoint', 'tokenizer', 'engine', 'compare', 'chat'],
+  train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'tokenizer', 'engine', 'compare', 'chat'],
   verify: ['model', 'ops', 'architecture', 'compare', 'inspect', 'checkpoint', 'train', 'chat', 'tokenizer'],
 }
 const ROOTS = ['cli', 'index', 'load-node', 'app']
@@ -87,8 +87,8 @@ export function cycles(files: SourceFile[]): string[] {
       return
     }
     state.set(path, 'open')
-    for (const { target, lazy } of byPath.get(path)?.imports ?? [])
-      if (target && !lazy && byPath.has(target)) visit(target, [...trail, path])
+    for (const { target, lazy, typeOnly } of byPath.get(path)?.imports ?? [])
+      if (target && !lazy && !typeOnly && byPath.has(target)) visit(target, [...trail, path])
     state.set(path, 'done')
   }
   for (const { path } of files) visit(path, [])

@@ -42,7 +42,7 @@ export function parse(path: string, text: string): SourceFile {
       target: specifier.startsWith('.') ? join(dirname(path), specifier).replaceAll('\\', '/') : null,
       typeOnly,
       lazy,
-      line: code.slice(0, match.index).split('\n').length,
+      line: code.slice(0, match.index! + match[0].length).split('\n').length,
     })
   for (const match of code.matchAll(/^\s*(?:import|export)\s+(type\s)?([^'";]*?\sfrom\s+)?['"]([^'"]+)['"]/gm))
     add(match, match[3]!, match[1] !== undefined || onlyTypes(match[2] ?? ''), false)

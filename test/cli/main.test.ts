@@ -1,0 +1,100 @@
+/** The command line as such: help, versions, exit codes, one-line errors, colours. */
+import assert from 'node:assert/strict'
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { lineage } from './run.ts'
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
+
+test('help, with and without a command', () => {
+  for (const args of [[], ['--help'], ['-h'], ['help']]) {
+    const { code, out, err } = lineage(args)
+    assert.deepEqual([code, err], [0, ''], args.join())
+    assert.match(out, /^Usage: lineage COMMAND/)
+    for (const name of ['inspect', 'compare', 'steps']) assert.match(out, new RegExp(`^ {2}${name} `, 'm'))
+  }
+  const names = [
+    ...lineage(['--help'])
+      .out.split('Options:')[0]!
+      .matchAll(/^ {2}([a-z]+) {2,}\S/gm),
+  ].map(([, name]) => name!)
+  assert.ok(names.length >= 3)
+  for (const name of names) {
+    const { code, out, err } = lineage([name, '--help'])
+    assert.deepEqual([code, err], [0, ''], name)
+    assert.match(out, new RegExp(`^Usage: lineage ${name} `), name)
+    assert.match(out, /Examples?:\n/, `${name} --help has no examples`)
+  }
+  assert.equal(lineage(['help', 'steps']).out, lineage(['steps', '--help']).out)
+})
+
+test('version', () => assert.equal(lineage(['--version']).out, `${version}\n`))
+
+test('wrong usage is one line and exit code 2', () => {
+  const cases: [string[], RegExp][] = [
+    [['frobnicate'], /^lineage: unknown command "frobnicate"; see lineage --help\n$/],
+    [['constructor'], /^lineage: unknown command "constructor"; see lineage --help\n$/],
+    [['--frobnicate'], /^lineage: unknown option --frobnicate; see lineage --help\n$/],
+    [['inspect', '--frobnicate'], /^lineage: unknown option '--frobnicate'; see lineage inspect --help\n$/],
+    [['inspect'], /^lineage: expected a MODEL; lineage inspect --list names the published ones\n$/],
+    [['inspect', 'gpt2', 'gpt2-xl'], /^lineage: too many arguments.*; see lineage inspect --help\n$/],
+    [
+      ['inspect', 'gpt2', '--context', 'many'],
+      /^lineage: option '--context <tokens>' argument 'many' is invalid\. .*; see lineage inspect --help\n$/,
+    ],
+    [['inspect', 'gpt2', '--memory', '-1'], /Expected a size such as 16GB/],
+    [['compare', 'gpt2'], /^lineage: expected at least two models to compare\n$/],
+    [['steps', '--from', 'gpt-oss-20b'], /^lineage: --from gpt-oss-20b: expected a model with learned positions/],
+  ]
+  for (const [args, message] of cases) {
+    const { code, out, err } = lineage(args)
+    assert.match(err, message, args.join(' '))
+    assert.deepEqual([code, out, err.split('\n').length], [2, '', 2], args.join(' '))
+  }
+})
+
+test('a failure while running is one line and exit code 1; --debug adds the stack', () => {
+  const config = fileURLToPath(new URL('../fixtures/ops.json', import.meta.url))
+  const { code, err } = lineage(['inspect', config])
+  assert.equal(code, 1)
+  assert.match(err, /^lineage: .*ops\.json: model_type: missing; expected one of .*\n$/)
+  const debug = lineage(['inspect', '--debug', config])
+  assert.equal(debug.code, 1)
+  assert.match(debug.err, /\n {4}at /)
+})
+
+test('colours on terminals only', () => {
+  const ESCAPE = '\u001b['
+  assert.ok(!lineage(['compare', 'gpt2', 'gpt2-xl']).out.includes(ESCAPE))
+  assert.ok(lineage(['compare', 'gpt2', 'gpt2-xl'], { env: { FORCE_COLOR: '1' } }).out.includes(ESCAPE))
+})
+
+test('a closed pipe is no failure', { skip: process.platform === 'win32' && 'needs a POSIX shell' }, () => {
+  const entry = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+  const { stderr, stdout } = spawnSync('sh', ['-c', `"${process.execPath}" "${entry}" inspect gpt-oss-20b --json | head -1`], {
+    encoding: 'utf8',
+  })
+  assert.deepEqual([stderr, stdout], ['', '{\n'])
+})
+
+test('bin/lineage.js starts the same program', () => {
+  const bin = fileURLToPath(new URL('../../bin/lineage.js', import.meta.url))
+  const { status, stdout } = spawnSync(process.execPath, [bin, '--version'], { encoding: 'utf8' })
+  assert.deepEqual([status, stdout], [0, `${version}\n`])
+})
+
+test('help is quick: it loads no command', () => {
+  const entry = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
+  // Processor time, because the clock also shows what other processes do.
+  const report = "process.on('exit', () => process.stderr.write(JSON.stringify(process.cpuUsage())))"
+  const milliseconds = (args: string[]): number => {
+    const { stderr } = spawnSync(process.execPath, ['--import', `data:text/javascript,${report}`, ...args], { encoding: 'utf8' })
+    const { user, system } = JSON.parse(stderr) as { user: number; system: number }
+    return (user + system) / 1000
+  }
+  const best = (args: string[]): number => Math.min(...[0, 1, 2, 3].map(() => milliseconds(args)))
+  const [bare, help] = [best(['-e', '0']), best([entry, '--help'])]
+  assert.ok(help - bare < 150, `${help.toFixed(0)} ms against ${bare.toFixed(0)} ms for nothing`)
+})
