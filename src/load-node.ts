@@ -3,13 +3,18 @@
  * chat format. Composition only: here, and nowhere below, a backend is chosen.
  */
 import type { Architecture } from './architecture/architecture.ts'
+import { type FormatName, formatFor } from './chat/format.ts'
+import { formatFiles } from './chat/format-files.ts'
+import type { ChatFormat } from './chat/messages.ts'
 import { type LoadProgress, loadFolder } from './checkpoint/load.ts'
-import type { Folder } from './checkpoint/source.ts'
+import { type Folder, readText } from './checkpoint/source.ts'
 import { fileFolder } from './checkpoint/source-node.ts'
 import { createEngine, type Engine, type EngineOptions } from './engine/engine.ts'
 import type { Weights } from './model/weights.ts'
 import type { Backend } from './ops/backend.ts'
 import { createReferenceBackend } from './ops/reference/reference.ts'
+import { tokenizerFiles } from './tokenizer/files.ts'
+import type { Tokenizer } from './tokenizer/tokenizer.ts'
 
 export const BACKENDS = ['wasm', 'reference'] as const
 export type BackendName = (typeof BACKENDS)[number]
@@ -36,6 +41,17 @@ export interface IdsModel {
   readonly engine: Engine
   /** Ends running generations, stops threads, frees memory. */
   dispose(): Promise<void>
+}
+
+export interface LoadModelOptions extends LoadIdsOptions {
+  /** Default: what the checkpoint's files say. */
+  format?: FormatName
+}
+
+/** A model that speaks text: what `chat`, the server and `load` of the public API hand out. */
+export interface Model extends IdsModel {
+  readonly tokenizer: Tokenizer
+  readonly format: ChatFormat
 }
 
 export async function createBackend({ backend = 'wasm', precision, threads }: BackendOptions = {}): Promise<Backend> {
@@ -74,4 +90,25 @@ export async function loadIds(directory: string | Folder, options: LoadIdsOption
     await backend.dispose()
     throw error
   }
+}
+
+/**
+ * Loads the checkpoint of a directory with its tokenizer and chat format.
+ * @throws what `loadIds` throws; Error and ChatError about tokenizer or format files, before any weight is read
+ */
+export async function loadModel(directory: string | Folder, options: LoadModelOptions = {}): Promise<Model> {
+  const folder = typeof directory === 'string' ? await fileFolder(directory) : directory
+  const read = async (name: string) => {
+    const source = await folder.open(name)
+    if (!source) return undefined
+    try {
+      return new TextEncoder().encode(await readText(source))
+    } finally {
+      await source.close()
+    }
+  }
+  const tokenizer = await tokenizerFiles(read)
+  const format = formatFor(await formatFiles(read, tokenizer), options.format)
+  const model = await loadIds(folder, options)
+  return { ...model, tokenizer, format }
 }

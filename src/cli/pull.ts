@@ -25,11 +25,11 @@ export function register(program: Command): void {
         command.error(`--connections: expected a whole number from 1 to 64, got ${options.connections}`)
       }
       const id = name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)
-      await pullModel(id, { revision: options.revision, connections })
+      process.stdout.write(`${await pullModel(id, { revision: options.revision, connections })}\n`)
     })
 }
 
-/** Pulls with progress on standard error; the directory goes to standard output. Ctrl-C ends it in order. */
+/** Pulls with progress on standard error and gives the directory. Ctrl-C ends it in order. */
 export async function pullModel(id: string, options: { revision?: string; connections?: number } = {}): Promise<string> {
   const progress = pullProgress(process.stderr, id)
   const stop = new AbortController()
@@ -40,7 +40,6 @@ export async function pullModel(id: string, options: { revision?: string; connec
     progress.end()
     const news = downloadedBytes > 0 ? `${binary(downloadedBytes)} of ${binary(totalBytes)} downloaded and verified` : 'all of it was there'
     process.stderr.write(`${id}: ${news}\n`)
-    process.stdout.write(`${directory}\n`)
     return directory
   } finally {
     progress.end()

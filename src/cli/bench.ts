@@ -1,0 +1,94 @@
+/** `lineage bench MODEL`: how fast a model reads a prompt and writes an answer here, beside what the machine can do at best. */
+import { availableParallelism, cpus } from 'node:os'
+import type { Command } from 'commander'
+import type { Engine } from '../engine/engine.ts'
+import { uniform } from '../engine/random.ts'
+import type { IdsModel } from '../load-node.ts'
+import { type BenchReport, benchReport, formatReport, type Run } from './bench-report.ts'
+import { machineLimits } from './machine-limits.ts'
+import { addBackendOptions, type BackendOptions, interruptSignal, openIds, parseCount, residentMemory } from './model.ts'
+
+interface Options extends BackendOptions {
+  prompt: number
+  generate: number
+  batch: number
+  repeat: number
+  chunk: number
+  json?: boolean
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('bench')
+    .summary('speed of a model as a share of what the machine can do')
+    .description(
+      'Reads prompts of random ids and writes answers; medians over the repetitions.\nThe read bandwidth and arithmetic of the machine are measured before and after, in the same run.',
+    )
+    .argument('<model>', 'directory of a checkpoint')
+    .option('--prompt <n>', 'ids of a prompt', parseCount, 512)
+    .option('--generate <n>', 'ids of an answer', parseCount, 32)
+    .option('--batch <n>', 'answers at the same time', parseCount, 1)
+    .option('--repeat <n>', 'repetitions, after one to warm up', parseCount, 3)
+    .option('--chunk <n>', 'most rows of a prompt in one pass', parseCount, 512)
+    .option('--json', 'print everything as JSON')
+  addBackendOptions(command)
+    .addHelpText('after', '\nExample:\n  lineage bench models/synth-20b --prompt 512 --generate 32 --precision fast')
+    .action(async (name: string, options: Options) => {
+      const report = await bench(name, options)
+      process.stdout.write(options.json ? `${JSON.stringify(report)}\n` : formatReport(report))
+    })
+}
+
+async function bench(name: string, options: Options): Promise<BenchReport> {
+  const { prompt, generate, batch, repeat, chunk } = options
+  const signal = interruptSignal()
+  const threads = options.threads ?? availableParallelism()
+  const before = await machineLimits(threads)
+  const start = performance.now()
+  const model = await openIds(name, { ...options, context: prompt + generate + batch, slots: batch, chunk, maxStallMs: 1e9, signal })
+  const loadMs = performance.now() - start
+  try {
+    const runs: Run[] = []
+    // The first repetition compiles and touches memory; it does not count.
+    for (let n = 0; n <= repeat; n++) {
+      const run = await once(model, options, n, signal)
+      if (n > 0) runs.push(run)
+    }
+    const memory = { ...residentMemory(), ...model.backend.memory() }
+    return benchReport(model.architecture, {
+      ...{ model: name, backend: model.backend.name, precision: options.precision ?? 'faithful', threads, prompt, generate, batch },
+      machine: { cpu: cpus()[0]?.model ?? 'unknown', node: process.version },
+      limits: [before, await machineLimits(threads)],
+      ...{ loadMs, memory, runs },
+    })
+  } finally {
+    await model.dispose()
+  }
+}
+
+/** One repetition: `batch` prompts at once, timed from outside. */
+async function once(
+  { engine, architecture }: IdsModel,
+  { prompt, generate, batch }: Options,
+  n: number,
+  signal: AbortSignal,
+): Promise<Run> {
+  const start = performance.now()
+  const times: number[][] = Array.from({ length: batch }, () => [])
+  await Promise.all(
+    times.map((own, b) => {
+      const ids = Array.from({ length: prompt }, (_, i) => Math.floor(uniform(n * batch + b, i) * architecture.vocabSize))
+      const onToken = () => void own.push(performance.now())
+      return answer(engine, ids, generate + batch, `${n} ${b}`, onToken, signal)
+    }),
+  )
+  // Answers of a batch start one after another; what counts for decoding is the time in which all of them run.
+  const [allStarted, firstEnded] = [Math.max(...times.map((own) => own[0]!)), Math.min(...times.map((own) => own.at(-1)!))]
+  const together = times[0]!.filter((time) => time > allStarted && time <= firstEnded)
+  return { prefillMs: allStarted - start, decodeMs: (together.at(-1)! - allStarted) / together.length }
+}
+
+async function answer(engine: Engine, ids: number[], maxTokens: number, cacheKey: string, onToken: () => undefined, signal: AbortSignal) {
+  const { reason } = await engine.generate(ids, { maxTokens, stopIds: [], cacheKey, onToken, signal }).result
+  if (reason === 'abort') throw signal.reason
+}
