@@ -13,9 +13,12 @@ interface Entry {
 
 /** In the order of the help text. Each file exports `register(program)`, which adds one command. */
 const COMMANDS: Record<string, Entry> = {
+  generate: { summary: 'token ids in, token ids out', load: () => import('./generate.ts') },
   inspect: { summary: 'what a model is: parameters, bytes, cache, work per token', load: () => import('./inspect.ts') },
   compare: { summary: 'models side by side: what differs and what it costs', load: () => import('./compare.ts') },
   steps: { summary: 'the road from GPT-2 to gpt-oss, step by step', load: () => import('./steps.ts') },
+  logits: { summary: 'the logits of a prompt as a safetensors file', load: () => import('./logits.ts') },
+  bench: { summary: 'speed of a model as a share of what the machine can do', load: () => import('./bench.ts') },
   pull: { summary: 'download a published model into the cache', load: () => import('./pull.ts') },
   list: { summary: 'the models in the cache', load: () => import('./list.ts') },
   remove: { summary: 'delete a model from the cache', load: () => import('./remove.ts') },
