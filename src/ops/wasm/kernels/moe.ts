@@ -7,7 +7,8 @@ import { f32x4 } from '../encoder.ts'
 import { FORMAT, GROUP_ROWS } from '../formats.ts'
 import { type Kernel, share } from '../kernel.ts'
 import { multiply } from './linear.ts'
-import { ACTIVATION_BYTES, ACTIVATIONS, vectorMxfp4 } from './mxfp4.ts'
+import { ACTIVATION_BYTES, ACTIVATIONS } from './mxfp4.ts'
+import { multiplyMxfp4 } from './mxfp4-tile.ts'
 
 /**
  * [format, x, y, bias or 0, rows of a matrix, columns, experts, starts, pairs, active, x by pair, part table, activation]
@@ -30,12 +31,8 @@ export const expertLinear: Kernel = {
       const row = (place: number) => (byPair ? place : Math.floor(c.words[pairs! / 4 + place]! / active!))
       const at = (i: number): [number, number] => [x! + row(first + i) * xBytes, y! + (first + i) * rows! * 4]
       const b = bias ? bias + e * rows! * 4 : 0
-      if (!packed) multiply(c, weight, from, to, count, at, b)
-      else
-        for (let i = 0; i < count; i++) {
-          const [from_, y_] = at(i)
-          vectorMxfp4(c, kind, weight, from, to, from_, y_, b)
-        }
+      if (packed) multiplyMxfp4(c, kind, weight, from, to, count, at, b)
+      else multiply(c, weight, from, to, count, at, b)
     }
   },
 }

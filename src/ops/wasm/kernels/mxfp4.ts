@@ -99,7 +99,7 @@ export function scaleLanes(k: KernelModule, scales: V128, q: number): V128 {
 }
 
 /** One activation row times `groups` groups of 16 rows. */
-function emitVector(k: KernelModule, activation: Activation): void {
+export function emitVector(k: KernelModule, activation: Activation): void {
   const { heap, weights } = k
   const bytes = ACTIVATION_BYTES[activation]
   const halves = activation === 'i8' ? 1 : 2
@@ -257,20 +257,5 @@ export const repackMxfp4: Kernel = {
     // One matrix is one worker's: its groups depend on each other. Matrices go round.
     if (worker! % c.count !== c.index) return
     c.on(arena!).repackMxfp4!(to!, from!, scales!, rows!, columns! / 32, c.scratch)
-  },
-}
-
-/** [arena, weight, x (quantised), y, bias or 0, T, columns, rows, activation] */
-export const linearMxfp4: Kernel = {
-  emit(k) {
-    for (const activation of ACTIVATIONS) emitVector(k, activation)
-  },
-  run(c, [arena, address, x, y, bias, T, columns, rows, activation]) {
-    const kind = ACTIVATIONS[activation!]!
-    const [from, to] = share(c, rows!, GROUP_ROWS)
-    if (from >= to) return
-    const rowBytes = (columns! / 32) * ACTIVATION_BYTES[kind]
-    for (let t = 0; t < T!; t++)
-      vectorMxfp4(c, kind, { arena: arena!, address: address!, columns: columns! }, from, to, x! + t * rowBytes, y! + t * rows! * 4, bias!)
   },
 }
