@@ -31,7 +31,7 @@ export type FormatName = ChatFormat['name']
  */
 export function formatFor(source: FormatSource, name: FormatName = detect(source)): ChatFormat {
   const { tokenizer, chatTemplate } = source
-  if (name === 'harmony') return harmonyFormat(tokenizer)
+  if (name === 'harmony') return harmonyFormat(tokenizer, source.sampling)
   if (name === 'qwen')
     return qwenFormat(tokenizer, { ...qwenKind(chatTemplate), eosTokenIds: source.eosTokenIds, sampling: source.sampling })
   if (name === 'plain') return plainFormat(tokenizer, source)

@@ -7,7 +7,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { fromConversation } from './harmony-history.ts'
 import { type HarmonyMessage, harmonyMarkers } from './harmony-message.ts'
 import { HarmonyParser } from './harmony-parser.ts'
-import { ChatError, type ChatFormat, offeredTools, type RenderOptions } from './messages.ts'
+import { ChatError, type ChatFormat, offeredTools, type RenderOptions, type Sampling } from './messages.ts'
 import { toolNames } from './tool-names.ts'
 
 /** Messages -> ids, nothing appended. */
@@ -46,7 +46,7 @@ export function renderHarmonyForTraining(tokenizer: Tokenizer, messages: readonl
   return ids
 }
 
-export function harmonyFormat(tokenizer: Tokenizer): ChatFormat {
+export function harmonyFormat(tokenizer: Tokenizer, published?: Sampling): ChatFormat {
   const marker = harmonyMarkers(tokenizer)
   const assistant = tokenizer.encode('assistant')
   const namesOf = (options: RenderOptions) => toolNames(offeredTools(options).map((tool) => tool.name))
@@ -54,7 +54,7 @@ export function harmonyFormat(tokenizer: Tokenizer): ChatFormat {
     name: 'harmony',
     stopIds: [marker.return, marker.call, marker.endoftext],
     capabilities: { reasoning: 'levels', tools: true, parallelToolCalls: false },
-    sampling: () => ({ temperature: 1, topP: 1 }),
+    sampling: () => published ?? { temperature: 1, topP: 1 },
     render(messages, options) {
       const ids = renderHarmony(tokenizer, fromConversation(messages, options, namesOf(options)))
       ids.push(marker.start, ...assistant)
