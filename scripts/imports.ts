@@ -17,8 +17,10 @@ const MAY_IMPORT: Record<string, string[]> = {
   model: ['ops', 'architecture'],
   checkpoint: ['architecture', 'model', 'ops'],
   engine: ['model', 'ops', 'architecture'],
-  chat: ['engine', 'tokenizer'],
-  server: ['chat', 'engine', 'tokenizer'],
+  // Grammars over token ids: what a constrained answer may continue with.
+  structured: ['engine', 'tokenizer'],
+  chat: ['engine', 'tokenizer', 'structured'],
+  server: ['chat', 'engine', 'tokenizer', 'structured'],
   compare: ['model', 'ops', 'architecture', 'checkpoint'],
   inspect: ['model', 'ops', 'architecture', 'compare'],
   train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'tokenizer', 'engine', 'compare', 'chat'],
