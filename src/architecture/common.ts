@@ -60,7 +60,8 @@ export function plainAttention(config: Fields, sizes: Sizes, position: Position)
 /** Everything outside of the layers, with the defaults of the LLaMA line. */
 export function outsideOfLayers(config: Fields, modelType: string, sizes: Sizes, layers: Layer[]): Architecture {
   const dtype = config.dtype('bf16')
-  refuseQuantization(config)
+  const hasExperts = layers.some((layer) => layer.feedForward.kind === 'moe')
+  if (!hasExperts) refuseQuantization(config)
   return {
     name: nameFrom(config, modelType),
     modelType,
@@ -73,7 +74,8 @@ export function outsideOfLayers(config: Fields, modelType: string, sizes: Sizes,
     tieWordEmbeddings: config.flag('tie_word_embeddings', false),
     finalLogitSoftcap: null,
     dtype,
-    expertDtype: dtype,
+    // Not published for this line, but what `lineage quantize` writes: the packed experts of gpt-oss.
+    expertDtype: hasExperts ? expertDtypeFrom(config, dtype) : dtype,
     tensorLayout: 'llama',
     dropout: { embedding: 0, attention: config.probability('attention_dropout', 0), residual: 0 },
     initializerRange: config.notNegative('initializer_range', 0.02),

@@ -15,7 +15,7 @@ export interface PublishedPart {
   readonly name: string
   readonly shape: readonly number[]
   /** What it holds; expert e of `perExpert` and `interleaved`. */
-  readonly role: { kind: 'values' | 'blocks' | 'scales' } | { kind: 'expert' | 'gate' | 'up'; expert: number }
+  readonly role: { kind: 'values' } | { kind: 'blocks' } | { kind: 'scales' } | { kind: 'expert' | 'gate' | 'up'; expert: number }
 }
 
 /** The published tensors of one recipe for an inner weight of this shape, in a fixed order. */
@@ -58,10 +58,11 @@ const PUBLISHED_DTYPE: Partial<Record<DType, PublishedDtype>> = { f32: 'F32', f1
 
 /**
  * Every tensor of the architecture's published layout in the canonical form, in the order of the weight tree.
+ * `has` (of an existing checkpoint) chooses its prefix.
  * @throws WeightsMismatchError when the layout has no name for one of the architecture's weights.
  */
-export function publishedTensors(architecture: Architecture): PublishedTensor[] {
-  const names = tensorNames(architecture)
+export function publishedTensors(architecture: Architecture, has?: (published: string) => boolean): PublishedTensor[] {
+  const names = tensorNames(architecture, has)
   const found = new Map<string, { shape: TensorShape; role: PublishedPart['role']; sources: { spec: WeightSpec; recipe: Recipe }[] }>()
   for (const spec of leaves(weightSpecs(architecture))) {
     const recipe = names.recipes(spec.name).find((candidate) => suits(candidate, spec.dtype))

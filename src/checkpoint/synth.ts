@@ -5,7 +5,8 @@
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import { type PublishedTensor, publishedTensors } from './published.ts'
-import { layoutHeader, publishedBytes } from './safetensors.ts'
+import { layoutHeader } from './safetensors.ts'
+import { indexText, SHARD_BYTES, shardNames, shardTensors } from './shards.ts'
 
 /** How 32 random bits become stored numbers: (bits & mask) + base, which sets the upper exponent bits and leaves 2 of them random. */
 export interface Pattern {
@@ -51,24 +52,9 @@ export interface SynthPlan {
   readonly tensorBytes: number
 }
 
-/** The hub's customary limit of one shard. */
-export const SHARD_BYTES = 5e9
-
 /** Lays out the files of a random checkpoint. Nothing is generated yet. */
 export function planSynth(architecture: Architecture, seed: number, shardBytes = SHARD_BYTES): SynthPlan {
-  const shards: PublishedTensor[][] = [[]]
-  let inShard = 0
-  let tensorBytes = 0
-  for (const tensor of publishedTensors(architecture)) {
-    const bytes = publishedBytes(tensor.dtype, tensor.shape)
-    if (inShard > 0 && inShard + bytes > shardBytes) {
-      shards.push([])
-      inShard = 0
-    }
-    shards.at(-1)!.push(tensor)
-    inShard += bytes
-    tensorBytes += bytes
-  }
+  const { shards, tensorBytes } = shardTensors(publishedTensors(architecture), shardBytes)
   const names = shardNames(shards.length)
   const metadata = { format: 'pt', synthetic: `random numbers, seed ${seed}` }
   const files = shards.map((tensors, number): SynthFile => {
@@ -82,25 +68,6 @@ export function planSynth(architecture: Architecture, seed: number, shardBytes =
     return { name: names[number]!, header, size: fileBytes, stretches }
   })
   return { files, index: indexText(shards, names, tensorBytes), tensorBytes }
-}
-
-/** model.safetensors, or model-00001-of-0000N.safetensors. */
-export function shardNames(count: number): string[] {
-  if (count === 1) return ['model.safetensors']
-  const padded = (number: number) => String(number).padStart(5, '0')
-  return Array.from({ length: count }, (_, i) => `model-${padded(i + 1)}-of-${padded(count)}.safetensors`)
-}
-
-/** The text of an index file; undefined where one file holds everything. */
-export function indexText(
-  shards: readonly (readonly { name: string }[])[],
-  names: readonly string[],
-  tensorBytes: number,
-): string | undefined {
-  if (shards.length === 1) return undefined
-  const map: Record<string, string> = {}
-  for (const [number, tensors] of shards.entries()) for (const { name } of tensors) map[name] = names[number]!
-  return `${JSON.stringify({ metadata: { total_size: tensorBytes }, weight_map: map }, null, 2)}\n`
 }
 
 function patternOf(tensor: PublishedTensor, architecture: Architecture): Pattern {

@@ -1,59 +1,22 @@
 import assert from 'node:assert/strict'
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
-import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts'
 import * as errors from '../../src/checkpoint/errors.ts'
 import { type LoadProgress, loadFolder, loadWeights, openModel } from '../../src/checkpoint/load.ts'
 import { loadCheckpoint, openDirectory } from '../../src/checkpoint/load-node.ts'
-import type { TensorEntry } from '../../src/checkpoint/safetensors.ts'
 import type { Folder } from '../../src/checkpoint/source.ts'
 import { fileFolder } from '../../src/checkpoint/source-node.ts'
-import { type OutgoingTensor, writeSafetensors } from '../../src/checkpoint/write-node.ts'
 import { leaves } from '../../src/model/weights.ts'
-import { FP4_VALUES, toBf16 } from '../../src/ops/dtype.ts'
+import { FP4_VALUES } from '../../src/ops/dtype.ts'
 import { memorySink, valuesOf } from './memory-sink.ts'
+import { checkpointDirectory, dequantisedGptOss, fixtures, type Raw, rawTensors, tensor } from './raw-tensors.ts'
 
-const fixtures = join(import.meta.dirname, '../fixtures/checkpoints')
 const temporary = mkdtempSync(join(tmpdir(), 'lineage-weights-'))
 after(() => rmSync(temporary, { recursive: true, force: true }))
 
-interface Raw extends OutgoingTensor {
-  data: Buffer
-}
-
-/** All published tensors of a fixture with their bytes. */
-async function rawTensors(name: string): Promise<Map<string, Raw>> {
-  const checkpoint = await openCheckpoint(await fileFolder(join(fixtures, name)))
-  const raw = new Map<string, Raw>()
-  for (const entry of checkpoint.tensors.values()) raw.set(entry.name, tensor(entry.name, entry.dtype, entry.shape, await bytesOf(entry)))
-  await checkpoint.close()
-  return raw
-}
-
-async function bytesOf(entry: TensorEntry): Promise<Buffer> {
-  const data = Buffer.alloc(entry.byteLength)
-  await entry.source.read(entry.offset, data)
-  return data
-}
-
-const tensor = (name: string, dtype: Raw['dtype'], shape: readonly number[], data: Buffer): Raw => ({
-  name,
-  dtype,
-  shape,
-  data,
-  bytes: () => [data],
-})
-
-/** A directory with the fixture's config.json (or another one) and these tensors. */
-async function directory(fixture: string, tensors: Iterable<Raw>, config?: unknown): Promise<string> {
-  const path = mkdtempSync(join(temporary, `${fixture}-`))
-  if (config) writeFileSync(join(path, 'config.json'), JSON.stringify(config))
-  else cpSync(join(fixtures, fixture, 'config.json'), join(path, 'config.json'))
-  await writeSafetensors(join(path, 'model.safetensors'), [...tensors])
-  return path
-}
+const directory = (fixture: string, tensors: Iterable<Raw>, config?: unknown) => checkpointDirectory(temporary, fixture, tensors, config)
 
 async function load(path: string, pieceBytes?: number) {
   const sink = memorySink(pieceBytes)
@@ -82,7 +45,7 @@ describe('every fixture', () => {
 
 describe('forms of one model', () => {
   test('GPT-2: q, k and v are the transposed thirds of c_attn, with or without prefix, mask and lm_head', async () => {
-    const raw = await rawTensors('tiny-gpt2')
+    const raw = await rawTensors(join(fixtures, 'tiny-gpt2'))
     const plain = await load(join(fixtures, 'tiny-gpt2'))
     const published = new Float32Array(Uint8Array.from(raw.get('h.1.attn.c_attn.weight')!.data).buffer) // [48, 144]
     for (const [part, third] of ['q', 'k', 'v'].entries()) {
@@ -106,7 +69,7 @@ describe('forms of one model', () => {
   })
 
   test('a model that says it is not tied but has no output matrix is tied', async () => {
-    const raw = await rawTensors('tiny-mistral')
+    const raw = await rawTensors(join(fixtures, 'tiny-mistral'))
     raw.delete('lm_head.weight')
     const { architecture, weights, held } = await load(await directory('tiny-mistral', raw.values()))
     assert.equal(architecture.tieWordEmbeddings, true)
@@ -115,13 +78,13 @@ describe('forms of one model', () => {
   })
 
   test('a tied model ignores a stored output matrix (Qwen3-0.6B stores one)', async () => {
-    assert.ok((await rawTensors('tiny-qwen3')).has('lm_head.weight'))
+    assert.ok((await rawTensors(join(fixtures, 'tiny-qwen3'))).has('lm_head.weight'))
     const { weights } = await load(join(fixtures, 'tiny-qwen3'))
     assert.equal(weights.unembed, undefined)
   })
 
   test("gpt-oss in OpenAI's original layout has the same weights", async () => {
-    const raw = await rawTensors('tiny-gpt-oss')
+    const raw = await rawTensors(join(fixtures, 'tiny-gpt-oss'))
     const at = (layer: number, name: string) => raw.get(`model.layers.${layer}.${name}`)!
     const original: Raw[] = []
     const add = (name: string, { dtype, shape, data }: Raw) => original.push(tensor(name, dtype, shape, data))
@@ -173,26 +136,8 @@ describe('forms of one model', () => {
   })
 
   test('dequantised gpt-oss experts are transposed, decided by name: MXFP4 values come out row by row', async () => {
-    const raw = await rawTensors('tiny-gpt-oss')
+    const dense = await dequantisedGptOss()
     const packed = await load(join(fixtures, 'tiny-gpt-oss'))
-    const dense: Raw[] = []
-    for (const one of raw.values()) {
-      const match = /^(.*(gate_up_proj|down_proj))_(blocks|scales)$/.exec(one.name)
-      if (!match) dense.push(one)
-      if (match?.[3] !== 'blocks') continue
-      const [E, O, groups] = one.shape as [number, number, number, number]
-      const I = groups * 32
-      const scales = raw.get(`${match[1]}_scales`)!.data
-      const out = new Uint16Array(E * I * O)
-      for (let e = 0; e < E; e++)
-        for (let o = 0; o < O; o++)
-          for (let i = 0; i < I; i++) {
-            const byte = one.data[((e * O + o) * I + i) >> 1]!
-            const scale = 2 ** (scales[(e * O + o) * groups + (i >> 5)]! - 127)
-            out[(e * I + i) * O + o] = toBf16(FP4_VALUES[i % 2 ? byte >> 4 : byte & 15]! * scale)
-          }
-      dense.push(tensor(match[1]!, 'BF16', [E, I, O], Buffer.from(out.buffer)))
-    }
     const config = JSON.parse(readFileSync(join(fixtures, 'tiny-gpt-oss/config.json'), 'utf8'))
     delete config.quantization_config
     const path = await directory('tiny-gpt-oss', dense, config)
@@ -211,7 +156,7 @@ describe('forms of one model', () => {
   })
 
   test('experts published one by one become interleaved rows', async () => {
-    const raw = await rawTensors('tiny-mixtral')
+    const raw = await rawTensors(join(fixtures, 'tiny-mixtral'))
     const { held } = await load(join(fixtures, 'tiny-mixtral'))
     const { bytes, spec } = held.get('layers.2.feedForward.gateUp')! // [6, 192, 64]
     assert.deepEqual(spec.shape, [6, 192, 64])
@@ -231,7 +176,7 @@ describe('forms of one model', () => {
 
 describe('a checkpoint that does not fit its architecture', () => {
   test('missing, surplus, misshapen and mistyped tensors are all named in one error', async () => {
-    const raw = await rawTensors('tiny-llama')
+    const raw = await rawTensors(join(fixtures, 'tiny-llama'))
     raw.delete('model.layers.1.self_attn.k_proj.weight')
     const q = raw.get('model.layers.0.self_attn.q_proj.weight')!
     raw.set(q.name, tensor(q.name, 'BF16', [32, 128], q.data))
@@ -252,7 +197,7 @@ describe('a checkpoint that does not fit its architecture', () => {
   })
 
   test('a long list is cut', async () => {
-    const path = await directory('tiny-gemma', (await rawTensors('tiny-llama')).values())
+    const path = await directory('tiny-gemma', (await rawTensors(join(fixtures, 'tiny-llama'))).values())
     await assert.rejects(loadCheckpoint(path, memorySink()), /and \d+ more\. Check that config\.json/)
   })
 
@@ -293,7 +238,7 @@ describe('loading', () => {
   })
 
   test('a file cut after opening is a named error', async () => {
-    const path = await directory('tiny-llama', (await rawTensors('tiny-llama')).values())
+    const path = await directory('tiny-llama', (await rawTensors(join(fixtures, 'tiny-llama'))).values())
     const model = await openModel(await fileFolder(path))
     truncateSync(join(path, 'model.safetensors'), 20_000)
     await assert.rejects(loadWeights(model, memorySink()), errors.TruncatedFileError)

@@ -1,0 +1,70 @@
+/**
+ * A weight tree -> a checkpoint directory in the published layout: names, dtypes and config.json as the family publishes them. Used by
+ * the trainer and the quantiser. config.json comes last, so an interrupted save is no checkpoint.
+ */
+import { mkdir } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Architecture } from '../architecture/architecture.ts'
+import { toConfigJson } from '../architecture/to-config-json.ts'
+import { requireSpace } from './disk-space-node.ts'
+import { Encoder, type ReadValues } from './encode.ts'
+import { publishedTensors } from './published.ts'
+import { publishedBytes, type TensorShape } from './safetensors.ts'
+import { indexText, SHARD_BYTES, shardNames, shardTensors } from './shards.ts'
+import { type OutgoingTensor, writeFileAtomically, writeSafetensors } from './write-node.ts'
+
+export interface SaveOptions {
+  readonly signal?: AbortSignal | undefined
+  readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined
+  readonly shardBytes?: number
+  readonly metadata?: Record<string, string>
+}
+
+/**
+ * Saves a model whose values are in memory (or come from a backend's `read`). The architecture's `dtype` and `expertDtype` say how
+ * they are stored: f32, bf16, f16, and mxfp4 for experts.
+ * @returns the names of the files, config.json last
+ * @throws UnwritableArchitectureError or WeightsMismatchError when no published layout can hold the model, before anything is written
+ */
+export async function saveCheckpoint(
+  directory: string,
+  architecture: Architecture,
+  read: ReadValues,
+  options: SaveOptions = {},
+): Promise<string[]> {
+  const encoder = new Encoder(read)
+  const tensors = publishedTensors(architecture).map((tensor) => ({ ...tensor, bytes: () => encoder.bytes(tensor) }))
+  return saveTensors(directory, architecture, tensors, options)
+}
+
+/** Saves published tensors whose bytes come from anywhere, with the config.json of the architecture. */
+export async function saveTensors<T extends OutgoingTensor & TensorShape>(
+  directory: string,
+  architecture: Architecture,
+  tensors: readonly T[],
+  options: SaveOptions = {},
+): Promise<string[]> {
+  const config = `${JSON.stringify(toConfigJson(architecture), null, 2)}\n`
+  const { shards, tensorBytes } = shardTensors(tensors, options.shardBytes ?? SHARD_BYTES)
+  const names = shardNames(shards.length)
+  await mkdir(directory, { recursive: true })
+  await requireSpace(directory, tensorBytes)
+  let done = 0
+  const onBytes = (count: number) => {
+    done += count
+    options.onProgress?.(done, tensorBytes)
+  }
+  for (const [number, shard] of shards.entries()) {
+    const metadata = { format: 'pt', ...options.metadata }
+    await writeSafetensors(join(directory, names[number]!), shard, { metadata, signal: options.signal, onBytes })
+  }
+  const index = indexText(shards, names, tensorBytes)
+  if (index !== undefined) await writeFileAtomically(join(directory, 'model.safetensors.index.json'), index)
+  await writeFileAtomically(join(directory, 'config.json'), config)
+  return [...names, ...(index === undefined ? [] : ['model.safetensors.index.json']), 'config.json']
+}
+
+/** Bytes that a model takes in its published layout, headers not counted. */
+export function savedBytes(architecture: Architecture): number {
+  return publishedTensors(architecture).reduce((sum, { dtype, shape }) => sum + publishedBytes(dtype, shape), 0)
+}
