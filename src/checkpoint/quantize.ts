@@ -35,61 +35,92 @@ export interface PackedMxfp4 {
 }
 
 /**
+ * FP4 codes of magnitudes by quarter steps: entry 2n is the code of exactly n/4, entry 2n + 1 of everything between n/4 and (n+1)/4.
+ * All limits between codes are quarters, so this is `nearestFp4` (ties to even) as a table.
+ */
+const CODES = Uint8Array.from({ length: 66 }, (_, i) => nearestFp4(i / 8))
+const MAGNITUDES = Float64Array.from(FP4_VALUES.slice(0, 8))
+
+/**
  * Packs values whose count is a multiple of 32, in the order of the last axis.
  * @throws RangeError when a value is not finite: MXFP4 has no infinities and no NaN.
  */
 export function packMxfp4(values: Float32Array): PackedMxfp4 {
   const count = values.length / MXFP4_BLOCK
   if (!Number.isInteger(count)) throw new RangeError(`expected a multiple of ${MXFP4_BLOCK} values, got ${values.length}`)
+  const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
   const blocks = new Uint8Array(count * MXFP4_BLOCK_BYTES)
   const scales = new Uint8Array(count)
-  let squaredError = 0
-  let squaredValues = 0
-  let largestError = 0
+  const total = { squaredError: 0, squaredValues: 0, largestError: 0 }
   for (let block = 0; block < count; block++) {
     const at = block * MXFP4_BLOCK
-    let largest = 0
-    for (let i = 0; i < MXFP4_BLOCK; i++) {
-      const value = values[at + i]!
-      if (!Number.isFinite(value)) throw new RangeError(`value ${at + i} is ${value}; MXFP4 holds finite numbers only`)
-      largest = Math.max(largest, Math.abs(value))
-      squaredValues += value * value
-    }
-    const scale = bestScale(values, at, largest)
-    const factor = fromE8m0(scale)
+    const scale = scaleOf(values, bits, at)
     scales[block] = scale
-    for (let i = 0; i < MXFP4_BLOCK; i++) {
-      const code = nearestFp4(values[at + i]! / factor)
-      blocks[block * MXFP4_BLOCK_BYTES + (i >> 1)]! |= code << (4 * (i & 1))
-      const error = Math.abs(FP4_VALUES[code]! * factor - values[at + i]!)
-      squaredError += error * error
-      largestError = Math.max(largestError, error)
-    }
+    packBlock(values, bits, at, scale, blocks, total)
   }
-  return { blocks, scales, error: { count: values.length, squaredError, squaredValues, largestError } }
+  return { blocks, scales, error: { count: values.length, ...total } }
+}
+
+/** Writes the codes of one block and adds its errors. */
+function packBlock(
+  values: Float32Array,
+  bits: Uint32Array,
+  at: number,
+  scale: number,
+  blocks: Uint8Array,
+  total: { squaredError: number; squaredValues: number; largestError: number },
+): void {
+  const factor = fromE8m0(scale)
+  const quarters = 4 / factor
+  let squaredError = 0
+  let squaredValues = 0
+  let largest = total.largestError
+  for (let i = at; i < at + MXFP4_BLOCK; i++) {
+    const magnitude = Math.abs(values[i]!)
+    const y = Math.min(magnitude * quarters, 32)
+    const n = y | 0
+    const code = CODES[2 * n + (y > n ? 1 : 0)]!
+    blocks[i >> 1]! |= (code | ((bits[i]! >>> 31) << 3)) << (4 * (i & 1))
+    const error = Math.abs(MAGNITUDES[code]! * factor - magnitude)
+    squaredError += error * error
+    squaredValues += magnitude * magnitude
+    if (error > largest) largest = error
+  }
+  total.squaredError += squaredError
+  total.squaredValues += squaredValues
+  total.largestError = largest
 }
 
 /** Scale byte of the block that begins at `at`. */
-function bestScale(values: Float32Array, at: number, largest: number): number {
+function scaleOf(values: Float32Array, bits: Uint32Array, at: number): number {
+  let largest = 0 // bits of the largest magnitude: they order like the magnitudes
+  for (let i = at; i < at + MXFP4_BLOCK; i++) {
+    const magnitude = bits[i]! & 0x7fffffff
+    if (magnitude > largest) largest = magnitude
+  }
+  if (largest >= 0x7f800000) {
+    const i = at + values.subarray(at, at + MXFP4_BLOCK).findIndex((value) => !Number.isFinite(value))
+    throw new RangeError(`value ${i} is ${values[i]}; MXFP4 holds finite numbers only`)
+  }
   if (largest === 0) return 127
-  const rule = Math.min(254, Math.max(1, 127 + exponentOf(largest) - 2))
-  // Only a block that the rule would clip can gain from the larger scale; with the largest of all, 4 scales would be infinite in f32.
-  if (rule >= 252 || largest / fromE8m0(rule) <= 6) return rule
+  // The standard's rule: the exponent of the largest magnitude less that of the largest code. Subnormals have none and get the least scale.
+  const rule = Math.max(1, (largest >>> 23) - 2)
+  // Only a block that the rule would clip (beyond 6 = 1.5·2^2) can gain from the larger scale; with the largest of all, 4 scales would
+  // be infinite in f32.
+  if (rule >= 252 || (largest & 0x7fffff) <= 0x400000) return rule
   return squaredErrorAt(values, at, rule + 1) < squaredErrorAt(values, at, rule) ? rule + 1 : rule
 }
 
 function squaredErrorAt(values: Float32Array, at: number, scale: number): number {
   const factor = fromE8m0(scale)
+  const quarters = 4 / factor
   let sum = 0
-  for (let i = 0; i < MXFP4_BLOCK; i++) sum += (FP4_VALUES[nearestFp4(values[at + i]! / factor)]! * factor - values[at + i]!) ** 2
+  for (let i = at; i < at + MXFP4_BLOCK; i++) {
+    const magnitude = Math.abs(values[i]!)
+    const y = Math.min(magnitude * quarters, 32)
+    const n = y | 0
+    const error = MAGNITUDES[CODES[2 * n + (y > n ? 1 : 0)]!]! * factor - magnitude
+    sum += error * error
+  }
   return sum
-}
-
-const word = new DataView(new ArrayBuffer(4))
-
-/** floor(log2(x)) of a positive f32, exactly; the logarithm itself errs near powers of two. */
-function exponentOf(x: number): number {
-  word.setFloat32(0, x)
-  const biased = word.getUint32(0) >>> 23
-  return biased === 0 ? -127 : biased - 127
 }
