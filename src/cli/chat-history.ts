@@ -1,0 +1,66 @@
+/** What was typed in earlier runs: one JSON string per line, readable by its owner only. Losing it is never an error. */
+import { appendFileSync, chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { dirname, join } from 'node:path'
+
+const mostEntries = 1000
+
+/** LINEAGE_HISTORY (empty: none), else the user's directory for such files. */
+export function historyPath(env: NodeJS.ProcessEnv = process.env): string | undefined {
+  if (env.LINEAGE_HISTORY !== undefined) return env.LINEAGE_HISTORY || undefined
+  return join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'lineage', 'history')
+}
+
+export class InputHistory {
+  /** Newest first, as readline wants it. */
+  readonly entries: string[] = []
+  readonly #path: string | undefined
+
+  constructor(path: string | undefined) {
+    this.#path = path
+    for (const line of path === undefined ? [] : readLines(path)) {
+      try {
+        const entry: unknown = JSON.parse(line)
+        if (typeof entry === 'string') this.entries.unshift(entry)
+      } catch {} // a line cut by a full disk
+    }
+    if (this.entries.length > mostEntries) this.#rewrite()
+  }
+
+  add(entry: string): void {
+    if (entry.trim() === '' || entry === this.entries[0]) return
+    this.entries.unshift(entry)
+    if (this.#path === undefined) return
+    try {
+      mkdirSync(dirname(this.#path), { recursive: true, mode: 0o700 })
+      appendFileSync(this.#path, `${JSON.stringify(entry)}\n`, { mode: 0o600 })
+    } catch {}
+  }
+
+  #rewrite(): void {
+    this.entries.length = mostEntries
+    try {
+      const temporary = `${this.#path}.${process.pid}`
+      writeFileSync(
+        temporary,
+        this.entries
+          .toReversed()
+          .map((entry) => `${JSON.stringify(entry)}\n`)
+          .join(''),
+        { mode: 0o600 },
+      )
+      renameSync(temporary, this.#path!)
+      chmodSync(this.#path!, 0o600)
+    } catch {}
+  }
+}
+
+function readLines(path: string): string[] {
+  try {
+    return readFileSync(path, 'utf8')
+      .split('\n')
+      .filter((line) => line !== '')
+  } catch {
+    return []
+  }
+}

@@ -1,0 +1,28 @@
+/** One question, one answer, for scripts: the text on standard output and everything else on standard error, or all events as JSON lines. */
+import type { FinishReason } from '../chat/messages.ts'
+import type { ChatSession } from '../chat/session.ts'
+import { ChatView, type Screen } from './chat-view.ts'
+import { coloured } from './terminal.ts'
+
+export interface OnceOptions {
+  session: ChatSession
+  question: string
+  json?: boolean
+  quiet?: boolean
+  folded?: boolean
+  stdout: Screen
+  stderr: Screen
+  signal?: AbortSignal
+}
+
+/** @returns exit code: 0, or 130 when the answer was stopped */
+export async function chatOnce({ session, question, json, quiet, folded, stdout, stderr, signal }: OnceOptions): Promise<number> {
+  const view = new ChatView({ text: stdout, aside: stderr, colour: coloured(stderr), quiet, folded })
+  let reason: FinishReason = 'stop'
+  for await (const event of session.send(question, { signal })) {
+    if (event.type === 'finish') reason = event.reason
+    if (json) stdout.write(`${JSON.stringify(event)}\n`)
+    else view.show(event)
+  }
+  return reason === 'abort' ? 130 : 0
+}

@@ -1,0 +1,112 @@
+/**
+ * `lineage chat`: a conversation in the terminal, or one answer for a script. Stop 1 of the walk: a line typed by a person becomes a
+ * user message here. Loading is model.ts's matter, what a conversation is chat/session's.
+ */
+import { text as readAll } from 'node:stream/consumers'
+import { type Command, Option } from 'commander'
+import type { Effort, Sampling } from '../chat/messages.ts'
+import { ChatSession, type TurnOptions } from '../chat/session.ts'
+import { DEFAULT_MODEL, interruption, namesModel } from './chat-start.ts'
+import { addRunOptions, openModel, parseCount, parseNumber, type RunOptions } from './model.ts'
+import { coloured, UsageError } from './terminal.ts'
+
+interface Options extends RunOptions, Sampling {
+  prompt?: string
+  json?: boolean
+  quiet?: boolean
+  fold?: boolean
+  effort?: Effort
+  think?: boolean
+  thinkBudget?: number
+  system?: string
+  tools?: string
+  maxTokens?: number
+  history: boolean
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('chat')
+    .summary('talk with a model')
+    .description(
+      'A conversation in the terminal. With a question, -p or piped input: one answer, its text on standard output and everything else on standard error.',
+    )
+    .argument('[model]', `directory, Hugging Face id or preset (default: ${DEFAULT_MODEL}, which comes with the package)`)
+    .argument('[question...]', 'what to ask')
+    .option('-p, --prompt <text>', 'ask this and leave')
+    .option('--json', 'print the events as JSON lines (one answer only)')
+    .option('-q, --quiet', 'nothing on standard error but errors')
+    .option('--fold', 'show thinking as one line')
+    .addOption(new Option('--effort <level>', 'reasoning effort, where the model has levels').choices(['low', 'medium', 'high']))
+    .option('--think', 'think before answering, where the model has a switch')
+    .option('--no-think', 'answer without thinking, where the model has a switch')
+    .option('--think-budget <tokens>', 'end the thinking after so many tokens', parseCount)
+    .option('--system <text>', 'instructions')
+    .option('--tools <file>', 'a module that exports tools the model may call')
+    .option('--temperature <t>', 'default: what the model was published with; 0 is greedy', parseNumber)
+    .option('--top-p <p>', 'keep the likeliest tokens of this total probability', parseNumber)
+    .option('--top-k <k>', 'keep the k likeliest tokens', parseNumber)
+    .option('--min-p <p>', 'keep tokens at least this fraction as likely as the likeliest', parseNumber)
+    .option('--repetition-penalty <x>', 'above 1: less of what was said', parseNumber)
+    .option('--seed <n>', 'same seed, same answer', parseNumber)
+    .option('--max-tokens <n>', 'limit of an answer, thinking included', parseCount)
+    .option('--no-history', 'do not remember what is typed')
+  addRunOptions(command)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lineage chat "What is 47 + 85?"\n  lineage chat Qwen3-0.6B --no-think\n  git diff | lineage chat gpt-oss-20b --effort high --system "Review this change."',
+    )
+    .action((model: string | undefined, question: string[], options: Options) => chat(model, question, options))
+}
+
+async function chat(first: string | undefined, others: string[], options: Options): Promise<void> {
+  const isModel = first !== undefined && namesModel(first)
+  const modelName = isModel ? first : DEFAULT_MODEL
+  const words = isModel || first === undefined ? others : [first, ...others]
+  const question = options.prompt ?? (words.length > 0 ? words.join(' ') : process.stdin.isTTY ? undefined : await readAll(process.stdin))
+  if (question?.trim() === '') throw new UsageError('the question is empty')
+  if (options.json && question === undefined) throw new UsageError('--json needs a question, -p or piped input')
+
+  const tools = options.tools === undefined ? [] : await (await import('./chat-tools.ts')).loadTools(options.tools)
+  const interrupt = interruption()
+  const model = await openModel(modelName, { ...options, slots: 1, signal: interrupt.signal })
+  try {
+    const system = options.system ? [{ role: 'system' as const, content: options.system }] : []
+    const session = new ChatSession(model, turnOptions(options, tools), system)
+    if (question !== undefined) {
+      const { chatOnce } = await import('./chat-once.ts')
+      const { stdout, stderr } = process
+      process.exitCode = await chatOnce({
+        session,
+        question,
+        json: options.json,
+        quiet: options.quiet,
+        folded: options.fold,
+        stdout,
+        stderr,
+        signal: interrupt.signal,
+      })
+    } else {
+      const [{ chatInTerminal }, { historyPath, InputHistory }] = await Promise.all([import('./chat-repl.ts'), import('./chat-history.ts')])
+      process.exitCode = await chatInTerminal({
+        session,
+        modelName,
+        streams: { input: process.stdin, output: process.stdout },
+        history: new InputHistory(options.history ? historyPath() : undefined),
+        colour: coloured(),
+        folded: options.fold,
+        meter: model.engine,
+        memoryBytes: () => Object.values(model.backend.memory()).reduce((sum, bytes) => sum + bytes, 0),
+        onSignal: interrupt.redirect,
+      })
+    }
+  } finally {
+    await model.dispose()
+  }
+}
+
+function turnOptions({ effort, think, thinkBudget, maxTokens, ...o }: Options, tools: TurnOptions['tools']): TurnOptions {
+  const { temperature, topP, topK, minP, repetitionPenalty, seed } = o
+  const thinking = thinkBudget === undefined ? think : { budget: thinkBudget }
+  return { effort, thinking, maxTokens, tools, sampling: { temperature, topP, topK, minP, repetitionPenalty, seed } }
+}
