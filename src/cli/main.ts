@@ -13,6 +13,7 @@ interface Entry {
 
 /** In the order of the help text. Each file exports `register(program)`, which adds one command. */
 const COMMANDS: Record<string, Entry> = {
+  chat: { summary: 'talk with a model', load: () => import('./chat.ts') },
   generate: { summary: 'token ids in, token ids out', load: () => import('./generate.ts') },
   inspect: { summary: 'what a model is: parameters, bytes, cache, work per token', load: () => import('./inspect.ts') },
   compare: { summary: 'models side by side: what differs and what it costs', load: () => import('./compare.ts') },
