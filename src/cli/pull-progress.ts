@@ -36,7 +36,7 @@ export function pullProgress(stream: Stream, label: string, now: () => number = 
   let drawnAt = Number.NEGATIVE_INFINITY
   let ended = false
 
-  const total = () => transferState(`${label}${notice && `  (${notice})`}`, allBytes, totalBytes, rate.bytesPerSecond())
+  const total = () => transferState(notice || label, allBytes, totalBytes, rate.bytesPerSecond())
 
   const draw = (force: boolean) => {
     if (files.size === 0 || ended) return
