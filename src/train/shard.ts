@@ -3,9 +3,10 @@
  * the update. Shards share one memory; each writes only its own parts, in an order that does not depend on time, so that runs repeat bit for bit.
  */
 import type { Architecture } from '../architecture/architecture.ts'
+import { packMxfp4 } from '../checkpoint/quantize.ts'
 import { forward } from '../model/transformer.ts'
 import type { Weights } from '../model/weights.ts'
-import { packMxfp4Block, unpackMxfp4Block } from '../ops/dtype.ts'
+import { unpackMxfp4Block } from '../ops/dtype.ts'
 import type { Batch } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { simdTraining, type TrainingBackend } from '../ops/training/backend.ts'
@@ -157,13 +158,12 @@ export class Shard {
 
   private round(): void {
     const [from, to] = slice(this.layout, this.index, this.plan.shards)
-    const nibbles = new Uint8Array(16)
     for (const { spec, at, count } of this.layout.parameters) {
-      if (spec.use !== 'experts') continue
-      for (let i = Math.max(at, from); i < Math.min(at + count, to); i += 32) {
-        const scale = packMxfp4Block(this.values.subarray(i, i + 32), 0, nibbles, 0)
-        unpackMxfp4Block(nibbles, 0, scale, this.rounded, i)
-      }
+      const begin = Math.max(at, from)
+      const end = Math.min(at + count, to)
+      if (spec.use !== 'experts' || begin >= end) continue
+      const { blocks, scales } = packMxfp4(this.values.subarray(begin, end))
+      for (let i = 0; i < scales.length; i++) unpackMxfp4Block(blocks, 16 * i, scales[i]!, this.rounded, begin + 32 * i)
     }
   }
 }

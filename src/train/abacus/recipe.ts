@@ -83,8 +83,15 @@ export interface AbacusData extends TrainingData {
   readonly evaluationDialogues: EncodedDialogue[]
 }
 
-/** Fresh dialogues for every step: `shards` examples of `tokens` ids each. */
-export function abacusData(shards: number, tokens: number, seed: number): AbacusData {
+/** The model is asked for its likeliest answer unless somebody wants otherwise. */
+export const ABACUS_GENERATION = { do_sample: false }
+
+/** Tokens per step, shared by the shards. */
+const STEP_TOKENS = 3072
+
+/** Fresh dialogues for every step: `shards` examples of equal size. */
+export function abacusData(shards: number, seed: number): AbacusData {
+  const tokens = Math.floor(STEP_TOKENS / shards)
   const tokenizerJson = abacusTokenizerJson(VOCABULARY)
   const encoder = new DialogueEncoder(tokenizerFromJson(tokenizerJson, 'abacus/tokenizer.json'))
   const next = random(mixSeeds(seed, 0x7e57))

@@ -1,0 +1,178 @@
+/** `lineage eval`: what a model's predictions of a text are worth, or what the embedded model can calculate at which effort. */
+import { readFileSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { type Command, InvalidArgumentError } from 'commander'
+import type { Effort } from '../chat/messages.ts'
+import { chat } from '../chat/session.ts'
+import { loadModel } from '../load-node.ts'
+import { calculatorTool } from '../train/abacus/calculator.ts'
+import { type Ask, type Cell, measureCalls, measureEfforts } from '../train/abacus/evaluate.ts'
+import { chartSvg } from '../train/chart.ts'
+import { cutEvaluation } from '../train/data/text.ts'
+import { addBackendOptions, type BackendOptions, modelDirectory, parseCount, parseNumber } from './model.ts'
+import { painter, table, UsageError } from './terminal.ts'
+
+interface Options extends BackendOptions {
+  data?: string
+  heldOut?: number
+  block?: number
+  windows: number
+  effort?: Effort[]
+  problems: number
+  calls: number
+  svg?: string
+  json?: string
+  seed: number
+}
+
+export function register(program: Command): void {
+  const command = program
+    .command('eval')
+    .summary('how well a model predicts a text, or how well abacus calculates')
+    .description(
+      'With --data: loss, perplexity and bits per byte on a text. With --effort: accuracy and length of the thinking on arithmetic problems that were never trained on, and calls of the calculator.',
+    )
+    .argument('<model>', 'directory of a checkpoint, or abacus')
+    .option('--data <file>', 'text to predict')
+    .option('--held-out <share>', 'only this last share of the text, as `lineage train` keeps it (0.1)', parseNumber)
+    .option('--block <tokens>', 'tokens per window (default: the context, at most 1024)', parseCount)
+    .option('--windows <n>', 'most windows, at equal distances', parseCount, 400)
+    .option('--effort <levels>', 'low,medium,high', parseEfforts)
+    .option('--problems <n>', 'problems per effort, shared by the kinds', parseCount, 1000)
+    .option('--calls <n>', 'problems with the calculator on offer', parseCount, 200)
+    .option('--svg <file>', 'accuracy against tokens of thinking')
+    .option('--json <file>', 'everything measured')
+    .option('--seed <n>', 'which problems', parseNumber, 1)
+  addBackendOptions(command)
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lineage eval runs/gpt2/model --data shakespeare.txt --held-out 0.1\n  lineage eval abacus --effort low,medium,high',
+    )
+    .action(run)
+}
+
+function parseEfforts(text: string): Effort[] {
+  const levels = text.split(',')
+  if (!levels.every((level): level is Effort => level === 'low' || level === 'medium' || level === 'high'))
+    throw new InvalidArgumentError('Expected low, medium or high, separated by commas.')
+  return levels
+}
+
+async function run(name: string, options: Options): Promise<void> {
+  if ((options.data === undefined) === (options.effort === undefined)) throw new UsageError('give either --data FILE or --effort LEVELS')
+  const directory = await modelDirectory(name)
+  if (options.data !== undefined) await scoreText(directory, options.data, options)
+  else await measureArithmetic(directory, options)
+}
+
+async function scoreText(directory: string, file: string, options: Options): Promise<void> {
+  const model = await loadModel(directory, { ...options, slots: 8 })
+  try {
+    const text = readFileSync(file, 'utf8')
+    const all = Int32Array.from(model.tokenizer.encode(text))
+    const ids = all.subarray(Math.floor(all.length * (1 - (options.heldOut ?? 1))))
+    const block = options.block ?? Math.min(model.architecture.maxPositionEmbeddings - 1, model.engine.context - 1, 1024)
+    const examples = cutEvaluation(ids, block, options.windows)
+    let loss = 0
+    let rows = 0
+    let bytes = 0
+    for (const { batch, targets } of examples) {
+      const count = targets.length / block
+      const scored = await Promise.all(
+        Array.from({ length: count }, (_, i) =>
+          model.engine.score([...batch.ids.subarray(i * block, (i + 1) * block), targets[(i + 1) * block - 1]!]),
+        ),
+      )
+      for (const tokens of scored) for (const token of tokens) loss -= token.logprob
+      rows += targets.length
+      for (const id of targets) bytes += model.tokenizer.bytes(id).length
+    }
+    const mean = loss / rows
+    process.stdout.write(
+      `loss ${mean.toFixed(4)} nats per token  perplexity ${Math.exp(mean).toFixed(3)}  ${(loss / Math.LN2 / bytes).toFixed(4)} bits per byte  (${rows} tokens, windows of ${block})\n`,
+    )
+    if (options.json)
+      await writeFile(
+        options.json,
+        `${JSON.stringify({ loss: mean, perplexity: Math.exp(mean), bitsPerByte: loss / Math.LN2 / bytes, tokens: rows, block }, null, 2)}\n`,
+      )
+  } finally {
+    await model.dispose()
+  }
+}
+
+async function measureArithmetic(directory: string, options: Options): Promise<void> {
+  const model = await loadModel(directory, { ...options, slots: 32, context: 512 })
+  const ask: Ask = async (question, effort, withCalculator) => {
+    const answer = { text: '', reasoningTokens: 0, calls: [] as string[] }
+    for await (const event of chat(model, [{ role: 'user', content: question }], {
+      effort,
+      maxTokens: 300,
+      ...(withCalculator && { tools: [calculatorTool] }),
+    })) {
+      if (event.type === 'text-end') answer.text += event.text
+      else if (event.type === 'tool-call-end') answer.calls.push(event.arguments)
+      else if (event.type === 'finish') answer.reasoningTokens = event.usage.reasoningTokens
+    }
+    return answer
+  }
+  const paint = painter()
+  try {
+    const efforts = options.effort!
+    const perKind = Math.ceil(options.problems / 11)
+    const cells = await measureEfforts(ask, efforts, perKind, options.seed, (cell) => {
+      if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${cell.name}, ${cell.effort}: ${cell.right} of ${cell.problems}`)
+    })
+    if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K')
+    process.stdout.write(`${report(cells, efforts, paint)}\n`)
+    const calls = await measureCalls(ask, options.calls, options.seed)
+    const share = (n: number) => `${((100 * n) / calls.problems).toFixed(1)} %`
+    process.stdout.write(
+      `\nwith the calculator, 1 to 8 digits: ${share(calls.wellFormed)} of ${calls.problems} calls well-formed, ${share(calls.right)} of the answers right\n`,
+    )
+    for (const { question, expected, came } of [...cells.filter((cell) => cell.effort === 'high'), calls]
+      .flatMap(({ mistakes }) => mistakes)
+      .slice(0, 8))
+      process.stdout.write(`  wrong: ${question} ${expected}, said ${JSON.stringify(came)}\n`)
+    if (options.svg) await writeFile(options.svg, effortChart(cells, efforts))
+    if (options.json) await writeFile(options.json, `${JSON.stringify({ cells, calls }, null, 2)}\n`)
+  } finally {
+    await model.dispose()
+  }
+}
+
+function report(cells: readonly Cell[], efforts: readonly Effort[], paint: ReturnType<typeof painter>): string {
+  const names = [...new Set(cells.map(({ name }) => name))]
+  const percent = (x: number) => (100 * x).toFixed(1)
+  const rows = [
+    ['problem', ...efforts.flatMap((effort) => [effort, '95 % interval', 'tokens'])].map((text) => ({ text, styles: ['bold' as const] })),
+  ]
+  const lines: string[][] = names.map((name) => [
+    name,
+    ...efforts.flatMap((effort) => {
+      const cell = cells.find((c) => c.name === name && c.effort === effort)!
+      return [`${percent(cell.right / cell.problems)} %`, `${percent(cell.low)}–${percent(cell.high)}`, cell.reasoningTokens.toFixed(1)]
+    }),
+  ])
+  return table([...rows, ...lines], paint, [false, ...efforts.flatMap(() => [true, true, true])])
+}
+
+/** One line per kind of problem through its efforts: figure 21 of the article for this model. */
+function effortChart(cells: readonly Cell[], efforts: readonly Effort[]): string {
+  const names = [...new Set(cells.map(({ name }) => name))]
+  return chartSvg({
+    title: 'Accuracy against tokens of thinking, low to high effort',
+    xTitle: 'mean tokens in the analysis channel',
+    yTitle: 'right answers (%)',
+    yRange: [0, 100],
+    series: names.map((name) => {
+      const own = efforts.map((effort) => cells.find((c) => c.name === name && c.effort === effort)!)
+      return {
+        name,
+        dots: true,
+        points: own.map((c) => [c.reasoningTokens, (100 * c.right) / c.problems] as const),
+        spread: own.map((c) => [100 * c.low, 100 * c.high] as const),
+      }
+    }),
+  })
+}

@@ -1,0 +1,224 @@
+/** `lineage train`: trains a small model of any step from GPT-2 to gpt-oss, of a config.json, or the embedded model by its recipe. */
+import { existsSync, readFileSync, statSync } from 'node:fs'
+import { basename, join } from 'node:path'
+import { type Command, Option } from 'commander'
+import type { Architecture } from '../architecture/architecture.ts'
+import { configFromJson } from '../architecture/config-json.ts'
+import { byteTokenizerJson, characterTokenizerJson } from '../tokenizer/build.ts'
+import { tokenizerFileNames, tokenizerFiles } from '../tokenizer/files.ts'
+import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
+import { ABACUS_GENERATION, ABACUS_PLAN, abacusArchitecture, abacusData } from '../train/abacus/recipe.ts'
+import { textData } from '../train/data/text.ts'
+import { LiveLine } from '../train/live-line.ts'
+import { parameterLayout } from '../train/parameters.ts'
+import { type RunOptions, trainingRun } from '../train/run-node.ts'
+import { parameterCounts, rungs, SMALL } from '../train/rungs.ts'
+import type { TokenizerSource } from '../train/save-node.ts'
+import { DEFAULT_PLAN, type LogRecord } from '../train/trainer.ts'
+import { interruptSignal, parseCount, parseNumber } from './model.ts'
+import { fit } from './progress.ts'
+import { short, UsageError } from './terminal.ts'
+
+interface Options {
+  data?: string
+  tokenizer: string
+  out?: string
+  resume?: boolean
+  steps?: number
+  batch: number
+  block: number
+  accumulate: number
+  rate?: number
+  finalRate?: number
+  warmup?: number
+  decay?: number
+  clip?: number
+  dropout?: number
+  evaluateEvery?: number
+  saveEvery?: number
+  patience?: number
+  quantiseFrom?: number
+  layers: number
+  heads: number
+  width: number
+  seed: number
+  threads: number
+  memory: number
+  inline?: boolean
+}
+
+export function register(program: Command): void {
+  program
+    .command('train')
+    .summary('train a small model')
+    .description(
+      `Trains a model on this machine and saves it in the published layout.\n\nWHAT is a step of the road (${stepNames().join(', ')}), the path of a config.json, or abacus for the embedded model by its recipe.`,
+    )
+    .argument('<what>', 'a step, a config.json, or abacus')
+    .option('--data <file>', 'text to train on; its last tenth is held out')
+    .option('--tokenizer <kind>', 'char, byte, or a directory with tokenizer files', 'char')
+    .option('--out <directory>', 'where the run goes (default: runs/WHAT)')
+    .option('--resume', 'continue the run in --out exactly where its last state was saved')
+    .option('--steps <n>', 'optimiser steps', parseCount)
+    .option('--batch <n>', 'windows per step', parseCount, 12)
+    .option('--block <tokens>', 'tokens per window', parseCount, SMALL.block)
+    .option('--accumulate <n>', 'parts into which a step is cut to save memory', parseCount, 1)
+    .option('--rate <x>', 'highest learning rate', parseNumber)
+    .option('--final-rate <x>', 'learning rate at the end of the cosine', parseNumber)
+    .option('--warmup <n>', 'steps of linear warm-up', parseCount)
+    .option('--decay <x>', 'weight decay of matrices', parseNumber)
+    .option('--clip <x>', 'largest gradient norm', parseNumber)
+    .option('--dropout <p>', 'dropout of the step gpt2 (later steps have none)', parseNumber)
+    .option('--evaluate-every <n>', 'steps between evaluations', parseCount)
+    .option('--save-every <n>', 'steps between saved states', parseCount)
+    .option('--patience <n>', 'stop after this many evaluations without a better loss, keep the best', parseCount)
+    .option('--quantise-from <step>', 'from this step on read experts through MXFP4', parseCount)
+    .option('--layers <n>', 'layers of a step', parseCount, SMALL.layers)
+    .option('--heads <n>', 'query heads of a step', parseCount, SMALL.heads)
+    .option('--width <n>', 'hidden size of a step', parseCount, SMALL.width)
+    .option('--seed <n>', 'same seed, same weights, bit for bit', parseNumber, 1)
+    .option('--threads <n>', 'shards of a step, one thread each; part of what a seed reproduces', parseCount, 2)
+    .option('--memory <MiB>', 'results one thread may hold', parseCount, 384)
+    .addOption(new Option('--inline', 'all shards in one thread').hideHelp())
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lineage train gpt2 --data shakespeare.txt --dropout 0 --steps 2000\n  lineage train mxfp4 --data shakespeare.txt\n  lineage train abacus',
+    )
+    .action(run)
+}
+
+const stepNames = (): string[] => rungs({ ...SMALL, vocabSize: 65 }).map(({ name }) => name)
+
+async function run(what: string, options: Options): Promise<void> {
+  const plain = what === 'abacus' ? abacusRun(options) : await textRun(what, options)
+  const count = parameterLayout(plain.architecture).count
+  const { total, active } = parameterCounts(plain.architecture, count)
+  const out = plain.out!
+  if (existsSync(join(out, 'state.bin')) && !options.resume)
+    throw new UsageError(`${out} holds a run already: continue it with --resume, or choose another --out`)
+  process.stderr.write(
+    `${plain.title}: ${short(total)} parameters${active < total ? `, ${short(active)} active` : ''}, ${plain.plan.steps} steps, run in ${out}\n`,
+  )
+  const live = new LiveLine(plain.plan.steps)
+  let drawn = 0
+  const log = (record: LogRecord) => {
+    const line = live.update(record)
+    const now = performance.now()
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${fit(line, process.stderr)}`)
+    else if (record.kind === 'evaluation' || now - drawn > 10_000) {
+      drawn = now
+      process.stderr.write(`${line}\n`)
+    }
+  }
+  const result = await trainingRun({ ...plain, log, signal: interruptSignal() })
+  await result.crew.close()
+  if (process.stderr.isTTY) process.stderr.write('\n')
+  const last = result.records.findLast((record) => record.kind === 'evaluation')
+  if (last)
+    process.stdout.write(
+      `held-out loss ${last.loss.toFixed(4)} after ${result.progress.step} steps, ${Math.round(result.progress.seconds)} s\n`,
+    )
+  if (result.progress.step < plain.plan.steps && !plain.plan.patience)
+    process.stdout.write(`stopped; continue with --resume --out ${out}\n`)
+  process.stdout.write(
+    result.model ? `model in ${result.model}\n` : `log and state in ${out}; a model of this step has no published layout\n`,
+  )
+}
+
+type Prepared = Omit<RunOptions, 'log' | 'signal'>
+
+function shared(options: Options): Pick<Prepared, 'resume' | 'shards' | 'threaded' | 'arenaMiB' | 'rows'> {
+  return {
+    resume: options.resume ?? false,
+    shards: options.threads,
+    threaded: !options.inline && options.threads > 1,
+    arenaMiB: options.memory,
+    rows: 8192,
+  }
+}
+
+function changes(options: Options): Partial<Prepared['plan']> {
+  const { steps, rate, finalRate, warmup, decay, clip, evaluateEvery, saveEvery, patience, quantiseFrom, seed } = options
+  const given = {
+    steps,
+    learningRate: rate,
+    finalLearningRate: finalRate,
+    warmup,
+    weightDecay: decay,
+    clip,
+    evaluateEvery,
+    saveEvery,
+    patience,
+    quantiseFrom,
+    seed,
+  }
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}
+
+function abacusRun(options: Options): Prepared {
+  const plan = { ...ABACUS_PLAN, ...changes(options) }
+  const data = abacusData(options.threads, plan.seed)
+  const tokenizer = { json: data.tokenizerJson }
+  return {
+    ...shared(options),
+    architecture: abacusArchitecture(),
+    data,
+    plan,
+    out: options.out ?? 'runs/abacus',
+    tokenizer,
+    generation: ABACUS_GENERATION,
+    title: 'abacus',
+  }
+}
+
+async function textRun(what: string, options: Options): Promise<Prepared> {
+  if (options.data === undefined) throw new UsageError('--data FILE is needed: the text to train on')
+  const text = readFileSync(options.data, 'utf8')
+  const { source, ids, vocabSize } = await tokenize(options.tokenizer, text)
+  const architecture = chooseArchitecture(what, options, vocabSize)
+  const steps = options.steps ?? DEFAULT_PLAN.steps
+  const plan = { ...DEFAULT_PLAN, evaluateEvery: Math.max(1, Math.round(steps / 8)), ...changes(options) }
+  const data = textData(ids, {
+    block: options.block,
+    batch: options.batch,
+    parts: options.threads * options.accumulate,
+    seed: plan.seed,
+  })
+  return {
+    ...shared(options),
+    architecture,
+    data,
+    plan,
+    out: options.out ?? `runs/${basename(what, '.json')}`,
+    tokenizer: source,
+    title: `${architecture.name} on ${basename(options.data)}`,
+  }
+}
+
+async function tokenize(kind: string, text: string): Promise<{ source: TokenizerSource; ids: Int32Array; vocabSize: number }> {
+  if (kind === 'char' || kind === 'byte') {
+    const json = kind === 'char' ? characterTokenizerJson(text) : byteTokenizerJson([])
+    const tokenizer = tokenizerFromJson(json, `the ${kind} tokenizer`)
+    return { source: { json }, ids: Int32Array.from(tokenizer.encode(text)), vocabSize: tokenizer.vocabSize }
+  }
+  if (!existsSync(kind) || !statSync(kind).isDirectory())
+    throw new UsageError(`--tokenizer: expected char, byte or a directory, got ${kind}`)
+  const read = async (name: string) => (existsSync(join(kind, name)) ? readFileSync(join(kind, name)) : undefined)
+  const tokenizer = await tokenizerFiles(read)
+  const copies = tokenizerFileNames.map((name) => join(kind, name)).filter((path) => existsSync(path))
+  return { source: { json: null, copies }, ids: Int32Array.from(tokenizer.encode(text)), vocabSize: tokenizer.vocabSize }
+}
+
+function chooseArchitecture(what: string, options: Options, vocabSize: number): Architecture {
+  const { layers, heads, width, block, dropout = SMALL.dropout } = options
+  const rung = rungs({ vocabSize, block, layers, heads, width, dropout }).find(({ name }) => name === what)
+  if (rung) return rung.architecture
+  if (!existsSync(what)) throw new UsageError(`unknown step "${what}": expected one of ${stepNames().join(', ')}, a config.json, or abacus`)
+  const path = statSync(what).isDirectory() ? join(what, 'config.json') : what
+  const architecture = configFromJson(JSON.parse(readFileSync(path, 'utf8')), path)
+  if (architecture.vocabSize < vocabSize)
+    throw new UsageError(`${path}: vocab_size is ${architecture.vocabSize}, the tokenizer has ${vocabSize} ids`)
+  if (architecture.maxPositionEmbeddings < block)
+    throw new UsageError(`${path}: the context is ${architecture.maxPositionEmbeddings} tokens, --block asks for ${block}`)
+  return architecture
+}

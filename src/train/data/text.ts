@@ -1,0 +1,87 @@
+/**
+ * Training data from text: ids cut into windows at seeded places for training, at fixed places for evaluation. The last tenth of the text is
+ * held out unless the caller gives a text of its own.
+ */
+import type { Batch } from '../../ops/ops.ts'
+import { mixSeeds, random } from '../random.ts'
+import type { Example } from '../shard.ts'
+import type { TrainingData } from '../trainer.ts'
+
+export interface TextOptions {
+  /** Ids per window. */
+  block: number
+  /** Windows per step. */
+  batch: number
+  /** Examples into which the windows of a step are dealt: a multiple of the number of shards. */
+  parts: number
+  seed: number
+  /** Share of the text kept for evaluation. */
+  heldOut?: number
+  /** Most windows of an evaluation. */
+  evaluationWindows?: number
+}
+
+export interface TextData extends TrainingData {
+  readonly training: Int32Array
+  readonly heldOut: Int32Array
+}
+
+/** Windows that begin at `starts`, each a slot of its own; every position counts. */
+export function windows(ids: Int32Array, starts: readonly number[], block: number): Example {
+  const T = starts.length * block
+  const batch: Batch = { ids: new Int32Array(T), slots: new Int32Array(T), positions: new Int32Array(T) }
+  const targets = new Int32Array(T)
+  starts.forEach((start, slot) => {
+    for (let i = 0; i < block; i++) {
+      const t = slot * block + i
+      batch.ids[t] = ids[start + i]!
+      batch.slots[t] = slot
+      batch.positions[t] = i
+      targets[t] = ids[start + i + 1]!
+    }
+  })
+  return { batch, rows: Int32Array.from({ length: T }, (_, t) => t), targets }
+}
+
+export function textData(ids: Int32Array, options: TextOptions): TextData {
+  const { block, batch, parts, seed, heldOut = 0.1, evaluationWindows = 400 } = options
+  const cut = Math.floor(ids.length * (1 - heldOut))
+  const training = ids.subarray(0, cut)
+  const kept = ids.subarray(cut)
+  for (const [name, part] of [
+    ['training', training],
+    ['held-out', kept],
+  ] as const)
+    if (part.length < block + 2)
+      throw new RangeError(
+        `the ${name} text has ${part.length} tokens, fewer than one window of ${block} needs: use a longer text or a shorter --block`,
+      )
+  const evaluation = cutEvaluation(kept, block, evaluationWindows)
+  return {
+    training,
+    heldOut: kept,
+    examples(step) {
+      return Array.from({ length: parts }, (_, part) => {
+        const next = random(mixSeeds(seed, step, part))
+        const count = Math.floor(((part + 1) * batch) / parts) - Math.floor((part * batch) / parts)
+        return windows(
+          training,
+          Array.from({ length: count }, () => Math.floor(next() * (training.length - block - 1))),
+          block,
+        )
+      }).filter(({ rows }) => rows.length > 0)
+    },
+    evaluation: () => evaluation,
+  }
+}
+
+/** Windows at equal distances over the whole text, in examples of about 2,000 tokens. */
+export function cutEvaluation(ids: Int32Array, block: number, most: number): Example[] {
+  const possible = Math.floor((ids.length - 1) / block)
+  const count = Math.min(most, possible)
+  const starts = Array.from({ length: count }, (_, i) => Math.floor((i * possible) / count) * block)
+  const perExample = Math.max(1, Math.floor(2048 / block))
+  const examples: Example[] = []
+  for (let i = 0; i < count; i += perExample) examples.push(windows(ids, starts.slice(i, i + perExample), block))
+  return examples
+}

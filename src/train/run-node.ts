@@ -1,0 +1,135 @@
+/**
+ * One training run as a directory: log.jsonl, curve.svg, state.bin to continue from, and the model itself in `model/`. Ties trainer, threads and
+ * files together; the commands and the ladder call it.
+ */
+import { appendFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Architecture } from '../architecture/architecture.ts'
+import { UnwritableArchitectureError } from '../architecture/to-config-json.ts'
+import { writeFileAtomically } from '../checkpoint/write-node.ts'
+import { chartSvg } from './chart.ts'
+import { type Crew, inlineCrew } from './crew.ts'
+import { threadCrew } from './crew-node.ts'
+import { saveModel, type TokenizerSource } from './save-node.ts'
+import { loadState, saveState } from './state-node.ts'
+import { FRESH, type LogRecord, type Progress, type TrainingData, type TrainingPlan, train } from './trainer.ts'
+
+export interface RunOptions {
+  architecture: Architecture
+  data: TrainingData
+  plan: TrainingPlan
+  /** Directory of the run; null: nothing is written. */
+  out: string | null
+  /** Continue from the state in `out`, if there is one. */
+  resume: boolean
+  shards: number
+  /** One thread per shard, or all shards in this thread. */
+  threaded: boolean
+  /** MiB of results per shard. */
+  arenaMiB: number
+  /** Most rows of an example. */
+  rows: number
+  tokenizer: TokenizerSource | null
+  generation?: Record<string, unknown>
+  title: string
+  log?: (record: LogRecord) => void
+  signal?: AbortSignal
+}
+
+export interface RunResult {
+  progress: Progress
+  records: LogRecord[]
+  /** Directory of the saved model; null where none was wanted or the architecture has no published layout. */
+  model: string | null
+  crew: Crew
+}
+
+/** Trains and saves. The caller closes the crew. */
+export async function trainingRun(options: RunOptions): Promise<RunResult> {
+  const { architecture, data, plan, out, shards, threaded, arenaMiB, rows, title } = options
+  const crew = (threaded ? threadCrew : inlineCrew)(architecture, { shards, arenaBytes: arenaMiB * 2 ** 20, rows, seed: plan.seed })
+  const files = out === null ? null : { log: join(out, 'log.jsonl'), state: join(out, 'state.bin'), curve: join(out, 'curve.svg') }
+  let from = FRESH
+  let records: LogRecord[] = []
+  if (files && out) {
+    await mkdir(out, { recursive: true })
+    if (options.resume && (await exists(files.state))) {
+      from = await loadState(files.state, crew)
+      records = (await readLog(files.log)).filter(({ step }) => step <= from.step)
+      await writeFile(files.log, records.map((record) => `${JSON.stringify(record)}\n`).join(''))
+    } else await rm(files.log, { force: true })
+  }
+  let pending = ''
+  const flush = async () => {
+    if (!files || pending === '') return
+    const text = pending
+    pending = ''
+    await appendFile(files.log, text)
+  }
+  const progress = await train(
+    crew,
+    data,
+    plan,
+    {
+      signal: options.signal,
+      log(record) {
+        records.push(record)
+        pending += `${JSON.stringify(record)}\n`
+        options.log?.(record)
+      },
+      async save(state, why) {
+        await flush()
+        // The best weights so far are what early stopping wants to keep; without it the last state is the result.
+        if (files && (why !== 'best' || plan.patience !== null))
+          await saveState(why === 'best' ? `${files.state}.best` : files.state, crew, state)
+      },
+    },
+    from,
+  )
+  await flush()
+  if (!files || !out) return { progress, records, model: null, crew }
+  if (plan.patience !== null && (await exists(`${files.state}.best`))) await loadState(`${files.state}.best`, crew)
+  await writeFileAtomically(files.curve, lossCurve(title, records))
+  let model: string | null = null
+  if (options.tokenizer) {
+    try {
+      model = join(out, 'model')
+      await saveModel(model, architecture, crew.layout, crew.values, options.tokenizer, options.generation)
+    } catch (error) {
+      if (!(error instanceof UnwritableArchitectureError)) throw error
+      model = null
+    }
+  }
+  return { progress, records, model, crew }
+}
+
+/** Training and held-out loss over steps. */
+export function lossCurve(title: string, records: readonly LogRecord[]): string {
+  const points = (kind: LogRecord['kind']) => records.filter((r) => r.kind === kind).map(({ step, loss }) => [step, loss] as const)
+  const training = points('step')
+  const held = points('evaluation')
+  const tail = [...training, ...held].map(([, y]) => y).sort((a, b) => a - b)
+  const top = tail[Math.floor(tail.length * 0.99)] ?? 1
+  return chartSvg({
+    title,
+    xTitle: 'step',
+    yTitle: 'loss (nats per token)',
+    series: [
+      { name: 'training', points: training },
+      { name: 'held out', points: held },
+    ],
+    yRange: [Math.min(0, tail[0] ?? 0), top],
+  })
+}
+
+async function readLog(path: string): Promise<LogRecord[]> {
+  if (!(await exists(path))) return []
+  const lines = (await readFile(path, 'utf8')).split('\n')
+  return lines.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line) as LogRecord)
+}
+
+const exists = (path: string): Promise<boolean> =>
+  stat(path).then(
+    () => true,
+    () => false,
+  )
