@@ -3,9 +3,8 @@
  * progress line while it loads.
  */
 import { existsSync, statSync } from 'node:fs'
-import { dirname, join } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline/promises'
-import { fileURLToPath } from 'node:url'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { locateModel } from '../checkpoint/locate-node.ts'
 import {
@@ -27,9 +26,6 @@ export interface RunOptions extends BackendOptions {
   context?: number
 }
 
-/** Models that come with the package: models/NAME. */
-const MODELS = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'models')
-
 export type { BackendOptions }
 
 /**
@@ -37,8 +33,6 @@ export type { BackendOptions }
  * Face id or preset name. One that is not there is pulled if the user agrees.
  */
 export async function modelDirectory(model: string): Promise<string> {
-  const packaged = join(MODELS, model)
-  if (!existsSync(model) && /^[\w.-]+$/.test(model) && existsSync(join(packaged, 'config.json'))) return packaged
   const located = await locateModel(model)
   if ('directory' in located) {
     if (statSync(located.directory).isFile() || existsSync(join(located.directory, 'config.json'))) return located.directory
