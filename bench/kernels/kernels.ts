@@ -29,6 +29,7 @@ interface Case {
 
 const cases: Case[] = [
   { name: 'bf16 decode (head of 20b)', dtype: 'bf16', shape: [50272, 2880], T: 1 },
+  { name: 'bf16 decode 4096 rows', dtype: 'bf16', shape: [4096, 2880], T: 1 },
   { name: 'f32 decode (GPT-2)', dtype: 'f32', shape: [50257, 768], T: 1 },
   { name: 'bf16 prefill 64', dtype: 'bf16', shape: [4096, 2880], T: 64 },
   { name: 'bf16 prefill 512', dtype: 'bf16', shape: [4096, 2880], T: 512 },

@@ -5,24 +5,26 @@
  * Faithful precision multiplies dense weights as published with f32 activations, and mxfp4 experts with activations of 16 bits per block of 32.
  */
 import type { Gated, Gelu } from '../../architecture/architecture.ts'
-import { type Backend, type Fill, MemoryError, type WeightSpec } from '../backend.ts'
-import { type DType, fromBf16, fromF16, storedBytes } from '../dtype.ts'
-import type { AttentionOptions, Batch, Rotation, Routing } from '../ops.ts'
+import { type Backend, MemoryError } from '../backend.ts'
+import type { AttentionOptions, Batch } from '../ops.ts'
 import { columns, rowsOf, size, type Tensor } from '../tensor.ts'
+import { type BatchData, Batches } from './batches.ts'
 import { probeFeatures } from './features.ts'
-import { FORMAT, type Format, matrixBytes } from './formats.ts'
+import { FORMAT, type Format, isGrouped } from './formats.ts'
 import { coreCount } from './host.ts'
 import { paddedHead } from './kernels/attention.ts'
 import { GATED_FORMS } from './kernels/gated.ts'
 import { GELU_FORMS } from './kernels/gelu.ts'
 import { buildModule, OP } from './kernels/kernels.ts'
 import { MADDS_PER_TURN } from './kernels/limits.ts'
-import { ACTIVATION_BYTES, ACTIVATIONS } from './kernels/mxfp4.ts'
+import { ACTIVATION_BYTES, ACTIVATIONS, type Activation } from './kernels/quantize.ts'
 import { createCache, type WasmLayerCache } from './kv-cache.ts'
 import { afterScratch } from './layout.ts'
-import { createMemory, gigabytes, LARGEST_MEMORY, Memories, type Place } from './memories.ts'
+import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts'
 import { Allocator, type Block } from './memory.ts'
 import { floatBits, InlinePool, type Pool, ThreadPool } from './pool.ts'
+import type { WasmRouting, WasmTensor } from './tensor.ts'
+import { loadWeight, type Workshop } from './weights.ts'
 
 export interface WasmOptions {
   /** Compute threads; default: the number of cores. 0: everything runs in the caller's thread, as it also does where memory cannot be shared. */
@@ -33,25 +35,8 @@ export interface WasmOptions {
   arenaBytes?: number
 }
 
-/** What stands behind a tensor: a place in an arena (0: the heap), and for temporaries the block to give back. */
-export interface WasmTensor extends Tensor {
-  readonly arena: number
-  readonly address: number
-  readonly format: Format
-  readonly block?: Block
-  /** Expert weights: heap address of (arena, address) per expert. */
-  readonly parts?: number
-}
-
-interface WasmRouting extends Routing {
-  readonly weights: WasmTensor
-  readonly indices: WasmTensor
-}
-
 /** Bytes of the area the host writes and workers only read: ids, positions, uploads. Untouched pages cost nothing. */
 const HOST_BYTES = 512 << 20
-/** Batches whose positions and rotations stay uploaded. */
-const BATCHES_KEPT = 4
 
 export async function createWasmBackend(options: WasmOptions = {}): Promise<WasmBackend> {
   const features = probeFeatures()
@@ -96,7 +81,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
   const words = new Int32Array(heap.buffer)
   const floats = new Float32Array(heap.buffer)
   const bytes = new Uint8Array(heap.buffer)
-  const activation = options.precision === 'fast' ? 0 : 1 // index of ACTIVATIONS
+  const precision = options.precision ?? 'faithful'
   const held = { weights: 0, caches: 0, vectors: 0 }
   const scopes: Block[][] = []
 
@@ -165,88 +150,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     release: retire,
   }
 
-  // Positions, slots and rotations of a batch, uploaded once.
-
-  interface BatchData {
-    slots: Int32Array
-    positions: Int32Array
-    slotList: number
-    positionList: number
-    segmentList: number
-    segments: number
-    rotations: Map<Rotation, number>
-    blocks: Block[]
-    /** The same batch without a cache: every run of a slot is a sequence of its own that starts at 0. */
-    plain?: BatchData
-  }
-  const batches: BatchData[] = []
-  const same = (a: Int32Array, b: Int32Array) => a.length === b.length && a.every((value, i) => value === b[i])
-
-  function batchData({ slots, positions }: Batch): BatchData {
-    const known = batches.find((data) => same(data.slots, slots) && same(data.positions, positions))
-    if (known) return known
-    const data = describe(slots.slice(), positions.slice())
-    batches.push(data)
-    if (batches.length > BATCHES_KEPT)
-      for (const part of [batches.shift()!].flatMap((d) => [d, ...(d.plain ? [d.plain] : [])])) part.blocks.forEach(retire)
-    return data
-  }
-
-  function describe(slots: Int32Array, positions: Int32Array): BatchData {
-    const segments: number[] = []
-    slots.forEach((slot, t) => {
-      const follows = t > 0 && slots[t - 1] === slot && positions[t - 1]! + 1 === positions[t]
-      if (follows) segments[segments.length - 2]!++
-      else segments.push(slot, t, 1, positions[t]!)
-    })
-    const list = hostBlock((2 * slots.length + segments.length) * 4)
-    words.set(slots, list.address / 4)
-    words.set(positions, list.address / 4 + slots.length)
-    words.set(segments, list.address / 4 + 2 * slots.length)
-    return {
-      slots,
-      positions,
-      slotList: list.address,
-      positionList: list.address + slots.length * 4,
-      segmentList: list.address + 8 * slots.length,
-      segments: segments.length / 4,
-      rotations: new Map(),
-      blocks: [list],
-    }
-  }
-
-  /** Slots become runs: run n of the batch is slot n, its first row is position 0 (relative positions are all attention needs). */
-  function withoutCache(data: BatchData): BatchData {
-    if (data.plain) return data.plain
-    const slots = new Int32Array(data.slots.length)
-    const positions = new Int32Array(data.slots.length)
-    for (let t = 1; t < slots.length; t++) {
-      const follows = data.slots[t] === data.slots[t - 1] && data.positions[t] === data.positions[t - 1]! + 1
-      slots[t] = slots[t - 1]! + (follows ? 0 : 1)
-      positions[t] = follows ? positions[t - 1]! + 1 : 0
-    }
-    data.plain = describe(slots, positions)
-    return data.plain
-  }
-
-  function rotationTable(data: BatchData, rotation: Rotation): number {
-    const known = data.rotations.get(rotation)
-    if (known !== undefined) return known
-    const { inverseFrequencies, amplitude, headDim } = rotation
-    const half = headDim / 2
-    const block = hostBlock(data.positions.length * headDim * 4)
-    data.positions.forEach((position, t) => {
-      const at = block.address / 4 + t * headDim
-      for (let i = 0; i < half; i++) {
-        const angle = position * inverseFrequencies[i]!
-        floats[at + i] = Math.cos(angle) * amplitude
-        floats[at + half + i] = Math.sin(angle) * amplitude
-      }
-    })
-    data.rotations.set(rotation, block.address)
-    data.blocks.push(block)
-    return block.address
-  }
+  const batches = new Batches({ words, floats, hostBlock, retire })
 
   // Weights.
 
@@ -264,38 +168,6 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
   }
   const addressOf = (x: Tensor | undefined, what: string): number => (x ? inHeap(x, what).address : 0)
 
-  async function weight(spec: WeightSpec, fill: Fill): Promise<WasmTensor> {
-    const count = size(spec.shape)
-    if (spec.dtype === 'int8')
-      throw new TypeError(`${spec.name}: int8 is a backend's own format, not a published one; expected f32, f16, bf16 or mxfp4`)
-    if (spec.use === 'vector') return vector(spec, count, fill)
-    const format = spec.dtype === 'mxfp4' ? FORMAT.mxfp4 : spec.dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32
-    const width = spec.shape.at(-1)!
-    if (format === FORMAT.mxfp4 && width % 32 !== 0)
-      throw new RangeError(`${spec.name}: mxfp4 rows must be a multiple of 32 long, got ${width}`)
-    const matrices = spec.shape.length > 2 ? size(spec.shape.slice(0, -2)) : 1
-    const rows = spec.shape.length > 1 ? spec.shape.at(-2)! : 1
-    const each = matrixBytes(format, rows, width)
-    memories.mustFit(each * matrices, spec.name)
-    // One place per matrix if there are several experts: they may lie in different arenas.
-    const places: Place[] = []
-    try {
-      for (let m = 0; m < matrices; m++) places.push(memories.allocate(each + 64, spec.name))
-      if (memories.reused) await pool.settled()
-      if (format === FORMAT.mxfp4) await Promise.all(places.map((place, m) => fillMxfp4(spec, place, m, rows, width, fill)))
-      else await fillDense(spec, places, each, fill)
-    } catch (error) {
-      for (const place of places) memories.release(place)
-      throw error
-    }
-    held.weights += each * matrices
-    const first = places[0]!
-    const tensor = { name: spec.name, shape: spec.shape, dtype: spec.dtype, arena: first.arena, address: first.address, format }
-    if (spec.use !== 'experts') return tensor
-    const table = Int32Array.from(places.flatMap(({ arena, address }) => [arena, address]))
-    return { ...tensor, parts: keep(table).address }
-  }
-
   /** A copy in the heap that stays. */
   function keep(data: ArrayBufferView): Block {
     const block = temporary(data.byteLength + 64, 'weights')
@@ -306,46 +178,24 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     return block
   }
 
-  async function vector(spec: WeightSpec, count: number, fill: Fill): Promise<WasmTensor> {
-    if (spec.dtype === 'mxfp4') throw new TypeError(`${spec.name}: a vector cannot be mxfp4`)
-    const raw = new Uint8Array(storedBytes(spec.dtype, count))
-    await fill('data', 0, raw)
-    const { address } = keep(toF32(raw, spec.dtype))
-    return { name: spec.name, shape: spec.shape, dtype: spec.dtype, arena: 0, address, format: FORMAT.f32 }
-  }
-
-  /** Bytes of f32 and bf16 go straight to their place; f16 becomes f32 on the way, in pieces. */
-  async function fillDense(spec: WeightSpec, places: readonly Place[], each: number, fill: Fill): Promise<void> {
-    await Promise.all(
-      places.map(async (place, m) => {
-        const target = memories.bytes(place, each)
-        if (spec.dtype !== 'f16') return fill('data', m * each, target)
-        const piece = 8 << 20
-        for (let at = 0; at < each; at += piece) {
-          const length = Math.min(piece, each - at)
-          const raw = new Uint8Array(length / 2)
-          await fill('data', (m * each + at) / 2, raw)
-          const values = toF32(raw, 'f16')
-          target.set(new Uint8Array(values.buffer), at)
+  const workshop: Workshop = {
+    pool,
+    memories,
+    precision,
+    async hostBlock(count) {
+      // Loading may run ahead of the workers that convert: wait for them once the area is full.
+      for (let attempt = 0; ; attempt++) {
+        try {
+          return hostBlock(count)
+        } catch (error) {
+          if (attempt === 3) throw error
+          await pool.settled()
         }
-      }),
-    )
-  }
-
-  /** Published blocks go to the end of the place, scales beside it; then a worker sorts them into groups. */
-  async function fillMxfp4(spec: WeightSpec, place: Place, m: number, rows: number, width: number, fill: Fill): Promise<void> {
-    const blocks = rows * (width / 32)
-    const whole = matrixBytes(FORMAT.mxfp4, rows, width)
-    const at = whole - Math.ceil(rows / 16) * 16 * (width / 32) * 16
-    const raw = { ...place, address: place.address + at }
-    const scales = new Uint8Array(blocks)
-    await Promise.all([fill('blocks', m * blocks * 16, memories.bytes(raw, blocks * 16)), fill('scales', m * blocks, scales)])
-    const bad = scales.indexOf(255)
-    if (bad >= 0)
-      throw new RangeError(`${spec.name}: the scale of block ${m * blocks + bad} is 255, which is not a number; the file is damaged`)
-    const staged = stage(scales)
-    pool.enqueue(OP.repackMxfp4, [place.arena, place.address, raw.address, staged.address, rows, width, m])
-    retire(staged)
+      }
+    },
+    hostBytes: (block, length) => bytes.subarray(block.address, block.address + length),
+    retire,
+    keep,
   }
 
   // Ops.
@@ -356,19 +206,32 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     return [GATED_FORMS.indexOf(form), floatBits(alpha), floatBits(limit)]
   }
 
+  const bytesOf = (kind: Activation, rows: number, width: number) => rows * (width / 32) * ACTIVATION_BYTES[kind]
+  const kindOf = (format: Format): Activation => (format === FORMAT.int8 ? 'wide' : precision === 'fast' ? 'i8' : 'i16')
+  const indexOf = (kind: Activation) => ACTIVATIONS.indexOf(kind)
+
+  const quantized = new WeakMap<Tensor, { kind: Activation; block: Block }>()
+  /** Address of x in integer blocks; made once for the products of the same x in one scope (q, k and v). */
+  function inBlocks(x: WasmTensor, kind: Activation): number {
+    const known = quantized.get(x)
+    if (known && known.kind === kind && !known.block.released) return known.block.address
+    const [T, width] = [rowsOf(x), columns(x)]
+    const block = temporary(bytesOf(kind, T, width), 'activations')
+    pool.enqueue(OP.quantize, [x.address, block.address, T, width, indexOf(kind)])
+    scopes.at(-1)?.push(block)
+    quantized.set(x, { kind, block })
+    return block.address
+  }
+
   /** y[rows] = x·Wᵀ + b for a weight of any format; `x` is f32 in the heap. */
   function multiply(x: WasmTensor, w: WasmTensor, bias: number, y: number, T: number, rows: number): void {
     const width = columns(x)
-    if (w.format !== FORMAT.mxfp4) {
-      pool.enqueue(OP.linear, [w.arena, w.address, w.format, x.address, y, bias, T, width, rows])
-      return
-    }
-    withScratch([quantizedBytes(T, width)], (q) => {
-      pool.enqueue(OP.quantize, [x.address, q!, T, width, activation])
-      pool.enqueue(OP.linearMxfp4, [w.arena, w.address, q!, y, bias, T, width, rows, activation])
-    })
+    if (isGrouped(w.format)) {
+      const kind = kindOf(w.format)
+      const q = inBlocks(x, kind)
+      pool.enqueue(OP.linearGrouped, [w.arena, w.address, w.format, q, y, bias, T, width, rows, indexOf(kind)])
+    } else pool.enqueue(OP.linear, [w.arena, w.address, w.format, x.address, y, bias, T, width, rows])
   }
-  const quantizedBytes = (rows: number, width: number) => rows * (width / 32) * ACTIVATION_BYTES[ACTIVATIONS[activation]!]
 
   function linear(x: Tensor, weightTensor: Tensor, bias?: Tensor): WasmTensor {
     const w = own(weightTensor, 'linear')
@@ -428,12 +291,12 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
         data.segments,
       ])
     }
-    const data = batchData(batch)
+    const data = batches.of(batch)
     if (o.cache) {
       const cache = o.cache as WasmLayerCache
       run(data, cache.arena, cache.keys, cache.values, cache.ring)
     } else {
-      const plain = withoutCache(data)
+      const plain = batches.withoutCache(data)
       // One ring as long as the longest run, for every run.
       const ring = plain.positions.reduce((a, b) => Math.max(a, b), 0) + 1
       const bytes = (plain.slots.at(-1)! + 1) * o.kvHeads * ring * paddedHead(o.headDim) * 4
@@ -484,7 +347,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     },
     rope(x, rotation, batch) {
       const y = allocate(x.shape, 'rope')
-      const table = rotationTable(batchData(batch), rotation)
+      const table = batches.rotationTable(batches.of(batch), rotation)
       const heads = columns(x) / rotation.headDim
       pool.enqueue(OP.rope, [inHeap(x, 'rope').address, table, y.address, rowsOf(x), heads, rotation.headDim])
       return y
@@ -530,18 +393,19 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       const [D, F] = [columns(x), columns(down)]
       const pairs = T * active
       const y = allocate([T, D], 'moe')
-      const packed = gateUp.format === FORMAT.mxfp4
-      const sizes = [(E + 1) * 4, pairs * 4, pairs * 2 * F * 4 + 64, pairs * F * 4 + 64, pairs * D * 4 + 64]
-      const quantized = packed ? [quantizedBytes(T, D), quantizedBytes(pairs, F)] : []
-      withScratch([...sizes, ...quantized], (starts, list, wide, hidden, narrow, qx, qh) => {
-        pool.enqueue(OP.group, [indices.address, T, E, active, starts!, list!])
-        if (packed) pool.enqueue(OP.quantize, [inHeap(x, 'moe').address, qx!, T, D, activation])
+      const grouped = isGrouped(gateUp.format)
+      const kind = kindOf(gateUp.format)
+      const hiddenBlocks = grouped ? bytesOf(kind, pairs, F) : 64
+      const input = grouped ? inBlocks(inHeap(x, 'moe'), kind) : inHeap(x, 'moe').address
+      const sizes = [(E + 1) * 4, pairs * 4, pairs * 2 * F * 4 + 64, pairs * F * 4 + 64, pairs * D * 4 + 64, hiddenBlocks]
+      withScratch(sizes, (starts, list, wide, hidden, narrow, blocks) => {
         const product = (w: WasmTensor, from: number, to: number, bias: number, rows: number, width: number, byPair: number) =>
-          pool.enqueue(OP.expertLinear, [w.format, from, to, bias, rows, width, E, starts!, list!, active, byPair, w.parts!, activation])
-        product(gateUp, packed ? qx! : inHeap(x, 'moe').address, wide!, addressOf(experts.gateUpBias, 'moe'), 2 * F, D, 0)
+          pool.enqueue(OP.expertLinear, [w.format, from, to, bias, rows, width, E, starts!, list!, active, byPair, w.parts!, indexOf(kind)])
+        pool.enqueue(OP.group, [indices.address, T, E, active, starts!, list!])
+        product(gateUp, input, wide!, addressOf(experts.gateUpBias, 'moe'), 2 * F, D, 0)
         pool.enqueue(OP.gatedPairs, [wide!, hidden!, pairs * F, ...gatedForm(activationForm)])
-        if (packed) pool.enqueue(OP.quantize, [hidden!, qh!, pairs, F, activation])
-        product(down, packed ? qh! : hidden!, narrow!, addressOf(experts.downBias, 'moe'), D, F, 1)
+        if (grouped) pool.enqueue(OP.quantize, [hidden!, blocks!, pairs, F, indexOf(kind)])
+        product(down, grouped ? blocks! : hidden!, narrow!, addressOf(experts.downBias, 'moe'), D, F, 1)
         pool.enqueue(OP.combine, [narrow!, y.address, weights.address, T, D, active, list!])
       })
       return y
@@ -569,7 +433,11 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       return { readBytesPerSecond: (4 * bytes) / readSeconds, maddsPerSecond: (pool.threads * turns * MADDS_PER_TURN * 4) / maddSeconds }
     },
 
-    weight,
+    async weight(spec, fill) {
+      const { tensor, bytes } = await loadWeight(workshop, spec, fill)
+      held.weights += bytes
+      return tensor
+    },
     cache(spec) {
       const cache = createCache(spec, memories, mover)
       held.caches += cache.bytes
@@ -603,11 +471,4 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     dispose: () => pool.dispose(),
   }
   return backend
-}
-
-/** Published bytes as f32. Exact. */
-function toF32(raw: Uint8Array<ArrayBuffer>, dtype: DType): Float32Array<ArrayBuffer> {
-  if (dtype === 'f32') return new Float32Array(raw.buffer, raw.byteOffset, raw.byteLength / 4)
-  const halves = new Uint16Array(raw.buffer, raw.byteOffset, raw.byteLength / 2)
-  return Float32Array.from(halves, dtype === 'bf16' ? fromBf16 : fromF16)
 }

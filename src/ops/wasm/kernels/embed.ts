@@ -3,7 +3,7 @@
  * Workers take rows; `select` is the same with a temporary as table.
  */
 import { f32, f32x4, i32, i32x4 } from '../encoder.ts'
-import { FORMAT, rowBytes } from '../formats.ts'
+import { FORMAT, GROUP_ROWS, INT8_BLOCK_BYTES, rowBytes } from '../formats.ts'
 import { type Kernel, share } from '../kernel.ts'
 
 /** [arena, table, format, index list, y, rows, columns, scale (float)] */
@@ -31,6 +31,15 @@ export const embed: Kernel = {
   run(c, [arena, table, format, index, y, rows, columns], floats) {
     const [from, to] = share(c, rows!)
     const kernels = c.on(arena!)
+    if (format === FORMAT.int8) {
+      const blocks = columns! / 32
+      for (let t = from; t < to; t++) {
+        const id = c.words[index! / 4 + t]!
+        const at = table! + Math.floor(id / GROUP_ROWS) * blocks * INT8_BLOCK_BYTES + (id % GROUP_ROWS) * 2
+        kernels.embed_int8!(at, y! + t * columns! * 4, blocks, floats[7]!)
+      }
+      return
+    }
     const row = format === FORMAT.bf16 ? kernels.embed_bf16! : kernels.embed_f32!
     for (let t = from; t < to; t++) {
       const at = table! + c.words[index! / 4 + t]! * rowBytes(format!, columns!)

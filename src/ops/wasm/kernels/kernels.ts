@@ -10,12 +10,13 @@ import { dropout } from './dropout.ts'
 import { embed } from './embed.ts'
 import { gated, gatedPairs } from './gated.ts'
 import { gelu } from './gelu.ts'
+import { linearGrouped } from './grouped.ts'
 import { maddLimit, readLimit } from './limits.ts'
 import { linear } from './linear.ts'
 import { combine, expertLinear } from './moe.ts'
-import { quantize, repackMxfp4 } from './mxfp4.ts'
-import { linearMxfp4 } from './mxfp4-tile.ts'
 import { layerNorm, rmsNorm } from './norm.ts'
+import { packInt8, repackMxfp4 } from './pack.ts'
+import { quantize } from './quantize.ts'
 import { rope } from './rope.ts'
 import { group, route } from './route.ts'
 import { softcap } from './softcap.ts'
@@ -34,8 +35,9 @@ const named = {
   group,
   layerNorm,
   linear,
-  linearMxfp4,
+  linearGrouped,
   maddLimit,
+  packInt8,
   quantize,
   readLimit,
   repackMxfp4,

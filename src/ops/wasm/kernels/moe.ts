@@ -4,11 +4,11 @@
  * The gated activation between the two products is `gatedPairs`; `combine` adds up the experts of a row in the order of its choices.
  */
 import { f32x4 } from '../encoder.ts'
-import { FORMAT, GROUP_ROWS } from '../formats.ts'
+import { GROUP_ROWS, isGrouped } from '../formats.ts'
 import { type Kernel, share } from '../kernel.ts'
+import { multiplyGroups, productOf } from './grouped.ts'
 import { multiply } from './linear.ts'
-import { ACTIVATION_BYTES, ACTIVATIONS } from './mxfp4.ts'
-import { multiplyMxfp4 } from './mxfp4-tile.ts'
+import { ACTIVATION_BYTES, ACTIVATIONS } from './quantize.ts'
 
 /**
  * [format, x, y, bias or 0, rows of a matrix, columns, experts, starts, pairs, active, x by pair, part table, activation]
@@ -17,11 +17,10 @@ import { multiplyMxfp4 } from './mxfp4-tile.ts'
 export const expertLinear: Kernel = {
   emit() {},
   run(c, [format, x, y, bias, rows, columns, experts, starts, pairs, active, byPair, parts, activation]) {
-    const packed = format === FORMAT.mxfp4
-    const kind = ACTIVATIONS[activation!]!
-    const xBytes = packed ? (columns! / 32) * ACTIVATION_BYTES[kind] : columns! * 4
-    const [from, to] = share(c, rows!, packed ? GROUP_ROWS : 4)
+    const grouped = isGrouped(format!)
+    const [from, to] = share(c, rows!, grouped ? GROUP_ROWS : 4)
     if (from >= to) return
+    const xBytes = grouped ? (columns! / 32) * ACTIVATION_BYTES[ACTIVATIONS[activation!]!] : columns! * 4
     const start = c.words.subarray(starts! / 4, starts! / 4 + experts! + 1)
     for (let e = 0; e < experts!; e++) {
       const first = start[e]!
@@ -31,7 +30,7 @@ export const expertLinear: Kernel = {
       const row = (place: number) => (byPair ? place : Math.floor(c.words[pairs! / 4 + place]! / active!))
       const at = (i: number): [number, number] => [x! + row(first + i) * xBytes, y! + (first + i) * rows! * 4]
       const b = bias ? bias + e * rows! * 4 : 0
-      if (packed) multiplyMxfp4(c, kind, weight, from, to, count, at, b)
+      if (grouped) multiplyGroups(c, productOf(format!, activation!), weight, from, to, count, at, b)
       else multiply(c, weight, from, to, count, at, b)
     }
   },

@@ -1,0 +1,154 @@
+/**
+ * Weights into groups of 16 rows (layouts in formats.ts), while loading: mxfp4 by moving bytes, int8 (fast precision) by rounding.
+ */
+import { type FunctionBuilder, f32, f32x4, i8x16, i16x8, i32, type Local, type V128, v128 } from '../encoder.ts'
+import { GROUP_BLOCK_BYTES, GROUP_ROWS, INT8_BLOCK_BYTES } from '../formats.ts'
+import { type Kernel, share } from '../kernel.ts'
+import { bf16High, bf16Low } from '../simd.ts'
+import { largestMagnitude } from './quantize.ts'
+
+/** 4 × 4 words of four vectors, transposed. */
+function transpose(f: FunctionBuilder, rows: readonly V128[]): V128[] {
+  const low = [0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23]
+  const high = low.map((lane) => lane + 8)
+  const first = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23]
+  const second = first.map((lane) => lane + 8)
+  const [a, b, c, d] = rows as [V128, V128, V128, V128]
+  const [ab, abHigh, cd, cdHigh] = [
+    f.v128(i8x16.shuffle(a, b, low)),
+    f.v128(i8x16.shuffle(a, b, high)),
+    f.v128(i8x16.shuffle(c, d, low)),
+    f.v128(i8x16.shuffle(c, d, high)),
+  ]
+  return [
+    i8x16.shuffle(ab, cd, first),
+    i8x16.shuffle(ab, cd, second),
+    i8x16.shuffle(abHigh, cdHigh, first),
+    i8x16.shuffle(abHigh, cdHigh, second),
+  ]
+}
+
+/**
+ * [arena, to, published blocks (same arena), published scales (heap), rows, columns, number of the matrix]: published order -> groups of 16 rows.
+ * A matrix's blocks stand at the end of its own place: its scales fill the gap, group after group, and never overtake the reading.
+ */
+export const repackMxfp4: Kernel = {
+  emit(k) {
+    const { weights, heap } = k
+    k.module.func(
+      'repackMxfp4',
+      { to: 'i32', from: 'i32', scales: 'i32', rows: 'i32', blocks: 'i32', scratch: 'i32' },
+      (f, { to, from, scales, rows, blocks, scratch }) => {
+        const rowBytes = f.i32(i32.shl(blocks, 4))
+        f.while(
+          () => i32.gtS(rows, 0),
+          () => {
+            const present = f.i32(rows)
+            f.if(i32.gtS(present, GROUP_ROWS), () => f.set(present, GROUP_ROWS))
+            f.do(heap.fill(scratch, 0, i32.mul(rowBytes, GROUP_ROWS)))
+            f.do(heap.copy(scratch, from, i32.mul(rowBytes, present), weights))
+            f.advance(from, i32.mul(rowBytes, GROUP_ROWS))
+            const source = f.i32(scratch)
+            const scale = f.i32(scales)
+            f.times(blocks, () => {
+              const row = f.i32(source)
+              for (let q = 0; q < 4; q++) {
+                const four: Local<'v128'>[] = []
+                for (let r = 0; r < 4; r++) {
+                  four.push(f.v128(heap.v128(row)))
+                  f.advance(row, rowBytes)
+                }
+                transpose(f, four).forEach((word, i) => {
+                  f.do(weights.storeV128(to, word, i * 64 + q * 16))
+                })
+              }
+              f.do(weights.storeV128(to, v128.zero(), 256))
+              const byte = f.i32(scale)
+              const target = f.i32(to)
+              f.times(present, () => {
+                f.do(weights.storeU8(target, heap.u8(byte), 256))
+                f.advance(byte, blocks)
+                f.advance(target, 1)
+              })
+              f.advance(to, GROUP_BLOCK_BYTES)
+              f.advance(source, 16)
+              f.advance(scale, 1)
+            })
+            f.advance(scales, i32.mul(blocks, GROUP_ROWS))
+            f.set(rows, i32.sub(rows, GROUP_ROWS))
+          },
+        )
+        return undefined
+      },
+    )
+  },
+  run(c, [arena, to, from, scales, rows, columns, worker]) {
+    // One matrix is one worker's: its groups depend on each other. Matrices go round.
+    if (worker! % c.count !== c.index) return
+    c.on(arena!).repackMxfp4!(to!, from!, scales!, rows!, columns! / 32, c.scratch)
+  },
+}
+
+/** [arena, to, published rows (heap), rows, columns, bf16]: rows of bf16 or f32 into groups; the last group is padded with zeros */
+export const packInt8: Kernel = {
+  emit(k) {
+    const { heap, weights } = k
+    for (const source of ['f32', 'bf16'] as const)
+      k.module.func(
+        `packInt8_${source}`,
+        { to: 'i32', from: 'i32', rows: 'i32', blocks: 'i32', scratch: 'i32' },
+        (f, { to, from, rows, blocks, scratch }) => {
+          // Row after row of the group; a row's pairs are 32 bytes apart.
+          f.times(rows, () => {
+            const target = f.i32(to)
+            const scale = f.i32(to)
+            f.times(blocks, () => {
+              const values: Local<'v128'>[] = []
+              for (let i = 0; i < 4; i++) {
+                if (source === 'bf16') {
+                  const eight = f.v128(heap.v128(from, i * 16))
+                  values.push(f.v128(bf16Low(eight)), f.v128(bf16High(eight)))
+                } else values.push(f.v128(heap.v128(from, i * 32)), f.v128(heap.v128(from, i * 32 + 16)))
+              }
+              // The scale is rounded up to bf16, so that the largest value still fits into 127 steps.
+              const bits = f.i32(i32.reinterpretF32(f32.div(largestMagnitude(k, f, values), 127)))
+              f.set(bits, i32.and(i32.add(bits, 0xffff), 0xffff0000 | 0))
+              const step = f32.reinterpretI32(bits)
+              const inverse = f.v128(f32x4.splat(f32.select(f32.gt(step, 0), f32.div(1, step), 0)))
+              const rounded = (i: number) => k.truncate(f32x4.nearest(f32x4.mul(values[i]!, inverse)))
+              const narrow = (i: number) => i16x8.narrowI32x4S(rounded(i), rounded(i + 1))
+              f.do(
+                heap.storeV128(scratch, i8x16.narrowI16x8S(narrow(0), narrow(2))),
+                heap.storeV128(scratch, i8x16.narrowI16x8S(narrow(4), narrow(6)), 16),
+              )
+              for (let j = 0; j < 16; j++) f.do(weights.storeU16(target, heap.u16(scratch, j * 2), j * 2 * GROUP_ROWS))
+              f.do(weights.storeU16(scale, i32.shrU(bits, 16), 32 * GROUP_ROWS))
+              f.advance(target, INT8_BLOCK_BYTES)
+              f.advance(scale, INT8_BLOCK_BYTES)
+              f.advance(from, source === 'bf16' ? 64 : 128)
+            })
+            f.advance(to, 2)
+          })
+          return undefined
+        },
+      )
+    k.module.func('clearWeights', { to: 'i32', bytes: 'i32' }, (f, { to, bytes }) => void f.do(weights.fill(to, 0, bytes)))
+  },
+  run(c, [arena, to, from, rows, columns, bf16]) {
+    const kernels = c.on(arena!)
+    const blocks = columns! / 32
+    const [first, end] = share(c, Math.ceil(rows! / GROUP_ROWS))
+    for (let g = first; g < end; g++) {
+      const target = to! + g * blocks * INT8_BLOCK_BYTES
+      const count = Math.min(GROUP_ROWS, rows! - g * GROUP_ROWS)
+      if (count < GROUP_ROWS) kernels.clearWeights!(target, blocks * INT8_BLOCK_BYTES)
+      kernels[bf16 ? 'packInt8_bf16' : 'packInt8_f32']!(
+        target,
+        from! + g * GROUP_ROWS * columns! * (bf16 ? 2 : 4),
+        count,
+        blocks,
+        c.scratch,
+      )
+    }
+  },
+}

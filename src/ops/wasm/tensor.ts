@@ -1,0 +1,19 @@
+/** What stands behind a tensor of this backend: a place in an arena (0: the heap), and for temporaries the block to give back. */
+import type { Routing } from '../ops.ts'
+import type { Tensor } from '../tensor.ts'
+import type { Format } from './formats.ts'
+import type { Block } from './memory.ts'
+
+export interface WasmTensor extends Tensor {
+  readonly arena: number
+  readonly address: number
+  readonly format: Format
+  readonly block?: Block
+  /** Expert weights: heap address of (arena, address) per expert. */
+  readonly parts?: number
+}
+
+export interface WasmRouting extends Routing {
+  readonly weights: WasmTensor
+  readonly indices: WasmTensor
+}

@@ -1,0 +1,153 @@
+/**
+ * Brings published weights into memory: which format each gets, where it lies, and how its bytes go there. Every weight exists once;
+ * repacking happens in its own place or through a small staging area, while loading.
+ */
+import type { Fill, WeightSpec } from '../backend.ts'
+import { type DType, fromBf16, fromF16, storedBytes } from '../dtype.ts'
+import { size } from '../tensor.ts'
+import { FORMAT, type Format, GROUP_ROWS, matrixBytes } from './formats.ts'
+import { OP } from './kernels/kernels.ts'
+import type { Memories, Place } from './memories.ts'
+import type { Block } from './memory.ts'
+import type { Pool } from './pool.ts'
+import type { WasmTensor } from './tensor.ts'
+
+/** What loading needs from the backend. */
+export interface Workshop {
+  readonly pool: Pool
+  readonly memories: Memories
+  readonly precision: 'faithful' | 'fast'
+  /** A heap block the host may write, when there is room for it; `retire` it after the commands that read it. */
+  hostBlock(bytes: number): Promise<Block>
+  hostBytes(block: Block, length: number): Uint8Array<ArrayBuffer>
+  retire(block: Block): void
+  /** Bytes in the heap that stay. */
+  keep(data: ArrayBufferView): Block
+}
+
+/** Matrices with fewer rows stay as published in fast precision: they are small, and routers, whose choices rounding could change, are among them. */
+const LEAST_ROUNDED_ROWS = 257
+/** Bytes of published rows that are converted at a time. */
+const BAND_BYTES = 8 << 20
+
+export async function loadWeight(shop: Workshop, spec: WeightSpec, fill: Fill): Promise<{ tensor: WasmTensor; bytes: number }> {
+  const { name, shape, dtype, use } = spec
+  if (dtype === 'int8')
+    throw new TypeError(`${name}: int8 is a backend's own format, not a published one; expected f32, f16, bf16 or mxfp4`)
+  if (use === 'vector') return loadVector(shop, spec, fill)
+  const width = shape.at(-1)!
+  const rows = shape.length > 1 ? shape.at(-2)! : 1
+  const matrices = shape.length > 2 ? size(shape.slice(0, -2)) : 1
+  const format = formatOf(shop, spec, rows, width)
+  const each = matrixBytes(format, rows, width)
+  shop.memories.mustFit(each * matrices, name)
+  // Experts get a place each: they may lie in different arenas.
+  const places: Place[] = []
+  try {
+    for (let m = 0; m < matrices; m++) places.push(shop.memories.allocate(each + 64, name))
+    if (shop.memories.reused) await shop.pool.settled()
+    const load = format === FORMAT.mxfp4 ? loadMxfp4 : format === FORMAT.int8 ? loadInt8 : loadDense
+    await Promise.all(places.map((place, m) => load(shop, spec, place, m, rows, width, fill)))
+  } catch (error) {
+    for (const place of places) shop.memories.release(place)
+    throw error
+  }
+  const first = places[0]!
+  const tensor = { name, shape, dtype, arena: first.arena, address: first.address, format }
+  const bytes = each * matrices
+  if (use !== 'experts') return { tensor, bytes }
+  const table = Int32Array.from(places.flatMap(({ arena, address }) => [arena, address]))
+  return { tensor: { ...tensor, parts: shop.keep(table).address }, bytes }
+}
+
+function formatOf(shop: Workshop, { name, dtype, use }: WeightSpec, rows: number, width: number): Format {
+  if (dtype === 'mxfp4') {
+    if (width % 32 !== 0) throw new RangeError(`${name}: rows of mxfp4 must be a multiple of 32 long, got ${width}`)
+    if (use === 'table') throw new TypeError(`${name}: a table cannot be mxfp4; expected f32, f16 or bf16`)
+    return FORMAT.mxfp4
+  }
+  const rounded = use === 'experts' || (use === 'matrix' && rows >= LEAST_ROUNDED_ROWS)
+  if (shop.precision === 'fast' && rounded && width % 32 === 0) return FORMAT.int8
+  return dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32
+}
+
+async function loadVector(shop: Workshop, { name, shape, dtype }: WeightSpec, fill: Fill) {
+  if (dtype === 'mxfp4') throw new TypeError(`${name}: a vector cannot be mxfp4`)
+  const raw = new Uint8Array(storedBytes(dtype, size(shape)))
+  await fill('data', 0, raw)
+  const { address } = shop.keep(toF32(raw, dtype))
+  return { tensor: { name, shape, dtype, arena: 0, address, format: FORMAT.f32 }, bytes: 0 }
+}
+
+/** f32 and bf16 go straight to their place; f16 becomes f32 on the way, in pieces. */
+async function loadDense(
+  shop: Workshop,
+  spec: WeightSpec,
+  place: Place,
+  m: number,
+  rows: number,
+  width: number,
+  fill: Fill,
+): Promise<void> {
+  const bytes = storedBytes(spec.dtype, rows * width)
+  if (spec.dtype !== 'f16') return fill('data', m * bytes, shop.memories.bytes(place, bytes))
+  const target = shop.memories.bytes(place, bytes * 2)
+  for (let at = 0; at < bytes; at += BAND_BYTES) {
+    const raw = new Uint8Array(Math.min(BAND_BYTES, bytes - at))
+    await fill('data', m * bytes + at, raw)
+    target.set(new Uint8Array(toF32(raw, 'f16').buffer), 2 * at)
+  }
+}
+
+/** Bands of published rows wait in the staging area until a worker has rounded them. */
+async function loadInt8(shop: Workshop, spec: WeightSpec, place: Place, m: number, rows: number, width: number, fill: Fill): Promise<void> {
+  const rowBytes = storedBytes(spec.dtype, width)
+  const band = Math.max(1, Math.floor(BAND_BYTES / rowBytes / GROUP_ROWS)) * GROUP_ROWS
+  for (let row = 0; row < rows; row += band) {
+    const count = Math.min(band, rows - row)
+    const half = spec.dtype === 'f16'
+    const block = await shop.hostBlock(count * rowBytes * (half ? 2 : 1))
+    const raw = half ? new Uint8Array(count * rowBytes) : shop.hostBytes(block, count * rowBytes)
+    try {
+      await fill('data', (m * rows + row) * rowBytes, raw)
+      if (half) shop.hostBytes(block, count * rowBytes * 2).set(new Uint8Array(toF32(raw, 'f16').buffer))
+      const to = place.address + matrixBytes(FORMAT.int8, row, width)
+      shop.pool.enqueue(OP.packInt8, [place.arena, to, block.address, count, width, spec.dtype === 'bf16' ? 1 : 0])
+    } finally {
+      shop.retire(block)
+    }
+  }
+}
+
+/** Published blocks go to the end of the place, scales beside it; then a worker sorts them into groups. */
+async function loadMxfp4(
+  shop: Workshop,
+  spec: WeightSpec,
+  place: Place,
+  m: number,
+  rows: number,
+  width: number,
+  fill: Fill,
+): Promise<void> {
+  const blocks = rows * (width / 32)
+  const padded = Math.ceil(rows / GROUP_ROWS) * GROUP_ROWS * (width / 32)
+  const raw = { ...place, address: place.address + matrixBytes(FORMAT.mxfp4, rows, width) - padded * 16 }
+  const staged = await shop.hostBlock(blocks)
+  try {
+    const scales = shop.hostBytes(staged, blocks)
+    await Promise.all([fill('blocks', m * blocks * 16, shop.memories.bytes(raw, blocks * 16)), fill('scales', m * blocks, scales)])
+    const bad = scales.indexOf(255)
+    if (bad >= 0)
+      throw new RangeError(`${spec.name}: the scale of block ${m * blocks + bad} is 255, which is not a number; the file is damaged`)
+    shop.pool.enqueue(OP.repackMxfp4, [place.arena, place.address, raw.address, staged.address, rows, width, m])
+  } finally {
+    shop.retire(staged)
+  }
+}
+
+/** Published bytes as f32. Exact. */
+function toF32(raw: Uint8Array<ArrayBuffer>, dtype: DType): Float32Array<ArrayBuffer> {
+  if (dtype === 'f32') return new Float32Array(raw.buffer, raw.byteOffset, raw.byteLength / 4)
+  const halves = new Uint16Array(raw.buffer, raw.byteOffset, raw.byteLength / 2)
+  return Float32Array.from(halves, dtype === 'bf16' ? fromBf16 : fromF16)
+}

@@ -1,0 +1,104 @@
+/**
+ * Fast precision: the product with int8 weights equals the reference's product with the same weights rounded here by the documented rule
+ * (one bf16 scale per 32 columns, rounded up), so that only the 16-bit activations differ.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import type { Backend } from '../../../src/ops/backend.ts'
+import { fromBf16, toBf16 } from '../../../src/ops/dtype.ts'
+import { createReferenceBackend } from '../../../src/ops/reference/reference.ts'
+import type { Tensor } from '../../../src/ops/tensor.ts'
+import { createWasmBackend } from '../../../src/ops/wasm/wasm.ts'
+import { random } from '../random.ts'
+
+/** To the nearest integer, ties to even. */
+const toEven = (value: number) => {
+  const low = Math.floor(value)
+  return value - low === 0.5 ? low + (low & 1) : Math.round(value)
+}
+
+/** Rounds rows of bf16 values to int8 steps. */
+function rounded(values: Float32Array): Float32Array {
+  const out = new Float32Array(values.length)
+  for (let at = 0; at < values.length; at += 32) {
+    const block = values.subarray(at, at + 32)
+    const largest = block.reduce((a, b) => Math.max(a, Math.abs(b)), 0)
+    const bits = new Uint32Array(Float32Array.of(largest / 127).buffer)[0]!
+    const scale = fromBf16(((bits + 0xffff) >>> 16) & 0xffff)
+    const inverse = Math.fround(1 / scale)
+    for (let i = 0; i < 32; i++) out[at + i] = scale === 0 ? 0 : toEven(Math.fround(block[i]! * inverse)) * scale
+  }
+  return out
+}
+
+const weightOf = (on: Backend, values: Float32Array, shape: number[], dtype: 'f32' | 'bf16', use: 'matrix' | 'experts' = 'matrix') =>
+  on.weight({ name: 'w', shape, dtype, use }, async (_, offset, into) => {
+    const raw = dtype === 'f32' ? new Uint8Array(values.buffer) : new Uint8Array(Uint16Array.from(values, toBf16).buffer)
+    into.set(raw.subarray(offset, offset + into.length))
+  })
+
+function close(actual: Float32Array, expected: Float32Array, tolerance: number, what: string) {
+  const largest = expected.reduce((a, b) => Math.max(a, Math.abs(b)), 0)
+  const worst = expected.reduce((a, e, i) => Math.max(a, Math.abs(e - actual[i]!)), 0)
+  assert.ok(worst <= tolerance * largest, `${what}: differs by ${worst / largest} of the largest value`)
+}
+
+for (const threads of [0, 2]) {
+  test(`linear, embed and experts in int8, ${threads} threads`, async () => {
+    const draw = random('int8')
+    const judge = createReferenceBackend()
+    const fast = await createWasmBackend({ threads, precision: 'fast' })
+    const run = async (on: Backend, body: () => Tensor) => {
+      let result: Promise<Float32Array> | undefined
+      on.scope('test', () => {
+        const y = body()
+        result = on.read(y)
+        return y
+      })
+      return result!
+    }
+    for (const dtype of ['f32', 'bf16'] as const)
+      for (const [T, I, O] of [
+        [1, 32, 257],
+        [1, 96, 300],
+        [2, 960, 272],
+        [7, 1056, 259],
+        [131, 64, 288],
+      ] as const) {
+        const w = draw.normals(O * I).map((v) => fromBf16(toBf16(v)))
+        const [exact, packed] = [await weightOf(judge, rounded(w), [O, I], 'f32'), await weightOf(fast, w, [O, I], dtype)]
+        const x = draw.normals(T * I)
+        const both = (body: (on: Backend, weight: Tensor) => Tensor) =>
+          Promise.all([run(judge, () => body(judge, exact)), run(fast, () => body(fast, packed))])
+        const [a, b] = await both((on, weight) => on.linear(on.upload(x, [T, I]), weight))
+        close(b, a, 1e-4, `[${T}, ${I}] x [${O}, ${I}] ${dtype}`)
+        const [c, d] = await both((on, weight) => on.embed(weight, Int32Array.of(O - 1, 0, 17), 2))
+        close(d, c, 1e-6, 'embed')
+      }
+    const [E, D, F, T] = [4, 64, 96, 11]
+    const gateUp = draw.normals(E * 2 * F * D).map((v) => fromBf16(toBf16(v)))
+    const down = draw.normals(E * D * F).map((v) => fromBf16(toBf16(v)))
+    const router = draw.normals(E * D)
+    const x = draw.normals(T * D)
+    const outputs: Float32Array[] = []
+    for (const [on, round] of [
+      [judge, rounded],
+      [fast, (v: Float32Array) => v],
+    ] as const) {
+      const [g, d] = [
+        await weightOf(on, round(gateUp), [E, 2 * F, D], 'f32', 'experts'),
+        await weightOf(on, round(down), [E, D, F], 'f32', 'experts'),
+      ]
+      const r = await weightOf(on, router, [E, D], 'f32')
+      outputs.push(
+        await run(on, () => {
+          const input = on.upload(x, [T, D])
+          const routing = on.route(input, r, undefined, 2, { order: 'softmaxTopk', normalize: true, bias: false, auxLossCoef: 0 })
+          return on.moe(input, routing, { gateUp: g, down: d }, { kind: 'swiglu' })
+        }),
+      )
+    }
+    close(outputs[1]!, outputs[0]!, 3e-4, 'experts')
+    await fast.dispose()
+  })
+}
