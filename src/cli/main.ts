@@ -14,16 +14,21 @@ interface Entry {
 /** In the order of the help text. Each file exports `register(program)`, which adds one command. */
 const COMMANDS: Record<string, Entry> = {
   chat: { summary: 'talk with a model', load: () => import('./chat.ts') },
+  serve: { summary: 'an OpenAI and Ollama compatible server', load: () => import('./serve.ts') },
   generate: { summary: 'token ids in, token ids out', load: () => import('./generate.ts') },
   inspect: { summary: 'what a model is: parameters, bytes, cache, work per token', load: () => import('./inspect.ts') },
   compare: { summary: 'models side by side: what differs and what it costs', load: () => import('./compare.ts') },
+  train: { summary: 'train a small model', load: () => import('./train.ts') },
+  eval: { summary: 'how well a model predicts a text, or how well abacus calculates', load: () => import('./eval.ts') },
   steps: { summary: 'the road from GPT-2 to gpt-oss, step by step', load: () => import('./steps.ts') },
+  verify: { summary: 'the claims of the article From GPT-2 to gpt-oss, checked', load: () => import('./verify.ts') },
   logits: { summary: 'the logits of a prompt as a safetensors file', load: () => import('./logits.ts') },
   bench: { summary: 'speed of a model as a share of what the machine can do', load: () => import('./bench.ts') },
   pull: { summary: 'download a published model into the cache', load: () => import('./pull.ts') },
   list: { summary: 'the models in the cache', load: () => import('./list.ts') },
   remove: { summary: 'delete a model from the cache', load: () => import('./remove.ts') },
   synth: { summary: 'a random checkpoint at full size, for benchmarks', load: () => import('./synth.ts') },
+  quantize: { summary: 'the experts of a mixture in MXFP4', load: () => import('./quantize.ts') },
 }
 
 const EXAMPLES = ['lineage inspect gpt-oss-20b --memory 16GB', 'lineage compare gpt2-xl gpt-oss-20b Qwen3-30B-A3B', 'lineage steps']

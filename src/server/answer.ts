@@ -3,11 +3,12 @@
  * Every endpoint and the AI SDK provider are views of these events; nothing here knows HTTP.
  */
 import type { ChatEvent, ChatParser, FinishEvent, FinishReason, Message, RenderOptions, Sampling, TextPhase } from '../chat/messages.ts'
+import { RepetitionGuard } from '../chat/repetition.ts'
+import { StopTexts } from '../chat/stop-texts.ts'
 import type { GeneratedToken, GenerationResult, TokenLogprob } from '../engine/engine.ts'
 import { contextExceeded } from './errors.ts'
 import { Guide, type Plan } from './guide.ts'
 import type { ServedModel } from './model.ts'
-import { StopTexts } from './stop-texts.ts'
 
 export interface AnswerRequest {
   messages: readonly Message[]
@@ -34,6 +35,8 @@ export interface TextToken {
 }
 
 const utf8 = new TextEncoder()
+/** So many ids in a loop end an answer. */
+const REPEATED_IDS = 256
 
 export type AnswerEvent = ChatEvent | TextToken
 
@@ -66,6 +69,8 @@ export class Answer implements AnswerSource {
   readonly #parser: ChatParser
   readonly #guide: Guide
   readonly #filter: EventFilter
+  readonly #guard = new RepetitionGuard(REPEATED_IDS)
+  #loops = false
 
   /** Renders at once, so that a request that cannot be answered fails before anything is queued. */
   constructor(model: ServedModel, request: AnswerRequest) {
@@ -126,7 +131,8 @@ export class Answer implements AnswerSource {
       })
     this.#filter.add(events)
     const forced = this.#follow()
-    if (this.#filter.stopped || this.#guide.isOver) return 'stop'
+    this.#loops = this.#guard.push(token.id)
+    if (this.#filter.stopped || this.#guide.isOver || this.#loops) return 'stop'
     if (!this.#guide.isBound && this.#model.format.stopIds.includes(token.id)) return 'stop'
     return forced.length > 0 ? forced : undefined
   }
@@ -149,6 +155,7 @@ export class Answer implements AnswerSource {
 
   #reason(result: GenerationResult): FinishReason {
     if (result.reason !== 'stop') return result.reason
+    if (this.#loops) return 'repetition'
     if (!this.#guide.isSatisfied) return 'length' // never call an unfinished document complete
     return this.#filter.calls > 0 ? 'tool-calls' : 'stop'
   }
@@ -192,7 +199,7 @@ class EventFilter {
   }
 
   get stopped(): boolean {
-    return this.#stops.stopped
+    return this.#stops.found
   }
 
   take(): AnswerEvent[] {
@@ -267,7 +274,7 @@ class EventFilter {
   }
 
   #endText(): void {
-    if (this.#text?.phase === 'final' && this.#text.as !== 'reasoning') this.#write(this.#stops.flush())
+    if (this.#text?.phase === 'final' && this.#text.as !== 'reasoning') this.#write(this.#stops.rest())
     const part = this.#text
     this.#text = undefined
     if (part?.as === 'text') this.#out.push({ type: 'text-end', text: part.written, phase: part.phase })

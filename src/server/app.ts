@@ -125,6 +125,7 @@ export function createApp(options: AppOptions): App {
       id: newId('req'),
       tenant: 'anonymous',
       signal: AbortSignal.any([request.signal, AbortSignal.timeout(limits.requestMs), stopping.signal]),
+      client: request.signal,
       facts: {},
       streaming: false,
       done: () => {

@@ -41,8 +41,10 @@ export interface Scope {
   id: string
   /** Whose prefixes, stored responses and remembered reasoning this request may use. */
   tenant: string
-  /** The client is gone, or the time is up. */
+  /** Ends the work: the client is gone, the time is up, or the server stops. */
   signal: AbortSignal
+  /** The client is gone, and nothing more can be said. */
+  client: AbortSignal
   /** Added to the request's log line. */
   facts: Record<string, string | number | boolean | undefined>
   /** Ends when the response is written: streams call it themselves, through `stream`. */

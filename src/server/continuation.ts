@@ -1,9 +1,9 @@
 /** A text continued without any chat format: the completions endpoint and Ollama's raw mode. The same events as an answer, text only. */
 import type { Sampling } from '../chat/messages.ts'
+import { StopTexts } from '../chat/stop-texts.ts'
 import { type AnswerEvent, type AnswerSource, finishEvent, type TextToken } from './answer.ts'
 import { contextExceeded } from './errors.ts'
 import type { ServedModel } from './model.ts'
-import { StopTexts } from './stop-texts.ts'
 
 export interface ContinuationRequest {
   promptIds: readonly number[]
@@ -64,7 +64,7 @@ export class Continuation implements AnswerSource {
         if (format.stopIds.includes(id)) return undefined
         if (logprob !== undefined) held.push({ type: 'text-token', id, bytes: tokenizer.bytes(id), logprob, top: top ?? [] })
         write(stops.push(stream.push(id)))
-        return stops.stopped ? 'stop' : undefined
+        return stops.found ? 'stop' : undefined
       },
     })
     generation.result.catch(() => {})
@@ -75,7 +75,7 @@ export class Continuation implements AnswerSource {
     }
     const result = await generation.result
     write(stops.push(stream.end()))
-    write(stops.flush())
+    write(stops.rest())
     yield* out
     yield { type: 'text-end', text, phase: 'final' }
     yield finishEvent(result, result.reason, firstTokenMs, 0)

@@ -78,7 +78,7 @@ class ResponseWork {
 
   async whole(): Promise<object> {
     this.#builder.start()
-    await this.#run(this.#scope.signal, async () => {})
+    await this.#run(this.#scope.signal, this.#scope.client, async () => {})
     return this.#builder.response
   }
 
@@ -93,7 +93,7 @@ class ResponseWork {
           for (const event of events) await stream.send(eventText(event))
         }
         await send(this.#builder.start())
-        await this.#run(stream.signal, send, (ahead) => stream.comment(`queued ${ahead + 1}`))
+        await this.#run(stream.signal, this.#scope.client, send, (ahead) => stream.comment(`queued ${ahead + 1}`))
         await stream.send(sse('[DONE]'))
       } finally {
         this.#lease.release()
@@ -109,7 +109,7 @@ class ResponseWork {
     this.#ctx.jobs.add(response.id, job)
     job.add(this.#builder.start(true))
     const signal = AbortSignal.any([job.controller.signal, this.#ctx.stopping])
-    const done = this.#run(signal, async (events) => job.add(events))
+    const done = this.#run(signal, job.controller.signal, async (events) => job.add(events))
       .catch(async (error: unknown) => {
         job.add(job.controller.signal.aborted ? [this.#builder.cancel()] : this.#builder.fail(toApiError(error).body))
         await this.#store()
@@ -126,8 +126,10 @@ class ResponseWork {
     return this.#body.stream ? followJob(this.#ctx, this.#scope, job, -1) : Response.json(first)
   }
 
+  /** @param gone the client, or whoever cancelled: there is nobody to tell */
   async #run(
     signal: AbortSignal,
+    gone: AbortSignal,
     send: (events: readonly ResponseEvent[]) => Promise<void>,
     onPosition?: (ahead: number) => void,
   ): Promise<void> {
@@ -137,7 +139,7 @@ class ResponseWork {
       const events = await this.#builder.of(event)
       if (events.length > 0) await send(events)
     }
-    if (finish!.reason === 'abort' && signal.aborted && !this.#ctx.stopping.aborted) signal.throwIfAborted()
+    if (finish!.reason === 'abort') gone.throwIfAborted() // the time limit and a stopping server give an incomplete response instead
     const last = this.#builder.end(finish!)
     await this.#store() // before the client is told, so that what it was told of survives a crash
     await send([last])

@@ -76,7 +76,7 @@ export class ServerMetrics {
     if (finish.reason === 'abort') return
     this.#success.add({
       model_name: model,
-      finished_reason: finish.reason === 'tool-calls' ? 'stop' : finish.reason === 'context' ? 'length' : finish.reason,
+      finished_reason: finish.reason === 'stop' || finish.reason === 'tool-calls' ? 'stop' : 'length',
     })
     this.#firstToken.observe(labels, (queuedMs + timings.firstTokenMs) / 1000)
     this.#prefill.observe(labels, timings.firstTokenMs / 1000)

@@ -18,8 +18,6 @@ export interface StreamOptions {
   contentType: 'text/event-stream' | 'application/x-ndjson'
   /** What an error in the middle looks like. */
   error(error: ApiError): string
-  /** The work goes on when the client leaves; its own signal ends it. */
-  detached?: AbortSignal
 }
 
 const utf8 = new TextEncoder()
@@ -33,7 +31,7 @@ export function streamResponse(
   produce: (stream: Stream) => Promise<void>,
 ): Response {
   const left = new AbortController()
-  const signal = options.detached ?? AbortSignal.any([scope.signal, left.signal])
+  const signal = AbortSignal.any([scope.signal, left.signal])
   const events = options.contentType === 'text/event-stream'
   let controller!: ReadableStreamDefaultController<Uint8Array>
   let open = true
@@ -94,9 +92,10 @@ export function streamResponse(
   const stream: Stream = {
     signal,
     async send(text) {
-      if (!options.detached) signal.throwIfAborted()
+      left.signal.throwIfAborted()
+      scope.client.throwIfAborted()
       write(text)
-      if (!options.detached) await room()
+      await room()
     },
     comment(text) {
       if (events) write(`: ${text}\n\n`)
@@ -104,7 +103,7 @@ export function streamResponse(
   }
   const finished = produce(stream)
     .catch((error: unknown) => {
-      if (left.signal.aborted) return
+      if (left.signal.aborted || scope.client.aborted) return
       const apiError = toApiError(error)
       if (apiError.status === 500)
         ctx.log({ time: new Date().toISOString(), level: 'error', request: scope.id, error: String((error as Error)?.stack ?? error) })

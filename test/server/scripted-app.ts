@@ -106,3 +106,5 @@ export async function eventsOf(response: Response): Promise<{ event?: string; da
 export const analysis = (text: string) => `<|channel|>analysis<|message|>${text}<|end|><|start|>assistant`
 export const final = (text: string) => `<|channel|>final<|message|>${text}<|return|>`
 export const call = (name: string, args: string) => `<|channel|>commentary to=functions.${name} <|constrain|>json<|message|>${args}<|call|>`
+/** A long text that is no loop. */
+export const counting = (count: number) => Array.from({ length: count }, (_, i) => i).join(' ')

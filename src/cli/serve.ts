@@ -1,0 +1,137 @@
+/** `lineage serve`: the OpenAI and Ollama APIs over local models. Chooses models, limits and keys; the server itself is src/server. */
+import { readFileSync } from 'node:fs'
+import { hostname } from 'node:os'
+import type { Command } from 'commander'
+import { createApp } from '../server/app.ts'
+import type { LogLine } from '../server/context.ts'
+import { defaultLimits, type Limits } from '../server/limits.ts'
+import { type Listening, listen, nodeDirectory } from '../server/node.ts'
+import { DirectoryStore } from '../server/store-directory.ts'
+import { addRunOptions, parseCount, type RunOptions } from './model.ts'
+import { servedEntry } from './served-entry.ts'
+import { parseBytes, UsageError } from './terminal.ts'
+
+interface Options extends RunOptions {
+  host: string
+  port: string
+  apiKey: string[]
+  apiKeyFile?: string
+  allowHost: string[]
+  allowOrigin: string[]
+  insecure?: boolean
+  parallel: number
+  maxQueue: number
+  maxTokens?: number
+  memory?: number
+  store?: string
+  drain: number
+  currentDate?: string
+  log: 'text' | 'json' | 'none'
+}
+
+/** The model that comes with the package. */
+const EMBEDDED = 'abacus'
+
+const collect = (value: string, before: string[]) => [...before, value]
+
+export function register(program: Command): void {
+  const command = program
+    .command('serve')
+    .summary('an OpenAI and Ollama compatible server')
+    .description('Serves models under /v1 (OpenAI) and /api (Ollama). Models are loaded when first asked for, the first one at once.')
+    .argument('[models...]', `directories or names of models (default: ${EMBEDDED}, which comes with the package)`)
+    .option('--host <address>', 'address to bind; other than loopback needs a key', '127.0.0.1')
+    .option('--port <n>', 'port; 0 takes a free one', '8080')
+    .option('--api-key <key>', 'accept this key (repeatable; better: LINEAGE_API_KEY or --api-key-file)', collect, [])
+    .option('--api-key-file <file>', 'accept the keys of this file, one a line')
+    .option('--allow-host <name>', 'accept this Host name too (repeatable)', collect, [])
+    .option('--allow-origin <origin>', 'let pages of this origin use the server (repeatable)', collect, [])
+    .option('--insecure', 'bind other addresses without a key')
+    .option('--parallel <n>', 'answers decoded at once', parseCount, 4)
+    .option('--max-queue <n>', 'answers that may wait', parseCount, defaultLimits.queueLength)
+    .option('--max-tokens <n>', 'most tokens of one answer', parseCount)
+    .option('--memory <size>', 'memory for loaded models, e.g. 16GB', parseBytes)
+    .option('--store <dir>', 'keep stored responses in this directory')
+    .option('--drain <seconds>', 'time for running answers after SIGTERM', parseCount, defaultLimits.drainMs / 1000)
+    .option('--current-date <date>', 'tell the models this date (YYYY-MM-DD); it changes every prompt')
+    .option('--log <format>', 'text, json or none', 'text')
+  addRunOptions(command)
+    .addHelpText('after', '\nExamples:\n  lineage serve\n  lineage serve openai/gpt-oss-20b --parallel 2 --context 32k')
+    .action(serve)
+}
+
+async function serve(names: string[], options: Options): Promise<void> {
+  const keys = apiKeys(options)
+  if (!isLoopback(options.host) && keys.length === 0 && !options.insecure)
+    throw new UsageError(`--host ${options.host} can be reached by others: set LINEAGE_API_KEY, or --insecure if that is meant`)
+  const limits: Limits = {
+    ...defaultLimits,
+    queueLength: options.maxQueue,
+    drainMs: options.drain * 1000,
+    ...(options.maxTokens ? { outputTokens: options.maxTokens } : {}),
+  }
+  const models = await Promise.all((names.length > 0 ? names : [EMBEDDED]).map((name) => servedEntry(name, options)))
+  const store = options.store ? await DirectoryStore.open(await nodeDirectory(options.store), limits) : undefined
+  const log = logger(options.log)
+  for (const name of store?.unreadable ?? [])
+    log({ time: new Date().toISOString(), level: 'error', store: options.store, unreadable: name })
+  const app = createApp({
+    models,
+    preload: [models[0]!.id],
+    apiKeys: keys,
+    hosts: [...options.allowHost, hostname(), ...(isLoopback(options.host) ? [] : [options.host])],
+    origins: options.allowOrigin,
+    limits,
+    log,
+    version: version(),
+    ...(options.memory ? { memoryBytes: options.memory } : {}),
+    ...(store ? { store } : {}),
+    ...(process.env.LINEAGE_SECRET ? { secret: process.env.LINEAGE_SECRET } : {}),
+    ...(options.currentDate ? { currentDate: options.currentDate } : {}),
+  })
+  const listening = await listen(app, { host: options.host, port: Number(options.port), limits })
+  process.stderr.write(`lineage: serving ${models.map(({ id }) => id).join(', ')} at ${listening.url}/v1\n`)
+  if (!isLoopback(options.host) && keys.length === 0)
+    process.stderr.write('lineage: anyone who reaches this address can use the server (--insecure)\n')
+  await untilSignal(listening)
+}
+
+/** Ends with exit code 0 after the first SIGTERM or SIGINT, once running answers have finished or were told; at once after the second. */
+function untilSignal(listening: Listening): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let stopping = false
+    const stop = () => {
+      if (stopping) process.exit(1)
+      stopping = true
+      process.stderr.write('lineage: finishing running answers\n')
+      listening.close().then(resolve, reject)
+    }
+    process.on('SIGTERM', stop)
+    process.on('SIGINT', stop)
+  })
+}
+
+function apiKeys({ apiKey, apiKeyFile }: Options): string[] {
+  const inFile = apiKeyFile ? readFileSync(apiKeyFile, 'utf8').split('\n') : []
+  const keys = [...apiKey, ...(process.env.LINEAGE_API_KEY ?? '').split(','), ...inFile]
+    .map((key) => key.trim())
+    .filter((key) => key !== '')
+  if (apiKeyFile && keys.length === 0) throw new UsageError(`${apiKeyFile} contains no key; one key a line is expected`)
+  return keys
+}
+
+const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127\./.test(host)
+
+function logger(format: string): (line: LogLine) => void {
+  if (format === 'none') return () => {}
+  if (format === 'json') return (line) => process.stderr.write(`${JSON.stringify(line)}\n`)
+  if (format !== 'text') throw new UsageError(`--log ${format}: expected text, json or none`)
+  return ({ time, level, ...facts }) => {
+    const fields = Object.entries(facts).flatMap(([name, value]) => (value === undefined ? [] : [`${name}=${JSON.stringify(value)}`]))
+    process.stderr.write(`${time} ${level} ${fields.join(' ')}\n`)
+  }
+}
+
+function version(): string {
+  return (JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }).version
+}
