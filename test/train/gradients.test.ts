@@ -30,7 +30,7 @@ function run(
   })
   const tape = new Tape(backend)
   const y = body(tape, ...inputs) as Value
-  const loss = y.data.reduce((sum: number, v: number, i: number) => sum + v * factors[i]!, 0)
+  const loss = Array.from(y.data).reduce((sum: number, v: number, i: number) => sum + v * factors[i]!, 0)
   const gradient = alloc(y.data.length)
   gradient.set(factors.subarray(0, gradient.length))
   gradient[0]! = factors[0]!
