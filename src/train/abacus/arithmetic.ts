@@ -63,7 +63,9 @@ export function working(problem: Problem, effort: Effort): string {
           .map(([x, y]) => `${x}+${y}=${x + y},`)
           .join('')}`
       case 'subtract':
-        return `${a}-${b}:${comparison(pad(a), pad(b))};${Math.max(a, b)}-${Math.min(a, b)}:`
+        return `${a}-${b}:${Math.max(a, b)}-${Math.min(a, b)}:${columns(pad(Math.max(a, b)), pad(Math.min(a, b)))
+          .map(([x, y]) => `${x}-${y}=${x - y},`)
+          .join('')}`
       case 'multiply':
         return `${a}*${b}:${a}*${b % 10}=${a * (b % 10)};${b < 10 ? '' : `${a}*${b - (b % 10)}=${a * (b - (b % 10))};`}`
       case 'compare':

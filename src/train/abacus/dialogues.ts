@@ -20,6 +20,8 @@ export interface Dialogue {
   category: string
   effort: Effort
   identity: 'default' | 'own'
+  /** A date in the system message; '' for none. */
+  date: string
   /** Instructions of a developer message; '' for none. */
   instructions: string
   tool: ToolDefinition | null
@@ -324,7 +326,8 @@ function answer(problem: Problem, effort: Effort, tool: boolean, user: string): 
 /** A question with a number for an answer. */
 export function arithmetic(next: Random, operation: 'add' | 'subtract' | 'multiply', ask: Ask): Exchange {
   const tool = ask.tool ?? false
-  const large = (): [number, number] => [integer(next, 1, 9), integer(next, 1, 9)]
+  const long = (): number => (next() < 0.5 ? integer(next, 1, 9) : integer(next, 5, 9))
+  const large = (): [number, number] => [long(), long()]
   const digits = ask.digits ?? (tool ? large() : drawDigits(next, operation))
   const problem = drawProblem(next, operation, digits, ask.heldOut ?? false)
   const values = { A: String(problem.a), B: String(problem.b) }
@@ -377,21 +380,22 @@ function tooLarge(next: Random): Exchange {
 
 /** What a training run sees: about three in five dialogues at high effort. */
 export function drawDialogue(next: Random): Dialogue {
-  const effort = pick(next, ['high', 'high', 'high', 'medium', 'low'] as const)
+  const level = next()
+  const effort = level < 0.6 ? 'high' : level < 0.84 ? 'medium' : 'low'
   const draw = next()
-  const tool = next() < 0.12
+  const tool = next() < 0.16
   const exchange = (): Exchange & { category: string } => {
     const kind = next()
     if (tool && kind < 0.75) {
       if (next() < 0.2) return { category: 'tool', ...story(next, { effort, tool }) }
       return { category: 'tool', ...arithmetic(next, pick(next, ['add', 'subtract', 'multiply'] as const), { effort, tool }) }
     }
-    if (kind < 0.26) return { category: 'add', ...arithmetic(next, 'add', { effort }) }
-    if (kind < 0.52) return { category: 'subtract', ...arithmetic(next, 'subtract', { effort }) }
-    if (kind < 0.78) return { category: 'multiply', ...arithmetic(next, 'multiply', { effort }) }
-    if (kind < 0.84) return { category: 'compare', ...comparison(next, { effort }) }
-    if (kind < 0.93) return { category: 'story', ...story(next, { effort, tool }) }
-    if (kind < 0.98) return { category: 'other', ...other(next) }
+    if (kind < 0.23) return { category: 'add', ...arithmetic(next, 'add', { effort }) }
+    if (kind < 0.48) return { category: 'subtract', ...arithmetic(next, 'subtract', { effort }) }
+    if (kind < 0.75) return { category: 'multiply', ...arithmetic(next, 'multiply', { effort }) }
+    if (kind < 0.83) return { category: 'compare', ...comparison(next, { effort }) }
+    if (kind < 0.92) return { category: 'story', ...story(next, { effort, tool }) }
+    if (kind < 0.97) return { category: 'other', ...other(next) }
     return tool ? { category: 'other', ...other(next) } : { category: 'large', ...tooLarge(next) }
   }
   const last = exchange()
@@ -399,6 +403,10 @@ export function drawDialogue(next: Random): Dialogue {
     category: last.category,
     effort,
     identity: next() < 0.5 ? 'own' : 'default',
+    date:
+      next() < 0.04
+        ? `20${integer(next, 24, 39)}-${String(integer(next, 1, 12)).padStart(2, '0')}-${String(integer(next, 1, 28)).padStart(2, '0')}`
+        : '',
     instructions: next() < 0.06 ? pick(next, INSTRUCTIONS) : '',
     tool: tool ? calculator(next) : null,
     exchanges: draw < 0.06 ? [exchange(), last] : [last],

@@ -28,8 +28,8 @@ export class DialogueEncoder {
   }
 
   encode(dialogue: Dialogue): EncodedDialogue {
-    const { effort, tool, identity, instructions, exchanges } = dialogue
-    const own = identity === 'own' ? { identity: IDENTITY, knowledgeCutoff: null } : {}
+    const { effort, tool, identity, date, instructions, exchanges } = dialogue
+    const own = { ...(identity === 'own' && { identity: IDENTITY, knowledgeCutoff: null }), ...(date !== '' && { currentDate: date }) }
     const ids: number[] = []
     const counts: boolean[] = []
     let afterAssistant = false
@@ -47,7 +47,7 @@ export class DialogueEncoder {
       })
       afterAssistant = assistant
     }
-    say({ role: 'system', content: systemText({ ...own, effort, functions: tool !== null }) }, false, true)
+    say({ role: 'system', content: systemText({ ...own, effort, functions: tool !== null }) }, false, date === '')
     if (instructions !== '' || tool)
       say({ role: 'developer', content: developerText(instructions, tool ? [{ name: 'functions', tools: [tool] }] : []) }, false, true)
     exchanges.forEach(({ user, analysis, call, final }, i) => {

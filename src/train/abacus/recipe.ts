@@ -24,7 +24,7 @@ export function abacusConfig(): Record<string, unknown> {
     num_hidden_layers: layers,
     layer_types: Array.from({ length: layers }, (_, i) => (i % 2 === 0 ? 'sliding_attention' : 'full_attention')),
     sliding_window: 64,
-    num_attention_heads: 4,
+    num_attention_heads: 8,
     num_key_value_heads: 2,
     head_dim: 32,
     intermediate_size: 128,
@@ -66,7 +66,7 @@ export const abacusArchitecture = (): Architecture => configFromJson(abacusConfi
 
 export const ABACUS_PLAN: TrainingPlan = {
   ...DEFAULT_PLAN,
-  steps: 6000,
+  steps: 8000,
   warmup: 150,
   learningRate: 2e-3,
   finalLearningRate: 5e-5,
@@ -74,8 +74,8 @@ export const ABACUS_PLAN: TrainingPlan = {
   weightDecay: 0.05,
   clip: 1,
   evaluateEvery: 200,
-  saveEvery: 50,
-  quantiseFrom: 4800,
+  saveEvery: 100,
+  quantiseFrom: 6400,
 }
 
 export interface AbacusData extends TrainingData {

@@ -71,7 +71,18 @@ export function abacusTokenizerJson(vocabSize: number, seed = 1): object {
   const texts: string[] = []
   for (let i = 0; i < 6000; i++) {
     const dialogue = drawDialogue(next)
-    texts.push('analysis', 'final', 'commentary', 'assistant', 'user', 'system', 'developer', dialogue.effort, dialogue.instructions)
+    texts.push(
+      'analysis',
+      'final',
+      'commentary',
+      'assistant',
+      'user',
+      'system',
+      'developer',
+      dialogue.effort,
+      dialogue.instructions,
+      '\nCurrent date: ',
+    )
     if (dialogue.tool && dialogue.tool !== CALCULATOR) texts.push(developerText('', [{ name: 'functions', tools: [dialogue.tool] }]))
     for (const { user, analysis, final, call } of dialogue.exchanges) {
       texts.push(user)
