@@ -38,10 +38,15 @@ export interface HubHttpOptions {
 const RETRIED = new Set([408, 425, 429, 500, 502, 503, 504])
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 const MOST_REDIRECTS = 8
+/** What a signed link answers when its time is over. */
+const EXPIRED = new Set([400, 401, 403, 404, 410])
+const REMEMBER_MS = 240_000
 
 /** A client of one pull: it shares the pauses that a server asks for among all its requests. */
 export class HubClient {
   readonly #options: HubHttpOptions
+  /** Where the hub sent a request last time: the next piece of a file goes there directly, while the link lives. */
+  readonly #elsewhere = new Map<string, { at: URL; until: number }>()
   #pausedUntil = 0
 
   constructor(options: HubHttpOptions = {}) {
@@ -108,18 +113,20 @@ export class HubClient {
 
   async #follow(url: string, headers: Record<string, string>, watch: Watchdog): Promise<Response> {
     const home = new URL(url)
+    const remembered = this.#elsewhere.get(url)
+    if (remembered && performance.now() < remembered.until) {
+      const response = await this.#request(remembered.at, home, headers, watch)
+      if (!EXPIRED.has(response.status) && !REDIRECTS.has(response.status)) return response
+      await response.body?.cancel()
+      this.#elsewhere.delete(url)
+    }
     let at = home
     for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
-      // An origin is scheme, host and port: the token goes to the origin it was meant for and nowhere else.
-      const authorization: Record<string, string> = {}
-      if (this.#options.token && at.origin === home.origin) authorization.authorization = `Bearer ${this.#options.token}`
-      const response = await fetch(at, {
-        headers: { 'accept-encoding': 'identity', ...headers, ...authorization },
-        redirect: 'manual',
-        signal: watch.signal,
-      })
-      watch.feed()
-      if (!REDIRECTS.has(response.status)) return response
+      const response = await this.#request(at, home, headers, watch)
+      if (!REDIRECTS.has(response.status)) {
+        if (response.ok && at.origin !== home.origin) this.#elsewhere.set(url, { at, until: performance.now() + REMEMBER_MS })
+        return response
+      }
       await response.body?.cancel()
       const location = response.headers.get('location')
       if (!location) throw new HubError(`${hostOf(url)} redirects without saying where (status ${response.status}).`)
@@ -132,6 +139,19 @@ export class HubClient {
       at = next
     }
     throw new HubError(`${hostOf(url)} redirects more than ${MOST_REDIRECTS} times.`)
+  }
+
+  async #request(at: URL, home: URL, headers: Record<string, string>, watch: Watchdog): Promise<Response> {
+    // An origin is scheme, host and port: the token goes to the origin it was meant for and nowhere else.
+    const authorization: Record<string, string> = {}
+    if (this.#options.token && at.origin === home.origin) authorization.authorization = `Bearer ${this.#options.token}`
+    const response = await fetch(at, {
+      headers: { 'accept-encoding': 'identity', ...headers, ...authorization },
+      redirect: 'manual',
+      signal: watch.signal,
+    })
+    watch.feed()
+    return response
   }
 }
 

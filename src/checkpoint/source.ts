@@ -81,6 +81,9 @@ export function blobFolder(files: Iterable<File>, name = 'chosen files'): Folder
 export interface HttpOptions {
   readonly fetch?: typeof fetch
   readonly headers?: Record<string, string>
+  /** Tries per read without a byte of progress, and the wait before the second, doubled each time. */
+  readonly tries?: number
+  readonly retryMs?: number
 }
 
 /**
@@ -119,23 +122,30 @@ export async function httpSource(url: string, options: HttpOptions = {}): Promis
     async read(offset, into, signal) {
       if (into.byteLength === 0) return
       if (offset + into.byteLength > size) throw truncated(url, offset, into.byteLength, size)
-      const response = await request(offset, into.byteLength, signal)
-      if (response.status !== 206 || !response.body) {
-        await response.body?.cancel()
-        throw readFailed(url, offset, into.byteLength, new Error(`status ${response.status} instead of 206`))
-      }
       let at = 0
-      try {
-        for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-          if (at + chunk.byteLength > into.byteLength) throw new Error('more bytes than the requested range')
-          into.set(chunk, at)
-          at += chunk.byteLength
+      for (let attempt = 1; ; attempt++) {
+        const before = at
+        try {
+          const response = await request(offset + at, into.byteLength - at, signal)
+          if (response.status !== 206 || !response.body) {
+            await response.body?.cancel()
+            throw new Error(`status ${response.status} instead of 206`)
+          }
+          for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
+            if (at + chunk.byteLength > into.byteLength) throw new Error('more bytes than the requested range')
+            into.set(chunk, at)
+            at += chunk.byteLength
+          }
+          if (at === into.byteLength) return
+          throw new Error(`the connection closed after ${at} of ${into.byteLength} bytes`)
+        } catch (cause) {
+          signal?.throwIfAborted()
+          // A line that still delivers something is worth more patience.
+          if (at > before) attempt = 1
+          else if (attempt >= (options.tries ?? 4)) throw readFailed(url, offset + at, into.byteLength - at, cause)
+          await new Promise((resolve) => setTimeout(resolve, (options.retryMs ?? 250) * 2 ** attempt))
         }
-      } catch (cause) {
-        signal?.throwIfAborted()
-        throw readFailed(url, offset, into.byteLength, cause)
       }
-      if (at !== into.byteLength) throw truncated(url, offset, into.byteLength, offset + at)
     },
     async close() {},
   }

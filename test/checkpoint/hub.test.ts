@@ -360,6 +360,28 @@ describe('a misbehaving hub', () => {
     const there = hub.requests.filter((request) => request.elsewhere)
     assert.ok(there.length > 50)
     assert.ok(there.every((request) => request.authorization === undefined))
+    // Once the way is known, pieces are asked for there directly.
+    assert.ok(hub.requests.length - there.length <= 3 + 2 * 8)
+  })
+
+  test('a link that expires is asked for again', async () => {
+    const { cache, run } = setUp({ token: 'hf_secret' })
+    let links = 0
+    let uses = 0
+    hub.misbehave = (request, response) => {
+      if (!request.elsewhere) {
+        links++
+        response.writeHead(302, { location: `${hub.otherUrl}/${MODEL}/resolve/${COMMIT}/${request.name}` }).end()
+        return true
+      }
+      assert.equal(request.authorization, undefined)
+      if (++uses % 10 !== 0) return false
+      response.writeHead(403).end()
+      return true
+    }
+    await run({ connections: 1 })
+    assertComplete(cache)
+    assert.ok(links >= needed.length + 4, `${links} links`)
   })
 
   test('redirects within the same host keep the token; circles and other protocols end', async () => {

@@ -170,6 +170,28 @@ describe('sources agree', () => {
     await Promise.all([remote.close(), local.close(), chosen.close()])
   })
 
+  test('a flaky server is asked again where it broke off; a dead one is a named error', async () => {
+    let drops = 6
+    const flaky = createServer((request, response) => {
+      const [from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range!)!.slice(1).map(Number) as [number, number]
+      if (to - from > 1 && drops === 3 && drops--) return void response.writeHead(503).end()
+      response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${bytes.length}`, 'content-length': to - from + 1 })
+      if (to - from > 1 && drops-- > 0)
+        return void response.write(bytes.subarray(from, from + 100), () => setTimeout(() => response.destroy(), 2))
+      response.end(bytes.subarray(from, to + 1))
+    })
+    await new Promise<void>((resolve) => flaky.listen(0, '127.0.0.1', resolve))
+    const url = `http://127.0.0.1:${(flaky.address() as AddressInfo).port}/x`
+    const source = (await httpSource(url, { retryMs: 1 }))!
+    const into = new Uint8Array(20_000)
+    await source.read(77, into)
+    assert.deepEqual(Buffer.from(into), bytes.subarray(77, 20_077))
+    assert.ok(drops <= 0)
+    flaky.closeAllConnections()
+    await new Promise((resolve) => flaky.close(resolve))
+    await assert.rejects(source.read(0, into), errors.ReadFailedError)
+  })
+
   test('a server that ignores ranges is refused', async () => {
     const plain = createServer((_, response) => void response.end(bytes))
     await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))
