@@ -1,0 +1,66 @@
+/**
+ * A claim of the article *From GPT-2 to gpt-oss* (Raschka 2025) as something that runs. The numbering is ours: C1 to C58 in the order of
+ * the text, F1 and F2 for its first two figures. The sentences are ours too. A claim that no program can decide says what it would take.
+ */
+import type { Backend } from '../ops/backend.ts'
+
+/** How a claim can be decided. */
+export type Kind = 'arithmetic' | 'measurement' | 'training' | 'citation'
+
+/**
+ * What came out. `imprecise`: true with the note. `dated`: true on its day. `open`: nothing published decides it.
+ * It is a judgement made once, with the note as its reason; the measurements are made anew at every run.
+ */
+export type Verdict = 'holds' | 'imprecise' | 'wrong' | 'dated' | 'open' | 'opinion'
+
+export interface Measurement {
+  what: string
+  expected: string
+  measured: string
+  agrees: boolean
+}
+
+export interface Claim {
+  id: string
+  says: string
+  kind: Kind
+  verdict: Verdict
+  /** Why the verdict is not a plain `holds`, or what to bear in mind. */
+  note?: string
+  /** Runs the check on a backend; absent where `instead` says what deciding would take. */
+  check?: (ops: Backend) => Measurement[] | Promise<Measurement[]>
+  instead?: string
+}
+
+const grouped = (value: number): string => (Number.isInteger(value) ? value.toLocaleString('en-US') : String(Number(value.toPrecision(10))))
+
+export function exactly(what: string, measured: number | string, expected: number | string): Measurement {
+  const show = (value: number | string): string => (typeof value === 'number' ? grouped(value) : value)
+  return { what, expected: show(expected), measured: show(measured), agrees: measured === expected }
+}
+
+/** Equal to the given number of decimals. */
+export function rounded(what: string, measured: number, expected: number, decimals: number): Measurement {
+  const [left, right] = [measured.toFixed(decimals), expected.toFixed(decimals)]
+  return { what, expected: right, measured: left, agrees: left === right }
+}
+
+export function below(what: string, measured: number, bound: number): Measurement {
+  return { what, expected: `< ${bound}`, measured: measured.toPrecision(3), agrees: measured < bound }
+}
+
+export function above(what: string, measured: number, bound: number): Measurement {
+  return { what, expected: `> ${bound}`, measured: measured.toPrecision(3), agrees: measured > bound }
+}
+
+/** Numbers between -1 and 1 from a seed, the same everywhere. Not for statistics. */
+export function noise(seed: number, count: number): Float32Array {
+  let state = (seed * 2654435761) >>> 0
+  return Float32Array.from({ length: count }, () => {
+    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0
+    return (state / 2 ** 31 - 1) * 0.999
+  })
+}
+
+export const largestDifference = (a: Float32Array, b: Float32Array): number =>
+  a.reduce((worst, value, i) => Math.max(worst, Math.abs(value - b[i]!)), 0)

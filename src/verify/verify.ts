@@ -1,0 +1,31 @@
+/** All claims in order, and the run that checks them. */
+import type { Backend } from '../ops/backend.ts'
+import type { Claim, Measurement } from './claim.ts'
+import { partClaims } from './parts.ts'
+import { sizeClaims } from './sizes.ts'
+import { undecidedClaims } from './undecided.ts'
+
+export type { Claim, Kind, Measurement, Verdict } from './claim.ts'
+
+export interface Outcome {
+  claim: Claim
+  /** Empty where the claim has no check. */
+  measurements: Measurement[]
+  /** null: nothing was measured. */
+  agrees: boolean | null
+}
+
+/** C1, C2, …, C58, then the figures. */
+export const claims: readonly Claim[] = [...sizeClaims, ...partClaims, ...undecidedClaims].sort((a, b) => order(a) - order(b))
+
+function order({ id }: Claim): number {
+  return (id.startsWith('C') ? 0 : 1000) + Number(id.slice(1))
+}
+
+/** Runs the checks one after the other. The backend is only asked for single ops, so any will do. */
+export async function* verify(ops: Backend, chosen: readonly Claim[] = claims): AsyncGenerator<Outcome> {
+  for (const claim of chosen) {
+    const measurements = (await claim.check?.(ops)) ?? []
+    yield { claim, measurements, agrees: measurements.length ? measurements.every(({ agrees }) => agrees) : null }
+  }
+}
