@@ -24,8 +24,15 @@ export async function requireSpace(
   if (needed <= 0) return
   const available = await free(directory)
   if (available >= needed + MARGIN_BYTES) return
-  const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(0)} MB`
   throw new DiskSpaceError(
-    `${directory}: ${megabytes(needed)} are still to be written and ${megabytes(available)} are free. Make room or choose another disk, then run the command again.`,
+    `${directory}: ${amount(needed)} are still to be written and ${amount(available)} are free. Make room or choose another disk, then run the command again.`,
   )
 }
+
+/** A failed write because of a full disk as a DiskSpaceError; everything else as it is. */
+export function diskFull(error: unknown, path: string): unknown {
+  if ((error as NodeJS.ErrnoException | undefined)?.code !== 'ENOSPC') return error
+  return new DiskSpaceError(`${path}: the disk is full. Make room and run the command again; finished parts are kept.`, { cause: error })
+}
+
+const amount = (bytes: number): string => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`)

@@ -4,7 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
-import { DiskSpaceError } from './disk-space-node.ts'
+import { diskFull } from './disk-space-node.ts'
 import { type HubClient, HubError, TransferError, type Watchdog } from './hub-http.ts'
 import { PieceFile, piecesOnDisk, removePieceFile } from './piece-file-node.ts'
 
@@ -96,7 +96,8 @@ async function fetchPieces(file: RemoteFile, part: PieceFile, options: DownloadO
       }),
     )
   }
-  const stop = (error: unknown) => {
+  const stop = (problem: unknown) => {
+    const error = diskFull(problem, part.path)
     failure.abort(error)
     progress.fail(error)
     options.abort(error)
@@ -292,9 +293,4 @@ function transferError(error: unknown, receivedBytes: number): unknown {
     return new TransferError('the connection broke', receivedBytes, { cause: error })
   }
   return error
-}
-
-function diskFull(error: unknown, path: string): unknown {
-  if ((error as NodeJS.ErrnoException).code !== 'ENOSPC') return error
-  return new DiskSpaceError(`${path}: the disk is full. Make room and run the command again: finished parts are kept.`, { cause: error })
 }

@@ -8,7 +8,7 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Architecture } from '../architecture/architecture.ts'
 import { toConfigJson } from '../architecture/to-config-json.ts'
-import { requireSpace } from './disk-space-node.ts'
+import { diskFull, requireSpace } from './disk-space-node.ts'
 import { PieceFile, removePieceFile } from './piece-file-node.ts'
 import { SHARD_BYTES } from './shards.ts'
 import { planSynth, type SynthFile, type SynthPlan } from './synth.ts'
@@ -63,7 +63,7 @@ export async function synthesizeCheckpoint(
     for (const { part, final } of parts) await part.finish(final)
   } catch (error) {
     await Promise.allSettled(parts.map(({ part }) => part.close()))
-    throw error
+    throw diskFull(error, directory)
   }
   signal?.throwIfAborted()
   return { files: await writeTexts(directory, config, plan), totalBytes, writtenBytes: missing }

@@ -4,6 +4,7 @@
  */
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
+import { diskFull } from './disk-space-node.ts'
 import { TensorSizeError } from './errors.ts'
 import { layoutHeader, publishedBytes, type TensorShape } from './safetensors.ts'
 
@@ -63,6 +64,6 @@ export async function writeAtomically(path: string, write: (handle: FileHandle) 
     await rename(temporary, path)
   } catch (error) {
     await rm(temporary, { force: true })
-    throw error
+    throw diskFull(error, path)
   }
 }

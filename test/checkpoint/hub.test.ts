@@ -16,7 +16,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { DiskSpaceError } from '../../src/checkpoint/disk-space-node.ts'
+import { DiskSpaceError, diskFull } from '../../src/checkpoint/disk-space-node.ts'
 import { HashMismatchError } from '../../src/checkpoint/download-node.ts'
 import {
   findCachedModel,
@@ -461,10 +461,18 @@ describe('a misbehaving hub', () => {
 describe('disk, interruption, processes', () => {
   test('too little disk is found before anything is downloaded', async () => {
     const { run, cache } = setUp({ freeBytes: async () => 1e6 })
-    await rejects(run(), DiskSpaceError, /1 MB are still to be written and 1 MB are free/)
+    await rejects(run(), DiskSpaceError, /0\.9 MB are still to be written and 1\.0 MB are free/)
     assert.equal(hub.requests.length, 0)
     await run({ freeBytes: async () => 1e12 })
     assertComplete(cache)
+  })
+
+  test('a disk that fills up meanwhile is named', () => {
+    const full = diskFull(Object.assign(new Error('no space left on device'), { code: 'ENOSPC' }), '/cache/blob')
+    assert.ok(full instanceof DiskSpaceError)
+    assert.match(full.message, /^\/cache\/blob: the disk is full\. Make room/)
+    const other = new Error('else')
+    assert.equal(diskFull(other, '/cache/blob'), other)
   })
 
   test('an abort stops at once; the next run fetches only the rest', async () => {
