@@ -68,7 +68,9 @@ Read bandwidth before and after Lineage's visits: ${reads} GB/s. One decoded tok
 `
 }
 
-const over = ({ visits }: Series, field: 'prefillMs' | 'decodeMs'): number => median(visits.flatMap((visit) => visit[field]))
+function over({ visits }: Series, field: 'prefillMs' | 'decodeMs'): number {
+  return median(visits.flatMap((visit) => visit[field]))
+}
 
 function engine({ date, cpu, node, cases }: EngineResults): string {
   const rows = cases.map(({ name, precision, batch, probe, generate, firstTokenMs }) => {
@@ -105,7 +107,9 @@ ${table(heads, rows)}
 `
 }
 
-const percent = (share: number): string => `${(100 * share).toFixed(0)} %`
+function percent(share: number): string {
+  return `${(100 * share).toFixed(0)} %`
+}
 
 function table(heads: string[], rows: string[][]): string {
   const line = (cells: string[]) => `| ${cells.join(' | ')} |`
