@@ -7,7 +7,7 @@ import { builtinNamespaces } from './harmony-builtins.ts'
 import type { HarmonyMessage } from './harmony-message.ts'
 import { developerText, systemText } from './harmony-prompt.ts'
 import type { ToolNamespace } from './harmony-types.ts'
-import { type Message, offeredTools, partsOf, type RenderOptions, toolNameOf } from './messages.ts'
+import { checkTools, type Message, offeredTools, partsOf, type RenderOptions, toolNameOf } from './messages.ts'
 import type { ToolNames } from './tool-names.ts'
 
 /** Finished turns lose their thinking: analysis stays exactly when no message on channel final comes after it. */
@@ -30,6 +30,7 @@ export function autoDropAnalysis(messages: readonly HarmonyMessage[]): HarmonyMe
 
 /** A conversation of the API as harmony messages, system message included. */
 export function fromConversation(messages: readonly Message[], options: RenderOptions, names: ToolNames): HarmonyMessage[] {
+  checkTools(offeredTools(options))
   const tools = offeredTools(options).map((tool) => ({ ...tool, name: names.toIdentifier(tool.name) }))
   const builtins = (options.builtinTools ?? []).map((name) => builtinNamespaces[name])
   const isBuiltin = (name: string) => builtins.some((namespace) => namespace.name === name.split('.')[0])

@@ -298,6 +298,23 @@ export function offeredTools(options: RenderOptions): readonly ToolDefinition[] 
   return options.toolChoice === 'none' ? [] : (options.tools ?? [])
 }
 
+/** Schemas come from clients; printing them is recursive. */
+const deepestSchema = 64
+
+/** @throws ChatError on tools that cannot be written down: without a name, of the same name, or with schemas nested without end */
+export function checkTools(tools: readonly ToolDefinition[]): void {
+  tools.forEach(({ name, parameters }, i) => {
+    if (typeof name !== 'string' || name === '') throw new ChatError(`tools[${i}].name`, 'a tool needs a name')
+    if (tools.findIndex((other) => other.name === name) < i)
+      throw new ChatError(`tools[${i}].name`, `there is another tool called ${JSON.stringify(name)}`)
+    let level: unknown[] = [parameters]
+    for (let depth = 0; level.length > 0; depth++) {
+      if (depth > deepestSchema) throw new ChatError(`tools[${i}].parameters`, `the schema is nested deeper than ${deepestSchema} levels`)
+      level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []))
+    }
+  })
+}
+
 /** Name of the tool that a result belongs to. Throws ChatError when neither the message nor an earlier call names it. */
 export function toolNameOf(messages: readonly Message[], index: number): string {
   const message = messages[index] as ToolMessage

@@ -6,6 +6,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import {
   type AssistantMessage,
   type ChatFormat,
+  checkTools,
   type Message,
   offeredTools,
   partsOf,
@@ -80,6 +81,7 @@ function isSystem(message: Message | undefined): boolean {
 
 function renderSystem(prompt: PromptText, messages: readonly Message[], options: RenderOptions, kind: QwenKind): void {
   const tools = offeredTools(options)
+  checkTools(tools)
   const text = isSystem(messages[0]) ? (messages[0]!.content as string) : undefined
   if (tools.length === 0) {
     if (text !== undefined) prompt.template('<|im_start|>system\n').plain(text).template('<|im_end|>\n')

@@ -4,7 +4,16 @@
  */
 import { Template } from '@huggingface/jinja'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import { ChatError, type ChatFormat, type Message, offeredTools, partsOf, type RenderOptions, type Sampling } from './messages.ts'
+import {
+  ChatError,
+  type ChatFormat,
+  checkTools,
+  type Message,
+  offeredTools,
+  partsOf,
+  type RenderOptions,
+  type Sampling,
+} from './messages.ts'
 import { TagParser } from './tag-parser.ts'
 
 export interface TemplateSource {
@@ -77,6 +86,7 @@ function run(
   options: RenderOptions,
   source: TemplateSource,
 ) {
+  checkTools(offeredTools(options))
   const tools = offeredTools(options).map((tool) => ({
     type: 'function',
     function: { name: tool.name, description: tool.description, parameters: tool.parameters },

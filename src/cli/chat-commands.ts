@@ -198,7 +198,7 @@ function stats({ session, finishes, memoryBytes }: Conversation): string {
     `prompt   ${usage.promptTokens} tokens, ${usage.cachedTokens} of them cached; the rest at ${rate(timings.promptTokensPerSecond)}`,
     `answer   ${usage.completionTokens} tokens, ${usage.reasoningTokens} of them thinking; ${rate(timings.completionTokensPerSecond)}`,
     `first    ${timings.firstTokenMs.toFixed(0)} ms to the first token`,
-    `context  ${usage.promptTokens + usage.completionTokens} of ${session.model.engine.context} tokens`,
+    `context  ${session.model.format.render(session.messages, session.options).length} of ${session.model.engine.context} tokens`,
     `turns    ${finishes.length}, with ${total((finish) => finish.usage.completionTokens)} tokens generated`,
     `memory   ${memory}`,
   ].join('\n')

@@ -5,11 +5,12 @@ import { type Conversation, runCommand } from './chat-commands.ts'
 import type { InputHistory } from './chat-history.ts'
 import { ChatInput, type TerminalStreams } from './chat-input.ts'
 import { ChatView } from './chat-view.ts'
+import { duration } from './progress.ts'
 import { painter } from './terminal.ts'
 
-/** The engine's running totals, for the progress of long prompts. */
+/** The engine's state, for the progress of long prompts: with one slot, its cached positions are what was read. */
 export interface PromptMeter {
-  load(): { promptTokens: number }
+  load(): { cachedPositions: number; promptTokensPerSecond: number }
 }
 
 export interface ReplOptions {
@@ -98,12 +99,14 @@ export async function chatInTerminal(options: ReplOptions): Promise<number> {
 
 /** While a long prompt is read, a line says how far it is. */
 function showReading({ session, streams: { output }, meter, colour }: ReplOptions, question: string): { end(): void } {
-  const before = meter?.load().promptTokens ?? 0
+  let total: number | undefined
   let shown = false
   const timer = setInterval(() => {
-    const read = (meter?.load().promptTokens ?? 0) - before
-    const total = promptLength(session, question)
-    output.write(`\r\x1b[2K${painter(colour)(`reading the prompt: ${read} of at most ${total} tokens`, 'dim')}`)
+    total ??= promptLength(session, question)
+    const { cachedPositions = 0, promptTokensPerSecond = 0 } = meter?.load() ?? {}
+    const read = Math.min(cachedPositions, total)
+    const left = promptTokensPerSecond > 0 ? `, ${duration((total - read) / promptTokensPerSecond)} left` : ''
+    output.write(`\r\x1b[2K${painter(colour)(`reading the prompt: ${read} of ${total} tokens${left}`, 'dim')}`)
     shown = true
   }, patienceMs)
   return {
@@ -116,5 +119,9 @@ function showReading({ session, streams: { output }, meter, colour }: ReplOption
 }
 
 function promptLength({ model, messages, options }: ChatSession, question: string): number {
-  return model.format.render([...messages, { role: 'user', content: question }], options).length
+  try {
+    return model.format.render([...messages, { role: 'user', content: question }], options).length
+  } catch {
+    return 0 // the answer itself will say what is wrong
+  }
 }

@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { findPreset } from '../architecture/presets.ts'
+import type { ChatFormat } from '../chat/messages.ts'
 
 /** The model that comes with the package. */
 export const DEFAULT_MODEL = 'abacus'
@@ -11,6 +12,21 @@ export function namesModel(word: string): boolean {
   if (/^\.{0,2}\/|\/$|\.safetensors$/.test(word) || existsSync(join(word, 'config.json'))) return true
   const packaged = new URL(`../../models/${encodeURIComponent(word)}/config.json`, import.meta.url)
   return word === DEFAULT_MODEL || existsSync(packaged) || findPreset(word) !== undefined || /^[\w.-]+\/[\w.-]+$/.test(word)
+}
+
+/** What was asked for and this model cannot do; it answers all the same. */
+export function withoutEffect(
+  asked: { effort?: string; think?: boolean; thinkBudget?: number },
+  { reasoning }: ChatFormat['capabilities'],
+): string[] {
+  const wantsThinking = asked.think === true || asked.thinkBudget !== undefined
+  return [
+    ...(asked.effort !== undefined && reasoning !== 'levels' ? ['--effort has no effect: this model has no levels of effort'] : []),
+    ...(asked.think === false && reasoning !== 'switch' && reasoning !== 'never'
+      ? ['--no-think has no effect: this model always thinks']
+      : []),
+    ...(wantsThinking && reasoning === 'never' ? ['--think has no effect: this model does not think'] : []),
+  ]
 }
 
 /** Ctrl-C: aborts once, or does what it is redirected to; the second one ends the program at once. */

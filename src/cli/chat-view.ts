@@ -3,6 +3,7 @@
  * What models and tools wrote is printed without control characters, so that it can't move the cursor or retitle the window.
  */
 import type { ChatEvent, FinishReason } from '../chat/messages.ts'
+import { fit } from './progress.ts'
 import { painter } from './terminal.ts'
 
 export interface Screen {
@@ -101,8 +102,7 @@ export class ChatView {
   /** A line that the next one replaces; '' takes it away. Does nothing where lines can't be replaced. */
   #status(text: string): void {
     if (this.#options.quiet || !this.#options.aside.isTTY) return
-    const width = (this.#options.aside.columns ?? 80) - 1
-    this.#options.aside.write(`\r\x1b[2K${painter(this.#options.colour)(text.slice(0, width), 'dim')}`)
+    this.#options.aside.write(`\r\x1b[2K${painter(this.#options.colour)(fit(text, this.#options.aside), 'dim')}`)
   }
 
   #text(delta: string): void {

@@ -6,7 +6,7 @@ import { text as readAll } from 'node:stream/consumers'
 import { type Command, Option } from 'commander'
 import type { Effort, Sampling } from '../chat/messages.ts'
 import { ChatSession, type TurnOptions } from '../chat/session.ts'
-import { DEFAULT_MODEL, interruption, namesModel } from './chat-start.ts'
+import { DEFAULT_MODEL, interruption, namesModel, withoutEffect } from './chat-start.ts'
 import { addRunOptions, openModel, parseCount, parseNumber, type RunOptions } from './model.ts'
 import { coloured, UsageError } from './terminal.ts'
 
@@ -71,6 +71,7 @@ async function chat(first: string | undefined, others: string[], options: Option
   const interrupt = interruption()
   const model = await openModel(modelName, { ...options, slots: 1, signal: interrupt.signal })
   try {
+    if (!options.quiet) for (const line of withoutEffect(options, model.format.capabilities)) process.stderr.write(`${line}\n`)
     const system = options.system ? [{ role: 'system' as const, content: options.system }] : []
     const session = new ChatSession(model, turnOptions(options, tools), system)
     if (question !== undefined) {

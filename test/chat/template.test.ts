@@ -145,3 +145,22 @@ test("JSON in Python's spelling", () => {
   assert.equal(pythonJson([1e16, 1e20, 1.5e-7, 0.0001, -3]), '[10000000000000000, 100000000000000000000, 1.5e-07, 0.0001, -3]')
   assert.deepEqual([true, false, null, 'x', { a: 1 }].map(pythonText), ['True', 'False', 'None', 'x', '{"a": 1}'])
 })
+
+test('tools that cannot be written down', () => {
+  let deep: object = {}
+  for (let i = 0; i < 100_000; i++) deep = { items: deep }
+  const cases: [tools: { name: string; parameters?: { [key: string]: unknown } }[], field: string][] = [
+    [[{ name: '' }], 'tools[0].name'],
+    [[{ name: 'f' }, { name: 'f' }], 'tools[1].name'],
+    [[{ name: 'f', parameters: { properties: { a: deep } } }], 'tools[0].parameters'],
+  ]
+  const formats = [
+    formatFor({ tokenizer: byteTokenizer(harmonySpecials) }),
+    formatFor({ tokenizer: byteTokenizer(qwenSpecials) }),
+    templateFormat(tokenizer, source),
+  ]
+  for (const format of formats) {
+    for (const [tools, field] of cases)
+      assert.throws(() => format.render([{ role: 'user', content: 'x' }], { tools }), { name: 'ChatError', field })
+  }
+})

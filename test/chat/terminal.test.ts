@@ -247,6 +247,7 @@ test('folded thinking, tools, warnings', async () => {
   const adder: Tool = { name: 'add', execute: () => ({ sum: 3 }) }
   const { after: see, ended, screen } = drive(model, { tools: [adder] }, { folded: true })
   await see('> ', 'add\r')
+  await see('∙ thinking … 15', '')
   await see('∙ thought for', '')
   await see('→ add {"a": 1}\n', '')
   await see('← {"sum":3}\n', '')
