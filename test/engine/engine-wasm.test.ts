@@ -9,7 +9,7 @@ import { greedy, lastLogits, someIds, tiny } from './model.ts'
 const NEVER: GenerateOptions = { stopIds: [] }
 
 describe('wasm', async () => {
-  const backend = await createWasmBackend({ threads: 2 })
+  const backend = await createWasmBackend({ threads: 1 })
   after(() => backend.dispose())
   for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3']) {
     const model = await tiny(checkpoint, backend)
