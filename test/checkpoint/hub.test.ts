@@ -367,15 +367,18 @@ describe('a misbehaving hub', () => {
   test('a link that expires is asked for again', async () => {
     const { cache, run } = setUp({ token: 'hf_secret' })
     let links = 0
-    let uses = 0
+    const uses = new Map<string, number>()
     hub.misbehave = (request, response) => {
       if (!request.elsewhere) {
         links++
+        uses.set(request.name, 0)
         response.writeHead(302, { location: `${hub.otherUrl}/${MODEL}/resolve/${COMMIT}/${request.name}` }).end()
         return true
       }
       assert.equal(request.authorization, undefined)
-      if (++uses % 10 !== 0) return false
+      const used = uses.get(request.name)! + 1
+      uses.set(request.name, used)
+      if (used < 10) return false
       response.writeHead(403).end()
       return true
     }
