@@ -11,11 +11,12 @@ const readme = readFileSync(join(root, 'README.md'), 'utf8')
 
 test('under 200 lines', () => assert.ok(readme.split('\n').length < 200))
 
-test('every command it names is there', () => {
+test('every command it names is there, and every command that is there is named', () => {
   const help = lineage(['--help']).out.split('Options:')[0]!
   const known = [...help.matchAll(/^ {2}([a-z]+) {2,}\S/gm)].map(([, name]) => name!)
   const named = [...readme.matchAll(/lineage ([a-z]+)/g)].map(([, name]) => name!)
   for (const name of named) assert.ok(known.includes(name), `README names lineage ${name}`)
+  for (const name of known) assert.match(readme, new RegExp(`\`(lineage )?${name}\\b`), `README does not name ${name}`)
 })
 
 test('every file it points at is there', () => {
