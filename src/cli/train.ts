@@ -127,13 +127,12 @@ async function run(what: string, options: Options): Promise<void> {
 
 type Prepared = Omit<RunOptions, 'log' | 'signal'>
 
-function shared(options: Options): Pick<Prepared, 'resume' | 'shards' | 'threaded' | 'arenaMiB' | 'rows'> {
+function shared(options: Options): Pick<Prepared, 'resume' | 'shards' | 'threaded' | 'arenaMiB'> {
   return {
     resume: options.resume ?? false,
     shards: options.threads,
     threaded: !options.inline && options.threads > 1,
     arenaMiB: options.memory,
-    rows: 8192,
   }
 }
 

@@ -11,8 +11,6 @@ export interface CrewOptions {
   shards: number
   /** Bytes of results one shard may hold during a pass. */
   arenaBytes: number
-  /** Most rows of one example. */
-  rows: number
   seed: number
 }
 
@@ -104,7 +102,7 @@ export class Crew {
 /** The memory of a crew with fresh weights in it. */
 export function crewMemory(architecture: Architecture, options: CrewOptions): { memory: WebAssembly.Memory; plan: MemoryPlan } {
   const layout = parameterLayout(architecture)
-  const plan = planMemory(layout.length, options.shards, options.arenaBytes, options.rows)
+  const plan = planMemory(layout.length, options.shards, options.arenaBytes)
   const pages = Math.ceil(plan.totalBytes / 65536)
   if (pages > 65536)
     throw new RangeError(

@@ -27,8 +27,6 @@ export interface RunOptions {
   threaded: boolean
   /** MiB of results per shard. */
   arenaMiB: number
-  /** Most rows of an example. */
-  rows: number
   tokenizer: TokenizerSource | null
   generation?: Record<string, unknown>
   title: string
@@ -46,8 +44,8 @@ export interface RunResult {
 
 /** Trains and saves. The caller closes the crew. */
 export async function trainingRun(options: RunOptions): Promise<RunResult> {
-  const { architecture, data, plan, out, shards, threaded, arenaMiB, rows, title } = options
-  const crew = (threaded ? threadCrew : inlineCrew)(architecture, { shards, arenaBytes: arenaMiB * 2 ** 20, rows, seed: plan.seed })
+  const { architecture, data, plan, out, shards, threaded, arenaMiB, title } = options
+  const crew = (threaded ? threadCrew : inlineCrew)(architecture, { shards, arenaBytes: arenaMiB * 2 ** 20, seed: plan.seed })
   const files = out === null ? null : { log: join(out, 'log.jsonl'), state: join(out, 'state.bin'), curve: join(out, 'curve.svg') }
   let from = FRESH
   let records: LogRecord[] = []

@@ -34,12 +34,10 @@ export interface MemoryPlan {
   gradients: number[]
   arenas: number[]
   arenaBytes: number
-  /** Most rows of one example. */
-  rows: number
   totalBytes: number
 }
 
-export function planMemory(length: number, shards: number, arenaBytes: number, rows: number): MemoryPlan {
+export function planMemory(length: number, shards: number, arenaBytes: number): MemoryPlan {
   const flat = length * 4
   let at = 0
   const take = (bytes: number) => {
@@ -50,7 +48,7 @@ export function planMemory(length: number, shards: number, arenaBytes: number, r
   const [values, rounded, first, second] = [take(flat), take(flat), take(flat), take(flat)] as [number, number, number, number]
   const gradients = Array.from({ length: shards }, () => take(flat))
   const arenas = Array.from({ length: shards }, () => take(arenaBytes))
-  return { shards, values, rounded, first, second, gradients, arenas, arenaBytes, rows, totalBytes: at }
+  return { shards, values, rounded, first, second, gradients, arenas, arenaBytes, totalBytes: at }
 }
 
 export interface Evaluation {
@@ -86,7 +84,7 @@ export class Shard {
     this.first = flat(plan.first)
     this.second = flat(plan.second)
     this.gradients = plan.gradients.map(flat)
-    this.backend = simdTraining(memory, plan.arenas[index]!, plan.arenaBytes, plan.rows)
+    this.backend = simdTraining(memory, plan.arenas[index]!, plan.arenaBytes)
     this.weights = this.tree()
   }
 

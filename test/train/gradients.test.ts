@@ -68,7 +68,7 @@ function check(name: string, shapes: number[][], body: Body, spread = 1): void {
     })
     // f32 with SIMD products agrees with f64.
     const memory = new WebAssembly.Memory({ initial: 128, maximum: 128, shared: true })
-    const fast = simdTraining(memory, 1 << 22, 1 << 22, 1024)
+    const fast = simdTraining(memory, 1 << 22, 1 << 22)
     let at = 0
     const take = (n: number) => {
       const array = new Float32Array(memory.buffer, at, n)

@@ -20,13 +20,13 @@ export { Value } from './values.ts'
 /** f64 and plain loops. */
 export const referenceTraining = (): TrainingBackend => new TrainingBackend({ arena: new HeapArena(), matmul: plainMatmul })
 
-/** f32 and SIMD in `memory` from `byteOffset` on, at most `bytes` bytes and `rows` rows per product. */
-export function simdTraining(memory: WebAssembly.Memory, byteOffset: number, bytes: number, rows: number): TrainingBackend {
-  const scratch = matmulScratch(rows) * 4
+/** f32 and SIMD in `memory` from `byteOffset` on, at most `bytes` bytes. */
+export function simdTraining(memory: WebAssembly.Memory, byteOffset: number, bytes: number): TrainingBackend {
+  const scratch = matmulScratch() * 4
   const arena = new RegionArena(memory.buffer, byteOffset + scratch, Math.floor((bytes - scratch) / 4))
   const module = new WebAssembly.Module(elementModule(!(memory.buffer instanceof ArrayBuffer)))
   const kernels = new WebAssembly.Instance(module, { memory: { 0: memory } }).exports as unknown as ElementKernels
-  return new TrainingBackend({ arena, matmul: simdMatmul(memory, byteOffset, rows), kernels })
+  return new TrainingBackend({ arena, matmul: simdMatmul(memory, byteOffset), kernels })
 }
 
 export class TrainingBackend implements GradientOps {

@@ -38,78 +38,69 @@ export const plainMatmul: Matmul = (aT, bT, M, N, K, a, aAt, aStride, b, bAt, bS
     }
 }
 
-/** Inner dimension of one block: a panel of 256 × 8 values is 8 KiB. */
+/** Inner dimension, columns and rows of one block: packed panels and the rows read against them stay in the second-level cache. */
 const DEPTH = 256
-const PANEL_FLOATS = DEPTH * PANEL
+const WIDTH = 512
+const HEIGHT = 96
 
-/** Values of scratch memory that `simdMatmul` needs for products with at most `rows` rows. */
-export const matmulScratch = (rows: number): number => PANEL_FLOATS + PANEL * rows
+/** Values of scratch memory that `simdMatmul` needs: the packed right factor of a block, and a narrow result. */
+export const matmulScratch = (): number => DEPTH * WIDTH + PANEL * HEIGHT
 
-/**
- * SIMD products of arrays that are views of `memory`. `scratchAt` is the byte address of `matmulScratch(rows)` values that belong to this
- * thread.
- */
-export function simdMatmul(memory: WebAssembly.Memory, scratchAt: number, rows: number): Matmul {
+/** SIMD products of arrays that are views of `memory`. `scratchAt` is the byte address of `matmulScratch()` values that belong to this thread. */
+export function simdMatmul(memory: WebAssembly.Memory, scratchAt: number): Matmul {
   const shared = !(memory.buffer instanceof ArrayBuffer)
   const module = new WebAssembly.Module(matmulModule(shared))
   const kernels = new WebAssembly.Instance(module, { memory: { 0: memory } }).exports as unknown as MatmulKernels
-  const edgeAt = scratchAt + 4 * PANEL_FLOATS
-  const edge = new Float32Array(memory.buffer, edgeAt, PANEL * rows)
-  const panel = new Float32Array(memory.buffer, scratchAt, PANEL_FLOATS)
+  const packed = new Float32Array(memory.buffer, scratchAt, DEPTH * WIDTH)
+  const edgeAt = scratchAt + 4 * DEPTH * WIDTH
+  const edge = new Float32Array(memory.buffer, edgeAt, PANEL * HEIGHT)
   return (aT, bT, M, N, K, a, aAt, aStride, b, bAt, bStride, c, cAt, cStride, accumulate) => {
-    if (M > rows) throw new RangeError(`matrix product with ${M} rows, the scratch memory was made for ${rows}`)
     const tiles = aT ? kernels.columnTiles : kernels.rowTiles
     const singles = aT ? kernels.columnSingles : kernels.rowSingles
-    const tileCount = Math.floor(M / TILE)
-    const tiled = tileCount * TILE
     const aBytes = a.byteOffset + 4 * aAt
     const bBytes = b.byteOffset + 4 * bAt
     const cBytes = c.byteOffset + 4 * cAt
+    const aStep = 4 * aStride
+    /** Rows m…m+height-1 of the product with one panel. */
+    const rows = (from: number, panel: number, to: number, toStep: number, depth: number, height: number, add: number) => {
+      const count = Math.floor(height / TILE)
+      const done = count * TILE
+      if (count > 0) tiles(from, aStep, panel, to, toStep, depth, count, add)
+      if (done < height) singles(from + (aT ? 4 * done : aStep * done), aStep, panel, to + toStep * done, toStep, depth, height - done, add)
+    }
     for (let k = 0; k < K; k += DEPTH) {
       const depth = Math.min(DEPTH, K - k)
       const add = accumulate || k > 0 ? 1 : 0
-      const aPart = aBytes + 4 * (aT ? k * aStride : k)
-      for (let n = 0; n < N; n += PANEL) {
-        const width = Math.min(PANEL, N - n)
-        if (width === PANEL) {
-          if (bT) kernels.packColumns(scratchAt, bBytes + 4 * (n * bStride + k), 4 * bStride, depth)
-          else kernels.packRows(scratchAt, bBytes + 4 * (k * bStride + n), 4 * bStride, depth)
-          const cPart = cBytes + 4 * n
-          if (tileCount > 0) tiles(aPart, 4 * aStride, scratchAt, cPart, 4 * cStride, depth, tileCount, add)
-          if (tiled < M)
-            singles(
-              aPart + 4 * (aT ? tiled : tiled * aStride),
-              4 * aStride,
-              scratchAt,
-              cPart + 4 * tiled * cStride,
-              4 * cStride,
-              depth,
-              M - tiled,
-              add,
-            )
-          continue
+      const panelBytes = 4 * PANEL * depth
+      for (let left = 0; left < N; left += WIDTH) {
+        const width = Math.min(WIDTH, N - left)
+        const whole = Math.floor(width / PANEL)
+        for (let j = 0; j < whole; j++) {
+          const n = left + j * PANEL
+          if (bT) kernels.packColumns(scratchAt + j * panelBytes, bBytes + 4 * (n * bStride + k), 4 * bStride, depth)
+          else kernels.packRows(scratchAt + j * panelBytes, bBytes + 4 * (k * bStride + n), 4 * bStride, depth)
         }
-        // The last, narrow panel is multiplied aside with zeros, then its columns are copied.
-        for (let i = 0; i < depth; i++)
-          for (let j = 0; j < PANEL; j++)
-            panel[i * PANEL + j] = j < width ? b[bT ? bAt + (n + j) * bStride + k + i : bAt + (k + i) * bStride + n + j]! : 0
-        if (tileCount > 0) tiles(aPart, 4 * aStride, scratchAt, edgeAt, 4 * PANEL, depth, tileCount, 0)
-        if (tiled < M)
-          singles(
-            aPart + 4 * (aT ? tiled : tiled * aStride),
-            4 * aStride,
-            scratchAt,
-            edgeAt + 4 * tiled * PANEL,
-            4 * PANEL,
-            depth,
-            M - tiled,
-            0,
-          )
-        for (let m = 0; m < M; m++)
-          for (let j = 0; j < width; j++) {
-            const at = cAt + m * cStride + n + j
-            c[at] = add ? c[at]! + edge[m * PANEL + j]! : edge[m * PANEL + j]!
-          }
+        // The last, narrow panel is filled up with zeros and multiplied aside.
+        const rest = width - whole * PANEL
+        if (rest > 0)
+          for (let i = 0; i < depth; i++)
+            for (let j = 0; j < PANEL; j++) {
+              const n = left + whole * PANEL + j
+              packed[(whole * depth + i) * PANEL + j] = j < rest ? b[bT ? bAt + n * bStride + k + i : bAt + (k + i) * bStride + n]! : 0
+            }
+        for (let m = 0; m < M; m += HEIGHT) {
+          const height = Math.min(HEIGHT, M - m)
+          const from = aBytes + 4 * (aT ? k * aStride + m : m * aStride + k)
+          for (let j = 0; j < whole; j++)
+            rows(from, scratchAt + j * panelBytes, cBytes + 4 * (m * cStride + left + j * PANEL), 4 * cStride, depth, height, add)
+          if (rest === 0) continue
+          rows(from, scratchAt + whole * panelBytes, edgeAt, 4 * PANEL, depth, height, 0)
+          for (let i = 0; i < height; i++)
+            for (let j = 0; j < rest; j++) {
+              const at = cAt + (m + i) * cStride + left + whole * PANEL + j
+              c[at] = add ? c[at]! + edge[i * PANEL + j]! : edge[i * PANEL + j]!
+            }
+        }
       }
     }
   }
