@@ -30,6 +30,7 @@ export class ChatInput {
   #finished: string[] = []
   #waiting: ((input: string | undefined) => void) | undefined
   #closed = false
+  #left = false
   #interruptedAt = Number.NEGATIVE_INFINITY
 
   constructor(streams: TerminalStreams, history: InputHistory) {
@@ -64,7 +65,11 @@ export class ChatInput {
 
   /** The next input, or undefined when the person leaves (Ctrl-D, or Ctrl-C twice). */
   async read(): Promise<string | undefined> {
-    if (this.#finished.length > 0) return this.#finished.shift()
+    const ahead = this.#finished.shift()
+    if (ahead !== undefined) {
+      this.#streams.output.write(`> ${ahead}\n`)
+      return ahead
+    }
     if (this.#closed) return undefined
     this.#echo = true
     this.#prompt()
@@ -96,9 +101,12 @@ export class ChatInput {
     this.#prompt()
   }
 
+  /** Gives the terminal back. */
   close(): void {
-    this.#lines.close()
+    if (!this.#closed) this.#lines.close()
     this.#finish()
+    if (!this.#left) this.#streams.output.write('\x1b[?2004l')
+    this.#left = true
   }
 
   #prompt(): void {
@@ -146,11 +154,10 @@ export class ChatInput {
   #finish(): void {
     if (this.#closed) return
     this.#closed = true
-    this.#streams.output.write('\x1b[?2004l')
     if (this.#waiting) {
       this.#streams.output.write('\n')
       this.#waiting(undefined)
       this.#waiting = undefined
-    } else this.onInterrupt() // Ctrl-D during an answer
+    } // else an answer runs; it and what was typed ahead come first
   }
 }
