@@ -24,6 +24,7 @@ export { forward } from './model/transformer.ts'
 export { weightSpecs } from './model/weights.ts'
 export { createReferenceBackend } from './ops/reference/reference.ts'
 export { createWasmBackend } from './ops/wasm/wasm.ts'
+export { calculatorTool as calculator } from './train/abacus/calculator.ts'
 
 export interface LoadOptions extends LoadModelOptions {
   /** What to do when the model is not on this machine: download it (default), or fail. */
