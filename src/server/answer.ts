@@ -92,14 +92,15 @@ export class Answer implements AnswerSource {
     const asked = performance.now()
     let firstTokenMs = 0
     let reasoningTokens = 0
+    const limit = Math.min(maxTokens ?? Number.POSITIVE_INFINITY, engine.context - this.promptIds.length)
     const generation = engine.generate(this.promptIds, {
-      maxTokens: Math.min(maxTokens ?? Number.POSITIVE_INFINITY, engine.context - this.promptIds.length),
+      maxTokens: limit,
       sampling: { ...format.sampling(render), ...sampling },
       stopIds: [],
       signal,
       ...(logprobs === undefined ? {} : { logprobs }),
       ...(cacheKey === undefined ? {} : { cacheKey }),
-      logitMask: () => this.#guide.mask(),
+      logitMask: ({ ids }) => this.#guide.mask(limit - ids.length),
       onToken: (token) => {
         if (token.forced) return undefined
         firstTokenMs ||= performance.now() - asked

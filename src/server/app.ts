@@ -3,6 +3,7 @@
  * every request before its route, writes every error in OpenAI's form and one log line per request. Knows no sockets and no files.
  */
 import { Hono } from 'hono'
+import { constraint } from '../structured/structured.ts'
 import { Admission } from './admission.ts'
 import type { LogLine, Scope, ServerContext } from './context.ts'
 import { errorResponse, logLine } from './error-response.ts'
@@ -10,7 +11,7 @@ import { ApiError } from './errors.ts'
 import { newId } from './ids.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import type { ModelEntry } from './model.ts'
-import { type CompileConstraint, cachedCompile, noCompiler } from './plan.ts'
+import { type CompileConstraint, cachedCompile } from './plan.ts'
 import { ReasoningMemory } from './reasoning-memory.ts'
 import { ModelRegistry } from './registry.ts'
 import { ResponseJobs } from './response-jobs.ts'
@@ -35,6 +36,7 @@ export interface AppOptions {
   store?: ResponseStore
   /** Seals `encrypted_content`; the same on all replicas. Default: random, good for this process. */
   secret?: string
+  /** Default: src/structured. */
   compile?: CompileConstraint
   /** Models to load at once; /readyz waits for them. */
   preload?: readonly string[]
@@ -70,7 +72,7 @@ export function createApp(options: AppOptions): App {
     reasoning: new ReasoningMemory(),
     jobs: new ResponseJobs(),
     sealer: new Sealer(options.secret),
-    compile: cachedCompile(options.compile ?? noCompiler),
+    compile: cachedCompile(options.compile ?? constraint),
     version: options.version ?? '0.1.0',
     startedAt: Date.now(),
     loading: 0,

@@ -4,24 +4,10 @@
  * the answer or the arguments are being written; the analysis stays free. Knows regions and forced ids, no format's markup.
  */
 import type { ChatFormat, ChatParser, Region } from '../chat/messages.ts'
+import type { Constraint, Matcher } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { type Candidate, Choice } from './choice.ts'
 import { allBut, isEmpty, maskOf, type TokenMask, union } from './token-mask.ts'
-
-/** A schema ready for a tokenizer. */
-export interface Constraint {
-  matcher(): Matcher
-}
-
-/** One pass through a constraint. */
-export interface Matcher {
-  /** The ids that may follow. */
-  mask(): TokenMask
-  /** Takes the id; false when it may not follow. */
-  accept(id: number): boolean
-  /** Whether what was accepted is a whole document. */
-  isComplete(): boolean
-}
 
 /** What an answer must be. */
 export interface Plan {
@@ -72,6 +58,8 @@ export class Guide {
   #callIsOpen = false
   #sanctionedCall = false
   #answering = false
+  /** What the format writes between its reasoning and the answer. */
+  #separator: readonly number[] = []
 
   /** @param probe makes parsers in the state in which the prompt leaves the model */
   constructor(format: ChatFormat, tokenizer: Tokenizer, parser: ChatParser, probe: () => ChatParser, plan: Plan) {
@@ -81,6 +69,7 @@ export class Guide {
     this.#plan = plan
     this.#bound = plan.text !== undefined || plan.forcedCalls !== undefined
     this.#reasoned = !plan.thinking || format.capabilities.reasoning === 'never'
+    if (this.#bound && parser.region === 'reasoning') this.#learnSeparator()
     if (this.#bound && !this.#reasoned && parser.region !== 'reasoning') {
       const openers = reasoningOpeners(format, tokenizer, probe)
       if (openers.length > 0) this.#stage = this.#either(openers)
@@ -114,21 +103,24 @@ export class Guide {
     )
   }
 
-  /** The ids that may be drawn now; undefined: all. */
-  mask(): TokenMask | undefined {
+  /**
+   * The ids that may be drawn now; undefined: all.
+   * @param tokensLeft so many may still come, the next one included: documents are steered to an end that fits
+   */
+  mask(tokensLeft: number): TokenMask | undefined {
     const stage = this.#stage
     switch (stage.at) {
       case 'either':
-        return [stage.choice?.mask(), stage.matcher?.mask()].reduce<TokenMask>(
+        return [stage.choice?.mask(), stage.matcher?.mask(tokensLeft)].reduce<TokenMask>(
           (all, mask) => (mask ? union(all, mask) : all),
           maskOf(stage.openers),
         )
       case 'choosing':
         return stage.choice.mask()
       case 'text':
-        return stage.matcher.isComplete() ? union(stage.matcher.mask(), maskOf(this.#format.stopIds)) : stage.matcher.mask()
+        return this.#textMask(stage.matcher, tokensLeft)
       case 'arguments':
-        return stage.matcher.mask()
+        return stage.matcher.mask(tokensLeft - this.#parser.force.endToolCall().length)
       default:
         return this.#freeMask()
     }
@@ -170,6 +162,7 @@ export class Guide {
         if (stage.matcher.isComplete() && isEmpty(stage.matcher.mask())) this.#stage = { at: 'end' }
         return []
       case 'arguments': {
+        this.#sanctionedCall = true // only now, because the ids that led here may have closed a call that nobody wanted
         if (!stage.matcher.isComplete()) return []
         this.#calls++
         const endIds = this.#parser.force.endToolCall()
@@ -183,6 +176,11 @@ export class Guide {
       default:
         return []
     }
+  }
+
+  #textMask(matcher: Matcher, tokensLeft: number): TokenMask {
+    const mask = matcher.mask(tokensLeft)
+    return matcher.isComplete() ? union(mask, maskOf(this.#format.stopIds)) : mask
   }
 
   #freeMask(): TokenMask | undefined {
@@ -200,6 +198,7 @@ export class Guide {
       this.#reasoningIds++
       if (region !== 'reasoning') this.#reasoned = true
     }
+    if (this.#bound && before !== 'reasoning' && region === 'reasoning') this.#learnSeparator()
     this.#headerIds = before === 'header' && region === 'header' ? this.#headerIds + 1 : 0
     if (startedCall !== undefined) {
       this.#callIsOpen = true
@@ -224,6 +223,11 @@ export class Guide {
     if (!this.#bound || this.#calls > 0 || this.#callIsOpen) return []
     if (region === 'header' && !this.#reasoned && this.#headerIds <= LONGEST_FREE_HEADER) return []
     const { text, callable } = this.#plan
+    if (region === 'text' && this.#separator.length > 0) {
+      const separator = this.#separator
+      this.#separator = []
+      return separator
+    }
     if (!text) {
       this.#stage = { at: 'choosing', choice: new Choice(this.#calling(this.#plan.forcedCalls!.names)) }
       return this.forced()
@@ -241,12 +245,17 @@ export class Guide {
     return force.text()
   }
 
+  /** The plain ids with which a forced end of the reasoning would close. */
+  #learnSeparator(): void {
+    const ids = this.#parser.force.text()
+    this.#separator = ids.slice(ids.findLastIndex((id) => this.#tokenizer.isSpecial(id)) + 1)
+  }
+
   #decide({ ids, value }: Candidate<Turn>): readonly number[] {
     this.#reasoned = true
     if (value.to === 'end') this.#stage = { at: 'end' }
     else if (value.to === 'call') {
       const constraint = this.#plan.arguments.get(value.tool)
-      this.#sanctionedCall = true
       this.#callIsOpen = true
       this.#stage = constraint ? { at: 'arguments', matcher: constraint.matcher() } : { at: 'free' }
     } else {

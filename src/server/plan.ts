@@ -3,9 +3,10 @@
  * here, before the answer is queued: a schema that cannot be kept is a 400, never ignored.
  */
 import type { ChatFormat, JsonSchema, RenderOptions, ToolDefinition } from '../chat/messages.ts'
+import { anyObject, type Constraint } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import { ApiError, badRequest, quote } from './errors.ts'
-import type { Constraint, Plan } from './guide.ts'
+import { badRequest, quote } from './errors.ts'
+import type { Plan } from './guide.ts'
 import type { Limits } from './limits.ts'
 
 export interface OfferedTool extends ToolDefinition {
@@ -33,7 +34,6 @@ export interface Asked {
 /** Compiles a schema for a tokenizer. Throws UnsupportedSchemaError with a JSON pointer. */
 export type CompileConstraint = (schema: JsonSchema, tokenizer: Tokenizer) => Constraint | Promise<Constraint>
 
-const anyObject: JsonSchema = { type: 'object' }
 const noArguments: JsonSchema = { type: 'object', properties: {}, additionalProperties: false }
 
 export async function planFor(
@@ -148,9 +148,4 @@ export function cachedCompile(compile: CompileConstraint, entries = 128): Compil
     if (cache.size > entries) cache.delete(cache.keys().next().value!)
     return found
   }
-}
-
-/** Stands in where no compiler was given: nothing that needs one is accepted. */
-export const noCompiler: CompileConstraint = () => {
-  throw new ApiError(501, 'not_supported_error', 'This server was built without structured output.', { code: 'not_supported' })
 }

@@ -25,7 +25,13 @@ export interface Prepared {
   hideReasoning: boolean
 }
 
-export async function prepare(ctx: ServerContext, scope: Scope, model: ServedModel, ask: Ask): Promise<Prepared> {
+/** @param ctx the server's, or as much of it as there is in process */
+export async function prepare(
+  ctx: Pick<ServerContext, 'limits' | 'compile' | 'currentDate'>,
+  scope: Pick<Scope, 'tenant'>,
+  model: ServedModel,
+  ask: Ask,
+): Promise<Prepared> {
   const thinking = thinkingFor(model.format, ask.effort, ask.thinkingEnabled)
   const { render: planned, plan } = await planFor(
     { ...ask, thinking: thinking.allowed, reasoningBudget: ask.reasoningBudget ?? Number.POSITIVE_INFINITY },

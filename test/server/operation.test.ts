@@ -125,13 +125,13 @@ test('silence is broken by comments', async () => {
 })
 
 test('drain: running streams finish, new work is 503, health says so; after the grace the rest is told', async () => {
-  const { app, post, get, engine } = scripted((prompt) => final(counting(prompt.includes('long') ? 2_000 : 20)), 'harmony', {
+  const { app, post, get, engine } = scripted((prompt) => final(counting(prompt.includes('long') ? 4_000 : 10)), 'harmony', {
     delayMs: 1,
   })
   const short = post(chat, { ...hi, stream: true })
   const endless = post('/v1/responses', { model: 'scripted', input: 'long', stream: true })
   await Promise.all([short, endless])
-  const closing = app.close(150)
+  const closing = app.close(1_500)
   const refused = await post(chat, hi)
   assert.equal(refused.status, 503)
   assert.ok(refused.headers.get('retry-after'))

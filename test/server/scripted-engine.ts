@@ -13,6 +13,8 @@ export interface ScriptedOptions {
   slots?: number
   /** Pause before each id, in ms. 0: none. */
   delayMs?: number
+  /** Where the script has ended, draw any allowed id instead of closing what is open: a model of random weights. */
+  random?: () => number
 }
 
 export interface ScriptedEngine extends Pick<Engine, 'context' | 'generate' | 'score' | 'load' | 'close'> {
@@ -28,7 +30,7 @@ export interface ScriptedEngine extends Pick<Engine, 'context' | 'generate' | 's
 export function scriptedEngine(
   tokenizer: Tokenizer,
   script: Script,
-  { context = 65536, slots = 4, delayMs = 0 }: ScriptedOptions = {},
+  { context = 65536, slots = 4, delayMs = 0, random }: ScriptedOptions = {},
 ): ScriptedEngine {
   const prompts: string[] = []
   const options: GenerateOptions[] = []
@@ -116,10 +118,14 @@ export function scriptedEngine(
   function pick(wanted: number | undefined, mask: Uint32Array | undefined): number {
     const allowed = (id: number) => mask === undefined || ((mask[id >> 5] ?? 0) & (1 << (id & 31))) !== 0
     if (wanted !== undefined && allowed(wanted)) return wanted
+    if (random) {
+      const all = Array.from({ length: tokenizer.vocabSize }, (_, id) => id).filter(allowed)
+      if (all.length > 0) return all[Math.floor(random() * all.length)]!
+    }
     const stops = ['<|return|>', '<|im_end|>'].map((text) => tokenizer.specials.get(text)!)
     const order = [
       ...stops,
-      ...tokenizer.encode('}]"0:,{[tfnul'),
+      ...tokenizer.encode('"}]0:,{[tfnul'),
       ...tokenizer.encode('asre'),
       ...Array.from({ length: tokenizer.vocabSize }, (_, id) => id),
     ]
