@@ -6,6 +6,7 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import { freeBytes, requireSpace } from './disk-space-node.ts'
 import { bytesOnDisk, download, type RemoteFile } from './download-node.ts'
+import { Gate } from './gate.ts'
 import {
   checkModelId,
   checkRevision,
@@ -20,7 +21,6 @@ import {
   writeRef,
 } from './hub-cache-node.ts'
 import { HubClient, HubError, type HubHttpOptions, HubNotFoundError } from './hub-http.ts'
-import { Gate } from './load.ts'
 import { withLock } from './lock-node.ts'
 import { isObject } from './safetensors.ts'
 

@@ -10,6 +10,7 @@ import type { Backend, Fill } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
 import { abbreviate, CorruptConfigError } from './errors.ts'
+import { Gate } from './gate.ts'
 import { type Folder, openRequired, readText } from './source.ts'
 import { type PlannedWeight, planWeights, type WeightPlan } from './weights.ts'
 
@@ -97,28 +98,6 @@ export async function loadWeights(plan: WeightPlan, backend: WeightSink, options
 function order(a: PlannedWeight, b: PlannedWeight): number {
   const [x, y] = [a.entries[0]!, b.entries[0]!]
   return x.source === y.source ? x.offset - y.offset : x.source.name < y.source.name ? -1 : 1
-}
-
-/** Lets a limited number of tasks run at once. */
-export class Gate {
-  #free: number
-  readonly #waiting: (() => void)[] = []
-
-  constructor(limit: number) {
-    this.#free = limit
-  }
-
-  async run<T>(task: () => Promise<T>): Promise<T> {
-    if (this.#free > 0) this.#free--
-    else await new Promise<void>((resolve) => this.#waiting.push(resolve))
-    try {
-      return await task()
-    } finally {
-      const next = this.#waiting.shift()
-      if (next) next()
-      else this.#free++
-    }
-  }
 }
 
 function reporter(totalBytes: number, onProgress: LoadOptions['onProgress']): (count: number, last?: boolean) => void {

@@ -1,18 +1,21 @@
 /**
  * A checkpoint directory -> the same model with its experts in MXFP4, stacked and named as in gpt-oss. Everything else is copied byte
- * for byte. Streams: memory stays at one expert, whatever the size of the model.
+ * for byte. Streams bands of rows through several threads: memory stays at some bands, whatever the size of the model.
  */
 import { copyFile, readdir } from 'node:fs/promises'
+import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
+import { Worker } from 'node:worker_threads'
 import type { Architecture } from '../architecture/architecture.ts'
 import { leaves } from '../model/weights.ts'
 import { MXFP4_BLOCK } from '../ops/dtype.ts'
-import { decode } from './encode.ts'
+import { size } from '../ops/tensor.ts'
 import { CheckpointError } from './errors.ts'
 import type { OpenModel } from './load.ts'
 import { openDirectory } from './load-node.ts'
 import { publishedTensors } from './published.ts'
-import { addErrors, noError, packMxfp4, type QuantizationError } from './quantize.ts'
+import { addErrors, noError, type PackedMxfp4, type QuantizationError } from './quantize.ts'
+import type { PackAnswer, PackRequest } from './quantize-worker-node.ts'
 import { type PublishedDtype, publishedBytes, type TensorEntry, type TensorShape } from './safetensors.ts'
 import { saveTensors } from './save-node.ts'
 import type { PlannedWeight } from './weights.ts'
@@ -23,6 +26,7 @@ export interface QuantizeOptions {
   /** Bytes written, and to be written. */
   readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined
   readonly shardBytes?: number
+  readonly threads?: number
 }
 
 export interface QuantizeResult {
@@ -48,6 +52,7 @@ const PIECE_BYTES = 8 << 20
 export async function quantizeExperts(directory: string, out: string, options: QuantizeOptions = {}): Promise<QuantizeResult> {
   if (resolve(directory) === resolve(out)) throw new QuantizeError(`${out} is the model itself; choose another directory.`)
   const model = await openDirectory(directory, options.signal)
+  const packers = new Packers(options.threads ?? availableParallelism())
   try {
     const target = targetOf(model, directory)
     const planned = new Map(leaves(model.tree).map((weight) => [weight.name, weight]))
@@ -57,7 +62,7 @@ export async function quantizeExperts(directory: string, out: string, options: Q
       (tensor): (OutgoingTensor & TensorShape)[] => {
         const weight = planned.get(tensor.sources[0]!.spec.name)!
         if (tensor.role.kind === 'blocks') {
-          return [{ ...tensor, bytes: () => packExperts(weight, errors, scales, options.signal) }]
+          return [{ ...tensor, bytes: () => packExperts(weight, packers, errors, scales, options.signal) }]
         }
         // The blocks come first in the file, so the scales are ready when their turn comes.
         if (tensor.role.kind === 'scales') return [{ ...tensor, bytes: () => takeScales(scales, weight.name) }]
@@ -81,6 +86,7 @@ export async function quantizeExperts(directory: string, out: string, options: Q
       errors: [...errors].map(([name, error]) => ({ name, error })),
     }
   } finally {
+    await packers.end()
     await model.checkpoint.close()
   }
 }
@@ -98,24 +104,39 @@ function targetOf({ architecture, tree }: OpenModel, directory: string): Archite
   return { ...architecture, expertDtype: 'mxfp4' }
 }
 
-/** Packs a weight in bands of whole rows. */
+/** Packs a weight in bands of whole rows, several at once, in order. */
 async function* packExperts(
   weight: PlannedWeight,
+  packers: Packers,
   errors: Map<string, QuantizationError>,
   scales: Map<string, Uint8Array>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
   const columns = weight.shape.at(-1)!
-  const rows = weight.shape.slice(0, -1).reduce((product, length) => product * length, 1)
+  const rows = size(weight.shape) / columns
   const rowBytes = weight.byteLength / rows
   const fill = weight.fill(signal)
   const allScales = new Uint8Array((rows * columns) / MXFP4_BLOCK)
   const perBand = Math.max(1, Math.floor(PIECE_BYTES / rowBytes))
   let error = noError
-  for (let row = 0; row < rows; row += perBand) {
+  const band = async (row: number): Promise<PackedMxfp4> => {
     const bytes = new Uint8Array(Math.min(perBand, rows - row) * rowBytes)
     await fill('data', row * rowBytes, bytes)
-    const packed = packBand(weight, decode(bytes, STORED[weight.dtype]!))
+    return packers.pack(bytes, STORED[weight.dtype]!)
+  }
+  const running: Promise<PackedMxfp4>[] = []
+  let next = 0
+  const start = () => {
+    for (; running.length < 2 * packers.threads && next < rows; next += perBand) running.push(band(next))
+    // A band that fails is reported when its turn comes.
+    for (const promise of running) promise.catch(() => {})
+  }
+  start()
+  for (let row = 0; row < rows; row += perBand) {
+    const packed = await running.shift()!.catch((cause) => {
+      throw cause instanceof RangeError ? notFinite(weight, cause) : cause
+    })
+    start()
     allScales.set(packed.scales, (row * columns) / MXFP4_BLOCK)
     error = addErrors(error, packed.error)
     yield packed.blocks
@@ -124,16 +145,51 @@ async function* packExperts(
   errors.set(weight.name, error)
 }
 
-function packBand(weight: PlannedWeight, values: Float32Array) {
-  try {
-    return packMxfp4(values)
-  } catch (cause) {
-    const { source, name } = weight.entries[0]!
-    const came = (cause as Error).message
-    throw new CheckpointError(
-      { file: source.name, tensor: name, expected: 'finite numbers', came, remedy: 'The checkpoint is damaged.' },
-      { cause },
-    )
+function notFinite(weight: PlannedWeight, cause: Error): CheckpointError {
+  const { source, name } = weight.entries[0]!
+  const problem = { file: source.name, tensor: name, expected: 'finite numbers', came: cause.message, remedy: 'The checkpoint is damaged.' }
+  return new CheckpointError(problem, { cause })
+}
+
+/** Threads that pack. They start with the first band and take turns. */
+class Packers {
+  readonly threads: number
+  readonly #workers: Worker[] = []
+  readonly #waiting = new Map<number, { resolve: (packed: PackedMxfp4) => void; reject: (error: Error) => void }>()
+  #next = 0
+
+  constructor(threads: number) {
+    this.threads = Math.max(1, threads)
+  }
+
+  pack(bytes: Uint8Array<ArrayBuffer>, dtype: PublishedDtype): Promise<PackedMxfp4> {
+    const id = this.#next++
+    const turn = id % this.threads
+    const worker = (this.#workers[turn] ??= this.#start())
+    return new Promise((resolve, reject) => {
+      this.#waiting.set(id, { resolve, reject })
+      worker.postMessage({ id, bytes, dtype } satisfies PackRequest, [bytes.buffer])
+    })
+  }
+
+  async end(): Promise<void> {
+    await Promise.all(this.#workers.map((worker) => worker?.terminate()))
+  }
+
+  #start(): Worker {
+    const url = new URL(import.meta.url.endsWith('.ts') ? './quantize-worker-node.ts' : './quantize-worker-node.js', import.meta.url)
+    const worker = new Worker(url, { execArgv: [] })
+    worker.on('message', (answer: PackAnswer) => {
+      const { resolve, reject } = this.#waiting.get(answer.id)!
+      this.#waiting.delete(answer.id)
+      if ('problem' in answer) reject(new RangeError(answer.problem))
+      else resolve(answer.packed)
+    })
+    worker.on('error', (error) => {
+      for (const { reject } of this.#waiting.values()) reject(error as Error)
+      this.#waiting.clear()
+    })
+    return worker
   }
 }
 

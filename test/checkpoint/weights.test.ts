@@ -1,12 +1,14 @@
 import assert from 'node:assert/strict'
 import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import * as errors from '../../src/checkpoint/errors.ts'
 import { type LoadProgress, loadFolder, loadWeights, openModel } from '../../src/checkpoint/load.ts'
 import { loadCheckpoint, openDirectory } from '../../src/checkpoint/load-node.ts'
-import type { Folder } from '../../src/checkpoint/source.ts'
+import { blobFolder, type Folder, httpFolder } from '../../src/checkpoint/source.ts'
 import { fileFolder } from '../../src/checkpoint/source-node.ts'
 import { leaves } from '../../src/model/weights.ts'
 import { FP4_VALUES } from '../../src/ops/dtype.ts'
@@ -41,6 +43,29 @@ describe('every fixture', () => {
       assert.equal(whole.weights.layers.length, whole.architecture.layers.length)
     })
   }
+})
+
+test('files chosen in a browser and files on a server give the same weights as a directory', async () => {
+  const path = join(fixtures, 'tiny-qwen3-moe')
+  const names = readdirSync(path).filter((name) => !name.startsWith('golden'))
+  const fromDisk = await load(path)
+  const files = names.map((name) => new File([readFileSync(join(path, name))], name))
+  const server = createServer((request, response) => {
+    const name = decodeURIComponent(request.url!.slice(1))
+    const range = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? '')
+    if (!names.includes(name) || !range) return void response.writeHead(404).end()
+    const bytes = readFileSync(join(path, name))
+    const [from, to] = [Number(range[1]), Math.min(Number(range[2]), bytes.length - 1)]
+    response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${bytes.length}` }).end(bytes.subarray(from, to + 1))
+  })
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  for (const folder of [blobFolder(files), httpFolder(url)]) {
+    const sink = memorySink()
+    assertEqualWeights(fromDisk, { ...(await loadFolder(folder, sink)), held: sink.held })
+  }
+  server.closeAllConnections()
+  await new Promise((resolve) => server.close(resolve))
 })
 
 describe('forms of one model', () => {
