@@ -81,7 +81,7 @@ export const commands: Record<string, Command> = {
     help: 'what the model may call',
     run({ session, print }, argument) {
       const { tools = [], toolChoice } = session.options
-      if (tools.length === 0) print('no tools; start with --tools FILE')
+      if (tools.length === 0) print('no tools; start with --tools FILE or --tools calculator')
       else if (argument === 'on' || argument === 'off')
         session.options = { ...session.options, toolChoice: argument === 'off' ? 'none' : 'auto' }
       else

@@ -1,11 +1,17 @@
-/** `--tools FILE`: a module whose exports are tools, the functions a model may call. */
+/** `--tools`: the functions a model may call, as exports of a module or by the name of what comes with the package. */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Tool } from '../chat/messages.ts'
 import { UsageError } from './terminal.ts'
 
-/** Accepts `export default [...]`, `export const tools = [...]`, and tools exported one by one. */
+/** Tools that come with the package. */
+const packaged: Record<string, () => Promise<Tool[]>> = {
+  calculator: async () => [(await import('../train/abacus/calculator.ts')).calculatorTool],
+}
+
+/** Accepts `calculator`, or a module with `export default [...]`, `export const tools = [...]`, and tools exported one by one. */
 export async function loadTools(file: string): Promise<Tool[]> {
+  if (Object.hasOwn(packaged, file)) return packaged[file]!()
   let module: Record<string, unknown>
   try {
     module = (await import(pathToFileURL(resolve(file)).href)) as Record<string, unknown>

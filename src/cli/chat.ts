@@ -42,7 +42,7 @@ export function register(program: Command): void {
     .option('--no-think', 'answer without thinking, where the model has a switch')
     .option('--think-budget <tokens>', 'end the thinking after so many tokens', parseCount)
     .option('--system <text>', 'instructions')
-    .option('--tools <file>', 'a module that exports tools the model may call')
+    .option('--tools <file>', 'a module that exports tools the model may call, or calculator')
     .option('--temperature <t>', 'default: what the model was published with; 0 is greedy', parseNumber)
     .option('--top-p <p>', 'keep the likeliest tokens of this total probability', parseNumber)
     .option('--top-k <k>', 'keep the k likeliest tokens', parseNumber)

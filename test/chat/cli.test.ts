@@ -57,6 +57,13 @@ test('a question in words or with -p, the same seed, events as JSON', async () =
   assert.ok(finish.usage!.completionTokens > 0 && finish.usage!.completionTokens <= 20)
 })
 
+test('the model that comes with the package: no MODEL, a question, and its calculator', async () => {
+  const [plain, tool] = await Promise.all([lineage(['What is 47 + 85?']), lineage(['What is 12345 * 678?', '--tools', 'calculator'])])
+  assert.deepEqual([plain.code, plain.out], [0, '132\n'])
+  assert.equal(tool.out, '8369910\n')
+  assert.match(tool.err, /→ calculator .*12345\*678.*\n← 8369910\n/)
+})
+
 test('what cannot be done is one line and an exit code', async () => {
   const cases: [args: string[], code: number, message: RegExp][] = [
     [[join(folder, 'nothing/'), '-p', 'x'], 1, /nothing/],
