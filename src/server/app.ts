@@ -133,7 +133,7 @@ export function createApp(options: AppOptions): App {
       done: () => {
         leave()
         active--
-        ctx.log(logLine(scope, request.method, url.pathname, status, performance.now() - started))
+        if (!open) ctx.log(logLine(scope, request.method, url.pathname, status, performance.now() - started)) // probes would fill the log
       },
     }
     let status = 0
