@@ -7,7 +7,7 @@
  *   W   ════════════════════  → y[o]    multiply-adds finish them
  *
  * Many rows of x (prefill): tiles of 4 weight rows × 2 tokens. 4 × CHUNK weights are unpacked to f32 scratch once and used for
- * a block of tokens; partial sums of the chunks meet in y.
+ * a block of tokens; partial sums of the chunks meet in scratch.
  *
  *            k ──►                    k ──►
  *   scratch  ▒▒▒▒▒▒▒▒  4 rows    x    ▒▒▒▒▒▒▒▒  2 tokens     8 accumulators, lanes along k
@@ -23,8 +23,11 @@ export const CHUNK = 512
 const STRIDE = CHUNK * 4
 /** Rows of x that share one unpacked tile: their chunk of x stays in the second-level cache. */
 export const TOKEN_BLOCK = 128
-/** Where the list of rows lies in a worker's scratch, behind the tile. */
+/** Rows whose sums wait in scratch until all columns are done: y is written once, in runs (a large power-of-two stride would thrash caches). */
+const ROW_BLOCK = 64
+/** Where the list of rows of x and the sums lie in a worker's scratch, behind the tile. */
 export const LIST = 65536
+export const SUMS = 2 * 65536
 
 /** One weight row after the other times one x. */
 function emitVector(k: KernelModule, format: 'f32' | 'bf16'): void {
@@ -109,26 +112,16 @@ function emitUnpackRow(
   })
 }
 
-/** Four rows of scratch times every pair of the list, `columns` deep; the first chunk starts from the bias, later ones from y. */
-export function emitTile(
+/** Four rows of scratch times every pair of the list, `columns` deep; results go to (or are added to) 8 sums per pair. */
+function emitTile(
   k: KernelModule,
   f: FunctionBuilder,
-  p: {
-    scratch: Local<'i32'>
-    columns: Local<'i32'>
-    list: Local<'i32'>
-    pairs: Local<'i32'>
-    xOffset: Local<'i32'>
-    yOffset: Local<'i32'>
-    bias: Local<'i32'>
-    left: Local<'i32'>
-  },
+  p: Record<'scratch' | 'columns' | 'list' | 'pairs' | 'xOffset' | 'sums' | 'first', Local<'i32'>>,
 ): void {
   const { heap } = k
   const entry = f.i32(p.list)
   f.times(p.pairs, () => {
     const x = [f.i32(i32.add(heap.i32(entry), p.xOffset)), f.i32(i32.add(heap.i32(entry, 8), p.xOffset))]
-    const y = [f.i32(i32.add(heap.i32(entry, 4), p.yOffset)), f.i32(i32.add(heap.i32(entry, 12), p.yOffset))]
     const w = f.i32(p.scratch)
     const sums = [0, 1].map(() => [0, 1, 2, 3].map(() => f.v128(f32x4.splat(0))))
     const step = (at: number, load: (p: Local<'i32'>, offset: number) => V128) => {
@@ -150,17 +143,14 @@ export function emitTile(
       step(0, (pointer, at) => heap.zero32(pointer, at))
       forward(4)
     })
-    for (let t = 0; t < 2; t++) {
-      const start = f.i32(i32.select(p.bias, p.bias, y[t]!))
-      const result = f.v128(f32x4.add(k.sum4(sums[t]!), heap.v128(start)))
-      f.if(
-        i32.geU(p.left, 4),
-        () => f.do(heap.storeV128(y[t]!, result)),
-        () => {
-          for (let r = 0; r < 3; r++) f.if(i32.gtU(p.left, r), () => f.do(heap.storeF32(y[t]!, f32x4.extractLane(result, r), r * 4)))
-        },
-      )
-    }
+    const results = sums.map((four) => f.v128(k.sum4(four)))
+    f.if(i32.eqz(p.first), () => {
+      results.forEach((result, t) => {
+        f.set(result, f32x4.add(result, heap.v128(p.sums, t * 16)))
+      })
+    })
+    for (let t = 0; t < 2; t++) f.do(heap.storeV128(p.sums, results[t]!, t * 16))
+    f.advance(p.sums, 32)
     f.advance(entry, 16)
   })
 }
@@ -176,12 +166,11 @@ function emitMatrix(k: KernelModule, format: 'f32' | 'bf16'): void {
       list: 'i32',
       pairs: 'i32',
       xOffset: 'i32',
-      yOffset: 'i32',
-      bias: 'i32',
-      biasStep: 'i32',
+      sums: 'i32',
+      first: 'i32',
       scratch: 'i32',
     },
-    (f, { w, stride, rows, columns, list, pairs, xOffset, yOffset, bias, biasStep, scratch }) => {
+    (f, { w, stride, rows, columns, list, pairs, xOffset, sums, first, scratch }) => {
       f.while(
         () => i32.gtS(rows, 0),
         () => {
@@ -192,10 +181,8 @@ function emitMatrix(k: KernelModule, format: 'f32' | 'bf16'): void {
             f.advance(from, stride)
             f.advance(to, STRIDE)
           }
-          emitTile(k, f, { scratch, columns, list, pairs, xOffset, yOffset, bias, left: rows })
+          emitTile(k, f, { scratch, columns, list, pairs, xOffset, sums, first })
           f.set(w, from)
-          f.advance(yOffset, 16)
-          f.advance(bias, biasStep)
           f.set(rows, i32.sub(rows, 4))
         },
       )
@@ -204,18 +191,45 @@ function emitMatrix(k: KernelModule, format: 'f32' | 'bf16'): void {
   )
 }
 
-/** Rows of x and y as lists of addresses in scratch, an even number of them: a last odd row gets a partner whose result nobody reads. */
-export function writeList(c: Context, count: number, at: (i: number) => [x: number, y: number], spareY: number): number {
+/** y[token][rows] = sums + bias; the sums of four rows lie token after token. */
+function emitSpread(k: KernelModule): void {
+  const { heap } = k
+  k.module.func(
+    'spread',
+    { sums: 'i32', tileBytes: 'i32', list: 'i32', tokens: 'i32', yOffset: 'i32', rows: 'i32', bias: 'i32', biasStep: 'i32' },
+    (f, { sums, tileBytes, list, tokens, yOffset, rows, bias, biasStep }) => {
+      f.times(tokens, () => {
+        const y = f.i32(i32.add(heap.i32(list, 4), yOffset))
+        const sum = f.i32(sums)
+        const b = f.i32(bias)
+        const left = f.i32(rows)
+        const value = () => f32x4.add(heap.v128(sum), heap.v128(b))
+        f.while(
+          () => i32.geU(left, 4),
+          () => {
+            f.do(heap.storeV128(y, value()))
+            f.advance(sum, tileBytes)
+            f.advance(y, 16)
+            f.advance(b, biasStep)
+            f.set(left, i32.sub(left, 4))
+          },
+        )
+        for (let r = 0; r < 3; r++) f.if(i32.gtU(left, r), () => f.do(heap.storeF32(y, f32x4.extractLane(value(), r), r * 4)))
+        f.advance(sums, 16)
+        f.advance(list, 8)
+      })
+      return undefined
+    },
+  )
+}
+
+/** Rows of x and y as a list of addresses in scratch, an even number of them: a last odd row is repeated. */
+export function writeList(c: Context, count: number, at: (i: number) => [x: number, y: number]): number {
   const word = (c.scratch + LIST) / 4
-  for (let i = 0; i < count; i++) {
-    const [x, y] = at(i)
+  for (let i = 0; i < count + (count % 2); i++) {
+    const [x, y] = at(Math.min(i, count - 1))
     c.words[word + 2 * i] = x
     c.words[word + 2 * i + 1] = y
-  }
-  if (count % 2 === 1) {
-    c.words[word + 2 * count] = c.words[word + 2 * count - 2]!
-    // y is addressed with an offset for the row: keep the partner's result inside scratch whatever the offset is.
-    c.words[word + 2 * count + 1] = spareY
   }
   return Math.ceil(count / 2)
 }
@@ -233,34 +247,30 @@ export function multiply(
   const { arena, address, format, columns } = weight
   const kernels = c.on(arena)
   const stride = rowBytes(format, columns)
-  const start = address + from * stride
-  const first = bias ? bias + from * 4 : ZEROS
+  const biasOf = (row: number) => (bias ? bias + row * 4 : ZEROS)
   if (count === 1) {
     const [x, y] = at(0)
-    kernels[`vector_${FORMAT_NAMES[format]}`]!(x, start, y + from * 4, first, bias ? 4 : 0, columns, to - from)
+    kernels[`vector_${FORMAT_NAMES[format]}`]!(x, address + from * stride, y + from * 4, biasOf(from), bias ? 4 : 0, columns, to - from)
     return
   }
   const matrix = kernels[`matrix_${FORMAT_NAMES[format]}`]!
   const width = format === FORMAT.bf16 ? 2 : 4
+  const list = c.scratch + LIST
+  const sums = c.scratch + SUMS
   for (let token = 0; token < count; token += TOKEN_BLOCK) {
     const tokens = Math.min(TOKEN_BLOCK, count - token)
-    for (let r = from; r < to; r += ROW_BLOCK) {
-      const rows = Math.min(ROW_BLOCK, to - r)
-      // The partner of an odd last row writes to scratch: its y plus the offset of row r must land there.
-      const pairs = writeList(c, tokens, (i) => at(token + i), c.scratch + SPARE - r * 4)
+    const pairs = writeList(c, tokens, (i) => at(token + i))
+    for (let row = from; row < to; row += ROW_BLOCK) {
+      const rows = Math.min(ROW_BLOCK, to - row)
       for (let column = 0; column < columns; column += CHUNK) {
-        const b = column > 0 ? 0 : bias ? bias + r * 4 : ZEROS
-        const w = address + r * stride + column * width
+        const w = address + row * stride + column * width
         const chunk = Math.min(CHUNK, columns - column)
-        matrix(w, stride, rows, chunk, c.scratch + LIST, pairs, column * 4, r * 4, b, b && bias ? 16 : 0, c.scratch)
+        matrix(w, stride, rows, chunk, list, pairs, column * 4, sums, column === 0 ? 1 : 0, c.scratch)
       }
+      kernels.spread!(sums, pairs * 32, list, tokens, row * 4, rows, biasOf(row), bias ? 16 : 0)
     }
   }
 }
-
-/** Rows of one call, so that the spare results fit into scratch. */
-const ROW_BLOCK = 4096
-const SPARE = LIST + 8 * (TOKEN_BLOCK + 2)
 
 /** [arena, weight, format, x, y, bias or 0, T, columns, rows] */
 export const linear: Kernel = {
@@ -269,6 +279,7 @@ export const linear: Kernel = {
       emitVector(k, format)
       emitMatrix(k, format)
     }
+    emitSpread(k)
   },
   run(c, [arena, address, format, x, y, bias, T, columns, rows]) {
     const [from, to] = share(c, rows!, 4)

@@ -1,0 +1,108 @@
+/**
+ * Where the time of a forward pass goes, op by op, for a few layers of a published model with random weights, in one thread
+ * (processor time, so that a busy machine does not spoil it), and what the whole model would take on one thread.
+ *
+ *   node bench/kernels/profile.ts gpt-oss-20b --layers 2 --prompt 512 --precision fast
+ */
+import { parseArgs } from 'node:util'
+import { preset, presetNames } from '../../src/architecture/presets.ts'
+import { cacheSpec } from '../../src/engine/cache-spec.ts'
+import { forward } from '../../src/model/transformer.ts'
+import { leaves, mapWeights, type Weights, weightSpecs } from '../../src/model/weights.ts'
+import type { WeightSpec } from '../../src/ops/backend.ts'
+import type { Batch } from '../../src/ops/ops.ts'
+import type { Tensor } from '../../src/ops/tensor.ts'
+import { Executor } from '../../src/ops/wasm/executor.ts'
+import { OP } from '../../src/ops/wasm/kernels/kernels.ts'
+import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
+
+const { values: flags, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    layers: { type: 'string', default: '2' },
+    prompt: { type: 'string', default: '512' },
+    batch: { type: 'string', default: '1' },
+    steps: { type: 'string', default: '4' },
+    precision: { type: 'string', default: 'faithful' },
+  },
+})
+const name = positionals[0] ?? 'gpt-oss-20b'
+const published = preset(name)
+if (!published) throw new Error(`no preset ${name}; there are ${presetNames().join(', ')}`)
+const layers = Math.min(Number(flags.layers), published.layers.length)
+const architecture = { ...published, layers: published.layers.slice(0, layers) }
+const prompt = Number(flags.prompt)
+const sequences = Number(flags.batch)
+
+const spent = new Map<number, number>()
+const cpu = () => process.cpuUsage().user / 1e3
+const run = Executor.prototype.run
+Executor.prototype.run = function (op, args, floats) {
+  const start = cpu()
+  run.call(this, op, args, floats)
+  spent.set(op, (spent.get(op) ?? 0) + cpu() - start)
+}
+
+const backend = await createWasmBackend({ threads: 0, precision: flags.precision as 'faithful' | 'fast' })
+const noise = Uint8Array.from({ length: 1 << 20 }, () => Math.random() * 256)
+const make = ({ name, shape, dtype, use }: WeightSpec) =>
+  backend.weight({ name, shape, dtype, use }, async (part, _, into) => {
+    if (part === 'scales') into.fill(120)
+    else for (let at = 0; at < into.length; at += noise.length) into.set(noise.subarray(0, Math.min(noise.length, into.length - at)), at)
+    const width = dtype === 'bf16' || dtype === 'f16' ? 2 : 4
+    if (part === 'data') for (let i = width - 1; i < into.length; i += width) into[i] = 0x3c | (into[i]! & 0x80)
+  })
+const specs = weightSpecs(architecture)
+const made = new Map<WeightSpec, Tensor>()
+const loadStart = cpu()
+for (const spec of leaves(specs)) made.set(spec, await make(spec))
+console.log(`loaded in ${((cpu() - loadStart) / 1e3).toFixed(1)} s`)
+const weights = mapWeights(specs, (spec) => made.get(spec)!) as Weights
+const cache = backend.cache(cacheSpec(architecture, sequences, prompt + 64, prompt))
+
+async function pass(batch: Batch): Promise<number> {
+  let done: Promise<Float32Array> | undefined
+  const start = cpu()
+  backend.scope('pass', () => {
+    const last = Int32Array.from(batch.slots.keys()).filter((t) => batch.slots[t] !== batch.slots[t + 1])
+    const y = forward(backend, architecture, weights, batch, { cache, logitRows: last })
+    done = backend.read(y)
+    return y
+  })
+  await done
+  return cpu() - start
+}
+
+const rows = (length: number, from: number): Batch => {
+  const all = Array.from({ length: sequences }, (_, slot) => Array.from({ length }, (_, i) => ({ slot, position: from + i }))).flat()
+  return {
+    ids: Int32Array.from(all, () => Math.floor(Math.random() * architecture.vocabSize)),
+    slots: Int32Array.from(all, (r) => r.slot),
+    positions: Int32Array.from(all, (r) => r.position),
+  }
+}
+
+function report(what: string, ms: number, perToken: number) {
+  const names = Object.fromEntries(Object.entries(OP).map(([key, value]) => [value, key]))
+  const head = OP.linear
+  console.log(`${what}: ${ms.toFixed(1)} ms, ${(ms / perToken).toFixed(3)} ms per token`)
+  for (const [op, time] of [...spent].sort((a, b) => b[1] - a[1]))
+    if (time > 0.002 * ms)
+      console.log(`  ${names[op]!.padEnd(14)} ${time.toFixed(1).padStart(9)} ms ${((100 * time) / ms).toFixed(1).padStart(5)} %`)
+  spent.clear()
+  return head
+}
+
+await pass(rows(Math.min(prompt, 64), 0))
+await pass(rows(1, Math.min(prompt, 64)))
+spent.clear()
+const prefill = await pass(rows(prompt, 0))
+report(`prefill of ${sequences} × ${prompt}, ${layers} of ${published.layers.length} layers`, prefill, sequences * prompt)
+const step = async (at: number) => pass(rows(1, at))
+await step(prompt)
+spent.clear()
+const steps = Number(flags.steps)
+let decode = 0
+for (let i = 0; i < steps; i++) decode += await step(prompt + 1 + i)
+report(`${steps} decode steps`, decode, steps * sequences)
+await backend.dispose()
