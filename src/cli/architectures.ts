@@ -3,7 +3,7 @@
  * directory with config.json and safetensors, whose headers are then checked against the architecture. Loads no weights.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
-import { basename, dirname, join, resolve } from 'node:path'
+import { basename, dirname, join, relative, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
@@ -40,11 +40,17 @@ async function fromDirectory(path: string): Promise<Described> {
   const opened = await openModel(await fileFolder(path))
   try {
     const { architecture, checkpoint } = opened
-    const origin = `${path}: config.json and the headers of ${checkpoint.sources.length} safetensors file${checkpoint.sources.length === 1 ? '' : 's'}`
+    const origin = `${shown(path)}: config.json and the headers of ${checkpoint.sources.length} safetensors file${checkpoint.sources.length === 1 ? '' : 's'}`
     return { architecture: { ...architecture, name: basename(resolve(path)) }, origin, storedBytes: checkpoint.tensorBytes }
   } finally {
     await opened.checkpoint.close()
   }
+}
+
+/** As short as it can be said from here. */
+function shown(path: string): string {
+  const short = relative('', path) || '.'
+  return short.length < path.length ? short : path
 }
 
 function fromConfig(path: string): Described {

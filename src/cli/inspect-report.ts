@@ -1,6 +1,7 @@
 /** What `lineage inspect` prints for people: features, parameters by part, bytes, cache, work, and whether it fits. */
 import { type Account, COMPONENTS, fittingContext } from '../compare/account.ts'
 import { describe } from '../compare/difference.ts'
+import { notes } from '../compare/notes.ts'
 import type { Described } from './architectures.ts'
 import { binary, type Cell, grouped, painter, short, table } from './terminal.ts'
 
@@ -83,6 +84,8 @@ export function report(described: Described, facts: Account, memoryBytes?: numbe
   ]
   if (memoryBytes !== undefined)
     parts.push(`${heading('Memory')}\n${indent(verdict(fit(described, facts, memoryBytes), described, stored))}`)
+  const remarks = notes(architecture)
+  if (remarks.length) parts.push(`${heading('Notes')}\n${indent(remarks.join('\n'))}`)
   return parts.join('\n\n')
 }
 

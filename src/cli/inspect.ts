@@ -3,6 +3,7 @@ import type { Command } from 'commander'
 import { presets } from '../architecture/presets.ts'
 import { type Account, account } from '../compare/account.ts'
 import { describe } from '../compare/difference.ts'
+import { notes } from '../compare/notes.ts'
 import { type Described, describeModel } from './architectures.ts'
 import { fit, report, storedBytes } from './inspect-report.ts'
 import { painter, parseBytes, parseTokens, table, UsageError } from './terminal.ts'
@@ -59,6 +60,7 @@ function asJson(described: Described, facts: Account, { memory }: Options): obje
     storedBytes: storedBytes(described, facts),
     ...(memory !== undefined && { memory: fit(described, facts, memory) }),
     features: Object.fromEntries(describe(architecture).map(({ key, value }) => [key, value])),
+    notes: notes(architecture),
     architecture,
   }
 }

@@ -31,7 +31,12 @@ const COMMANDS: Record<string, Entry> = {
   quantize: { summary: 'the experts of a mixture in MXFP4', load: () => import('./quantize.ts') },
 }
 
-const EXAMPLES = ['lineage inspect gpt-oss-20b --memory 16GB', 'lineage compare gpt2-xl gpt-oss-20b Qwen3-30B-A3B', 'lineage steps']
+const EXAMPLES = [
+  'lineage chat "What is 47 + 85?"',
+  'lineage inspect gpt-oss-20b --memory 16GB',
+  'lineage compare gpt2-xl gpt-oss-20b Qwen3-30B-A3B',
+  'lineage steps',
+]
 
 /** Runs one command and sets the exit code. */
 export async function main(args: string[]): Promise<void> {

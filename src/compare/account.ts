@@ -68,8 +68,14 @@ export interface AccountOptions {
   cacheBytesPerValue?: number
 }
 
+/** @throws RangeError for a context that learned positions do not cover */
 export function account(architecture: Architecture, options: AccountOptions = {}): Account {
   const context = options.context ?? architecture.maxPositionEmbeddings
+  const { position } = architecture.embedding
+  if (position.kind === 'learned' && context > position.length)
+    throw new RangeError(
+      `${architecture.name}: expected a context of at most ${position.length} tokens (its learned positions end there), got ${context}`,
+    )
   const specs = leaves(weightSpecs(architecture))
   const byComponent = Object.fromEntries(COMPONENTS.map((name) => [name, 0])) as Record<Component, number>
   const byDtype: Partial<Record<DType, number>> = {}

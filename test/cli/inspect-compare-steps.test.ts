@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { findPreset } from '../../src/architecture/presets.ts'
 import { lineage } from './run.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'lineage-cli-'))
@@ -65,6 +66,23 @@ test('inspect: an unknown model gets its neighbours, an empty directory an expla
   assert.match(err, /expected a config\.json in the directory, found none/)
   writeFileSync(join(folder, 'broken.json'), '{')
   assert.match(lineage(['inspect', join(folder, 'broken.json')]).err, /broken\.json: expected JSON/)
+})
+
+test('inspect: what surprises people is said, what cannot be is refused', () => {
+  const config = {
+    ...findPreset('Qwen3-8B')!.config,
+    rope_scaling: { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 32768 },
+  }
+  writeFileSync(join(folder, 'long.json'), JSON.stringify(config))
+  assert.match(
+    lineage(['inspect', join(folder, 'long.json')]).out,
+    /YaRN × 4 from 32768 reaches 131072 tokens, but max_position_embeddings says 40960/,
+  )
+  const { code, err } = lineage(['inspect', 'gpt2', '--context', '2k'])
+  assert.deepEqual(
+    [code, err],
+    [1, 'lineage: gpt2: expected a context of at most 1024 tokens (its learned positions end there), got 2048\n'],
+  )
 })
 
 test('compare lists exactly the two differences of the gpt-oss sizes', () => {
