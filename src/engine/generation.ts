@@ -29,6 +29,7 @@ export class GenerationJob implements Job, Generation {
   readonly #promptIds: readonly number[]
   readonly #generated: number[] = []
   readonly #counts = new Map<number, number>()
+  /** Ids of prompt and answer, for the repetition penalty; of the answer alone without one. */
   readonly #all: Set<number>
   #draws = 0
   #cachedTokens = 0
@@ -49,8 +50,9 @@ export class GenerationJob implements Job, Generation {
     this.#context = context
     this.#limit = options.maxTokens ?? Number.POSITIVE_INFINITY
     this.#stopIds = new Set(stopIds)
-    this.#seed = options.sampling?.seed ?? randomSeed()
-    this.#all = new Set(promptIds)
+    const { seed = randomSeed(), repetitionPenalty = 1 } = options.sampling ?? {}
+    this.#seed = seed
+    this.#all = new Set(repetitionPenalty === 1 ? [] : promptIds)
     this.#wake = wake
     this.#settle = Promise.withResolvers()
     this.result = this.#settle.promise

@@ -141,7 +141,10 @@ export class Scheduler {
     })
   }
 
-  /** Decode rows first, then prompts in order of arrival, as far as the chunk (and the patience of those who decode) goes. */
+  /**
+   * Decode rows first, then prompts, as far as the chunk (and the patience of those who decode) goes. Prompts share what is left
+   * evenly, and the short ones pass on what they do not need: a long prompt stalls neither answers nor other prompts.
+   */
   #plan(): Piece[] {
     const ready = this.#running.filter(({ job }) => !job.ended && !job.paused)
     const pending = ({ job, done }: Running) => job.ids.length - done
@@ -149,11 +152,12 @@ export class Scheduler {
     const { maxRows } = this.#cache.spec
     const patience = pieces.length > 0 ? Math.max(MIN_PIECE, Math.floor(this.#maxStallMs * this.speeds.promptRowsPerMs)) : maxRows
     let budget = Math.min(maxRows - pieces.length, patience)
-    for (const running of ready) {
-      const rows = Math.min(pending(running), running.job.maxRows, budget)
-      if (pending(running) === 1 || rows <= 0) continue
-      pieces.push({ running, rows })
-      budget -= rows
+    const prompts = ready.filter((r) => pending(r) > 1).sort((a, b) => pending(a) - pending(b))
+    for (const [n, running] of prompts.entries()) {
+      const share = Math.ceil(budget / (prompts.length - n))
+      const rows = Math.min(pending(running), running.job.maxRows, share)
+      if (rows > 0) pieces.push({ running, rows })
+      budget -= Math.max(0, rows)
     }
     return pieces
   }

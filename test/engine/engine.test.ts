@@ -178,6 +178,18 @@ describe('one engine', async () => {
     await engine.close()
   })
 
+  test('a long prompt does not stall a short one', async () => {
+    const engine = engineOf(model, { chunk: 32, context: 900 })
+    const long = engine.generate(someIds(800, vocabSize, 9), { ...NEVER, maxTokens: 1 })
+    while (engine.load().steps < 2) await new Promise((resolve) => setImmediate(resolve))
+    const before = engine.load().steps
+    const short = await engine.generate(prompt, { ...NEVER, maxTokens: 2 }).result
+    assert.deepEqual(short.ids, expected.slice(0, 2))
+    assert.ok(engine.load().steps - before <= 4, `${engine.load().steps - before} steps`)
+    assert.equal((await long.result).completionTokens, 1)
+    await engine.close()
+  })
+
   test('stop ids, limits and the context end a generation with their reason', async () => {
     const engine = engineOf(model, { context: 26 })
     const stop = expected.findIndex((id, n) => n > 0 && expected.indexOf(id) === n)

@@ -161,9 +161,9 @@ describe('sampling', () => {
         sample(own, each, 1, n)
         times.push(performance.now() - start)
       }
-      const median = times.sort((a, b) => a - b)[15]!
-      console.log(`    ${JSON.stringify(each)}: median ${median.toFixed(2)} ms`)
-      assert.ok(median < 8, `${median} ms`) // generous: other programs may run
+      const best = Math.min(...times) // other programs may run
+      console.log(`    ${JSON.stringify(each)}: best ${best.toFixed(2)} ms`)
+      assert.ok(best < 5, `${best} ms`)
     }
   })
 })
