@@ -1,19 +1,20 @@
 /**
- * One `<tool_call>` block: `{"name": …, "arguments": …}` whose arguments stream as they come, or Qwen3-Coder's tags, read at the end.
- * A block that is neither becomes text with a warning.
+ * One tool call as a block between tags or as a bare JSON answer: `{"name": …, "arguments": …}` whose arguments stream as they come, or
+ * Qwen3-Coder's tags, read at the end. A block that is neither becomes text with a warning; a bare answer that is none is text.
  */
 import type { ToolDefinition } from './messages.ts'
 import { isJson, newCallId, type PartWriter } from './part-writer.ts'
 import { pythonJson } from './python-json.ts'
 import { readCoderCall } from './qwen-coder.ts'
 
-const head = /^\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"arguments"\s*:\s*/
+const head = /^\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"(?:arguments|parameters)"\s*:\s*/
 /** No head of a call is longer; blocks that go on without one are read when they end. */
 const longestHead = 1024
 
 export class TagCall {
   readonly #out: PartWriter
   readonly #tools: readonly ToolDefinition[]
+  readonly #isBare: boolean
   #body = ''
   #name: string | undefined
   /** The arguments are on their way out; all of them are; where we are in them. */
@@ -23,9 +24,10 @@ export class TagCall {
   #inString = false
   #escaped = false
 
-  constructor(out: PartWriter, tools: readonly ToolDefinition[]) {
+  constructor(out: PartWriter, tools: readonly ToolDefinition[], isBare = false) {
     this.#out = out
     this.#tools = tools
+    this.#isBare = isBare
   }
 
   /** The name is known and the arguments are not complete. */
@@ -50,37 +52,36 @@ export class TagCall {
     this.#stream(rest)
   }
 
-  /** @param closed whether the closing tag was seen. */
+  /** @param closed whether the block was ended by the model; it may have forgotten to. */
   end(closed: boolean): void {
     if (this.#streaming) {
       const text = this.#out.end()
-      if (!closed) this.#warnUnfinished()
+      if (!closed && !this.#complete) this.#warnUnfinished()
       else if (!isJson(text))
         this.#out.warn('arguments-not-json', 'the arguments of a tool call are not JSON and are handed out as they are')
       return
     }
-    const call = this.#tools.length > 0 ? (readJsonCall(this.#body) ?? readCoderCall(this.#body, this.#tools)) : undefined
-    if (call === undefined && !closed && this.#name !== undefined) {
-      this.#begin(this.#name)
-      this.#out.write(this.#body.replace(head, ''))
-    } else if (call !== undefined) {
-      this.#begin(call.name)
-      this.#out.write(call.arguments)
-    } else if (this.#tools.length === 0) {
-      this.#out.warn('unknown-tool', 'the model calls a tool, and none was offered')
-      this.#out.begin({ kind: 'reasoning' })
-      this.#out.write(this.#body.trim())
-      this.#out.end()
-      return
-    } else {
-      this.#out.warn('malformed-tool-call', 'a tool call that cannot be read is handed out as text')
-      this.#out.begin({ kind: 'text', phase: 'final' })
-      this.#out.write(this.#body.trim())
-      this.#out.end()
-      return
-    }
+    const json = this.#tools.length > 0 ? readJsonCall(this.#body) : undefined
+    const call = json ?? (this.#tools.length > 0 ? readCoderCall(this.#body, this.#tools) : undefined)
+    if (call) this.#whole(call.name, call.arguments)
+    else if (this.#name !== undefined && !closed) this.#whole(this.#name, this.#body.replace(head, ''))
+    else this.#asText()
+    const isCut = !closed && json === undefined && (this.#name !== undefined || (call !== undefined && !this.#body.includes('</function>')))
+    if (isCut) this.#warnUnfinished()
+  }
+
+  #whole(name: string, args: string): void {
+    this.#begin(name)
+    this.#out.write(args)
     this.#out.end()
-    if (!closed) this.#warnUnfinished()
+  }
+
+  #asText(): void {
+    if (this.#tools.length === 0) this.#out.warn('unknown-tool', 'the model calls a tool, and none was offered')
+    else if (!this.#isBare) this.#out.warn('malformed-tool-call', 'a tool call that cannot be read is handed out as text')
+    this.#out.begin(this.#tools.length === 0 ? { kind: 'reasoning' } : { kind: 'text', phase: 'final' })
+    this.#out.write(this.#isBare ? this.#body : this.#body.trim())
+    this.#out.end()
   }
 
   #begin(name: string): void {

@@ -15,6 +15,8 @@ export interface TagParserStart {
   opening: readonly number[]
   /** False: the model knows no tags, they are dropped like all tokens that have no place in its text. Default true. */
   tags?: boolean
+  /** The model calls tools by answering with JSON and nothing else, as Llama 3 does. */
+  bareCalls?: boolean
 }
 
 /** The sentence with which Qwen's authors end thinking that has used up its budget. */
@@ -26,6 +28,7 @@ export class TagParser implements ChatParser {
   readonly #options: RenderOptions
   readonly #stopIds: ReadonlySet<number>
   readonly #tag: { think: number | undefined; thinkEnd: number | undefined; call: number | undefined; callEnd: number | undefined }
+  readonly #isBare: boolean
   readonly #out = new PartWriter()
   #state: 'start' | 'reasoning' | 'text' | 'call'
   #stream: TextStream
@@ -36,12 +39,18 @@ export class TagParser implements ChatParser {
   #trimsStart: boolean
   #ended = false
 
-  constructor(tokenizer: Tokenizer, options: RenderOptions, { stopIds, mayThink, opening, tags = true }: TagParserStart) {
+  constructor(
+    tokenizer: Tokenizer,
+    options: RenderOptions,
+    { stopIds, mayThink, opening, tags = true, bareCalls = false }: TagParserStart,
+  ) {
     this.#tokenizer = tokenizer
     this.#options = options
     this.#stopIds = stopIds
     const id = (name: string) => (tags ? tokenizer.specials.get(name) : undefined)
-    this.#tag = { think: id('<think>'), thinkEnd: id('</think>'), call: id('<tool_call>'), callEnd: id('</tool_call>') }
+    this.#isBare = bareCalls && offeredTools(options).length > 0
+    const call = id(this.#isBare ? '<|python_tag|>' : '<tool_call>')
+    this.#tag = { think: id('<think>'), thinkEnd: id('</think>'), call, callEnd: id('</tool_call>') }
     this.#state = mayThink && this.#tag.think !== undefined && opening.length === 0 ? 'start' : 'text'
     this.#trimsStart = this.#state === 'start'
     this.#stream = tokenizer.stream()
@@ -63,7 +72,7 @@ export class TagParser implements ChatParser {
     if (this.#stopIds.has(id)) this.#leave('stop')
     else if (id === think && this.#state !== 'reasoning' && this.#state !== 'call') this.#enter('reasoning')
     else if (id === thinkEnd && this.#state === 'reasoning') this.#enter('text')
-    else if (id === call && this.#state !== 'call') this.#enter('call')
+    else if (id === call) this.#enter('call')
     else if (id === callEnd && this.#state === 'call') this.#enter('text')
     else if (this.#tokenizer.isSpecial(id))
       this.#out.warn('unexpected-token', `dropped ${this.#tokenizer.decode([id])}, which has no place here`)
@@ -82,14 +91,14 @@ export class TagParser implements ChatParser {
     this.#leave('tag')
     this.#state = state
     this.#trimsStart = true
-    if (state === 'call') this.#call = new TagCall(this.#out, offeredTools(this.#options))
+    if (state === 'call') this.#beginCall()
   }
 
   /** Closes what is open: because a tag follows, because the model stopped, or because the ids ended. */
   #leave(why: 'tag' | 'stop' | 'cut'): void {
     this.#write(this.#stream.end())
     this.#stream = this.#tokenizer.stream()
-    if (this.#state === 'call') this.#call.end(why === 'tag')
+    if (this.#state === 'call') this.#call.end(why === 'tag' || (this.#isBare && why === 'stop'))
     else {
       if (this.#state === 'text' && why !== 'tag') this.#out.write(this.#held)
       this.#out.end()
@@ -107,6 +116,11 @@ export class TagParser implements ChatParser {
     }
     let all = this.#held + text
     if (this.#out.open === undefined) {
+      if (this.#isBare && this.#state === 'text' && /^\s*(\{|$)/.test(all)) {
+        this.#held = all
+        if (all.includes('{')) this.#beginCall(all)
+        return
+      }
       if (this.#trimsStart) all = all.replace(/^\n+/, '')
       if (all === '') return
       if (this.#state === 'start') this.#state = 'text'
@@ -117,21 +131,30 @@ export class TagParser implements ChatParser {
     this.#out.write(all.slice(0, all.length - this.#held.length))
   }
 
+  /** @param text of the call that was already read */
+  #beginCall(text = ''): void {
+    this.#state = 'call'
+    this.#held = ''
+    this.#call = new TagCall(this.#out, offeredTools(this.#options), this.#isBare)
+    this.#call.write(text)
+  }
+
   #forcedIds(): ForcedIds {
     const ids = (text: string) => this.#tokenizer.encodeTemplate(text)
     const toText = (): number[] => {
       if (this.#state === 'start') return ids('<think>\n\n</think>\n\n')
       if (this.#state === 'reasoning') return ids('\n</think>\n\n')
-      return this.#state === 'call' ? ids('\n</tool_call>\n') : []
+      return this.#state === 'call' && !this.#isBare ? ids('\n</tool_call>\n') : []
     }
     return {
       text: toText,
       toolCall: (name) => {
         const between = this.#state === 'text' && this.#out.open !== undefined ? '\n' : ''
-        const call = ids(`${between}<tool_call>\n{"name": `)
-        return [...toText(), ...call, ...this.#tokenizer.encode(JSON.stringify(name)), ...ids(', "arguments": ')]
+        const call = ids(this.#isBare ? '{"name": ' : `${between}<tool_call>\n{"name": `)
+        const args = this.#isBare ? ', "parameters": ' : ', "arguments": '
+        return [...toText(), ...call, ...this.#tokenizer.encode(JSON.stringify(name)), ...ids(args)]
       },
-      endToolCall: () => ids('}\n</tool_call>'),
+      endToolCall: () => ids(this.#isBare ? '}' : '}\n</tool_call>'),
       endReasoning: () => (this.#state === 'reasoning' ? [...this.#tokenizer.encode(budgetSentence), ...toText()] : []),
     }
   }

@@ -47,11 +47,14 @@ export function templateFormat(tokenizer: Tokenizer, source: TemplateSource): Ch
   for (const name of [...endsOfTurn, source.eosToken ?? '']) if (id(name) !== undefined) stopIds.add(id(name)!)
   const canThink = id('<think>') !== undefined && id('</think>') !== undefined
   const hasSwitch = canThink && source.chatTemplate.includes('enable_thinking')
-  const tools = source.chatTemplate.includes('tools') && id('<tool_call>') !== undefined && id('</tool_call>') !== undefined
+  const hasTags = id('<tool_call>') !== undefined && id('</tool_call>') !== undefined
+  // Llama 3's template asks for an answer of the form {"name": …, "parameters": …}.
+  const bareCalls = !hasTags && /"name": .*"parameters": /.test(source.chatTemplate)
+  const tools = source.chatTemplate.includes('tools') && (hasTags || bareCalls)
   return {
     name: 'template',
     stopIds: [...stopIds],
-    capabilities: { reasoning: hasSwitch ? 'switch' : canThink ? 'always' : 'never', tools, parallelToolCalls: tools },
+    capabilities: { reasoning: hasSwitch ? 'switch' : canThink ? 'always' : 'never', tools, parallelToolCalls: tools && !bareCalls },
     sampling: () => ({ temperature: 1, topP: 1, ...source.sampling }),
     render(messages, options) {
       if (!tools && offeredTools(options).length > 0)
@@ -66,7 +69,7 @@ export function templateFormat(tokenizer: Tokenizer, source: TemplateSource): Ch
       const marker = prompt.findLastIndex((promptId) => tokenizer.isSpecial(promptId) && !tags.has(promptId))
       const think = prompt.indexOf(id('<think>') ?? -1, marker + 1)
       const opening = think < 0 ? [] : prompt.slice(think)
-      return new TagParser(tokenizer, options, { stopIds, mayThink: canThink && options.thinking !== false, opening })
+      return new TagParser(tokenizer, options, { stopIds, mayThink: canThink && options.thinking !== false, opening, bareCalls })
     },
   }
 }

@@ -227,6 +227,9 @@ test('answers', () => {
     ['<think>\nx', ['reasoning: x', '! unfinished-reasoning']],
     ['<tool_call>\n{"name": "tide", "arguments": {"har', ['call tide: {"har', '! unfinished-tool-call']],
     ['<tool_call>\n{"name": "tide", "argum', ['! malformed-tool-call', 'text: {"name": "tide", "argum']],
+    // Closing tags that were forgotten.
+    [block.replace('\n</tool_call>', '') + '<|im_end|>', [`call tide: ${args}`]],
+    [block.replace('\n</tool_call>', '') + block, [`call tide: ${args}`, `call tide: ${args}`]],
     // Odd blocks.
     ['<tool_call>{"arguments": {"a": 1}, "name": "tide"}</tool_call>', ['call tide: {"a": 1}']],
     ['<tool_call>{"name": "tide", "arguments": "{\\"a\\": 1}"}</tool_call>', ['call tide: {"a": 1}']],

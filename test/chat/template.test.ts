@@ -7,7 +7,7 @@ import { plainFormat } from '../../src/chat/plain.ts'
 import { pythonJson, pythonText } from '../../src/chat/python-json.ts'
 import { templateFormat } from '../../src/chat/template.ts'
 import { byteTokenizer, harmonySpecials, qwenSpecials } from './byte-tokenizer.ts'
-import { summary } from './events.ts'
+import { checkEvents, summary } from './events.ts'
 
 const tokenizer = byteTokenizer([
   '<s>',
@@ -163,4 +163,35 @@ test('tools that cannot be written down', () => {
     for (const [tools, field] of cases)
       assert.throws(() => format.render([{ role: 'user', content: 'x' }], { tools }), { name: 'ChatError', field })
   }
+})
+
+test("bare calls, as Llama 3's template asks for", () => {
+  const llama = byteTokenizer(['<|eot_id|>', '<|python_tag|>'])
+  const format = formatFor({
+    tokenizer: llama,
+    chatTemplate: `{{ tools }}{{- 'Respond in the format {"name": function name, "parameters": dictionary}.' }}`,
+  })
+  assert.deepEqual(format.capabilities, { reasoning: 'never', tools: true, parallelToolCalls: false })
+  const answers: [answer: string, expected: string[], tools?: boolean][] = [
+    ['{"name": "f", "parameters": {"a": 1}}<|eot_id|>', ['call f: {"a": 1}']],
+    ['\n{"name": "f", "parameters": {"a": "}"}}<|eot_id|>', ['call f: {"a": "}"}']],
+    ['<|python_tag|>{"name": "f", "parameters": {"a": 1}}<|eot_id|>', ['call f: {"a": 1}']],
+    ['{"name": "f", "parameters": {"a"', ['call f: {"a"', '! unfinished-tool-call']],
+    ['{"answer": 42}\n<|eot_id|>', ['text: {"answer": 42}\n']],
+    ['{"answer": ', ['text: {"answer": ']],
+    ['Here: {"name": "f", "parameters": {}}<|eot_id|>', ['text: Here: {"name": "f", "parameters": {}}']],
+    ['{"name": "f", "parameters": {}}<|eot_id|>', ['text: {"name": "f", "parameters": {}}'], false],
+  ]
+  for (const [answer, expected, offered = true] of answers) {
+    const parser = format.parser([], offered ? { tools: [{ name: 'f' }] } : {})
+    const events = llama.encodeTemplate(answer).flatMap((id) => parser.push(id))
+    events.push(...parser.end())
+    checkEvents(events)
+    assert.deepEqual(summary(events), expected, answer)
+  }
+  const parser = format.parser([], { tools: [{ name: 'f' }] })
+  for (const id of parser.force.toolCall('f')) parser.push(id)
+  assert.equal(parser.region, 'tool-call')
+  const events = [...llama.encode('{"a": 1}'), ...parser.force.endToolCall(), ...format.stopIds].flatMap((id) => parser.push(id))
+  assert.deepEqual(summary(events), ['call f: {"a": 1}'])
 })
