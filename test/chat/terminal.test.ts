@@ -111,13 +111,14 @@ test('the slash commands', async () => {
   assert.ok(model.prompts[1]!.includes('type add = () => any'))
   await command('/stats', 'tokens/s')
   await command('/retry', 'Again.')
+  await command(`/save ${file}`, 'saved 5 messages')
   assert.deepEqual(
     session.messages.filter(({ role }) => role === 'user').map(({ content }) => content),
     ['hello', 'more'],
   )
-  await command(`/save ${file}`, 'saved 5 messages')
   assert.equal(statSync(file).mode & 0o777, 0o600)
   await command('/clear', '\n')
+  await command('/system', 'Be brief.')
   assert.deepEqual(session.messages, [{ role: 'system', content: 'Be brief.' }])
   await command(`/load ${file}`, 'loaded 5 messages')
   await command('on', 'Loaded.')
