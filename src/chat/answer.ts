@@ -91,7 +91,7 @@ class AnswerWriter {
     const callEnds = options.parallelToolCalls && !format.capabilities.parallelToolCalls ? parser.force.endToolCall() : []
     this.#goesOn = new Set(callEnds)
     this.stopIds = format.stopIds.filter((id) => !this.#goesOn.has(id))
-    this.#guard = new RepetitionGuard(options.repetitionLimit ?? 256)
+    this.#guard = new RepetitionGuard(options.repetitionLimit ?? 512)
     this.#budget = typeof options.thinking === 'object' ? options.thinking.budget : Number.POSITIVE_INFINITY
     this.#stopTexts = new StopTexts(options.stop ?? [])
     const { toolChoice } = options

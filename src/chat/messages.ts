@@ -146,7 +146,7 @@ export interface ChatOptions extends RenderOptions {
   parallelToolCalls?: boolean
   /** Texts that end the answer when they appear in it; not part of the events' text. */
   stop?: readonly string[]
-  /** The guard against endless loops: end the answer (reason `repetition`) when this many ids repeat the same few. Default 256; 0 switches it off. */
+  /** The guard against endless loops: end the answer (reason `repetition`) when this many ids repeat the same few. Default 512; 0 switches it off. */
   repetitionLimit?: number
   /** Cached prompts are shared only between answers with the same key. Default ''. */
   cacheKey?: string

@@ -33,7 +33,7 @@ export function register(program: Command): void {
     )
     .argument('[model]', `directory, Hugging Face id or preset (default: ${DEFAULT_MODEL}, which comes with the package)`)
     .argument('[question...]', 'what to ask')
-    .option('-p, --prompt <text>', 'ask this and leave')
+    .option('-p, --prompt <text>', 'ask this and leave; piped input is not read then')
     .option('--json', 'print the events as JSON lines (one answer only)')
     .option('-q, --quiet', 'nothing on standard error but errors')
     .option('--fold', 'show thinking as one line')
@@ -50,6 +50,9 @@ export function register(program: Command): void {
     .option('--repetition-penalty <x>', 'above 1: less of what was said', parseNumber)
     .option('--seed <n>', 'same seed, same answer', parseNumber)
     .option('--max-tokens <n>', 'limit of an answer, thinking included', parseCount)
+    .addOption(
+      new Option('--format <name>', 'how to speak to it, if not as its files say').choices(['harmony', 'qwen', 'template', 'plain']),
+    )
     .option('--no-history', 'do not remember what is typed')
   addRunOptions(command)
     .addHelpText(

@@ -217,7 +217,7 @@ test('limits: tokens, context, and a prompt that is too long', async () => {
 test('the guard against endless repetition', async () => {
   const loops = await run(scriptedModel([`<|channel|>final<|message|>${'The cat sat. '.repeat(500)}`]))
   assert.equal(loops.finish.reason, 'repetition')
-  assert.ok(loops.finish.usage.completionTokens < 400)
+  assert.ok(loops.finish.usage.completionTokens < 700)
   const list = Array.from({ length: 300 }, (_, i) => `${i}. item\n`).join('')
   assert.equal((await run(scriptedModel([final(list)]))).finish.reason, 'stop')
   assert.equal((await run(scriptedModel([final('0'.repeat(1000))]), { repetitionLimit: 0 })).finish.reason, 'stop')
