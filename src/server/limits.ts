@@ -8,6 +8,8 @@ export interface Limits {
   /** Characters of one JSON schema, and its nesting. */
   schemaChars: number
   schemaDepth: number
+  /** `pattern` and `format` keywords in all schemas of a request: each becomes an automaton. */
+  schemaPatterns: number
   /** Generated tokens of one answer; also bounded by the context. */
   outputTokens: number
   /** Reasoning tokens of one answer; Infinity leaves it to `outputTokens`. */
@@ -39,6 +41,7 @@ export const defaultLimits: Limits = {
   jsonDepth: 64,
   schemaChars: 64 * 1024,
   schemaDepth: 24,
+  schemaPatterns: 16,
   outputTokens: 2 ** 20,
   reasoningTokens: Number.POSITIVE_INFINITY,
   requestMs: 60 * 60_000,

@@ -43,8 +43,16 @@ export async function planFor(
   compile: CompileConstraint,
 ): Promise<{ render: Pick<RenderOptions, 'tools' | 'toolChoice' | 'responseFormat'>; plan: Plan }> {
   const { tools, toolChoice } = chosenTools(asked, model.format)
+  let patterns = 0
   const constraint = async (schema: JsonSchema, param: string): Promise<Constraint> => {
     checkSize(schema, param, limits)
+    patterns += patternsIn(schema)
+    if (patterns > limits.schemaPatterns)
+      throw badRequest(
+        `The schemas of a request may hold ${limits.schemaPatterns} patterns and formats in all.`,
+        param,
+        'unsupported_schema',
+      )
     try {
       return await compile(schema, model.tokenizer)
     } catch (error) {
@@ -131,6 +139,17 @@ function depthOf(value: unknown): number {
   return typeof value === 'object' && value !== null ? 1 + Math.max(0, ...Object.values(value).map(depthOf)) : 0
 }
 
+function patternsIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  return Object.entries(value).reduce(
+    (count, [key, inner]) => count + (typeof inner === 'string' ? Number(key === 'pattern' || key === 'format') : patternsIn(inner)),
+    0,
+  )
+}
+
+/** Lets other requests have their turn between two compilations. */
+const breath = () => new Promise<void>((resolve) => setTimeout(resolve))
+
 /** Remembers compiled schemas, because agents send the same ones with every request. */
 export function cachedCompile(compile: CompileConstraint, entries = 128): CompileConstraint {
   const perTokenizer = new WeakMap<Tokenizer, Map<string, Promise<Constraint>>>()
@@ -141,7 +160,7 @@ export function cachedCompile(compile: CompileConstraint, entries = 128): Compil
     let found = cache.get(key)
     if (found) cache.delete(key)
     else {
-      found = Promise.resolve().then(() => compile(schema, tokenizer))
+      found = breath().then(() => compile(schema, tokenizer))
       found.catch(() => cache.delete(key))
     }
     cache.set(key, found)

@@ -140,6 +140,16 @@ test('regular expressions of schemas (CVE-2025-48887, CVE-2025-48943): exponenti
   )
   assert.match(JSON.parse(body.choices[0].message.content).a, /^a+$/)
   assert.ok(performance.now() - started < 2_000)
+  const many = {
+    type: 'object',
+    properties: Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`p${i}`, { type: 'string', pattern: '^(a|b){1,10}$' }])),
+  }
+  const refused = await post(chat, {
+    model: 'scripted',
+    messages: user,
+    response_format: { type: 'json_schema', json_schema: { name: 'x', schema: many } },
+  })
+  assert.equal(refused.status, 400)
 })
 
 for (const kind of ['harmony', 'qwen'] as const) {

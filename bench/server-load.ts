@@ -1,0 +1,274 @@
+/**
+ * Load on the server: many clients at once, a third of which leave at random; every other answer must be complete and equal to what the
+ * same question gave alone. Then throughput of 8 parallel answers against the engine's own batched decode of 8, interleaved.
+ *
+ *   node bench/server-load.ts [MODEL] [--clients 64] [--seconds 60] [--parallel 8] [--threads N] [--tokens 48] [--rounds 3]
+ *
+ * Talks to a server that it starts on the loopback interface and stops. Exits 1 when an answer differs, a slot leaks or memory grows.
+ */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { cpus } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { modelDirectory } from '../src/cli/model.ts'
+import { loadModel } from '../src/load-node.ts'
+
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: {
+    clients: { type: 'string', default: '64' },
+    seconds: { type: 'string', default: '60' },
+    parallel: { type: 'string', default: '8' },
+    threads: { type: 'string', default: String(cpus().length) },
+    tokens: { type: 'string', default: '48' },
+    rounds: { type: 'string', default: '3' },
+    context: { type: 'string', default: '1024' },
+  },
+})
+const model = positionals[0] ?? 'abacus'
+const [clients, seconds, parallel, threads, tokens, rounds, context] = (
+  ['clients', 'seconds', 'parallel', 'threads', 'tokens', 'rounds', 'context'] as const
+).map((name) => Number(values[name])) as [number, number, number, number, number, number, number]
+
+const { child, url } = await startServer()
+let failed = false
+try {
+  await load()
+  await throughput()
+} finally {
+  child.kill('SIGTERM')
+}
+process.exitCode = failed ? 1 : 0
+
+async function startServer(): Promise<{ child: ChildProcess; url: string }> {
+  const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+  const args = [
+    'serve',
+    model,
+    '--port',
+    '0',
+    '--log',
+    'none',
+    '--parallel',
+    String(parallel),
+    '--threads',
+    String(threads),
+    '--context',
+    String(context),
+    '--max-queue',
+    '512',
+  ]
+  const started = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
+  const address = await new Promise<string>((resolve, reject) => {
+    let text = ''
+    started.stderr!.on('data', (data) => {
+      text += data
+      const found = /at (http:\S+)\/v1/.exec(text)
+      if (found) resolve(found[1]!)
+    })
+    started.once('exit', () => reject(new Error(`the server did not start: ${text}`)))
+  })
+  while (!(await fetch(`${address}/readyz`)).ok) await pause(50)
+  return { child: started, url: address }
+}
+
+interface Ask {
+  messages: { role: string; content: string }[]
+  reasoning_effort: string
+}
+
+/** Questions of different lengths that share beginnings, so that the prefix cache is at work. */
+function asks(): Ask[] {
+  return Array.from({ length: 24 }, (_, i) => ({
+    messages: [{ role: 'user', content: `What is ${i * 7 + 3} ${'+-*'[i % 3]} ${i + 11}?${' Please answer with care.'.repeat(i % 4)}` }],
+    reasoning_effort: ['low', 'medium', 'high'][i % 3]!,
+  }))
+}
+
+/** One streamed answer as text; leaves after `leaveAfter` pieces. */
+async function answer(
+  ask: Ask,
+  leaveAfter = Number.POSITIVE_INFINITY,
+): Promise<{ text: string | undefined; firstByteMs: number; status: number }> {
+  const controller = new AbortController()
+  const started = performance.now()
+  const response = await fetch(`${url}/v1/chat/completions`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ model, ...ask, temperature: 0, max_tokens: tokens, stream: true }),
+    signal: controller.signal,
+  })
+  if (!response.ok) {
+    await response.body?.cancel()
+    return { text: undefined, firstByteMs: 0, status: response.status }
+  }
+  let firstByteMs = 0
+  let raw = ''
+  let pieces = 0
+  const decoder = new TextDecoder()
+  try {
+    for await (const bytes of response.body!) {
+      firstByteMs ||= performance.now() - started
+      raw += decoder.decode(bytes, { stream: true })
+      if (++pieces >= leaveAfter) {
+        controller.abort()
+        return { text: undefined, firstByteMs, status: 200 }
+      }
+    }
+  } catch (error) {
+    if (controller.signal.aborted) return { text: undefined, firstByteMs, status: 200 }
+    throw error
+  }
+  if (!raw.endsWith('data: [DONE]\n\n')) return { text: 'INCOMPLETE', firstByteMs, status: 200 }
+  const chunks = raw
+    .split('\n\n')
+    .filter((line) => line.startsWith('data: {'))
+    .map((line) => JSON.parse(line.slice(6)))
+  const deltas = chunks
+    .flatMap(({ choices }) => choices)
+    .map(({ delta, finish_reason }) => (delta.reasoning ?? '') + (delta.content ?? '') + (finish_reason ? `[${finish_reason}]` : ''))
+  return { text: deltas.join(''), firstByteMs, status: 200 }
+}
+
+async function load(): Promise<void> {
+  const questions = asks()
+  const expected: string[] = []
+  for (const question of questions) expected.push((await answer(question)).text!)
+  const until = performance.now() + seconds * 1000
+  const firstBytes: number[] = []
+  const memory: number[] = []
+  let complete = 0
+  let left = 0
+  let refused = 0
+  let different = 0
+  const watch = setInterval(() => memory.push(residentBytes(child.pid!)), 500)
+  await Promise.all(
+    Array.from({ length: clients }, async (_, client) => {
+      for (let turn = 0; performance.now() < until; turn++) {
+        const i = (client * 7 + turn) % questions.length
+        const leaves = Math.random() < 1 / 3
+        const { text, firstByteMs, status } = await answer(questions[i]!, leaves ? 1 + Math.floor(Math.random() * 20) : undefined)
+        if (firstByteMs > 0) firstBytes.push(firstByteMs)
+        if (status !== 200) {
+          refused++
+          await pause(200)
+        } else if (text === undefined) left++
+        else if (text === expected[i]) complete++
+        else {
+          different++
+          if (different <= 3) console.error(`different:\n  alone ${expected[i]}\n  now   ${text}`)
+        }
+      }
+    }),
+  )
+  clearInterval(watch)
+  await pause(1000)
+  const [slots] = (await (await fetch(`${url}/slots`)).json()) as { running: number; waiting: number }[]
+  firstBytes.sort((a, b) => a - b)
+  const half = memory.slice(Math.floor(memory.length / 2))
+  const third = Math.max(1, Math.floor(half.length / 3))
+  const growth = mean(half.slice(-third)) / mean(half.slice(0, third)) - 1
+  console.log(
+    `${clients} clients, ${seconds} s, ${parallel} slots: ${complete} answers complete and equal, ${different} different, ${left} left early, ${refused} refused`,
+  )
+  console.log(`first byte: median ${quantile(firstBytes, 0.5).toFixed(0)} ms, p99 ${quantile(firstBytes, 0.99).toFixed(0)} ms`)
+  console.log(`resident: ${(mean(half) / 2 ** 20).toFixed(0)} MiB in the second half, growth ${(100 * growth).toFixed(1)} %`)
+  console.log(`afterwards: ${slots!.running} running, ${slots!.waiting} waiting`)
+  if (different > 0 || slots!.running > 0 || slots!.waiting > 0 || growth > 0.1) failed = true
+}
+
+/** Completions of a fixed length over HTTP against the engine's own, in turns, so that other load on the machine meets both. */
+async function throughput(): Promise<void> {
+  const here = await loadModel(await modelDirectory(model), { threads, context, slots: 8 })
+  const count = 8
+  const length = 192
+  const stop = here.format.stopIds
+  const prompts = asks()
+    .slice(0, count)
+    .map(({ messages }) => here.tokenizer.encode(messages[0]!.content))
+  const bias = Object.fromEntries(stop.map((id) => [id, -100]))
+  const sampling = { temperature: 0, logitBias: new Map(stop.map((id) => [id, -100])) }
+  const engine = async () => {
+    const started = performance.now()
+    const all = await Promise.all(
+      prompts.map((prompt) => here.engine.generate(prompt, { maxTokens: length, sampling, stopIds: [] }).result),
+    )
+    return all.reduce((sum, { completionTokens }) => sum + completionTokens, 0) / ((performance.now() - started) / 1000)
+  }
+  const server = async () => {
+    const started = performance.now()
+    const all = await Promise.all(
+      prompts.map(async (prompt) => {
+        const body = {
+          model,
+          prompt,
+          max_tokens: length,
+          temperature: 0,
+          logit_bias: bias,
+          stream: true,
+          stream_options: { include_usage: true },
+        }
+        const response = await fetch(`${url}/v1/completions`, {
+          method: 'POST',
+          headers: { 'content-type': 'application/json' },
+          body: JSON.stringify(body),
+        })
+        const text = await response.text()
+        return Number(/"completion_tokens":(\d+)/.exec(text)?.[1])
+      }),
+    )
+    return all.reduce((sum, tokens) => sum + tokens, 0) / ((performance.now() - started) / 1000)
+  }
+  const clock: number[] = []
+  const processor: number[] = []
+  await engine()
+  await server()
+  for (let round = 0; round < rounds; round++) {
+    const cpuBefore = process.cpuUsage()
+    const own = await engine()
+    const { user, system } = process.cpuUsage(cpuBefore)
+    const childBefore = cpuSeconds(child.pid!)
+    const served = await server()
+    // On a busy machine seconds mislead; the processor time spent for the same ids does not.
+    const [ownCpu, servedCpu] = [(user + system) / 1e6, cpuSeconds(child.pid!) - childBefore]
+    clock.push((100 * served) / own)
+    processor.push((100 * ownCpu) / servedCpu)
+    console.log(
+      `8 at once: engine ${own.toFixed(0)} tokens/s (${ownCpu.toFixed(2)} s of CPU), server ${served.toFixed(0)} tokens/s (${servedCpu.toFixed(2)} s)`,
+    )
+  }
+  console.log(
+    `median: the server gives ${median(clock).toFixed(0)} % of the engine's speed by the clock, ${median(processor).toFixed(0)} % by processor time`,
+  )
+  await here.dispose()
+}
+
+function residentBytes(pid: number): number {
+  return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) * 1024
+}
+
+/** Processor time of a process so far; the kernel counts in hundredths of a second. */
+function cpuSeconds(pid: number): number {
+  const fields = readFileSync(`/proc/${pid}/stat`, 'utf8').split(') ')[1]!.split(' ')
+  return (Number(fields[11]) + Number(fields[12])) / 100
+}
+
+function quantile(sorted: readonly number[], q: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0
+}
+
+function median(values: readonly number[]): number {
+  return quantile(
+    values.toSorted((a, b) => a - b),
+    0.5,
+  )
+}
+
+function mean(numbers: readonly number[]): number {
+  return numbers.reduce((sum, number) => sum + number, 0) / Math.max(1, numbers.length)
+}
+
+function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
