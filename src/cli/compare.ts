@@ -6,7 +6,7 @@ import { type Account, account } from '../compare/account.ts'
 import { diagram } from '../compare/diagram.ts'
 import { type Difference, sideBySide } from '../compare/difference.ts'
 import { describeModel } from './architectures.ts'
-import { binary, type Cell, grouped, painter, parseTokens, short, table, UsageError } from './terminal.ts'
+import { binary, type Cell, fitColumns, grouped, painter, parseTokens, short, table, terminalWidth, UsageError } from './terminal.ts'
 
 interface Options {
   context?: number
@@ -91,7 +91,7 @@ function asText(names: string[], differing: Difference[], alike: Difference[], c
     [''],
     [bold('alike')],
   ]
-  return `${table(rows, paint)}\n${table(
+  return `${table(fitColumns(rows, terminalWidth()), paint)}\n${table(
     alike.map(({ label, values }) => [dim(`  ${label}`), values[0]!]),
     paint,
   )}`

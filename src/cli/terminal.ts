@@ -52,6 +52,44 @@ export function table(rows: (string | Cell)[][], paint: Paint, right: readonly b
     .join('\n')
 }
 
+/** Columns of the terminal; without one, COLUMNS or no limit. */
+export const terminalWidth = (): number => process.stdout.columns || Number(process.env.COLUMNS) || Number.POSITIVE_INFINITY
+
+/** Breaks long cells at blanks into further rows, so that a table of these columns fits into `width`; the first column is never broken. */
+export function fitColumns(rows: (string | Cell)[][], width: number): (string | Cell)[][] {
+  const textOf = (cell: string | Cell): string => (typeof cell === 'string' ? cell : cell.text)
+  const columns = Math.max(...rows.map((row) => row.length))
+  const longest = (column: number): number => Math.max(0, ...rows.map((row) => textOf(row[column] ?? '').length))
+  const widths = Array.from({ length: columns }, (_, column) => longest(column))
+  // The widest column gives way first, down to what still reads.
+  while (widths.reduce((sum, each) => sum + each + 2, -2) > width) {
+    const widest = widths.indexOf(Math.max(...widths.slice(1)), 1)
+    if (widest < 1 || widths[widest]! <= 12) break
+    widths[widest]!--
+  }
+  return rows.flatMap((row) => {
+    const lines = row.map((cell, column) => (column ? breakText(textOf(cell), widths[column]!) : [textOf(cell)]))
+    const height = Math.max(1, ...lines.map((each) => each.length))
+    return Array.from({ length: height }, (_, line) =>
+      row.map((cell, column) => {
+        const text = lines[column]![line] ?? ''
+        return typeof cell === 'string' ? text : { ...cell, text }
+      }),
+    )
+  })
+}
+
+function breakText(text: string, width: number): string[] {
+  const lines: string[] = []
+  for (const word of text.split(/(?<!×) /)) {
+    // '× 32' stays together.
+    const joined = lines.length ? `${lines.at(-1)} ${word}` : word
+    if (lines.length && joined.length <= width) lines[lines.length - 1] = joined
+    else lines.push(word)
+  }
+  return lines
+}
+
 /** 20914757184 -> '20,914,757,184'. */
 export const grouped = (count: number): string => count.toLocaleString('en-US')
 

@@ -103,6 +103,16 @@ test('compare aligns its columns', () => {
   for (const line of lines.filter((each) => each.startsWith('≠'))) assert.match(line.slice(column - 2, column + 1), /^ {2}\S/, line)
 })
 
+test('compare breaks long cells where the terminal is narrow', () => {
+  const { out } = lineage(['compare', 'gpt2-xl', 'gpt-oss-20b', 'Qwen3-30B-A3B'], { env: { COLUMNS: '96' } })
+  const lines = out.split('\n')
+  const costs = lines.slice(0, lines.indexOf('alike'))
+  assert.ok(Math.max(...costs.map(({ length }) => length)) <= 96)
+  const at = costs.findIndex((line) => line.startsWith('≠ positions'))
+  assert.match(costs[at]!, /^≠ positions +learned +RoPE θ 150,000, +RoPE θ 1,000,000$/)
+  assert.match(costs[at + 1]!, /^ +YaRN × 32/)
+})
+
 test('compare as Markdown and as a drawing', () => {
   const { out } = lineage(['compare', 'gpt2', 'gpt-oss-20b', '--markdown', '--context', '1k'])
   assert.match(out, /^\*\*20 differences\*\*\n\n\| {2}\| gpt2 \| gpt-oss-20b \|\n\| --- \| --- \| --- \|\n\| layers \| 12 \| 24 \|\n/)
