@@ -17,6 +17,8 @@ export interface Chart {
   series: readonly Series[]
   /** Limits of the y axis; from the data if absent. */
   yRange?: readonly [number, number]
+  /** Names of the whole numbers 0, 1, … on the x axis, instead of numbers. */
+  xLabels?: readonly string[]
 }
 
 const WIDTH = 760
@@ -25,6 +27,8 @@ const LEFT = 64
 const RIGHT = 180
 const TOP = 44
 const BOTTOM = 52
+/** Room for slanted names. */
+const NAMES_BOTTOM = 110
 const COLOURS = [
   '#2f6fd0',
   '#d9622b',
@@ -55,15 +59,16 @@ export function ticks(low: number, high: number): number[] {
 
 const label = (x: number): string => (Math.abs(x) >= 10000 ? `${x / 1000}k` : String(x))
 
-export function chartSvg({ title, xTitle, yTitle, series, yRange }: Chart): string {
+export function chartSvg({ title, xTitle, yTitle, series, yRange, xLabels }: Chart): string {
   const points = series.flatMap((s) => s.points)
   const bars = series.flatMap((s) => s.spread ?? []).flat()
   const xs = points.map(([x]) => x)
   const ys = [...points.map(([, y]) => y), ...bars]
+  const bottom = xLabels ? NAMES_BOTTOM : BOTTOM
   const [xLow, xHigh] = limits(xs)
   const [yLow, yHigh] = yRange ?? limits(ys)
   const X = (x: number) => LEFT + ((x - xLow) / (xHigh - xLow)) * (WIDTH - LEFT - RIGHT)
-  const Y = (y: number) => HEIGHT - BOTTOM - ((Math.min(yHigh, Math.max(yLow, y)) - yLow) / (yHigh - yLow)) * (HEIGHT - TOP - BOTTOM)
+  const Y = (y: number) => HEIGHT - bottom - ((Math.min(yHigh, Math.max(yLow, y)) - yLow) / (yHigh - yLow)) * (HEIGHT - TOP - bottom)
   const out = [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${HEIGHT}" width="${WIDTH}" height="${HEIGHT}" role="img" font-family="system-ui, sans-serif" font-size="12">`,
     `<title>${escapeXml(title)}</title>`,
@@ -75,14 +80,20 @@ export function chartSvg({ title, xTitle, yTitle, series, yRange }: Chart): stri
       `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${round(Y(y))}" y2="${round(Y(y))}" class="g"/>`,
       `<text x="${LEFT - 8}" y="${round(Y(y) + 4)}" class="t" text-anchor="end">${label(y)}</text>`,
     )
-  for (const x of ticks(xLow, xHigh))
-    out.push(
-      `<line x1="${round(X(x))}" x2="${round(X(x))}" y1="${HEIGHT - BOTTOM}" y2="${HEIGHT - BOTTOM + 4}" class="g"/>`,
-      `<text x="${round(X(x))}" y="${HEIGHT - BOTTOM + 18}" class="t" text-anchor="middle">${label(x)}</text>`,
-    )
+  const places = xLabels ? xLabels.map((_, i) => i) : ticks(xLow, xHigh)
+  for (const x of places) {
+    const [px, py] = [round(X(x)), HEIGHT - bottom]
+    out.push(`<line x1="${px}" x2="${px}" y1="${py}" y2="${py + 4}" class="g"/>`)
+    if (xLabels)
+      out.push(
+        `<text x="${px}" y="${py + 16}" class="t" text-anchor="end" transform="rotate(-40 ${px} ${py + 16})">${escapeXml(xLabels[x]!)}</text>`,
+      )
+    else out.push(`<text x="${px}" y="${py + 18}" class="t" text-anchor="middle">${label(x)}</text>`)
+  }
+  const middle = (TOP + HEIGHT - bottom) / 2
   out.push(
     `<text x="${(LEFT + WIDTH - RIGHT) / 2}" y="${HEIGHT - 12}" class="t" text-anchor="middle">${escapeXml(xTitle)}</text>`,
-    `<text x="16" y="${(TOP + HEIGHT - BOTTOM) / 2}" class="t" text-anchor="middle" transform="rotate(-90 16 ${(TOP + HEIGHT - BOTTOM) / 2})">${escapeXml(yTitle)}</text>`,
+    `<text x="16" y="${middle}" class="t" text-anchor="middle" transform="rotate(-90 16 ${middle})">${escapeXml(yTitle)}</text>`,
   )
   series.forEach((s, i) => {
     const colour = COLOURS[i % COLOURS.length]

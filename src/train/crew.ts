@@ -18,6 +18,7 @@ export interface CrewOptions {
 export type Order =
   | { kind: 'accumulate'; examples: Example[]; scale: number; seed: number }
   | { kind: 'evaluate'; examples: Example[] }
+  | { kind: 'firstTokenMass'; examples: Example[] }
   | { kind: 'reduce' }
   | { kind: 'update'; options: AdamStep }
   | { kind: 'quantise'; on: boolean }
@@ -28,6 +29,8 @@ export function obey(shard: Shard, order: Order): unknown {
       return shard.accumulate(order.examples, order.scale, order.seed)
     case 'evaluate':
       return shard.evaluate(order.examples)
+    case 'firstTokenMass':
+      return shard.firstTokenMass(order.examples)
     case 'reduce':
       return shard.reduce()
     case 'update':
@@ -80,6 +83,11 @@ export class Crew {
     const parts = await this.all<Evaluation>((i) => ({ kind: 'evaluate', examples: this.deal(examples, i) }))
     const correct = examples.map((_, i) => parts[i % this.plan.shards]!.correct[Math.floor(i / this.plan.shards)]!)
     return { loss: parts.reduce((sum, p) => sum + p.loss, 0), rows: parts.reduce((sum, p) => sum + p.rows, 0), correct }
+  }
+
+  /** Mean attention that rows beyond the fourth of a sequence pay to its first position, per layer. */
+  async firstTokenMass(examples: readonly Example[]): Promise<number[]> {
+    return (await this.send(0, { kind: 'firstTokenMass', examples: [...examples] })) as number[]
   }
 
   /** Sums gradients over shards; the norm, and the name of a tensor whose gradient is not finite. */

@@ -9,6 +9,7 @@ import type { Weights } from '../model/weights.ts'
 import { unpackMxfp4Block } from '../ops/dtype.ts'
 import type { Batch } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
+import { attentionSquares } from '../ops/training/attention.ts'
 import { simdTraining, type TrainingBackend } from '../ops/training/backend.ts'
 import { type AdamStep, adamw } from './adamw.ts'
 import { buildWeights, type ParameterLayout, parameterLayout, slice } from './parameters.ts'
@@ -122,6 +123,27 @@ export class Shard {
       result.correct.push(likeliest(this.backend.values(logits), targets))
     }
     return result
+  }
+
+  firstTokenMass(examples: readonly Example[]): number[] {
+    const layers = this.architecture.layers.length
+    const mass = new Float64Array(layers)
+    let count = 0
+    const quiet = { ...this.architecture, dropout: { embedding: 0, attention: 0, residual: 0 } }
+    for (const { batch } of examples) {
+      this.backend.reset(0)
+      this.backend.watched = []
+      forward(this.backend, quiet, this.weights, batch)
+      this.backend.watched.forEach((memory, layer) => {
+        for (const { n, stride, values } of attentionSquares(memory))
+          for (let t = 4; t < n; t++) {
+            mass[layer]! += values[t * stride]!
+            if (layer === 0) count++
+          }
+      })
+      this.backend.watched = null
+    }
+    return Array.from(mass, (sum) => sum / count)
   }
 
   /** Sums this shard's slice over all gradient arrays into the first; returns the sum of squares and, of a value that is not finite, where. */

@@ -89,9 +89,9 @@ export function gatedForward(
       const { alpha, limit } = activation
       for (let i = 0; i < out.length; i++) {
         const raw = gate[gateAt + i * step]!
-        const g = raw > limit ? limit : raw
+        const g = Math.min(raw, limit)
         const rawUp = up[upAt + i * step]!
-        const u = rawUp > limit ? limit : rawUp < -limit ? -limit : rawUp
+        const u = rawUp > limit ? limit : Math.max(rawUp, -limit)
         out[i] = (g / (1 + Math.exp(-alpha * g))) * (u + 1)
       }
       return
@@ -148,9 +148,9 @@ export function gatedSlopes(
       const { alpha, limit } = activation
       for (let i = 0; i < dOut.length; i++) {
         const raw = gate[gateAt + i * step]!
-        const g = raw > limit ? limit : raw
+        const g = Math.min(raw, limit)
         const rawUp = up[upAt + i * step]!
-        const u = rawUp > limit ? limit : rawUp < -limit ? -limit : rawUp
+        const u = rawUp > limit ? limit : Math.max(rawUp, -limit)
         const sigma = 1 / (1 + Math.exp(-alpha * g))
         const d = dOut[i]!
         if (raw <= limit) dGate[gateAt + i * step]! += d * (u + 1) * sigma * (1 + alpha * g * (1 - sigma))

@@ -18,6 +18,15 @@ export interface AttentionMemory {
   seed: number
 }
 
+/** The probabilities of every sequence and head: rows t of `n`, `stride` values apart, columns s. */
+export function attentionSquares({ segments, probabilities }: AttentionMemory): { n: number; stride: number; values: Floats }[] {
+  const heads = probabilities.length / segments.length
+  return probabilities.map((values, i) => {
+    const n = segments[Math.floor(i / heads)]!.length
+    return { n, stride: padded(n), values }
+  })
+}
+
 /** Runs of rows of one slot. */
 function segmentsOf({ slots, positions }: Batch): { from: number; length: number }[] {
   const segments: { from: number; length: number }[] = []

@@ -33,6 +33,8 @@ export class TrainingBackend implements GradientOps {
   readonly workshop: Workshop
   private readonly memories = new WeakMap<object, unknown>()
   private readonly turnTables = new Map<Rotation, { batch: Batch; turns: dense.Turns }>()
+  /** When not null, every attention adds what it kept, for those who want to look at the probabilities. */
+  watched: AttentionMemory[] | null = null
   private randomSeed = 0
   private draws = 0
 
@@ -124,6 +126,7 @@ export class TrainingBackend implements GradientOps {
   attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): Value {
     const { y, memory } = attention(this.workshop, value(q), value(k), value(v), batch, options, this.drawSeed())
     this.memories.set(y, memory)
+    this.watched?.push(memory)
     return y
   }
   attentionBackward(y: Tensor, q: Tensor, k: Tensor, v: Tensor, _batch: Batch, options: AttentionOptions): void {

@@ -1,0 +1,85 @@
+/** `lineage experiment`: one effect of the road in small models, with what is expected and what came. */
+import { readFileSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { characterTokenizerJson } from '../tokenizer/build.ts'
+import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
+import { stories } from '../train/data/stories.ts'
+import { type Experiment, experiments, type Outcome } from '../train/experiments.ts'
+import { runJobs } from '../train/jobs-node.ts'
+import { clock } from '../train/live-line.ts'
+import { random } from '../train/random.ts'
+import { interruptSignal, parseCount, parseNumber } from './model.ts'
+import { UsageError } from './terminal.ts'
+
+interface Options {
+  data?: string
+  seeds: number
+  scale: number
+  threads: number
+  out?: string
+}
+
+const NAMES = experiments({ ids: new Int32Array(0), vocabSize: 1 }).map(({ name }) => name)
+
+export function register(program: Command): void {
+  program
+    .command('experiment')
+    .summary('one effect of the road from GPT-2 to gpt-oss in small models')
+    .description(`Runs small models and compares what came with what was expected.\n\nNAME is one of ${NAMES.join(', ')}, or all.`)
+    .argument('<name>', 'which')
+    .option('--data <file>', 'text for the experiments about loss (default: generated stories)')
+    .option('--seeds <n>', 'runs per variant', parseCount, 3)
+    .option('--scale <x>', 'factor on the number of steps', parseNumber, 1)
+    .option('--threads <n>', 'runs at a time', parseCount, 2)
+    .option('--out <directory>', 'where NAME.json and experiments.md go')
+    .addHelpText('after', '\nExamples:\n  lineage experiment key-bias\n  lineage experiment window --seeds 1')
+    .action(run)
+}
+
+async function run(name: string, options: Options): Promise<void> {
+  if (name !== 'all' && !NAMES.includes(name))
+    throw new UsageError(`unknown experiment "${name}": expected one of ${NAMES.join(', ')}, or all`)
+  const text = options.data === undefined ? stories(random(1), 1_000_000) : readFileSync(options.data, 'utf8')
+  const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
+  const all = experiments({ ids: Int32Array.from(tokenizer.encode(text)), vocabSize: tokenizer.vocabSize })
+  const signal = interruptSignal()
+  const parts: string[] = []
+  for (const experiment of all.filter((e) => name === 'all' || e.name === name)) {
+    const start = performance.now()
+    process.stderr.write(`${experiment.title}\n`)
+    const results = await runJobs(experiment.jobs(options.scale, options.seeds), {
+      threads: options.threads,
+      signal,
+      onResult: ({ label, seed, loss, accuracy }, done, of) =>
+        process.stderr.write(`  ${done}/${of}  ${label}, seed ${seed}: loss ${loss.toFixed(4)}, ${(100 * accuracy).toFixed(1)} % right\n`),
+    })
+    const outcome = experiment.conclude(results)
+    const part = report(experiment, outcome, options)
+    process.stdout.write(`${part}\n`)
+    process.stderr.write(`  ${clock((performance.now() - start) / 1000)}\n`)
+    parts.push(part)
+    if (options.out === undefined) continue
+    await mkdir(options.out, { recursive: true })
+    const { seeds, scale } = options
+    await writeFile(
+      join(options.out, `${experiment.name}.json`),
+      `${JSON.stringify({ name: experiment.name, seeds, scale, ...outcome, results }, null, 1)}\n`,
+    )
+    await writeFile(join(options.out, 'experiments.md'), parts.join('\n'))
+  }
+}
+
+function report({ name, title, expectation, source }: Experiment, { verdict, findings }: Outcome, { seeds, scale }: Options): string {
+  const lines = [
+    `### ${title}`,
+    '',
+    `\`lineage experiment ${name}\` (${seeds} ${seeds === 1 ? 'seed' : 'seeds'}, scale ${scale}). ${expectation} (${source})`,
+    '',
+    '| | |',
+    '|---|---|',
+  ]
+  for (const { label, value } of findings) lines.push(`| ${label} | ${value} |`)
+  return `${[...lines, '', `Outcome: **${verdict}**.`].join('\n')}\n`
+}

@@ -1,0 +1,105 @@
+/** `lineage ladder`: trains every step from GPT-2 to gpt-oss alike and says which differences exceed the noise. */
+import { readFileSync } from 'node:fs'
+import { mkdir, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { Command } from 'commander'
+import { characterTokenizerJson } from '../tokenizer/build.ts'
+import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
+import { stories } from '../train/data/stories.ts'
+import { runJob } from '../train/job.ts'
+import { runJobs } from '../train/jobs-node.ts'
+import { type LadderOptions, ladderJobs, ladderMarkdown, ladderSvg, summarise } from '../train/ladder.ts'
+import { clock } from '../train/live-line.ts'
+import { random } from '../train/random.ts'
+import { rungs, SMALL } from '../train/rungs.ts'
+import { interruptSignal, parseCount, parseNumber } from './model.ts'
+
+interface Options {
+  data?: string
+  seeds: number
+  budget: number
+  steps?: number
+  rate: number
+  batch: number
+  block: number
+  layers: number
+  heads: number
+  width: number
+  threads: number
+  out: string
+}
+
+export function register(program: Command): void {
+  program
+    .command('ladder')
+    .summary('every step from GPT-2 to gpt-oss, trained and compared')
+    .description(
+      'Trains a small model of every step of the road on the same tokens with several seeds; prints a table of losses, spreads, speed and sizes, and writes it as JSON, Markdown and SVG.',
+    )
+    .option('--data <file>', 'text, taken by characters (default: generated stories)')
+    .option('--seeds <n>', 'runs per step', parseCount, 3)
+    .option('--budget <minutes>', 'time for everything, from which the number of steps follows', parseNumber, 50)
+    .option('--steps <n>', 'optimiser steps per run, instead of a budget', parseCount)
+    .option('--rate <x>', 'highest learning rate', parseNumber, 1e-3)
+    .option('--batch <n>', 'windows per step', parseCount, 12)
+    .option('--block <tokens>', 'tokens per window', parseCount, SMALL.block)
+    .option('--layers <n>', 'layers', parseCount, SMALL.layers)
+    .option('--heads <n>', 'query heads', parseCount, SMALL.heads)
+    .option('--width <n>', 'hidden size', parseCount, SMALL.width)
+    .option('--threads <n>', 'runs at a time', parseCount, 2)
+    .option('--out <directory>', 'where ladder.json, ladder.md and ladder.svg go', 'runs/ladder')
+    .addHelpText('after', '\nExample:\n  lineage ladder --data shakespeare.txt --budget 20')
+    .action(run)
+}
+
+async function run(options: Options): Promise<void> {
+  const signal = interruptSignal()
+  const text = options.data === undefined ? stories(random(1), 1_500_000) : readFileSync(options.data, 'utf8')
+  const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
+  const ids = Int32Array.from(tokenizer.encode(text))
+  const { block, layers, heads, width, seeds, batch, rate, threads } = options
+  const road = rungs({ vocabSize: tokenizer.vocabSize, block, layers, heads, width, dropout: SMALL.dropout })
+  const base = { seeds, block, batch, ids, learningRate: rate }
+  const steps = options.steps ?? (await stepsWithin(options.budget, base, road, threads))
+  const ladder: LadderOptions = { ...base, steps }
+  const jobs = ladderJobs(road, ladder)
+  process.stderr.write(`${road.length} steps of the road, ${seeds} seeds, ${steps} optimiser steps each, ${threads} runs at a time\n`)
+  const start = performance.now()
+  const results = await runJobs(jobs, {
+    threads,
+    signal,
+    onResult: ({ label, seed, loss }, done, of) => {
+      const left = ((performance.now() - start) / 1000 / done) * (of - done)
+      process.stderr.write(`${done}/${of}  ${label}, seed ${seed}: ${loss.toFixed(4)}  ${clock(left)} left\n`)
+    },
+  })
+  const summary = summarise(road, results, ladder, 1024)
+  const markdown = ladderMarkdown(summary)
+  await mkdir(options.out, { recursive: true })
+  await writeFile(
+    join(options.out, 'ladder.json'),
+    `${JSON.stringify({ ...summary, curves: results.map(({ label, seed, curve }) => ({ label, seed, curve })) }, null, 1)}\n`,
+  )
+  await writeFile(join(options.out, 'ladder.md'), markdown)
+  await writeFile(join(options.out, 'ladder.svg'), ladderSvg(summary))
+  process.stdout.write(markdown)
+  process.stderr.write(`written to ${options.out} after ${clock((performance.now() - start) / 1000)}\n`)
+}
+
+/** Steps per run so that all of them end within the minutes: every rung is tried for a few steps. */
+async function stepsWithin(
+  minutes: number,
+  base: Omit<LadderOptions, 'steps'>,
+  road: ReturnType<typeof rungs>,
+  threads: number,
+): Promise<number> {
+  const probe = ladderJobs(road, { ...base, steps: 8, seeds: 1 })
+  let seconds = 0
+  for (const job of probe) {
+    const { tokensPerSecond } = await runJob(job)
+    seconds += (base.block * base.batch) / tokensPerSecond
+  }
+  // Two runs at a time share caches, and evaluations and the first, slow steps come on top.
+  const perStep = (seconds * base.seeds * 1.25) / Math.min(threads, 2)
+  return Math.max(20, Math.floor((minutes * 60) / perStep / 10) * 10)
+}
