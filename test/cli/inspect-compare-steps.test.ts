@@ -109,8 +109,8 @@ test('compare breaks long cells where the terminal is narrow', () => {
   const costs = lines.slice(0, lines.indexOf('alike'))
   assert.ok(Math.max(...costs.map(({ length }) => length)) <= 96)
   const at = costs.findIndex((line) => line.startsWith('≠ positions'))
-  assert.match(costs[at]!, /^≠ positions +learned +RoPE θ 150,000, +RoPE θ 1,000,000$/)
-  assert.match(costs[at + 1]!, /^ +YaRN × 32/)
+  assert.match(costs[at]!, /^≠ positions +learned +RoPE θ 150,000, YaRN +RoPE θ 1,000,000$/)
+  assert.match(costs[at + 1]!, /^ +× 32 from 4,096$/)
 })
 
 test('compare as Markdown and as a drawing', () => {
