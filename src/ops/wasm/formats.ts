@@ -4,7 +4,7 @@
  * mxfp4: groups of 16 rows; the last group is padded with zero rows. A group holds its blocks one after the other, 272 bytes each:
  *
  *   word i of row r of the published block (4 bytes = 8 codes) at  i·64 + r·4    i = 0…3, r = 0…15
- *   scale byte of row r                                       at  256 + r
+ *   scale byte of row 4q + l                                  at  256 + 4l + q (a shift moves the scales of rows 4q… to their lanes)
  *
  * so that one 16-byte vector holds the same codes of four rows (lanes are rows: no sums across lanes), and a worker reads one stream.
  *

@@ -47,6 +47,12 @@ export class KernelModule {
     return this.features.relaxedSimd ? i8x16.relaxedSwizzle(table, index) : i8x16.swizzle(table, index)
   }
 
+  /** The 32-bit lane `lane` in all four lanes. */
+  broadcast(a: V128, lane: number): V128 {
+    const bytes = [0, 1, 2, 3].map((i) => 4 * lane + i)
+    return i8x16.shuffle(a, a, [...bytes, ...bytes, ...bytes, ...bytes])
+  }
+
   /** Eight sums of two neighbouring products: signed bytes of `a` times bytes of `b`, which must lie in 0…127. `a` and `b` must be cheap to repeat. */
   dotPairs(a: V128, b: V128): V128 {
     if (this.features.relaxedSimd) return i16x8.relaxedDotI8x16I7x16S(a, b)

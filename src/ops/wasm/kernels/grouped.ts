@@ -14,8 +14,6 @@ import { emitMxfp4, MXFP4_PRODUCT } from './mxfp4.ts'
 import type { Product } from './product.ts'
 import { ACTIVATION_BYTES, ACTIVATIONS, type Activation } from './quantize.ts'
 
-/** Blocks of a group that are used together: 30 are a third of a row of gpt-oss. */
-const CHUNK = 30
 /** Rows of x that share one chunk of weights. */
 const TOKEN_BLOCK = 128
 /** Results that are not y itself: of the partner of an odd row, and of a padded last group. */
@@ -66,9 +64,9 @@ export function multiplyGroups(
       if (padded) for (let i = 0; i < tokens; i++) c.words[list / 4 + 2 * i + 1] = spare + 64 * (i + 1) - row * 4
       if (partner >= 0) c.words[partner] = spare - row * 4
       kernels.startRows!(list, 2 * pairs, row * 4, bias ? bias + row * 4 : ZEROS)
-      for (let block = 0; block < blocks; block += CHUNK) {
-        const chunk = Math.min(CHUNK, blocks - block)
-        product.tile(kernels, c, group(row) + block * product.weightBytes, chunk, list, tokens, block * product.xBytes, row * 4)
+      for (let block = 0; block < blocks; block += product.chunk) {
+        const chunk = Math.min(product.chunk, blocks - block)
+        product.tile(kernels, c, group(row) + block * product.weightBytes, chunk, list, pairs, block * product.xBytes, row * 4)
       }
       if (padded) for (let i = 0; i < tokens; i++) c.on(0).copyWithin!(at(first + i)[1] + row * 4, spare + 64 * (i + 1), rows * 4)
     }

@@ -3,16 +3,17 @@
  * Layout in formats.ts: 16 rows together, pairs of neighbouring columns, so that lanes are rows and a load widens to 16 bits for free.
  * A block's integers add up exactly: 32 · 127 · 32767 < 2^31.
  *
- *               pair j ──►                          one row of x: 4 accumulators, one broadcast serves four loads
- *   16 rows     ▒▒▒▒▒▒▒▒  (2 bytes per row)         two rows of x: 8 accumulators, each load serves both
+ *               pair j ──►
+ *   16 rows     ▒▒▒▒▒▒▒▒  (2 bytes per row)         one row of x: 4 accumulators, one broadcast serves four loads
  *
- * One row of x keeps its sums in registers (decode); two rows add theirs to y after every block (prefill).
+ * Several rows of x (prefill) take the wide tile.
  */
 import { f32, f32x4, i32, i32x4, type Local, type V128 } from '../encoder.ts'
 import { GROUP_ROWS, INT8_BLOCK_BYTES } from '../formats.ts'
 import type { KernelModule } from '../simd.ts'
 import type { Product } from './product.ts'
 import { ACTIVATION_BYTES } from './quantize.ts'
+import { emitWideTile, WIDE_BLOCK, WIDE_CHUNK } from './wide-tile.ts'
 
 const WIDE_BYTES = ACTIVATION_BYTES.wide
 
@@ -32,7 +33,7 @@ function emitVector(k: KernelModule): void {
         const p = f.i32(x)
         f.times(blocks, () => {
           for (let j = 0; j < 16; j++) {
-            const pair = f.v128(heap.splat32(p, j * 4))
+            const pair = f.v128(k.broadcast(heap.v128(p, (j & ~3) * 4), j & 3))
             for (let q = 0; q < 4; q++) {
               const product = i32x4.dotI16x8S(weights.load8x8S(w, j * 32 + q * 8), pair)
               f.set(sums[q]!, j === 0 ? product : i32x4.add(sums[q]!, product))
@@ -55,53 +56,30 @@ function emitVector(k: KernelModule): void {
   )
 }
 
-function emitTile(k: KernelModule): void {
+/** Blocks into 16-bit integers for the wide tile. */
+function emitUnpack(k: KernelModule): void {
   const { heap, weights } = k
-  k.module.func(
-    'tile_int8',
-    { w: 'i32', blocks: 'i32', list: 'i32', pairs: 'i32', xOffset: 'i32', yOffset: 'i32' },
-    (f, { w, blocks, list, pairs, xOffset, yOffset }) => {
-      const sums = [0, 1].map(() => [0, 1, 2, 3].map(() => f.v128()))
-      f.times(pairs, () => {
-        const pointer = (at: number, offset: Local<'i32'>) => f.i32(i32.add(heap.i32(list, at), offset))
-        const x = [pointer(0, xOffset), pointer(8, xOffset)]
-        const y = [pointer(4, yOffset), pointer(12, yOffset)]
-        const p = f.i32(w)
-        f.times(blocks, () => {
-          for (let j = 0; j < 16; j++) {
-            const values = x.map((at) => f.v128(heap.splat32(at, j * 4)))
-            for (let q = 0; q < 4; q++) {
-              const weight = f.v128(weights.load8x8S(p, j * 32 + q * 8))
-              for (const n of [0, 1]) {
-                const product = i32x4.dotI16x8S(weight, values[n]!)
-                f.set(sums[n]![q]!, j === 0 ? product : i32x4.add(sums[n]![q]!, product))
-              }
-            }
-          }
-          for (let q = 0; q < 4; q++) {
-            const scales = f.v128(scalesOf(k, p, q))
-            y.forEach((target, n) => {
-              const factor = f32x4.mul(scales, heap.splat32(x[n]!, 64))
-              f.do(heap.storeV128(target, k.madd(f32x4.convertI32x4S(sums[n]![q]!), factor, heap.v128(target, q * 16)), q * 16))
-            })
-          }
-          for (const at of x) f.advance(at, WIDE_BYTES)
-          f.advance(p, INT8_BLOCK_BYTES)
-        })
-        f.advance(list, 16)
-      })
-      return undefined
-    },
-  )
+  k.module.func('unpack_int8', { w: 'i32', to: 'i32', blocks: 'i32' }, (f, { w, to, blocks }) => {
+    f.times(blocks, () => {
+      for (let i = 0; i < 64; i++) f.do(heap.storeV128(to, weights.load8x8S(w, i * 8), i * 16))
+      for (let q = 0; q < 4; q++) f.do(heap.storeV128(to, scalesOf(k, w, q), 1024 + q * 16))
+      f.advance(w, INT8_BLOCK_BYTES)
+      f.advance(to, WIDE_BLOCK)
+    })
+    return undefined
+  })
 }
 
 /** How blocks of int8 are multiplied. */
 export const INT8_PRODUCT: Product = {
   weightBytes: INT8_BLOCK_BYTES,
   xBytes: WIDE_BYTES,
+  chunk: WIDE_CHUNK,
   vector: 'vector_int8',
-  tile: (kernels, _, weight, blocks, list, tokens, xOffset, yOffset) =>
-    kernels.tile_int8!(weight, blocks, list, (tokens + 1) >> 1, xOffset, yOffset),
+  tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
+    kernels.unpack_int8!(weight, c.scratch, blocks)
+    kernels.tile_int8!(c.scratch, blocks, list, pairs, xOffset, yOffset)
+  },
 }
 
 /** y = one row of an int8 matrix, for `embed` of a table that is also the output matrix. */
@@ -126,6 +104,7 @@ function emitRow(k: KernelModule): void {
 
 export function emitInt8(k: KernelModule): void {
   emitVector(k)
-  emitTile(k)
+  emitUnpack(k)
+  emitWideTile(k, 'tile_int8', { bytes: WIDE_BYTES, integers: 0, scale: 64 })
   emitRow(k)
 }

@@ -64,11 +64,10 @@ export const repackMxfp4: Kernel = {
               }
               f.do(weights.storeV128(to, v128.zero(), 256))
               const byte = f.i32(scale)
-              const target = f.i32(to)
-              f.times(present, () => {
-                f.do(weights.storeU8(target, heap.u8(byte), 256))
+              f.for(0, present, 1, (r) => {
+                const place = i32.add(i32.shl(i32.and(r, 3), 2), i32.shrU(r, 2))
+                f.do(weights.storeU8(i32.add(to, place), heap.u8(byte), 256))
                 f.advance(byte, blocks)
-                f.advance(target, 1)
               })
               f.advance(to, GROUP_BLOCK_BYTES)
               f.advance(source, 16)

@@ -5,8 +5,10 @@ export interface Product {
   /** Bytes of one block of a group, and of one block of a row of x. */
   readonly weightBytes: number
   readonly xBytes: number
+  /** Blocks of a group that are unpacked together. */
+  readonly chunk: number
   /** Name of the kernel for one row of x. */
   readonly vector: string
-  /** y += W·x for some blocks of one group and the rows of the list (an even number of entries, `tokens` of them real). */
-  tile(kernels: Exports, c: Context, weight: number, blocks: number, list: number, tokens: number, xOffset: number, yOffset: number): void
+  /** y += W·x for some blocks of one group and the rows of the list (pairs of entries). */
+  tile(kernels: Exports, c: Context, weight: number, blocks: number, list: number, pairs: number, xOffset: number, yOffset: number): void
 }

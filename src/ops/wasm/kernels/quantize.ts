@@ -2,7 +2,8 @@
  * Activations into integers, per block of 32 values with one scale. Three kinds, for the weights they meet:
  *
  *   i8    (mxfp4)   16 even, 16 odd elements as bytes | correction 2 × i16 | scale/2 f32                               40 bytes
- *   i16   (mxfp4)   the high bytes, the low bytes (x = 256·high + low), likewise | 2 corrections | scale/2 | 0        80 bytes
+ *   i16   (mxfp4)   the high bytes, the low bytes (x = 256·high + low), likewise | 2 corrections | scale/2 | scale
+ *                   | 16 even, 16 odd elements as i16                                                                 144 bytes
  *   wide  (int8)    32 × i16 in order | scale f32                                                                      68 bytes
  *
  * Corrections: -12·Σx over the elements of each half of a 32-bit word (mxfp4.ts says why).
@@ -14,7 +15,7 @@ import type { KernelModule } from '../simd.ts'
 export const ACTIVATIONS = ['i8', 'i16', 'wide'] as const
 export type Activation = (typeof ACTIVATIONS)[number]
 /** Bytes of one block of 32 values. */
-export const ACTIVATION_BYTES: Record<Activation, number> = { i8: 40, i16: 80, wide: 68 }
+export const ACTIVATION_BYTES: Record<Activation, number> = { i8: 40, i16: 144, wide: 68 }
 const LARGEST: Record<Activation, number> = { i8: 127, i16: 32639, wide: 32767 }
 
 const EVEN = [0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27]
@@ -69,7 +70,13 @@ function emitQuantize(k: KernelModule, f: FunctionBuilder, activation: Activatio
     64,
   )
   half(lowEven, lowOdd, 32, 68)
-  f.do(heap.storeF32(to, scale, 72))
+  f.do(heap.storeF32(to, scale, 72), heap.storeF32(to, f32.mul(scale, 2), 76))
+  ;[even, odd].forEach((v, n) => {
+    f.do(
+      heap.storeV128(to, i16x8.narrowI32x4S(v[0]!, v[1]!), 80 + 32 * n),
+      heap.storeV128(to, i16x8.narrowI32x4S(v[2]!, v[3]!), 96 + 32 * n),
+    )
+  })
 }
 
 /** [x, to, rows, columns, activation]: every row into blocks */
