@@ -73,7 +73,8 @@ function over({ visits }: Series, field: 'prefillMs' | 'decodeMs'): number {
 }
 
 function engine({ date, cpu, node, cases }: EngineResults): string {
-  const rows = cases.map(({ name, precision, batch, probe, generate, firstTokenMs }) => {
+  const rows = cases.map(({ name, precision, probe, generate, firstTokenMs }) => {
+    const { batch } = probe
     const [near, far] = Object.values(probe.stepMs)
     const { prefill, decode } = probe.timer
     return [

@@ -1,14 +1,17 @@
 /**
- * What one loaded model does that `lineage bench` does not ask: how much a long context slows a step, and how late a timer of the
+ * What one loaded model does that `lineage bench` does not ask: how many answers share a step, how much a long context slows a step, and how late a timer of the
  * calling thread is meanwhile. Started by run.ts; prints one line of JSON.
  *   node bench/engine/probe.ts CHECKPOINT PRECISION
  */
+import { once } from '../../src/cli/bench.ts'
 import { cacheSpec } from '../../src/engine/cache-spec.ts'
 import { readLogits } from '../../src/engine/read-logits.ts'
 import { loadIds } from '../../src/load-node.ts'
 import { median } from '../peers/visit.ts'
 
 export interface Probe {
+  /** Tokens per second of one answer and of eight at once, in alternation. */
+  batch: Record<'1' | '8', number[]>
   /** Milliseconds of a decode step by the number of positions it sees. */
   stepMs: Record<string, number>
   /** Milliseconds by which a 5 ms interval fires late: median, 99th percentile, largest. */
@@ -21,8 +24,14 @@ interface Lateness {
 }
 
 const [directory, precision] = process.argv.slice(2) as [string, 'faithful' | 'fast']
-const model = await loadIds(directory, { precision, context: 1024, slots: 1 })
+const model = await loadIds(directory, { precision, context: 512, slots: 8, maxStallMs: 1e9 })
 const { backend, architecture, engine } = model
+
+const batch: Probe['batch'] = { 1: [], 8: [] }
+for (const [n, size] of ([8, 1, 8, 8, 1] as const).entries()) {
+  const { decodeMs } = await once(model, { prompt: 24, generate: n === 0 ? 2 : 16, batch: size }, n)
+  if (n > 0) batch[size].push((1000 * size) / decodeMs)
+}
 
 // Speed does not depend on what the cache holds: the long context is the cache as it was reserved.
 const contexts = [128, 8192].filter((context) => context <= architecture.maxPositionEmbeddings)
@@ -54,6 +63,7 @@ const lateness = (values: number[]): Lateness => {
   return { median: median(sorted), p99: sorted[Math.floor(0.99 * sorted.length)]!, max: sorted.at(-1)! }
 }
 const probe: Probe = {
+  batch,
   stepMs: Object.fromEntries(Object.entries(times).map(([context, all]) => [context, median(all)])),
   timer: { prefill: lateness(late.prefill), decode: lateness(late.decode) },
 }

@@ -8,15 +8,12 @@ import { mkdirSync, renameSync, writeFileSync } from 'node:fs'
 import { availableParallelism, cpus, loadavg } from 'node:os'
 import { dirname, join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import type { BenchReport } from '../../src/cli/bench-report.ts'
 import { median } from '../peers/visit.ts'
 import type { Probe } from './probe.ts'
 
 export interface EngineCase {
   name: string
   precision: string
-  /** Tokens per second of one answer and of eight at once, one value per visit, in alternation. */
-  batch: Record<'1' | '8', number[]>
   probe: Probe
   generate: { loadMs: number; residentBytes: number; peakResidentBytes: number; weights: number; caches: number }
   /** From the start of the process to the first id on its output, of cold processes with a warm file cache. */
@@ -56,18 +53,14 @@ for (const text of process.argv.slice(2)) {
 
 async function measure(name: string, directory: string, precision: string): Promise<EngineCase> {
   const loadAverage = loadavg()[0]!
-  const batch: EngineCase['batch'] = { 1: [], 8: [] }
-  for (const size of ['1', '8', '8', '1'] as const) {
-    const sizes = ['--prompt', '32', '--generate', '24', '--batch', size, '--repeat', '1']
-    const { last } = await run([main, 'bench', directory, ...sizes, '--precision', precision, '--json'])
-    batch[size].push((JSON.parse(last) as BenchReport).decode.tokensPerSecond)
-  }
   const probe: Probe = JSON.parse((await run([join(root, 'bench/engine/probe.ts'), directory, precision])).last)
   const generate = [main, 'generate', directory, '--ids', '1 2 3 4 5 6 7 8', '--precision', precision]
   const { loadMs, memory } = JSON.parse((await run([...generate, '--max-tokens', '16', '--json'])).last)
   const firstTokenMs: number[] = []
-  for (let n = 0; n < 3; n++) firstTokenMs.push((await run([...generate, '--max-tokens', '1'])).firstOutputMs)
-  const found = { name, precision, batch, probe, generate: { loadMs, ...memory }, firstTokenMs, loadAverage }
+  const runs = memory.weights > 2e9 ? 1 : 3 // a large model reads its files for a minute
+  for (let n = 0; n < runs; n++) firstTokenMs.push((await run([...generate, '--max-tokens', '1'])).firstOutputMs)
+  const found = { name, precision, probe, generate: { loadMs, ...memory }, firstTokenMs, loadAverage }
+  const { batch } = probe
   console.log(
     `${name} ${precision}: batch of 8 ${(median(batch[8]) / median(batch[1])).toFixed(2)}x, first token ${median(firstTokenMs).toFixed(0)} ms`,
   )

@@ -8,10 +8,13 @@ import { type BenchReport, benchReport, formatReport, type Run } from './bench-r
 import { machineLimits } from './machine-limits.ts'
 import { addBackendOptions, type BackendOptions, interruptSignal, openIds, parseCount, residentMemory } from './model.ts'
 
-interface Options extends BackendOptions {
+interface Size {
   prompt: number
   generate: number
   batch: number
+}
+
+interface Options extends BackendOptions, Size {
   repeat: number
   chunk: number
   json?: boolean
@@ -49,11 +52,9 @@ async function bench(name: string, options: Options): Promise<BenchReport> {
   const loadMs = performance.now() - start
   try {
     const runs: Run[] = []
-    // The first repetition compiles and touches memory; it does not count.
-    for (let n = 0; n <= repeat; n++) {
-      const run = await once(model, options, n, signal)
-      if (n > 0) runs.push(run)
-    }
+    // A short repetition compiles and touches memory first; it does not count.
+    await once(model, { batch, prompt: Math.min(prompt, 64), generate: Math.min(generate, 8) }, 0, signal)
+    for (let n = 1; n <= repeat; n++) runs.push(await once(model, options, n, signal))
     const memory = { ...residentMemory(), ...model.backend.memory() }
     return benchReport(model.architecture, {
       ...{ model: name, backend: model.backend.name, precision: options.precision ?? 'faithful', threads, prompt, generate, batch },
@@ -66,13 +67,9 @@ async function bench(name: string, options: Options): Promise<BenchReport> {
   }
 }
 
-/** One repetition: `batch` prompts at once, timed from outside. */
-async function once(
-  { engine, architecture }: IdsModel,
-  { prompt, generate, batch }: Options,
-  n: number,
-  signal: AbortSignal,
-): Promise<Run> {
+/** Repetition `n`: `batch` prompts of random ids at once, timed from outside. */
+export async function once({ engine, architecture }: IdsModel, size: Size, n: number, signal?: AbortSignal): Promise<Run> {
+  const { prompt, generate, batch } = size
   const start = performance.now()
   const times: number[][] = Array.from({ length: batch }, () => [])
   await Promise.all(
@@ -88,7 +85,7 @@ async function once(
   return { prefillMs: allStarted - start, decodeMs: (together.at(-1)! - allStarted) / together.length }
 }
 
-async function answer(engine: Engine, ids: number[], maxTokens: number, cacheKey: string, onToken: () => undefined, signal: AbortSignal) {
+async function answer(engine: Engine, ids: number[], maxTokens: number, cacheKey: string, onToken: () => undefined, signal?: AbortSignal) {
   const { reason } = await engine.generate(ids, { maxTokens, stopIds: [], cacheKey, onToken, signal }).result
-  if (reason === 'abort') throw signal.reason
+  if (reason === 'abort') throw signal?.reason ?? new Error('the engine was closed')
 }
