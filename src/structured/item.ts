@@ -1,0 +1,408 @@
+/**
+ * The parts of a grammar while text is being read: a stack of items says what must still come. An item either stands for one of
+ * several sequences of items, or reads bytes. Items are made on demand and interned, so that the same item is the same object; what
+ * is known about an item (which tokens it allows, what it costs to finish) is then known for all its occurrences.
+ */
+
+import type { NumberAutomaton } from './number.ts'
+import type { ByteAutomaton } from './pattern.ts'
+import type { NodeId, Property, SchemaNode } from './schema.ts'
+import { bytesToClean, clean, closed, nextPhase } from './string-body.ts'
+
+/** Items in the order in which they must come. */
+export type Sequence = readonly Item[]
+
+export interface Item {
+  readonly id: number
+  /** What it may stand for; undefined for an item that reads. */
+  readonly alternatives: (() => readonly Sequence[]) | undefined
+  /** What must come after a byte, in place of this item; undefined when the byte may not come. */
+  readonly next: (byte: number) => Sequence | undefined
+  /** Bytes of the shortest text; Infinity while that is not known. */
+  readonly cost: () => number
+  /** Set for an item that stands between two characters of a plain string: how many more characters there must and may be. */
+  readonly string: { readonly least: number; readonly most: number } | undefined
+}
+
+/** A trie of texts in UTF-8; node 0 is the root, parents come before their children. */
+interface TextTrie {
+  readonly name: string
+  readonly nodes: readonly TextNode[]
+}
+
+interface TextNode {
+  /** Byte -> child. */
+  readonly next: Map<number, number>
+  /** Position inside of a character, were this the inside of a string. */
+  readonly phase: number
+  /** Number of the text that is complete here. */
+  end: number | undefined
+}
+
+type ObjectNode = SchemaNode & { readonly kind: 'object' }
+type ArrayNode = SchemaNode & { readonly kind: 'array' }
+type Draft = Omit<Item, 'id'>
+
+const quote = 0x22
+const backslash = 0x5c
+const utf8 = new TextEncoder()
+
+function choice(alternatives: () => readonly Sequence[], cost: () => number): Draft {
+  let known: readonly Sequence[] | undefined
+  return { alternatives: () => (known ??= alternatives()), next: () => undefined, cost, string: undefined }
+}
+
+function reader(next: (byte: number) => Sequence | undefined, cost: () => number): Draft {
+  return { alternatives: undefined, next, cost, string: undefined }
+}
+
+/** The items of one schema. */
+export class Items {
+  readonly #nodes: readonly SchemaNode[]
+  readonly #items = new Map<string, Item>()
+  readonly #tries = new Map<string, TextTrie>()
+  readonly #costs = new Map<string, Float64Array>()
+  readonly #nodeCost: number[]
+
+  constructor(nodes: readonly SchemaNode[]) {
+    this.#nodes = nodes
+    this.#nodeCost = nodes.map(() => Number.POSITIVE_INFINITY)
+    for (let changed = true; changed; ) {
+      changed = false
+      // Children mostly come after their parents, so the last is settled first.
+      for (let id = nodes.length - 1; id >= 0; id--) {
+        const cost = this.#costOf(nodes[id]!)
+        changed ||= cost < this.#nodeCost[id]!
+        this.#nodeCost[id] = Math.min(cost, this.#nodeCost[id]!)
+      }
+    }
+  }
+
+  /** Bytes of the shortest value of a node; Infinity when there is no finite one. */
+  nodeCost(node: NodeId): number {
+    return this.#nodeCost[node]!
+  }
+
+  #costOf(node: SchemaNode): number {
+    switch (node.kind) {
+      case 'never':
+        return Number.POSITIVE_INFINITY
+      case 'either':
+        return Math.min(...node.branches.map((branch) => this.#nodeCost[branch]!))
+      case 'literal':
+        return node.texts.reduce((least, text) => Math.min(least, utf8.encode(text).length), Number.POSITIVE_INFINITY)
+      case 'string':
+        return 2 + (node.pattern === undefined ? node.least : node.pattern.distance[node.pattern.start]!)
+      case 'number':
+        return node.automaton.distance(node.automaton.start)
+      case 'object':
+        return 1 + this.#membersCost(node, 0, 0)
+      case 'array':
+        return 1 + this.#elementsCost(node, 0)
+    }
+  }
+
+  value(id: NodeId): Item {
+    return this.#intern(`value ${id}`, () =>
+      choice(
+        () => this.#valueAlternatives(this.#nodes[id]!, id),
+        () => this.#nodeCost[id]!,
+      ),
+    )
+  }
+
+  #valueAlternatives(node: SchemaNode, id: NodeId): readonly Sequence[] {
+    switch (node.kind) {
+      case 'never':
+        return []
+      case 'either':
+        return node.branches.filter((branch) => this.#nodeCost[branch]! < Number.POSITIVE_INFINITY).map((branch) => [this.value(branch)])
+      case 'literal':
+        return [
+          [
+            this.#text(
+              `literal ${id}`,
+              this.#trie(`literal ${id}`, () => node.texts),
+              0,
+              () => [],
+            ),
+          ],
+        ]
+      case 'string':
+        return [
+          [
+            this.#byte('"'),
+            node.pattern === undefined
+              ? this.#stringBody(node.least, node.most, clean)
+              : this.#patternBody(node.pattern, node.pattern.start),
+          ],
+        ]
+      case 'number':
+        return [[this.#number(node.automaton, node.automaton.start)]]
+      case 'object':
+        return [[this.#byte('{'), this.#members(node, id, 0, 0)]]
+      case 'array':
+        return [[this.#byte('['), this.#elements(node, id, 0)]]
+    }
+  }
+
+  /**
+   * The rest of an object of which `index` properties are decided and `count` written. Names that are not declared come last and
+   * count but once toward `least`, because the same one may be written again.
+   */
+  #members(node: ObjectNode, id: NodeId, index: number, count: number): Item {
+    const { properties, least, most } = node
+    const counted = Math.min(count, Math.max(least, most === Number.POSITIVE_INFINITY ? 1 : most))
+    const alternatives = (): Sequence[] => {
+      const sequences: Sequence[] = []
+      const additional = this.#additional(node)
+      const required = properties.slice(index).some((property) => property.required)
+      if (!required && counted >= least) sequences.push([this.#byte('}')])
+      const before = counted > 0 ? [this.#byte(','), this.#optionalBlank()] : []
+      // Declared properties that may come next: up to the first required one, as far as enough others remain.
+      const candidates: number[] = []
+      for (let i = index; i < properties.length; i++) {
+        const later = properties.slice(i + 1)
+        const reachable = counted + 1 + later.filter((property) => this.#isUsable(property)).length + (additional === undefined ? 0 : 1)
+        const needed = counted + 1 + later.filter((property) => property.required).length
+        if (this.#isUsable(properties[i]!) && reachable >= least && needed <= most) candidates.push(i)
+        if (properties[i]!.required) break
+      }
+      if (candidates.length > 0) {
+        const names = this.#trie(`names ${id} ${candidates.join()}`, () => candidates.map((i) => JSON.stringify(properties[i]!.name)))
+        const after = (chosen: number): Sequence => {
+          const i = candidates[chosen]!
+          return [this.#byte(':'), this.#optionalBlank(), this.value(properties[i]!.node), this.#members(node, id, i + 1, counted + 1)]
+        }
+        sequences.push([...before, this.#text(`name ${id} ${index} ${counted}`, names, 0, after)])
+      }
+      const written = index > properties.length // an undeclared one is there already
+      if (additional !== undefined && !required && counted + 1 <= most && (written || counted + 1 >= least)) {
+        const declared = this.#trie(`declared ${id}`, () => properties.map(({ name }) => name))
+        const rest = this.#members(node, id, properties.length + 1, Math.max(least, counted + 1))
+        sequences.push([
+          ...before,
+          this.#byte('"'),
+          this.#otherName(declared, 0),
+          this.#byte(':'),
+          this.#optionalBlank(),
+          this.value(additional),
+          rest,
+        ])
+      }
+      return sequences
+    }
+    return this.#intern(`members ${id} ${index} ${counted}`, () => choice(alternatives, () => this.#membersCost(node, index, counted)))
+  }
+
+  /** The required ones, and the cheapest others as far as `least` asks for them. */
+  #membersCost(node: ObjectNode, index: number, count: number): number {
+    const cost = ({ name, node: value }: Property) => utf8.encode(JSON.stringify(name)).length + 1 + this.#nodeCost[value]!
+    const rest = node.properties.slice(index)
+    const required = rest.filter((property) => property.required).map(cost)
+    const others = rest.filter((property) => !property.required && this.#isUsable(property)).map(cost)
+    const additional = this.#additional(node)
+    if (additional !== undefined) others.push(2 + 1 + 1 + this.#nodeCost[additional]!)
+    const missing = Math.max(0, node.least - count - required.length)
+    const chosen = [...required, ...others.sort((a, b) => a - b).slice(0, missing)]
+    if (missing > others.length || count + chosen.length > node.most) return Number.POSITIVE_INFINITY
+    const commas = Math.max(0, chosen.length - (count > 0 ? 0 : 1))
+    return chosen.reduce((sum, part) => sum + part, 1 + commas)
+  }
+
+  #isUsable(property: Property): boolean {
+    return this.#nodeCost[property.node]! < Number.POSITIVE_INFINITY
+  }
+
+  #additional(node: ObjectNode): NodeId | undefined {
+    return node.additional !== undefined && this.#nodeCost[node.additional]! < Number.POSITIVE_INFINITY ? node.additional : undefined
+  }
+
+  /** The rest of an array with `count` elements. */
+  #elements(node: ArrayNode, id: NodeId, count: number): Item {
+    const { prefix, items, least, most } = node
+    const counted = most === Number.POSITIVE_INFINITY ? Math.min(count, Math.max(least, prefix.length, 1)) : count
+    const alternatives = (): Sequence[] => {
+      const sequences: Sequence[] = []
+      if (counted >= least) sequences.push([this.#byte(']')])
+      const next = counted < prefix.length ? prefix[counted] : items
+      if (next !== undefined && counted < most && this.#nodeCost[next]! < Number.POSITIVE_INFINITY) {
+        const before = counted > 0 ? [this.#byte(','), this.#optionalBlank()] : []
+        sequences.push([...before, this.value(next), this.#elements(node, id, counted + 1)])
+      }
+      return sequences
+    }
+    return this.#intern(`elements ${id} ${counted}`, () => choice(alternatives, () => this.#elementsCost(node, counted)))
+  }
+
+  /** In closed form, because an array may have to have thousands of elements. */
+  #elementsCost(node: ArrayNode, count: number): number {
+    let cost = 1
+    for (let i = count; i < node.least; i++) {
+      const next = i < node.prefix.length ? node.prefix[i] : node.items
+      if (next === undefined) return Number.POSITIVE_INFINITY
+      if (i >= node.prefix.length) return cost + (node.least - i) * this.#nodeCost[next]! + (node.least - Math.max(i, 1))
+      cost += this.#nodeCost[next]! + (i > 0 ? 1 : 0)
+    }
+    return cost
+  }
+
+  #stringBody(least: number, most: number, phase: number): Item {
+    return this.#intern(`string ${least} ${most} ${phase}`, () => ({
+      alternatives: undefined,
+      string: phase === clean ? { least, most } : undefined,
+      cost: () => bytesToClean[phase]! + least + 1,
+      next: (byte) => {
+        const to = nextPhase[phase * 256 + byte]!
+        if (to === 0) return undefined
+        if (to === closed) return least > 0 ? undefined : []
+        if (phase !== clean) return [this.#stringBody(least, most, to)]
+        return most > 0 ? [this.#stringBody(Math.max(0, least - 1), most - 1, to)] : undefined
+      },
+    }))
+  }
+
+  #patternBody(automaton: ByteAutomaton, state: number): Item {
+    return this.#intern(`pattern ${automaton.name} ${state}`, () =>
+      reader(
+        (byte) => {
+          const to = automaton.next[state * 256 + byte]!
+          if (to !== -1) return [this.#patternBody(automaton, to)]
+          return byte === quote && automaton.accepts[state] ? [] : undefined
+        },
+        () => automaton.distance[state]! + 1,
+      ),
+    )
+  }
+
+  /** The name of a property that is not declared. While it could still become a declared one, its characters are written raw. */
+  #otherName(declared: TextTrie, index: number): Item {
+    const { phase, next, end } = declared.nodes[index]!
+    return this.#intern(`other ${declared.name} ${index}`, () =>
+      reader(
+        (byte) => {
+          if (phase === clean && byte === quote) return end === undefined ? [] : undefined
+          const to = byte === backslash ? 0 : nextPhase[phase * 256 + byte]!
+          if (to === 0) return undefined
+          const child = next.get(byte)
+          return [child === undefined ? this.#stringBody(0, Number.POSITIVE_INFINITY, to) : this.#otherName(declared, child)]
+        },
+        () => bytesToClean[phase]! + (phase === clean && end !== undefined ? 2 : 1),
+      ),
+    )
+  }
+
+  #number(automaton: NumberAutomaton, state: string): Item {
+    const reads = this.#intern(`digit ${automaton.name} ${state}`, () =>
+      reader(
+        (byte) => {
+          const to = automaton.next(state, String.fromCharCode(byte))
+          return to === undefined ? undefined : [this.#number(automaton, to)]
+        },
+        () => Math.max(1, automaton.distance(state)),
+      ),
+    )
+    if (!automaton.canEnd(state)) return reads
+    return this.#intern(`number ${automaton.name} ${state}`, () =>
+      choice(
+        () => [[], [reads]],
+        () => 0,
+      ),
+    )
+  }
+
+  /**
+   * The rest of one of the texts of a trie.
+   * @param name of the trie with what follows, for interning
+   * @param after what follows the text that was written
+   */
+  #text(name: string, trie: TextTrie, index: number, after: (chosen: number) => Sequence): Item {
+    const { next, end } = trie.nodes[index]!
+    const reads = this.#intern(`text ${name} ${index}`, () =>
+      reader(
+        (byte) => {
+          const child = next.get(byte)
+          if (child === undefined) return undefined
+          const node = trie.nodes[child]!
+          return node.end !== undefined && node.next.size === 0 ? after(node.end) : [this.#text(name, trie, child, after)]
+        },
+        () => this.#textCosts(name, trie, after)[index]!,
+      ),
+    )
+    if (end === undefined) return reads
+    return this.#intern(`end of ${name} ${index}`, () =>
+      choice(
+        () => [after(end), [reads]],
+        () => Math.min(costOfSequence(after(end)), reads.cost()),
+      ),
+    )
+  }
+
+  /** [nodes] bytes from a node of the trie, of which at least one is read, to the end of what follows. */
+  #textCosts(name: string, trie: TextTrie, after: (chosen: number) => Sequence): Float64Array {
+    let costs = this.#costs.get(name)
+    if (costs !== undefined) return costs
+    costs = new Float64Array(trie.nodes.length).fill(Number.POSITIVE_INFINITY)
+    for (let index = trie.nodes.length - 1; index >= 0; index--)
+      for (const child of trie.nodes[index]!.next.values()) {
+        const { end } = trie.nodes[child]!
+        const here = Math.min(costs[child]!, end === undefined ? Number.POSITIVE_INFINITY : costOfSequence(after(end)))
+        costs[index] = Math.min(costs[index]!, 1 + here)
+      }
+    this.#costs.set(name, costs)
+    return costs
+  }
+
+  #byte(character: string): Item {
+    const expected = character.charCodeAt(0)
+    return this.#intern(`byte ${character}`, () =>
+      reader(
+        (byte) => (byte === expected ? [] : undefined),
+        () => 1,
+      ),
+    )
+  }
+
+  /** Our white space policy: a single blank, or none, after a comma and a colon, so that no model can go on with white space forever. */
+  #optionalBlank(): Item {
+    return this.#intern('blank', () =>
+      choice(
+        () => [[], [this.#byte(' ')]],
+        () => 0,
+      ),
+    )
+  }
+
+  #trie(name: string, texts: () => readonly string[]): TextTrie {
+    let trie = this.#tries.get(name)
+    if (trie === undefined) this.#tries.set(name, (trie = { name, nodes: textNodes(texts()) }))
+    return trie
+  }
+
+  #intern(name: string, make: () => Draft): Item {
+    let item = this.#items.get(name)
+    if (item === undefined) this.#items.set(name, (item = { ...make(), id: this.#items.size }))
+    return item
+  }
+}
+
+export function costOfSequence(sequence: Sequence): number {
+  return sequence.reduce((sum, item) => sum + item.cost(), 0)
+}
+
+function textNodes(texts: readonly string[]): TextNode[] {
+  const nodes: TextNode[] = [{ next: new Map(), phase: clean, end: undefined }]
+  texts.forEach((text, number) => {
+    let at = nodes[0]!
+    for (const byte of utf8.encode(text)) {
+      let child = at.next.get(byte)
+      if (child === undefined) {
+        child = nodes.push({ next: new Map(), phase: nextPhase[at.phase * 256 + byte]!, end: undefined }) - 1
+        at.next.set(byte, child)
+      }
+      at = nodes[child]!
+    }
+    at.end = number
+  })
+  return nodes
+}

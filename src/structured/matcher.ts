@@ -1,0 +1,239 @@
+/**
+ * Which tokens of a vocabulary may come next. The mask of a stack is put together from its items, top first: what the top item
+ * allows by itself, then what the item below allows for the tokens in whose middle the top item ends, and so on. Each part depends
+ * on an item and a set of trie nodes only and is kept, so that no walk over the vocabulary is repeated for another stack.
+ */
+import type { Grammar } from './grammar.ts'
+import type { Item } from './item.ts'
+import type { Cell, State } from './machine.ts'
+import { stringIndex } from './string-body.ts'
+import type { TokenTrie } from './token-trie.ts'
+
+/** One text being written under a grammar. */
+export interface Matcher {
+  /**
+   * The ids that may come next: id i is bit i & 31 of word i >> 5. The array is reused by the next call.
+   * @param tokensLeft so many tokens, the next one included, may still come: steers to an end that fits, if there is one
+   */
+  mask(tokensLeft?: number): Uint32Array
+  /** Takes an id; false, and no change, when it may not come. */
+  accept(id: number): boolean
+  /** Whether the text is a whole document: the stop ids may come. More may be allowed all the same (another digit). */
+  isComplete(): boolean
+  /** An independent matcher at the same place. */
+  clone(): Matcher
+}
+
+/** Trie nodes at which an item ended inside of a token: the tokens below them go on with the next item. */
+interface Exits {
+  readonly nodes: readonly number[]
+  /** What each item makes of them. */
+  readonly parts: Map<Item, Part>
+}
+
+interface Part {
+  /** Allowed ids as a mask, when there are many. */
+  readonly mask: Uint32Array | undefined
+  /** Allowed ids, and how many bytes complete the item after each. Inside of a string: only those that end it. */
+  readonly ids: Int32Array
+  readonly costs: Uint32Array
+  /** The most bytes that complete the item after one of the ids. */
+  readonly mostCost: number
+  readonly exits: Exits
+}
+
+/** Bytes that complete a character of a string that was begun: `\ud800\udc00` at worst. */
+const characterBytes = 11
+
+/** A factory for matchers of one grammar over one vocabulary; what it learns serves all of them. */
+export class MaskTable {
+  readonly grammar: Grammar
+  readonly trie: TokenTrie
+  readonly words: number
+  readonly #root: Exits = { nodes: [0], parts: new Map() }
+  readonly #stringParts = new Map<string, Part>()
+  /** States along the path of the walk. */
+  readonly #path: State[]
+
+  constructor(grammar: Grammar, trie: TokenTrie) {
+    this.grammar = grammar
+    this.trie = trie
+    this.words = (trie.vocabSize + 31) >> 5
+    this.#path = new Array(trie.longest + 1)
+  }
+
+  matcher(): Matcher {
+    return new TableMatcher(this, this.grammar.start)
+  }
+
+  /** Adds the ids that a stack allows, as far as a text of at most `bytesLeft` bytes completes everything after them. */
+  add(stack: Cell, bytesLeft: number, mask: Uint32Array): void {
+    let exits = this.#root
+    for (let cell = stack; cell.item !== undefined && exits.nodes.length > 0; cell = cell.below!) {
+      let part = exits.parts.get(cell.item)
+      if (part === undefined) exits.parts.set(cell.item, (part = this.#part(exits, cell.item)))
+      const left = bytesLeft - cell.below!.cost
+      const string = exits === this.#root ? cell.item.string : undefined
+      const { ids, costs } = part
+      if ((string === undefined ? part.mostCost : characterBytes + string.least + 1) > left) {
+        if (string !== undefined) stringIndex(this.trie).addClosing(string.least, string.most, left, mask)
+        for (let i = 0; i < ids.length; i++) if (costs[i]! <= left) mask[ids[i]! >> 5]! |= 1 << (ids[i]! & 31)
+      } else if (part.mask === undefined) for (const id of ids) mask[id >> 5]! |= 1 << (id & 31)
+      else for (let i = 0; i < mask.length; i++) mask[i]! |= part.mask[i]!
+      exits = part.exits
+    }
+  }
+
+  #part(exits: Exits, item: Item): Part {
+    if (exits === this.#root && item.string !== undefined) return this.#stringPart(item.string)
+    const { byte, depth, end, token, twin } = this.trie
+    const { machine } = this.grammar
+    const start = machine.start([item])
+    const path = this.#path
+    const ids: number[] = []
+    const costs: number[] = []
+    const nodes: number[] = start.isEnd ? [...exits.nodes] : []
+    let mostCost = 0
+    for (const exit of exits.nodes) {
+      path[depth[exit]!] = start
+      for (let node = exit + 1; node < end[exit]!; ) {
+        const state = machine.step(path[depth[node]! - 1]!, byte[node]!)
+        if (state === null) {
+          node = end[node]!
+          continue
+        }
+        for (let id = token[node]!; id !== -1; id = twin[id]!) {
+          ids.push(id)
+          costs.push(state.cost)
+          if (state.cost > mostCost) mostCost = state.cost
+        }
+        if (state.isEnd && end[node]! > node + 1) nodes.push(node)
+        if (state.stacks.length === 0) {
+          node = end[node]!
+          continue
+        }
+        path[depth[node]!] = state
+        node++
+      }
+    }
+    let mask: Uint32Array | undefined
+    if (ids.length > this.words) {
+      mask = new Uint32Array(this.words)
+      for (const id of ids) mask[id >> 5]! |= 1 << (id & 31)
+    }
+    return { mask, ids: Int32Array.from(ids), costs: Uint32Array.from(costs), mostCost, exits: { nodes, parts: new Map() } }
+  }
+
+  /** Inside of a string nearly every token is allowed; the index knows which without a walk. */
+  #stringPart({ least, most }: { least: number; most: number }): Part {
+    const index = stringIndex(this.trie)
+    const [low, high] = [Math.min(least, index.most + 1), Math.min(most, index.most)]
+    const name = `${low} ${high}`
+    let part = this.#stringParts.get(name)
+    if (part === undefined) {
+      const mask = index.upTo(high).slice()
+      const ending: number[] = []
+      const nodes: number[] = []
+      for (const { node, characters } of index.exits) {
+        if (characters < low || characters > high) continue
+        for (let id = this.trie.token[node]!; id !== -1; id = this.trie.twin[id]!) ending.push(id)
+        if (this.trie.end[node]! > node + 1) nodes.push(node)
+      }
+      for (const id of ending) mask[id >> 5]! |= 1 << (id & 31)
+      part = { mask, ids: Int32Array.from(ending), costs: new Uint32Array(ending.length), mostCost: 0, exits: { nodes, parts: new Map() } }
+      this.#stringParts.set(name, part)
+    }
+    return part
+  }
+
+  /** The tokens, longest first, of a shortest completion. */
+  shortestCompletion(from: State): number[] {
+    const { machine } = this.grammar
+    const { byte, end, token } = this.trie
+    const ids: number[] = []
+    for (let state = from; !state.isEnd; ) {
+      let node = 0
+      let best = -1
+      let after: State = state
+      for (let at = state; !at.isEnd; ) {
+        const next = cheapest(machine, at)
+        let child = node + 1
+        while (child < end[node]! && byte[child] !== next.byte) child = end[child]!
+        if (child >= end[node]!) break
+        node = child
+        at = next.state
+        if (token[node] !== -1) {
+          best = token[node]!
+          after = at
+        }
+      }
+      if (best === -1) return [] // the vocabulary lacks a byte
+      ids.push(best)
+      state = after
+    }
+    return ids
+  }
+}
+
+class TableMatcher implements Matcher {
+  readonly #table: MaskTable
+  readonly #mask: Uint32Array
+  #state: State
+
+  constructor(table: MaskTable, state: State) {
+    this.#table = table
+    this.#mask = new Uint32Array(table.words)
+    this.#state = state
+  }
+
+  mask(tokensLeft = Number.POSITIVE_INFINITY): Uint32Array {
+    const mask = this.#mask.fill(0)
+    const { cost, stacks } = this.#state
+    // A token is at least a byte, so an end that is so many bytes away is in reach.
+    const inReach = cost <= tokensLeft
+    if (!inReach && this.#force(tokensLeft)) return mask
+    const bytesLeft = inReach ? tokensLeft - 1 : Number.POSITIVE_INFINITY
+    for (const stack of stacks) this.#table.add(stack, bytesLeft, mask)
+    return mask
+  }
+
+  /** A byte a token was too pessimistic; when the tokens of a shortest completion just fit, nothing else may come. */
+  #force(tokensLeft: number): boolean {
+    if (this.#state.cost > tokensLeft * 8) return false
+    const ids = this.#table.shortestCompletion(this.#state)
+    if (ids.length === 0 || ids.length + 8 < tokensLeft || ids.length > tokensLeft) return false
+    this.#mask[ids[0]! >> 5]! |= 1 << (ids[0]! & 31)
+    return true
+  }
+
+  accept(id: number): boolean {
+    const bytes = this.#table.trie.bytesOf(id)
+    if (bytes === undefined) return false
+    let state: State | null = this.#state
+    for (const byte of bytes) {
+      state = this.#table.grammar.machine.step(state, byte)
+      if (state === null) return false
+    }
+    this.#state = state
+    return true
+  }
+
+  isComplete(): boolean {
+    return this.#state.isEnd
+  }
+
+  clone(): Matcher {
+    return new TableMatcher(this.#table, this.#state)
+  }
+}
+
+/** The byte on a shortest way to the end. */
+function cheapest(machine: Grammar['machine'], from: State): { byte: number; state: State } {
+  let best: { byte: number; state: State } | undefined
+  for (let byte = 0; byte < 256; byte++) {
+    const state = machine.step(from, byte)
+    if (state !== null && (best === undefined || state.cost < best.state.cost)) best = { byte, state }
+  }
+  if (best === undefined) throw new Error('structured output: a state from which nothing leads on')
+  return best
+}

@@ -1,0 +1,255 @@
+/**
+ * A JSON string whose content matches an expression, as a finite automaton over the bytes between its quotes: Thompson's construction
+ * and the subset construction, with limits on both, so that no expression costs more than its automaton. Characters are written raw
+ * where JSON allows it, else in their shortest escape.
+ */
+import { type CodeRange, normalized, parseRegex, type Regex } from './regex.ts'
+
+/** Deterministic automaton over bytes. Every state can reach acceptance. */
+export interface ByteAutomaton {
+  /** Name for interning; equal automata of one grammar may have different names. */
+  readonly name: string
+  readonly start: number
+  /** [states * 256] next state or -1. */
+  readonly next: Int32Array
+  readonly accepts: readonly boolean[]
+  /** [states] bytes to the nearest accepting state. */
+  readonly distance: Int32Array
+}
+
+const mostNfaStates = 40_000
+const mostStates = 4096
+
+interface Nfa {
+  /** States without reading. */
+  readonly free: number[][]
+  /** [first, last, to] by byte. */
+  readonly moves: [number, number, number][][]
+  /** Whether a state is between two characters. */
+  readonly between: boolean[]
+}
+
+/**
+ * @param least, most number of characters (code points) of the text; most may be Infinity
+ * @throws SyntaxError when the expression is not supported, RangeError when its automaton is too large or empty
+ */
+export function compilePattern(pattern: string, least = 0, most = Number.POSITIVE_INFINITY): ByteAutomaton {
+  const nfa: Nfa = { free: [], moves: [], between: [] }
+  const start = state(nfa, true)
+  const end = build(nfa, parseRegex(pattern), start)
+  return pruned(
+    determinize(nfa, start, end, least, most),
+    JSON.stringify([pattern, least, most === Number.POSITIVE_INFINITY ? null : most]),
+  )
+}
+
+function state(nfa: Nfa, between: boolean): number {
+  if (nfa.free.length >= mostNfaStates) throw new RangeError(`a pattern of this size is not supported (more than ${mostNfaStates} states)`)
+  nfa.free.push([])
+  nfa.moves.push([])
+  nfa.between.push(between)
+  return nfa.free.length - 1
+}
+
+/** Adds the part from `from`; the result is its last state. */
+function build(nfa: Nfa, regex: Regex, from: number): number {
+  if ('set' in regex) {
+    const to = state(nfa, true)
+    addSet(nfa, normalized(regex.set), from, to)
+    return to
+  }
+  if ('sequence' in regex) return regex.sequence.reduce((at, part) => build(nfa, part, at), from)
+  if ('either' in regex) {
+    const to = state(nfa, true)
+    for (const branch of regex.either) {
+      const entry = state(nfa, true)
+      nfa.free[from]!.push(entry)
+      nfa.free[build(nfa, branch, entry)]!.push(to)
+    }
+    return to
+  }
+  let at = from
+  for (let i = 0; i < regex.least; i++) at = build(nfa, regex.repeat, at)
+  if (regex.most === Number.POSITIVE_INFINITY) {
+    const loop = state(nfa, true)
+    nfa.free[at]!.push(loop)
+    nfa.free[build(nfa, regex.repeat, loop)]!.push(loop)
+    return loop
+  }
+  const to = state(nfa, true)
+  for (let i = regex.least; i < regex.most; i++) {
+    nfa.free[at]!.push(to)
+    at = build(nfa, regex.repeat, at)
+  }
+  nfa.free[at]!.push(to)
+  return to
+}
+
+const shortEscapes = new Map([
+  [8, 'b'],
+  [9, 't'],
+  [10, 'n'],
+  [12, 'f'],
+  [13, 'r'],
+  [0x22, '"'],
+  [0x5c, '\\'],
+])
+
+/** One character of a set, written in JSON. */
+function addSet(nfa: Nfa, ranges: readonly CodeRange[], from: number, to: number): void {
+  let escaped = -1
+  let control = -1
+  const controlDigit = [-1, -1]
+  const path = (at: number, bytes: string) => {
+    for (const byte of bytes) {
+      const next = state(nfa, false)
+      nfa.moves[at]!.push([byte.charCodeAt(0), byte.charCodeAt(0), next])
+      at = next
+    }
+    return at
+  }
+  for (const [first, last] of ranges) {
+    for (let code = first; code <= Math.min(last, 0x5c); code++) {
+      const short = shortEscapes.get(code)
+      if (short === undefined && code >= 0x20) continue
+      if (escaped === -1) escaped = path(from, '\\')
+      if (short !== undefined) nfa.moves[escaped]!.push([short.charCodeAt(0), short.charCodeAt(0), to])
+      else {
+        if (control === -1) control = path(escaped, 'u00')
+        const tens = code >> 4
+        if (controlDigit[tens] === -1) controlDigit[tens] = path(control, String(tens))
+        const digit = (code & 15).toString(16).charCodeAt(0)
+        nfa.moves[controlDigit[tens]!]!.push([digit, digit, to])
+      }
+    }
+    for (const [low, high] of [
+      [0x20, 0x21],
+      [0x23, 0x5b],
+      [0x5d, 0x7f],
+    ] as const)
+      if (first <= high && last >= low) nfa.moves[from]!.push([Math.max(first, low), Math.min(last, high), to])
+    for (const [low, high] of [
+      [0x80, 0x7ff],
+      [0x800, 0xd7ff],
+      [0xe000, 0xffff],
+      [0x10000, 0x10ffff],
+    ] as const)
+      if (first <= high && last >= low) addUtf8(nfa, utf8(Math.max(first, low)), utf8(Math.min(last, high)), from, to)
+  }
+}
+
+/** All byte sequences between two of equal length whose following bytes run from 80 to BF. */
+function addUtf8(nfa: Nfa, low: readonly number[], high: readonly number[], from: number, to: number): void {
+  const [first, ...lowRest] = low as [number, ...number[]]
+  const [last, ...highRest] = high as [number, ...number[]]
+  if (lowRest.length === 0) {
+    nfa.moves[from]!.push([first, last, to])
+    return
+  }
+  const lowest = lowRest.map(() => 0x80)
+  const highest = lowRest.map(() => 0xbf)
+  const step = (a: number, b: number, rest: readonly number[], restHigh: readonly number[]) => {
+    const middle = state(nfa, false)
+    nfa.moves[from]!.push([a, b, middle])
+    addUtf8(nfa, rest, restHigh, middle, to)
+  }
+  if (first === last) {
+    step(first, first, lowRest, highRest)
+    return
+  }
+  const wholeLow = lowRest.every((byte) => byte === 0x80)
+  const wholeHigh = highRest.every((byte) => byte === 0xbf)
+  if (!wholeLow) step(first, first, lowRest, highest)
+  if (!wholeHigh) step(last, last, lowest, highRest)
+  const a = wholeLow ? first : first + 1
+  const b = wholeHigh ? last : last - 1
+  if (a <= b) step(a, b, lowest, highest)
+}
+
+function utf8(code: number): number[] {
+  return [...new TextEncoder().encode(String.fromCodePoint(code))]
+}
+
+interface Raw {
+  next: Int32Array[]
+  accepts: boolean[]
+}
+
+/** The subset construction; where lengths are limited, states also count characters. */
+function determinize(nfa: Nfa, start: number, end: number, least: number, most: number): Raw {
+  const limit = most === Number.POSITIVE_INFINITY ? least : most
+  const known = new Map<string, number>()
+  const sets: { states: number[]; count: number }[] = []
+  const enter = (states: number[], count: number): number => {
+    const key = `${count}:${states.join()}`
+    let id = known.get(key)
+    if (id === undefined) {
+      if (sets.length >= mostStates)
+        throw new RangeError(`a pattern of this size is not supported (its automaton has more than ${mostStates} states)`)
+      id = sets.push({ states, count }) - 1
+      known.set(key, id)
+    }
+    return id
+  }
+  const next: Int32Array[] = []
+  const accepts: boolean[] = []
+  enter(closure(nfa, [start]), 0)
+  for (let id = 0; id < sets.length; id++) {
+    const { states, count } = sets[id]!
+    const row = new Int32Array(256).fill(-1)
+    next.push(row)
+    accepts.push(states.includes(end) && count >= least)
+    const between = nfa.between[states[0]!]!
+    if (between && count === limit && most !== Number.POSITIVE_INFINITY) continue
+    const after = between ? Math.min(count + 1, limit) : count
+    const edges = new Set([0, 256])
+    for (const from of states)
+      for (const [first, last] of nfa.moves[from]!) {
+        edges.add(first)
+        edges.add(last + 1)
+      }
+    const cuts = [...edges].sort((a, b) => a - b)
+    for (let i = 0; i + 1 < cuts.length; i++) {
+      const byte = cuts[i]!
+      const targets: number[] = []
+      for (const from of states) for (const [first, last, to] of nfa.moves[from]!) if (byte >= first && byte <= last) targets.push(to)
+      if (targets.length > 0) row.fill(enter(closure(nfa, targets), after), byte, cuts[i + 1])
+    }
+  }
+  return { next, accepts }
+}
+
+function closure(nfa: Nfa, states: readonly number[]): number[] {
+  const seen = new Set(states)
+  for (const from of seen) for (const to of nfa.free[from]!) seen.add(to)
+  return [...seen].sort((a, b) => a - b)
+}
+
+/** Leaves out the states from which nothing is accepted. */
+function pruned({ next, accepts }: Raw, name: string): ByteAutomaton {
+  const before: number[][] = next.map(() => [])
+  next.forEach((row, from) => {
+    for (const to of new Set(row)) if (to !== -1) before[to]!.push(from)
+  })
+  const distance = new Int32Array(next.length).fill(-1)
+  const queue: number[] = []
+  accepts.forEach((accepting, id) => {
+    if (!accepting) return
+    distance[id] = 0
+    queue.push(id)
+  })
+  for (const to of queue)
+    for (const from of before[to]!) {
+      if (distance[from] !== -1) continue
+      distance[from] = distance[to]! + 1
+      queue.push(from)
+    }
+  if (distance[0] === -1) throw new RangeError('no string matches the pattern within its length limits')
+  const table = new Int32Array(next.length * 256).fill(-1)
+  next.forEach((row, from) => {
+    row.forEach((to, byte) => {
+      if (to !== -1 && distance[to] !== -1) table[from * 256 + byte] = to
+    })
+  })
+  return { name, start: 0, next: table, accepts, distance }
+}

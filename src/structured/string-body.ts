@@ -1,0 +1,189 @@
+/**
+ * What may stand between the quotes of a JSON string, byte by byte: well-formed UTF-8 without control characters, and the escapes
+ * of RFC 8259 with surrogates in pairs only. Also an index of the vocabulary that answers "which tokens fit into a string that may
+ * have so many more characters" without a walk, because that question is asked at most steps.
+ */
+import type { TokenTrie } from './token-trie.ts'
+
+/** Position inside of a character. `clean` is between characters, `closed` after the quote. */
+export const phases = [
+  'dead',
+  'clean',
+  'closed',
+  'more1',
+  'more2',
+  'more3',
+  'afterE0',
+  'afterED',
+  'afterF0',
+  'afterF4',
+  'escape',
+  'hex1',
+  'hex2',
+  'hex3',
+  'hex4',
+  'afterD',
+  'high3',
+  'high4',
+  'pairBackslash',
+  'pairU',
+  'low1',
+  'low2',
+  'low3',
+  'low4',
+] as const
+type PhaseName = (typeof phases)[number]
+
+const number = Object.fromEntries(phases.map((name, i) => [name, i])) as Record<PhaseName, number>
+export const clean = number.clean
+export const closed = number.closed
+
+/** [phases, 256] phase after a byte; 0 is dead. */
+export const nextPhase = table()
+
+/** [phases] bytes that are needed at least to be between two characters again. */
+export const bytesToClean = distances()
+
+function table(): Uint8Array {
+  const next = new Uint8Array(phases.length * 256)
+  const set = (from: PhaseName, first: number, last: number, to: PhaseName) => {
+    for (let byte = first; byte <= last; byte++) next[number[from] * 256 + byte] = number[to]
+  }
+  const hex = (from: PhaseName, to: PhaseName, digits = '0123456789abcdefABCDEF') => {
+    for (const digit of digits) set(from, digit.charCodeAt(0), digit.charCodeAt(0), to)
+  }
+  set('clean', 0x20, 0x7f, 'clean')
+  set('clean', 0x22, 0x22, 'closed')
+  set('clean', 0x5c, 0x5c, 'escape')
+  set('clean', 0xc2, 0xdf, 'more1')
+  set('clean', 0xe0, 0xef, 'more2')
+  set('clean', 0xf1, 0xf3, 'more3')
+  set('clean', 0xe0, 0xe0, 'afterE0')
+  set('clean', 0xed, 0xed, 'afterED')
+  set('clean', 0xf0, 0xf0, 'afterF0')
+  set('clean', 0xf4, 0xf4, 'afterF4')
+  set('more1', 0x80, 0xbf, 'clean')
+  set('more2', 0x80, 0xbf, 'more1')
+  set('more3', 0x80, 0xbf, 'more2')
+  set('afterE0', 0xa0, 0xbf, 'more1')
+  set('afterED', 0x80, 0x9f, 'more1')
+  set('afterF0', 0x90, 0xbf, 'more2')
+  set('afterF4', 0x80, 0x8f, 'more2')
+  hex('escape', 'clean', '"\\/bfnrt')
+  hex('escape', 'hex1', 'u')
+  hex('hex1', 'hex2')
+  hex('hex1', 'afterD', 'dD')
+  hex('hex2', 'hex3')
+  hex('hex3', 'hex4')
+  hex('hex4', 'clean')
+  hex('afterD', 'hex3', '01234567')
+  hex('afterD', 'high3', '89abAB')
+  hex('high3', 'high4')
+  hex('high4', 'pairBackslash')
+  hex('pairBackslash', 'pairU', '\\')
+  hex('pairU', 'low1', 'u')
+  hex('low1', 'low2', 'dD')
+  hex('low2', 'low3', 'cdefCDEF')
+  hex('low3', 'low4')
+  hex('low4', 'clean')
+  return next
+}
+
+function distances(): Uint8Array {
+  const distance = new Uint8Array(phases.length).fill(99)
+  distance[clean] = 0
+  for (let changed = true; changed; ) {
+    changed = false
+    for (let phase = 3; phase < phases.length; phase++)
+      for (let byte = 0; byte < 256; byte++) {
+        const to = nextPhase[phase * 256 + byte]!
+        if (to !== 0 && distance[to]! + 1 < distance[phase]!) {
+          distance[phase] = distance[to]! + 1
+          changed = true
+        }
+      }
+  }
+  return distance
+}
+
+/** Where the quote ends a string inside of a token: the node after it, and how many characters came before it. */
+export interface Exit {
+  readonly node: number
+  readonly characters: number
+}
+
+/** The vocabulary seen from between two characters of a string. */
+export class StringIndex {
+  /** Nodes right after a closing quote. */
+  readonly exits: readonly Exit[]
+  /** The most characters that one token begins. */
+  readonly most: number
+  readonly #words: number
+  readonly #byCharacters: number[][] = [] // ids that stay inside the string, by the characters they begin
+  readonly #toClean: Uint8Array // [vocabSize] bytes that complete the character in whose middle an id ends
+  readonly #upTo: Uint32Array[] = []
+
+  constructor(trie: TokenTrie) {
+    this.#words = (trie.vocabSize + 31) >> 5
+    this.#toClean = new Uint8Array(trie.vocabSize)
+    const exits: Exit[] = []
+    const phaseAt = new Uint8Array(trie.longest + 1)
+    const charactersAt = new Uint16Array(trie.longest + 1)
+    phaseAt[0] = clean
+    for (let node = 1; node < trie.size; ) {
+      const depth = trie.depth[node]!
+      const before = phaseAt[depth - 1]!
+      const phase = nextPhase[before * 256 + trie.byte[node]!]!
+      if (phase === 0) {
+        node = trie.end[node]!
+        continue
+      }
+      const characters = charactersAt[depth - 1]! + (before === clean && phase !== closed ? 1 : 0)
+      if (phase === closed) {
+        exits.push({ node, characters })
+        node = trie.end[node]!
+        continue
+      }
+      phaseAt[depth] = phase
+      charactersAt[depth] = characters
+      for (let id = trie.token[node]!; id !== -1; id = trie.twin[id]!) {
+        this.#byCharacters[characters] ??= []
+        this.#byCharacters[characters].push(id)
+        this.#toClean[id] = bytesToClean[phase]!
+      }
+      node++
+    }
+    this.exits = exits
+    this.most = Math.max(this.#byCharacters.length - 1, ...exits.map(({ characters }) => characters), 0)
+  }
+
+  /** The mask of the tokens that stay inside the string and begin at most so many characters. Not to be changed. */
+  upTo(characters: number): Uint32Array {
+    const most = Math.min(characters, this.most)
+    for (let i = this.#upTo.length; i <= most; i++) {
+      const mask = i === 0 ? new Uint32Array(this.#words) : this.#upTo[i - 1]!.slice()
+      for (const id of this.#byCharacters[i] ?? []) mask[id >> 5]! |= 1 << (id & 31)
+      this.#upTo.push(mask)
+    }
+    return this.#upTo[most]!
+  }
+
+  /** Adds the tokens that stay inside a string of `least` to `most` more characters, if so many bytes then suffice to close it. */
+  addClosing(least: number, most: number, bytesLeft: number, mask: Uint32Array): void {
+    const limit = Math.min(most, this.#byCharacters.length - 1)
+    for (let characters = 0; characters <= limit; characters++) {
+      const spare = bytesLeft - Math.max(0, least - characters) - 1 // what a character may take to complete
+      if (spare < 0) continue
+      for (const id of this.#byCharacters[characters] ?? []) if (this.#toClean[id]! <= spare) mask[id >> 5]! |= 1 << (id & 31)
+    }
+  }
+}
+
+const indexes = new WeakMap<TokenTrie, StringIndex>()
+
+/** The index of a trie, built once. */
+export function stringIndex(trie: TokenTrie): StringIndex {
+  let index = indexes.get(trie)
+  if (index === undefined) indexes.set(trie, (index = new StringIndex(trie)))
+  return index
+}
