@@ -112,6 +112,11 @@ export class Shard {
     return total
   }
 
+  /** Tells somebody about every matrix product [M, K]·[K, N] from now on. */
+  watchProducts(see: (M: number, N: number, K: number) => void): void {
+    this.backend.watchProducts(see)
+  }
+
   evaluate(examples: readonly Example[]): Evaluation {
     const result: Evaluation = { loss: 0, rows: 0, correct: [] }
     const quiet = { ...this.architecture, dropout: { embedding: 0, attention: 0, residual: 0 } }

@@ -30,7 +30,7 @@ export function simdTraining(memory: WebAssembly.Memory, byteOffset: number, byt
 }
 
 export class TrainingBackend implements GradientOps {
-  readonly workshop: Workshop
+  readonly workshop: { -readonly [K in keyof Workshop]: Workshop[K] }
   private readonly memories = new WeakMap<object, unknown>()
   private readonly turnTables = new Map<Rotation, { batch: Batch; turns: dense.Turns }>()
   /** When not null, every attention adds what it kept, for those who want to look at the probabilities. */
@@ -40,6 +40,15 @@ export class TrainingBackend implements GradientOps {
 
   constructor(workshop: Workshop) {
     this.workshop = workshop
+  }
+
+  /** Tells somebody about every matrix product from now on: for counting work. */
+  watchProducts(see: (M: number, N: number, K: number) => void): void {
+    const { matmul } = this.workshop
+    this.workshop.matmul = (...call) => {
+      see(call[2], call[3], call[4])
+      matmul(...call)
+    }
   }
 
   reset(randomSeed: number): void {
