@@ -23,6 +23,8 @@ export interface StreamOptions {
 const utf8 = new TextEncoder()
 /** Bytes that may wait for the client before the generation pauses. */
 const WAITING_BYTES = 64 * 1024
+/** Events closer together than this share a write: a small model would spend more time on system calls than on tokens. */
+const TOGETHER_MS = 4
 
 export function streamResponse(
   ctx: ServerContext,
@@ -35,40 +37,61 @@ export function streamResponse(
   const events = options.contentType === 'text/event-stream'
   let controller!: ReadableStreamDefaultController<Uint8Array>
   let open = true
-  let lastWrite = performance.now()
-  let wake: (() => void) | undefined
+  let lastWrite = Number.NEGATIVE_INFINITY
+  let pending = ''
+  let flushing: ReturnType<typeof setTimeout> | undefined
+  let waiting: { room: Promise<void>; wake(): void } | undefined
   scope.streaming = true
 
-  const write = (text: string) => {
-    if (!open) return
+  const flush = () => {
+    clearTimeout(flushing)
+    flushing = undefined
+    if (!open || pending === '') return
     lastWrite = performance.now()
-    controller.enqueue(utf8.encode(text))
+    controller.enqueue(utf8.encode(pending))
+    pending = ''
+  }
+  const write = (text: string) => {
+    pending += text
+    if (performance.now() - lastWrite >= TOGETHER_MS) flush()
+    else flushing ??= setTimeout(flush, TOGETHER_MS)
+  }
+  const stop = () => {
+    open = false
+    clearInterval(pings)
+    clearTimeout(flushing)
+    waiting?.wake()
   }
   const close = () => {
     if (!open) return
-    open = false
-    clearInterval(pings)
+    flush()
+    stop()
     controller.close()
   }
   const pings = setInterval(
     () => {
-      if (events && open && performance.now() - lastWrite >= ctx.limits.pingMs) write(': ping\n\n')
+      if (events && performance.now() - lastWrite >= ctx.limits.pingMs) write(': ping\n\n')
     },
     Math.max(10, ctx.limits.pingMs / 4),
   )
-  const room = async () => {
-    if (!open || (controller.desiredSize ?? 1) > 0) return
-    await new Promise<void>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        ctx.metrics.slowReaders.add({})
-        left.abort(new Error('the client did not read its stream'))
-        reject(left.signal.reason)
-      }, ctx.limits.slowReaderMs)
-      wake = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
+  /** Waits until the client has read enough; all that write to one stream wait together. */
+  const room = (): Promise<void> | undefined => {
+    if (!open || (controller.desiredSize ?? 1) - pending.length > 0) return undefined
+    if (waiting) return waiting.room
+    const { promise, resolve, reject } = Promise.withResolvers<void>()
+    const timer = setTimeout(() => {
+      ctx.metrics.slowReaders.add({})
+      left.abort(new Error('the client did not read its stream'))
+      waiting = undefined
+      reject(left.signal.reason)
+    }, ctx.limits.slowReaderMs)
+    const wake = () => {
+      clearTimeout(timer)
+      waiting = undefined
+      resolve()
+    }
+    waiting = { room: promise, wake }
+    return promise
   }
 
   const body = new ReadableStream<Uint8Array>(
@@ -77,12 +100,10 @@ export function streamResponse(
         controller = started
       },
       pull() {
-        wake?.()
+        waiting?.wake()
       },
       cancel() {
-        open = false
-        clearInterval(pings)
-        wake?.()
+        stop()
         left.abort(new Error('the client left'))
       },
     },
