@@ -60,5 +60,11 @@ function fromConfig(path: string): Described {
   } catch (error) {
     throw new Error(`${path}: expected JSON: ${(error as Error).message}`)
   }
-  return { architecture: { ...configFromJson(json, path), name: basename(dirname(resolve(path))) }, origin: path }
+  return { architecture: { ...configFromJson(json, path), name: folderName(path) }, origin: shown(path) }
+}
+
+/** The model's folder; OpenAI's own layout lies in a folder `original` below it. */
+function folderName(file: string): string {
+  const folder = dirname(resolve(file))
+  return basename(folder) === 'original' ? basename(dirname(folder)) : basename(folder)
 }

@@ -1,15 +1,16 @@
 /** The command line as such: help, versions, exit codes, one-line errors, colours. */
 import assert from 'node:assert/strict'
 import { spawnSync } from 'node:child_process'
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { Command } from 'commander'
 import { lineage } from './run.ts'
 
 const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as { version: string }
 
-test('help, with and without a command', () => {
-  for (const args of [[], ['--help'], ['-h'], ['help']]) {
+test('help, with and without a command', async () => {
+  for (const args of [[], ['--help'], ['help']]) {
     const { code, out, err } = lineage(args)
     assert.deepEqual([code, err], [0, ''], args.join())
     assert.match(out, /^Usage: lineage COMMAND/)
@@ -22,10 +23,15 @@ test('help, with and without a command', () => {
   ].map(([, name]) => name!)
   assert.ok(names.length >= 3)
   for (const name of names) {
-    const { code, out, err } = lineage([name, '--help'])
-    assert.deepEqual([code, err], [0, ''], name)
-    assert.match(out, new RegExp(`^Usage: lineage ${name} `), name)
-    assert.match(out, /Examples?:\n/, `${name} --help has no examples`)
+    const { register } = (await import(`../../src/cli/${name}.ts`)) as { register(program: Command): void }
+    const program = new Command('lineage')
+    register(program)
+    let text = ''
+    const [command] = program.commands
+    command!.configureOutput({ writeOut: (part) => (text += part) }).outputHelp()
+    assert.equal(program.commands.length, 1, name)
+    assert.match(text, new RegExp(`^Usage: lineage ${name} `), name)
+    assert.match(text, /Examples?:\n/, `${name} --help has no examples`)
   }
   assert.equal(lineage(['help', 'steps']).out, lineage(['steps', '--help']).out)
 })
@@ -83,6 +89,23 @@ test('bin/lineage.js starts the same program', () => {
   const bin = fileURLToPath(new URL('../../bin/lineage.js', import.meta.url))
   const { status, stdout } = spawnSync(process.execPath, [bin, '--version'], { encoding: 'utf8' })
   assert.deepEqual([status, stdout], [0, `${version}\n`])
+})
+
+const older = ['/usr/bin/node', '/usr/local/bin/node', process.env.LINEAGE_OLD_NODE].find((path) => {
+  if (!path || !existsSync(path)) return false
+  return Number(spawnSync(path, ['-p', 'process.versions.node.split(".")[0]'], { encoding: 'utf8' }).stdout) < 24
+})
+const own = fileURLToPath(new URL('../../node_modules/node/bin/node', import.meta.url))
+const whyNot = !older
+  ? 'no Node.js before 24 on this machine (set LINEAGE_OLD_NODE)'
+  : !existsSync(own) && 'the clone has no Node.js of its own'
+
+test('with an older Node.js the clone starts its own, and passes arguments, output and exit codes on', { skip: whyNot }, () => {
+  const bin = fileURLToPath(new URL('../../bin/lineage.js', import.meta.url))
+  const run = (...args: string[]) => spawnSync(older!, [bin, ...args], { encoding: 'utf8' })
+  assert.deepEqual([run('--version').status, run('--version').stdout], [0, `${version}\n`])
+  const wrong = run('frobnicate')
+  assert.deepEqual([wrong.status, wrong.stderr], [2, 'lineage: unknown command "frobnicate"; see lineage --help\n'])
 })
 
 test('help is quick: it loads no command', () => {
