@@ -1,0 +1,237 @@
+/** What each keyword lets through and keeps out, what is refused and how it is named, and the bounds on compiling. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { anyObject, compileSchema, matcher, tokenTrie, UnsupportedSchemaError } from '../../src/structured/structured.ts'
+import { byteTokenizerJson } from '../../src/tokenizer/build.ts'
+import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
+import { judge } from './judge.ts'
+
+const bytes = tokenizerFromJson(byteTokenizerJson(['<|end|>']), 'bytes')
+const trie = tokenTrie(bytes)
+
+/** Whether a text, byte by byte, is allowed and complete. */
+function accepts(schema: unknown, text: string): boolean {
+  const at = matcher(compileSchema(schema), trie)
+  return bytes.encode(text).every((id) => at.accept(id)) && at.isComplete()
+}
+
+const person = {
+  type: 'object',
+  properties: { name: { type: 'string' }, age: { type: 'integer' }, note: { type: 'string' } },
+  required: ['name'],
+  additionalProperties: false,
+}
+
+const cases: { schema: Record<string, unknown>; yes: string[]; no: string[] }[] = [
+  {
+    schema: person,
+    yes: ['{"name":""}', '{"name": "Ada", "age": 36}', '{"name":"é\\n\\u00e9\\ud83d\\ude00💖","note":"x"}'],
+    no: [
+      '{}',
+      '{"age":3}',
+      '{"name":"a","x":1}',
+      '{"name":1}',
+      '{"name":"a",}',
+      '{ "name":"a"}',
+      '{"name":"a" }',
+      '{"name":  "a"}',
+      '{"name":"a"',
+      ' {"name":"a"}',
+      '{"name":"a"} ',
+      '{"age":3,"name":"a"}',
+    ],
+  },
+  {
+    schema: { type: 'string' },
+    yes: ['""', '"\\"\\\\\\/\\b\\f\\n\\r\\t"', '"\\uD83D\\uDE00"', '"\u007f\u2028"'],
+    no: [
+      '"\n"',
+      '"\t"',
+      '"\\x"',
+      '"\\ud83d"',
+      '"\\ud83dx"',
+      '"\\ud83d\\n"',
+      '"\\ud83d\\ud83d"',
+      '"\\udc00"',
+      '"\\u12"',
+      '"',
+      "'a'",
+      '"a"b',
+    ],
+  },
+  {
+    schema: { type: 'string', minLength: 2, maxLength: 3 },
+    yes: ['"ab"', '"💖é€"', '"\\ud83d\\ude00a"', '"\\n\\u0041"'],
+    no: ['"a"', '"abcd"', '"💖"', '"\\ud83d\\ude00"'],
+  },
+  { schema: { type: 'string', pattern: '^[a-z]+-\\d{2}$' }, yes: ['"ab-12"'], no: ['"-12"', '"ab-1"', '"ab-123"', '"Ab-12"', '"ab-1٣"'] },
+  { schema: { type: 'string', pattern: 'é|["\\\\]|\\n' }, yes: ['"xéy"', '"\\""', '"a\\\\"', '"\\n"'], no: ['"x"', '""'] },
+  { schema: { type: 'string', pattern: '^[^a-c]{2}$', maxLength: 5 }, yes: ['"xy"', '"é💖"', '"\\u0001d"'], no: ['"ax"', '"x"', '"xyz"'] },
+  { schema: { type: 'string', pattern: '^(ab)*$', minLength: 3, maxLength: 5 }, yes: ['"abab"'], no: ['"ab"', '"ababab"', '""', '"aba"'] },
+  {
+    schema: { type: 'string', format: 'date' },
+    yes: ['"2024-02-28"', '"1999-12-31"'],
+    no: ['"2024-02-30"', '"2024-13-01"', '"2024-1-01"', '"x"'],
+  },
+  { schema: { type: 'integer' }, yes: ['0', '-7', '123456789012345'], no: ['-0', '01', '1.0', '1e3', '+1', '1234567890123456', ''] },
+  {
+    schema: { type: 'integer', minimum: -12, maximum: 105 },
+    yes: ['-12', '-1', '0', '9', '99', '100', '105'],
+    no: ['-13', '-2.0', '106', '1000', '-120'],
+  },
+  { schema: { type: 'integer', exclusiveMinimum: 9, exclusiveMaximum: 11.5 }, yes: ['10', '11'], no: ['9', '12', '1', '110'] },
+  { schema: { type: 'number' }, yes: ['0', '-0.5', '1.25e-10', '3E+2', '-0'], no: ['.5', '1.', '1e', '00', 'NaN', '1e400'] },
+  {
+    schema: { type: 'number', minimum: 0, exclusiveMaximum: 1 },
+    yes: ['0', '0.0', '0.5', '0.99999999999999'],
+    no: ['1', '-0.5', '1.0', '0.', '1e-3'],
+  },
+  {
+    schema: { type: 'number', exclusiveMinimum: -0.25, maximum: 2.5 },
+    yes: ['-0.2', '2.5', '2.50', '0', '-0.24999'],
+    no: ['-0.25', '-0.250', '2.51', '3', '-0'],
+  },
+  {
+    schema: { enum: ['a', 'ab', 'é"', 1, 12, null, { k: [1] }] },
+    yes: ['"a"', '"ab"', '"é\\""', '1', '12', 'null', '{"k":[1]}'],
+    no: ['"b"', '"', '2', '123', '"abc"', '{"k":[1]'],
+  },
+  { schema: { const: 'x', type: 'string' }, yes: ['"x"'], no: ['"y"', '""'] },
+  { schema: { type: ['string', 'null'], enum: ['a', null, 3] }, yes: ['"a"', 'null'], no: ['3'] },
+  {
+    schema: { type: 'array', items: { type: 'boolean' }, minItems: 1, maxItems: 2 },
+    yes: ['[true]', '[true, false]', '[true,false]'],
+    no: ['[]', '[true,true,true]', '[1]', '[true,]', '[ true]'],
+  },
+  {
+    schema: { type: 'array', prefixItems: [{ const: 1 }, { const: 2 }], items: { const: 3 } },
+    yes: ['[]', '[1]', '[1,2,3,3]'],
+    no: ['[2]', '[1,3]', '[1,2,4]'],
+  },
+  { schema: { type: 'array', prefixItems: [{ const: 1 }], items: false, minItems: 1 }, yes: ['[1]'], no: ['[]', '[1,1]'] },
+  { schema: { anyOf: [{ type: 'integer' }, person] }, yes: ['3', '{"name":"a"}'], no: ['"a"', '{}'] },
+  { schema: { type: 'integer', nullable: true }, yes: ['3', 'null'], no: ['"a"'] },
+  {
+    schema: { type: 'object', properties: { a: { type: 'integer' }, ab: {} }, additionalProperties: { type: 'boolean' } },
+    yes: ['{}', '{"a":1,"b":true,"":false}', '{"abc":true,"aé":false}', '{"x\\n":true}'],
+    no: ['{"a":true}', '{"\\u0061":true}', '{"b":1}', '{"b":true,"a":1}', '{"b":true,"a":true}', '{"x":true,"ab":true}'],
+  },
+  {
+    schema: { type: 'object', properties: { a: {}, b: {}, c: {} }, minProperties: 2, maxProperties: 2, additionalProperties: false },
+    yes: ['{"a":1,"b":2}', '{"a":[],"c":{}}', '{"b":1,"c":1}'],
+    no: ['{"a":1}', '{"a":1,"b":1,"c":1}', '{}', '{"c":1}'],
+  },
+  { schema: { type: 'object', required: ['z'], minProperties: 2 }, yes: ['{"z":1,"y":2}'], no: ['{"z":1}', '{"y":1}'] },
+  { schema: { ...anyObject }, yes: ['{}', '{"a":[1,{"b":null}],"c":"d"}'], no: ['[]', '1', '{"a"}', '{"a":1,}'] },
+  {
+    schema: { $ref: '#/$defs/t', $defs: { t: { type: 'array', items: { $ref: '#/$defs/t' } } } },
+    yes: ['[]', '[[],[[]]]'],
+    no: ['[1]', '['],
+  },
+  {
+    schema: {
+      oneOf: [
+        { type: 'string' },
+        { type: 'object', properties: { k: { const: 1 } }, required: ['k'] },
+        { type: 'object', properties: { k: { const: 2 } }, required: ['k'] },
+      ],
+    },
+    yes: ['"a"', '{"k":1}', '{"k":2}'],
+    no: ['{"k":3}', '{}'],
+  },
+]
+
+test('keywords: what is let through and kept out', () => {
+  for (const { schema, yes, no } of cases) {
+    const verdict = judge(schema)
+    for (const text of yes) {
+      assert.ok(accepts(schema, text), `${text} under ${JSON.stringify(schema)}`)
+      assert.equal(verdict(text), undefined, `${text} under ${JSON.stringify(schema)}`)
+    }
+    for (const text of no) assert.ok(!accepts(schema, text), `${text} under ${JSON.stringify(schema)}`)
+  }
+})
+
+test('true allows any value', () => {
+  for (const text of ['1', '"a"', 'null', '[{"a":[]}]', '{"a":{}}']) assert.ok(accepts(true, text))
+})
+
+test('what is not enforced is refused with its path', () => {
+  const property = (schema: unknown) => ({ type: 'object', properties: { 'a/b~': schema } })
+  const refused: [unknown, string][] = [
+    [property({ type: 'integer', multipleOf: 3 }), '/properties/a~1b~0/multipleOf'],
+    [property({ type: 'string', format: 'idn-email' }), '/properties/a~1b~0/format'],
+    [property({ type: 'string', pattern: '(?=a)b' }), '/properties/a~1b~0/pattern'],
+    [property({ type: 'string', pattern: '(a)\\1' }), '/properties/a~1b~0/pattern'],
+    [property({ type: 'string', pattern: 'a', format: 'date' }), '/properties/a~1b~0/format'],
+    [property({ type: 'string', pattern: '^a$', minLength: 2 }), '/properties/a~1b~0/pattern'],
+    [property({ type: 'strnig' }), '/properties/a~1b~0/type'],
+    [property({ type: 'string', minLenght: 3 }), '/properties/a~1b~0/minLenght'],
+    [property({ type: 'integer', minimum: 3, maximum: 2 }), '/properties/a~1b~0'],
+    [property({ type: 'integer', minimum: 1.2, maximum: 1.8 }), '/properties/a~1b~0'],
+    [property({ type: 'integer', exclusiveMinimum: true }), '/properties/a~1b~0/exclusiveMinimum'],
+    [{ type: 'array', uniqueItems: true }, '/uniqueItems'],
+    [{ type: 'array', contains: {} }, '/contains'],
+    [{ type: 'array', items: [{}] }, '/items'],
+    [{ type: 'array', minItems: 3, maxItems: 2 }, '/minItems'],
+    [{ type: 'object', patternProperties: {} }, '/patternProperties'],
+    [{ type: 'object', required: ['x'], additionalProperties: false }, '/required'],
+    [{ type: 'object', properties: { a: 7 } }, '/properties/a'],
+    [{ not: {} }, '/not'],
+    [{ if: {}, else: {} }, '/if'],
+    [{ allOf: [{}, {}] }, '/allOf'],
+    [{ anyOf: [] }, '/anyOf'],
+    [{ anyOf: [{}], type: 'object' }, '/type'],
+    [{ oneOf: [{ type: 'integer' }, { type: 'number' }] }, '/oneOf/1'],
+    [{ oneOf: [{ const: 1 }, { enum: [1, 2] }] }, '/oneOf/1'],
+    [{ $ref: 'http://example.com/x' }, '/$ref'],
+    [{ $ref: '#/$defs/none' }, '/$ref'],
+    [{ $ref: '#/$defs/__proto__', $defs: {} }, '/$ref'],
+    [{ enum: ['a'], minLength: 3 }, '/minLength'],
+    [{ enum: ['a'], type: 'integer' }, ''],
+    [false, ''],
+    ['string', ''],
+    [{ $ref: '#' }, ''],
+    [{ type: 'object', properties: { a: { $ref: '#' } }, required: ['a'] }, ''],
+    [{ type: 'object', properties: { a: {} }, minProperties: 2, additionalProperties: false }, ''],
+  ]
+  for (const [schema, path] of refused)
+    assert.throws(
+      () => compileSchema(schema),
+      (error) => error instanceof UnsupportedSchemaError && error.path === path,
+      `${JSON.stringify(schema)} at ${path}`,
+    )
+})
+
+test('compiling is bounded', () => {
+  let deep: unknown = {}
+  for (let i = 0; i < 5000; i++) deep = { type: 'array', items: deep }
+  const hostile: unknown[] = [
+    deep,
+    { type: 'string', pattern: `(${'a?'.repeat(500)}){9999}` },
+    { type: 'string', pattern: `^${'(a|b)*a'}${'(a|b)'.repeat(30)}$` },
+    { type: 'string', pattern: '('.repeat(1000) },
+    { type: 'string', pattern: 'a'.repeat(5000) },
+    { type: 'string', pattern: '^a*$', minLength: 10, maxLength: 60_000 },
+    { type: 'array', minItems: 1e9 },
+    { enum: Array.from({ length: 5000 }, (_, i) => i) },
+    { const: 'x'.repeat(1_000_000) },
+    { anyOf: Array.from({ length: 900 }, () => ({ anyOf: Array.from({ length: 900 }, () => ({ type: 'null' })) })) },
+  ]
+  for (const schema of hostile) {
+    const start = process.cpuUsage()
+    assert.throws(() => compileSchema(schema), UnsupportedSchemaError)
+    const ms = process.cpuUsage(start).user / 1000
+    assert.ok(ms < 3000, `${ms} ms`)
+  }
+  // Allowed, and no trouble: many branches that look alike, deep recursion while writing.
+  const branchy = { anyOf: Array.from({ length: 200 }, (_, i) => ({ type: 'array', items: { $ref: '#' }, maxItems: i + 1 })) }
+  const at = matcher(compileSchema(branchy), trie)
+  for (let i = 0; i < 12; i++) assert.ok(at.accept('['.charCodeAt(0)))
+  assert.ok(at.mask(100).some((word) => word !== 0))
+})
+
+test('a compiled constant of a hundred thousand characters is written to its end', () => {
+  const text = 'x'.repeat(100_000)
+  assert.ok(accepts({ const: text }, JSON.stringify(text)))
+})
