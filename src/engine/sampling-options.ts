@@ -20,7 +20,10 @@ export interface SamplingOptions {
   frequencyPenalty?: number
   /** Added to logits, by id; -Infinity forbids. */
   logitBias?: ReadonlyMap<number, number>
-  /** Same seed, same ids, whatever else runs. Integer; default: a random one, reported in the result. */
+  /**
+   * Same seed, same draws, whatever else runs. Integer; default: a random one, reported in the result. On a backend whose sums depend on
+   * how many rows are computed together (wasm: in the last bits), a near tie may still fall the other way beside other answers.
+   */
   seed?: number
 }
 

@@ -15,7 +15,7 @@ after(() => rmSync(directory, { recursive: true }))
 
 test('generate continues as the published model does', () => {
   const [prompt, answer] = [golden.ids[0]!.join(' '), [...golden.greedy[0]!]]
-  const options = ['--ids', prompt, '--max-tokens', String(answer.length)]
+  const options = ['--ids', prompt, '--max-tokens', String(answer.length), '--threads', '1']
   for (const backend of ['reference', 'wasm']) {
     const { code, out, err } = lineage(['generate', checkpoint, ...options, '--backend', backend])
     assert.equal(code, 0, err)
@@ -25,7 +25,19 @@ test('generate continues as the published model does', () => {
 })
 
 test('generate --json: every figure, and log-probabilities', () => {
-  const { code, out, err } = lineage(['generate', checkpoint, '--ids', '[1, 2, 3]', '--max-tokens', '3', '--json', '--logprobs', '2'])
+  const { code, out, err } = lineage([
+    'generate',
+    checkpoint,
+    '--ids',
+    '[1, 2, 3]',
+    '--max-tokens',
+    '3',
+    '--threads',
+    '1',
+    '--json',
+    '--logprobs',
+    '2',
+  ])
   assert.equal(code, 0, err)
   const { reason, ids, promptTokens, cachedTokens, memory, tokens } = JSON.parse(out)
   assert.deepEqual([reason, ids.length, promptTokens, cachedTokens], ['length', 3, 3, 0])
@@ -39,7 +51,22 @@ test('generate --json: every figure, and log-probabilities', () => {
 
 test('generate with a seed repeats itself', () => {
   const run = () =>
-    lineage(['generate', checkpoint, '--ids', '5', '--temperature', '1', '--top-p', '0.9', '--seed', '3', '--max-tokens', '8']).out
+    lineage([
+      'generate',
+      checkpoint,
+      '--ids',
+      '5',
+      '--temperature',
+      '1',
+      '--top-p',
+      '0.9',
+      '--seed',
+      '3',
+      '--max-tokens',
+      '8',
+      '--threads',
+      '1',
+    ]).out
   const first = run()
   assert.equal(first.trim().split(' ').length, 8)
   assert.equal(run(), first)
@@ -48,7 +75,7 @@ test('generate with a seed repeats itself', () => {
 test('logits writes what transformers computed', () => {
   const file = join(directory, 'logits.safetensors')
   const ids = golden.ids[1]!
-  const { code, err } = lineage(['logits', checkpoint, '--ids', ids.join(','), '--out', file])
+  const { code, err } = lineage(['logits', checkpoint, '--ids', ids.join(','), '--out', file, '--threads', '1'])
   assert.equal(code, 0, err)
   const bytes = readFileSync(file)
   const headerLength = Number(bytes.readBigUInt64LE(0))
@@ -62,7 +89,19 @@ test('logits writes what transformers computed', () => {
 })
 
 test('bench prints figures beside the limits of the machine', () => {
-  const { code, out, err } = lineage(['bench', checkpoint, '--prompt', '20', '--generate', '4', '--repeat', '1', '--json'])
+  const { code, out, err } = lineage([
+    'bench',
+    checkpoint,
+    '--threads',
+    '1',
+    '--prompt',
+    '20',
+    '--generate',
+    '4',
+    '--repeat',
+    '1',
+    '--json',
+  ])
   assert.equal(code, 0, err)
   const { prefill, decode, limits, memory } = JSON.parse(out)
   assert.ok(prefill.tokensPerSecond > 0 && prefill.multiplyAddsPerSecond > 0 && prefill.shareOfF32 > 0)
