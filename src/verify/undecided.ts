@@ -98,21 +98,7 @@ export const undecidedClaims: Claim[] = [
     'real weights: the share of attention on position 0, and what happens when a rolling cache drops it',
   ),
   cited('C46', 'The data were mostly English, with a focus on science, code and general knowledge.', 'holds', 'the announcement'),
-  cited(
-    'C47',
-    'A reasoning effort in the system message controls length and accuracy.',
-    'imprecise',
-    'real weights at three efforts',
-    'The trained words are "Reasoning: low", "medium" and "high".',
-  ),
   cited('C48', 'OpenAI released no base models; Qwen3 and OLMo did.', 'holds', 'the model pages'),
-  cited(
-    'C49',
-    'Switching thinking off in Qwen3 adds an empty block of thought.',
-    'holds',
-    'the rendered prompts of chat/qwen with thinking off',
-  ),
-  cited('C50', 'Qwen3 gave up the hybrid in its revisions of July 2025.', 'holds', 'the model pages'),
   cited(
     'C54',
     'On LM Arena, 2025-08-08, Qwen3-235B-A22B-Instruct-2507 led the open-weight models.',

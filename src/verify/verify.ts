@@ -2,6 +2,7 @@
 import type { Backend } from '../ops/backend.ts'
 import type { Claim, Measurement } from './claim.ts'
 import { partClaims } from './parts.ts'
+import { promptClaims } from './prompts.ts'
 import { sizeClaims } from './sizes.ts'
 import { undecidedClaims } from './undecided.ts'
 
@@ -16,7 +17,9 @@ export interface Outcome {
 }
 
 /** C1, C2, …, C58, then the figures. */
-export const claims: readonly Claim[] = [...sizeClaims, ...partClaims, ...undecidedClaims].sort((a, b) => order(a) - order(b))
+export const claims: readonly Claim[] = [...sizeClaims, ...partClaims, ...promptClaims, ...undecidedClaims].sort(
+  (a, b) => order(a) - order(b),
+)
 
 function order({ id }: Claim): number {
   return (id.startsWith('C') ? 0 : 1000) + Number(id.slice(1))

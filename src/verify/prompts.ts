@@ -1,0 +1,70 @@
+/** Claims about prompts, checked on the text that the chat formats render. Characters stand for ids here: only the text matters. */
+import { systemText } from '../chat/harmony-prompt.ts'
+import { type QwenKind, qwenFormat } from '../chat/qwen.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { type Claim, exactly } from './claim.ts'
+
+const characters: Tokenizer = {
+  vocabSize: 0x110000,
+  specials: new Map(),
+  encode: (text) => Array.from(text, (character) => character.codePointAt(0)!),
+  encodeTemplate: (text) => Array.from(text, (character) => character.codePointAt(0)!),
+  decode: (ids) => String.fromCodePoint(...ids),
+  bytes: (id) => new TextEncoder().encode(String.fromCodePoint(id)),
+  isSpecial: () => false,
+  stream: () => ({ push: (id) => String.fromCodePoint(id), end: () => '' }),
+}
+
+/** The prompt of one question in a release of Qwen3. */
+function ask(thinking: QwenKind['thinking'], on: boolean): string {
+  const format = qwenFormat(characters, { thinking, tools: 'json' })
+  return characters.decode(format.render([{ role: 'user', content: 'Why?' }], { thinking: on }))
+}
+
+const show = (text: string): string => JSON.stringify(text).slice(1, -1)
+
+export const promptClaims: Claim[] = [
+  {
+    id: 'C47',
+    says: 'A reasoning effort in the system message controls the length and accuracy of answers.',
+    kind: 'measurement',
+    verdict: 'imprecise',
+    note: 'The words the models were trained on are "Reasoning: low", "medium" and "high", not "Reasoning effort". Length and accuracy take real weights; lineage eval abacus measures them for the embedded model.',
+    check: () => {
+      const line = (effort?: string) =>
+        systemText({ effort })
+          .split('\n')
+          .find((each) => each.startsWith('Reasoning'))!
+      return [exactly('line of the system message', line('low'), 'Reasoning: low'), exactly('… by default', line(), 'Reasoning: medium')]
+    },
+  },
+  {
+    id: 'C49',
+    says: 'Switching thinking off in Qwen3 only adds an empty block of thought to the prompt.',
+    kind: 'measurement',
+    verdict: 'holds',
+    check: () => {
+      const [thinking, silent] = [ask('switch', true), ask('switch', false)]
+      return [
+        exactly('what the prompt gains', show(silent.slice(thinking.length)), show('<think>\n\n</think>\n\n')),
+        exactly('what stands before it', show(silent.slice(0, thinking.length)), show(thinking)),
+      ]
+    },
+  },
+  {
+    id: 'C50',
+    says: 'The Qwen3 revisions of July 2025 gave up the hybrid: one model thinks always, the other never.',
+    kind: 'measurement',
+    verdict: 'holds',
+    note: 'The prompt of the thinking one already opens the thought, so its answers hold the closing tag only.',
+    check: () => [
+      exactly('end of the prompt, Thinking-2507', show(ask('always', true).slice(-30)), show('<|im_start|>assistant\n<think>\n')),
+      exactly('end of the prompt, Instruct-2507', show(ask('never', true).slice(-22)), show('<|im_start|>assistant\n')),
+      exactly(
+        'switching off in Instruct-2507',
+        ask('never', false) === ask('never', true) ? 'changes nothing' : 'changes the prompt',
+        'changes nothing',
+      ),
+    ],
+  },
+]
