@@ -3,12 +3,13 @@
  * every request before its route, writes every error in OpenAI's form and one log line per request. Knows no sockets and no files.
  */
 import { Hono } from 'hono'
-import { constraint } from '../structured/structured.ts'
+import { constraint, tokenTrie } from '../structured/structured.ts'
 import { Admission } from './admission.ts'
 import type { LogLine, Scope, ServerContext } from './context.ts'
 import { errorResponse, logLine } from './error-response.ts'
 import { ApiError } from './errors.ts'
 import { newId } from './ids.ts'
+import { Joins } from './joins.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import type { ModelEntry } from './model.ts'
 import { type CompileConstraint, cachedCompile } from './plan.ts'
@@ -59,7 +60,7 @@ export interface App {
 
 export function createApp(options: AppOptions): App {
   const limits: Limits = { ...defaultLimits, ...options.limits }
-  const registry = new ModelRegistry(options.models, options.memoryBytes)
+  const registry = new ModelRegistry(options.models.map(prepared), options.memoryBytes)
   const admission = new Admission(limits)
   const store = options.store ?? new MemoryStore(limits)
   const stopping = new AbortController()
@@ -71,6 +72,7 @@ export function createApp(options: AppOptions): App {
     metrics: new ServerMetrics(registry, admission, () => store.size),
     reasoning: new ReasoningMemory(),
     jobs: new ResponseJobs(),
+    joins: new Joins(),
     sealer: new Sealer(options.secret),
     compile: cachedCompile(options.compile ?? constraint),
     version: options.version ?? '0.1.0',
@@ -177,6 +179,18 @@ export function createApp(options: AppOptions): App {
       const last = performance.now() + 5_000
       while (busy() && performance.now() < last) await new Promise((resolve) => setTimeout(resolve, 10))
       await registry.close()
+    },
+  }
+}
+
+/** The vocabulary's trie is made while the model loads, not while somebody waits for the first structured answer. */
+function prepared(entry: ModelEntry): ModelEntry {
+  return {
+    ...entry,
+    async load() {
+      const model = await entry.load()
+      tokenTrie(model.tokenizer)
+      return model
     },
   }
 }

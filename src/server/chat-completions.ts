@@ -31,18 +31,21 @@ export async function chatCompletions(ctx: ServerContext, scope: Scope, request:
       system_fingerprint: fingerprintOf(lease.entry),
     }
     if (!body.stream) {
-      const choices = await together(
-        scope.signal,
-        answers.map((answer, i) => (signal) => wholeChoice(ctx, scope, lease, answer, i, body, hideReasoning, signal)),
-      )
-      const finishes = choices.map(({ finish }) => finish)
-      return Response.json({
-        ...head,
-        object: 'chat.completion',
-        choices: choices.map(({ choice }) => choice),
-        usage: chatUsage(finishes),
-        timings: timingsOf(finishes[0]!),
+      const whole = await ctx.joins.run(ctx, scope, request, body, async (shared) => {
+        const choices = await together(
+          shared,
+          answers.map((answer, i) => (signal) => wholeChoice(ctx, scope, lease, answer, i, body, hideReasoning, signal)),
+        )
+        const finishes = choices.map(({ finish }) => finish)
+        return {
+          ...head,
+          object: 'chat.completion',
+          choices: choices.map(({ choice }) => choice),
+          usage: chatUsage(finishes),
+          timings: timingsOf(finishes[0]!),
+        }
       })
+      return Response.json(whole)
     }
     streaming = true
     return streamResponse(ctx, scope, { contentType: 'text/event-stream', error: ({ body: error }) => sse({ error }) }, async (stream) => {

@@ -36,18 +36,15 @@ export async function completions(ctx: ServerContext, scope: Scope, request: Req
       system_fingerprint: fingerprintOf(lease.entry),
     }
     if (!body.stream) {
-      const choices = await together(
-        scope.signal,
-        tasks.map((task, i) => (signal) => wholeChoice(ctx, scope, lease, task, i, body, signal)),
-      )
-      return Response.json({
-        ...head,
-        choices: choices.map(({ choice }) => choice),
-        usage: usageOf(
-          choices.map(({ finish }) => finish),
-          body.n ?? 1,
-        ),
+      const whole = await ctx.joins.run(ctx, scope, request, body, async (shared) => {
+        const choices = await together(
+          shared,
+          tasks.map((task, i) => (signal) => wholeChoice(ctx, scope, lease, task, i, body, signal)),
+        )
+        const finishes = choices.map(({ finish }) => finish)
+        return { ...head, choices: choices.map(({ choice }) => choice), usage: usageOf(finishes, body.n ?? 1) }
       })
+      return Response.json(whole)
     }
     streaming = true
     return streamResponse(ctx, scope, { contentType: 'text/event-stream', error: ({ body: error }) => sse({ error }) }, async (stream) => {

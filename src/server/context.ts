@@ -1,5 +1,6 @@
 /** What the handlers share: the server's parts, and the facts of one request. */
 import type { Admission } from './admission.ts'
+import type { Joins } from './joins.ts'
 import type { Limits } from './limits.ts'
 import type { CompileConstraint } from './plan.ts'
 import type { ReasoningMemory } from './reasoning-memory.ts'
@@ -17,6 +18,7 @@ export interface ServerContext {
   store: ResponseStore
   reasoning: ReasoningMemory
   jobs: ResponseJobs
+  joins: Joins
   sealer: Sealer
   compile: CompileConstraint
   version: string

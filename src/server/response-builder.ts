@@ -31,6 +31,17 @@ export interface BuilderOptions {
   ids?: readonly string[]
 }
 
+export function responsesUsage({ usage }: FinishEvent) {
+  const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = usage
+  return {
+    input_tokens: promptTokens,
+    output_tokens: completionTokens,
+    total_tokens: promptTokens + completionTokens,
+    input_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: 0 },
+    output_tokens_details: { reasoning_tokens: reasoningTokens },
+  }
+}
+
 type Ending =
   | { type: 'reasoning-end'; text: string }
   | { type: 'text-end'; text: string }
@@ -78,14 +89,7 @@ export class ResponseBuilder {
     response.status = whole ? 'completed' : 'incomplete'
     response.completed_at = whole ? unixSeconds() : null
     response.incomplete_details = whole ? null : { reason: 'max_output_tokens' }
-    const { promptTokens, cachedTokens, completionTokens, reasoningTokens } = finish.usage
-    response.usage = {
-      input_tokens: promptTokens,
-      output_tokens: completionTokens,
-      total_tokens: promptTokens + completionTokens,
-      input_tokens_details: { cached_tokens: cachedTokens, cache_write_tokens: 0 },
-      output_tokens_details: { reasoning_tokens: reasoningTokens },
-    }
+    response.usage = responsesUsage(finish)
     return this.#event(`response.${response.status}`, { response: this.#snapshot() })
   }
 

@@ -44,8 +44,15 @@ const itemSchemas: Record<string, z.ZodType> = {
   function_call: schemas.functionCallItem,
   function_call_output: schemas.functionCallOutputItem,
   reasoning: schemas.reasoningItem,
+  compaction: schemas.compactionItem,
 }
-const prefixes: Record<string, string> = { message: 'msg', function_call: 'fc', function_call_output: 'fco', reasoning: 'rs' }
+const prefixes: Record<string, string> = {
+  message: 'msg',
+  function_call: 'fc',
+  function_call_output: 'fco',
+  reasoning: 'rs',
+  compaction: 'cmp',
+}
 
 function normal(item: Record<string, unknown>, type: string): StoredItem {
   const id = typeof item.id === 'string' && item.id !== '' ? item.id : newId(prefixes[type] ?? 'item')
@@ -107,7 +114,12 @@ export async function messagesOf(
       if (text) parts.push({ type: 'text', text, ...(item.phase === 'commentary' ? { phase: 'commentary' as const } : {}) })
     } else {
       flush()
-      if (item.type === 'function_call_output') {
+      if (item.type === 'compaction') {
+        const summary = await ctx.sealer.open(scope.tenant, item.encrypted_content as string)
+        if (summary === undefined)
+          throw badRequest('This compaction was not made here, or for another key.', 'input', 'compaction_not_readable')
+        messages.push({ role: 'developer', content: `The conversation so far, in short:\n${summary}` })
+      } else if (item.type === 'function_call_output') {
         const output = typeof item.output === 'string' ? item.output : textOf(item.output as Part[], 'input')
         messages.push({ role: 'tool', toolCallId: item.call_id as string, content: output })
       } else if (item.type === 'message') {

@@ -38,7 +38,7 @@ export async function createResponse(ctx: ServerContext, scope: Scope, request: 
       handedOver = true
       return work.streamed()
     }
-    return Response.json(await work.whole())
+    return Response.json(await ctx.joins.run(ctx, scope, request, body, (signal, gone) => work.whole(signal, gone)))
   } finally {
     if (!handedOver) lease.release()
   }
@@ -76,9 +76,9 @@ class ResponseWork {
     })
   }
 
-  async whole(): Promise<object> {
+  async whole(signal: AbortSignal, gone: AbortSignal): Promise<object> {
     this.#builder.start()
-    await this.#run(this.#scope.signal, this.#scope.client, async () => {})
+    await this.#run(signal, gone, async () => {})
     return this.#builder.response
   }
 

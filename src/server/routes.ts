@@ -1,6 +1,7 @@
 /** Every path of the server in one table: what hono dispatches, what /openapi.json lists, what needs no key. */
 import type { z } from 'zod'
 import { chatCompletions } from './chat-completions.ts'
+import { compactResponse } from './compact.ts'
 import { completions } from './completions.ts'
 import type { Scope, ServerContext } from './context.ts'
 import { notSupported } from './errors.ts'
@@ -14,7 +15,7 @@ import { cancelResponse, deleteResponse, getResponse, inputTokens, listInputItem
 import { chatRequest } from './schemas/chat.ts'
 import { applyTemplateRequest, completionRequest, detokenizeRequest, embeddingsRequest, tokenizeRequest } from './schemas/completions.ts'
 import { ollamaChatRequest, ollamaGenerateRequest, ollamaShowRequest } from './schemas/ollama.ts'
-import { inputTokensRequest, responseRequest } from './schemas/responses.ts'
+import { compactRequest, inputTokensRequest, responseRequest } from './schemas/responses.ts'
 import { applyTemplate, detokenize, tokenize } from './tokenize.ts'
 
 export interface Route {
@@ -52,6 +53,13 @@ export const routes: readonly Route[] = [
     summary: 'Count the prompt of a response.',
     body: inputTokensRequest,
     handle: inputTokens,
+  },
+  {
+    method: 'POST',
+    path: '/v1/responses/compact',
+    summary: 'A conversation in short, sealed.',
+    body: compactRequest,
+    handle: compactResponse,
   },
   { method: 'GET', path: '/v1/responses/:id', summary: 'A stored response, or its events.', handle: getResponse },
   { method: 'DELETE', path: '/v1/responses/:id', summary: 'Forget a stored response.', handle: deleteResponse },

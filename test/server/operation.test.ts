@@ -266,3 +266,30 @@ test('the OpenAPI document describes every path', async () => {
   assert.deepEqual(schema.required, ['model', 'messages'])
   assert.ok((schema.properties as Json).temperature)
 })
+
+test('retries and equal idempotency keys join the running request; it ends when the last leaves', async () => {
+  const { post, engine } = scripted((prompt) => final(counting(prompt.includes('long') ? 2_000 : 20)), 'harmony', { delayMs: 1 })
+  const retry = { 'x-stainless-retry-count': '1' }
+  const [first, again, keyed, keyedAgain, other] = [
+    post(chat, hi),
+    post(chat, hi, retry),
+    post(chat, hi, { 'idempotency-key': 'k' }),
+    post(chat, hi, { 'idempotency-key': 'k' }),
+    post(chat, { ...hi, seed: 1 }, retry),
+  ].map(async (response) => (await jsonOf(response)).id) as [Promise<string>, ...Promise<string>[]]
+  assert.equal(await first, await again)
+  assert.equal(await keyed, await keyedAgain)
+  assert.notEqual(await first, await other)
+  assert.equal(engine.prompts.length, 3)
+
+  const [a, b] = [new AbortController(), new AbortController()]
+  const endless = { ...hi, messages: [{ role: 'user', content: 'long' }], n: 1 }
+  const both = [post(chat, endless, {}, a.signal), post(chat, endless, retry, b.signal)]
+  await pause(10)
+  a.abort()
+  await pause(5)
+  assert.equal(engine.running, 1, 'one is still waiting')
+  b.abort()
+  await Promise.all(both)
+  await idle(engine)
+})

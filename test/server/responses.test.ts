@@ -203,3 +203,18 @@ test('a failure in the middle is one error event in both shapes and a failed res
   assert.equal(failed!.data.response.status, 'failed')
   assert.ok(!JSON.stringify(events).includes('fire'))
 })
+
+test('compaction: a sealed summary stands for the conversation, for the key that asked', async () => {
+  const script = (prompt: string) => final(prompt.includes('Summarise the conversation') ? 'Launch on Tuesday.' : 'ok')
+  const { post, engine } = scripted(script, 'harmony', { apiKeys: ['a', 'b'] })
+  const as = (key: string) => ({ 'x-api-key': key })
+  const compacted = await jsonOf(post('/v1/responses/compact', { model: 'scripted', input: 'We launch on Tuesday.' }, as('a')))
+  assert.equal(compacted.object, 'response.compaction')
+  const [item] = compacted.output
+  assert.ok(!item.encrypted_content.includes('Tuesday'))
+  const input = [item, { role: 'user', content: 'When?' }]
+  assert.equal((await post('/v1/responses', { model: 'scripted', input }, as('a'))).status, 200)
+  assert.match(engine.prompts.at(-1)!, /Launch on Tuesday\./)
+  assert.equal((await post('/v1/responses', { model: 'scripted', input }, as('b'))).status, 400)
+  assert.equal((await post('/v1/responses/compact', { input: 'x' }, as('a'))).status, 400)
+})

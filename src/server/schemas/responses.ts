@@ -110,5 +110,8 @@ export const responseRequest = z.looseObject({
 /** input_tokens takes the body of a response request in which only `input` matters. */
 export const inputTokensRequest = responseRequest.partial({ model: true, input: true })
 
+/** Compaction takes what a response would continue. */
+export const compactRequest = responseRequest.partial({ input: true })
+
 export type ResponseRequest = z.infer<typeof responseRequest>
 export type InputItem = z.infer<typeof anyItem>
