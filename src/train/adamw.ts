@@ -2,6 +2,7 @@
  * AdamW with decoupled decay: Kingma & Ba 2015, Loshchilov & Hutter 2019. One call updates a slice of the flat arrays; which of them decay is
  * decided per tensor.
  */
+import type { ElementKernels } from '../ops/training/element-kernels.ts'
 import type { ParameterLayout } from './parameters.ts'
 
 export interface AdamStep {
@@ -16,7 +17,7 @@ export interface AdamStep {
   gradientFactor: number
 }
 
-/** Updates values[from…to) from gradients; clears the gradients. */
+/** Updates values[from…to) from gradients; clears the gradients. `kernels` do the same in SIMD where the arrays lie in their memory. */
 export function adamw(
   layout: ParameterLayout,
   from: number,
@@ -26,6 +27,7 @@ export function adamw(
   first: Float32Array,
   second: Float32Array,
   options: AdamStep,
+  kernels?: Pick<ElementKernels, 'adamw'>,
 ): void {
   const { step, learningRate, beta1, beta2, eps, weightDecay, gradientFactor } = options
   const correction1 = 1 - beta1 ** step
@@ -34,6 +36,19 @@ export function adamw(
   for (const { at, count, decays } of layout.parameters) {
     const keep = decays ? 1 - learningRate * weightDecay : 1
     const end = Math.min(at + count, to)
+    if (kernels) {
+      // Tensors begin at multiples of 32 and the padding behind them stays zero, so whole vectors are safe.
+      const begin = Math.max(at, from)
+      const length = (Math.max(0, end - begin) + 3) & ~3
+      const [v, g, m1, m2] = [values, gradients, first, second].map((array) => array.byteOffset + 4 * begin) as [
+        number,
+        number,
+        number,
+        number,
+      ]
+      kernels.adamw(v, g, m1, m2, length, keep, rate, beta1, beta2, correction2, eps, gradientFactor)
+      continue
+    }
     for (let i = Math.max(at, from); i < end; i++) {
       const g = gradients[i]! * gradientFactor
       const m = beta1 * first[i]! + (1 - beta1) * g

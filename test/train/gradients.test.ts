@@ -114,6 +114,12 @@ check('layerNorm', [[4, 10], [10], [10]], (ops, x, g, b) => ops.layerNorm(x!, g!
 check('rmsNorm over rows', [[4, 10], [10]], (ops, x, g) => ops.rmsNorm(x!, g!, 1e-5, 0))
 check('rmsNorm over heads with unit offset', [[4, 12], [6]], (ops, x, g) => ops.rmsNorm(x!, g!, 1e-6, 1))
 check('rope', [[11, 12]], (ops, x) => ops.rope(x!, rotation, batch))
+// Widths of whole vectors take other paths than odd ones.
+check('layerNorm over 12', [[4, 12], [12], [12]], (ops, x, g, b) => ops.layerNorm(x!, g!, b!, 1e-5))
+check('rmsNorm over 12', [[4, 12], [12]], (ops, x, g) => ops.rmsNorm(x!, g!, 1e-5, 0))
+check('rmsNorm over heads of 8 with unit offset', [[4, 24], [8]], (ops, x, g) => ops.rmsNorm(x!, g!, 1e-6, 1))
+const rotation16 = { headDim: 16, inverseFrequencies: Float64Array.of(1, 0.6, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01), amplitude: 0.9 }
+check('rope over heads of 16', [[11, 32]], (ops, x) => ops.rope(x!, rotation16, batch))
 check('gelu tanh', [[4, 9]], (ops, x) => ops.gelu(x!, { kind: 'gelu', approximation: 'tanh' }), 3)
 check('gelu erf', [[4, 9]], (ops, x) => ops.gelu(x!, { kind: 'gelu', approximation: 'erf' }), 4)
 check('select', [[6, 3]], (ops, x) => ops.select(x!, Int32Array.of(4, 1, 1)))

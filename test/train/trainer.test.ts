@@ -13,6 +13,7 @@ import { configFromJson } from '../../src/architecture/config-json.ts'
 import { loadCheckpoint } from '../../src/checkpoint/load-node.ts'
 import { forward } from '../../src/model/transformer.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
+import { simdTraining } from '../../src/ops/training/backend.ts'
 import { characterTokenizerJson } from '../../src/tokenizer/build.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
 import { adamw, cosineSchedule } from '../../src/train/adamw.ts'
@@ -210,7 +211,17 @@ test('AdamW is the published formula, with decay on matrices only', () => {
   const [values, gradients, first, second] = [make(), make().map((x) => x * 0.7 + 0.1), make().map((x) => x / 10), make().map((x) => x * x)]
   const before = { values: values.slice(), gradients: gradients.slice(), first: first.slice(), second: second.slice() }
   const step = { step: 3, learningRate: 0.01, beta1: 0.9, beta2: 0.95, eps: 1e-8, weightDecay: 0.2, gradientFactor: 0.5 }
+  // The SIMD form, in a memory of its own, agrees with the plain one.
+  const memory = new WebAssembly.Memory({ initial: 64, maximum: 64, shared: true })
+  const copies = [values, gradients, first, second].map((array, i) => {
+    const copy = new Float32Array(memory.buffer, 4 * i * layout.length, layout.length)
+    copy.set(array)
+    return copy
+  }) as [Float32Array, Float32Array, Float32Array, Float32Array]
+  adamw(layout, 0, layout.length, ...copies, step, simdTraining(memory, 1 << 21, 1 << 21).workshop.kernels)
   adamw(layout, 0, layout.length, values, gradients, first, second, step)
+  for (const { at, count } of layout.parameters)
+    for (let i = at; i < at + count; i++) assert.ok(Math.abs(copies[0][i]! - values[i]!) < 1e-6 && copies[1][i] === 0)
   for (const { at, spec } of layout.parameters) {
     const g = before.gradients[at]! * 0.5
     const m = 0.9 * before.first[at]! + 0.1 * g

@@ -89,6 +89,10 @@ export function sumRows(shop: Workshop, from: Floats, start: number, T: number, 
 export function layerNorm(shop: Workshop, x: Value, gain: Value, bias: Value, eps: number): Value {
   const D = columns(x)
   const y = result(shop, x.shape)
+  if (shop.kernels && D % 4 === 0) {
+    shop.kernels.layerNorm(address(x.data), address(gain.data), address(bias.data), address(y.data), rowsOf(x), D, eps)
+    return y
+  }
   for (let at = 0; at < x.data.length; at += D) {
     const { mean, inverse } = moments(x.data, at, D, eps)
     for (let d = 0; d < D; d++) y.data[at + d] = (x.data[at + d]! - mean) * inverse * gain.data[d]! + bias.data[d]!
@@ -112,6 +116,11 @@ export function layerNormBackward(shop: Workshop, y: Value, x: Value, gain: Valu
   const dx = gradientOf(shop, x)
   const dGain = gradientOf(shop, gain)
   const dBias = gradientOf(shop, bias)
+  if (shop.kernels && D % 4 === 0 && dx && dGain && dBias) {
+    const [from, to] = [address(x.data), address(dx)]
+    shop.kernels.layerNormBackward(from, address(gain.data), address(dy), to, address(dGain), address(dBias), rowsOf(x), D, eps)
+    return
+  }
   const values = x.data
   const factors = gain.data
   for (let at = 0; at < values.length; at += D) {
@@ -139,6 +148,10 @@ export function rmsNorm(shop: Workshop, x: Value, gain: Value, eps: number, unit
   const { data } = y
   const values = x.data
   const factors = gain.data
+  if (shop.kernels && D % 4 === 0) {
+    shop.kernels.rmsNorm(address(values), address(factors), address(data), values.length / D, D, eps, unitOffset)
+    return y
+  }
   for (let at = 0; at < values.length; at += D) {
     let square = 0
     for (let d = 0; d < D; d++) square += values[at + d]! * values[at + d]!
@@ -156,6 +169,11 @@ export function rmsNormBackward(shop: Workshop, y: Value, x: Value, gain: Value,
   const dGain = gradientOf(shop, gain)
   const values = x.data
   const factors = gain.data
+  if (shop.kernels && D % 4 === 0 && dx && dGain) {
+    const rows = values.length / D
+    shop.kernels.rmsNormBackward(address(values), address(factors), address(dy), address(dx), address(dGain), rows, D, eps, unitOffset)
+    return
+  }
   for (let at = 0; at < values.length; at += D) {
     let square = 0
     for (let d = 0; d < D; d++) square += values[at + d]! * values[at + d]!
@@ -211,6 +229,11 @@ function rotate(x: Floats, out: Floats, T: number, width: number, headDim: numbe
 
 export function rope(shop: Workshop, x: Value, headDim: number, table: Turns): Value {
   const y = result(shop, x.shape)
+  if (shop.kernels && headDim % 8 === 0) {
+    const [T, heads] = [rowsOf(x), columns(x) / headDim]
+    shop.kernels.rotate(address(x.data), address(y.data), address(table.cos), address(table.sin), T, heads, headDim / 2)
+    return y
+  }
   rotate(x.data, y.data, rowsOf(x), columns(x), headDim, table, 1)
   return y
 }
@@ -218,7 +241,11 @@ export function rope(shop: Workshop, x: Value, headDim: number, table: Turns): V
 export function ropeBackward(shop: Workshop, y: Value, x: Value, headDim: number, table: Turns): void {
   const dy = arrived(y)
   const dx = gradientOf(shop, x)
-  if (dy && dx) rotate(dy, dx, rowsOf(x), columns(x), headDim, table, -1)
+  if (!dy || !dx) return
+  if (shop.kernels && headDim % 8 === 0) {
+    const [T, heads] = [rowsOf(x), columns(x) / headDim]
+    shop.kernels.rotateBack(address(dy), address(dx), address(table.cos), address(table.sin), T, heads, headDim / 2)
+  } else rotate(dy, dx, rowsOf(x), columns(x), headDim, table, -1)
 }
 
 export function select(shop: Workshop, x: Value, rows: Int32Array): Value {

@@ -56,6 +56,50 @@ export interface ElementKernels {
   addScaled(into: number, from: number, count: number, factor: number): void
   /** Σ a[i]·b[i] */
   dot(a: number, b: number, count: number): number
+  /** Rows of `width` values, a multiple of 4. The backward forms add to every gradient. */
+  layerNorm(x: number, gain: number, bias: number, y: number, rows: number, width: number, eps: number): void
+  layerNormBackward(
+    x: number,
+    gain: number,
+    dy: number,
+    dx: number,
+    dGain: number,
+    dBias: number,
+    rows: number,
+    width: number,
+    eps: number,
+  ): void
+  rmsNorm(x: number, gain: number, y: number, rows: number, width: number, eps: number, unitOffset: number): void
+  rmsNormBackward(
+    x: number,
+    gain: number,
+    dy: number,
+    dx: number,
+    dGain: number,
+    rows: number,
+    width: number,
+    eps: number,
+    unitOffset: number,
+  ): void
+  /** Rotates pairs (i, i + half) of every head; cos and sin [rows, half], half a multiple of 4. */
+  rotate(x: number, y: number, cos: number, sin: number, rows: number, heads: number, half: number): void
+  /** Adds the inverse rotation. */
+  rotateBack(dy: number, dx: number, cos: number, sin: number, rows: number, heads: number, half: number): void
+  /** One step of AdamW on `count` values, a multiple of 4; clears the gradient. */
+  adamw(
+    values: number,
+    gradients: number,
+    first: number,
+    second: number,
+    count: number,
+    keep: number,
+    rate: number,
+    beta1: number,
+    beta2: number,
+    correction2: number,
+    eps: number,
+    factor: number,
+  ): void
 }
 
 const splat = (value: number): V128 => f32x4.splat(value)
@@ -87,6 +131,9 @@ export function elementModule(shared: boolean): Uint8Array<ArrayBuffer> {
   attentionKernels(module, memory)
   activationKernels(module, memory)
   sumKernels(module, memory)
+  normKernels(module, memory)
+  rotateKernels(module, memory)
+  adamwKernel(module, memory)
   return module.encode()
 }
 
@@ -411,6 +458,193 @@ function sumKernels(module: ModuleBuilder, memory: Memory): void {
         f.advance(at, stride)
       })
       f.do(memory.storeF32(i32.add(p.into, offset), total))
+    })
+    return undefined
+  })
+}
+
+function normKernels(module: ModuleBuilder, memory: Memory): void {
+  const at = (base: Local<'i32'>, offset: Local<'i32'>) => memory.v128(i32.add(base, offset))
+  /** 1 / sqrt(Σ squares / width + eps), in all lanes. */
+  const inverseRoot = (f: FunctionBuilder, squares: Local<'v128'>, width: Local<'f32'>, eps: Local<'f32'>) =>
+    f.v128(f32x4.splat(f32.div(1, f32.sqrt(f32.add(f32.div(horizontalSum(squares), width), eps)))))
+
+  module.func('layerNorm', { x: 'i32', gain: 'i32', bias: 'i32', y: 'i32', rows: 'i32', width: 'i32', eps: 'f32' }, (f, p) => {
+    const bytes = f.i32(i32.shl(p.width, 2))
+    const width = f.f32(f32.convertI32(p.width))
+    f.times(p.rows, () => {
+      const { mean, inverse } = moments(f, p.x, bytes, width, p.eps)
+      f.for(0, bytes, 16, (o) => {
+        const normed = f32x4.mul(f32x4.sub(at(p.x, o), mean), inverse)
+        f.do(memory.storeV128(i32.add(p.y, o), f32x4.add(f32x4.mul(normed, at(p.gain, o)), at(p.bias, o))))
+      })
+      f.advance(p.x, bytes)
+      f.advance(p.y, bytes)
+    })
+    return undefined
+  })
+  function moments(f: FunctionBuilder, x: Local<'i32'>, bytes: Local<'i32'>, width: Local<'f32'>, eps: Local<'f32'>) {
+    const sums = f.v128(v128.zero())
+    f.for(0, bytes, 16, (o) => f.set(sums, f32x4.add(sums, at(x, o))))
+    const mean = f.v128(f32x4.splat(f32.div(horizontalSum(sums), width)))
+    const squares = f.v128(v128.zero())
+    f.for(0, bytes, 16, (o) => {
+      const away = f.v128(f32x4.sub(at(x, o), mean))
+      f.set(squares, f32x4.add(squares, f32x4.mul(away, away)))
+    })
+    return { mean, inverse: inverseRoot(f, squares, width, eps) }
+  }
+  module.func(
+    'layerNormBackward',
+    { x: 'i32', gain: 'i32', dy: 'i32', dx: 'i32', dGain: 'i32', dBias: 'i32', rows: 'i32', width: 'i32', eps: 'f32' },
+    (f, p) => {
+      const bytes = f.i32(i32.shl(p.width, 2))
+      const width = f.f32(f32.convertI32(p.width))
+      f.times(p.rows, () => {
+        const { mean, inverse } = moments(f, p.x, bytes, width, p.eps)
+        const sums = f.v128(v128.zero())
+        const products = f.v128(v128.zero())
+        f.for(0, bytes, 16, (o) => {
+          const normed = f.v128(f32x4.mul(f32x4.sub(at(p.x, o), mean), inverse))
+          const slope = f.v128(at(p.dy, o))
+          const toGain = f.i32(i32.add(p.dGain, o))
+          const toBias = f.i32(i32.add(p.dBias, o))
+          f.do(memory.storeV128(toGain, f32x4.add(memory.v128(toGain), f32x4.mul(slope, normed))))
+          f.do(memory.storeV128(toBias, f32x4.add(memory.v128(toBias), slope)))
+          const scaled = f.v128(f32x4.mul(slope, at(p.gain, o)))
+          f.set(sums, f32x4.add(sums, scaled))
+          f.set(products, f32x4.add(products, f32x4.mul(scaled, normed)))
+        })
+        const sum = f.v128(f32x4.splat(f32.div(horizontalSum(sums), width)))
+        const product = f.v128(f32x4.splat(f32.div(horizontalSum(products), width)))
+        f.for(0, bytes, 16, (o) => {
+          const normed = f32x4.mul(f32x4.sub(at(p.x, o), mean), inverse)
+          const inner = f32x4.sub(f32x4.sub(f32x4.mul(at(p.dy, o), at(p.gain, o)), sum), f32x4.mul(normed, product))
+          const to = f.i32(i32.add(p.dx, o))
+          f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(inverse, inner))))
+        })
+        f.advance(p.x, bytes)
+        f.advance(p.dy, bytes)
+        f.advance(p.dx, bytes)
+      })
+      return undefined
+    },
+  )
+  const meanSquare = (f: FunctionBuilder, x: Local<'i32'>, bytes: Local<'i32'>) => {
+    const squares = f.v128(v128.zero())
+    f.for(0, bytes, 16, (o) => {
+      const value = f.v128(at(x, o))
+      f.set(squares, f32x4.add(squares, f32x4.mul(value, value)))
+    })
+    return squares
+  }
+  module.func('rmsNorm', { x: 'i32', gain: 'i32', y: 'i32', rows: 'i32', width: 'i32', eps: 'f32', unitOffset: 'f32' }, (f, p) => {
+    const bytes = f.i32(i32.shl(p.width, 2))
+    const width = f.f32(f32.convertI32(p.width))
+    const unit = f.v128(f32x4.splat(p.unitOffset))
+    f.times(p.rows, () => {
+      const inverse = inverseRoot(f, meanSquare(f, p.x, bytes), width, p.eps)
+      f.for(0, bytes, 16, (o) =>
+        f.do(memory.storeV128(i32.add(p.y, o), f32x4.mul(f32x4.mul(at(p.x, o), inverse), f32x4.add(at(p.gain, o), unit)))),
+      )
+      f.advance(p.x, bytes)
+      f.advance(p.y, bytes)
+    })
+    return undefined
+  })
+  module.func(
+    'rmsNormBackward',
+    { x: 'i32', gain: 'i32', dy: 'i32', dx: 'i32', dGain: 'i32', rows: 'i32', width: 'i32', eps: 'f32', unitOffset: 'f32' },
+    (f, p) => {
+      const bytes = f.i32(i32.shl(p.width, 2))
+      const width = f.f32(f32.convertI32(p.width))
+      const unit = f.v128(f32x4.splat(p.unitOffset))
+      f.times(p.rows, () => {
+        const inverse = inverseRoot(f, meanSquare(f, p.x, bytes), width, p.eps)
+        const products = f.v128(v128.zero())
+        f.for(0, bytes, 16, (o) => {
+          const slope = f.v128(at(p.dy, o))
+          const value = f.v128(at(p.x, o))
+          const to = f.i32(i32.add(p.dGain, o))
+          f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(f32x4.mul(slope, value), inverse))))
+          f.set(products, f32x4.add(products, f32x4.mul(f32x4.mul(slope, f32x4.add(at(p.gain, o), unit)), value)))
+        })
+        const pull = f.v128(f32x4.mul(f32x4.mul(inverse, inverse), f32x4.splat(f32.div(horizontalSum(products), width))))
+        f.for(0, bytes, 16, (o) => {
+          const inner = f32x4.sub(f32x4.mul(at(p.dy, o), f32x4.add(at(p.gain, o), unit)), f32x4.mul(at(p.x, o), pull))
+          const to = f.i32(i32.add(p.dx, o))
+          f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(inverse, inner))))
+        })
+        f.advance(p.x, bytes)
+        f.advance(p.dy, bytes)
+        f.advance(p.dx, bytes)
+      })
+      return undefined
+    },
+  )
+}
+
+function rotateKernels(module: ModuleBuilder, memory: Memory): void {
+  const build = (name: 'rotate' | 'rotateBack') =>
+    module.func(name, { x: 'i32', y: 'i32', cos: 'i32', sin: 'i32', rows: 'i32', heads: 'i32', half: 'i32' }, (f, p) => {
+      const bytes = f.i32(i32.shl(p.half, 2))
+      f.times(p.rows, () => {
+        f.times(p.heads, () => {
+          f.for(0, bytes, 16, (o) => {
+            const low = f.i32(i32.add(p.x, o))
+            const a = f.v128(memory.v128(low))
+            const b = f.v128(memory.v128(i32.add(low, bytes)))
+            const c = f.v128(memory.v128(i32.add(p.cos, o)))
+            const s = f.v128(memory.v128(i32.add(p.sin, o)))
+            const toLow = f.i32(i32.add(p.y, o))
+            const toHigh = f.i32(i32.add(toLow, bytes))
+            if (name === 'rotate') {
+              f.do(memory.storeV128(toLow, f32x4.sub(f32x4.mul(a, c), f32x4.mul(b, s))))
+              f.do(memory.storeV128(toHigh, f32x4.add(f32x4.mul(b, c), f32x4.mul(a, s))))
+            } else {
+              f.do(memory.storeV128(toLow, f32x4.add(memory.v128(toLow), f32x4.add(f32x4.mul(a, c), f32x4.mul(b, s)))))
+              f.do(memory.storeV128(toHigh, f32x4.add(memory.v128(toHigh), f32x4.sub(f32x4.mul(b, c), f32x4.mul(a, s)))))
+            }
+          })
+          f.advance(p.x, i32.shl(bytes, 1))
+          f.advance(p.y, i32.shl(bytes, 1))
+        })
+        f.advance(p.cos, bytes)
+        f.advance(p.sin, bytes)
+      })
+      return undefined
+    })
+  build('rotate')
+  build('rotateBack')
+}
+
+function adamwKernel(module: ModuleBuilder, memory: Memory): void {
+  const scalars = { keep: 'f32', rate: 'f32', beta1: 'f32', beta2: 'f32', correction2: 'f32', eps: 'f32', factor: 'f32' } as const
+  module.func('adamw', { values: 'i32', gradients: 'i32', first: 'i32', second: 'i32', count: 'i32', ...scalars }, (f, p) => {
+    const all = (value: Local<'f32'>) => f.v128(f32x4.splat(value))
+    const [keep, rate, beta1, beta2, correction2, eps, factor] = [
+      all(p.keep),
+      all(p.rate),
+      all(p.beta1),
+      all(p.beta2),
+      all(p.correction2),
+      all(p.eps),
+      all(p.factor),
+    ]
+    const rest1 = f.v128(f32x4.sub(splat(1), beta1))
+    const rest2 = f.v128(f32x4.sub(splat(1), beta2))
+    const bytes = f.i32(i32.shl(p.count, 2))
+    f.for(0, bytes, 16, (o) => {
+      const toGradient = f.i32(i32.add(p.gradients, o))
+      const toFirst = f.i32(i32.add(p.first, o))
+      const toSecond = f.i32(i32.add(p.second, o))
+      const toValue = f.i32(i32.add(p.values, o))
+      const g = f.v128(f32x4.mul(memory.v128(toGradient), factor))
+      const m = f.v128(f32x4.add(f32x4.mul(beta1, memory.v128(toFirst)), f32x4.mul(rest1, g)))
+      const v = f.v128(f32x4.add(f32x4.mul(beta2, memory.v128(toSecond)), f32x4.mul(rest2, f32x4.mul(g, g))))
+      const step = f32x4.div(f32x4.mul(rate, m), f32x4.add(f32x4.sqrt(f32x4.div(v, correction2)), eps))
+      f.do(memory.storeV128(toFirst, m), memory.storeV128(toSecond, v))
+      f.do(memory.storeV128(toValue, f32x4.sub(f32x4.mul(memory.v128(toValue), keep), step)), memory.storeV128(toGradient, v128.zero()))
     })
     return undefined
   })
