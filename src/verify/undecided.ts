@@ -41,14 +41,14 @@ export const undecidedClaims: Claim[] = [
     'C7',
     'In training that sees every token once, dropout hurts.',
     'holds',
-    'training with and without dropout, once through fresh data and many times through little',
+    'training with and without dropout, once through fresh data and many times through little: lineage experiment dropout',
     'Liu et al. 2025 measured it at 160M and 1.4B parameters.',
   ),
   trained(
     'C15',
     'Gated feed-forwards are better because they add a multiplicative interaction.',
     'imprecise',
-    'training at equal parameters',
+    'training at equal parameters: the step swiglu of lineage ladder',
     'Better than ReLU, GELU and Swish in Shazeer 2020; not better than squared ReLU in all later reports.',
   ),
   cited(
@@ -65,12 +65,17 @@ export const undecidedClaims: Claim[] = [
     'holds',
     'several devices; the count of reductions is C28',
   ),
-  trained('C31', 'Learning GPT-2 first and stacking the changes is a good way to learn.', 'opinion', 'lineage steps shows the road'),
+  trained(
+    'C31',
+    'Learning GPT-2 first and stacking the changes is a good way to learn.',
+    'opinion',
+    'lineage steps shows the road, lineage ladder trains it',
+  ),
   trained(
     'C34',
     'Depth is flexible but hard to train; width is faster and needs more memory.',
     'open',
-    'training and timing at equal parameters',
+    'training and timing at equal parameters: lineage experiment depth',
   ),
   cited(
     'C35',
@@ -82,7 +87,7 @@ export const undecidedClaims: Claim[] = [
     'C37',
     'At constant size, more and smaller experts are better.',
     'holds',
-    'training at equal total and active parameters',
+    'training at equal total and active parameters: lineage experiment experts',
     'As published: DeepSeekMoE, Table 1, losses at 2B from 2.060 (dense) to 1.808 (fine experts).',
   ),
   trained(

@@ -1,15 +1,15 @@
-/** docs/lineage.md is what the code says today. */
+/** docs/steps.md is what the code says today. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { test } from 'node:test'
-import { lineagePage } from '../../scripts/lineage-page.ts'
 import { root } from '../../scripts/sources.ts'
+import { stepsPage } from '../../scripts/steps-page.ts'
 import { steps } from '../../src/architecture/steps.ts'
 
 test('the road with its costs is up to date', () => {
-  const page = lineagePage()
+  const page = stepsPage()
   assert.equal([...page.matchAll(/^## \d+\. /gm)].length, steps.length)
   assert.doesNotMatch(page, /undefined|NaN|\[object/)
-  assert.equal(readFileSync(join(root, 'docs/lineage.md'), 'utf8'), page, 'run: node scripts/lineage-page.ts')
+  assert.equal(readFileSync(join(root, 'docs/steps.md'), 'utf8'), page, 'run: node scripts/steps-page.ts')
 })
