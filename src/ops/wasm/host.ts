@@ -42,7 +42,7 @@ function fieldOf(file: string, pattern: RegExp, factor = 1): number | undefined 
 export function startWorker(): WorkerHandle {
   if (node) {
     const url = new URL(import.meta.url.endsWith('.ts') ? './worker.ts' : './worker.js', import.meta.url)
-    const worker = new node.threads.Worker(url, { name: 'lineage' })
+    const worker = new node.threads.Worker(url, { name: 'lineage', execArgv: [] }) // flags like --input-type would break it
     return {
       post: (message) => worker.postMessage(message),
       onMessage: (listener) => void worker.on('message', listener as (message: unknown) => void),

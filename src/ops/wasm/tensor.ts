@@ -1,4 +1,5 @@
 /** What stands behind a tensor of this backend: a place in an arena (0: the heap), and for temporaries the block to give back. */
+import type { ReadRow } from '../backend.ts'
 import type { Routing } from '../ops.ts'
 import type { Tensor } from '../tensor.ts'
 import type { Format } from './formats.ts'
@@ -11,6 +12,8 @@ export interface WasmTensor extends Tensor {
   readonly block?: Block
   /** Expert weights: heap address of (arena, address) per expert. */
   readonly parts?: number
+  /** A table that is nowhere in memory: writes a row in `format`. */
+  readonly readRow?: ReadRow
 }
 
 export interface WasmRouting extends Routing {

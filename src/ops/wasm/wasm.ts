@@ -5,12 +5,12 @@
  * Faithful precision multiplies dense weights as published with f32 activations, and mxfp4 experts with activations of 16 bits per block of 32.
  */
 import type { Gated, Gelu } from '../../architecture/architecture.ts'
-import { type Backend, MemoryError } from '../backend.ts'
+import { type Backend, MemoryError, type ReadRow } from '../backend.ts'
 import type { AttentionOptions, Batch } from '../ops.ts'
 import { columns, rowsOf, size, type Tensor } from '../tensor.ts'
 import { type BatchData, Batches } from './batches.ts'
-import { probeFeatures } from './features.ts'
-import { FORMAT, type Format, isGrouped } from './formats.ts'
+import { type Features, probeFeatures } from './features.ts'
+import { FORMAT, type Format, isGrouped, rowBytes } from './formats.ts'
 import { coreCount } from './host.ts'
 import { paddedHead } from './kernels/attention.ts'
 import { GATED_FORMS } from './kernels/gated.ts'
@@ -24,7 +24,7 @@ import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts
 import { Allocator, type Block } from './memory.ts'
 import { floatBits, InlinePool, type Pool, ThreadPool } from './pool.ts'
 import type { WasmRouting, WasmTensor } from './tensor.ts'
-import { loadWeight, type Workshop } from './weights.ts'
+import { loadWeight, tableOnDemand, type Workshop } from './weights.ts'
 
 export interface WasmOptions {
   /** Compute threads; default: the number of cores. 0: everything runs in the caller's thread, as it also does where memory cannot be shared. */
@@ -33,13 +33,16 @@ export interface WasmOptions {
   precision?: 'faithful' | 'fast'
   /** Size of the memories that hold weights and caches, at most (and by default) 4 GiB less a page. */
   arenaBytes?: number
+  /** Do without features that this engine has. For tests of the stand-ins. */
+  without?: readonly (keyof Features)[]
 }
 
 /** Bytes of the area the host writes and workers only read: ids, positions, uploads. Untouched pages cost nothing. */
 const HOST_BYTES = 512 << 20
 
 export async function createWasmBackend(options: WasmOptions = {}): Promise<WasmBackend> {
-  const features = probeFeatures()
+  const probed = probeFeatures()
+  const features: Features = { ...probed, ...Object.fromEntries((options.without ?? []).map((name) => [name, false])) }
   const wanted = options.threads ?? coreCount()
   if (!Number.isInteger(wanted) || wanted < 0) throw new RangeError(`threads: expected a whole number of at least 0, got ${wanted}`)
   const shared = features.threads && wanted > 0
@@ -114,8 +117,11 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
 
   // What the host writes.
 
-  function hostBlock(count: number): Block {
+  function reclaim(): void {
     while (retired.length > 0 && pool.done(retired[0]!.position)) host.release(retired.shift()!.block)
+  }
+  function hostBlock(count: number): Block {
+    reclaim()
     const block = host.allocate(count)
     if (!block)
       throw new MemoryError(
@@ -258,10 +264,36 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       if (!(row >= 0 && row < rows)) throw new RangeError(`${what}: row ${row} of ${w.name ?? 'a tensor'} with ${rows} rows`)
     if (w.format === FORMAT.mxfp4) throw new TypeError(`${what}: ${w.name} is mxfp4; a table must be f32, f16 or bf16`)
     const y = allocate([index.length, width], what)
-    const list = stage(index)
-    pool.enqueue(OP.embed, [w.arena, w.address, w.format, list.address, y.address, index.length, width, floatBits(scale)])
+    const gathered = w.readRow && gather(w, w.readRow, index)
+    const list = stage(gathered ? index.map((_, t) => t) : index)
+    pool.enqueue(OP.embed, [
+      w.arena,
+      gathered?.address ?? w.address,
+      w.format,
+      list.address,
+      y.address,
+      index.length,
+      width,
+      floatBits(scale),
+    ])
     retire(list)
+    if (gathered) retire(gathered)
     return y
+  }
+
+  /** The rows of a table that is not in memory, one after the other, read while the caller waits. */
+  function gather(w: WasmTensor, readRow: ReadRow, index: Int32Array): Block {
+    const each = rowBytes(w.format, columns(w))
+    const block = hostBlock(index.length * each)
+    try {
+      index.forEach((row, t) => {
+        readRow(row, bytes.subarray(block.address + t * each, block.address + (t + 1) * each))
+      })
+    } catch (error) {
+      host.release(block)
+      throw error
+    }
+    return block
   }
 
   function attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, o: AttentionOptions): WasmTensor {
@@ -433,7 +465,8 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       return { readBytesPerSecond: (4 * bytes) / readSeconds, maddsPerSecond: (pool.threads * turns * MADDS_PER_TURN * 4) / maddSeconds }
     },
 
-    async weight(spec, fill) {
+    async weight(spec, fill, readRow) {
+      if (readRow && spec.use === 'table') return tableOnDemand(spec, readRow)
       const { tensor, bytes } = await loadWeight(workshop, spec, fill)
       held.weights += bytes
       return tensor
@@ -467,7 +500,11 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
         if (tensor.block) temporaries.unpin(tensor.block)
       }
     },
-    memory: () => ({ weights: held.weights + held.vectors, caches: held.caches, temporaries: temporaries.used - held.vectors + host.used }),
+    memory() {
+      reclaim()
+      const temporary = temporaries.used - held.vectors + host.used
+      return { weights: held.weights + held.vectors, caches: held.caches, temporaries: temporary }
+    },
     dispose: () => pool.dispose(),
   }
   return backend

@@ -2,7 +2,7 @@
  * Brings published weights into memory: which format each gets, where it lies, and how its bytes go there. Every weight exists once;
  * repacking happens in its own place or through a small staging area, while loading.
  */
-import type { Fill, WeightSpec } from '../backend.ts'
+import type { Fill, ReadRow, WeightSpec } from '../backend.ts'
 import { type DType, fromBf16, fromF16, storedBytes } from '../dtype.ts'
 import { size } from '../tensor.ts'
 import { FORMAT, type Format, GROUP_ROWS, matrixBytes } from './formats.ts'
@@ -58,6 +58,18 @@ export async function loadWeight(shop: Workshop, spec: WeightSpec, fill: Fill): 
   if (use !== 'experts') return { tensor, bytes }
   const table = Int32Array.from(places.flatMap(({ arena, address }) => [arena, address]))
   return { tensor: { ...tensor, parts: shop.keep(table).address }, bytes }
+}
+
+/** A table that stays in its file: nothing of it is kept, `embed` gathers the rows it needs. */
+export function tableOnDemand({ name, shape, dtype }: WeightSpec, readRow: ReadRow): WasmTensor {
+  const half = dtype === 'f16' // becomes f32, as it would in memory
+  const gather: ReadRow = (row, into) => {
+    if (!half) return readRow(row, into)
+    const raw = new Uint8Array(into.byteLength / 2)
+    readRow(row, raw)
+    into.set(new Uint8Array(toF32(raw, 'f16').buffer))
+  }
+  return { name, shape, dtype, arena: 0, address: 0, format: dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32, readRow: gather }
 }
 
 function formatOf(shop: Workshop, { name, dtype, use }: WeightSpec, rows: number, width: number): Format {

@@ -61,15 +61,13 @@ function emitVector(k: KernelModule, activation: Digits): void {
               for (let q = 0; q < 2; q++) f.set(sums[2 * h + q]!, heap.splat32(p, halves === 1 ? 32 : 64 + 4 * h))
             for (let i = 0; i < 4; i++) {
               const codes = [0, 1].map((q) => f.v128(weights.v128(w, i * 64 + (pair + q) * 16)))
-              for (const odd of [0, 1])
+              for (const odd of [0, 1]) {
+                const four = Array.from({ length: halves }, (_, h) => f.v128(k.broadcast(heap.v128(p, 32 * h + 16 * odd), i)))
                 for (let q = 0; q < 2; q++) {
-                  const shifted = odd ? i16x8.shrU(codes[q]!, 4) : codes[q]!
-                  const values = f.v128(k.lookup(table, v128.and(shifted, nibble)))
-                  for (let h = 0; h < halves; h++) {
-                    const four = k.broadcast(heap.v128(p, 32 * h + 16 * odd), i)
-                    f.set(sums[2 * h + q]!, i16x8.add(sums[2 * h + q]!, k.dotPairs(four, values)))
-                  }
+                  const values = f.v128(k.lookup(table, v128.and(odd ? i16x8.shrU(codes[q]!, 4) : codes[q]!, nibble)))
+                  for (let h = 0; h < halves; h++) f.set(sums[2 * h + q]!, i16x8.add(sums[2 * h + q]!, k.dotPairs(four[h]!, values)))
                 }
+              }
             }
             const scale = f.v128(heap.splat32(p, halves === 1 ? 36 : 72))
             const scales = f.v128(weights.v128(w, 256))
