@@ -83,12 +83,12 @@ const PARTS: { label: string; components: Component[]; className: string }[] = [
 const STYLE = [
   'text{fill:#1f2328;font-size:11.5px}.name{font-size:18px;font-weight:650}.sub{fill:#59636e;font-size:12px}.title{font-size:13px;font-weight:600}',
   '.label,.note{fill:#59636e}.note{font-size:10.5px}.diff{fill:#9a4f00;font-weight:600}.times{font-size:12px;font-weight:600}',
-  '.page{fill:#ffffff}.box{fill:#f6f8fa;stroke:#c4ccd4}.hot{fill:#fff4e2;stroke:#e0912f}.block{fill:none;stroke:#8c959f;stroke-dasharray:5 4}',
+  '.page{fill:#ffffff}.box{fill:#f6f8fa;stroke:#c4ccd4}.hot{stroke:#e0912f;stroke-width:1.6}.mark{fill:#fdebcf}.block{fill:none;stroke:#8c959f;stroke-dasharray:5 4}',
   '.wire{fill:none;stroke:#6e7781;stroke-width:1.4}.head{fill:#6e7781}.plus{fill:#ffffff;stroke:#6e7781;stroke-width:1.4}',
   '.full{fill:#3d6fb4}.slide{fill:#a9c7ee}.query{fill:#3d6fb4}.kv{fill:#1a7f64}.on{fill:#c2571a}.off{fill:#dcc3b2}.wide{fill:#a15c8f}.narrow{fill:#d9b8d0}',
   '.p0{fill:#8d99a6}.p1{fill:#3d6fb4}.p2{fill:#a15c8f}.p3{fill:#c2571a}.p4{fill:#5b6b7a}.p5{fill:#2d9d78}.rest{fill:#e8ecf0}',
   '@media (prefers-color-scheme: dark){text{fill:#e6edf3}.sub,.label,.note{fill:#9aa5b1}.diff{fill:#f5b45f}.page{fill:#0d1117}',
-  '.box{fill:#161b22;stroke:#3a434d}.hot{fill:#2b2114;stroke:#b5752a}.block{stroke:#6e7781}.wire{stroke:#8b949e}.head{fill:#8b949e}.plus{fill:#0d1117;stroke:#8b949e}',
+  '.box{fill:#161b22;stroke:#3a434d}.hot{stroke:#b5752a}.mark{fill:#38290f}.block{stroke:#6e7781}.wire{stroke:#8b949e}.head{fill:#8b949e}.plus{fill:#0d1117;stroke:#8b949e}',
   '.full{fill:#5b93df}.slide{fill:#28456d}.query{fill:#5b93df}.kv{fill:#35b48f}.on{fill:#f0833a}.off{fill:#4d3626}.wide{fill:#c585b5}.narrow{fill:#513449}',
   '.p0{fill:#9aa5b1}.p1{fill:#5b93df}.p2{fill:#c585b5}.p3{fill:#f0833a}.p4{fill:#66727f}.p5{fill:#35b48f}.rest{fill:#21262d}}',
 ].join('')
@@ -104,7 +104,7 @@ interface Row {
 /** An SVG document. `accounts` belong to the architectures in the same order and supply the counts. */
 export function diagram(architectures: Architecture[], accounts: Account[]): string {
   const features = new Map(sideBySide(architectures).map((row) => [row.key, row]))
-  const headHeight = MARGIN + 56
+  const headHeight = MARGIN + 66
   const { rows, blockTop, blockBottom, bottom } = layout(architectures, features, headHeight)
   const width = 2 * MARGIN + architectures.length * (COLUMN + GAP) - GAP
   const body = [rect(0, 0, width, bottom + 232, 'page')]
@@ -192,9 +192,10 @@ function stack(
     const box = BOXES.find(({ id }) => id === row.id)!
     if (!present(row.id, architecture)) continue
     const titles = all.map((other) => (present(row.id, other) ? box.title(other) : ''))
-    const hot = row.lines.some(({ differs }) => differs) || titles.some((title) => title !== titles[0])
-    out.push(rect(left, row.y, width, row.height, hot ? 'hot' : 'box', 7))
-    out.push(text(left + PAD, row.y + 17, titles[index]!, titles.some((title) => title !== titles[0]) ? 'title diff' : 'title'))
+    // Another kind of part colours the whole box, another value its line.
+    const otherKind = titles.some((title) => title !== titles[0])
+    out.push(rect(left, row.y, width, row.height, otherKind ? 'box hot' : 'box', 7))
+    out.push(text(left + PAD, row.y + 17, titles[index]!, otherKind ? 'title diff' : 'title'))
     let y = row.y + TITLE
     if (box.picture === 'heads') {
       out.push(...heads(architecture, left + PAD, y + 2, width - 2 * PAD))
@@ -203,6 +204,7 @@ function stack(
     }
     y += pictureHeight(box.picture, all)
     for (const line of row.lines) {
+      if (line.differs) out.push(rect(left + 5, y + 0.5, width - 10, line.height - 1, 'mark', 3))
       out.push(text(left + PAD, y + 12, line.label, 'label'))
       line.values[index]!.forEach((value, part) => {
         out.push(text(left + width - PAD, y + 12 + part * LINE, value, value === '–' ? 'label' : line.differs ? 'diff' : '', 'end'))
@@ -210,29 +212,29 @@ function stack(
       y += line.height
     }
   }
-  out.push(...residuals(architecture, left, width, rows, blockTop, blockBottom))
+  out.push(...residuals(architecture, left, width, rows))
   out.push(text(middle, bottom + 8, 'token ids', 'note', 'middle'))
   return out
 }
 
-/** Arrows around attention and feed-forward, and the circles where they join. */
-function residuals(architecture: Architecture, left: number, width: number, rows: Row[], _top: number, blockBottom: number): string[] {
+/** The wires around attention and feed-forward, and the circles where they join. */
+function residuals(architecture: Architecture, left: number, width: number, rows: Row[]): string[] {
   const middle = left + width / 2
-  const spans = [
-    { first: ['postFeed', 'feed', 'preFeed'], foot: undefined as number | undefined },
-    { first: ['postAttention', 'attention', 'preAttention'], foot: blockBottom - 10 },
+  const side = left + width + 4
+  const branches = [
+    ['postFeed', 'feed', 'preFeed'],
+    ['postAttention', 'attention', 'preAttention'],
   ]
-  const out: string[] = []
-  for (const { first } of spans) {
-    const own = rows.filter(({ id }) => first.includes(id) && present(id, architecture))
-    const every = rows.filter(({ id }) => first.includes(id))
-    const join = every[0]!.y - 9
-    const start = own.at(-1)!.y + own.at(-1)!.height + 7
-    const side = left + width + 4
-    out.push(path(`M${middle} ${start}H${side}V${join}H${middle + 6}`, 'wire'))
-    out.push(circle(middle, join, 6, 'plus'), path(`M${middle - 3.5} ${join}h7M${middle} ${join - 3.5}v7`, 'wire'))
-  }
-  return out
+  return branches.flatMap((ids) => {
+    const every = rows.filter(({ id }) => ids.includes(id))
+    const lowest = every.filter(({ id }) => present(id, architecture)).at(-1)!
+    const [start, join] = [lowest.y + lowest.height + 7, every[0]!.y - 9]
+    return [
+      path(`M${middle} ${start}H${side}V${join}H${middle + 6}`, 'wire'),
+      circle(middle, join, 6, 'plus'),
+      path(`M${middle - 3.5} ${join}h7M${middle} ${join - 3.5}v7`, 'wire'),
+    ]
+  })
 }
 
 /** Layers as cells, to the same scale in all columns; sliding ones lighter. */

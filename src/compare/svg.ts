@@ -41,12 +41,7 @@ export const cells = (boxes: readonly (readonly [x: number, y: number, width: nu
     ? path(boxes.map(([x, y, width, height]) => `M${n(x)} ${n(y)}h${n(width)}v${n(height)}h${n(-width)}z`).join(''), className)
     : ''
 
-export interface Palette {
-  light: string
-  dark: string
-}
-
-/** A whole document. `colours` maps a class to its fill in both schemes. */
+/** A whole document. `title` is what screen readers say. */
 export function document(width: number, height: number, title: string, style: string, body: string[]): string {
   return [
     `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${n(width)} ${n(height)}" width="${n(width)}" height="${n(height)}" role="img" font-family="system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif">`,

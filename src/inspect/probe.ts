@@ -143,7 +143,7 @@ async function attentionMap(
     const start = cache ? 0 : positions[slots.indexOf(slots[t]!)]!
     memory[position - start] = keys.slice(t * width, (t + 1) * width)
     const first = Math.max(start, window === null ? 0 : position - window + 1)
-    const heads_ = Array.from({ length: heads }, (_, h) => {
+    const perHead = Array.from({ length: heads }, (_, h) => {
       const at = Math.floor((h * kvHeads) / heads) * headDim
       const scores = Float64Array.from({ length: position - first + 1 }, (_, index) => {
         const past = memory[first - start + index]
@@ -155,8 +155,8 @@ async function attentionMap(
       })
       return softmax(scores, sinks ? sinks[h]! : Number.NEGATIVE_INFINITY)
     })
-    rows.push(heads_.map(({ p }) => ({ first, p })))
-    sinkMass.push(heads_.map(({ sink }) => sink))
+    rows.push(perHead.map(({ p }) => ({ first, p })))
+    sinkMass.push(perHead.map(({ sink }) => sink))
   })
   return { kind: 'attention', name, heads, positions, slots, rows, sinkMass }
 }
