@@ -12,7 +12,7 @@ const results = readdirSync(join(root, 'bench/results'))
   .filter((name) => name.endsWith('.json'))
   .map((name) => JSON.parse(readFileSync(join(root, 'bench/results', name), 'utf8')) as PeerResults | EngineResults)
 
-const pages = results.map((each) => (each.kind === 'peers' ? peers(each) : engine(each)))
+const pages = [...peers(results.filter((each) => each.kind === 'peers')), ...results.filter((each) => each.kind === 'engine').map(engine)]
 writeFileSync(
   join(root, 'docs/benchmarks.md'),
   `# Benchmarks
@@ -24,16 +24,20 @@ Figures are medians; compare ratios within a table, not figures of different day
 ${pages.join('\n')}`,
 )
 
-function peers({ date, cpu, node, peer, cases }: PeerResults): string {
-  return `## Beside llama.cpp
+function peers(all: PeerResults[]): string[] {
+  if (all.length === 0) return []
+  const cases = all.flatMap((each) => each.cases.map((found) => peerCase(found, each)))
+  return [
+    `## Beside llama.cpp
 
-${date}, ${cpu}, Node ${node}, ${peer}. The engines took turns; each loaded, measured and left. Prompt: tokens per second from the
-start to the first token. Answer: tokens per second after it. Ratio: Lineage over the fastest setting of llama.cpp.
+The engines took turns; each loaded, measured and left. Prompt: tokens per second from the start to the first token. Answer: tokens per
+second after it. Ratio: Lineage over the fastest setting of llama.cpp.
 
-${cases.map(peerCase).join('\n')}`
+${cases.join('\n')}`,
+  ]
 }
 
-function peerCase(found: PeerCase): string {
+function peerCase(found: PeerCase, { date, cpu, node, peer }: PeerResults): string {
   const { name, prompt, generate, series, readBytesPerSecond, decodeBytes } = found
   const figures = series.map((each) => ({
     ...each,
@@ -64,7 +68,7 @@ function peerCase(found: PeerCase): string {
 
 ${table(['engine', 'threads', 'prompt', 'ratio', 'answer', 'ratio', 'load', 'peak memory'], rows)}
 
-Read bandwidth before and after Lineage's visits: ${reads} GB/s. One decoded token reads ${(decodeBytes / 1e9).toFixed(2)} GB in published dtypes.
+${date}, ${cpu}, Node ${node}, ${peer}, load average before ${found.loadAverage.toFixed(1)}. Read bandwidth before and after Lineage's visits: ${reads} GB/s. One decoded token reads ${(decodeBytes / 1e9).toFixed(2)} GB in published dtypes.
 `
 }
 

@@ -48,8 +48,13 @@ const results: PeerResults = {
   cases: [],
 }
 for (const text of values.case) {
-  results.cases.push(await measure(text))
-  write() // after every case: a run that is cut keeps what it has
+  try {
+    results.cases.push(await measure(text))
+    write() // after every case: a run that is cut keeps what it has
+  } catch (error) {
+    console.error(`${text}: ${(error as Error).message}`)
+    process.exitCode = 1
+  }
 }
 
 async function measure(text: string): Promise<PeerCase> {
