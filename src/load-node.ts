@@ -29,6 +29,8 @@ export interface BackendOptions {
 }
 
 export interface LoadIdsOptions extends BackendOptions, Pick<EngineOptions, 'context' | 'slots' | 'chunk' | 'maxStallMs' | 'maxWaiting'> {
+  /** Leaves the embedding table in its file and reads rows as they are needed: less memory, a few small reads per token. */
+  lowMemory?: boolean
   signal?: AbortSignal
   onProgress?: (progress: LoadProgress) => void
 }
@@ -72,9 +74,12 @@ export async function createBackend({ backend = 'wasm', precision, threads }: Ba
 export async function loadIds(directory: string | Folder, options: LoadIdsOptions = {}): Promise<IdsModel> {
   const folder = typeof directory === 'string' ? await fileFolder(directory) : directory
   const backend = await createBackend(options)
+  let close = async () => {}
   try {
-    const { signal, onProgress } = options
-    const { architecture, weights } = await loadFolder(folder, backend, { signal, onProgress })
+    const { signal, onProgress, lowMemory } = options
+    const loaded = await loadFolder(folder, backend, { signal, onProgress, lowMemory })
+    const { architecture, weights } = loaded
+    close = loaded.close
     const engine = createEngine({ ...options, backend, architecture, weights })
     return {
       architecture,
@@ -84,10 +89,12 @@ export async function loadIds(directory: string | Folder, options: LoadIdsOption
       async dispose() {
         await engine.close()
         await backend.dispose()
+        await close()
       },
     }
   } catch (error) {
     await backend.dispose()
+    await close()
     throw error
   }
 }

@@ -28,12 +28,19 @@ export interface LoadOptions {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Reads under way at once. */
   readonly readers?: number | undefined
+  /**
+   * Leaves tables (an embedding that is not also the output matrix) in their files and reads their rows when they are needed, where
+   * the source can do that at once. The files stay open until `close`.
+   */
+  readonly lowMemory?: boolean | undefined
 }
 
 export interface LoadedCheckpoint {
   /** As the files have it, without dropout. */
   readonly architecture: Architecture
   readonly weights: Weights<Tensor>
+  /** Closes the files that tables are still read from; does nothing when all is in memory. */
+  close(): Promise<void>
 }
 
 /** Large weights are pulled in pieces of this size, so that progress and cancellation are prompt. */
@@ -46,7 +53,11 @@ export type WeightSink = Pick<Backend, 'weight'>
  * Makes every weight of the plan in the backend.
  * @throws the first error of a source or of the backend, or the signal's reason.
  */
-export async function loadWeights(plan: WeightPlan, backend: WeightSink, options: LoadOptions = {}): Promise<LoadedCheckpoint> {
+export async function loadWeights(
+  plan: WeightPlan,
+  backend: WeightSink,
+  options: LoadOptions = {},
+): Promise<Omit<LoadedCheckpoint, 'close'>> {
   const failure = new AbortController()
   const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal
   const gate = new Gate(options.readers ?? 4)
@@ -78,7 +89,8 @@ export async function loadWeights(plan: WeightPlan, backend: WeightSink, options
     for (let weight = queue[next++]; weight; weight = queue[next++]) {
       signal.throwIfAborted()
       const { name, shape, dtype, use } = weight
-      loaded.set(name, await backend.weight({ name, shape, dtype, use }, inPieces(weight)))
+      const readRow = options.lowMemory ? weight.readRow : undefined
+      loaded.set(name, await backend.weight({ name, shape, dtype, use }, inPieces(weight), readRow))
     }
   }
   const workers = Array.from({ length: options.readers ?? 4 }, () =>
@@ -143,13 +155,17 @@ export async function readArchitecture(folder: Folder): Promise<Architecture> {
   }
 }
 
-/** Opens the folder, loads everything into the backend, and closes the files. */
+/** Opens the folder, loads everything into the backend, and closes the files (later with `lowMemory`). */
 export async function loadFolder(folder: Folder, backend: WeightSink, options: LoadOptions = {}): Promise<LoadedCheckpoint> {
-  const model = await openModel(folder, options.signal)
+  const { checkpoint, ...plan } = await openModel(folder, options.signal)
   try {
-    return await loadWeights(model, backend, options)
-  } finally {
-    await model.checkpoint.close()
+    const loaded = await loadWeights(plan, backend, options)
+    if (options.lowMemory && leaves(plan.tree).some(({ readRow }) => readRow)) return { ...loaded, close: () => checkpoint.close() }
+    await checkpoint.close()
+    return { ...loaded, close: async () => {} }
+  } catch (error) {
+    await checkpoint.close()
+    throw error
   }
 }
 

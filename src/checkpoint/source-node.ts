@@ -2,6 +2,7 @@
  * Files of the operating system as sources. Reads run on libuv's threads, so several may be under way at once;
  * the event loop stays free. A missing file is `undefined`, everything else that fails is a named error.
  */
+import { readSync } from 'node:fs'
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { MissingFileError } from './errors.ts'
@@ -40,6 +41,19 @@ export async function fileSource(path: string): Promise<Source | undefined> {
         let bytesRead: number
         try {
           ;({ bytesRead } = await handle.read(into, done, length, offset + done))
+        } catch (cause) {
+          throw readFailed(path, offset + done, length, cause)
+        }
+        if (bytesRead === 0) throw truncated(path, offset, into.byteLength, offset + done)
+        done += bytesRead
+      }
+    },
+    readNow(offset, into) {
+      for (let done = 0; done < into.byteLength; ) {
+        const length = into.byteLength - done
+        let bytesRead: number
+        try {
+          bytesRead = readSync(handle.fd, into, done, length, offset + done)
         } catch (cause) {
           throw readFailed(path, offset + done, length, cause)
         }

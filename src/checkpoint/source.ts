@@ -15,6 +15,8 @@ export interface Source {
    * @throws TruncatedFileError when the file ends before, ReadFailedError when reading fails, the signal's reason when aborted.
    */
   read(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>
+  /** The same while the caller waits, for a few KB. Only where no network and no promise is in between. Throws what `read` rejects with. */
+  readNow?(offset: number, into: Uint8Array): void
   close(): Promise<void>
 }
 
@@ -29,13 +31,17 @@ export interface Folder {
 
 /** A source over bytes in memory. */
 export function bytesSource(bytes: Uint8Array, name = 'memory'): Source {
+  const readNow = (offset: number, into: Uint8Array) => {
+    if (offset + into.byteLength > bytes.byteLength) throw truncated(name, offset, into.byteLength, bytes.byteLength)
+    into.set(bytes.subarray(offset, offset + into.byteLength))
+  }
   return {
     name,
     size: bytes.byteLength,
+    readNow,
     async read(offset, into, signal) {
       signal?.throwIfAborted()
-      if (offset + into.byteLength > bytes.byteLength) throw truncated(name, offset, into.byteLength, bytes.byteLength)
-      into.set(bytes.subarray(offset, offset + into.byteLength))
+      readNow(offset, into)
     },
     async close() {},
   }

@@ -5,7 +5,7 @@
 import type { Architecture, DType } from '../architecture/architecture.ts'
 import { type Recipe, suits, tensorNames } from '../architecture/tensor-names.ts'
 import { leaves, mapWeights, type Weights, weightSpecs } from '../model/weights.ts'
-import type { Fill, WeightSpec } from '../ops/backend.ts'
+import type { Fill, ReadRow, WeightSpec } from '../ops/backend.ts'
 import { storedBytes } from '../ops/dtype.ts'
 import { size } from '../ops/tensor.ts'
 import type { Checkpoint } from './checkpoint.ts'
@@ -22,6 +22,8 @@ export interface PlannedWeight extends WeightSpec {
   readonly entries: readonly TensorEntry[]
   /** Pulls its bytes; `signal` ends the reading. */
   fill(signal?: AbortSignal): Fill
+  /** Where a table lies in its file as it is, and rows can be read at once: what reads them. */
+  readonly readRow?: ReadRow
 }
 
 /** A checkpoint that fits its architecture, ready to be loaded. */
@@ -76,7 +78,8 @@ export function planWeights(asked: Architecture, checkpoint: Checkpoint): Weight
     const dtype = recipe.form === 'mxfp4' ? 'mxfp4' : INNER_DTYPE[entries[0]!.dtype]!
     const byteLength = storedBytes(dtype, size(spec.shape))
     const fill = (signal?: AbortSignal) => fillFrom(recipe, spec.shape, entries, cache, signal)
-    return { ...spec, dtype, byteLength, form: recipe.form, entries, fill }
+    const readRow = spec.use === 'table' ? rowReader(recipe, entries[0]!) : undefined
+    return { ...spec, dtype, byteLength, form: recipe.form, entries, fill, ...(readRow && { readRow }) }
   })
   for (const [name, entry] of tensors) {
     if (!used.has(name) && !names.isIgnored(name)) problems.push(`surplus: ${abbreviate(name)} [${entry.shape.slice(0, 8).join(', ')}]`)
@@ -90,6 +93,11 @@ export function planWeights(asked: Architecture, checkpoint: Checkpoint): Weight
     tree,
     weightBytes: all.reduce((sum, weight) => sum + weight.byteLength, 0),
   }
+}
+
+function rowReader(recipe: Recipe, { source, offset }: TensorEntry): ReadRow | undefined {
+  if (recipe.form !== 'asStored' || recipe.slice || !source.readNow) return undefined
+  return (row, into) => source.readNow!(offset + row * into.byteLength, into)
 }
 
 function problemOf(entry: TensorEntry, shape: readonly number[], recipe: Recipe, sibling: TensorEntry | undefined): string | undefined {

@@ -22,7 +22,7 @@ import { pullModel } from './pull.ts'
 import { parseTokens, UsageError } from './terminal.ts'
 
 /** Options of every command that runs a model: those of the backend, and the context. */
-export interface RunOptions extends BackendOptions {
+export interface RunOptions extends BackendOptions, Pick<LoadIdsOptions, 'lowMemory'> {
   context?: number
 }
 
@@ -66,7 +66,9 @@ export function addBackendOptions(command: Command): Command {
 
 /** Adds the options of RunOptions. */
 export function addRunOptions(command: Command): Command {
-  return addBackendOptions(command).option('--context <tokens>', 'longest prompt plus answer, e.g. 8192 or 32k', parseTokens)
+  return addBackendOptions(command)
+    .option('--context <tokens>', 'longest prompt plus answer, e.g. 8192 or 32k', parseTokens)
+    .option('--low-memory', 'leave the embedding table on disk and read its rows as they are needed')
 }
 
 /** Loads a model that speaks ids, showing progress on standard error. */

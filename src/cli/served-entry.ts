@@ -25,8 +25,8 @@ export async function servedEntry(name: string, options: RunOptions & { parallel
     bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
     fingerprint: fingerprint.slice(0, 12),
     load: () => {
-      const { backend, precision, threads, context, parallel } = options
-      return loadModel(directory, { backend, precision, threads, context, slots: parallel })
+      const { backend, precision, threads, context, lowMemory, parallel } = options
+      return loadModel(directory, { backend, precision, threads, context, lowMemory, slots: parallel })
     },
   }
 }

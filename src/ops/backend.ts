@@ -20,6 +20,9 @@ export interface WeightSpec {
  */
 export type Fill = (part: 'data' | 'blocks' | 'scales', offset: number, into: Uint8Array) => Promise<void>
 
+/** Reads one row of a table from where it is published, now: a few KB from a file. Throws what reading throws. */
+export type ReadRow = (row: number, into: Uint8Array) => void
+
 export interface CacheSpec {
   /** One entry per layer. */
   readonly layers: readonly { kvHeads: number; headDim: number; window: number | null }[]
@@ -52,8 +55,11 @@ export interface CacheSnapshot {
 
 export interface Backend extends Ops {
   readonly name: string
-  /** Makes a weight and pulls its bytes. Rejects with the error of `fill`, or with a MemoryError that names the weight and the bytes wanted. */
-  weight(spec: WeightSpec, fill: Fill): Promise<Tensor>
+  /**
+   * Makes a weight and pulls its bytes. Rejects with the error of `fill`, or with a MemoryError that names the weight and the bytes wanted.
+   * With `readRow` a table may stay where it is: the backend then keeps nothing of it and reads the rows that `embed` asks for.
+   */
+  weight(spec: WeightSpec, fill: Fill, readRow?: ReadRow): Promise<Tensor>
   /** A KV cache. Throws a MemoryError that says what would fit. */
   cache(spec: CacheSpec): KvCache
   /** An f32 tensor from the host; lives until the enclosing scope ends (for ever outside of scopes). */
