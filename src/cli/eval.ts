@@ -4,7 +4,9 @@ import { writeFile } from 'node:fs/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Effort } from '../chat/messages.ts'
 import { chat } from '../chat/session.ts'
-import { loadModel } from '../load-node.ts'
+import { readLogits } from '../engine/read-logits.ts'
+import { loadModel, type Model } from '../load-node.ts'
+import type { Batch } from '../ops/ops.ts'
 import { calculatorTool } from '../train/abacus/calculator.ts'
 import { type Ask, type Cell, measureCalls, measureEfforts } from '../train/abacus/evaluate.ts'
 import { chartSvg } from '../train/chart.ts'
@@ -68,37 +70,53 @@ async function run(name: string, options: Options): Promise<void> {
 async function scoreText(directory: string, file: string, options: Options): Promise<void> {
   const model = await loadModel(directory, { ...options, slots: 8 })
   try {
-    const text = readFileSync(file, 'utf8')
-    const all = Int32Array.from(model.tokenizer.encode(text))
+    const all = Int32Array.from(model.tokenizer.encode(readFileSync(file, 'utf8')))
     const ids = all.subarray(Math.floor(all.length * (1 - (options.heldOut ?? 1))))
-    const block = options.block ?? Math.min(model.architecture.maxPositionEmbeddings - 1, model.engine.context - 1, 1024)
-    const examples = cutEvaluation(ids, block, options.windows)
+    const { architecture } = model
+    const block = options.block ?? Math.min(architecture.maxPositionEmbeddings, 1024)
+    if (block > architecture.maxPositionEmbeddings)
+      throw new UsageError(`--block ${block}: ${architecture.name} has a context of ${architecture.maxPositionEmbeddings} tokens`)
+    if (ids.length < block + 1)
+      throw new UsageError(`${file}: ${ids.length} tokens are fewer than one window of ${block} needs; choose a shorter --block`)
     let loss = 0
     let rows = 0
     let bytes = 0
-    for (const { batch, targets } of examples) {
-      const count = targets.length / block
-      const scored = await Promise.all(
-        Array.from({ length: count }, (_, i) =>
-          model.engine.score([...batch.ids.subarray(i * block, (i + 1) * block), targets[(i + 1) * block - 1]!]),
-        ),
-      )
-      for (const tokens of scored) for (const token of tokens) loss -= token.logprob
+    for (const { batch, targets } of cutEvaluation(ids, block, options.windows)) {
+      loss += await negativeLogLikelihood(model, batch, targets)
       rows += targets.length
       for (const id of targets) bytes += model.tokenizer.bytes(id).length
     }
-    const mean = loss / rows
+    const result = { loss: loss / rows, perplexity: Math.exp(loss / rows), bitsPerByte: loss / Math.LN2 / bytes, tokens: rows, block }
     process.stdout.write(
-      `loss ${mean.toFixed(4)} nats per token  perplexity ${Math.exp(mean).toFixed(3)}  ${(loss / Math.LN2 / bytes).toFixed(4)} bits per byte  (${rows} tokens, windows of ${block})\n`,
+      `loss ${result.loss.toFixed(4)} nats per token  perplexity ${result.perplexity.toFixed(3)}  ${result.bitsPerByte.toFixed(4)} bits per byte  (${rows} tokens, windows of ${block})\n`,
     )
-    if (options.json)
-      await writeFile(
-        options.json,
-        `${JSON.stringify({ loss: mean, perplexity: Math.exp(mean), bitsPerByte: loss / Math.LN2 / bytes, tokens: rows, block }, null, 2)}\n`,
-      )
+    if (options.json) await writeFile(options.json, `${JSON.stringify(result, null, 2)}\n`)
   } finally {
     await model.dispose()
   }
+}
+
+/** Logits of at most this many values are read at once. */
+const LOGITS = 1 << 26
+
+/** Sum over the windows of a batch. Straight forward passes, because a window may fill the context to the last position. */
+async function negativeLogLikelihood(model: Model, batch: Batch, targets: Int32Array): Promise<number> {
+  const V = model.architecture.vocabSize
+  const step = Math.max(1, Math.floor(LOGITS / V))
+  let total = 0
+  for (let from = 0; from < targets.length; from += step) {
+    const logitRows = Int32Array.from({ length: Math.min(step, targets.length - from) }, (_, i) => from + i)
+    const logits = await readLogits(model, batch, { logitRows })
+    logitRows.forEach((row, r) => {
+      const z = logits.subarray(r * V, (r + 1) * V)
+      let top = Number.NEGATIVE_INFINITY
+      for (const value of z) top = Math.max(top, value)
+      let sum = 0
+      for (const value of z) sum += Math.exp(value - top)
+      total += Math.log(sum) + top - z[targets[row]!]!
+    })
+  }
+  return total
 }
 
 async function measureArithmetic(directory: string, options: Options): Promise<void> {
