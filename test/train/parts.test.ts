@@ -1,0 +1,188 @@
+/**
+ * The small parts of the trainer: data cut the same way every time, statistics, charts, the live line, early stopping, jobs and the ladder's table.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { chartSvg, ticks } from '../../src/train/chart.ts'
+import type { Crew } from '../../src/train/crew.ts'
+import { stories } from '../../src/train/data/stories.ts'
+import { packTask, taskData } from '../../src/train/data/task-data.ts'
+import { induction } from '../../src/train/data/tasks.ts'
+import { cutEvaluation, textData } from '../../src/train/data/text.ts'
+import { experiments } from '../../src/train/experiments.ts'
+import { type JobResult, runJob } from '../../src/train/job.ts'
+import { ladderJobs, ladderMarkdown, ladderSvg, summarise } from '../../src/train/ladder.ts'
+import { clock, LiveLine } from '../../src/train/live-line.ts'
+import { parameterLayout, slice } from '../../src/train/parameters.ts'
+import { random } from '../../src/train/random.ts'
+import { kvBytes, parameterCounts, rungs, SMALL } from '../../src/train/rungs.ts'
+import { deviation, pairedDifference } from '../../src/train/statistics.ts'
+import { DEFAULT_PLAN, type LogRecord, train } from '../../src/train/trainer.ts'
+
+const ids = Int32Array.from({ length: 1000 }, (_, i) => i % 37)
+
+test('windows of a text: seeded for training, fixed for evaluation, never across the split', () => {
+  const options = { block: 16, batch: 5, parts: 2, seed: 4 }
+  const data = textData(ids, options)
+  const [a, b] = [data.examples(7), textData(ids, options).examples(7)]
+  assert.deepEqual(a, b)
+  assert.notDeepEqual(a, data.examples(8))
+  assert.equal(
+    a.reduce((sum, { rows }) => sum + rows.length, 0),
+    5 * 16,
+  )
+  for (const { batch, targets } of [...a, ...data.evaluation()])
+    targets.forEach((target, t) => {
+      assert.equal(target, (batch.ids[t]! + 1) % 37)
+      if (batch.positions[t]! > 0) assert.equal(batch.ids[t], targets[t - 1])
+    })
+  assert.equal(data.training.length, 900)
+  assert.equal(
+    cutEvaluation(data.heldOut, 16, 400).reduce((sum, { rows }) => sum + rows.length, 0),
+    6 * 16,
+  )
+  assert.throws(() => textData(ids.subarray(0, 50), options), /shorter --block/)
+})
+
+test('tasks: only marked positions count', () => {
+  const task = induction(6)
+  const sequence = task.sample(random(3), 20)
+  const { rows, targets } = packTask([sequence, sequence])
+  assert.equal(rows.length, 2 * sequence.scored.reduce((a, b) => a + b, 0))
+  rows.forEach((row, r) => {
+    assert.equal(targets[r], sequence.ids[(row % 20) + 1])
+  })
+  const data = taskData(task, { length: 20, batch: 6, parts: 2, seed: 1 })
+  assert.deepEqual(data.examples(3), data.examples(3))
+  assert.equal(data.evaluation(), data.evaluation())
+})
+
+test('spreads and paired differences', () => {
+  assert.ok(Math.abs(deviation([1, 2, 3, 4]) - Math.sqrt(5 / 3)) < 1e-12)
+  assert.equal(pairedDifference([1, 2, 3], [0.5, 1.52, 2.49], 0.01).exceedsNoise, true)
+  assert.equal(pairedDifference([1, 2, 3], [0.5, 1.52, 2.49], 0.4).exceedsNoise, false)
+  assert.equal(pairedDifference([1], [0], 0).exceedsNoise, false)
+})
+
+test('charts and the live line', () => {
+  assert.deepEqual(ticks(0, 10), [0, 2, 4, 6, 8, 10])
+  const svg = chartSvg({
+    title: 'a < b',
+    xTitle: 'x',
+    yTitle: 'y',
+    series: [{ name: 's & t', points: Array.from({ length: 5000 }, (_, i) => [i, Math.sin(i)] as const) }],
+  })
+  assert.ok(svg.includes('a &lt; b') && svg.includes('s &amp; t') && !svg.includes('NaN') && svg.length < 30_000)
+  assert.equal(clock(3725), '1:02:05')
+  const line = new LiveLine(100)
+  const record = (step: number): LogRecord => ({
+    kind: 'step',
+    step,
+    loss: 2,
+    learningRate: 1e-3,
+    gradientNorm: 1,
+    tokens: step * 50,
+    seconds: step,
+  })
+  line.update(record(1))
+  assert.match(line.update(record(11)), /step 11\/100 {2}loss 2\.0000 {2}50 tokens\/s {2}1:29 left/)
+})
+
+test('early stopping ends after the given number of evaluations without a better loss', async () => {
+  const losses = [3, 2, 2.5, 2.4, 1]
+  const crew = {
+    accumulate: async () => 1,
+    reduce: async () => ({ norm: 1, broken: null }),
+    update: async () => {},
+    evaluate: async () => ({ loss: losses.shift()!, rows: 1, correct: [Uint8Array.of(1)] }),
+  } as unknown as Crew
+  const why: string[] = []
+  const data = { examples: () => [], evaluation: () => [] }
+  const progress = await train(
+    crew,
+    data,
+    { ...DEFAULT_PLAN, steps: 50, evaluateEvery: 2, patience: 2 },
+    { save: async (_, reason) => void why.push(reason) },
+  )
+  assert.equal(progress.step, 8)
+  assert.equal(progress.bestLoss, 2)
+  assert.deepEqual(why, ['best', 'best', 'last'])
+})
+
+test('rungs: counts, cache bytes, slices', () => {
+  const road = rungs({ ...SMALL, vocabSize: 65 })
+  const gpt2 = road[0]!.architecture
+  assert.equal(parameterLayout(gpt2).count, 65 * 128 + 64 * 128 + 4 * (12 * 128 * 128 + 13 * 128) + 2 * 128)
+  assert.equal(kvBytes(gpt2, 100), 4 * 2 * 2 * 128 * 100)
+  const moe = road.find(({ name }) => name === 'moe')!.architecture
+  const { total, active } = parameterCounts(moe, parameterLayout(moe).count)
+  const dense = parameterLayout(road.find(({ name }) => name === 'sliding-window')!.architecture).count
+  assert.ok(total > 2 * active && Math.abs(active / dense - 1) < 0.08, `${total} ${active} ${dense}`)
+  const layout = parameterLayout(moe)
+  assert.equal(slice(layout, 0, 3)[0], 0)
+  for (let i = 0; i < 2; i++) assert.equal(slice(layout, i, 3)[1], slice(layout, i + 1, 3)[0])
+  assert.equal(slice(layout, 2, 3)[1], layout.length)
+})
+
+test('the ladder’s table says which differences exceed the noise', () => {
+  const road = rungs({ ...SMALL, vocabSize: 65 }).slice(0, 3)
+  const options = { steps: 8, seeds: 3, block: 64, batch: 12, ids, learningRate: 1e-3 }
+  assert.equal(ladderJobs(road, options).length, 9)
+  const result = (label: string, seed: number, loss: number): JobResult => ({
+    label,
+    seed,
+    parameters: 1,
+    curve: [{ step: 8, loss, accuracy: 0 }],
+    loss,
+    bestLoss: loss,
+    accuracy: 0,
+    tokensPerSecond: 1000,
+  })
+  const results = [1, 2, 3].flatMap((seed) => [
+    result('gpt2', seed, 2 + seed / 1000),
+    result('no-dropout', seed, 1.8 + seed / 1000),
+    result('rmsnorm', seed, 1.8 + seed / 900),
+  ])
+  const ladder = summarise(road, results, options, 1024)
+  assert.deepEqual(
+    ladder.rows.map(({ difference }) => difference?.exceedsNoise),
+    [undefined, true, false],
+  )
+  assert.match(ladderMarkdown(ladder), /no-dropout: no dropout \| 1\.802 ± 0\.001 .* yes, better/)
+  assert.ok(ladderSvg(ladder).includes('rmsnorm'))
+})
+
+test('a job trains and measures; every experiment can be concluded', async () => {
+  const text = stories(random(2), 6000)
+  const alphabet = [...new Set(text)].sort()
+  const texts = { ids: Int32Array.from(text, (c) => alphabet.indexOf(c)), vocabSize: alphabet.length }
+  const all = experiments(texts)
+  const sinks = all.find(({ name }) => name === 'sinks')!
+  const jobs = sinks.jobs(0.012, 1)
+  const results = []
+  for (const job of jobs) results.push(await runJob(job))
+  assert.ok(
+    results.every(({ firstTokenMass, loss }) => firstTokenMass!.length === 2 && firstTokenMass!.every((m) => m > 0 && m < 1) && loss > 0),
+  )
+  assert.ok(['as expected', 'not visible', 'opposite'].includes(sinks.conclude(results).verdict))
+  for (const experiment of all) {
+    const made = experiment.jobs(0.01, 2).map(
+      ({ label, plan }, i): JobResult => ({
+        label,
+        seed: plan.seed,
+        parameters: 1,
+        curve: [],
+        loss: 1 + i / 10,
+        bestLoss: 1,
+        accuracy: 0.5,
+        tokensPerSecond: 1,
+        firstTokenMass: [0.5, 0.1],
+      }),
+    )
+    assert.ok(
+      experiment.conclude(made).findings.every(({ value }) => !value.includes('NaN')),
+      experiment.name,
+    )
+  }
+  assert.equal(all.find(({ name }) => name === 'key-bias')!.conclude([]).verdict, 'as expected')
+})
