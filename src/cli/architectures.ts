@@ -1,14 +1,16 @@
 /**
  * What a MODEL argument of `inspect` and `compare` can be: the name or Hugging Face id of a published model, a config.json, or a
- * directory with config.json and safetensors, whose headers are then checked against the architecture. Loads no weights.
+ * directory (of the package or of the cache too) with config.json and safetensors, whose headers are then checked against the
+ * architecture. Loads no weights.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
 import { findPreset, nearestNames, type Preset, preset, presetNames } from '../architecture/presets.ts'
+import { findCachedModel } from '../checkpoint/hub-cache-node.ts'
 import { openModel } from '../checkpoint/load.ts'
+import { packagedModel } from '../checkpoint/locate-node.ts'
 import { fileFolder } from '../checkpoint/source-node.ts'
 import { UsageError } from './terminal.ts'
 
@@ -21,27 +23,29 @@ export interface Described {
   storedBytes?: number
 }
 
-/** Models that come with the package: models/NAME. */
-const MODELS = join(dirname(dirname(dirname(fileURLToPath(import.meta.url)))), 'models')
-
+/** A path first, then published models, then those that came with the package, then the cache of pulled ones. */
 export async function describeModel(model: string): Promise<Described> {
-  const path = [model, join(MODELS, model)].find((candidate) => /^[^\0]+$/.test(candidate) && existsSync(candidate))
+  const exists = !model.includes('\0') && existsSync(model)
   const known = findPreset(model)
-  if (known && !path?.endsWith('.json') && !(path && existsSync(join(path, 'config.json'))))
-    return { architecture: preset(model)!, origin: known.source, preset: known }
-  if (!path) throw new UsageError(`unknown model "${model}"; closest: ${nearestNames(model).join(', ')}. ${HINT}`)
-  return statSync(path).isDirectory() ? fromDirectory(path) : fromConfig(path)
+  // A folder of the same name that holds no model does not hide a published one.
+  if (exists && !(known && !isModel(model))) return isModelFolder(model) ? fromFolder(model, basename(resolve(model))) : fromConfig(model)
+  if (known) return { architecture: preset(model)!, origin: known.source, preset: known }
+  const directory = (await packagedModel(model)) ?? (/^[\w.-]+\/[\w.-]+$/.test(model) ? await findCachedModel(model) : undefined)
+  if (directory) return fromFolder(directory, model)
+  throw new UsageError(`unknown model "${model}"; closest: ${nearestNames(model).join(', ')}. ${HINT}`)
 }
 
-const HINT = `Known are ${presetNames().length} published models (lineage inspect --list), directories and config.json files`
+const HINT = `Known are ${presetNames().length} published models (lineage inspect --list), pulled models, directories and config.json files`
+const isModelFolder = (path: string): boolean => statSync(path).isDirectory() || path.endsWith('.safetensors')
+const isModel = (path: string): boolean => !statSync(path).isDirectory() || existsSync(join(path, 'config.json'))
 
-async function fromDirectory(path: string): Promise<Described> {
-  if (!existsSync(join(path, 'config.json'))) throw new UsageError(`${path}: expected a config.json in the directory, found none`)
+async function fromFolder(path: string, name: string): Promise<Described> {
+  if (!isModel(path)) throw new UsageError(`${path}: expected a config.json in the directory, found none`)
   const opened = await openModel(await fileFolder(path))
   try {
     const { architecture, checkpoint } = opened
     const origin = `${shown(path)}: config.json and the headers of ${checkpoint.sources.length} safetensors file${checkpoint.sources.length === 1 ? '' : 's'}`
-    return { architecture: { ...architecture, name: basename(resolve(path)) }, origin, storedBytes: checkpoint.tensorBytes }
+    return { architecture: { ...architecture, name }, origin, storedBytes: checkpoint.tensorBytes }
   } finally {
     await opened.checkpoint.close()
   }

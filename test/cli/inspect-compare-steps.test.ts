@@ -1,6 +1,6 @@
 /** inspect, compare and steps as commands: the numbers a reader of the article looks for, and files in and out. */
 import assert from 'node:assert/strict'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -46,6 +46,21 @@ test('inspect of a directory reads the headers and checks them', () => {
   assert.match(json('inspect', tiny('tiny-qwen3-moe')).origin, /headers of 2 safetensors files$/)
   const { out } = lineage(['inspect', join(tiny('tiny-gpt-oss'), 'config.json')])
   assert.match(out, /^tiny-gpt-oss {2}/)
+})
+
+test('inspect: pulled models and those of the package by name; an empty folder does not hide a published model', () => {
+  const cache = join(folder, 'hub')
+  const snapshot = join(cache, 'models--someone--small', 'snapshots', 'a'.repeat(40))
+  cpSync(tiny('tiny-llama'), snapshot, { recursive: true })
+  mkdirSync(join(cache, 'models--someone--small', 'refs'))
+  writeFileSync(join(cache, 'models--someone--small', 'refs', 'main'), 'a'.repeat(40))
+  const { out, err } = lineage(['inspect', 'someone/small', '--json'], { env: { HF_HUB_CACHE: cache } })
+  assert.equal(err, '')
+  assert.equal(JSON.parse(out).name, 'someone/small')
+  mkdirSync(join(folder, 'gpt2'))
+  assert.match(lineage(['inspect', 'gpt2'], { cwd: folder }).out, /^gpt2 {2}openai-community\/gpt2; /)
+  if (existsSync(new URL('../../models/abacus', import.meta.url)))
+    assert.match(lineage(['inspect', 'abacus'], { cwd: folder }).out, /^abacus /)
 })
 
 test('inspect: a directory whose tensors contradict its configuration is refused by name', () => {

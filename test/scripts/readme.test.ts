@@ -1,6 +1,7 @@
 /** What the README says exists, exists; and it stays short. */
 import assert from 'node:assert/strict'
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { root } from '../../scripts/sources.ts'
@@ -43,4 +44,20 @@ test('its table of numbers is what the program prints', () => {
   const row = (values: number[]) => values.map((value) => value.toLocaleString('en-US')).join(' | ')
   assert.ok(readme.includes(`| parameters | ${row(models.map(({ parameters }) => parameters.total))} |`))
   assert.ok(readme.includes(row(models.map(({ parameters }) => parameters.active))))
+})
+
+test('its picture is what the program draws', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'readme-'))
+  try {
+    const file = join(folder, 'picture.svg')
+    lineage(['compare', 'gpt2-xl', 'gpt-oss-20b', '--svg', file])
+    const picture = 'docs/images/gpt2-xl-and-gpt-oss-20b.svg'
+    assert.equal(
+      readFileSync(join(root, picture), 'utf8'),
+      readFileSync(file, 'utf8'),
+      `run: lineage compare gpt2-xl gpt-oss-20b --svg ${picture}`,
+    )
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
 })
