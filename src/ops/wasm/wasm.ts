@@ -184,23 +184,33 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     return block
   }
 
+  /** Blocks that are being filled, and who waits for one. */
+  let lent = 0
+  const waiters: (() => void)[] = []
   const workshop: Workshop = {
     pool,
     memories,
     precision,
     async hostBlock(count) {
-      // Loading may run ahead of the workers that convert: wait for them once the area is full.
-      for (let attempt = 0; ; attempt++) {
+      // Loading may run ahead of the readers that fill blocks and of the workers that convert them: wait until some are free again.
+      for (;;) {
         try {
-          return hostBlock(count)
+          const block = hostBlock(count)
+          lent++
+          return block
         } catch (error) {
-          if (attempt === 3) throw error
-          await pool.settled()
+          if (retired.length > 0) await pool.settled()
+          else if (lent > 0) await new Promise<void>((resolve) => waiters.push(resolve))
+          else throw error
         }
       }
     },
     hostBytes: (block, length) => bytes.subarray(block.address, block.address + length),
-    retire,
+    retire(block) {
+      lent--
+      retire(block)
+      for (const resolve of waiters.splice(0)) resolve()
+    },
     keep,
   }
 
