@@ -83,8 +83,15 @@ export interface AbacusData extends TrainingData {
   readonly evaluationDialogues: EncodedDialogue[]
 }
 
-/** The model is asked for its likeliest answer unless somebody wants otherwise. */
-export const ABACUS_GENERATION = { do_sample: false }
+/** The model is asked for its likeliest answer unless somebody wants otherwise. Ends at <|return|>, <|endoftext|> and <|call|>. */
+export const ABACUS_GENERATION = {
+  do_sample: false,
+  eos_token_id: [VOCABULARY - 8, VOCABULARY - 1, VOCABULARY - 2],
+  pad_token_id: VOCABULARY - 1,
+}
+
+/** Further fields of tokenizer_config.json. */
+export const ABACUS_TOKENIZER_CONFIG = { bos_token: '<|endoftext|>', eos_token: '<|return|>', pad_token: '<|endoftext|>' }
 
 /** Tokens per step, shared by the shards. */
 const STEP_TOKENS = 3072
