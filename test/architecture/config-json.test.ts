@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { configFromJson, modelTypes } from '../../src/architecture/config-json.ts'
 import { findPreset, preset } from '../../src/architecture/presets.ts'
+import { leaves, weightSpecs } from '../../src/model/weights.ts'
 
 const checkpoints = new URL('../fixtures/checkpoints/', import.meta.url)
 const fixture = (name: string) => JSON.parse(readFileSync(new URL(`${name}/config.json`, checkpoints), 'utf8')) as Record<string, unknown>
@@ -291,4 +292,57 @@ describe('complaints name the file, the field, what was expected and what came',
     )
     complains({ ...llama, partial_rotary_factor: 0.5 }, /^config\.json: partial_rotary_factor: expected 1, got 0\.5/)
   })
+})
+
+test('hostile values in any field: an architecture of finite sizes or a ConfigError, nothing else', () => {
+  const hostile = [
+    undefined,
+    null,
+    -1,
+    0,
+    1.5,
+    Number.NaN,
+    Number.POSITIVE_INFINITY,
+    2 ** 53,
+    1e308,
+    'x',
+    '',
+    [],
+    [[]],
+    {},
+    { a: 1 },
+    true,
+    false,
+    [-1],
+    ['sliding_attention'],
+  ]
+  let refused = 0
+  let accepted = 0
+  const attempt = (json: unknown) => {
+    let architecture: ReturnType<typeof configFromJson>
+    try {
+      architecture = configFromJson(json, 'config.json')
+    } catch (error) {
+      assert.equal((error as Error).name, 'ConfigError', String((error as Error).stack))
+      assert.match((error as Error).message, /^config\.json: [^\n]+$/)
+      refused++
+      return
+    }
+    accepted++
+    for (const { shape } of leaves(weightSpecs(architecture))) assert.ok(shape.every((n) => Number.isSafeInteger(n) && n > 0))
+    for (const { attention } of architecture.layers) {
+      assert.ok(Number.isFinite(attention.scale) && attention.scale > 0)
+      assert.ok(attention.position.kind === 'none' || Number.isFinite(attention.position.ropeTheta))
+    }
+  }
+  for (const name of readdirSync(checkpoints)) {
+    const json = fixture(name)
+    for (const [key, value] of Object.entries(json)) {
+      for (const wrong of hostile) attempt({ ...json, [key]: wrong })
+      attempt(without(json, key))
+      if (typeof value !== 'object' || value === null || Array.isArray(value)) continue
+      for (const inner of Object.keys(value)) for (const wrong of hostile) attempt({ ...json, [key]: { ...value, [inner]: wrong } })
+    }
+  }
+  assert.ok(refused > 1000 && accepted > 1000, `${refused} refused, ${accepted} accepted`)
 })
