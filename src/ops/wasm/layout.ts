@@ -4,6 +4,7 @@
  *   0        never used, so that address 0 can mean "none"
  *   64       1 KiB of zeros (the bias of a layer without one)
  *   2 KiB    control words, each on its own cache line
+ *   4 KiB    constants of the kernels
  *   64 KiB   command ring
  *   …        one scratch area per worker, then the host's staging area, then temporaries
  */
@@ -16,6 +17,9 @@ export const SLEEPERS = 2112 / 4
 export const ARRIVED = 2176 / 4
 export const GENERATION = 2240 / 4
 export const COMPLETED = 2304 / 4
+
+export const CONSTANTS = 4096
+export const CONSTANT_BYTES = 4096
 
 export const RING = 65536 / 4
 export const RING_WORDS = 1 << 20

@@ -20,6 +20,7 @@ import {
   v128,
 } from './encoder.ts'
 import type { Features } from './features.ts'
+import { CONSTANT_BYTES, CONSTANTS } from './layout.ts'
 
 /** Everything a kernel needs to emit itself: the module, its two memories and the instructions available. */
 export class KernelModule {
@@ -35,6 +36,41 @@ export class KernelModule {
     this.features = features
     this.heap = module.memory(shared)
     this.weights = features.multiMemory ? module.memory(shared) : this.heap
+  }
+
+  private readonly pool: number[] = []
+
+  /**
+   * A vector constant that lies in the heap. V8 builds a constant anew at every use, also in loops (three instructions, one of them a slow move
+   * between register files); a load is one.
+   */
+  constant(words: readonly [number, number, number, number]): V128 {
+    let index = 0
+    while (index < this.pool.length && !words.every((word, i) => this.pool[index + i] === word)) index += 4
+    if (index === this.pool.length) this.pool.push(...words)
+    if (this.pool.length * 4 > CONSTANT_BYTES) throw new RangeError('the kernels have too many constants; raise CONSTANT_BYTES')
+    return this.heap.v128(0, CONSTANTS + index * 4)
+  }
+
+  /** Four times the same number. */
+  splat(value: number): V128 {
+    const word = new Int32Array(Float32Array.of(value).buffer)[0]!
+    return this.constant([word, word, word, word])
+  }
+
+  splatInteger(value: number): V128 {
+    return this.constant([value | 0, value | 0, value | 0, value | 0])
+  }
+
+  /** Sixteen bytes. */
+  bytes(values: readonly number[]): V128 {
+    const [a, b, c, d] = new Int32Array(Int8Array.from(values).buffer)
+    return this.constant([a!, b!, c!, d!])
+  }
+
+  /** What has to lie at CONSTANTS before a kernel runs. */
+  constants(): Int32Array {
+    return Int32Array.from(this.pool)
   }
 
   /** a·b + c, fused where the engine can. */
@@ -67,7 +103,7 @@ export class KernelModule {
 
   /** e^x; below -87.3 zero, above 88 e^88. */
   exp(f: FunctionBuilder, value: V128): Local<'v128'> {
-    const splat = f32x4.splat
+    const splat = (number: number) => this.splat(number)
     const x = f.v128(value)
     const y = f.v128(f32x4.pmin(splat(88), f32x4.pmax(splat(-87.3), x)))
     const n = f.v128(f32x4.nearest(f32x4.mul(y, splat(Math.LOG2E))))
@@ -77,13 +113,13 @@ export class KernelModule {
     for (const c of [1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1])
       f.set(p, this.madd(p, y, splat(c)))
     f.set(p, f32x4.add(this.madd(p, f32x4.mul(y, y), y), splat(1)))
-    const power = i32x4.shl(i32x4.add(this.truncate(n), i32x4.splat(127)), 23)
+    const power = i32x4.shl(i32x4.add(this.truncate(n), this.splatInteger(127)), 23)
     f.set(p, v128.and(f32x4.mul(p, power), f32x4.gt(x, splat(-87.3))))
     return p
   }
 
   tanh(f: FunctionBuilder, value: V128): Local<'v128'> {
-    const splat = f32x4.splat
+    const splat = (number: number) => this.splat(number)
     const x = f.v128(value)
     const z = f.v128(f32x4.mul(x, x))
     const small = f.v128(splat(-5.70498872745e-3))
@@ -91,13 +127,13 @@ export class KernelModule {
     f.set(small, this.madd(f32x4.mul(small, z), x, x))
     const e = this.exp(f, f32x4.mul(f32x4.abs(x), splat(2)))
     f.set(e, f32x4.sub(splat(1), f32x4.div(splat(2), f32x4.add(e, splat(1)))))
-    f.set(e, v128.bitselect(x, e, i32x4.splat(0x80000000 | 0)))
+    f.set(e, v128.bitselect(x, e, this.splatInteger(0x80000000)))
     f.set(e, v128.bitselect(small, e, f32x4.lt(f32x4.abs(x), splat(0.625))))
     return e
   }
 
   erf(f: FunctionBuilder, value: V128): Local<'v128'> {
-    const splat = f32x4.splat
+    const splat = (number: number) => this.splat(number)
     const x = f.v128(value)
     const size = f.v128(f32x4.abs(x))
     const t = f.v128(f32x4.div(splat(1), this.madd(size, splat(0.3275911), splat(1))))
@@ -105,7 +141,7 @@ export class KernelModule {
     for (const c of [-1.453152027, 1.421413741, -0.284496736, 0.254829592]) f.set(p, this.madd(p, t, splat(c)))
     const e = this.exp(f, f32x4.neg(f32x4.mul(size, size)))
     f.set(e, f32x4.sub(splat(1), f32x4.mul(f32x4.mul(p, t), e)))
-    f.set(e, v128.bitselect(x, e, i32x4.splat(0x80000000 | 0)))
+    f.set(e, v128.bitselect(x, e, this.splatInteger(0x80000000)))
     return e
   }
 

@@ -19,7 +19,7 @@ import { buildModule, OP } from './kernels/kernels.ts'
 import { MADDS_PER_TURN } from './kernels/limits.ts'
 import { ACTIVATION_BYTES, ACTIVATIONS, type Activation } from './kernels/quantize.ts'
 import { createCache, type WasmLayerCache } from './kv-cache.ts'
-import { afterScratch } from './layout.ts'
+import { afterScratch, CONSTANTS } from './layout.ts'
 import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts'
 import { Allocator, type Block } from './memory.ts'
 import { floatBits, InlinePool, type Pool, ThreadPool } from './pool.ts'
@@ -47,7 +47,9 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Wasm
   if (!Number.isInteger(wanted) || wanted < 0) throw new RangeError(`threads: expected a whole number of at least 0, got ${wanted}`)
   const shared = features.threads && wanted > 0
   const heap = largestHeap(shared)
-  const module = await WebAssembly.compile(buildModule(features, shared))
+  const { bytes, constants } = buildModule(features, shared)
+  const module = await WebAssembly.compile(bytes)
+  new Int32Array(heap.buffer).set(constants, CONSTANTS / 4)
   const pool = shared ? await ThreadPool.start(module, heap, wanted) : new InlinePool(module, heap)
   return assemble(pool, heap, shared, features.multiMemory, options)
 }

@@ -8,7 +8,7 @@
  *   ▒▒▒▒       ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒                 sequence, all query heads that share the keys
  *   rows × heads of the group                         scores: 2 q × 4 keys; sums: 4 rows × 8 columns
  */
-import { type FunctionBuilder, f32, f32x4, type I32, i32, i32x4, type Local, v128 } from '../encoder.ts'
+import { type FunctionBuilder, f32, f32x4, type I32, i32, i32x4, type Local, type V128, v128 } from '../encoder.ts'
 import type { Kernel } from '../kernel.ts'
 import type { KernelModule } from '../simd.ts'
 
@@ -55,45 +55,59 @@ export const storeKeys: Kernel = {
   },
 }
 
-/** Dot products of two query rows with four keys, at every fourth key of the block. */
+/** Dot products of two query rows (or a last single one) with four keys, at every fourth key of the block. */
 function emitScores(
   k: KernelModule,
   f: FunctionBuilder,
   p: { q: Local<'i32'>; keys: Local<'i32'>; head: Local<'i32'>; scores: Local<'i32'>; count: I32; rows: Local<'i32'> },
 ): void {
-  const q = f.i32(p.q)
-  const row = f.i32(p.scores)
-  f.times(i32.shrU(i32.add(p.rows, 1), 1), () => {
+  const tile = (rows: number, q: Local<'i32'>, row: Local<'i32'>) => {
     const key = f.i32(p.keys)
     const score = f.i32(row)
     f.times(i32.shrU(i32.add(p.count, 3), 2), () => {
-      const a = f.i32(q)
-      const b = f.i32(i32.add(q, p.head))
+      const queries = [f.i32(q)]
+      if (rows === 2) queries.push(f.i32(i32.add(q, p.head)))
       const keys = [f.i32(key)]
       for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, p.head)))
-      const sums = [0, 1].map(() => [0, 1, 2, 3].map(() => f.v128(f32x4.splat(0))))
-      f.times(i32.shrU(p.head, 4), () => {
-        const qa = f.v128(k.heap.v128(a))
-        const qb = f.v128(k.heap.v128(b))
-        for (let i = 0; i < 4; i++) {
-          const value = f.v128(k.weights.v128(keys[i]!))
-          f.set(sums[0]![i]!, k.madd(qa, value, sums[0]![i]!))
-          f.set(sums[1]![i]!, k.madd(qb, value, sums[1]![i]!))
-        }
-        for (const pointer of [a, b, ...keys]) f.advance(pointer, 16)
-      })
-      for (let t = 0; t < 2; t++) {
-        f.do(k.heap.storeV128(score, k.sum4(sums[t]!), t * BLOCK * 4))
+      const sums = queries.map(() => [0, 1, 2, 3].map(() => f.v128(f32x4.splat(0))))
+      const step = (at: number) => {
+        const values = queries.map((pointer) => f.v128(k.heap.v128(pointer, at)))
+        keys.forEach((pointer, i) => {
+          const value = f.v128(k.weights.v128(pointer, at))
+          values.forEach((query, t) => {
+            f.set(sums[t]![i]!, k.madd(query, value, sums[t]![i]!))
+          })
+        })
       }
+      const forward = (bytes: number) => {
+        for (const pointer of [...queries, ...keys]) f.advance(pointer, bytes)
+      }
+      f.times(i32.shrU(p.head, 6), () => {
+        for (let at = 0; at < 64; at += 16) step(at)
+        forward(64)
+      })
+      f.times(i32.and(i32.shrU(p.head, 4), 3), () => {
+        step(0)
+        forward(16)
+      })
+      sums.forEach((four, t) => {
+        f.do(k.heap.storeV128(score, k.sum4(four), t * BLOCK * 4))
+      })
       f.set(key, keys[3]!)
       f.advance(score, 16)
     })
+  }
+  const q = f.i32(p.q)
+  const row = f.i32(p.scores)
+  f.times(i32.shrU(p.rows, 1), () => {
+    tile(2, q, row)
     f.set(q, i32.add(i32.add(q, p.head), p.head))
     f.advance(row, 2 * BLOCK * 4)
   })
+  f.if(i32.and(p.rows, 1), () => tile(1, q, row))
 }
 
-/** sums += probabilities × values for `rows` rows at a time, 8 (or 4) columns at a time. */
+/** sums += probabilities × values for `rows` rows at a time, eight accumulators, four keys per turn. */
 function emitSums(
   k: KernelModule,
   f: FunctionBuilder,
@@ -104,27 +118,41 @@ function emitSums(
     const rowAddress = [f.i32(sum)]
     for (let r = 1; r < rows; r++) rowAddress.push(f.i32(i32.add(rowAddress[r - 1]!, p.head)))
     const accumulators = rowAddress.map((at) => Array.from({ length: vectors }, (_, i) => f.v128(k.heap.v128(at, i * 16))))
-    const v = f.i32(value)
     const score = f.i32(p.scores)
-    f.times(p.count, () => {
-      const loaded = Array.from({ length: vectors }, (_, i) => f.v128(k.weights.v128(v, i * 16)))
-      for (let r = 0; r < rows; r++) {
-        const weight = f.v128(k.heap.splat32(score, r * BLOCK * 4))
-        for (let i = 0; i < vectors; i++) f.set(accumulators[r]![i]!, k.madd(weight, loaded[i]!, accumulators[r]![i]!))
+    const keys = [f.i32(value)]
+    for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, p.head)))
+    const step = f.i32(i32.shl(p.head, 2))
+    const key = (pointer: Local<'i32'>, weightOf: (r: number) => V128) => {
+      const weights = rowAddress.map((_, r) => f.v128(weightOf(r)))
+      for (let i = 0; i < vectors; i++) {
+        const loaded = f.v128(k.weights.v128(pointer, i * 16))
+        for (let r = 0; r < rows; r++) f.set(accumulators[r]![i]!, k.madd(weights[r]!, loaded, accumulators[r]![i]!))
       }
-      f.advance(v, p.head)
+    }
+    f.times(i32.shrU(p.count, 2), () => {
+      keys.forEach((pointer, lane) => {
+        key(pointer, (r) => k.broadcast(k.heap.v128(score, r * BLOCK * 4), lane))
+        f.advance(pointer, step)
+      })
+      f.advance(score, 16)
+    })
+    f.times(i32.and(p.count, 3), () => {
+      key(keys[0]!, (r) => k.heap.splat32(score, r * BLOCK * 4))
+      f.advance(keys[0]!, p.head)
       f.advance(score, 4)
     })
     for (let r = 0; r < rows; r++) for (let i = 0; i < vectors; i++) f.do(k.heap.storeV128(rowAddress[r]!, accumulators[r]![i]!, i * 16))
   }
   const value = f.i32(p.values)
   const sum = f.i32(p.sums)
-  f.times(i32.shrU(p.head, 5), () => {
-    columns(2, value, sum)
-    f.advance(value, 32)
-    f.advance(sum, 32)
-  })
-  f.if(i32.and(p.head, 16), () => columns(1, value, sum))
+  const vectors = 8 / rows
+  const run = (count: number) => () => {
+    columns(count, value, sum)
+    f.advance(value, 16 * count)
+    f.advance(sum, 16 * count)
+  }
+  f.times(i32.divU(p.head, 16 * vectors), run(vectors))
+  f.times(i32.divU(i32.remU(p.head, 16 * vectors), 16), run(1))
 }
 
 function emitAttend(k: KernelModule): void {
@@ -209,16 +237,27 @@ function emitAttend(k: KernelModule): void {
             const vectors = f.i32(i32.shrU(i32.add(count, 3), 2))
             const old = f.f32(heap.f32(i32.add(largest, i32.shl(r, 2))))
             const most = f.v128(f32x4.splat(old))
-            f.times(vectors, () => {
-              const score = f.v128(heap.v128(at))
-              f.if(f32.gt(cap, 0), () => f.set(score, f32x4.mul(k.tanh(f, f32x4.div(score, f32x4.splat(cap))), f32x4.splat(cap))))
-              const visible = v128.and(i32x4.gtS(lanes, lowLanes), i32x4.gtS(highLanes, lanes))
-              f.set(score, v128.bitselect(score, f32x4.splat(NEVER), visible))
-              f.set(most, f32x4.pmax(most, score))
-              f.do(heap.storeV128(at, score))
-              f.set(lanes, i32x4.add(lanes, i32x4.splat(4)))
-              f.advance(at, 16)
-            })
+            // The common case first: every key of the block is visible, and there is no cap.
+            const whole = i32.and(i32.and(i32.leS(low, 0), i32.eq(high, i32.sub(count, 1))), i32.eqz(i32.and(count, 3)))
+            f.if(
+              i32.and(whole, f32.eq(cap, 0)),
+              () =>
+                f.times(vectors, () => {
+                  f.set(most, f32x4.pmax(most, heap.v128(at)))
+                  f.advance(at, 16)
+                }),
+              () =>
+                f.times(vectors, () => {
+                  const score = f.v128(heap.v128(at))
+                  f.if(f32.gt(cap, 0), () => f.set(score, f32x4.mul(k.tanh(f, f32x4.div(score, f32x4.splat(cap))), f32x4.splat(cap))))
+                  const visible = v128.and(i32x4.gtS(lanes, lowLanes), i32x4.gtS(highLanes, lanes))
+                  f.set(score, v128.bitselect(score, k.splat(NEVER), visible))
+                  f.set(most, f32x4.pmax(most, score))
+                  f.do(heap.storeV128(at, score))
+                  f.set(lanes, i32x4.add(lanes, k.splatInteger(4)))
+                  f.advance(at, 16)
+                }),
+            )
             f.set(most, k.max(f, most))
             f.set(at, from)
             const total = f.v128(f32x4.splat(0))

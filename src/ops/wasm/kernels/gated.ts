@@ -12,7 +12,7 @@ export type GatedForm = (typeof GATED_FORMS)[number]
 
 /** `gate` and `up` must be cheap to repeat. */
 export function emitGated(k: KernelModule, f: FunctionBuilder, form: GatedForm, gate: V128, up: V128, alpha: F32, limit: F32): V128 {
-  const one = f32x4.splat(1)
+  const one = k.splat(1)
   const silu = (x: V128, slope: V128) => f32x4.div(x, f32x4.add(one, k.exp(f, f32x4.neg(slope))))
   switch (form) {
     case 'swiglu':

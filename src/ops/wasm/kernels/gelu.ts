@@ -10,7 +10,7 @@ export const GELU_FORMS = ['tanh', 'erf'] as const
 
 /** `x` must be cheap to repeat (a local). */
 export function emitGelu(k: KernelModule, f: FunctionBuilder, form: (typeof GELU_FORMS)[number], x: V128): V128 {
-  const splat = f32x4.splat
+  const splat = (number: number) => k.splat(number)
   const bell =
     form === 'erf'
       ? k.erf(f, f32x4.mul(x, splat(Math.SQRT1_2)))

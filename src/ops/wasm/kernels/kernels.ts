@@ -53,10 +53,10 @@ export const KERNELS: readonly Kernel[] = Object.values(named)
 /** Kernel name -> number in the queue. */
 export const OP = Object.fromEntries(Object.keys(named).map((name, index) => [name, index])) as Record<keyof typeof named, number>
 
-/** The module all instances are made of. */
-export function buildModule(features: Features, shared: boolean): Uint8Array<ArrayBuffer> {
+/** The module all instances are made of, and the constants it expects in the heap. */
+export function buildModule(features: Features, shared: boolean): { bytes: Uint8Array<ArrayBuffer>; constants: Int32Array } {
   const module = new ModuleBuilder()
   const k = new KernelModule(module, features, shared)
   for (const kernel of KERNELS) kernel.emit(k)
-  return module.encode()
+  return { bytes: module.encode(), constants: k.constants() }
 }

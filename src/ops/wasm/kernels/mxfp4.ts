@@ -20,7 +20,7 @@
  *
  * After every block the integers become floats, are scaled and added to y, which holds the running sums.
  */
-import { f32x4, i8x16, i16x8, i32, i32x4, type Local, type V128, v128 } from '../encoder.ts'
+import { f32x4, i16x8, i32, i32x4, type Local, type V128, v128 } from '../encoder.ts'
 import { GROUP_BLOCK_BYTES } from '../formats.ts'
 import type { KernelModule } from '../simd.ts'
 import type { Product } from './product.ts'
@@ -35,9 +35,9 @@ const DIGITS: readonly Digits[] = ['i8', 'i16']
 const CODE_TABLE = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0]
 
 /** Scale bytes of rows 4q…4q + 3 as four floats 2^(byte - 127): byte q of every lane moves to where an f32 has its exponent. */
-function scaleLanes(scales: V128, q: number): V128 {
+function scaleLanes(k: KernelModule, scales: V128, q: number): V128 {
   const moved = q === 3 ? i32x4.shrU(scales, 1) : i32x4.shl(scales, 23 - 8 * q)
-  return v128.and(moved, i32x4.splat(0x7f800000))
+  return v128.and(moved, k.splatInteger(0x7f800000))
 }
 
 /** One activation row times `groups` groups of 16 rows. */
@@ -48,8 +48,8 @@ function emitVector(k: KernelModule, activation: Digits): void {
     `vector_mxfp4_${activation}`,
     { x: 'i32', w: 'i32', y: 'i32', bias: 'i32', biasStep: 'i32', blocks: 'i32', groups: 'i32' },
     (f, { x, w, y, bias, biasStep, blocks, groups }) => {
-      const table = f.v128(i8x16.const(CODE_TABLE))
-      const nibble = f.v128(i8x16.splat(15))
+      const table = f.v128(k.bytes(CODE_TABLE))
+      const nibble = f.v128(k.splatInteger(0x0f0f0f0f))
       const totals = [0, 1, 2, 3].map(() => f.v128())
       const sums = Array.from({ length: 2 * halves }, () => f.v128())
       f.times(groups, () => {
@@ -75,7 +75,7 @@ function emitVector(k: KernelModule, activation: Digits): void {
               const sum = f.v128(i32x4.extaddPairwiseI16x8S(sums[q]!))
               if (halves === 2) f.set(sum, i32x4.add(i32x4.shl(sum, 8), i32x4.extaddPairwiseI16x8S(sums[2 + q]!)))
               const total = totals[pair + q]!
-              f.set(total, k.madd(f32x4.convertI32x4S(sum), f32x4.mul(scaleLanes(scales, pair + q), scale), total))
+              f.set(total, k.madd(f32x4.convertI32x4S(sum), f32x4.mul(scaleLanes(k, scales, pair + q), scale), total))
             }
           }
           f.advance(w, GROUP_BLOCK_BYTES)
@@ -98,8 +98,8 @@ const DECODED = 576
 function emitDecode(k: KernelModule): void {
   const { heap, weights } = k
   k.module.func('decode_mxfp4', { w: 'i32', to: 'i32', blocks: 'i32' }, (f, { w, to, blocks }) => {
-    const table = f.v128(i8x16.const(CODE_TABLE))
-    const nibble = f.v128(i8x16.splat(15))
+    const table = f.v128(k.bytes(CODE_TABLE))
+    const nibble = f.v128(k.splatInteger(0x0f0f0f0f))
     f.times(blocks, () => {
       for (let i = 0; i < 4; i++)
         for (let q = 0; q < 4; q++) {
@@ -108,7 +108,7 @@ function emitDecode(k: KernelModule): void {
           f.do(heap.storeV128(to, k.lookup(table, v128.and(i16x8.shrU(codes, 4), nibble)), (4 + i) * 64 + q * 16))
         }
       const scales = f.v128(weights.v128(w, 256))
-      for (let q = 0; q < 4; q++) f.do(heap.storeV128(to, scaleLanes(scales, q), 512 + q * 16))
+      for (let q = 0; q < 4; q++) f.do(heap.storeV128(to, scaleLanes(k, scales, q), 512 + q * 16))
       f.advance(w, GROUP_BLOCK_BYTES)
       f.advance(to, DECODED)
     })
@@ -120,10 +120,10 @@ function emitDecode(k: KernelModule): void {
 function emitUnpack(k: KernelModule): void {
   const { heap, weights } = k
   k.module.func('unpack_mxfp4', { w: 'i32', to: 'i32', blocks: 'i32' }, (f, { w, to, blocks }) => {
-    const table = f.v128(i8x16.const(CODE_TABLE.map((value) => value - 12)))
-    const nibble = f.v128(i8x16.splat(15))
+    const table = f.v128(k.bytes(CODE_TABLE.map((value) => value - 12)))
+    const nibble = f.v128(k.splatInteger(0x0f0f0f0f))
     // Bytes 2n, 2n + 1 of every lane into the upper halves of its two 16-bit halves; index 128 gives zero.
-    const places = [0, 1].map((n) => f.v128(i8x16.const([0, 1, 2, 3].flatMap((r) => [128, 4 * r + 2 * n, 128, 4 * r + 2 * n + 1]))))
+    const places = [0, 1].map((n) => f.v128(k.bytes([0, 1, 2, 3].flatMap((r) => [128, 4 * r + 2 * n, 128, 4 * r + 2 * n + 1]))))
     f.times(blocks, () => {
       for (let i = 0; i < 4; i++)
         for (let q = 0; q < 4; q++) {
@@ -135,7 +135,7 @@ function emitUnpack(k: KernelModule): void {
           }
         }
       const scales = f.v128(weights.v128(w, 256))
-      for (let q = 0; q < 4; q++) f.do(heap.storeV128(to, f32x4.mul(scaleLanes(scales, q), f32x4.splat(0.5)), 1024 + q * 16))
+      for (let q = 0; q < 4; q++) f.do(heap.storeV128(to, f32x4.mul(scaleLanes(k, scales, q), k.splat(0.5)), 1024 + q * 16))
       f.advance(w, GROUP_BLOCK_BYTES)
       f.advance(to, WIDE_BLOCK)
     })
