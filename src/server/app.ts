@@ -20,6 +20,7 @@ import { isOpen, routeOf, routes } from './routes.ts'
 import { Sealer } from './sealer.ts'
 import { corsHeaders, guard, preflightHeaders } from './security.ts'
 import { ServerMetrics } from './server-metrics.ts'
+import { linked } from './signals.ts'
 import { MemoryStore, type ResponseStore } from './store.ts'
 
 export interface AppOptions {
@@ -125,17 +126,20 @@ export function createApp(options: AppOptions): App {
     const url = new URL(request.url)
     const open = isOpen(url.pathname)
     let leave = () => {}
+    const work = linked([request.signal, stopping.signal], limits.requestMs)
     const scope: Scope = {
       id: newId('req'),
       tenant: 'anonymous',
-      signal: AbortSignal.any([request.signal, AbortSignal.timeout(limits.requestMs), stopping.signal]),
+      signal: work.signal,
+      abort: work.abort,
       client: request.signal,
       facts: {},
       streaming: false,
       done: () => {
         leave()
+        work.release()
         active--
-        if (!open) ctx.log(logLine(scope, request.method, url.pathname, status, performance.now() - started)) // probes would fill the log
+        if (!open) ctx.log(logLine(scope, request.method, url.pathname, status || 200, performance.now() - started)) // probes would fill the log
       },
     }
     let status = 0

@@ -45,6 +45,8 @@ export interface Scope {
   tenant: string
   /** Ends the work: the client is gone, the time is up, or the server stops. */
   signal: AbortSignal
+  /** Ends the work of this request. */
+  abort(reason: unknown): void
   /** The client is gone, and nothing more can be said. */
   client: AbortSignal
   /** Added to the request's log line. */

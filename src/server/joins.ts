@@ -3,6 +3,7 @@
  * instead of starting it again. The work ends when the last of them leaves.
  */
 import type { Scope, ServerContext } from './context.ts'
+import { linked } from './signals.ts'
 
 /** Ends when `signal` aborts; `gone` tells that nobody is left to be told. */
 type Work = (signal: AbortSignal, gone: AbortSignal) => Promise<object>
@@ -26,34 +27,35 @@ export class Joins {
     let running = idempotencyKey !== '' || retries ? this.#running.get(key) : undefined
     if (running) scope.facts.joined = true
     else running = this.#start(ctx, key, work)
-    return this.#member(running, scope.signal)
+    return this.#member(running, scope.client)
   }
 
   #start(ctx: ServerContext, key: string, work: Work): Running {
     const controller = new AbortController()
-    const signal = AbortSignal.any([controller.signal, ctx.stopping, AbortSignal.timeout(ctx.limits.requestMs)])
-    const result = work(signal, controller.signal)
+    const limited = linked([controller.signal, ctx.stopping], ctx.limits.requestMs)
+    const result = work(limited.signal, controller.signal)
     const running = { result, members: 0, controller }
     result
       .catch(() => {})
       .finally(() => {
+        limited.release()
         if (this.#running.get(key) === running) this.#running.delete(key)
       })
     if (!this.#running.has(key)) this.#running.set(key, running)
     return running
   }
 
-  async #member(running: Running, signal: AbortSignal): Promise<object> {
+  async #member(running: Running, client: AbortSignal): Promise<object> {
     running.members++
     const leave = () => {
-      if (--running.members === 0) running.controller.abort(signal.reason)
+      if (--running.members === 0) running.controller.abort(client.reason)
     }
-    signal.addEventListener('abort', leave, { once: true })
+    client.addEventListener('abort', leave, { once: true })
     try {
-      signal.throwIfAborted()
+      client.throwIfAborted()
       return await running.result
     } finally {
-      signal.removeEventListener('abort', leave)
+      client.removeEventListener('abort', leave)
     }
   }
 }

@@ -14,6 +14,7 @@ import { responseObject } from './response-object.ts'
 import { inputItems, messagesOf, previousResponses } from './responses-input.ts'
 import { runAnswer } from './run.ts'
 import { type ResponseRequest, responseRequest, responseTool } from './schemas/responses.ts'
+import { linked } from './signals.ts'
 import type { StoredItem } from './store.ts'
 import { sse, streamResponse } from './stream.ts'
 
@@ -108,8 +109,8 @@ class ResponseWork {
     await this.#store()
     this.#ctx.jobs.add(response.id, job)
     job.add(this.#builder.start(true))
-    const signal = AbortSignal.any([job.controller.signal, this.#ctx.stopping])
-    const done = this.#run(signal, job.controller.signal, async (events) => job.add(events))
+    const work = linked([job.controller.signal, this.#ctx.stopping])
+    const done = this.#run(work.signal, job.controller.signal, async (events) => job.add(events))
       .catch(async (error: unknown) => {
         job.add(job.controller.signal.aborted ? [this.#builder.cancel()] : this.#builder.fail(toApiError(error).body))
         await this.#store()
@@ -119,6 +120,7 @@ class ResponseWork {
       )
       .finally(() => {
         job.end()
+        work.release()
         this.#lease.release()
         this.#ctx.background.delete(done)
       })

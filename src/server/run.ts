@@ -4,6 +4,7 @@ import type { AnswerEvent, AnswerSource } from './answer.ts'
 import type { Scope, ServerContext } from './context.ts'
 import { ApiError, overloaded } from './errors.ts'
 import type { Lease } from './registry.ts'
+import { linked } from './signals.ts'
 
 export async function* runAnswer(
   ctx: ServerContext,
@@ -43,17 +44,19 @@ export async function* runAnswer(
 
 /** Runs tasks side by side; when one fails the others are aborted, and only then does it throw. */
 export async function together<T>(signal: AbortSignal, tasks: readonly ((signal: AbortSignal) => Promise<T>)[]): Promise<T[]> {
-  const failed = new AbortController()
-  const shared = AbortSignal.any([signal, failed.signal])
+  const shared = linked([signal])
+  let failure: { error: unknown } | undefined
   const results = await Promise.allSettled(
     tasks.map((task) =>
-      task(shared).catch((error: unknown) => {
-        failed.abort(error)
+      task(shared.signal).catch((error: unknown) => {
+        failure ??= { error }
+        shared.abort(error)
         throw error
       }),
     ),
   )
-  if (failed.signal.aborted) throw failed.signal.reason
+  shared.release()
+  if (failure) throw failure.error
   return results.map((result) => (result as PromiseFulfilledResult<T>).value)
 }
 

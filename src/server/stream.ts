@@ -32,8 +32,9 @@ export function streamResponse(
   options: StreamOptions,
   produce: (stream: Stream) => Promise<void>,
 ): Response {
-  const left = new AbortController()
-  const signal = AbortSignal.any([scope.signal, left.signal])
+  /** Why nobody reads this any more. */
+  let left: Error | undefined
+  const { signal } = scope
   const events = options.contentType === 'text/event-stream'
   let controller!: ReadableStreamDefaultController<Uint8Array>
   let open = true
@@ -43,6 +44,10 @@ export function streamResponse(
   let waiting: { room: Promise<void>; wake(): void } | undefined
   scope.streaming = true
 
+  const leave = (why: string) => {
+    left = new Error(why)
+    scope.abort(left)
+  }
   const flush = () => {
     clearTimeout(flushing)
     flushing = undefined
@@ -81,9 +86,9 @@ export function streamResponse(
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const timer = setTimeout(() => {
       ctx.metrics.slowReaders.add({})
-      left.abort(new Error('the client did not read its stream'))
       waiting = undefined
-      reject(left.signal.reason)
+      leave('the client did not read its stream')
+      reject(left)
     }, ctx.limits.slowReaderMs)
     const wake = () => {
       clearTimeout(timer)
@@ -104,7 +109,7 @@ export function streamResponse(
       },
       cancel() {
         stop()
-        left.abort(new Error('the client left'))
+        leave('the client left')
       },
     },
     new ByteLengthQueuingStrategy({ highWaterMark: WAITING_BYTES }),
@@ -113,7 +118,7 @@ export function streamResponse(
   const stream: Stream = {
     signal,
     async send(text) {
-      left.signal.throwIfAborted()
+      if (left) throw left
       scope.client.throwIfAborted()
       write(text)
       await room()
@@ -124,7 +129,7 @@ export function streamResponse(
   }
   const finished = produce(stream)
     .catch((error: unknown) => {
-      if (left.signal.aborted || scope.client.aborted) return
+      if (left || scope.client.aborted) return
       const apiError = toApiError(error)
       if (apiError.status === 500)
         ctx.log({ time: new Date().toISOString(), level: 'error', request: scope.id, error: String((error as Error)?.stack ?? error) })

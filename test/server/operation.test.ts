@@ -5,6 +5,8 @@ import { connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { createApp } from '../../src/server/app.ts'
 import { defaultLimits } from '../../src/server/limits.ts'
 import { listen, nodeDirectory } from '../../src/server/node.ts'
@@ -292,4 +294,22 @@ test('retries and equal idempotency keys join the running request; it ends when 
   b.abort()
   await Promise.all(both)
   await idle(engine)
+})
+
+test('memory is flat over many requests', { timeout: 60_000 }, async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const { post, engine } = scripted(() => final('ok'), 'harmony', { log: () => {} })
+  const batch = async () => {
+    for (let i = 0; i < 600; i++) await (await post(chat, { ...hi, stream: i % 2 === 0 })).text()
+    engine.prompts.length = 0
+    engine.options.length = 0
+    await pause(20)
+    collect()
+    return process.memoryUsage().heapUsed
+  }
+  await batch()
+  const before = await batch()
+  const after = await batch()
+  assert.ok(after - before < 600 * 500, `${after - before} bytes more after 600 requests`)
 })
