@@ -175,7 +175,8 @@ async function load(): Promise<void> {
   console.log(`first byte: median ${quantile(firstBytes, 0.5).toFixed(0)} ms, p99 ${quantile(firstBytes, 0.99).toFixed(0)} ms`)
   console.log(`resident: ${(mean(half) / 2 ** 20).toFixed(0)} MiB in the second half, growth ${(100 * growth).toFixed(1)} %`)
   console.log(`afterwards: ${slots!.running} running, ${slots!.waiting} waiting`)
-  if (different > 0 || slots!.running > 0 || slots!.waiting > 0 || growth > 0.1) failed = true
+  if (different > 0 || slots!.running > 0 || slots!.waiting > 0) failed = true
+  if (seconds >= 120 && growth > 0.1) failed = true // before that the heap of a fresh process is still finding its size
 }
 
 /** Completions of a fixed length over HTTP against the engine's own, in turns, so that other load on the machine meets both. */
