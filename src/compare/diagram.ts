@@ -4,14 +4,13 @@
  * output: no script, light and dark by the viewer's scheme.
  */
 import type { Architecture } from '../architecture/architecture.ts'
-import type { Account, Component } from './account.ts'
+import type { Account } from './account.ts'
+import { COLUMN, GAP, heads, LADDER, ladder, legend, pictureHeight, shares, short, widths } from './diagram-parts.ts'
+import { STYLE } from './diagram-style.ts'
 import { type Difference, sideBySide } from './difference.ts'
-import { cells, circle, document, path, rect, text, textWidth, wrap } from './svg.ts'
+import { circle, document, path, rect, text, textWidth, wrap } from './svg.ts'
 
-const COLUMN = 366
-const GAP = 28
 const MARGIN = 28
-const LADDER = 46 // the strip of layers beside each block
 const PAD = 12
 const LINE = 17
 const TITLE = 24
@@ -70,28 +69,6 @@ function present(id: string, { layers, embedding }: Architecture): boolean {
   if (id === 'postAttention' || id === 'postFeed') return placement !== 'pre'
   return id !== 'position' || embedding.position.kind === 'learned'
 }
-
-const PARTS: { label: string; components: Component[]; className: string }[] = [
-  { label: 'embedding', components: ['embedding', 'position'], className: 'p0' },
-  { label: 'attention', components: ['attention'], className: 'p1' },
-  { label: 'feed-forward', components: ['feedForward'], className: 'p2' },
-  { label: 'experts', components: ['experts', 'expertBias'], className: 'p3' },
-  { label: 'output', components: ['unembedding'], className: 'p4' },
-  { label: 'norms, routers', components: ['norm', 'router'], className: 'p5' },
-]
-
-const STYLE = [
-  'text{fill:#1f2328;font-size:11.5px}.name{font-size:18px;font-weight:650}.sub{fill:#59636e;font-size:12px}.title{font-size:13px;font-weight:600}',
-  '.label,.note{fill:#59636e}.note{font-size:10.5px}.diff{fill:#9a4f00;font-weight:600}.times{font-size:12px;font-weight:600}',
-  '.page{fill:#ffffff}.box{fill:#f6f8fa;stroke:#c4ccd4}.hot{stroke:#e0912f;stroke-width:1.6}.mark{fill:#fdebcf}.block{fill:none;stroke:#8c959f;stroke-dasharray:5 4}',
-  '.wire{fill:none;stroke:#6e7781;stroke-width:1.4}.head{fill:#6e7781}.plus{fill:#ffffff;stroke:#6e7781;stroke-width:1.4}',
-  '.full{fill:#3d6fb4}.slide{fill:#a9c7ee}.query{fill:#3d6fb4}.kv{fill:#1a7f64}.on{fill:#c2571a}.off{fill:#dcc3b2}.wide{fill:#a15c8f}.narrow{fill:#d9b8d0}',
-  '.p0{fill:#8d99a6}.p1{fill:#3d6fb4}.p2{fill:#a15c8f}.p3{fill:#c2571a}.p4{fill:#5b6b7a}.p5{fill:#2d9d78}.rest{fill:#e8ecf0}',
-  '@media (prefers-color-scheme: dark){text{fill:#e6edf3}.sub,.label,.note{fill:#9aa5b1}.diff{fill:#f5b45f}.page{fill:#0d1117}',
-  '.box{fill:#161b22;stroke:#3a434d}.hot{stroke:#b5752a}.mark{fill:#38290f}.block{stroke:#6e7781}.wire{stroke:#8b949e}.head{fill:#8b949e}.plus{fill:#0d1117;stroke:#8b949e}',
-  '.full{fill:#5b93df}.slide{fill:#28456d}.query{fill:#5b93df}.kv{fill:#35b48f}.on{fill:#f0833a}.off{fill:#4d3626}.wide{fill:#c585b5}.narrow{fill:#513449}',
-  '.p0{fill:#9aa5b1}.p1{fill:#5b93df}.p2{fill:#c585b5}.p3{fill:#f0833a}.p4{fill:#66727f}.p5{fill:#35b48f}.rest{fill:#21262d}}',
-].join('')
 
 interface Row {
   id: string
@@ -237,157 +214,4 @@ function residuals(architecture: Architecture, left: number, width: number, rows
   })
 }
 
-/** Layers as cells, to the same scale in all columns; sliding ones lighter. */
-function ladder(all: Architecture[], { layers }: Architecture, x: number, top: number, bottom: number): string[] {
-  const most = Math.max(...all.map((other) => other.layers.length))
-  const step = (bottom - top - 22) / most
-  const cell = (index: number): readonly [number, number, number, number] => [
-    x + 4,
-    bottom - 2 - (index + 1) * step,
-    13,
-    Math.max(1, step - 1.2),
-  ]
-  const indices = layers.map((_, index) => index)
-  const slides = (index: number): boolean => layers[index]!.attention.slidingWindow !== null
-  const differs = all.some((other) => other.layers.length !== layers.length)
-  return [
-    cells(indices.filter((index) => !slides(index)).map(cell), 'full'),
-    cells(indices.filter(slides).map(cell), 'slide'),
-    text(x + 14.5, bottom - layers.length * step - 7, `${layers.length} ×`, differs ? 'times diff' : 'times', 'middle'),
-  ]
-}
-
-/** Query heads above, key/value heads below, each as wide as the queries that share it. */
-function heads({ layers }: Architecture, x: number, y: number, width: number): string[] {
-  const { heads: H, kvHeads: G } = layers[0]!.attention
-  const row = (count: number, top: number, height: number): (readonly [number, number, number, number])[] => {
-    const step = width / count
-    const gap = Math.min(2, step * 0.25)
-    return Array.from({ length: count }, (_, index) => [x + index * step, top, step - gap, height] as const)
-  }
-  return [cells(row(H, y, 9), 'query'), cells(row(G, y + 12, 9), 'kv')]
-}
-
-/** Widths in, inside and out to one scale; below, the experts with the active ones filled. */
-function widths(all: Architecture[], architecture: Architecture, x: number, y: number, width: number): string[] {
-  const inner = (other: Architecture): number => other.layers[0]!.feedForward.intermediateSize
-  const most = Math.max(...all.flatMap((other) => [other.hiddenSize, inner(other)]))
-  const bar = (size: number, top: number, height: number): readonly [number, number, number, number] => {
-    const length = (width * size) / most
-    return [x + (width - length) / 2, top, length, height]
-  }
-  const out = [
-    cells([bar(architecture.hiddenSize, y, 5), bar(architecture.hiddenSize, y + 18, 5)], 'narrow'),
-    cells([bar(inner(architecture), y + 7, 9)], 'wide'),
-  ]
-  const slot = architecture.layers.find(({ feedForward }) => feedForward.kind === 'moe')?.feedForward
-  if (slot?.kind !== 'moe') return out
-  const perRow = 32
-  const step = width / perRow
-  const cell = (index: number): readonly [number, number, number, number] => [
-    x + (index % perRow) * step,
-    y + 30 + Math.floor(index / perRow) * 9,
-    step - 2,
-    7,
-  ]
-  const indices = Array.from({ length: slot.experts }, (_, index) => index)
-  const chosen = spread(slot.expertsPerToken, slot.experts)
-  out.push(cells(indices.filter((index) => !chosen.has(index)).map(cell), 'off'))
-  out.push(cells(indices.filter((index) => chosen.has(index)).map(cell), 'on'))
-  return out
-}
-
-/** Which experts a token visits is its own affair; these are scattered so that they read as chosen, not as first. */
-function spread(count: number, among: number): Set<number> {
-  const chosen = new Set<number>()
-  for (let k = 0; chosen.size < count; k++) chosen.add(Math.floor(((0.3 + k * 0.6180339887) % 1) * among))
-  return chosen
-}
-
-const pictureHeight = (picture: 'heads' | 'widths' | undefined, all: Architecture[]): number =>
-  picture === 'heads' ? 30 : picture === 'widths' ? 34 + expertRows(all) * 9 + (expertRows(all) ? 4 : 0) : 0
-
-const expertRows = (all: Architecture[]): number =>
-  Math.max(
-    0,
-    ...all.map(({ layers }) =>
-      Math.max(0, ...layers.map(({ feedForward }) => (feedForward.kind === 'moe' ? Math.ceil(feedForward.experts / 32) : 0))),
-    ),
-  )
-
-/** Where the parameters are, and how many of them one token uses, both as shares of the total. */
-function shares({ parameters, weightBytes, kvCache, work }: Account, x: number, y: number): string[] {
-  const left = x + LADDER
-  const width = COLUMN - LADDER
-  const out = [
-    text(left, y, 'parameters by part', 'label'),
-    text(left + width, y, `${(weightBytes.published / 1e9).toPrecision(3)} GB as published`, 'label', 'end'),
-  ]
-  let at = left
-  for (const { components, className } of PARTS) {
-    const count = components.reduce((sum, name) => sum + parameters.byComponent[name], 0)
-    const length = (width * count) / parameters.total
-    if (count > 0) out.push(rect(at, y + 8, length, 16, className))
-    at += length
-  }
-  out.push(rect(left, y + 28, width, 7, 'rest'), rect(left, y + 28, (width * parameters.active) / parameters.total, 7, 'on'))
-  out.push(
-    text(
-      left,
-      y + 52,
-      `active per token: ${short(parameters.active)}, ${((100 * parameters.active) / parameters.total).toPrecision(3)} %`,
-      'label',
-    ),
-  )
-  out.push(text(left, y + 70, `KV cache at ${work.context.toLocaleString('en-US')} tokens: ${mebibytes(kvCache.bytes)} in bf16`, 'label'))
-  out.push(text(left, y + 88, `multiply-adds per decoded token: ${short(work.decodeMultiplyAdds)}`, 'label'))
-  return out
-}
-
-function legend(all: Architecture[], x: number, y: number): string[] {
-  const moe = all.some(({ layers }) => layers.some(({ feedForward }) => feedForward.kind === 'moe'))
-  const sliding = all.some(({ layers }) => layers.some(({ attention }) => attention.slidingWindow !== null))
-  const entries: [string, string][] = [
-    ...PARTS.filter(({ label }) => label !== 'experts' || moe).map(({ label, className }): [string, string] => [className, label]),
-    ['narrow', 'width'],
-    ['wide', 'inner width'],
-    ...(moe
-      ? ([
-          ['on', 'active'],
-          ['off', 'idle experts'],
-        ] as [string, string][])
-      : []),
-    ...(sliding
-      ? ([
-          ['slide', 'sliding layer'],
-          ['full', 'full layer'],
-        ] as [string, string][])
-      : []),
-    ['query', 'query heads'],
-    ['kv', 'key/value heads'],
-  ]
-  const out: string[] = []
-  const limit = x + all.length * (COLUMN + GAP) - GAP
-  let at = x
-  let line = y
-  for (const [className, label] of entries) {
-    const length = 30 + textWidth(label, 11)
-    if (at + length > limit) {
-      at = x
-      line += 18
-    }
-    out.push(rect(at, line - 8, 10, 10, className, 2), text(at + 14, line + 1, label, 'note'))
-    at += length
-  }
-  return out
-}
-
 const arrow = (x: number, y: number): string => path(`M${x} ${y - 7}l-4 8h8z`, 'head')
-
-function short(count: number): string {
-  if (count >= 1e9) return `${(count / 1e9).toPrecision(3)}B`
-  return count >= 1e6 ? `${(count / 1e6).toPrecision(3)}M` : count.toLocaleString('en-US')
-}
-
-const mebibytes = (bytes: number): string =>
-  bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toPrecision(3)} GiB` : `${(bytes / 2 ** 20).toPrecision(3)} MiB`
