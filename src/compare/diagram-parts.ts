@@ -22,7 +22,7 @@ export function ladder(all: Architecture[], { layers }: Architecture, x: number,
   const most = Math.max(...all.map((other) => other.layers.length))
   const step = (bottom - top - 22) / most
   const cell = (index: number): readonly [number, number, number, number] => [
-    x + 4,
+    x + 8,
     bottom - 2 - (index + 1) * step,
     13,
     Math.max(1, step - 1.2),
