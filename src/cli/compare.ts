@@ -67,7 +67,7 @@ function costs(accounts: Account[]): Difference[] {
     row('expertShare', 'share in experts', ({ parameters }) =>
       parameters.expertShare ? `${(parameters.expertShare * 100).toFixed(1)} %` : '–',
     ),
-    row('published', 'weights as published', ({ weightBytes }) => binary(weightBytes.published)),
+    row('published', 'weights, published types', ({ weightBytes }) => binary(weightBytes.published)),
     row('perToken', 'cache per token, bf16', ({ kvCache }) => binary(kvCache.bytesPerTokenWithinWindow)),
     row('beyond', 'beyond the windows', ({ kvCache }) => binary(kvCache.bytesPerTokenBeyondWindow)),
     row('cache', `cache at ${context} tokens`, ({ kvCache }) => binary(kvCache.bytes)),

@@ -102,7 +102,7 @@ export function shares({ parameters, weightBytes, kvCache, work }: Account, x: n
   const width = COLUMN - LADDER
   const out = [
     text(left, y, 'parameters by part', 'label'),
-    text(left + width, y, `${(weightBytes.published / 1e9).toPrecision(3)} GB as published`, 'label', 'end'),
+    text(left + width, y, `${(weightBytes.published / 1e9).toPrecision(3)} GB of weights`, 'label', 'end'),
   ]
   let at = left
   for (const { components, className } of PARTS) {
