@@ -22,6 +22,8 @@ export interface Item {
   readonly cost: () => number
   /** Set for an item that stands between two characters of a plain string: how many more characters there must and may be. */
   readonly string: { readonly least: number; readonly most: number } | undefined
+  /** Set for an item that is the inside of a string with a pattern. */
+  readonly pattern: { readonly automaton: ByteAutomaton; readonly state: number } | undefined
 }
 
 /** A trie of texts in UTF-8; node 0 is the root, parents come before their children. */
@@ -49,11 +51,11 @@ const utf8 = new TextEncoder()
 
 function choice(alternatives: () => readonly Sequence[], cost: () => number): Draft {
   let known: readonly Sequence[] | undefined
-  return { alternatives: () => (known ??= alternatives()), next: () => undefined, cost, string: undefined }
+  return { alternatives: () => (known ??= alternatives()), next: () => undefined, cost, string: undefined, pattern: undefined }
 }
 
 function reader(next: (byte: number) => Sequence | undefined, cost: () => number): Draft {
-  return { alternatives: undefined, next, cost, string: undefined }
+  return { alternatives: undefined, next, cost, string: undefined, pattern: undefined }
 }
 
 /** The items of one schema. */
@@ -251,6 +253,7 @@ export class Items {
     return this.#intern(`string ${least} ${most} ${phase}`, () => ({
       alternatives: undefined,
       string: phase === clean ? { least, most } : undefined,
+      pattern: undefined,
       cost: () => bytesToClean[phase]! + least + 1,
       next: (byte) => {
         const to = nextPhase[phase * 256 + byte]!
@@ -263,16 +266,17 @@ export class Items {
   }
 
   #patternBody(automaton: ByteAutomaton, state: number): Item {
-    return this.#intern(`pattern ${automaton.name} ${state}`, () =>
-      reader(
-        (byte) => {
-          const to = automaton.next[state * 256 + byte]!
-          if (to !== -1) return [this.#patternBody(automaton, to)]
-          return byte === quote && automaton.accepts[state] ? [] : undefined
-        },
-        () => automaton.distance[state]! + 1,
-      ),
-    )
+    return this.#intern(`pattern ${automaton.name} ${state}`, () => ({
+      alternatives: undefined,
+      string: undefined,
+      pattern: { automaton, state },
+      cost: () => automaton.distance[state]! + 1,
+      next: (byte) => {
+        const to = automaton.next[state * 256 + byte]!
+        if (to !== -1) return [this.#patternBody(automaton, to)]
+        return byte === quote && automaton.accepts[state] ? [] : undefined
+      },
+    }))
   }
 
   /** The name of a property that is not declared. While it could still become a declared one, its characters are written raw. */

@@ -6,6 +6,7 @@
 import type { Grammar } from './grammar.ts'
 import type { Item } from './item.ts'
 import type { Cell, State } from './machine.ts'
+import type { ByteAutomaton } from './pattern.ts'
 import { stringIndex } from './string-body.ts'
 import type { TokenTrie } from './token-trie.ts'
 
@@ -42,6 +43,7 @@ interface Part {
   readonly exits: Exits
 }
 
+const quote = 0x22
 /** Bytes that complete a character of a string that was begun: `\ud800\udc00` at worst. */
 const characterBytes = 11
 
@@ -54,12 +56,14 @@ export class MaskTable {
   readonly #stringParts = new Map<string, Part>()
   /** States along the path of the walk. */
   readonly #path: State[]
+  readonly #patternPath: Int32Array
 
   constructor(grammar: Grammar, trie: TokenTrie) {
     this.grammar = grammar
     this.trie = trie
     this.words = (trie.vocabSize + 31) >> 5
     this.#path = new Array(trie.longest + 1)
+    this.#patternPath = new Int32Array(trie.longest + 1)
   }
 
   matcher(): Matcher {
@@ -86,14 +90,18 @@ export class MaskTable {
 
   #part(exits: Exits, item: Item): Part {
     if (exits === this.#root && item.string !== undefined) return this.#stringPart(item.string)
-    const { byte, depth, end, token, twin } = this.trie
+    const found = new Findings(this.trie)
+    if (item.pattern !== undefined) this.#walkPattern(exits, item.pattern.automaton, item.pattern.state, found)
+    else this.#walk(exits, item, found)
+    return found.part(this.words)
+  }
+
+  #walk(exits: Exits, item: Item, found: Findings): void {
+    const { byte, depth, end } = this.trie
     const { machine } = this.grammar
     const start = machine.start([item])
     const path = this.#path
-    const ids: number[] = []
-    const costs: number[] = []
-    const nodes: number[] = start.isEnd ? [...exits.nodes] : []
-    let mostCost = 0
+    if (start.isEnd) for (const exit of exits.nodes) found.exit(exit)
     for (const exit of exits.nodes) {
       path[depth[exit]!] = start
       for (let node = exit + 1; node < end[exit]!; ) {
@@ -102,26 +110,36 @@ export class MaskTable {
           node = end[node]!
           continue
         }
-        for (let id = token[node]!; id !== -1; id = twin[id]!) {
-          ids.push(id)
-          costs.push(state.cost)
-          if (state.cost > mostCost) mostCost = state.cost
-        }
-        if (state.isEnd && end[node]! > node + 1) nodes.push(node)
-        if (state.stacks.length === 0) {
-          node = end[node]!
-          continue
-        }
+        found.tokens(node, state.cost)
+        if (state.isEnd) found.exit(node)
         path[depth[node]!] = state
-        node++
+        node = state.stacks.length === 0 ? end[node]! : node + 1
       }
     }
-    let mask: Uint32Array | undefined
-    if (ids.length > this.words) {
-      mask = new Uint32Array(this.words)
-      for (const id of ids) mask[id >> 5]! |= 1 << (id & 31)
+  }
+
+  /** The same for the automaton of a pattern alone, which is a table. */
+  #walkPattern(exits: Exits, { next, accepts, distance }: ByteAutomaton, start: number, found: Findings): void {
+    const { byte, depth, end } = this.trie
+    const path = this.#patternPath
+    for (const exit of exits.nodes) {
+      path[depth[exit]!] = start
+      for (let node = exit + 1; node < end[exit]!; ) {
+        const from = path[depth[node]! - 1]!
+        const to = next[from * 256 + byte[node]!]!
+        if (to !== -1) {
+          found.tokens(node, distance[to]! + 1)
+          path[depth[node]!] = to
+          node++
+          continue
+        }
+        if (byte[node] === quote && accepts[from]) {
+          found.tokens(node, 0)
+          found.exit(node)
+        }
+        node = end[node]!
+      }
     }
-    return { mask, ids: Int32Array.from(ids), costs: Uint32Array.from(costs), mostCost, exits: { nodes, parts: new Map() } }
   }
 
   /** Inside of a string nearly every token is allowed; the index knows which without a walk. */
@@ -172,6 +190,43 @@ export class MaskTable {
       state = after
     }
     return ids
+  }
+}
+
+/** Collects what a walk allows. */
+class Findings {
+  readonly #trie: TokenTrie
+  readonly #ids: number[] = []
+  readonly #costs: number[] = []
+  readonly #exits: number[] = []
+  #mostCost = 0
+
+  constructor(trie: TokenTrie) {
+    this.#trie = trie
+  }
+
+  /** The tokens that end at a node are allowed; so many bytes complete the item after them. */
+  tokens(node: number, cost: number): void {
+    for (let id = this.#trie.token[node]!; id !== -1; id = this.#trie.twin[id]!) {
+      this.#ids.push(id)
+      this.#costs.push(cost)
+      if (cost > this.#mostCost) this.#mostCost = cost
+    }
+  }
+
+  /** The item may be over at a node; the tokens below go on with the next item. */
+  exit(node: number): void {
+    if (this.#trie.end[node]! > node + 1) this.#exits.push(node)
+  }
+
+  part(words: number): Part {
+    let mask: Uint32Array | undefined
+    if (this.#ids.length > words) {
+      mask = new Uint32Array(words)
+      for (const id of this.#ids) mask[id >> 5]! |= 1 << (id & 31)
+    }
+    const exits = { nodes: this.#exits, parts: new Map() }
+    return { mask, ids: Int32Array.from(this.#ids), costs: Uint32Array.from(this.#costs), mostCost: this.#mostCost, exits }
   }
 }
 

@@ -73,6 +73,13 @@ const cases: { schema: Record<string, unknown>; yes: string[]; no: string[] }[] 
     yes: ['"2024-02-28"', '"1999-12-31"'],
     no: ['"2024-02-30"', '"2024-13-01"', '"2024-1-01"', '"x"'],
   },
+  { schema: { type: 'string', format: 'email' }, yes: ['"ada.l+x@example.co-op.org"'], no: ['"a@b"', '"@b.de"', '"a@1.2"', '"a b@c.de"'] },
+  {
+    schema: { type: 'string', format: 'uri' },
+    yes: ['"https://a.example.com/b/c.html"'],
+    no: ['"a.com"', '"http://1.2.3.4.5"', '"ftp://a.com"'],
+  },
+  { schema: { type: 'string', format: 'hostname' }, yes: ['"a-1.b2.org"'], no: ['"-a.org"', '"a..org"', '"a--b.org"'] },
   { schema: { type: 'integer' }, yes: ['0', '-7', '123456789012345'], no: ['-0', '01', '1.0', '1e3', '+1', '1234567890123456', ''] },
   {
     schema: { type: 'integer', minimum: -12, maximum: 105 },
