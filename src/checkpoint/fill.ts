@@ -10,7 +10,8 @@ import type { TensorEntry } from './safetensors.ts'
 /** Rows of gate and up are read in bands of about this size before they are woven together. */
 const BAND_BYTES = 1 << 20
 /** Published matrices kept for transposing: neighbours (q, k and v of one layer) come from the same one. */
-const CACHE_BYTES = 96 << 20
+const CACHE_BYTES = 32 << 20
+const SPARE_MATRICES = 4
 
 /** The fill of a weight of this shape, whose published tensors (in the order of `publishedParts`) have been checked. */
 export function fillFrom(
@@ -111,15 +112,26 @@ async function readTransposed(
   for (let row = Math.floor(offset / rowBytes); row * rowBytes < end; ) {
     const matrix = Math.floor(row / rows)
     const inMatrix = row - matrix * rows
-    const count = Math.min(rows - inMatrix, Math.ceil(end / rowBytes) - row, Math.max(1, Math.floor(BAND_BYTES / rowBytes)))
-    const published = await cache.matrix(entry, matrix, columns * total * elementBytes, signal)
-    const band = transposeColumns(published, columns, total, firstColumn + inMatrix, count, elementBytes)
-    copyClipped(band, row * rowBytes - offset, into)
-    row += count
+    const at = row * rowBytes - offset
+    const whole = at < 0 ? 0 : Math.min(rows - inMatrix, Math.floor((into.byteLength - at) / rowBytes))
+    await cache.use(entry, matrix, columns * total * elementBytes, signal, (published) => {
+      const transpose = (count: number, target: Uint8Array) =>
+        transposeColumns(published, columns, total, firstColumn + inMatrix, count, elementBytes, target)
+      if (whole > 0 && (into.byteOffset + at) % elementBytes === 0) {
+        transpose(whole, into.subarray(at, at + whole * rowBytes))
+        row += whole
+        return
+      }
+      // A row of which only a part is wanted.
+      const one = new Uint8Array(rowBytes)
+      transpose(1, one)
+      copyClipped(one, at, into)
+      row++
+    })
   }
 }
 
-/** Columns [from, from + count) of a row-major [rows, total] matrix as rows. */
+/** Columns [from, from + count) of a row-major [rows, total] matrix as rows of `into`. */
 function transposeColumns(
   matrix: Uint8Array<ArrayBuffer>,
   rows: number,
@@ -127,47 +139,80 @@ function transposeColumns(
   from: number,
   count: number,
   elementBytes: number,
-): Uint8Array {
+  into: Uint8Array,
+): void {
   const Elements = elementBytes === 2 ? Uint16Array : Uint32Array
   const source = new Elements(matrix.buffer, matrix.byteOffset, rows * total)
-  const band = new Elements(count * rows)
+  const target = new Elements(into.buffer, into.byteOffset, count * rows)
   const tile = 32 // Both sides of a tile stay in the first-level cache.
   for (let r0 = 0; r0 < rows; r0 += tile) {
-    const r1 = Math.min(rows, r0 + tile)
+    const length = Math.min(rows, r0 + tile) - r0
     for (let c = 0; c < count; c++) {
-      for (let r = r0; r < r1; r++) band[c * rows + r] = source[r * total + from + c]!
+      let read = r0 * total + from + c
+      const begin = c * rows + r0
+      for (let write = begin; write < begin + length; write++, read += total) target[write] = source[read]!
     }
   }
-  return new Uint8Array(band.buffer)
+}
+
+interface HeldMatrix {
+  readonly into: Uint8Array<ArrayBuffer>
+  readonly bytes: Promise<unknown>
+  users: number
 }
 
 /** The matrices of published tensors that were read last, because neighbouring weights need the same ones. */
 export class MatrixCache {
-  readonly #held = new Map<string, { bytes: Promise<Uint8Array<ArrayBuffer>>; byteLength: number }>()
+  readonly #held = new Map<string, HeldMatrix>()
+  /** Memory of matrices that are no longer needed: fresh memory costs more than reading from the file cache. */
+  readonly #spare: Uint8Array<ArrayBuffer>[] = []
   #heldBytes = 0
 
-  /** Matrix number `index` of a published tensor [.., I, O], in memory of its own and aligned. */
-  async matrix(entry: TensorEntry, index: number, byteLength: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  /** Calls `body` with matrix number `index` of a published tensor [.., I, O], in aligned memory that is good until it returns. */
+  async use(
+    entry: TensorEntry,
+    index: number,
+    byteLength: number,
+    signal: AbortSignal | undefined,
+    body: (bytes: Uint8Array<ArrayBuffer>) => void,
+  ): Promise<void> {
     const key = `${entry.name}#${index}`
     let held = this.#held.get(key)
     if (held) this.#held.delete(key)
     else {
-      const into = new Uint8Array(byteLength)
-      held = { bytes: read(entry, index * byteLength, into, signal).then(() => into), byteLength }
+      const into = this.#memory(byteLength)
+      held = { into, bytes: read(entry, index * byteLength, into, signal), users: 0 }
       this.#heldBytes += byteLength
     }
-    // Reinserting makes it the youngest; a failed read must not be remembered.
-    this.#held.set(key, held)
-    held.bytes.catch(() => this.#drop(key))
-    for (const oldest of this.#held.keys()) {
-      if (this.#heldBytes <= CACHE_BYTES || oldest === key) break
-      this.#drop(oldest)
+    this.#held.set(key, held) // the youngest
+    held.users++
+    try {
+      await held.bytes
+      body(held.into)
+    } catch (error) {
+      this.#drop(key) // a failed read must not be remembered
+      throw error
+    } finally {
+      held.users--
+      for (const [oldest, { users }] of this.#held) {
+        if (this.#heldBytes <= CACHE_BYTES) break
+        if (users === 0) this.#drop(oldest)
+      }
     }
-    return held.bytes
+  }
+
+  #memory(byteLength: number): Uint8Array<ArrayBuffer> {
+    const at = this.#spare.findIndex((one) => one.byteLength === byteLength)
+    return at < 0 ? new Uint8Array(byteLength) : this.#spare.splice(at, 1)[0]!
   }
 
   #drop(key: string): void {
     const held = this.#held.get(key)
-    if (held && this.#held.delete(key)) this.#heldBytes -= held.byteLength
+    if (!held) return
+    this.#held.delete(key)
+    this.#heldBytes -= held.into.byteLength
+    if (held.users > 0) return
+    this.#spare.push(held.into)
+    if (this.#spare.length > SPARE_MATRICES) this.#spare.shift()
   }
 }
