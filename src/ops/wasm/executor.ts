@@ -15,6 +15,8 @@ export class Executor implements Context {
   private readonly module: WebAssembly.Module
   private readonly heap: WebAssembly.Memory
   private readonly instances: Exports[] = []
+  /** The same worker as the only one. */
+  private readonly whole: Context
 
   constructor(module: WebAssembly.Module, heap: WebAssembly.Memory, index: number, count: number) {
     this.module = module
@@ -25,6 +27,8 @@ export class Executor implements Context {
     this.words = new Int32Array(heap.buffer)
     this.floats = new Float32Array(heap.buffer)
     this.attach(0, heap)
+    const { scratch, words, floats } = this
+    this.whole = { index: 0, count: 1, scratch, words, floats, on: (arena) => this.on(arena) }
   }
 
   attach(arena: number, memory: WebAssembly.Memory): void {
@@ -40,7 +44,8 @@ export class Executor implements Context {
     return this.instances[arena]!
   }
 
-  run(op: number, args: Int32Array, floats: Float32Array): void {
-    KERNELS[op]!.run(this, args, floats)
+  /** Runs this worker's share of a command, or all of it. */
+  run(op: number, args: Int32Array, floats: Float32Array, alone = false): void {
+    KERNELS[op]!.run(alone ? this.whole : this, args, floats)
   }
 }

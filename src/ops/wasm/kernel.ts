@@ -22,6 +22,8 @@ export interface Context {
 /** One op (or one phase of an op): how it emits itself and how a worker runs its share of a command. */
 export interface Kernel {
   emit(m: KernelModule): void
+  /** About how many multiply-adds' worth of time a command takes; little work is not shared. Without it the workers always share. */
+  work?(a: readonly number[]): number
   /** `a` are the command's arguments, `f` the same words as floats. */
   run(c: Context, a: Int32Array, f: Float32Array): void
 }

@@ -11,12 +11,21 @@
 export const ZEROS = 64
 export const ZERO_BYTES = 1024
 
-/** Control words. Counters of ring words wrap around at 2^32. */
-export const TAIL = 2048 / 4
-export const SLEEPERS = 2112 / 4
-export const ARRIVED = 2176 / 4
-export const GENERATION = 2240 / 4
-export const COMPLETED = 2304 / 4
+/** Control words. Positions count ring words and wrap around at 2^32. */
+const control = (n: number) => (2048 + 64 * n) / 4
+/** End of what the host has written, and of its last command for all workers. */
+export const TAIL = control(0)
+export const PARALLEL = control(1)
+/** End of what has been computed, and of what every worker has read. */
+export const COMPLETED = control(2)
+export const CONSUMED = control(3)
+/** The barrier: how many have arrived, and how often everybody had. */
+export const ARRIVED = control(4)
+export const GENERATION = control(5)
+/** How many threads sleep on TAIL, PARALLEL and GENERATION. */
+export const TAIL_SLEEPERS = control(6)
+export const PARALLEL_SLEEPERS = control(7)
+export const GENERATION_SLEEPERS = control(8)
 
 export const CONSTANTS = 4096
 export const CONSTANT_BYTES = 4096
@@ -33,3 +42,5 @@ export const afterScratch = (workers: number): number => SCRATCH + workers * SCR
 export const OP_WRAP = -1
 export const OP_SIGNAL = -2
 export const OP_ATTACH = -3
+/** Flag of a command that worker 0 runs alone, because meeting the others would cost more than their help saves. */
+export const ALONE = 1 << 20

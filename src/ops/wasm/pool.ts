@@ -4,7 +4,21 @@
  */
 import { Executor } from './executor.ts'
 import { startWorker, type WorkerHandle } from './host.ts'
-import { COMPLETED, OP_ATTACH, OP_SIGNAL, OP_WRAP, RING, RING_WORDS, SLEEPERS, TAIL } from './layout.ts'
+import { KERNELS } from './kernels/kernels.ts'
+import {
+  ALONE,
+  COMPLETED,
+  CONSUMED,
+  OP_ATTACH,
+  OP_SIGNAL,
+  OP_WRAP,
+  PARALLEL,
+  PARALLEL_SLEEPERS,
+  RING,
+  RING_WORDS,
+  TAIL,
+  TAIL_SLEEPERS,
+} from './layout.ts'
 import type { FromWorker, ToWorker } from './worker.ts'
 
 export interface Pool {
@@ -46,6 +60,9 @@ export class InlinePool implements Pool {
   async dispose(): Promise<void> {}
 }
 
+/** Multiply-adds' worth of work below which one worker is faster alone: some ten microseconds. */
+const SHARED_WORK = 1 << 18
+
 /** How long workers may take to answer after their start before they are replaced. */
 const START_TIMEOUT_MS = 10_000
 
@@ -57,6 +74,8 @@ export class ThreadPool implements Pool {
   private failure: Error | undefined
   private nextSignal = 1
   private tail = 0
+  /** Where the last command for all workers ends. */
+  private parallel = 0
 
   private constructor(heap: WebAssembly.Memory, workers: WorkerHandle[]) {
     this.words = new Int32Array(heap.buffer)
@@ -75,9 +94,13 @@ export class ThreadPool implements Pool {
     this.keepAlive(false)
   }
 
-  static async start(module: WebAssembly.Module, heap: WebAssembly.Memory, count: number): Promise<ThreadPool> {
+  /** `build` makes the module while the threads start. */
+  static async start(build: () => Promise<WebAssembly.Module>, heap: WebAssembly.Memory, count: number): Promise<ThreadPool> {
+    let built: Promise<WebAssembly.Module> | undefined
     for (let attempt = 1; ; attempt++) {
       const workers = Array.from({ length: count }, startWorker)
+      built ??= build()
+      const module = built
       const ready = Promise.all(
         workers.map(
           (worker, index) =>
@@ -87,7 +110,7 @@ export class ThreadPool implements Pool {
                 if (message.kind === 'failed') reject(new Error(`a compute thread did not start: ${message.message}`))
               })
               worker.onError(reject)
-              worker.post({ kind: 'start', module, heap, index, count } satisfies ToWorker)
+              module.then((module) => worker.post({ kind: 'start', module, heap, index, count } satisfies ToWorker), reject)
             }),
         ),
       )
@@ -109,19 +132,24 @@ export class ThreadPool implements Pool {
 
   enqueue(op: number, args: readonly number[]): void {
     if (this.failure) throw this.failure
+    // Everybody has to come by now and then, so that ring words can be used again.
+    const overdue = ((this.tail - this.parallel) | 0) > RING_WORDS / 4
+    const alone = !overdue && op >= 0 && (KERNELS[op]!.work?.(args) ?? Number.POSITIVE_INFINITY) < SHARED_WORK
     const length = args.length + 2
     const index = this.tail & (RING_WORDS - 1)
-    if (index + length > RING_WORDS) this.push(index, OP_WRAP, [], RING_WORDS - index)
-    this.push(this.tail & (RING_WORDS - 1), op, args, length)
-    if (Atomics.load(this.words, SLEEPERS) > 0) Atomics.notify(this.words, TAIL)
+    if (index + length > RING_WORDS) this.push(OP_WRAP, [], RING_WORDS - index)
+    this.push(alone ? op | ALONE : op, args, length)
+    if (Atomics.load(this.words, TAIL_SLEEPERS) > 0) Atomics.notify(this.words, TAIL)
+    if (alone || op === OP_SIGNAL) return
+    this.parallel = this.tail
+    Atomics.store(this.words, PARALLEL, this.tail)
+    if (Atomics.load(this.words, PARALLEL_SLEEPERS) > 0) Atomics.notify(this.words, PARALLEL)
   }
 
-  private push(index: number, op: number, args: readonly number[], length: number): void {
+  private push(op: number, args: readonly number[], length: number): void {
     // Full only if the caller enqueues some hundred forward passes without reading; then it has to wait here.
-    while (((this.tail + length - Atomics.load(this.words, COMPLETED)) | 0) > RING_WORDS - 2) {
-      if (Atomics.load(this.words, SLEEPERS) > 0) Atomics.notify(this.words, TAIL)
-    }
-    const at = RING + index
+    while (((this.tail + length - Atomics.load(this.words, CONSUMED)) | 0) > RING_WORDS - 2);
+    const at = RING + (this.tail & (RING_WORDS - 1))
     this.words[at] = op
     // A wrap entry may have room for this one word only; the reader knows where the ring ends.
     if (op !== OP_WRAP) this.words[at + 1] = length

@@ -47,10 +47,12 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Wasm
   if (!Number.isInteger(wanted) || wanted < 0) throw new RangeError(`threads: expected a whole number of at least 0, got ${wanted}`)
   const shared = features.threads && wanted > 0
   const heap = largestHeap(shared)
-  const { bytes, constants } = buildModule(features, shared)
-  const module = await WebAssembly.compile(bytes)
-  new Int32Array(heap.buffer).set(constants, CONSTANTS / 4)
-  const pool = shared ? await ThreadPool.start(module, heap, wanted) : new InlinePool(module, heap)
+  const build = async () => {
+    const { bytes, constants } = buildModule(features, shared)
+    new Int32Array(heap.buffer).set(constants, CONSTANTS / 4)
+    return WebAssembly.compile(bytes)
+  }
+  const pool = shared ? await ThreadPool.start(build, heap, wanted) : new InlinePool(await build(), heap)
   return assemble(pool, heap, shared, features.multiMemory, options)
 }
 
@@ -333,6 +335,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
         addressOf(o.sinks, 'attention'),
         data.segmentList,
         data.segments,
+        data.positions.reduce((sum, position) => sum + Math.min(position + 1, o.window ?? position + 1), 0),
       ])
     }
     const data = batches.of(batch)
@@ -444,7 +447,22 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       const sizes = [(E + 1) * 4, pairs * 4, pairs * 2 * F * 4 + 64, pairs * F * 4 + 64, pairs * D * 4 + 64, hiddenBlocks]
       withScratch(sizes, (starts, list, wide, hidden, narrow, blocks) => {
         const product = (w: WasmTensor, from: number, to: number, bias: number, rows: number, width: number, byPair: number) =>
-          pool.enqueue(OP.expertLinear, [w.format, from, to, bias, rows, width, E, starts!, list!, active, byPair, w.parts!, indexOf(kind)])
+          pool.enqueue(OP.expertLinear, [
+            w.format,
+            from,
+            to,
+            bias,
+            rows,
+            width,
+            E,
+            starts!,
+            list!,
+            active,
+            byPair,
+            w.parts!,
+            indexOf(kind),
+            pairs,
+          ])
         pool.enqueue(OP.group, [indices.address, T, E, active, starts!, list!])
         product(gateUp, input, wide!, addressOf(experts.gateUpBias, 'moe'), 2 * F, D, 0)
         pool.enqueue(OP.gatedPairs, [wide!, hidden!, pairs * F, ...gatedForm(activationForm)])

@@ -4,7 +4,23 @@
  */
 import { Executor } from './executor.ts'
 import { onHostMessage, postToHost } from './host.ts'
-import { ARRIVED, COMPLETED, GENERATION, OP_ATTACH, OP_SIGNAL, OP_WRAP, RING, RING_WORDS, SLEEPERS, TAIL } from './layout.ts'
+import {
+  ALONE,
+  ARRIVED,
+  COMPLETED,
+  CONSUMED,
+  GENERATION,
+  GENERATION_SLEEPERS,
+  OP_ATTACH,
+  OP_SIGNAL,
+  OP_WRAP,
+  PARALLEL,
+  PARALLEL_SLEEPERS,
+  RING,
+  RING_WORDS,
+  TAIL,
+  TAIL_SLEEPERS,
+} from './layout.ts'
 
 /** From the host: first the module and the heap, then memories as they are made. */
 export type ToWorker =
@@ -31,29 +47,33 @@ async function main(): Promise<void> {
   const floats = executor.floats
 
   /** Waits until a word differs from `seen`. */
-  const awaitChange = (word: number, seen: number): void => {
+  const awaitChange = (word: number, seen: number, sleepers: number): void => {
     for (let i = 0; i < SPINS; i++) if (Atomics.load(words, word) !== seen) return
-    Atomics.add(words, SLEEPERS, 1)
+    Atomics.add(words, sleepers, 1)
     while (Atomics.load(words, word) === seen) Atomics.wait(words, word, seen, 1000)
-    Atomics.sub(words, SLEEPERS, 1)
+    Atomics.sub(words, sleepers, 1)
   }
-  /** Everybody has finished the command that ends at `position`. */
+  /** Everybody has come as far as `position`. */
   const meet = (position: number): void => {
     const generation = Atomics.load(words, GENERATION)
     if (Atomics.add(words, ARRIVED, 1) === count - 1) {
       Atomics.store(words, ARRIVED, 0)
       Atomics.store(words, COMPLETED, position)
+      Atomics.store(words, CONSUMED, position)
       Atomics.store(words, GENERATION, (generation + 1) | 0)
-      if (Atomics.load(words, SLEEPERS) > 0) Atomics.notify(words, GENERATION)
-    } else awaitChange(GENERATION, generation)
+      if (Atomics.load(words, GENERATION_SLEEPERS) > 0) Atomics.notify(words, GENERATION)
+    } else awaitChange(GENERATION, generation, GENERATION_SLEEPERS)
   }
 
   postToHost({ kind: 'ready' } satisfies FromWorker)
+  // Worker 0 follows every command, the others wake only for those they take part in.
+  const [end, sleepers] = index === 0 ? [TAIL, TAIL_SLEEPERS] : [PARALLEL, PARALLEL_SLEEPERS]
   let head = 0
+  /** Whether worker 0 has run commands alone since the last meeting. */
+  let apart = false
   for (;;) {
-    const tail = Atomics.load(words, TAIL)
-    if (tail === head) {
-      awaitChange(TAIL, head)
+    if (Atomics.load(words, end) === head) {
+      awaitChange(end, head, sleepers)
       continue
     }
     const at = RING + (head & (RING_WORDS - 1))
@@ -63,15 +83,27 @@ async function main(): Promise<void> {
       continue
     }
     const length = words[at + 1]!
-    if (op === OP_SIGNAL) {
-      if (index === 0) postToHost({ kind: 'signal', id: words[at + 2]! } satisfies FromWorker)
-    } else if (op === OP_ATTACH) {
+    const next = (head + length) | 0
+    const run = (alone: boolean) =>
+      executor.run(op & ~ALONE, words.subarray(at + 2, at + length), floats.subarray(at + 2, at + length), alone)
+    if (op === OP_SIGNAL || (op > 0 && op & ALONE)) {
+      head = next
+      if (op !== OP_SIGNAL) apart = true
+      if (index > 0) continue
+      if (op !== OP_SIGNAL) run(true)
+      Atomics.store(words, COMPLETED, next)
+      if (op === OP_SIGNAL) postToHost({ kind: 'signal', id: words[at + 2]! } satisfies FromWorker)
+      continue
+    }
+    if (apart) meet(head)
+    apart = false
+    if (op === OP_ATTACH) {
       const arena = words[at + 2]!
       while (!memories[arena]) await new Promise<void>((resolve) => (wake = resolve))
       executor.attach(arena, memories[arena])
-    } else executor.run(op, words.subarray(at + 2, at + length), floats.subarray(at + 2, at + length))
-    head = (head + length) | 0
-    meet(head)
+    } else run(false)
+    head = next
+    meet(next)
   }
 }
 

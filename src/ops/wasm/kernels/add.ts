@@ -10,6 +10,7 @@ export const add: Kernel = {
       return undefined
     })
   },
+  work: ([, , , count]) => count!,
   run(c, [a, b, y, count]) {
     const [from, to] = share(c, count!, 64)
     if (from < to) c.on(0).add!(a! + from * 4, b! + from * 4, y! + from * 4, to - from)

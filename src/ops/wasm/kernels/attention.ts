@@ -41,6 +41,7 @@ export const storeKeys: Kernel = {
       return undefined
     })
   },
+  work: ([, , , , , rows, kvHeads, headDim]) => rows! * kvHeads! * headDim! * 4,
   run(c, [arena, keys, values, k, v, rows, kvHeads, headDim, capacity, slots, positions]) {
     const store = c.on(arena!).storeKey!
     const bytes = paddedHead(headDim!) * 4
@@ -311,11 +312,12 @@ function emitAttend(k: KernelModule): void {
 }
 
 /**
- * [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, scale (float), cap (float), sinks or 0, segments list, segment count];
+ * [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, scale (float), cap (float), sinks or 0, segments list, segment count, visible keys of all rows];
  * a segment is four words: slot, first row, rows, first position.
  */
 export const attention: Kernel = {
   emit: emitAttend,
+  work: ([, , , , , kvHeads, group, headDim, , , , , , , , visible]) => visible! * kvHeads! * group! * headDim! * 2,
   run(c, [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, , , sinks, segments, count], floats) {
     const attend = c.on(arena!).attend!
     const head = paddedHead(headDim!) * 4

@@ -8,6 +8,7 @@ export const copy: Kernel = {
     k.module.func('copyIn', parameters, (f, { to, from, bytes }) => void f.do(k.weights.copy(to, from, bytes, k.heap)))
     k.module.func('copyOut', parameters, (f, { to, from, bytes }) => void f.do(k.heap.copy(to, from, bytes, k.weights)))
   },
+  work: ([, , , , bytes]) => bytes! / 4,
   run(c, [toArena, to, fromArena, from, bytes]) {
     const [start, end] = share(c, bytes!, 4096)
     if (start >= end) return

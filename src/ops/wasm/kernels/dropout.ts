@@ -26,6 +26,7 @@ export const dropout: Kernel = {
       },
     )
   },
+  work: ([, , count]) => 16 * count!,
   run(c, [x, y, count, seed, threshold], floats) {
     const [from, to] = share(c, count!, 64)
     if (from < to) c.on(0).dropout!(x!, y!, from, to, seed!, threshold!, floats[5]!)

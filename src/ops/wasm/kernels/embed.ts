@@ -28,6 +28,7 @@ export const embed: Kernel = {
       return undefined
     })
   },
+  work: ([, , , , , rows, columns]) => rows! * columns! * 2,
   run(c, [arena, table, format, index, y, rows, columns], floats) {
     const [from, to] = share(c, rows!)
     const kernels = c.on(arena!)

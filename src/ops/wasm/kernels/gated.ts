@@ -43,6 +43,7 @@ export const gated: Kernel = {
         },
       )
   },
+  work: ([, , , count]) => 24 * count!,
   run(c, [gate, up, y, count, form], floats) {
     const [from, to] = share(c, count!, 64)
     if (from >= to) return
@@ -70,6 +71,7 @@ export const gatedPairs: Kernel = {
         },
       )
   },
+  work: ([, , count]) => 24 * count!,
   run(c, [x, y, count, form], floats) {
     const [from, to] = share(c, count!, 64)
     if (from < to) c.on(0)[`gatedPairs_${GATED_FORMS[form!]}`]!(x! + from * 8, y! + from * 4, to - from, floats[4]!, floats[5]!)

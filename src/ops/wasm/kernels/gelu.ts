@@ -27,6 +27,7 @@ export const gelu: Kernel = {
         return undefined
       })
   },
+  work: ([, , count]) => 32 * count!,
   run(c, [x, y, count, form]) {
     const [from, to] = share(c, count!, 64)
     if (from < to) c.on(0)[`gelu_${GELU_FORMS[form!]}`]!(x! + from * 4, y! + from * 4, to - from)

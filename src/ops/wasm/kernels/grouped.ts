@@ -100,6 +100,7 @@ export const linearGrouped: Kernel = {
     emitMxfp4(k)
     emitInt8(k)
   },
+  work: ([, , , , , , T, columns, rows]) => T! * columns! * rows!,
   run(c, [arena, address, format, x, y, bias, T, columns, rows, activation]) {
     const [from, to] = share(c, rows!, GROUP_ROWS)
     if (from >= to) return

@@ -281,6 +281,7 @@ export const linear: Kernel = {
     }
     emitSpread(k)
   },
+  work: ([, , , , , , T, columns, rows]) => T! * columns! * rows!,
   run(c, [arena, address, format, x, y, bias, T, columns, rows]) {
     const [from, to] = share(c, rows!, 4)
     if (from >= to) return

@@ -11,11 +11,12 @@ import { multiply } from './linear.ts'
 import { ACTIVATION_BYTES, ACTIVATIONS } from './quantize.ts'
 
 /**
- * [format, x, y, bias or 0, rows of a matrix, columns, experts, starts, pairs, active, x by pair, part table, activation]
+ * [format, x, y, bias or 0, rows of a matrix, columns, experts, starts, pairs, active, x by pair, part table, activation, pairs]
  * x row: pair / active, or the place in the grouped list if `x by pair`; y: place in the grouped list. The part table has two words per expert: arena, address.
  */
 export const expertLinear: Kernel = {
   emit() {},
+  work: ([, , , , rows, columns, , , , , , , , count]) => rows! * columns! * count!,
   run(c, [format, x, y, bias, rows, columns, experts, starts, pairs, active, byPair, parts, activation]) {
     const grouped = isGrouped(format!)
     const [from, to] = share(c, rows!, grouped ? GROUP_ROWS : 4)
@@ -49,6 +50,7 @@ export const combine: Kernel = {
       return undefined
     })
   },
+  work: ([, , , rows, columns, active]) => rows! * columns! * active! * 2,
   run(c, [x, y, weights, rows, columns, active, pairs]) {
     const scaleAdd = c.on(0).scaleAdd!
     const [from, to] = share(c, rows!)

@@ -41,6 +41,7 @@ export const rmsNorm: Kernel = {
       },
     )
   },
+  work: ([, , , groups, width]) => groups! * width! * 4,
   run(c, [x, gain, y, groups, width], floats) {
     const [from, to] = share(c, groups!)
     const at = from * width! * 4
@@ -79,6 +80,7 @@ export const layerNorm: Kernel = {
       },
     )
   },
+  work: ([, , , , groups, width]) => groups! * width! * 4,
   run(c, [x, gain, bias, y, groups, width], floats) {
     const [from, to] = share(c, groups!)
     const at = from * width! * 4

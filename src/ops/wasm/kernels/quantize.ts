@@ -93,6 +93,7 @@ export const quantize: Kernel = {
         return undefined
       })
   },
+  work: ([, , rows, columns]) => rows! * columns! * 8,
   run(c, [x, to, rows, columns, activation]) {
     const kind = ACTIVATIONS[activation!]!
     const [from, end] = share(c, rows! * (columns! / 32))

@@ -29,6 +29,7 @@ export const rope: Kernel = {
       return undefined
     })
   },
+  work: ([, , , rows, heads, headDim]) => rows! * heads! * headDim! * 4,
   run(c, [x, table, y, rows, heads, headDim]) {
     const [from, to] = share(c, rows! * heads!)
     for (let unit = from; unit < to; ) {

@@ -8,6 +8,7 @@ import { type Kernel, share } from '../kernel.ts'
 /** [logits, weights, indices, rows, experts, active, softmax over all, divide by sum] */
 export const route: Kernel = {
   emit() {},
+  work: ([, , , rows, experts, active]) => rows! * experts! * active! * 16,
   run(c, [logits, weights, indices, rows, experts, active, all, normalize]) {
     const [from, to] = share(c, rows!)
     const taken = new Uint8Array(experts!)
@@ -38,6 +39,7 @@ export const route: Kernel = {
  */
 export const group: Kernel = {
   emit() {},
+  work: () => 0,
   run(c, [indices, rows, experts, active, starts, pairs]) {
     if (c.index > 0) return
     const choice = c.words.subarray(indices! / 4, indices! / 4 + rows! * active!)

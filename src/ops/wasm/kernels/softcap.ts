@@ -11,6 +11,7 @@ export const softcap: Kernel = {
       return undefined
     })
   },
+  work: ([, , count]) => 24 * count!,
   run(c, [x, y, count], floats) {
     const [from, to] = share(c, count!, 64)
     if (from < to) c.on(0).softcap!(x! + from * 4, y! + from * 4, to - from, floats[3]!)
