@@ -73,7 +73,11 @@ export async function createBackend({ backend = 'wasm', precision, threads }: Ba
  */
 export async function loadIds(directory: string | Folder, options: LoadIdsOptions = {}): Promise<IdsModel> {
   const folder = typeof directory === 'string' ? await fileFolder(directory) : directory
-  const backend = await createBackend(options)
+  return loadInto(await createBackend(options), folder, options)
+}
+
+/** Owns the backend from here on. */
+async function loadInto(backend: Backend, folder: Folder, options: LoadIdsOptions): Promise<IdsModel> {
   let close = async () => {}
   try {
     const { signal, onProgress, lowMemory } = options
@@ -114,8 +118,16 @@ export async function loadModel(directory: string | Folder, options: LoadModelOp
       await source.close()
     }
   }
-  const tokenizer = await tokenizerFiles(read)
-  const format = formatFor(await formatFiles(read, tokenizer), options.format)
-  const model = await loadIds(folder, options)
-  return { ...model, tokenizer, format }
+  const starting = createBackend(options) // its threads start while the tokenizer is read
+  const text = async () => {
+    const tokenizer = await tokenizerFiles(read)
+    return { tokenizer, format: formatFor(await formatFiles(read, tokenizer), options.format) }
+  }
+  const [backend, spoken] = await Promise.allSettled([starting, text()])
+  if (backend.status === 'rejected') throw backend.reason
+  if (spoken.status === 'rejected') {
+    await backend.value.dispose()
+    throw spoken.reason
+  }
+  return { ...(await loadInto(backend.value, folder, options)), ...spoken.value }
 }

@@ -143,7 +143,7 @@ function transposeColumns(
 ): void {
   const Elements = elementBytes === 2 ? Uint16Array : Uint32Array
   const source = new Elements(matrix.buffer, matrix.byteOffset, rows * total)
-  const target = new Elements(into.buffer, into.byteOffset, count * rows)
+  const target = new Elements(into.buffer as ArrayBuffer, into.byteOffset, count * rows)
   const tile = 32 // Both sides of a tile stay in the first-level cache.
   for (let r0 = 0; r0 < rows; r0 += tile) {
     const length = Math.min(rows, r0 + tile) - r0

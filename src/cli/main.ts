@@ -3,6 +3,7 @@
  * Exit codes: 0 done, 1 failed while running, 2 wrong usage. An error is one line; `--debug` adds the stack.
  */
 import { readFileSync, realpathSync } from 'node:fs'
+import { enableCompileCache, getCompileCacheDir } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
 
@@ -42,6 +43,7 @@ const EXAMPLES = [
 
 /** Runs one command and sets the exit code. */
 export async function main(args: string[]): Promise<void> {
+  keepCompiled()
   const { rest, debug } = takeDebug(args)
   process.stdout.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code === 'EPIPE') process.exit(0) // `lineage … | head` is no failure
@@ -52,6 +54,13 @@ export async function main(args: string[]): Promise<void> {
   } catch (error) {
     process.exitCode = report(error, debug)
   }
+}
+
+/** Node keeps what it compiled (in its directory for temporary files), for the next start: a third of a second less. Threads look into the environment. */
+function keepCompiled(): void {
+  enableCompileCache()
+  const directory = getCompileCacheDir()
+  if (directory) process.env.NODE_COMPILE_CACHE ??= directory
 }
 
 async function run(args: string[]): Promise<number> {
