@@ -93,7 +93,13 @@ async function serve(names: string[], options: Options): Promise<void> {
   process.stderr.write(`lineage: serving ${models.map(({ id }) => id).join(', ')} at ${listening.url}/v1\n`)
   if (!isLoopback(options.host) && keys.length === 0)
     process.stderr.write('lineage: anyone who reaches this address can use the server (--insecure)\n')
-  await untilSignal(listening)
+  const failed = app.ready.then(() => new Promise<never>(() => {}))
+  try {
+    await Promise.race([untilSignal(listening), failed])
+  } catch (error) {
+    await listening.close(0)
+    throw error
+  }
 }
 
 /** Ends with exit code 0 after the first SIGTERM or SIGINT, once running answers have finished or were told; at once after the second. */

@@ -14,7 +14,7 @@ import type {
 import type { FinishEvent } from '../chat/messages.ts'
 import { constraint } from '../structured/structured.ts'
 import { aiAsk, type LineageProviderOptions } from './ai-prompt.ts'
-import type { AnswerEvent } from './answer.ts'
+import type { AnswerEvent } from './answer-events.ts'
 import { defaultLimits } from './limits.ts'
 import type { ServedModel } from './model.ts'
 import { type CompileConstraint, cachedCompile } from './plan.ts'

@@ -2,13 +2,17 @@
  * One answer of a model: renders the prompt, runs the engine, parses its ids into events, keeps plan, stop texts and budget.
  * Every endpoint and the AI SDK provider are views of these events; nothing here knows HTTP.
  */
-import type { ChatEvent, ChatParser, FinishEvent, FinishReason, Message, RenderOptions, Sampling, TextPhase } from '../chat/messages.ts'
+import type { ChatEvent, ChatParser, FinishReason, Message, RenderOptions, Sampling } from '../chat/messages.ts'
 import { RepetitionGuard } from '../chat/repetition.ts'
-import { StopTexts } from '../chat/stop-texts.ts'
-import type { GeneratedToken, GenerationResult, TokenLogprob } from '../engine/engine.ts'
+import type { GeneratedToken, GenerationResult } from '../engine/engine.ts'
+import { type AnswerEvent, type AnswerSource, finishEvent } from './answer-events.ts'
 import { contextExceeded } from './errors.ts'
+import { EventFilter } from './event-filter.ts'
 import { Guide, type Plan } from './guide.ts'
 import type { ServedModel } from './model.ts'
+
+/** So many ids in a loop end an answer. */
+const REPEATED_IDS = 256
 
 export interface AnswerRequest {
   messages: readonly Message[]
@@ -25,21 +29,6 @@ export interface AnswerRequest {
   cacheKey?: string
 }
 
-/** A drawn id of the final text, told before the text it belongs to. */
-export interface TextToken {
-  type: 'text-token'
-  id: number
-  bytes: Uint8Array
-  logprob: number
-  top: readonly TokenLogprob[]
-}
-
-const utf8 = new TextEncoder()
-/** So many ids in a loop end an answer. */
-const REPEATED_IDS = 256
-
-export type AnswerEvent = ChatEvent | TextToken
-
 /** Renders the conversation and refuses what the context cannot hold. Throws ChatError or ApiError (400). */
 export function renderPrompt(model: ServedModel, messages: readonly Message[], render: RenderOptions): number[] {
   const { context } = model.engine
@@ -55,12 +44,6 @@ const charactersOf = (message: Message): number =>
   typeof message.content === 'string'
     ? message.content.length
     : message.content.reduce((sum, part) => sum + (part.type === 'tool-call' ? part.arguments.length : part.text.length), 0)
-
-/** What can be run in a slot. */
-export interface AnswerSource {
-  /** The last event is `finish`; leaving the iteration or aborting the signal stops within one token. */
-  events(signal: AbortSignal): AsyncGenerator<AnswerEvent>
-}
 
 export class Answer implements AnswerSource {
   readonly promptIds: number[]
@@ -120,8 +103,7 @@ export class Answer implements AnswerSource {
   #drew(token: GeneratedToken): 'stop' | readonly number[] | undefined {
     const before = this.#parser.region
     const events = this.#parser.push(token.id)
-    const started = events.find((event) => event.type === 'tool-call-start')
-    this.#guide.drew(token.id, before, started?.name)
+    this.#guide.drew(token.id, before, startedCall(events))
     if (before === 'text' && token.logprob !== undefined && !this.#isMarkup(token.id) && this.#guide.showsText)
       this.#filter.token({
         type: 'text-token',
@@ -162,123 +144,10 @@ export class Answer implements AnswerSource {
   }
 }
 
-/** The last event of an answer from what the engine counted. */
-export function finishEvent(result: GenerationResult, reason: FinishReason, firstTokenMs: number, reasoningTokens: number): FinishEvent {
-  const { promptTokens, cachedTokens, completionTokens, prefillMs, decodeMs } = result
-  return {
-    type: 'finish',
-    reason,
-    usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens },
-    timings: {
-      firstTokenMs,
-      completionMs: decodeMs,
-      promptTokensPerSecond: prefillMs > 0 ? ((promptTokens - cachedTokens) / prefillMs) * 1000 : 0,
-      completionTokensPerSecond: decodeMs > 0 ? (Math.max(0, completionTokens - 1) / decodeMs) * 1000 : 0,
-    },
-  }
-}
-
-/**
- * The parser's events as a client may see them: text ends before a stop text, text and calls that the plan did not ask for become
- * reasoning or vanish, parts without text are left out.
- */
-class EventFilter {
-  calls = 0
-  readonly #guide: Guide
-  readonly #stops: StopTexts
-  #out: AnswerEvent[] = []
-  #tokens: TextToken[] = []
-  #tokenBytes = 0
-  #textBytes = 0
-  /** The open text part: shown as text, as reasoning, or not decided because nothing was written. */
-  #text: { phase: TextPhase; as: 'text' | 'reasoning' | undefined; written: string } | undefined
-  readonly #calls = new Set<string>()
-
-  constructor(guide: Guide, stops: readonly string[]) {
-    this.#guide = guide
-    this.#stops = new StopTexts(stops)
-  }
-
-  get stopped(): boolean {
-    return this.#stops.found
-  }
-
-  take(): AnswerEvent[] {
-    const out = this.#out
-    this.#out = []
-    return out
-  }
-
-  token(token: TextToken): void {
-    this.#tokens.push(token)
-  }
-
-  add(events: readonly ChatEvent[]): void {
-    for (const event of events) this.#one(event)
-  }
-
-  /** The answer is over: what was held back comes out. */
-  end(): void {
-    if (this.#text) this.#endText()
-  }
-
-  #one(event: ChatEvent): void {
-    switch (event.type) {
-      case 'text-start':
-        this.#text = { phase: event.phase, as: undefined, written: '' }
-        return
-      case 'text-delta':
-        this.#write(event.phase === 'final' && this.#guide.showsText ? this.#stops.push(event.delta) : event.delta)
-        return
-      case 'text-end':
-        this.#endText()
-        return
-      case 'tool-call-start':
-        if (this.stopped || !this.#guide.showsCall) return
-        this.#calls.add(event.id)
-        this.calls++
-        break
-      case 'tool-call-delta':
-      case 'tool-call-end':
-        if (!this.#calls.has(event.id)) return
-        break
-      case 'reasoning-start':
-      case 'reasoning-delta':
-      case 'reasoning-end':
-        if (this.stopped) return
-    }
-    this.#out.push(event)
-  }
-
-  #write(delta: string): void {
-    const part = this.#text
-    if (!part || delta === '') return
-    if (part.as === undefined) {
-      part.as = this.#guide.showsText ? 'text' : 'reasoning'
-      this.#out.push(part.as === 'text' ? { type: 'text-start', phase: part.phase } : { type: 'reasoning-start' })
-    }
-    part.written += delta
-    if (part.as === 'text') {
-      this.#showTokens(delta)
-      this.#out.push({ type: 'text-delta', delta, phase: part.phase })
-    } else this.#out.push({ type: 'reasoning-delta', delta })
-  }
-
-  /** The tokens that begin within the text shown so far. */
-  #showTokens(delta: string): void {
-    this.#textBytes += utf8.encode(delta).length
-    while (this.#tokens.length > 0 && this.#tokenBytes < this.#textBytes) {
-      const token = this.#tokens.shift()!
-      this.#tokenBytes += token.bytes.length
-      this.#out.push(token)
-    }
-  }
-
-  #endText(): void {
-    if (this.#text?.phase === 'final' && this.#text.as !== 'reasoning') this.#write(this.#stops.rest())
-    const part = this.#text
-    this.#text = undefined
-    if (part?.as === 'text') this.#out.push({ type: 'text-end', text: part.written, phase: part.phase })
-    else if (part?.as === 'reasoning') this.#out.push({ type: 'reasoning-end', text: part.written })
-  }
+/** The call that these events begin, with what they tell of its arguments. */
+function startedCall(events: readonly ChatEvent[]): { tool: string; written: string } | undefined {
+  const start = events.findLastIndex((event) => event.type === 'tool-call-start')
+  if (start < 0) return undefined
+  const written = events.slice(start).map((event) => (event.type === 'tool-call-delta' ? event.argumentsDelta : ''))
+  return { tool: (events[start] as { name: string }).name, written: written.join('') }
 }

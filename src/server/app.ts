@@ -51,6 +51,8 @@ export interface AppOptions {
 export interface App {
   /** Never rejects. */
   fetch(request: Request): Promise<Response>
+  /** The models of `preload` are loaded. Rejects with the first failure; the others stay usable. */
+  readonly ready: Promise<void>
   /** From now on new work gets 503 and /readyz says so; running answers go on. */
   drain(): void
   /** Answers and background work still running. */
@@ -79,6 +81,7 @@ export function createApp(options: AppOptions): App {
     version: options.version ?? '0.1.0',
     startedAt: Date.now(),
     loading: 0,
+    loadFailed: false,
     background: new Set(),
     stopping: stopping.signal,
     ...(options.currentDate === undefined ? {} : { currentDate: options.currentDate }),
@@ -86,18 +89,8 @@ export function createApp(options: AppOptions): App {
   }
   registry.onFailure = (id, error) =>
     ctx.log({ time: new Date().toISOString(), level: 'error', model: id, error: String((error as Error)?.stack ?? error) })
-  for (const id of options.preload ?? []) {
-    ctx.loading++
-    const loaded = registry.acquire(id).then(
-      (lease) => lease.release(),
-      () => {},
-    )
-    ctx.background.add(loaded)
-    loaded.finally(() => {
-      ctx.loading--
-      ctx.background.delete(loaded)
-    })
-  }
+  const ready = Promise.all((options.preload ?? []).map((id) => preload(ctx, id))).then(() => {})
+  ready.catch(() => {}) // who wants to know, awaits it; /readyz tells the others
   const check = guard({ hosts: options.hosts ?? [], origins: options.origins ?? [], apiKeys: options.apiKeys ?? [] })
   const origins = options.origins ?? []
   let active = 0
@@ -168,6 +161,7 @@ export function createApp(options: AppOptions): App {
 
   return {
     fetch: handle,
+    ready,
     drain() {
       admission.draining = true
     },
@@ -184,6 +178,22 @@ export function createApp(options: AppOptions): App {
       while (busy() && performance.now() < last) await new Promise((resolve) => setTimeout(resolve, 10))
       await registry.close()
     },
+  }
+}
+
+async function preload(ctx: ServerContext, id: string): Promise<void> {
+  const loaded = ctx.registry.acquire(id).then((lease) => lease.release())
+  const settled = loaded.catch(() => {})
+  ctx.loading++
+  ctx.background.add(settled)
+  try {
+    await loaded
+  } catch (error) {
+    ctx.loadFailed = true
+    throw (error as Error).cause ?? error
+  } finally {
+    ctx.loading--
+    ctx.background.delete(settled)
   }
 }
 

@@ -26,6 +26,8 @@ export interface ServerContext {
   startedAt: number
   /** Models that are being loaded before the server is ready. */
   loading: number
+  /** One of them could not be loaded. */
+  loadFailed: boolean
   /** Work that outlives its request; awaited by close. */
   background: Set<Promise<unknown>>
   /** Aborts when the server gives up what still runs. */

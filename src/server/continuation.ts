@@ -1,7 +1,7 @@
 /** A text continued without any chat format: the completions endpoint and Ollama's raw mode. The same events as an answer, text only. */
 import type { Sampling } from '../chat/messages.ts'
 import { StopTexts } from '../chat/stop-texts.ts'
-import { type AnswerEvent, type AnswerSource, finishEvent, type TextToken } from './answer.ts'
+import { type AnswerEvent, type AnswerSource, finishEvent, type TextToken } from './answer-events.ts'
 import { contextExceeded } from './errors.ts'
 import type { ServedModel } from './model.ts'
 

@@ -58,6 +58,7 @@ export class Guide {
   #callIsOpen = false
   #sanctionedCall = false
   #answering = false
+  #noStop: TokenMask | undefined
   /** What the format writes between its reasoning and the answer. */
   #separator: readonly number[] = []
 
@@ -129,9 +130,9 @@ export class Guide {
   /**
    * Learns of an id that the model drew, after the parser was given it.
    * @param before region before the id
-   * @param startedCall tool of the call whose beginning this id showed
+   * @param started the call whose beginning this id showed, with what is known of its arguments
    */
-  drew(id: number, before: Region, startedCall: string | undefined): void {
+  drew(id: number, before: Region, started: { tool: string; written: string } | undefined): void {
     const stage = this.#stage
     const isStop = this.#format.stopIds.includes(id)
     if (stage.at === 'either') {
@@ -147,7 +148,7 @@ export class Guide {
     } else if (stage.at === 'text' || stage.at === 'arguments') {
       if (isStop && stage.at === 'text' && stage.matcher.isComplete()) this.#stage = { at: 'end' }
       else if (!stage.matcher.accept(id)) throw forbidden(id)
-    } else this.#drewFreely(id, before, startedCall, isStop)
+    } else this.#drewFreely(before, started, isStop)
   }
 
   /** Ids that must follow now. Push them through the parser, too, and ask again until there are none. */
@@ -189,10 +190,10 @@ export class Guide {
       const brace = this.#plan.arguments.size > 0 && !this.#callIsOpen ? this.#tokenizer.encode('{') : []
       return brace.length === 1 ? maskOf(brace) : undefined
     }
-    return this.#bound && this.#calls === 0 ? allBut(this.#tokenizer.vocabSize, this.#format.stopIds) : undefined
+    return this.#bound && this.#calls === 0 ? (this.#noStop ??= allBut(this.#tokenizer.vocabSize, this.#format.stopIds)) : undefined
   }
 
-  #drewFreely(id: number, before: Region, startedCall: string | undefined, isStop: boolean): void {
+  #drewFreely(before: Region, started: { tool: string; written: string } | undefined, isStop: boolean): void {
     const { region } = this.#parser
     if (before === 'reasoning') {
       this.#reasoningIds++
@@ -200,10 +201,11 @@ export class Guide {
     }
     if (this.#bound && before !== 'reasoning' && region === 'reasoning') this.#learnSeparator()
     this.#headerIds = before === 'header' && region === 'header' ? this.#headerIds + 1 : 0
-    if (startedCall !== undefined) {
+    if (started !== undefined) {
       this.#callIsOpen = true
-      const matcher = region === 'tool-call' ? this.#plan.arguments.get(startedCall)?.matcher() : undefined
-      if (matcher && (before !== 'tool-call' || matcher.accept(id))) this.#stage = { at: 'arguments', matcher }
+      const matcher = region === 'tool-call' ? this.#plan.arguments.get(started.tool)?.matcher() : undefined
+      // The matcher counts bytes, so any ids of the same text bring it to the same place.
+      if (matcher && this.#tokenizer.encode(started.written).every((id) => matcher.accept(id))) this.#stage = { at: 'arguments', matcher }
     }
     if (before === 'tool-call' && (isStop || region !== 'tool-call')) {
       this.#calls++

@@ -1,6 +1,6 @@
 /** Ollama's /api/chat and /api/generate: lines of JSON, streamed unless told otherwise, durations in nanoseconds. */
 import type { FinishEvent } from '../chat/messages.ts'
-import type { AnswerSource } from './answer.ts'
+import type { AnswerSource } from './answer-events.ts'
 import { readBody } from './body.ts'
 import type { Scope, ServerContext } from './context.ts'
 import { Continuation, promptOf } from './continuation.ts'

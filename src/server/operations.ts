@@ -24,7 +24,8 @@ export const ready = health
 
 function notReady(ctx: ServerContext): string | undefined {
   if (ctx.admission.draining) return 'Shutting down'
-  return ctx.loading > 0 ? 'Loading model' : undefined
+  if (ctx.loading > 0) return 'Loading model'
+  return ctx.loadFailed ? 'A model could not be loaded' : undefined
 }
 
 function isStuck(ctx: ServerContext): boolean {

@@ -69,7 +69,13 @@ export class ModelRegistry {
       slot.users--
       if (error instanceof ApiError) throw error
       this.onFailure(slot.entry.id, error)
-      throw overloaded(`The model ${quote(slot.entry.id)} could not be loaded; the server's log has the reason.`, 30, 'model_load_failed')
+      const told = overloaded(
+        `The model ${quote(slot.entry.id)} could not be loaded; the server's log has the reason.`,
+        30,
+        'model_load_failed',
+      )
+      told.cause = error
+      throw told
     }
   }
 

@@ -3,7 +3,7 @@
  * added and done are nested, every part is announced before its first delta, ids and indexes never change.
  */
 import type { FinishEvent } from '../chat/messages.ts'
-import type { AnswerEvent, TextToken } from './answer.ts'
+import type { AnswerEvent, TextToken } from './answer-events.ts'
 import type { ErrorBody } from './errors.ts'
 import { newId, unixSeconds } from './ids.ts'
 import type { StoredItem } from './store.ts'

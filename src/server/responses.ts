@@ -1,19 +1,18 @@
 /** POST /v1/responses: input items in, output items out, whole, streamed or in the background. */
-import type { FinishEvent, Message } from '../chat/messages.ts'
+import type { FinishEvent } from '../chat/messages.ts'
 import type { Answer } from './answer.ts'
-import { readBody, validate } from './body.ts'
+import { readBody } from './body.ts'
 import type { Scope, ServerContext } from './context.ts'
-import { ApiError, badRequest, toApiError } from './errors.ts'
+import { type ApiError, badRequest, toApiError } from './errors.ts'
 import { logprobsOf } from './logprobs.ts'
-import type { AskedChoice, AskedFormat, OfferedTool } from './plan.ts'
-import { type Ask, type Prepared, prepare, samplingOf } from './prepare.ts'
 import type { Lease } from './registry.ts'
 import { ResponseBuilder, type ResponseEvent } from './response-builder.ts'
 import { ResponseJob } from './response-jobs.ts'
 import { responseObject } from './response-object.ts'
-import { inputItems, messagesOf, previousResponses } from './responses-input.ts'
+import { prepareTruncated, responseAsk, wantsLogprobs } from './responses-ask.ts'
+import { inputItems } from './responses-input.ts'
 import { runAnswer } from './run.ts'
-import { type ResponseRequest, responseRequest, responseTool } from './schemas/responses.ts'
+import { type ResponseRequest, responseRequest } from './schemas/responses.ts'
 import { linked } from './signals.ts'
 import type { StoredItem } from './store.ts'
 import { sse, streamResponse } from './stream.ts'
@@ -176,81 +175,3 @@ export function streamError({ body: error }: ApiError): string {
 }
 
 export const eventText = (event: ResponseEvent): string => sse(event, event.type)
-
-/** The request in the form that all endpoints share. */
-export async function responseAsk(ctx: ServerContext, scope: Scope, body: ResponseRequest, items: readonly StoredItem[]): Promise<Ask> {
-  const earlier = (await previousResponses(ctx, scope, body.previous_response_id)).flatMap(({ input, response }) => [
-    ...input,
-    ...response.output,
-  ])
-  return {
-    messages: await messagesOf(ctx, scope, [...earlier, ...items], body.instructions),
-    tools: toolsOf(body),
-    toolChoice: choiceOf(body.tool_choice),
-    parallel: body.parallel_tool_calls ?? true,
-    format: formatOf(body),
-    effort: body.reasoning?.effort ?? body.chat_template_kwargs?.reasoning_effort ?? undefined,
-    thinkingEnabled: body.chat_template_kwargs?.enable_thinking ?? undefined,
-    reasoningBudget: undefined,
-    sampling: samplingOf(body),
-    maxTokens: body.max_output_tokens ?? undefined,
-    stop: [],
-    logprobs: wantsLogprobs(body) ? (body.top_logprobs ?? 0) : undefined,
-    answers: 1,
-  }
-}
-
-/** With truncation "auto" the oldest turns are left out until the rest fits. */
-async function prepareTruncated(ctx: ServerContext, scope: Scope, lease: Lease, ask: Ask, truncate: boolean): Promise<Prepared> {
-  for (let messages = ask.messages; ; ) {
-    try {
-      return await prepare(ctx, scope, lease.model, { ...ask, messages })
-    } catch (error) {
-      const shorter =
-        truncate && error instanceof ApiError && error.body.code === 'context_length_exceeded' ? withoutOldestTurn(messages) : undefined
-      if (!shorter) throw error
-      messages = shorter
-    }
-  }
-}
-
-function withoutOldestTurn(messages: readonly Message[]): Message[] | undefined {
-  const isInstruction = ({ role }: Message) => role === 'system' || role === 'developer'
-  const body = messages.findIndex((message) => !isInstruction(message))
-  const next = messages.findIndex((message, i) => i > body && message.role === 'user')
-  return body < 0 || next < 0 ? undefined : [...messages.slice(0, body), ...messages.slice(next)]
-}
-
-const wantsLogprobs = (body: ResponseRequest) =>
-  (body.top_logprobs ?? 0) > 0 || body.include?.includes('message.output_text.logprobs') === true
-
-function toolsOf(body: ResponseRequest): OfferedTool[] {
-  return (body.tools ?? []).flatMap((tool, i) => {
-    if (tool.type !== 'function') return []
-    const { name, description, parameters, strict } = validate(tool, responseTool, `tools[${i}]`)
-    return [
-      {
-        name,
-        ...(description ? { description } : {}),
-        ...(parameters ? { parameters } : {}),
-        strict: strict ?? false,
-        param: `tools[${i}].parameters`,
-      },
-    ]
-  })
-}
-
-function choiceOf(choice: ResponseRequest['tool_choice']): AskedChoice {
-  if (!choice) return 'auto'
-  if (typeof choice === 'string') return choice
-  if (choice.type === 'function') return { name: choice.name as string }
-  const { mode, tools } = choice as { mode: 'auto' | 'required'; tools: { name?: string | null }[] }
-  return { mode, allowed: tools.flatMap(({ name }) => (name ? [name] : [])) }
-}
-
-function formatOf(body: ResponseRequest): AskedFormat {
-  const format = body.text?.format
-  if (format?.type !== 'json_schema') return format ?? { type: 'text' }
-  const { name, description, schema } = format
-  return { type: 'json_schema', name, schema, param: 'text.format.schema', ...(description ? { description } : {}) }
-}

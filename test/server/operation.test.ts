@@ -108,7 +108,7 @@ test('a client that does not read is dropped, and others do not notice', async (
   )
   assert.equal((await jsonOf(other)).choices[0].message.content, counting(10))
   let generated = -1
-  while (engine.generated !== generated) {
+  for (let i = 0; i < 200 && engine.generated !== generated; i++) {
     generated = engine.generated
     await pause(40)
   }
@@ -184,6 +184,7 @@ test('health while loading; models on demand within a memory budget; unknown and
   assert.equal((await jsonOf(ask('b'))).choices[0].message.content, 'b')
   assert.deepEqual(disposed, ['org/a'])
   assert.equal((await ask('huge')).status, 503)
+  await assert.rejects(createApp({ models: [broken], preload: ['broken'] }).ready, /secret path/)
   const failed = await ask('broken')
   assert.equal(failed.status, 503)
   assert.ok(!(await failed.text()).includes('secret'))

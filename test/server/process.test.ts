@@ -125,7 +125,8 @@ test('kill -9 and restart: every stored response is readable and can be continue
     }
   })
   for (const task of busy) task.catch(() => {})
-  while (ids.length < 6) await new Promise((resolve) => setTimeout(resolve, 10))
+  for (let i = 0; i < 3_000 && ids.length < 6; i++) await new Promise((resolve) => setTimeout(resolve, 10))
+  assert.ok(ids.length >= 6)
   server.child.kill('SIGKILL')
   await server.exit
   await Promise.allSettled(busy)
