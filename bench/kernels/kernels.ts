@@ -1,16 +1,16 @@
 /**
  * Every matrix kernel of the wasm backend at the shapes of published models, as a share of the machine's limits measured in the same run,
- * interleaved: node bench/kernels/kernels.ts [--threads N] [--only REGEXP] [--rounds N]
+ * interleaved: node bench/kernels/kernels.ts [--only REGEXP] [--rounds N]
  */
 import { parseArgs } from 'node:util'
 import type { WeightSpec } from '../../src/ops/backend.ts'
 import { storedBytes } from '../../src/ops/dtype.ts'
 import { size, type Tensor } from '../../src/ops/tensor.ts'
-import { createWasmBackend, type WasmBackend } from '../../src/ops/wasm/wasm.ts'
+import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
+import { type Limits, limits } from './probe.ts'
 
 const { values: flags } = parseArgs({
   options: {
-    threads: { type: 'string', default: '0' },
     only: { type: 'string', default: '.' },
     rounds: { type: 'string', default: '6' },
     precision: { type: 'string', default: 'faithful' },
@@ -41,10 +41,10 @@ const cases: Case[] = [
   { name: 'mxfp4 moe prefill 512', dtype: 'mxfp4', shape: [32, 2880, 2880], T: 512, active: 4 },
 ]
 
-// In one thread, processor time: other processes may take turns with this one without spoiling the figure.
-const now = () => (flags.threads === '0' ? process.cpuUsage().user / 1e3 : performance.now())
+// Processor time of one thread: other processes may take turns with this one without spoiling the figure.
+const now = () => process.cpuUsage().user / 1e3
 
-const backend = await createWasmBackend({ threads: Number(flags.threads), precision: flags.precision as 'faithful' | 'fast' })
+const backend = await createWasmBackend({ threads: 0, precision: flags.precision as 'faithful' | 'fast' })
 const noise = Uint8Array.from({ length: 1 << 20 }, () => Math.random() * 256)
 
 /** Ordinary numbers: random bytes read as floats would be full of denormals, which are slow. */
@@ -96,7 +96,7 @@ for (const { name, dtype, shape, T, active } of cases.filter((c) => new RegExp(f
     bytes = storedBytes(dtype, size(shape))
   }
   const times: number[] = []
-  const limits: { readBytesPerSecond: number; maddsPerSecond: number }[] = []
+  const probed: Limits[] = []
   const repeats = Math.max(1, Math.ceil(2e8 / macs))
   const once = async () => {
     let done: Promise<Float32Array> | undefined
@@ -113,24 +113,17 @@ for (const { name, dtype, shape, T, active } of cases.filter((c) => new RegExp(f
   for (let i = 0; i < 3; i++) await once()
   for (let i = 0; i < Number(flags.rounds); i++) {
     times.push(await once())
-    limits.push(await backend.limits())
+    probed.push(limits())
   }
-  report(name, times, macs, bytes, limits, T)
+  report(name, times, macs, bytes, probed, T)
 }
 await backend.dispose()
 
-function report(
-  name: string,
-  times: number[],
-  macs: number,
-  bytes: number,
-  limits: Awaited<ReturnType<WasmBackend['limits']>>[],
-  T: number,
-) {
+function report(name: string, times: number[], macs: number, bytes: number, probed: Limits[], T: number) {
   const sorted = [...times].sort((a, b) => a - b)
   const [best, median] = [sorted[0]!, sorted[sorted.length >> 1]!]
-  const read = Math.max(...limits.map((l) => l.readBytesPerSecond))
-  const madds = Math.max(...limits.map((l) => l.maddsPerSecond))
+  const read = Math.max(...probed.map((l) => l.readBytesPerSecond))
+  const madds = Math.max(...probed.map((l) => l.maddsPerSecond))
   const g = (value: number) => (value / 1e9).toFixed(1).padStart(6)
   const share = (value: number, of: number) => `${((100 * value) / of).toFixed(0).padStart(3)} %`
   const line = T === 1 ? `${g(bytes / best)} GB/s best ${g(bytes / median)} median ${share(bytes / best, read)} of ${g(read)}` : ''

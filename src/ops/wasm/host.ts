@@ -2,8 +2,9 @@
  * The one place that knows whether workers are Node's or a page's, and how much memory the machine has left. Everything else in
  * this room is plain JavaScript and WebAssembly.
  */
-const inNode = typeof process === 'object' && typeof process.versions?.node === 'string'
-const node = inNode ? { threads: await import('node:worker_threads'), os: await import('node:os'), fs: await import('node:fs') } : undefined
+// Not imports: a page's bundler must not look for Node's modules.
+const builtin = globalThis.process?.getBuiltinModule
+const node = builtin ? { threads: builtin('node:worker_threads'), os: builtin('node:os'), fs: builtin('node:fs') } : undefined
 
 export interface WorkerHandle {
   post(message: unknown): void

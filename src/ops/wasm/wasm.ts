@@ -16,7 +16,6 @@ import { paddedHead } from './kernels/attention.ts'
 import { GATED_FORMS } from './kernels/gated.ts'
 import { GELU_FORMS } from './kernels/gelu.ts'
 import { buildModule, OP } from './kernels/kernels.ts'
-import { MADDS_PER_TURN } from './kernels/limits.ts'
 import { ACTIVATION_BYTES, ACTIVATIONS, type Activation } from './kernels/quantize.ts'
 import { createCache, type WasmLayerCache } from './kv-cache.ts'
 import { afterScratch, CONSTANTS } from './layout.ts'
@@ -69,8 +68,6 @@ function largestHeap(shared: boolean): WebAssembly.Memory {
 
 export interface WasmBackend extends Backend {
   readonly threads: number
-  /** Reads and multiply-adds (f32) per second of all threads together, measured now (about half a second): what speeds are shares of. */
-  limits(): Promise<{ readBytesPerSecond: number; maddsPerSecond: number }>
 }
 
 function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separate: boolean, options: WasmOptions): WasmBackend {
@@ -471,28 +468,6 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
         pool.enqueue(OP.combine, [narrow!, y.address, weights.address, T, D, active, list!])
       })
       return y
-    },
-
-    async limits() {
-      const bytes = 256 << 20
-      const place = memories.allocate(bytes, 'bandwidth probe')
-      memories.bytes(place, bytes).fill(1)
-      const best = async (rounds: number, op: number, args: number[]) => {
-        let least = Number.POSITIVE_INFINITY
-        for (let i = 0; i < rounds; i++) {
-          await pool.settled()
-          const start = performance.now()
-          pool.enqueue(op, args)
-          await pool.settled()
-          least = Math.min(least, performance.now() - start)
-        }
-        return least / 1e3
-      }
-      const turns = 400_000
-      const maddSeconds = await best(4, OP.maddLimit, [turns])
-      const readSeconds = await best(6, OP.readLimit, [place.arena, place.address, bytes, 4])
-      memories.release(place)
-      return { readBytesPerSecond: (4 * bytes) / readSeconds, maddsPerSecond: (pool.threads * turns * MADDS_PER_TURN * 4) / maddSeconds }
     },
 
     async weight(spec, fill, readRow) {

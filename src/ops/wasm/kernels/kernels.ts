@@ -11,7 +11,6 @@ import { embed } from './embed.ts'
 import { gated, gatedPairs } from './gated.ts'
 import { gelu } from './gelu.ts'
 import { linearGrouped } from './grouped.ts'
-import { maddLimit, readLimit } from './limits.ts'
 import { linear } from './linear.ts'
 import { combine, expertLinear } from './moe.ts'
 import { layerNorm, rmsNorm } from './norm.ts'
@@ -36,10 +35,8 @@ const named = {
   layerNorm,
   linear,
   linearGrouped,
-  maddLimit,
   packInt8,
   quantize,
-  readLimit,
   repackMxfp4,
   rmsNorm,
   rope,
