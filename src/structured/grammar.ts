@@ -2,15 +2,39 @@
  * A compiled schema: what may be written, independent of any vocabulary. Compiling is bounded by the limits of schema.ts, regex.ts
  * and pattern.ts; most of the automaton is made while text is being written.
  */
-import { Items } from './item.ts'
+import { type Item, Items } from './item.ts'
 import { Machine, type State } from './machine.ts'
 import { readSchema } from './schema.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
 
-export interface Grammar {
-  readonly machine: Machine
-  readonly start: State
+export class Grammar {
+  readonly #root: Item
+  #machine = new Machine()
+  #start: State | undefined
+
+  constructor(root: Item) {
+    this.#root = root
+  }
+
+  get machine(): Machine {
+    return this.#machine
+  }
+
+  /** The state before the first byte. */
+  get start(): State {
+    return (this.#start ??= this.#machine.start([this.#root]))
+  }
+
+  /** Forgets what texts have taught it, when that is much. Texts that are being written go on. */
+  trim(): void {
+    if (this.#machine.size <= mostCells) return
+    this.#machine = new Machine()
+    this.#start = undefined
+  }
 }
+
+/** Stacks that a grammar remembers between texts; each is about 200 bytes. */
+const mostCells = 100_000
 
 /** The schema behind `json_object`: any JSON object. */
 export const anyObject = { type: 'object' } as const
@@ -23,6 +47,5 @@ export function compileSchema(schema: unknown): Grammar {
   const { nodes, root } = readSchema(schema)
   const items = new Items(nodes)
   if (items.nodeCost(root) === Number.POSITIVE_INFINITY) throw new UnsupportedSchemaError('', 'no finite value satisfies it')
-  const machine = new Machine()
-  return { machine, start: machine.start([items.value(root)]) }
+  return new Grammar(items.value(root))
 }

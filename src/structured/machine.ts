@@ -31,6 +31,9 @@ const mostStacks = 256
 /** Remembered sets; beyond that the memory starts anew. */
 const mostStates = 20_000
 
+/** Shared by all machines, so that a text may go on while its grammar gets a new one. */
+let serial = 0
+
 export class Machine {
   /** The empty stack, above which everything is built. */
   readonly bottom: Cell
@@ -38,7 +41,12 @@ export class Machine {
   #states = new Map<string, State>()
 
   constructor() {
-    this.bottom = { item: undefined, below: undefined, above: new Map(), serial: this.#cells++, cost: 0 }
+    this.bottom = { item: undefined, below: undefined, above: new Map(), serial: serial++, cost: 0 }
+  }
+
+  /** How many stacks it remembers. */
+  get size(): number {
+    return this.#cells
   }
 
   /** The state in which these items must come. */
@@ -66,7 +74,8 @@ export class Machine {
       const item = sequence[i]!
       let above = cell.above.get(item)
       if (above === undefined) {
-        above = { item, below: cell, above: new Map(), serial: this.#cells++, cost: cell.cost + item.cost() }
+        above = { item, below: cell, above: new Map(), serial: serial++, cost: cell.cost + item.cost() }
+        this.#cells++
         cell.above.set(item, above)
       }
       cell = above

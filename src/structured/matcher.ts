@@ -44,6 +44,8 @@ interface Part {
 }
 
 const quote = 0x22
+/** What a table may keep; beyond that it starts anew. */
+const mostPartBytes = 2 ** 26
 /** Bytes that complete a character of a string that was begun: `\ud800\udc00` at worst. */
 const characterBytes = 11
 
@@ -54,6 +56,7 @@ export class MaskTable {
   readonly words: number
   readonly #root: Exits = { nodes: [0], parts: new Map() }
   readonly #stringParts = new Map<string, Part>()
+  #partBytes = 0
   /** States along the path of the walk. */
   readonly #path: State[]
   readonly #patternPath: Int32Array
@@ -67,6 +70,7 @@ export class MaskTable {
   }
 
   matcher(): Matcher {
+    this.grammar.trim()
     return new TableMatcher(this, this.grammar.start)
   }
 
@@ -75,7 +79,10 @@ export class MaskTable {
     let exits = this.#root
     for (let cell = stack; cell.item !== undefined && exits.nodes.length > 0; cell = cell.below!) {
       let part = exits.parts.get(cell.item)
-      if (part === undefined) exits.parts.set(cell.item, (part = this.#part(exits, cell.item)))
+      if (part === undefined) {
+        part = this.#part(exits, cell.item)
+        this.#remember(exits, cell.item, part)
+      }
       const left = bytesLeft - cell.below!.cost
       const string = exits === this.#root ? cell.item.string : undefined
       const { ids, costs } = part
@@ -86,6 +93,16 @@ export class MaskTable {
       else for (let i = 0; i < mask.length; i++) mask[i]! |= part.mask[i]!
       exits = part.exits
     }
+  }
+
+  #remember(exits: Exits, item: Item, part: Part): void {
+    this.#partBytes += (part.mask?.byteLength ?? 0) + part.ids.byteLength + part.costs.byteLength + 4 * part.exits.nodes.length + 200
+    if (this.#partBytes > mostPartBytes) {
+      this.#root.parts.clear()
+      this.#stringParts.clear()
+      this.#partBytes = 0
+    }
+    exits.parts.set(item, part)
   }
 
   #part(exits: Exits, item: Item): Part {
