@@ -65,6 +65,16 @@ function walk(tokenizer: Tokenizer, seed: number, count: number, texts: number, 
   assert.ok(refused < count / 5)
 }
 
+test('the judge finds faults', () => {
+  const verdict = judge({
+    type: 'object',
+    properties: { a: { type: 'string', format: 'date', maxLength: 10 } },
+    additionalProperties: false,
+  })
+  assert.equal(verdict('{"a":"2024-02-28"}'), undefined)
+  for (const text of ['{"a":"2024-02-30"}', '{"b":1}', '{"a":1}', '[]', '{"a"']) assert.notEqual(verdict(text), undefined, text)
+})
+
 test('300 schemas over bytes', () => walk(bytes, 1, 300, 3, 400))
 test('60 schemas over GPT-2', () => walk(gpt2, 2, 40, 3, 200))
 
