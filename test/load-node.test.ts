@@ -68,12 +68,15 @@ describe('arenas', () => {
       assert.deepEqual(await logitsThrough(checkpoint, many), await logitsThrough(checkpoint, one))
     })
 
-  test('a weight that no arena holds is an error that says what would help', async () => {
-    await assert.rejects(logitsThrough('tiny-gpt-oss', { threads: 1, arenaBytes: 2 * 65536 }), (error) => {
+  test('an arena that does not hold 16 rows is an error that says what would help', async () => {
+    const backend = await createWasmBackend({ threads: 1, arenaBytes: 2 * 65536 })
+    const [spec, read] = [{ name: 'wide', shape: [16, 4096], dtype: 'f32', use: 'matrix' } as const, async () => {}]
+    await assert.rejects(backend.weight(spec, read), (error) => {
       assert.ok(error instanceof MemoryError)
-      assert.match(error.message, /^(un)?embed: .* wanted, but an arena holds .*; raise arenaBytes/)
+      assert.match(error.message, /^wide: .* wanted, but an arena holds .*; raise arenaBytes/)
       return true
     })
+    await backend.dispose()
   })
 })
 

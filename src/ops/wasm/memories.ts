@@ -1,5 +1,5 @@
 /**
- * The arenas: memories of at most 4 GiB each that hold weights and caches. A further one is made when the others are full; a tensor never lies in two.
+ * The arenas: memories of at most 4 GiB each that hold weights and caches. A further one is made when the others are full; a place never lies in two.
  * Pages are touched when they are written, so an arena that is not full costs address space only.
  */
 import { MemoryError } from '../backend.ts'
@@ -47,6 +47,11 @@ export class Memories {
     this.attach = attach
   }
 
+  /** The most that one place can hold. */
+  get largestPlace(): number {
+    return this.arenaBytes - PAGE
+  }
+
   allocate(bytes: number, what: string): Place {
     for (let arena = this.separate ? 1 : 0; arena < this.list.length; arena++) {
       const block = this.allocators[arena]!.allocate(bytes)
@@ -54,7 +59,7 @@ export class Memories {
     }
     const error = (reason: string) => new MemoryError(`${what}: ${gigabytes(bytes)} wanted, ${reason}`)
     if (!this.separate) throw error('but this engine has no second WebAssembly memory and the first is full')
-    if (bytes > this.arenaBytes - PAGE)
+    if (bytes > this.largestPlace)
       throw error(`but an arena holds ${gigabytes(this.arenaBytes)}; raise arenaBytes (at most ${LARGEST_MEMORY})`)
     let memory: WebAssembly.Memory
     try {

@@ -12,8 +12,17 @@ export interface WasmTensor extends Tensor {
   readonly block?: Block
   /** Expert weights: heap address of (arena, address) per expert. */
   readonly parts?: number
+  /** A matrix that no single arena could hold: ranges of its rows, in order. */
+  readonly bands?: readonly Band[]
   /** A table that is nowhere in memory: writes a row in `format`. */
   readonly readRow?: ReadRow
+}
+
+export interface Band {
+  readonly row: number
+  readonly rows: number
+  readonly arena: number
+  readonly address: number
 }
 
 export interface WasmRouting extends Routing {

@@ -22,7 +22,7 @@ import { afterScratch, CONSTANTS } from './layout.ts'
 import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts'
 import { Allocator, type Block } from './memory.ts'
 import { floatBits, InlinePool, type Pool, ThreadPool } from './pool.ts'
-import type { WasmRouting, WasmTensor } from './tensor.ts'
+import type { Band, WasmRouting, WasmTensor } from './tensor.ts'
 import { loadWeight, tableOnDemand, type Workshop } from './weights.ts'
 
 export interface WasmOptions {
@@ -250,6 +250,22 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     } else pool.enqueue(OP.linear, [w.arena, w.address, w.format, x.address, y, bias, T, width, rows])
   }
 
+  /** The same for a matrix in several places: its bands are columns of y. */
+  function multiplyBands(x: WasmTensor, w: WasmTensor, bands: readonly Band[], bias: number, y: number, T: number): void {
+    const rows = w.shape[0]!
+    for (const { row, rows: count, arena, address } of bands) {
+      const part = { ...w, arena, address }
+      const partBias = bias && bias + row * 4
+      if (T === 1) multiply(x, part, partBias, y + row * 4, 1, count)
+      else
+        withScratch([T * count * 4 + 64], (narrow) => {
+          multiply(x, part, partBias, narrow!, T, count)
+          for (let t = 0; t < T; t++)
+            mover.copy({ arena: 0, address: y + (t * rows + row) * 4 }, { arena: 0, address: narrow! + t * count * 4 }, count * 4)
+        })
+    }
+  }
+
   function linear(x: Tensor, weightTensor: Tensor, bias?: Tensor): WasmTensor {
     const w = own(weightTensor, 'linear')
     const [rows, width] = w.shape as [number, number]
@@ -257,7 +273,10 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       throw new RangeError(`linear: x [${x.shape}] times ${w.name ?? 'weight'} [${w.shape}]: the last axes differ`)
     const T = rowsOf(x)
     const y = allocate([...x.shape.slice(0, -1), rows], 'linear')
-    multiply(inHeap(x, 'linear'), w, addressOf(bias, 'linear'), y.address, T, rows)
+    const input = inHeap(x, 'linear')
+    const b = addressOf(bias, 'linear')
+    if (w.bands) multiplyBands(input, w, w.bands, b, y.address, T)
+    else multiply(input, w, b, y.address, T, rows)
     return y
   }
 
@@ -275,18 +294,24 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       if (!(row >= 0 && row < rows)) throw new RangeError(`${what}: row ${row} of ${w.name ?? 'a tensor'} with ${rows} rows`)
     if (w.format === FORMAT.mxfp4) throw new TypeError(`${what}: ${w.name} is mxfp4; a table must be f32, f16 or bf16`)
     const y = allocate([index.length, width], what)
+    const run = (from: { arena: number; address: number }, list: Block, first: number, count: number) => {
+      const [entries, to] = [list.address + first * 4, y.address + first * width * 4]
+      pool.enqueue(OP.embed, [from.arena, from.address, w.format, entries, to, count, width, floatBits(scale)])
+    }
+    const T = index.length
+    if (w.bands) {
+      const bands = Array.from(index, (row) => w.bands!.findLast((band) => band.row <= row)!)
+      const list = stage(index.map((row, t) => row - bands[t]!.row))
+      for (let t = 0, end = 0; t < T; t = end) {
+        while (end < T && bands[end] === bands[t]) end++
+        run(bands[t]!, list, t, end - t)
+      }
+      retire(list)
+      return y
+    }
     const gathered = w.readRow && gather(w, w.readRow, index)
     const list = stage(gathered ? index.map((_, t) => t) : index)
-    pool.enqueue(OP.embed, [
-      w.arena,
-      gathered?.address ?? w.address,
-      w.format,
-      list.address,
-      y.address,
-      index.length,
-      width,
-      floatBits(scale),
-    ])
+    run(gathered ? { arena: 0, address: gathered.address } : w, list, 0, T)
     retire(list)
     if (gathered) retire(gathered)
     return y

@@ -43,21 +43,43 @@ export async function loadWeight(shop: Workshop, spec: WeightSpec, fill: Fill): 
   shop.memories.mustFit(each * matrices, name)
   // Experts get a place each: they may lie in different arenas.
   const places: Place[] = []
+  const load = format === FORMAT.mxfp4 ? loadMxfp4 : format === FORMAT.int8 ? loadInt8 : loadDense
+  const bands = use === 'experts' ? [] : bandsOf(format, rows, width, shop.memories.largestPlace - 64)
   try {
-    for (let m = 0; m < matrices; m++) places.push(shop.memories.allocate(each + 64, name))
+    if (bands.length > 1) for (const band of bands) places.push(shop.memories.allocate(matrixBytes(format, band.rows, width) + 64, name))
+    else for (let m = 0; m < matrices; m++) places.push(shop.memories.allocate(each + 64, name))
     if (shop.memories.reused) await shop.pool.settled()
-    const load = format === FORMAT.mxfp4 ? loadMxfp4 : format === FORMAT.int8 ? loadInt8 : loadDense
-    await Promise.all(places.map((place, m) => load(shop, spec, place, m, rows, width, fill)))
+    if (bands.length > 1)
+      await Promise.all(bands.map((band, n) => load(shop, spec, places[n]!, 0, band.rows, width, fromRow(fill, dtype, band.row, width))))
+    else await Promise.all(places.map((place, m) => load(shop, spec, place, m, rows, width, fill)))
   } catch (error) {
     for (const place of places) shop.memories.release(place)
     throw error
   }
   const first = places[0]!
+  if (bands.length > 1) {
+    const placed = bands.map((band, n) => ({ ...band, arena: places[n]!.arena, address: places[n]!.address }))
+    return { tensor: { name, shape, dtype, arena: first.arena, address: first.address, format, bands: placed }, bytes: each }
+  }
   const tensor = { name, shape, dtype, arena: first.arena, address: first.address, format }
   const bytes = each * matrices
   if (use !== 'experts') return { tensor, bytes }
   const table = Int32Array.from(places.flatMap(({ arena, address }) => [arena, address]))
   return { tensor: { ...tensor, parts: shop.keep(table).address }, bytes }
+}
+
+/** The rows of a matrix in ranges of at most `largest` bytes, of whole groups: one range, unless arenas are small or the matrix is very large. */
+function bandsOf(format: Format, rows: number, width: number, largest: number): { row: number; rows: number }[] {
+  const most = Math.max(1, Math.floor(largest / matrixBytes(format, GROUP_ROWS, width))) * GROUP_ROWS
+  const count = Math.ceil(rows / most)
+  return Array.from({ length: count }, (_, n) => ({ row: n * most, rows: Math.min(most, rows - n * most) }))
+}
+
+/** The fill of a matrix's rows from `row` on. */
+function fromRow(fill: Fill, dtype: DType, row: number, width: number): Fill {
+  const values = row * width
+  const skipped = { data: dtype === 'mxfp4' ? 0 : storedBytes(dtype, values), blocks: values / 2, scales: values / 32 }
+  return (part, offset, into) => fill(part, skipped[part] + offset, into)
 }
 
 /** A table that stays in its file: nothing of it is kept, `embed` gathers the rows it needs. */
