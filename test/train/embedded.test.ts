@@ -1,0 +1,68 @@
+/**
+ * The embedded model as it ships: loads within its size, answers unseen problems, thinks longer at higher effort, calls the calculator, and knows
+ * its limits. A small sample; `lineage eval abacus` measures properly.
+ */
+import assert from 'node:assert/strict'
+import { readdirSync, statSync } from 'node:fs'
+import { after, before, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { Effort } from '../../src/chat/messages.ts'
+import { chat, type TurnOptions } from '../../src/chat/session.ts'
+import { loadModel, type Model } from '../../src/load-node.ts'
+import { evaluate, SIGN } from '../../src/train/abacus/arithmetic.ts'
+import { calculatorTool } from '../../src/train/abacus/calculator.ts'
+import { heldOutProblems, KINDS } from '../../src/train/abacus/evaluate.ts'
+
+const directory = fileURLToPath(new URL('../../models/abacus', import.meta.url))
+let model: Model
+
+before(async () => {
+  model = await loadModel(directory, { threads: 1, slots: 16, context: 512 })
+})
+after(() => model.dispose())
+
+async function ask(content: string, options: TurnOptions = {}) {
+  const answer = { text: '', thinking: 0, calls: [] as string[] }
+  for await (const event of chat(model, [{ role: 'user', content }], { maxTokens: 300, ...options })) {
+    if (event.type === 'text-end') answer.text += event.text
+    if (event.type === 'tool-call-end') answer.calls.push(event.arguments)
+    if (event.type === 'finish') answer.thinking = event.usage.reasoningTokens
+  }
+  return answer
+}
+
+test('it is a published-layout gpt-oss of at most 4 MB', () => {
+  const bytes = readdirSync(directory).reduce((sum, name) => sum + statSync(`${directory}/${name}`).size, 0)
+  assert.ok(bytes <= 4e6, `${bytes} bytes`)
+  assert.equal(model.architecture.modelType, 'gpt_oss')
+  assert.equal(model.architecture.expertDtype, 'mxfp4')
+  assert.equal(model.format.name, 'harmony')
+  assert.equal(model.format.sampling({}).temperature, 0)
+})
+
+test('at high effort it solves problems it has never seen', async () => {
+  const problems = KINDS.flatMap((kind) => heldOutProblems(kind, 3, 77))
+  const answers = await Promise.all(problems.map(({ operation, a, b }) => ask(`What is ${a} ${SIGN[operation]} ${b}?`, { effort: 'high' })))
+  const wrong = problems.filter((problem, i) => answers[i]!.text !== String(evaluate(problem)))
+  assert.ok(wrong.length <= 3, `${wrong.length} of ${problems.length} wrong: ${JSON.stringify(wrong)}`)
+})
+
+test('more effort means longer thinking', async () => {
+  const lengths = await Promise.all(
+    (['low', 'medium', 'high'] as Effort[]).map(async (effort) => (await ask('What is 1234 + 4321?', { effort })).thinking),
+  )
+  assert.ok(lengths[0]! < lengths[1]! && lengths[1]! < lengths[2]!, lengths.join())
+  assert.equal((await ask('What is 47 + 85?')).text, '132')
+})
+
+test('it calls the calculator when one is offered', async () => {
+  const { calls, text } = await ask('What is 123456 + 654321?', { tools: [calculatorTool] })
+  assert.deepEqual(calls, ['{"expression":"123456+654321"}'])
+  assert.equal(text, '777777')
+})
+
+test('it says what it is and what it cannot do', async () => {
+  assert.match((await ask('Who are you?')).text, /^I am Abacus/)
+  assert.match((await ask('What is the capital of Italy?')).text, /only add, subtract, multiply and compare/)
+  assert.match((await ask('What is 1234567 + 7654321?')).text, /too large for me/)
+})
