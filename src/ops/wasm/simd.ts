@@ -209,3 +209,24 @@ export interface Step {
 /** The two halves of eight bf16 values as f32, in order. */
 export const bf16Low = (w: V128): V128 => i8x16.shuffle(v128.zero(), w, [0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23])
 export const bf16High = (w: V128): V128 => i8x16.shuffle(v128.zero(), w, [8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31])
+
+/** 4 × 4 words of four vectors, transposed. */
+export function transpose(f: FunctionBuilder, rows: readonly V128[]): V128[] {
+  const low = [0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23]
+  const high = low.map((lane) => lane + 8)
+  const first = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23]
+  const second = first.map((lane) => lane + 8)
+  const [a, b, c, d] = rows as [V128, V128, V128, V128]
+  const [ab, abHigh, cd, cdHigh] = [
+    f.v128(i8x16.shuffle(a, b, low)),
+    f.v128(i8x16.shuffle(a, b, high)),
+    f.v128(i8x16.shuffle(c, d, low)),
+    f.v128(i8x16.shuffle(c, d, high)),
+  ]
+  return [
+    i8x16.shuffle(ab, cd, first),
+    i8x16.shuffle(ab, cd, second),
+    i8x16.shuffle(abHigh, cdHigh, first),
+    i8x16.shuffle(abHigh, cdHigh, second),
+  ]
+}

@@ -56,7 +56,8 @@ export function multiplyGroups(
   const list = c.scratch + LIST
   for (let first = 0; first < count; first += TOKEN_BLOCK) {
     const tokens = Math.min(TOKEN_BLOCK, count - first)
-    const pairs = writeList(c, tokens, (i) => at(first + i))
+    writeList(c, tokens, (i) => at(first + i))
+    const pairs = Math.ceil(tokens / 2)
     const partner = tokens % 2 === 1 ? list / 4 + 2 * tokens + 1 : -1
     for (let row = from; row < to; row += GROUP_ROWS) {
       const rows = Math.min(GROUP_ROWS, to - row)

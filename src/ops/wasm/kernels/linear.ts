@@ -6,28 +6,29 @@
  *       x  ────────────────►            bf16: 16 bytes of W are 8 weights; two unpacks and two
  *   W   ════════════════════  → y[o]    multiply-adds finish them
  *
- * Many rows of x (prefill): tiles of 4 weight rows × 2 tokens. 4 × CHUNK weights are unpacked to f32 scratch once and used for
- * a block of tokens; partial sums of the chunks meet in scratch.
+ * Several rows of x (batches, prefill): tiles of 2 weight rows × 4 tokens straight from the published bytes. 4 tokens × CHUNK of x stay in the
+ * first-level cache while ROW_BLOCK weight rows pass by; these come from the second level for the next tokens.
  *
- *            k ──►                    k ──►
- *   scratch  ▒▒▒▒▒▒▒▒  4 rows    x    ▒▒▒▒▒▒▒▒  2 tokens     8 accumulators, lanes along k
+ *       k ──►                    k ──►
+ *   W   ▒▒▒▒▒▒▒▒  2 rows     x   ▒▒▒▒▒▒▒▒  4 tokens     8 accumulators, lanes along k
  */
-import { type FunctionBuilder, f32, f32x4, i32, type Local, type V128 } from '../encoder.ts'
+import { f32, f32x4, i32, i32x4, type Local, type V128 } from '../encoder.ts'
 import { FORMAT, FORMAT_NAMES, rowBytes } from '../formats.ts'
 import { type Context, type Kernel, share } from '../kernel.ts'
 import { ZEROS } from '../layout.ts'
-import { bf16High, bf16Low, type KernelModule } from '../simd.ts'
+import { bf16High, bf16Low, type KernelModule, transpose } from '../simd.ts'
 
-/** Columns of a weight tile: 4 rows of f32 are 8 KiB and stay in the first-level cache. */
-export const CHUNK = 512
-const STRIDE = CHUNK * 4
-/** Rows of x that share one unpacked tile: their chunk of x stays in the second-level cache. */
+/** Columns of one visit: 4 tokens of f32 are 8 KiB. */
+const CHUNK = 512
+/** Rows of x of one visit. */
 export const TOKEN_BLOCK = 128
-/** Rows whose sums wait in scratch until all columns are done: y is written once, in runs (a large power-of-two stride would thrash caches). */
+/** Up to so many rows of x, weight rows are read whole. */
+const FEW = 16
+/** Weight rows of one visit. Their sums wait in scratch until all columns are done: y is written once, in runs. */
 const ROW_BLOCK = 64
-/** Where the list of rows of x and the sums lie in a worker's scratch, behind the tile. */
+/** Where the list of rows of x and the sums lie in a worker's scratch. */
 export const LIST = 65536
-export const SUMS = 2 * 65536
+const SUMS = 2 * 65536
 
 /** One weight row after the other times one x. */
 function emitVector(k: KernelModule, format: 'f32' | 'bf16'): void {
@@ -84,78 +85,10 @@ function emitVector(k: KernelModule, format: 'f32' | 'bf16'): void {
   )
 }
 
-/** Unpacks `count` columns of one row into f32 scratch. */
-function emitUnpackRow(
-  k: KernelModule,
-  f: FunctionBuilder,
-  format: 'f32' | 'bf16',
-  from: Local<'i32'>,
-  to: Local<'i32'>,
-  count: Local<'i32'>,
-): void {
-  if (format === 'f32') {
-    f.do(k.heap.copy(to, from, i32.shl(count, 2), k.weights))
-    return
-  }
-  const source = f.i32(from)
-  const target = f.i32(to)
-  f.times(i32.shrU(count, 3), () => {
-    const w = f.v128(k.weights.v128(source))
-    f.do(k.heap.storeV128(target, bf16Low(w)), k.heap.storeV128(target, bf16High(w), 16))
-    f.advance(source, 16)
-    f.advance(target, 32)
-  })
-  f.times(i32.and(count, 7), () => {
-    f.do(k.heap.storeI32(target, i32.shl(k.weights.u16(source), 16)))
-    f.advance(source, 2)
-    f.advance(target, 4)
-  })
-}
-
-/** Four rows of scratch times every pair of the list, `columns` deep; results go to (or are added to) 8 sums per pair. */
-function emitTile(
-  k: KernelModule,
-  f: FunctionBuilder,
-  p: Record<'scratch' | 'columns' | 'list' | 'pairs' | 'xOffset' | 'sums' | 'first', Local<'i32'>>,
-): void {
-  const { heap } = k
-  const entry = f.i32(p.list)
-  f.times(p.pairs, () => {
-    const x = [f.i32(i32.add(heap.i32(entry), p.xOffset)), f.i32(i32.add(heap.i32(entry, 8), p.xOffset))]
-    const w = f.i32(p.scratch)
-    const sums = [0, 1].map(() => [0, 1, 2, 3].map(() => f.v128(f32x4.splat(0))))
-    const step = (at: number, load: (p: Local<'i32'>, offset: number) => V128) => {
-      const values = x.map((pointer) => f.v128(load(pointer, at)))
-      for (let r = 0; r < 4; r++) {
-        const weight = f.v128(load(w, r * STRIDE + at))
-        for (let t = 0; t < 2; t++) f.set(sums[t]![r]!, k.madd(weight, values[t]!, sums[t]![r]!))
-      }
-    }
-    const forward = (bytes: number) => {
-      for (const pointer of [...x, w]) f.advance(pointer, bytes)
-    }
-    f.times(i32.shrU(p.columns, 3), () => {
-      step(0, (pointer, at) => heap.v128(pointer, at))
-      step(16, (pointer, at) => heap.v128(pointer, at))
-      forward(32)
-    })
-    f.times(i32.and(p.columns, 7), () => {
-      step(0, (pointer, at) => heap.zero32(pointer, at))
-      forward(4)
-    })
-    const results = sums.map((four) => f.v128(k.sum4(four)))
-    f.if(i32.eqz(p.first), () => {
-      results.forEach((result, t) => {
-        f.set(result, f32x4.add(result, heap.v128(p.sums, t * 16)))
-      })
-    })
-    for (let t = 0; t < 2; t++) f.do(heap.storeV128(p.sums, results[t]!, t * 16))
-    f.advance(p.sums, 32)
-    f.advance(entry, 16)
-  })
-}
-
+/** Two weight rows times four rows of x at a time, for all rows and all groups of four; the sums of four tokens lie row after row. */
 function emitMatrix(k: KernelModule, format: 'f32' | 'bf16'): void {
+  const { heap, weights } = k
+  const width = format === 'bf16' ? 2 : 4
   k.module.func(
     `matrix_${format}`,
     {
@@ -164,26 +97,127 @@ function emitMatrix(k: KernelModule, format: 'f32' | 'bf16'): void {
       rows: 'i32',
       columns: 'i32',
       list: 'i32',
-      pairs: 'i32',
+      groups: 'i32',
       xOffset: 'i32',
       sums: 'i32',
+      groupBytes: 'i32',
       first: 'i32',
-      scratch: 'i32',
     },
-    (f, { w, stride, rows, columns, list, pairs, xOffset, sums, first, scratch }) => {
+    (f, { w, stride, rows, columns, list, groups, xOffset, sums, groupBytes, first }) => {
+      const accumulators = [0, 1].map(() => [0, 1, 2, 3].map(() => f.v128()))
+      f.times(groups, () => {
+        const row = f.i32(w)
+        const left = f.i32(rows)
+        const target = f.i32(sums)
+        f.while(
+          () => i32.gtS(left, 0),
+          () => {
+            const w2 = [f.i32(row), f.i32(i32.select(i32.gtS(left, 1), i32.add(row, stride), row))]
+            const x = [0, 1, 2, 3].map((t) => f.i32(i32.add(heap.i32(list, t * 8), xOffset)))
+            for (const four of accumulators) for (const sum of four) f.set(sum, f32x4.splat(0))
+            const multiply = (row: number, weight: V128, t: number, value: V128) => {
+              const sum = accumulators[row]![t]!
+              f.set(sum, k.madd(weight, value, sum))
+            }
+            const eight = (column: number) => {
+              const packed = format === 'bf16' ? w2.map((pointer) => f.v128(weights.v128(pointer, column * 2))) : []
+              for (const half of [0, 1]) {
+                const unpacked = w2.map((pointer, r) =>
+                  f.v128(format === 'bf16' ? [bf16Low, bf16High][half]!(packed[r]!) : weights.v128(pointer, column * 4 + half * 16)),
+                )
+                x.forEach((pointer, t) => {
+                  const value = f.v128(heap.v128(pointer, column * 4 + half * 16))
+                  unpacked.forEach((weight, r) => {
+                    multiply(r, weight, t, value)
+                  })
+                })
+              }
+            }
+            const forward = (count: number) => {
+              for (const pointer of w2) f.advance(pointer, count * width)
+              for (const pointer of x) f.advance(pointer, count * 4)
+            }
+            f.times(i32.shrU(columns, 5), () => {
+              for (let column = 0; column < 32; column += 8) eight(column)
+              forward(32)
+            })
+            f.times(i32.and(i32.shrU(columns, 3), 3), () => {
+              eight(0)
+              forward(8)
+            })
+            f.times(i32.and(columns, 7), () => {
+              const one = w2.map((pointer) =>
+                f.v128(format === 'bf16' ? i32x4.splat(i32.shl(weights.u16(pointer), 16)) : weights.zero32(pointer)),
+              )
+              x.forEach((pointer, t) => {
+                const value = f.v128(heap.zero32(pointer)) // the other lanes are zero
+                one.forEach((weight, r) => {
+                  multiply(r, weight, t, value)
+                })
+              })
+              forward(1)
+            })
+            accumulators.forEach((four, r) => {
+              const result = f.v128(k.sum4(four))
+              f.if(i32.eqz(first), () => f.set(result, f32x4.add(result, heap.v128(target, r * 16))))
+              f.do(heap.storeV128(target, result, r * 16))
+            })
+            f.advance(target, 32)
+            f.set(row, i32.add(row, i32.shl(stride, 1)))
+            f.set(left, i32.sub(left, 2))
+          },
+        )
+        f.advance(list, 32)
+        f.advance(sums, groupBytes)
+      })
+      return undefined
+    },
+  )
+}
+
+/** y[token][rows] = sums + bias: four tokens × four rows at a time, transposed. */
+function emitSpread(k: KernelModule): void {
+  const { heap } = k
+  k.module.func(
+    'spread',
+    { sums: 'i32', groupBytes: 'i32', list: 'i32', tokens: 'i32', yOffset: 'i32', rows: 'i32', bias: 'i32', biasStep: 'i32' },
+    (f, { sums, groupBytes, list, tokens, yOffset, rows, bias, biasStep }) => {
       f.while(
-        () => i32.gtS(rows, 0),
+        () => i32.gtS(tokens, 0),
         () => {
-          const from = f.i32(w)
-          const to = f.i32(scratch)
-          for (let r = 0; r < 4; r++) {
-            f.if(i32.gtS(rows, r), () => emitUnpackRow(k, f, format, from, to, columns))
-            f.advance(from, stride)
-            f.advance(to, STRIDE)
-          }
-          emitTile(k, f, { scratch, columns, list, pairs, xOffset, sums, first })
-          f.set(w, from)
-          f.set(rows, i32.sub(rows, 4))
+          const y = [0, 1, 2, 3].map((t) => f.i32(i32.add(heap.i32(list, t * 8 + 4), yOffset)))
+          const from = f.i32(sums)
+          const b = f.i32(bias)
+          const left = f.i32(rows)
+          f.while(
+            () => i32.gtS(left, 0),
+            () => {
+              const start = f.v128(heap.v128(b))
+              transpose(
+                f,
+                [0, 1, 2, 3].map((r) => f.v128(heap.v128(from, r * 16))),
+              ).forEach((vector, t) => {
+                const value = f.v128(f32x4.add(vector, start))
+                f.if(i32.gtS(tokens, t), () =>
+                  f.if(
+                    i32.geU(left, 4),
+                    () => f.do(heap.storeV128(y[t]!, value)),
+                    () => {
+                      for (let r = 0; r < 3; r++)
+                        f.if(i32.gtS(left, r), () => f.do(heap.storeF32(y[t]!, f32x4.extractLane(value, r), r * 4)))
+                    },
+                  ),
+                )
+                f.advance(y[t]!, 16)
+              })
+              f.advance(from, 64)
+              f.advance(b, biasStep)
+              f.set(left, i32.sub(left, 4))
+            },
+          )
+          f.advance(sums, groupBytes)
+          f.advance(list, 32)
+          f.set(tokens, i32.sub(tokens, 4))
         },
       )
       return undefined
@@ -191,47 +225,16 @@ function emitMatrix(k: KernelModule, format: 'f32' | 'bf16'): void {
   )
 }
 
-/** y[token][rows] = sums + bias; the sums of four rows lie token after token. */
-function emitSpread(k: KernelModule): void {
-  const { heap } = k
-  k.module.func(
-    'spread',
-    { sums: 'i32', tileBytes: 'i32', list: 'i32', tokens: 'i32', yOffset: 'i32', rows: 'i32', bias: 'i32', biasStep: 'i32' },
-    (f, { sums, tileBytes, list, tokens, yOffset, rows, bias, biasStep }) => {
-      f.times(tokens, () => {
-        const y = f.i32(i32.add(heap.i32(list, 4), yOffset))
-        const sum = f.i32(sums)
-        const b = f.i32(bias)
-        const left = f.i32(rows)
-        const value = () => f32x4.add(heap.v128(sum), heap.v128(b))
-        f.while(
-          () => i32.geU(left, 4),
-          () => {
-            f.do(heap.storeV128(y, value()))
-            f.advance(sum, tileBytes)
-            f.advance(y, 16)
-            f.advance(b, biasStep)
-            f.set(left, i32.sub(left, 4))
-          },
-        )
-        for (let r = 0; r < 3; r++) f.if(i32.gtU(left, r), () => f.do(heap.storeF32(y, f32x4.extractLane(value(), r), r * 4)))
-        f.advance(sums, 16)
-        f.advance(list, 8)
-      })
-      return undefined
-    },
-  )
-}
-
-/** Rows of x and y as a list of addresses in scratch, an even number of them: a last odd row is repeated. */
+/** Rows of x and y as a list of addresses in scratch, a multiple of four of them: the last row is repeated. Gives the number of rows listed. */
 export function writeList(c: Context, count: number, at: (i: number) => [x: number, y: number]): number {
   const word = (c.scratch + LIST) / 4
-  for (let i = 0; i < count + (count % 2); i++) {
+  const listed = Math.ceil(count / 4) * 4
+  for (let i = 0; i < listed; i++) {
     const [x, y] = at(Math.min(i, count - 1))
     c.words[word + 2 * i] = x
     c.words[word + 2 * i + 1] = y
   }
-  return Math.ceil(count / 2)
+  return listed
 }
 
 /** Rows `from`…`to` of a dense matrix times `count` rows of x. */
@@ -257,17 +260,20 @@ export function multiply(
   const width = format === FORMAT.bf16 ? 2 : 4
   const list = c.scratch + LIST
   const sums = c.scratch + SUMS
+  // Few rows of x (batched decode) walk whole weight rows, one after the other, as memory likes it.
+  const chunk = count <= FEW ? columns : CHUNK
   for (let token = 0; token < count; token += TOKEN_BLOCK) {
     const tokens = Math.min(TOKEN_BLOCK, count - token)
-    const pairs = writeList(c, tokens, (i) => at(token + i))
+    const groups = writeList(c, tokens, (i) => at(token + i)) / 4
     for (let row = from; row < to; row += ROW_BLOCK) {
       const rows = Math.min(ROW_BLOCK, to - row)
-      for (let column = 0; column < columns; column += CHUNK) {
+      const groupBytes = Math.ceil(rows / 4) * 64
+      for (let column = 0; column < columns; column += chunk) {
         const w = address + row * stride + column * width
-        const chunk = Math.min(CHUNK, columns - column)
-        matrix(w, stride, rows, chunk, list, pairs, column * 4, sums, column === 0 ? 1 : 0, c.scratch)
+        const depth = Math.min(chunk, columns - column)
+        matrix(w, stride, rows, depth, list, groups, column * 4, sums, groupBytes, column === 0 ? 1 : 0)
       }
-      kernels.spread!(sums, pairs * 32, list, tokens, row * 4, rows, biasOf(row), bias ? 16 : 0)
+      kernels.spread!(sums, groupBytes, list, tokens, row * 4, rows, biasOf(row), bias ? 16 : 0)
     }
   }
 }

@@ -1,32 +1,11 @@
 /**
  * Weights into groups of 16 rows (layouts in formats.ts), while loading: mxfp4 by moving bytes, int8 (fast precision) by rounding.
  */
-import { type FunctionBuilder, f32, f32x4, i8x16, i16x8, i32, type Local, type V128, v128 } from '../encoder.ts'
+import { f32, f32x4, i8x16, i16x8, i32, type Local, v128 } from '../encoder.ts'
 import { GROUP_BLOCK_BYTES, GROUP_ROWS, INT8_BLOCK_BYTES } from '../formats.ts'
 import { type Kernel, share } from '../kernel.ts'
-import { bf16High, bf16Low } from '../simd.ts'
+import { bf16High, bf16Low, transpose } from '../simd.ts'
 import { largestMagnitude } from './quantize.ts'
-
-/** 4 × 4 words of four vectors, transposed. */
-function transpose(f: FunctionBuilder, rows: readonly V128[]): V128[] {
-  const low = [0, 1, 2, 3, 16, 17, 18, 19, 4, 5, 6, 7, 20, 21, 22, 23]
-  const high = low.map((lane) => lane + 8)
-  const first = [0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23]
-  const second = first.map((lane) => lane + 8)
-  const [a, b, c, d] = rows as [V128, V128, V128, V128]
-  const [ab, abHigh, cd, cdHigh] = [
-    f.v128(i8x16.shuffle(a, b, low)),
-    f.v128(i8x16.shuffle(a, b, high)),
-    f.v128(i8x16.shuffle(c, d, low)),
-    f.v128(i8x16.shuffle(c, d, high)),
-  ]
-  return [
-    i8x16.shuffle(ab, cd, first),
-    i8x16.shuffle(ab, cd, second),
-    i8x16.shuffle(abHigh, cdHigh, first),
-    i8x16.shuffle(abHigh, cdHigh, second),
-  ]
-}
 
 /**
  * [arena, to, published blocks (same arena), published scales (heap), rows, columns, number of the matrix]: published order -> groups of 16 rows.
