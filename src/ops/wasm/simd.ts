@@ -206,9 +206,13 @@ export interface Step {
   store(pointer: Local<'i32'>, value: V128): void
 }
 
-/** The two halves of eight bf16 values as f32, in order. */
-export const bf16Low = (w: V128): V128 => i8x16.shuffle(v128.zero(), w, [0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23])
-export const bf16High = (w: V128): V128 => i8x16.shuffle(v128.zero(), w, [8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31])
+/**
+ * The two halves of eight bf16 values as f32, in order. `zero` should be a local read from memory (`f.v128(k.splat(0))`): a constant would be made anew
+ * at every use.
+ */
+export const bf16Low = (w: V128, zero: V128): V128 => i8x16.shuffle(zero, w, [0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23])
+export const bf16High = (w: V128, zero: V128): V128 =>
+  i8x16.shuffle(zero, w, [8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31])
 
 /** 4 × 4 words of four vectors, transposed. */
 export function transpose(f: FunctionBuilder, rows: readonly V128[]): V128[] {

@@ -38,6 +38,7 @@ function emitVector(k: KernelModule, format: 'f32' | 'bf16'): void {
     { x: 'i32', w: 'i32', y: 'i32', bias: 'i32', biasStep: 'i32', columns: 'i32', rows: 'i32' },
     (f, { x, w, y, bias, biasStep, columns, rows }) => {
       const width = format === 'bf16' ? 2 : 4
+      const zero = f.v128(k.splat(0))
       const sums = Array.from({ length: 8 }, () => f.v128())
       // 8 columns from byte offset `at` columns: two multiply-adds into two of the sums.
       const eight = (p: Local<'i32'>, at: number, pair: number) => {
@@ -47,8 +48,8 @@ function emitVector(k: KernelModule, format: 'f32' | 'bf16'): void {
         const xb = heap.v128(p, at * 4 + 16)
         if (format === 'bf16') {
           const eightWeights = f.v128(weights.v128(w, at * 2))
-          f.set(a, k.madd(bf16Low(eightWeights), xa, a))
-          f.set(b, k.madd(bf16High(eightWeights), xb, b))
+          f.set(a, k.madd(bf16Low(eightWeights, zero), xa, a))
+          f.set(b, k.madd(bf16High(eightWeights, zero), xb, b))
         } else {
           f.set(a, k.madd(weights.v128(w, at * 4), xa, a))
           f.set(b, k.madd(weights.v128(w, at * 4 + 16), xb, b))
@@ -104,6 +105,7 @@ function emitMatrix(k: KernelModule, format: 'f32' | 'bf16'): void {
       first: 'i32',
     },
     (f, { w, stride, rows, columns, list, groups, xOffset, sums, groupBytes, first }) => {
+      const zero = f.v128(k.splat(0))
       const accumulators = [0, 1].map(() => [0, 1, 2, 3].map(() => f.v128()))
       f.times(groups, () => {
         const row = f.i32(w)
@@ -123,7 +125,7 @@ function emitMatrix(k: KernelModule, format: 'f32' | 'bf16'): void {
               const packed = format === 'bf16' ? w2.map((pointer) => f.v128(weights.v128(pointer, column * 2))) : []
               for (const half of [0, 1]) {
                 const unpacked = w2.map((pointer, r) =>
-                  f.v128(format === 'bf16' ? [bf16Low, bf16High][half]!(packed[r]!) : weights.v128(pointer, column * 4 + half * 16)),
+                  f.v128(format === 'bf16' ? [bf16Low, bf16High][half]!(packed[r]!, zero) : weights.v128(pointer, column * 4 + half * 16)),
                 )
                 x.forEach((pointer, t) => {
                   const value = f.v128(heap.v128(pointer, column * 4 + half * 16))

@@ -85,7 +85,7 @@ export const packInt8: Kernel = {
               for (let i = 0; i < 4; i++) {
                 if (source === 'bf16') {
                   const eight = f.v128(heap.v128(from, i * 16))
-                  values.push(f.v128(bf16Low(eight)), f.v128(bf16High(eight)))
+                  values.push(f.v128(bf16Low(eight, v128.zero())), f.v128(bf16High(eight, v128.zero())))
                 } else values.push(f.v128(heap.v128(from, i * 32)), f.v128(heap.v128(from, i * 32 + 16)))
               }
               // The scale is rounded up to bf16, so that the largest value still fits into 127 steps.
