@@ -102,3 +102,29 @@ for (const threads of [0, 2]) {
     await fast.dispose()
   })
 }
+
+test('mxfp4 with 8-bit activations equals the reference with the same rounded activations', async () => {
+  const draw = random('mxfp4 i8')
+  const judge = createReferenceBackend()
+  const fast = await createWasmBackend({ threads: 0, precision: 'fast' })
+  for (const [T, I, O] of [
+    [1, 32, 16],
+    [1, 960, 37],
+    [2, 64, 48],
+    [7, 1056, 35],
+    [130, 96, 16],
+  ] as const) {
+    const w = draw.weight('w', [O, I], 'mxfp4')
+    const x = draw.normals(T * I)
+    const steps = new Float32Array(T * I)
+    for (let at = 0; at < x.length; at += 32) {
+      const block = x.subarray(at, at + 32)
+      const largest = block.reduce((a, b) => Math.max(a, Math.abs(b)), 0)
+      const inverse = Math.fround(127 / largest)
+      for (let i = 0; i < 32; i++) steps[at + i] = (toEven(Math.fround(block[i]! * inverse)) * largest) / 127
+    }
+    const expected = await judge.read(judge.linear(judge.upload(steps, [T, I]), await w(judge)))
+    const actual = await fast.read(fast.linear(fast.upload(x, [T, I]), await w(fast)))
+    close(actual, expected, 1e-6, `[${T}, ${I}] x [${O}, ${I}]`)
+  }
+})
