@@ -56,8 +56,11 @@ export class HarmonyReader {
       this.#beginHeader()
     } else if (stops) this.#endMessage(true)
     else if (this.state === 'content') this.#emit(this.#decode(id))
-    else if (id === message) this.#beginContent(readHeader(this.#segments, this.#role, true))
-    else {
+    else if (id === message) {
+      this.#segments.at(-1)!.text += this.#text.end() // half a character of the header is no part of the content
+      this.#text = this.#tokenizer.stream()
+      this.#beginContent(readHeader(this.#segments, this.#role, true))
+    } else {
       this.#headerLength++
       if (id === channel || id === constrain) this.#segments.push({ marker: id === channel ? 'channel' : 'constrain', text: '' })
       else this.#segments.at(-1)!.text += this.#decode(id)

@@ -103,7 +103,8 @@ export class Answer implements AnswerSource {
   #drew(token: GeneratedToken): 'stop' | readonly number[] | undefined {
     const before = this.#parser.region
     const events = this.#parser.push(token.id)
-    this.#guide.drew(token.id, before, startedCall(events))
+    const endedPart = events.some(({ type }) => type === 'reasoning-end' || type === 'text-end')
+    this.#guide.drew(token.id, before, endedPart, startedCall(events))
     if (before === 'text' && token.logprob !== undefined && !this.#isMarkup(token.id) && this.#guide.showsText)
       this.#filter.token({
         type: 'text-token',
@@ -139,7 +140,9 @@ export class Answer implements AnswerSource {
   #reason(result: GenerationResult): FinishReason {
     if (result.reason !== 'stop') return result.reason
     if (this.#loops) return 'repetition'
-    if (!this.#guide.isSatisfied) return 'length' // never call an unfinished document complete
+    // Never call an unfinished document complete, nor one that nobody saw.
+    const isShown = !this.#guide.isBound || this.#filter.calls > 0 || this.#filter.hasText
+    if (!this.#guide.isSatisfied || !isShown) return 'length'
     return this.#filter.calls > 0 ? 'tool-calls' : 'stop'
   }
 }

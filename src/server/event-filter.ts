@@ -11,6 +11,8 @@ const utf8 = new TextEncoder()
 
 export class EventFilter {
   calls = 0
+  /** Whether text of the answer came out. */
+  hasText = false
   readonly #guide: Guide
   readonly #stops: StopTexts
   #out: AnswerEvent[] = []
@@ -86,6 +88,7 @@ export class EventFilter {
     }
     part.written += delta
     if (part.as === 'text') {
+      this.hasText = true
       this.#showTokens(delta)
       this.#out.push({ type: 'text-delta', delta, phase: part.phase })
     } else this.#out.push({ type: 'reasoning-delta', delta })

@@ -7,7 +7,7 @@ import type { ChatFormat, ChatParser, Region } from '../chat/messages.ts'
 import type { Constraint, Matcher } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { type Candidate, Choice } from './choice.ts'
-import { allBut, isEmpty, maskOf, type TokenMask, union } from './token-mask.ts'
+import { isEmpty, maskOf, type TokenMask, union } from './token-mask.ts'
 
 /** What an answer must be. */
 export interface Plan {
@@ -27,7 +27,7 @@ export interface Plan {
 type Turn = { to: 'text' } | { to: 'call'; tool: string } | { to: 'end' }
 
 type Stage =
-  /** The model writes as it likes; under a plan it may not end. */
+  /** The model writes as it likes. */
   | { at: 'free' }
   /** Its next id opens the reasoning, or is the first of a call, or the first of the text. */
   | { at: 'either'; openers: readonly number[]; choice: Choice<Turn> | undefined; matcher: Matcher | undefined }
@@ -38,8 +38,9 @@ type Stage =
   | { at: 'called'; endIds: readonly number[] }
   | { at: 'end' }
 
-/** The longest header that a model may write under a plan before it is told what to write. */
-const LONGEST_FREE_HEADER = 16
+/** The longest header that a model may write under a plan before it is told what to write; parsers give up on longer ones. */
+const LONGEST_FREE_HEADER = 48
+const MOST_FREE_HEADERS = 4
 const MOST_CALLS = 16
 
 export class Guide {
@@ -53,12 +54,14 @@ export class Guide {
   #stage: Stage = { at: 'free' }
   #reasoned: boolean
   #headerIds = 0
+  #freeHeaders = 0
   #reasoningIds = 0
   #calls = 0
   #callIsOpen = false
   #sanctionedCall = false
   #answering = false
-  #noStop: TokenMask | undefined
+  /** An unfinished header is being closed; what it might have been is nobody's call. */
+  #abandoning = false
   /** What the format writes between its reasoning and the answer. */
   #separator: readonly number[] = []
 
@@ -89,7 +92,7 @@ export class Guide {
 
   /** Whether a call that the parser starts now was asked for. */
   get showsCall(): boolean {
-    return this.#plan.forcedCalls === undefined || this.#sanctionedCall
+    return !this.#abandoning && (this.#plan.forcedCalls === undefined || this.#sanctionedCall)
   }
 
   /** Whether the answer is over, whatever the model would like to add. */
@@ -130,9 +133,10 @@ export class Guide {
   /**
    * Learns of an id that the model drew, after the parser was given it.
    * @param before region before the id
+   * @param endedPart whether the id ended a part of the answer
    * @param started the call whose beginning this id showed, with what is known of its arguments
    */
-  drew(id: number, before: Region, started: { tool: string; written: string } | undefined): void {
+  drew(id: number, before: Region, endedPart: boolean, started: { tool: string; written: string } | undefined): void {
     const stage = this.#stage
     const isStop = this.#format.stopIds.includes(id)
     if (stage.at === 'either') {
@@ -148,12 +152,13 @@ export class Guide {
     } else if (stage.at === 'text' || stage.at === 'arguments') {
       if (isStop && stage.at === 'text' && stage.matcher.isComplete()) this.#stage = { at: 'end' }
       else if (!stage.matcher.accept(id)) throw forbidden(id)
-    } else this.#drewFreely(before, started, isStop)
+    } else this.#drewFreely(before, endedPart, started, isStop)
   }
 
   /** Ids that must follow now. Push them through the parser, too, and ask again until there are none. */
   forced(): readonly number[] {
     const stage = this.#stage
+    this.#abandoning = false
     switch (stage.at) {
       case 'choosing': {
         const decision = stage.choice.decision()
@@ -190,17 +195,15 @@ export class Guide {
       const brace = this.#plan.arguments.size > 0 && !this.#callIsOpen ? this.#tokenizer.encode('{') : []
       return brace.length === 1 ? maskOf(brace) : undefined
     }
-    return this.#bound && this.#calls === 0 ? (this.#noStop ??= allBut(this.#tokenizer.vocabSize, this.#format.stopIds)) : undefined
+    return undefined
   }
 
-  #drewFreely(before: Region, started: { tool: string; written: string } | undefined, isStop: boolean): void {
+  #drewFreely(before: Region, endedPart: boolean, started: { tool: string; written: string } | undefined, isStop: boolean): void {
     const { region } = this.#parser
-    if (before === 'reasoning') {
-      this.#reasoningIds++
-      if (region !== 'reasoning') this.#reasoned = true
-    }
+    if (before === 'reasoning') this.#reasoningIds++
+    if (endedPart) this.#reasoned = true
     if (this.#bound && before !== 'reasoning' && region === 'reasoning') this.#learnSeparator()
-    this.#headerIds = before === 'header' && region === 'header' ? this.#headerIds + 1 : 0
+    this.#headerIds = before === 'header' && region === 'header' && !endedPart && !isStop ? this.#headerIds + 1 : 0
     if (started !== undefined) {
       this.#callIsOpen = true
       const matcher = region === 'tool-call' ? this.#plan.arguments.get(started.tool)?.matcher() : undefined
@@ -211,7 +214,11 @@ export class Guide {
       this.#calls++
       this.#callIsOpen = false
     }
-    if (isStop && (!this.#bound || this.#calls > 0)) this.#stage = { at: 'end' }
+    if (!isStop) return
+    // Under a plan an early end is only the end of a message; what was asked for follows.
+    this.#reasoned = true
+    this.#separator = []
+    if (!this.#bound || this.#calls > 0) this.#stage = { at: 'end' }
   }
 
   #steer(): readonly number[] {
@@ -223,6 +230,9 @@ export class Guide {
       return force.endReasoning()
     }
     if (!this.#bound || this.#calls > 0 || this.#callIsOpen) return []
+    // Between two messages there is a header to begin; in the middle of one there is not.
+    const header = region === 'header' ? force.endReasoning() : []
+    if (header.length > 0) this.#reasoned = true
     if (region === 'header' && !this.#reasoned && this.#headerIds <= LONGEST_FREE_HEADER) return []
     const { text, callable } = this.#plan
     if (region === 'text' && this.#separator.length > 0) {
@@ -239,11 +249,17 @@ export class Guide {
       this.#stage = callable.length > 0 ? this.#either([]) : { at: 'text', matcher: text.matcher() }
       return this.forced()
     }
-    if (region === 'tool-call' && callable.length > 0) return []
-    if (region === 'header' && callable.length > 0) {
-      this.#stage = { at: 'choosing', choice: new Choice<Turn>([{ ids: force.text(), value: { to: 'text' } }, ...this.#calling(callable)]) }
-      return this.forced()
+    if (callable.length > 0) {
+      if (region === 'tool-call' || region === 'commentary') return []
+      if (header.length > 0 && this.#freeHeaders < MOST_FREE_HEADERS) {
+        // The model chooses between an answer and a call in its own words, but within a header, where nothing can become visible text.
+        this.#freeHeaders++
+        this.#headerIds = 0
+        return header
+      }
+      if (header.length === 0 && this.#headerIds <= LONGEST_FREE_HEADER) return []
     }
+    this.#abandoning = region === 'header'
     return force.text()
   }
 

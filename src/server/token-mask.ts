@@ -8,14 +8,6 @@ export function maskOf(ids: readonly number[]): TokenMask {
   return mask
 }
 
-/** All ids below `size` but these. */
-export function allBut(size: number, ids: readonly number[]): TokenMask {
-  const mask = new Uint32Array((size + 31) >> 5).fill(0xffffffff)
-  if (size & 31) mask[mask.length - 1] = 2 ** (size & 31) - 1
-  for (const id of ids) if (id < size) mask[id >> 5]! &= ~(1 << (id & 31))
-  return mask
-}
-
 export function union(a: TokenMask, b: TokenMask): TokenMask {
   const [long, short] = a.length >= b.length ? [a, b] : [b, a]
   const mask = long.slice()
@@ -27,8 +19,4 @@ export function union(a: TokenMask, b: TokenMask): TokenMask {
 
 export function isEmpty(mask: TokenMask): boolean {
   return mask.every((word) => word === 0)
-}
-
-export function allows(mask: TokenMask, id: number): boolean {
-  return ((mask[id >> 5] ?? 0) & (1 << (id & 31))) !== 0
 }

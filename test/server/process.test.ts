@@ -107,6 +107,20 @@ test('openai-node: efforts, a schema, a forced tool, equal seeds', { skip }, asy
     temperature: 0,
   })
   assert.ok(result.choices[0]!.message.content !== undefined)
+  const asked: string[] = []
+  const known = new Map([['12345*678', '8369910']])
+  const tool = zodTool('calculator', z.object({ expression: z.string() }), ({ expression }) => {
+    asked.push(expression)
+    return known.get(expression) ?? 'error'
+  })
+  const loop = openai.chat.completions.runTools({
+    model: 'abacus',
+    temperature: 0,
+    messages: [{ role: 'user', content: 'What is 12345 * 678?' }],
+    tools: [tool],
+  })
+  assert.equal(typeof (await loop.finalContent()), 'string')
+  assert.ok(asked.length > 0, 'the model calls the calculator by itself')
   const text = async () => {
     const { choices } = await openai.chat.completions.create({ model: 'abacus', messages: hi, temperature: 1.5, seed: 11, max_tokens: 40 })
     return JSON.stringify(choices[0]!.message)

@@ -235,6 +235,33 @@ for (const kind of ['harmony', 'qwen'] as const) {
   })
 }
 
+test('harmony: with a schema and tools the model may put the channel first, write a preamble, or nonsense', async () => {
+  const ask = async (script: string) => {
+    const { post } = scripted(() => script)
+    return (await jsonOf(post(chat, { model: 'scripted', messages: user, tools: [f], response_format: format, max_tokens: 400 })))
+      .choices[0]
+  }
+  const preamble = '<|channel|>commentary<|message|>I will look.<|end|><|start|>assistant'
+  for (const script of [
+    analysis('Hm.') + call('f', '{"name":"B"}'),
+    analysis('Hm.') + preamble + call('f', '{"name":"B"}'),
+    call('f', '{"name":"B"}'),
+  ]) {
+    const { message, finish_reason } = await ask(script)
+    assert.equal(finish_reason, 'tool_calls', JSON.stringify(message))
+    assert.deepEqual([message.content, message.tool_calls[0].function], [null, { name: 'f', arguments: '{"name":"B"}' }])
+  }
+  for (const script of [
+    analysis('Hm.') + preamble + final(good),
+    analysis('Hm.') + 'No header at all, just words and words and more words.',
+    'Words.<|end|>'.repeat(20),
+  ]) {
+    const { message, finish_reason } = await ask(script)
+    assert.equal(finish_reason, 'stop', JSON.stringify(message))
+    assert.ok(valid(JSON.parse(message.content)), message.content)
+  }
+})
+
 /** mulberry32 */
 function random(state: number): () => number {
   return () => {
@@ -295,4 +322,54 @@ test('100 generated schemas on a model that draws at random: all that is complet
     assert.ok(check(JSON.parse(message.content)), `${JSON.stringify(one)} ${message.content}`)
   }
   assert.ok(complete >= 95, `${complete} of 100 complete`)
+})
+
+test('any ids at all, with schemas, tools and forced tools: never an error, never an invalid document called complete', {
+  timeout: 60_000,
+}, async () => {
+  const next = random(11)
+  const strict = { type: 'function', function: { ...f.function, strict: true } }
+  const plans: Json[] = [
+    { response_format: format },
+    { response_format: format, tools: [f, g] },
+    { response_format: format, tools: [strict] },
+    { tools: [f, g], tool_choice: 'required' },
+    { tools: [f], tool_choice: { type: 'function', function: { name: 'f' } } },
+    { tools: [strict, g] },
+  ]
+  let calls = 0
+  let documents = 0
+  for (let i = 0; i < 240; i++) {
+    const kind = i % 2 === 0 ? 'harmony' : 'qwen'
+    const plan = plans[Math.floor(i / 2) % plans.length]
+    // Now and then the reasoning ends, so that there is something to see.
+    const { post, log } = scripted(() => (next() < 0.7 ? (kind === 'qwen' ? 'x</think>' : analysis('x')) : ''), kind, { random: next })
+    const response = await post(chat, {
+      model: 'scripted',
+      messages: user,
+      max_tokens: 250,
+      ...plan,
+      ...(next() < 0.3 ? { reasoning_effort: 'none' } : {}),
+    })
+    assert.equal(response.status, 200, JSON.stringify(log))
+    const { message, finish_reason } = (await jsonOf(response)).choices[0]
+    const complete = finish_reason !== 'length'
+    for (const { function: called } of complete ? (message.tool_calls ?? []) : []) {
+      calls++
+      const bound = plan.tool_choice || plan.tools[0] === strict
+      if (bound && called.name === 'f') assert.ok(valid(JSON.parse(called.arguments)), called.arguments)
+      if (plan.tool_choice)
+        assert.ok(
+          plan.tools.some((one: Json) => one.function.name === called.name),
+          called.name,
+        )
+    }
+    if (plan.tool_choice && complete) assert.ok(message.tool_calls.length > 0 && message.content === null)
+    if (plan.response_format && complete && !message.tool_calls) {
+      documents++
+      assert.ok(valid(JSON.parse(message.content)), message.content)
+    }
+    if (plan.response_format && !complete && message.content) assert.ok(message.content.startsWith('{'), message.content)
+  }
+  assert.ok(calls > 20 && documents > 20, `${calls} calls, ${documents} documents`)
 })
