@@ -59,16 +59,21 @@ export class Memories {
     }
     const error = (reason: string) => new MemoryError(`${what}: ${gigabytes(bytes)} wanted, ${reason}`)
     if (!this.separate) throw error('but this engine has no second WebAssembly memory and the first is full')
-    if (bytes > this.largestPlace)
-      throw error(`but an arena holds ${gigabytes(this.arenaBytes)}; raise arenaBytes (at most ${LARGEST_MEMORY})`)
-    let memory: WebAssembly.Memory
-    try {
-      memory = createMemory(this.arenaBytes, this.shared)
-    } catch {
-      throw error(`but the engine gives no further memory of ${gigabytes(this.arenaBytes)} (it has given ${this.list.length - 1})`)
+    if (bytes > this.largestPlace) {
+      const remedy =
+        this.arenaBytes < LARGEST_MEMORY ? `raise arenaBytes (at most ${LARGEST_MEMORY})` : 'a cache needs fewer slots or positions'
+      throw error(`but an arena holds ${gigabytes(this.arenaBytes)}; ${remedy}`)
+    }
+    let memory: WebAssembly.Memory | undefined
+    // Where address space is scarce, smaller arenas may still be had.
+    for (let size = this.arenaBytes; !memory; size = Math.floor(size / 2)) {
+      if (size < bytes + PAGE) throw error(`but the engine gives no further memory of that size (it has given ${this.list.length - 1})`)
+      try {
+        memory = createMemory(size, this.shared)
+      } catch {}
     }
     const arena = this.list.push(memory) - 1
-    this.allocators.push(new Allocator(64, this.arenaBytes - 4096))
+    this.allocators.push(new Allocator(64, memory.buffer.byteLength - 4096))
     this.attach(arena, memory)
     return this.allocate(bytes, what)
   }
