@@ -3,7 +3,9 @@
  * beyond ids (stop texts, thinking budget, forced calls, the guard against loops) acts between two ids, on the engine's callbacks.
  */
 import type { Engine, GeneratedToken, GenerationResult } from '../engine/engine.ts'
+import { constraint } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { DocumentWriter } from './document-writer.ts'
 import { ForcedCall } from './forced-call.ts'
 import {
   ChatError,
@@ -31,26 +33,30 @@ const mostParallelCalls = 16
 
 /**
  * The events of one answer, `finish` last. Tools are not run; see session.ts for that. Leaving the iteration ends the generation.
- * @throws ChatError on a conversation that cannot be rendered or is too long for the context
+ * @throws ChatError on a conversation that cannot be rendered or is too long for the context, UnsupportedSchemaError on a schema
+ * that cannot be enforced
  */
 export async function* answer(model: ChatModel, messages: readonly Message[], options: ChatOptions = {}): AsyncGenerator<ChatEvent, void> {
   const { format, engine } = model
   const start = performance.now()
-  const prompt = format.render(messages, options)
+  const rendered = format.render(messages, options)
+  const writer = writerFor(model, rendered, options)
+  const prompt = [...rendered, ...writer.lead]
   if (prompt.length >= engine.context) {
     throw new ChatError(
       'messages',
       `the conversation has ${prompt.length} tokens and the context holds ${engine.context}, answer included; shorten it or load the model with a longer context`,
     )
   }
-  const writer = new AnswerWriter(model, format.parser(prompt, options), options)
+  const limit = Math.min(options.maxTokens ?? Number.POSITIVE_INFINITY, engine.context - prompt.length)
+  yield* writer.lead.length > 0 ? writer.events.shift()! : []
   const generation = engine.generate(prompt, {
     sampling: { ...format.sampling(options), ...defined(options.sampling) },
     stopIds: writer.stopIds,
     maxTokens: options.maxTokens,
     signal: options.signal,
     cacheKey: options.cacheKey,
-    logitMask: () => writer.mask(),
+    logitMask: ({ ids }) => writer.mask(limit - ids.length),
     onToken: (token) => writer.take(token),
   })
   let firstTokenMs = 0
@@ -63,11 +69,22 @@ export async function* answer(model: ChatModel, messages: readonly Message[], op
   yield finish(writer.reason(result), writer.reasoningTokens, result, firstTokenMs)
 }
 
+/** Free answers and calls, or a document. A forced call comes before the document, which the answer after it will be. */
+function writerFor(model: ChatModel, prompt: readonly number[], options: ChatOptions): AnswerWriter | DocumentWriter {
+  const { schema, toolChoice, prefill, stop } = options
+  if (schema === undefined || toolChoice === 'required' || typeof toolChoice === 'object')
+    return new AnswerWriter(model, model.format.parser(prompt, options), options)
+  if (prefill !== undefined) throw new ChatError('prefill', 'an answer under a schema cannot begin with a given text')
+  if (stop?.length) throw new ChatError('stop', 'an answer under a schema ends when its document is complete; leave the stop texts out')
+  return new DocumentWriter(model.format, model.tokenizer, constraint(schema, model.tokenizer), prompt, options)
+}
+
 /** From ids to events, and from events to what the engine must do next. */
 class AnswerWriter {
   /** The events of each id, in order. */
   readonly events: ChatEvent[][] = []
   readonly stopIds: readonly number[]
+  readonly lead: readonly number[] = []
   reasoningTokens = 0
   readonly #parser: ChatParser
   readonly #options: ChatOptions

@@ -144,6 +144,11 @@ export interface ChatOptions extends RenderOptions {
   signal?: AbortSignal
   /** Go on after a call for further calls, where the format would stop (harmony). Default false. */
   parallelToolCalls?: boolean
+  /**
+   * The final answer is a JSON document under this schema; reasoning and calls before it stay free. A document that did not get
+   * finished ends with reason `length`. What is supported: docs/structured-output.md; excludes `stop` and `prefill`.
+   */
+  schema?: JsonSchema
   /** Texts that end the answer when they appear in it; not part of the events' text. */
   stop?: readonly string[]
   /** The guard against endless loops: end the answer (reason `repetition`) when this many ids repeat the same few. Default 512; 0 switches it off. */

@@ -9,14 +9,16 @@ export interface OnceOptions {
   question: string
   json?: boolean
   quiet?: boolean
+  /** The answer is of use only as a whole: a cut document is a failure. */
+  whole?: boolean
   folded?: boolean
   stdout: Screen
   stderr: Screen
   signal?: AbortSignal
 }
 
-/** @returns exit code: 0, or 130 when the answer was stopped */
-export async function chatOnce({ session, question, json, quiet, folded, stdout, stderr, signal }: OnceOptions): Promise<number> {
+/** @returns exit code: 0, 130 when the answer was stopped, 1 when a whole one was wanted and it did not come to its end */
+export async function chatOnce({ session, question, json, quiet, whole, folded, stdout, stderr, signal }: OnceOptions): Promise<number> {
   const view = new ChatView({ text: stdout, aside: stderr, colour: coloured(stderr), quiet, folded })
   let reason: FinishReason = 'stop'
   for await (const event of session.send(question, { signal })) {
@@ -24,5 +26,6 @@ export async function chatOnce({ session, question, json, quiet, folded, stdout,
     if (json) stdout.write(`${JSON.stringify(event)}\n`)
     else view.show(event)
   }
-  return reason === 'abort' ? 130 : 0
+  if (reason === 'abort') return 130
+  return whole && reason !== 'stop' ? 1 : 0
 }

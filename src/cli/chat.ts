@@ -20,6 +20,7 @@ interface Options extends RunOptions, Sampling {
   thinkBudget?: number
   system?: string
   tools?: string
+  schema?: string
   maxTokens?: number
   history: boolean
 }
@@ -43,6 +44,7 @@ export function register(program: Command): void {
     .option('--think-budget <tokens>', 'end the thinking after so many tokens', parseCount)
     .option('--system <text>', 'instructions')
     .option('--tools <file>', 'a module that exports tools the model may call, or calculator')
+    .option('--schema <file>', 'a JSON schema the answer must follow (one answer only)')
     .option('--temperature <t>', 'default: what the model was published with; 0 is greedy', parseNumber)
     .option('--top-p <p>', 'keep the likeliest tokens of this total probability', parseNumber)
     .option('--top-k <k>', 'keep the k likeliest tokens', parseNumber)
@@ -68,7 +70,9 @@ async function chat(first: string | undefined, others: string[], options: Option
   const words = isModel || first === undefined ? others : [first, ...others]
   const question = options.prompt ?? (words.length > 0 ? words.join(' ') : process.stdin.isTTY ? undefined : await readAll(process.stdin))
   if (question?.trim() === '') throw new UsageError('the question is empty')
-  if (options.json && question === undefined) throw new UsageError('--json needs a question, -p or piped input')
+  for (const name of ['json', 'schema'] as const)
+    if (options[name] && question === undefined) throw new UsageError(`--${name} needs a question, -p or piped input`)
+  const schema = options.schema === undefined ? undefined : await (await import('./chat-schema.ts')).readSchemaFile(options.schema)
 
   const tools = options.tools === undefined ? [] : await (await import('./chat-tools.ts')).loadTools(options.tools)
   const interrupt = interruption()
@@ -76,7 +80,7 @@ async function chat(first: string | undefined, others: string[], options: Option
   try {
     if (!options.quiet) for (const line of withoutEffect(options, model.format.capabilities)) process.stderr.write(`${line}\n`)
     const system = options.system ? [{ role: 'system' as const, content: options.system }] : []
-    const session = new ChatSession(model, turnOptions(options, tools), system)
+    const session = new ChatSession(model, { ...turnOptions(options, tools), ...schema }, system)
     if (question !== undefined) {
       const { chatOnce } = await import('./chat-once.ts')
       const { stdout, stderr } = process
@@ -85,6 +89,7 @@ async function chat(first: string | undefined, others: string[], options: Option
         question,
         json: options.json,
         quiet: options.quiet,
+        whole: schema !== undefined,
         folded: options.fold,
         stdout,
         stderr,

@@ -2,13 +2,14 @@
  * One answer of a model: renders the prompt, runs the engine, parses its ids into events, keeps plan, stop texts and budget.
  * Every endpoint and the AI SDK provider are views of these events; nothing here knows HTTP.
  */
-import type { ChatEvent, ChatParser, FinishReason, Message, RenderOptions, Sampling } from '../chat/messages.ts'
+import { startedCall } from '../chat/document-writer.ts'
+import { Guide, type Plan } from '../chat/guide.ts'
+import type { ChatParser, FinishReason, Message, RenderOptions, Sampling } from '../chat/messages.ts'
 import { RepetitionGuard } from '../chat/repetition.ts'
 import type { GeneratedToken, GenerationResult } from '../engine/engine.ts'
 import { type AnswerEvent, type AnswerSource, finishEvent } from './answer-events.ts'
 import { contextExceeded } from './errors.ts'
 import { EventFilter } from './event-filter.ts'
-import { Guide, type Plan } from './guide.ts'
 import type { ServedModel } from './model.ts'
 
 /** So many ids in a loop end an answer. */
@@ -145,12 +146,4 @@ export class Answer implements AnswerSource {
     if (!this.#guide.isSatisfied || !isShown) return 'length'
     return this.#filter.calls > 0 ? 'tool-calls' : 'stop'
   }
-}
-
-/** The call that these events begin, with what they tell of its arguments. */
-function startedCall(events: readonly ChatEvent[]): { tool: string; written: string } | undefined {
-  const start = events.findLastIndex((event) => event.type === 'tool-call-start')
-  if (start < 0) return undefined
-  const written = events.slice(start).map((event) => (event.type === 'tool-call-delta' ? event.argumentsDelta : ''))
-  return { tool: (events[start] as { name: string }).name, written: written.join('') }
 }

@@ -2,10 +2,10 @@
  * The parser's events as a client may see them: text ends before a stop text, text and calls that the plan did not ask for become
  * reasoning or vanish, parts without text are left out.
  */
+import type { Guide } from '../chat/guide.ts'
 import type { ChatEvent, TextPhase } from '../chat/messages.ts'
 import { StopTexts } from '../chat/stop-texts.ts'
 import type { AnswerEvent, TextToken } from './answer-events.ts'
-import type { Guide } from './guide.ts'
 
 const utf8 = new TextEncoder()
 

@@ -2,11 +2,11 @@
  * From tools, tool choice and response format to what the model is told and what is enforced. Everything that is enforced is compiled
  * here, before the answer is queued: a schema that cannot be kept is a 400, never ignored.
  */
+import type { Plan } from '../chat/guide.ts'
 import type { ChatFormat, JsonSchema, RenderOptions, ToolDefinition } from '../chat/messages.ts'
 import { anyObject, type Constraint } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { badRequest, quote } from './errors.ts'
-import type { Plan } from './guide.ts'
 import type { Limits } from './limits.ts'
 
 export interface OfferedTool extends ToolDefinition {

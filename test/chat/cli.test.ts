@@ -7,6 +7,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { byteTokenizerJson } from '../../src/tokenizer/build.ts'
+import { judge } from '../structured/judge.ts'
 import { harmonySpecials } from './byte-tokenizer.ts'
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -62,6 +63,32 @@ test('the model that comes with the package: no MODEL, a question, and its calcu
   assert.deepEqual([plain.code, plain.out], [0, '132\n'])
   assert.equal(tool.out, '8369910\n')
   assert.match(tool.err, /→ calculator .*12345\*678.*\n← 8369910\n/)
+})
+
+test('an answer under a schema parses and validates, or fails', async () => {
+  const file = (name: string, text: string) => {
+    writeFileSync(join(folder, name), text)
+    return join(folder, name)
+  }
+  const schema = {
+    type: 'object',
+    properties: { sum: { type: 'integer', minimum: 0, maximum: 999 }, unit: { enum: ['none', 'metres'] } },
+    required: ['sum', 'unit'],
+    additionalProperties: false,
+  }
+  const path = file('schema.json', JSON.stringify(schema))
+  const [words, piped, cut] = await Promise.all([
+    lineage(['What is 47 + 85?', '--schema', path]),
+    lineage([...common, '-q', '--schema', path, '--temperature', '1', '--think-budget', '20'], 'high tide?'),
+    lineage([...common, '-p', 'high tide?', '--schema', path, '--max-tokens', '3']),
+  ])
+  const verdict = judge(schema)
+  assert.deepEqual([words.code, verdict(words.out)], [0, undefined])
+  assert.deepEqual([piped.code, verdict(piped.out)], [0, undefined], piped.out)
+  assert.equal(cut.code, 1)
+  const odd = await lineage(['x', '--schema', file('odd.json', '{"multipleOf":3}')])
+  assert.deepEqual([odd.code, odd.out], [1, ''])
+  assert.match(odd.err, /^lineage: .*odd\.json cannot be enforced: \/multipleOf: .*\n$/)
 })
 
 test('what cannot be done is one line and an exit code', async () => {

@@ -3,10 +3,10 @@
  * It says before each id which ids are allowed and after it which ids must follow. Constraints bind only where the parser says
  * the answer or the arguments are being written; the analysis stays free. Knows regions and forced ids, no format's markup.
  */
-import type { ChatFormat, ChatParser, Region } from '../chat/messages.ts'
 import type { Constraint, Matcher } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { type Candidate, Choice } from './choice.ts'
+import type { ChatFormat, ChatParser, Region } from './messages.ts'
 import { isEmpty, maskOf, type TokenMask, union } from './token-mask.ts'
 
 /** What an answer must be. */
