@@ -17,6 +17,19 @@ export interface ByteAutomaton {
   readonly distance: Int32Array
 }
 
+/** What making automata may still cost; patterns of one schema share it. A unit is a look at one move; dearer steps count for several. */
+export interface PatternWork {
+  left: number
+}
+
+/** Fresh work for one schema: less than a second, however many patterns it is spent on. */
+export const patternWork = (): PatternWork => ({ left: mostWork })
+
+const mostWork = 80_000_000
+/** Making, pruning and copying a row of 256 bytes. */
+const workOfRow = 2000
+/** Making and leaving a state of the nondeterministic automaton. */
+const workOfState = 400
 const mostNfaStates = 40_000
 const mostStates = 4096
 
@@ -31,16 +44,23 @@ interface Nfa {
 
 /**
  * @param least, most number of characters (code points) of the text; most may be Infinity
- * @throws SyntaxError when the expression is not supported, RangeError when its automaton is too large or empty
+ * @param work is used up; what a schema's patterns cost together is limited
+ * @throws SyntaxError when the expression is not supported, RangeError when its automaton is too large or empty or the work is used up
  */
-export function compilePattern(pattern: string, least = 0, most = Number.POSITIVE_INFINITY): ByteAutomaton {
+export function compilePattern(pattern: string, least = 0, most = Number.POSITIVE_INFINITY, work = patternWork()): ByteAutomaton {
   const nfa: Nfa = { free: [], moves: [], between: [] }
   const start = state(nfa, true)
   const end = build(nfa, parseRegex(pattern), start)
+  spend(work, workOfState * nfa.free.length)
   return pruned(
-    determinize(nfa, start, end, least, most),
+    determinize(nfa, start, end, least, most, work),
     JSON.stringify([pattern, least, most === Number.POSITIVE_INFINITY ? null : most]),
   )
+}
+
+function spend(work: PatternWork, units: number): void {
+  work.left -= units
+  if (work.left < 0) throw new RangeError('the patterns of this schema cost too much together; use fewer or simpler ones')
 }
 
 function state(nfa: Nfa, between: boolean): number {
@@ -176,7 +196,7 @@ interface Raw {
 }
 
 /** The subset construction; where lengths are limited, states also count characters. */
-function determinize(nfa: Nfa, start: number, end: number, least: number, most: number): Raw {
+function determinize(nfa: Nfa, start: number, end: number, least: number, most: number, work: PatternWork): Raw {
   const limit = most === Number.POSITIVE_INFINITY ? least : most
   const known = new Map<string, number>()
   const sets: { states: number[]; count: number }[] = []
@@ -209,11 +229,16 @@ function determinize(nfa: Nfa, start: number, end: number, least: number, most: 
         edges.add(last + 1)
       }
     const cuts = [...edges].sort((a, b) => a - b)
+    const moves = states.reduce((sum, from) => sum + nfa.moves[from]!.length, states.length)
+    spend(work, workOfRow + cuts.length * moves)
     for (let i = 0; i + 1 < cuts.length; i++) {
       const byte = cuts[i]!
       const targets: number[] = []
       for (const from of states) for (const [first, last, to] of nfa.moves[from]!) if (byte >= first && byte <= last) targets.push(to)
-      if (targets.length > 0) row.fill(enter(closure(nfa, targets), after), byte, cuts[i + 1])
+      if (targets.length === 0) continue
+      const reached = closure(nfa, targets)
+      spend(work, 30 * reached.length) // sorted, joined, looked up
+      row.fill(enter(reached, after), byte, cuts[i + 1])
     }
   }
   return { next, accepts }

@@ -5,7 +5,7 @@
  */
 import { formatPatterns } from './formats.ts'
 import { anyNumber, type Limits, limitedNumber, type NumberAutomaton } from './number.ts'
-import { type ByteAutomaton, compilePattern } from './pattern.ts'
+import { type ByteAutomaton, compilePattern, patternWork } from './pattern.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
 
 /** Index of a node; schemas may refer to each other. */
@@ -88,6 +88,8 @@ class Reader {
   readonly #nodes: SchemaNode[] = []
   readonly #byPath = new Map<string, NodeId>()
   readonly #exclusive: { path: string; branches: NodeId[] }[] = []
+  readonly #patternWork = patternWork()
+  readonly #patterns = new Map<string, ByteAutomaton>()
   #literalCharacters = 0
   #any: NodeId | undefined
 
@@ -230,7 +232,15 @@ class Reader {
           ? `expected one of ${Object.keys(formatPatterns).join(', ')}, got ${JSON.stringify(format)}`
           : 'expected a string',
       )
-    return { kind: 'string', least, most, pattern: this.#attempt(keyword, () => compilePattern(source, least, most)) }
+    return { kind: 'string', least, most, pattern: this.#attempt(keyword, () => this.#pattern(source, least, most)) }
+  }
+
+  /** Equal patterns are compiled once. */
+  #pattern(source: string, least: number, most: number): ByteAutomaton {
+    const key = `${least} ${most} ${source}`
+    let automaton = this.#patterns.get(key)
+    if (automaton === undefined) this.#patterns.set(key, (automaton = compilePattern(source, least, most, this.#patternWork)))
+    return automaton
   }
 
   #number(integer: boolean, schema: Json, path: string): SchemaNode {

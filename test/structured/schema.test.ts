@@ -242,3 +242,22 @@ test('a compiled constant of a hundred thousand characters is written to its end
   const text = 'x'.repeat(100_000)
   assert.ok(accepts({ const: text }, JSON.stringify(text)))
 })
+
+test('the patterns of a schema share one budget of work, and equal ones cost once', () => {
+  const many = (pattern: (i: number) => string) => ({
+    type: 'object',
+    properties: Object.fromEntries(Array.from({ length: 200 }, (_, i) => [`p${i}`, { type: 'string', pattern: pattern(i) }])),
+  })
+  for (const costly of [(i: number) => `(a|b)*a(a|b){9}x${i}`, (i: number) => `^(a${i}?){300}$`, (i: number) => `(.?){300}é${i}`]) {
+    const before = process.cpuUsage()
+    assert.throws(
+      () => compileSchema(many(costly)),
+      (error) =>
+        error instanceof UnsupportedSchemaError && /^\/properties\/p\d+\/pattern: the patterns .* cost too much/.test(error.message),
+    )
+    const ms = process.cpuUsage(before).user / 1000
+    assert.ok(ms < 4000, `${ms} ms`)
+  }
+  compileSchema(many(() => '(a|b)*a(a|b){9}x'))
+  compileSchema(many((i) => `^[a-z]{2,8}${i}$`))
+})
