@@ -135,7 +135,7 @@ async function write({ architecture, weights, backend, engine, tokenizer, format
     `The id selects a row of the embedding table, ${D} numbers: ${list(result('embedding'), 6)} Each layer adds the result of its attention and of its feed-forward to them. ` +
       `The sizes are root mean squares; the last column says what the model would answer if it ended there.\n\n${table(['after', 'size', 'added by attention + feed-forward', 'would say'], residual)}`,
     stop(6, 'Looking back'),
-    `The ${D} numbers are projected to ${slot.heads} queries of ${slot.headDim}, and to ${slot.kvHeads} keys and values of ${slot.headDim} that pairs of queries share; queries and keys are rotated by their position. ` +
+    `The ${D} numbers are projected to ${slot.heads} queries of ${slot.headDim}, and to ${slot.kvHeads} keys and values of ${slot.headDim} that ${slot.heads / slot.kvHeads} queries share each; queries and keys are rotated by their position. ` +
       `Every other layer sees the last ${layers.find(({ attention }) => attention.slidingWindow)?.attention.slidingWindow} tokens only. Where row ${last} looks, the three strongest tokens of each head, and what goes to the head's sink, that is to nothing:\n\n${table(
         ['layer', 'head', 'sees', 'looks at', 'sink'],
         heads.map(({ cells }) => cells),
