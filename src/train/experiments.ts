@@ -203,7 +203,7 @@ export function experiments({ ids, vocabSize }: Texts): Experiment[] {
             scale,
             seeds,
           ),
-          ...runs('both full, gap 40', model, data(40), 700, scale, seeds),
+          ...runs('both full, gap 40', model, data(40), 2800, scale, seeds),
         ]
       },
       conclude: (results) => {
@@ -226,8 +226,8 @@ export function experiments({ ids, vocabSize }: Texts): Experiment[] {
       jobs: (scale, seeds) => {
         const data: DataSpec = { kind: 'task', task: { name: 'induction', symbols: 12 }, length: 64, batch: 16 }
         return [
-          ...runs('1 layer', modern(12, 64, 1, 64), data, 900, scale, seeds),
-          ...runs('2 layers', modern(12, 64, 2, 64), data, 900, scale, seeds),
+          ...runs('1 layer', modern(12, 64, 1, 64), data, 3600, scale, seeds),
+          ...runs('2 layers', modern(12, 64, 2, 64), data, 3600, scale, seeds),
         ]
       },
       conclude: (results) => ({
