@@ -1,0 +1,32 @@
+/** What the text side of a model costs: it reads tokenizer and format files only, so its memory cannot grow with the weights. */
+import assert from 'node:assert/strict'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import { formatFor } from '../../src/chat/format.ts'
+import { formatFiles } from '../../src/chat/format-files.ts'
+import { tokenizerFiles } from '../../src/tokenizer/files.ts'
+
+test('the text side never asks for weights', async () => {
+  const directory = fileURLToPath(new URL('../../models/abacus', import.meta.url))
+  const asked: string[] = []
+  let bytes = 0
+  const read = async (name: string) => {
+    asked.push(name)
+    const content = await readFile(join(directory, name)).catch(() => undefined)
+    bytes += content?.length ?? 0
+    return content
+  }
+  const tokenizer = await tokenizerFiles(read)
+  const format = formatFor(await formatFiles(read, tokenizer))
+  assert.ok(format.render([{ role: 'user', content: 'What is 47 + 85?' }], {}).length > 10)
+  assert.ok(asked.length > 0)
+  assert.deepEqual(
+    asked.filter(
+      (name) => !/^(tokenizer|vocab|merges|special_tokens|added_tokens|generation_config|config|chat_template|tokenizer_config)/.test(name),
+    ),
+    [],
+  )
+  assert.ok(bytes < 100_000, `${bytes} bytes read`)
+})
