@@ -1,8 +1,13 @@
-/** `lineage synth`: a checkpoint of random numbers at full size, in the published layout, for benchmarks. */
+/** `lineage synth`: a checkpoint of random numbers at full size, in the published layout, for benchmarks, with a tokenizer to speak with it. */
+import { existsSync } from 'node:fs'
+import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
+import type { Architecture } from '../architecture/architecture.ts'
 import { nearestNames, preset } from '../architecture/presets.ts'
 import { synthesizeCheckpoint } from '../checkpoint/synth-node.ts'
+import { writeFileAtomically } from '../checkpoint/write-node.ts'
 import { transferLine } from './progress.ts'
+import { synthTextFiles } from './synth-text.ts'
 import { binary, UsageError } from './terminal.ts'
 
 export function register(program: Command): void {
@@ -10,7 +15,7 @@ export function register(program: Command): void {
     .command('synth')
     .summary('a random checkpoint in the published layout')
     .description(
-      'Writes a full-size checkpoint of random numbers in the layout in which the model is published: for benchmarks and tests.\nRun again after an interruption, it continues where it stopped.',
+      'Writes a full-size checkpoint of random numbers in the layout in which the model is published: for benchmarks and tests.\nA tokenizer of the published size with one token per byte and the published special tokens comes with it, so that chat and serve work.\nRun again after an interruption, it continues where it stopped.',
     )
     .argument('<preset>', 'name or Hugging Face id of a published model, such as gpt-oss-20b')
     .argument('<out>', 'directory to write')
@@ -37,6 +42,7 @@ export function register(program: Command): void {
           threads: options.threads,
           onProgress: line.update,
         })
+        await writeTextFiles(architecture, out)
         line.end()
         const seconds = (performance.now() - start) / 1000
         const rate = writtenBytes > 0 ? `, ${binary(writtenBytes)} written in ${seconds.toFixed(1)} s` : ', all of it there already'
@@ -45,6 +51,12 @@ export function register(program: Command): void {
         line.end()
       }
     })
+}
+
+/** A tokenizer that is there already, perhaps the published one, stays. */
+async function writeTextFiles(architecture: Architecture, out: string): Promise<void> {
+  if (['tokenizer.json', 'vocab.json', 'encoder.json'].some((name) => existsSync(join(out, name)))) return
+  for (const [name, text] of synthTextFiles(architecture)) await writeFileAtomically(join(out, name), text)
 }
 
 function wholeNumber(text: string): number {
