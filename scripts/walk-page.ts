@@ -30,7 +30,7 @@ export async function walkPage(): Promise<string> {
 }
 
 async function write({ architecture, weights, backend, engine, tokenizer, format }: Model): Promise<string> {
-  const prompt = format.render([{ role: 'user', content: QUESTION }], { effort: 'medium' })
+  const prompt = format.render([{ role: 'user', content: QUESTION }], {})
   const { ids: answer } = await engine.generate(prompt, { sampling: { temperature: 0 }, stopIds: format.stopIds, maxTokens: 200 }).result
   const spell = (id: number): string => {
     const text = JSON.stringify(tokenizer.decode([id]))
@@ -103,7 +103,7 @@ async function write({ architecture, weights, backend, engine, tokenizer, format
     .slice(0, 5)
   const sum = sharpest.row.p.reduce((total, share) => total + share, 0)
 
-  const parser = format.parser(prompt, { effort: 'medium' })
+  const parser = format.parser(prompt, {})
   const events = [...answer.flatMap((id) => parser.push(id)), ...parser.end()]
   const parts = events.flatMap((event) => {
     if (event.type === 'reasoning-end') return [['reasoning', `\`${event.text}\``]]
@@ -122,7 +122,7 @@ async function write({ architecture, weights, backend, engine, tokenizer, format
     stop(1, 'A line is typed'),
     `Somebody types \`${QUESTION}\` into \`lineage chat\`.`,
     stop(2, 'It becomes a conversation'),
-    `The model was trained on conversations in the harmony format, so the line is put into one, with a reasoning effort of \`medium\`. The model is to go on where it ends:\n\n\`\`\`\n${tokenizer.decode(prompt)}\n\`\`\``,
+    `The model was trained on conversations in the harmony format, so the line is put into one, with the reasoning effort that its chat template names, \`${format.capabilities.defaultEffort}\`. The model is to go on where it ends:\n\n\`\`\`\n${tokenizer.decode(prompt)}\n\`\`\``,
     stop(3, 'Text becomes ids'),
     `The prompt is ${prompt.length} ids. Spellings such as \`<|message|>\` become single ids only because the format put them there; typed by a person they would stay text. The question:\n\n${table(
       ['text', ...tokenizer.encode(QUESTION).map(spell)],

@@ -3,7 +3,7 @@
  */
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { harmonyFormat } from './harmony.ts'
-import { ChatError, type ChatFormat, type Sampling } from './messages.ts'
+import { ChatError, type ChatFormat, type Effort, type Sampling } from './messages.ts'
 import { plainFormat } from './plain.ts'
 import { type QwenKind, qwenFormat } from './qwen.ts'
 import { templateFormat } from './template.ts'
@@ -31,7 +31,7 @@ export type FormatName = ChatFormat['name']
  */
 export function formatFor(source: FormatSource, name: FormatName = detect(source)): ChatFormat {
   const { tokenizer, chatTemplate } = source
-  if (name === 'harmony') return harmonyFormat(tokenizer, source.sampling)
+  if (name === 'harmony') return harmonyFormat(tokenizer, { sampling: source.sampling, effort: templateEffort(chatTemplate) })
   if (name === 'qwen')
     return qwenFormat(tokenizer, { ...qwenKind(chatTemplate), eosTokenIds: source.eosTokenIds, sampling: source.sampling })
   if (name === 'plain') return plainFormat(tokenizer, source)
@@ -47,6 +47,11 @@ function detect({ tokenizer, chatTemplate }: FormatSource): FormatName {
     if (chatTemplate === undefined ? has('<think>', '</think>') : /last_query_index|<function=/.test(chatTemplate)) return 'qwen'
   }
   return chatTemplate === undefined ? 'plain' : 'template'
+}
+
+/** The effort that a harmony template takes when none is given: gpt-oss's says `set reasoning_effort = "medium"`. */
+function templateEffort(chatTemplate = ''): Effort | undefined {
+  return /\bset\s+reasoning_effort\s*=\s*["'](low|medium|high)["']/.exec(chatTemplate)?.[1] as Effort | undefined
 }
 
 function qwenKind(chatTemplate = 'enable_thinking'): QwenKind {

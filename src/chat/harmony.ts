@@ -7,7 +7,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { fromConversation } from './harmony-history.ts'
 import { type HarmonyMessage, harmonyMarkers } from './harmony-message.ts'
 import { HarmonyParser } from './harmony-parser.ts'
-import { ChatError, type ChatFormat, offeredTools, type RenderOptions, type Sampling } from './messages.ts'
+import { ChatError, type ChatFormat, type Effort, offeredTools, type RenderOptions, type Sampling } from './messages.ts'
 import { toolNames } from './tool-names.ts'
 
 /** Messages -> ids, nothing appended. */
@@ -46,17 +46,24 @@ export function renderHarmonyForTraining(tokenizer: Tokenizer, messages: readonl
   return ids
 }
 
-export function harmonyFormat(tokenizer: Tokenizer, published?: Sampling): ChatFormat {
+export interface HarmonySource {
+  /** Published sampling defaults. */
+  sampling?: Sampling
+  /** The effort when none is asked for: what the published chat template says. Default medium, as for gpt-oss. */
+  effort?: Effort
+}
+
+export function harmonyFormat(tokenizer: Tokenizer, { sampling, effort = 'medium' }: HarmonySource = {}): ChatFormat {
   const marker = harmonyMarkers(tokenizer)
   const assistant = tokenizer.encode('assistant')
   const namesOf = (options: RenderOptions) => toolNames(offeredTools(options).map((tool) => tool.name))
   return {
     name: 'harmony',
     stopIds: [marker.return, marker.call, marker.endoftext],
-    capabilities: { reasoning: 'levels', tools: true, parallelToolCalls: false },
-    sampling: () => published ?? { temperature: 1, topP: 1 },
+    capabilities: { reasoning: 'levels', defaultEffort: effort, tools: true, parallelToolCalls: false },
+    sampling: () => sampling ?? { temperature: 1, topP: 1 },
     render(messages, options) {
-      const ids = renderHarmony(tokenizer, fromConversation(messages, options, namesOf(options)))
+      const ids = renderHarmony(tokenizer, fromConversation(messages, { ...options, effort: options.effort ?? effort }, namesOf(options)))
       ids.push(marker.start, ...assistant)
       if (options.prefill === undefined) return ids
       return [...ids, marker.channel, ...tokenizer.encode('final'), marker.message, ...tokenizer.encode(options.prefill)]

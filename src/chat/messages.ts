@@ -96,7 +96,7 @@ export type BuiltinTool = 'browser' | 'python'
 
 /** What shapes the prompt. */
 export interface RenderOptions {
-  /** Reasoning effort, where the format has levels (harmony). Default medium. */
+  /** Reasoning effort, where the format has levels (harmony). Default: what the model's chat template says, else medium. */
   effort?: Effort
   /** Thinking on or off, where the format has a switch (Qwen3), or a budget in tokens after which the thinking is cut and the answer begins. Default on, without budget. */
   thinking?: boolean | { budget: number }
@@ -268,6 +268,8 @@ export interface ChatFormat {
   readonly capabilities: {
     /** `levels`: effort · `switch`: thinking on or off · `always` · `never` */
     reasoning: 'levels' | 'switch' | 'always' | 'never'
+    /** The effort when none is asked for, where there are levels. */
+    defaultEffort?: Effort
     tools: boolean
     /** Several calls in one answer without being asked to go on. */
     parallelToolCalls: boolean

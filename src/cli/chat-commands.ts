@@ -35,9 +35,9 @@ export const commands: Record<string, Command> = {
     usage: '/effort low|medium|high',
     help: 'how much the model thinks',
     run({ session, print }, level) {
-      const { reasoning } = session.model.format.capabilities
+      const { reasoning, defaultEffort } = session.model.format.capabilities
       if (reasoning !== 'levels') print(`this model has no levels of effort${reasoning === 'switch' ? '; use /think and /no-think' : ''}`)
-      else if (level === '') print(`effort: ${session.options.effort ?? 'medium'}`)
+      else if (level === '') print(`effort: ${session.options.effort ?? defaultEffort}`)
       else if (!efforts.includes(level as Effort)) print(`effort is low, medium or high, not "${level}"`)
       else session.options = { ...session.options, effort: level as Effort }
     },

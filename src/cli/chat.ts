@@ -38,7 +38,13 @@ export function register(program: Command): void {
     .option('--json', 'print the events as JSON lines (one answer only)')
     .option('-q, --quiet', 'nothing on standard error but errors')
     .option('--fold', 'show thinking as one line')
-    .addOption(new Option('--effort <level>', 'reasoning effort, where the model has levels').choices(['low', 'medium', 'high']))
+    .addOption(
+      new Option('--effort <level>', 'reasoning effort, where the model has levels; its chat template names the default').choices([
+        'low',
+        'medium',
+        'high',
+      ]),
+    )
     .option('--think', 'think before answering, where the model has a switch')
     .option('--no-think', 'answer without thinking, where the model has a switch')
     .option('--think-budget <tokens>', 'end the thinking after so many tokens', parseCount)

@@ -7,7 +7,14 @@ import { configFromJson } from '../architecture/config-json.ts'
 import { byteTokenizerJson, characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFileNames, tokenizerFiles } from '../tokenizer/files.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
-import { ABACUS_GENERATION, ABACUS_PLAN, ABACUS_TOKENIZER_CONFIG, abacusArchitecture, abacusData } from '../train/abacus/recipe.ts'
+import {
+  ABACUS_CHAT_TEMPLATE,
+  ABACUS_GENERATION,
+  ABACUS_PLAN,
+  ABACUS_TOKENIZER_CONFIG,
+  abacusArchitecture,
+  abacusData,
+} from '../train/abacus/recipe.ts'
 import { textData } from '../train/data/text.ts'
 import { LiveLine } from '../train/live-line.ts'
 import { parameterLayout } from '../train/parameters.ts'
@@ -157,7 +164,7 @@ function changes(options: Options): Partial<Prepared['plan']> {
 function abacusRun(options: Options): Prepared {
   const plan = { ...ABACUS_PLAN, ...changes(options) }
   const data = abacusData(options.threads, plan.seed)
-  const tokenizer = { json: data.tokenizerJson, config: ABACUS_TOKENIZER_CONFIG }
+  const tokenizer = { json: data.tokenizerJson, config: ABACUS_TOKENIZER_CONFIG, chatTemplate: ABACUS_CHAT_TEMPLATE }
   return {
     ...shared(options),
     architecture: abacusArchitecture(),

@@ -14,6 +14,8 @@ export interface TokenizerSource {
   json: object | null
   /** Further fields of tokenizer_config.json. */
   config?: Record<string, unknown>
+  /** Text of chat_template.jinja. */
+  chatTemplate?: string
   /** Files to copy as they are. */
   copies?: readonly string[]
 }
@@ -38,6 +40,7 @@ export async function saveModel(
       ...tokenizer.config,
     })
   }
+  if (tokenizer.chatTemplate) await writeFileAtomically(join(directory, 'chat_template.jinja'), tokenizer.chatTemplate)
   for (const file of tokenizer.copies ?? []) await copyFile(file, join(directory, file.slice(file.search(/[^\\/]*$/))))
   const ids = architecture.eosTokenIds
   const end = ids.length > 0 ? { eos_token_id: ids.length === 1 ? ids[0] : ids } : {}

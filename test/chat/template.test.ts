@@ -195,3 +195,15 @@ test("bare calls, as Llama 3's template asks for", () => {
   const events = [...llama.encode('{"a": 1}'), ...parser.force.endToolCall(), ...format.stopIds].flatMap((id) => parser.push(id))
   assert.deepEqual(summary(events), ['call f: {"a": 1}'])
 })
+
+test('the default effort of harmony is what the chat template says, else medium', () => {
+  const harmony = byteTokenizer(harmonySpecials)
+  const prompt = (chatTemplate: string | undefined, effort?: 'low') =>
+    harmony.decode(formatFor({ tokenizer: harmony, chatTemplate }).render([{ role: 'user', content: 'x' }], { effort }))
+  const published = (effort: string) => `{%- if reasoning_effort is not defined %}\n{%- set reasoning_effort = "${effort}" %}\n{%- endif %}`
+  assert.match(prompt(undefined), /Reasoning: medium\n/)
+  assert.match(prompt(published('medium')), /Reasoning: medium\n/)
+  assert.match(prompt(published('high')), /Reasoning: high\n/)
+  assert.match(prompt(published('enormous')), /Reasoning: medium\n/)
+  assert.match(prompt(published('high'), 'low'), /Reasoning: low\n/)
+})

@@ -77,6 +77,11 @@ test('openai-node: efforts, a schema, a forced tool, equal seeds', { skip }, asy
     assert.ok(choices[0]!.finish_reason === 'stop' || choices[0]!.finish_reason === 'length')
     assert.ok(usage!.completion_tokens > 0)
   }
+  const withoutEffort = await openai.chat.completions.create({
+    model: 'abacus',
+    messages: [{ role: 'user', content: 'What is 1234 - 987?' }],
+  })
+  assert.equal(withoutEffort.choices[0]!.message.content, '247', 'its own default is high; at medium it errs here')
   const schema = z.object({ left: z.number().int(), right: z.number().int(), word: z.enum(['plus', 'minus']) })
   const parsed = await openai.chat.completions.parse({
     model: 'abacus',

@@ -3,15 +3,17 @@
  * its limits. A small sample; `lineage eval abacus` measures properly.
  */
 import assert from 'node:assert/strict'
-import { readdirSync, statSync } from 'node:fs'
+import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { Template } from '@huggingface/jinja'
 import type { Effort } from '../../src/chat/messages.ts'
 import { chat, type TurnOptions } from '../../src/chat/session.ts'
 import { loadModel, type Model } from '../../src/load-node.ts'
 import { evaluate, SIGN } from '../../src/train/abacus/arithmetic.ts'
 import { calculatorTool } from '../../src/train/abacus/calculator.ts'
 import { heldOutProblems, KINDS } from '../../src/train/abacus/evaluate.ts'
+import { ABACUS_CHAT_TEMPLATE } from '../../src/train/abacus/recipe.ts'
 
 const directory = fileURLToPath(new URL('../../models/abacus', import.meta.url))
 let model: Model
@@ -53,6 +55,30 @@ test('more effort means longer thinking', async () => {
   )
   assert.ok(lengths[0]! < lengths[1]! && lengths[1]! < lengths[2]!, lengths.join())
   assert.equal((await ask('What is 47 + 85?')).text, '132')
+})
+
+test('its chat template makes high the effort of everybody who names none', async () => {
+  assert.equal(model.format.capabilities.defaultEffort, 'high')
+  const unnamed = await ask('What is 1234 - 987?')
+  assert.deepEqual(unnamed, await ask('What is 1234 - 987?', { effort: 'high' }))
+  assert.equal(unnamed.text, '247')
+  assert.equal((await ask('What is 1234 - 987?', { effort: 'low' })).thinking, 0)
+})
+
+test('its chat template writes what the program writes, for other software', () => {
+  const text = readFileSync(`${directory}/chat_template.jinja`, 'utf8')
+  assert.equal(text, ABACUS_CHAT_TEMPLATE)
+  const template = new Template(text)
+  const messages = [
+    { role: 'system', content: 'Be brief.' },
+    { role: 'user', content: 'What is 47 + 85?' },
+    { role: 'assistant', content: '132' },
+    { role: 'user', content: 'And 12 * 3?' },
+  ] as const
+  for (const effort of [undefined, 'low', 'medium', 'high'] as const) {
+    const theirs = template.render({ messages, add_generation_prompt: true, ...(effort && { reasoning_effort: effort }) })
+    assert.equal(theirs, model.tokenizer.decode(model.format.render([...messages], { effort })))
+  }
 })
 
 test('it calls the calculator when one is offered', async () => {

@@ -93,6 +93,31 @@ export const ABACUS_GENERATION = {
 /** Further fields of tokenizer_config.json. */
 export const ABACUS_TOKENIZER_CONFIG = { bos_token: '<|endoftext|>', eos_token: '<|return|>', pad_token: '<|endoftext|>' }
 
+/**
+ * chat_template.jinja: conversations without tools, for other software, and the default effort, which is read from here by this program too.
+ * Lineage renders harmony itself, tools included; a test holds both to the same text.
+ */
+export const ABACUS_CHAT_TEMPLATE = `{#- Harmony for abacus: conversations without tools. High is the effort at which it calculates reliably. #}
+{%- if reasoning_effort is not defined %}{% set reasoning_effort = "high" %}{% endif %}
+{%- if tools %}{{ raise_exception("this template renders no tools; Lineage does") }}{% endif %}
+{{- "<|start|>system<|message|>" }}
+{{- model_identity if model_identity is defined else "You are ChatGPT, a large language model trained by OpenAI." }}
+{{- "\\nKnowledge cutoff: 2024-06\\n\\nReasoning: " + reasoning_effort }}
+{{- "\\n\\n# Valid channels: analysis, commentary, final. Channel must be included for every message.<|end|>" }}
+{%- for message in messages %}
+    {%- if message.role == "system" or message.role == "developer" %}
+        {{- "<|start|>developer<|message|># Instructions\\n\\n" + message.content + "<|end|>" }}
+    {%- elif message.role == "user" %}
+        {{- "<|start|>user<|message|>" + message.content + "<|end|>" }}
+    {%- elif message.role == "assistant" %}
+        {{- "<|start|>assistant<|channel|>final<|message|>" + message.content + "<|end|>" }}
+    {%- else %}
+        {{- raise_exception("this template renders no tools; Lineage does") }}
+    {%- endif %}
+{%- endfor %}
+{%- if add_generation_prompt %}{{ "<|start|>assistant" }}{% endif %}
+`
+
 /** Tokens per step, shared by the shards. */
 const STEP_TOKENS = 3072
 
