@@ -8,7 +8,7 @@ import { readLogits } from '../engine/read-logits.ts'
 import { loadModel, type Model } from '../load-node.ts'
 import type { Batch } from '../ops/ops.ts'
 import { calculatorTool } from '../train/abacus/calculator.ts'
-import { type Ask, type Cell, measureCalls, measureEfforts } from '../train/abacus/evaluate.ts'
+import { type Ask, type Cell, measureCalls, measureEfforts, wilson } from '../train/abacus/evaluate.ts'
 import { chartSvg } from '../train/chart.ts'
 import { cutEvaluation } from '../train/data/text.ts'
 import { addBackendOptions, type BackendOptions, modelDirectory, parseCount, parseNumber } from './model.ts'
@@ -40,7 +40,7 @@ export function register(program: Command): void {
     .option('--block <tokens>', 'tokens per window (default: the context, at most 1024)', parseCount)
     .option('--windows <n>', 'most windows, at equal distances', parseCount, 400)
     .option('--effort <levels>', 'low,medium,high', parseEfforts)
-    .option('--problems <n>', 'problems per effort, shared by the kinds', parseCount, 1000)
+    .option('--problems <n>', 'problems per effort, shared by the kinds; of a kind with few, all', parseCount, 1000)
     .option('--calls <n>', 'problems with the calculator on offer', parseCount, 200)
     .option('--svg <file>', 'accuracy against tokens of thinking')
     .option('--json <file>', 'everything measured')
@@ -137,8 +137,7 @@ async function measureArithmetic(directory: string, options: Options): Promise<v
   const paint = painter()
   try {
     const efforts = options.effort!
-    const perKind = Math.ceil(options.problems / 11)
-    const cells = await measureEfforts(ask, efforts, perKind, options.seed, (cell) => {
+    const cells = await measureEfforts(ask, efforts, options.problems, options.seed, (cell) => {
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${cell.name}, ${cell.effort}: ${cell.right} of ${cell.problems}`)
     })
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K')
@@ -163,16 +162,30 @@ function report(cells: readonly Cell[], efforts: readonly Effort[], paint: Retur
   const names = [...new Set(cells.map(({ name }) => name))]
   const percent = (x: number) => (100 * x).toFixed(1)
   const rows = [
-    ['problem', ...efforts.flatMap((effort) => [effort, '95 % interval', 'tokens'])].map((text) => ({ text, styles: ['bold' as const] })),
+    ['problem', 'number', ...efforts.flatMap((effort) => [effort, '95 % interval', 'tokens'])].map((text) => ({
+      text,
+      styles: ['bold' as const],
+    })),
   ]
   const lines: string[][] = names.map((name) => [
     name,
+    String(cells.find((c) => c.name === name)!.problems),
     ...efforts.flatMap((effort) => {
       const cell = cells.find((c) => c.name === name && c.effort === effort)!
       return [`${percent(cell.right / cell.problems)} %`, `${percent(cell.low)}–${percent(cell.high)}`, cell.reasoningTokens.toFixed(1)]
     }),
   ])
-  return table([...rows, ...lines], paint, [false, ...efforts.flatMap(() => [true, true, true])])
+  const all = efforts.map((effort) => cells.filter((cell) => cell.effort === effort))
+  const sum = (some: readonly Cell[], of: (cell: Cell) => number) => some.reduce((total, cell) => total + of(cell), 0)
+  const problems = sum(all[0]!, (cell) => cell.problems)
+  const overall = all.flatMap((some) => {
+    const right = sum(some, (cell) => cell.right)
+    const [low, high] = wilson(right, problems)
+    const tokens = sum(some, (cell) => cell.reasoningTokens * cell.problems) / problems
+    return [`${percent(right / problems)} %`, `${percent(low)}–${percent(high)}`, tokens.toFixed(1)]
+  })
+  lines.push(['all', String(problems), ...overall])
+  return table([...rows, ...lines], paint, [false, true, ...efforts.flatMap(() => [true, true, true])])
 }
 
 /** One line per kind of problem through its efforts: figure 21 of the article for this model. */

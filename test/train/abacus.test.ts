@@ -10,7 +10,7 @@ import { evaluate, isHeldOut, isWorked, type Operation, working } from '../../sr
 import { calculate, calculatorTool } from '../../src/train/abacus/calculator.ts'
 import { arithmetic, CALCULATOR, drawDialogue, drawProblem, IDENTITY } from '../../src/train/abacus/dialogues.ts'
 import { DialogueEncoder, drawExample } from '../../src/train/abacus/encode.ts'
-import { heldOutProblems, KINDS, measureCalls, measureEfforts, wilson } from '../../src/train/abacus/evaluate.ts'
+import { heldOutProblems, KINDS, measureCalls, measureEfforts, problemsPerKind, wilson } from '../../src/train/abacus/evaluate.ts'
 import { abacusArchitecture, VOCABULARY } from '../../src/train/abacus/recipe.ts'
 import { abacusTokenizerJson } from '../../src/train/abacus/tokenizer.ts'
 import { integer, pick, random } from '../../src/train/random.ts'
@@ -166,8 +166,13 @@ test('the measurement counts what is asked, and its intervals are Wilson’s', a
       calls: withCalculator && effort === 'high' ? [`{"expression":"${a}${sign}${b}"}`] : withCalculator ? ['oops'] : [],
     }
   }
-  const cells = await measureEfforts(ask, ['low', 'high'], 20, 1)
+  const cells = await measureEfforts(ask, ['low', 'high'], 220, 1)
   assert.equal(cells.length, 2 * KINDS.length)
+  const asked = cells.filter(({ effort }) => effort === 'low').map(({ problems }) => problems)
+  assert.equal(
+    asked.reduce((sum, n) => sum + n, 0),
+    220,
+  )
   for (const cell of cells) {
     assert.equal(cell.right, cell.operation === 'subtract' ? 0 : cell.problems)
     assert.equal(cell.reasoningTokens, cell.effort === 'high' ? 10 : 2)
@@ -179,4 +184,21 @@ test('the measurement counts what is asked, and its intervals are Wilson’s', a
     arithmetic(random(1), 'add', { digits: [9, 9], tool: false }).final,
     'These numbers are too large for me. Offer me a calculator tool.',
   )
+})
+
+test('a thousand held-out problems: all of the small kinds, equally many of the others', () => {
+  const shares = problemsPerKind(1000)
+  assert.equal(
+    shares.reduce((sum, n) => sum + n, 0),
+    1000,
+  )
+  KINDS.forEach((kind, i) => {
+    const problems = heldOutProblems(kind, shares[i]!, 1)
+    assert.equal(new Set(problems.map(({ a, b }) => `${a},${b}`)).size, shares[i], 'all different')
+    assert.ok(problems.every((problem) => isHeldOut(problem) && problem.operation === kind.operation))
+    for (const { a, b } of problems) assert.deepEqual([String(a).length, String(b).length], kind.digits)
+  })
+  const sums = KINDS.findIndex(({ operation, digits }) => operation === 'add' && digits[0] === 1)
+  assert.equal(shares[sums], heldOutProblems(KINDS[sums]!, 1000, 1).length, 'every held-out sum of two digits')
+  assert.ok(Math.max(...shares) >= 120 && Math.min(...shares) < 20)
 })

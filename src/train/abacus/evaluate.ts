@@ -4,8 +4,9 @@
  * Intervals: Wilson 1927, 95 %.
  */
 import type { Effort } from '../../chat/messages.ts'
+import { distinct } from '../data/tasks.ts'
 import { mixSeeds, pick, random } from '../random.ts'
-import { evaluate, type Operation, type Problem, SIGN } from './arithmetic.ts'
+import { evaluate, isHeldOut, type Operation, type Problem, SIGN } from './arithmetic.ts'
 import { drawProblem } from './dialogues.ts'
 
 export interface Answer {
@@ -70,27 +71,57 @@ export function wilson(right: number, of: number): [number, number] {
   return [Math.max(0, centre - half), Math.min(1, centre + half)]
 }
 
-/** `perKind` different held-out problems of a kind, fewer where there are not so many; the same for every effort. */
-export function heldOutProblems(kind: Kind, perKind: number, seed: number): Problem[] {
+/** Kinds with more pairs of numbers than this are drawn from, not listed. */
+const LISTED = 10_000
+
+/** All held-out problems of a kind; null where there are too many to list. */
+function listed({ operation, digits }: Kind): Problem[] | null {
+  const [from, to] = [digits.map((n) => (n === 1 ? 0 : 10 ** (n - 1))), digits.map((n) => 10 ** n)] as [[number, number], [number, number]]
+  if ((to[0] - from[0]) * (to[1] - from[1]) > LISTED) return null
+  const all: Problem[] = []
+  for (let a = from[0]; a < to[0]; a++)
+    for (let b = from[1]; b < to[1]; b++) if (isHeldOut({ operation, a, b })) all.push({ operation, a, b })
+  return all
+}
+
+/** How many problems of each kind make `total`: equally many, but of a kind that has fewer all of them. */
+export function problemsPerKind(total: number, kinds: readonly Kind[] = KINDS): number[] {
+  const available = kinds.map((kind) => listed(kind)?.length ?? Number.POSITIVE_INFINITY)
+  const shares = kinds.map(() => 0)
+  const smallestFirst = [...available.keys()].sort((i, j) => available[i]! - available[j]! || i - j)
+  let left = total
+  smallestFirst.forEach((i, n) => {
+    shares[i] = Math.min(available[i]!, Math.ceil(left / (kinds.length - n)))
+    left -= shares[i]
+  })
+  return shares
+}
+
+/** `count` different held-out problems of a kind, fewer where there are not so many; the same for every effort. */
+export function heldOutProblems(kind: Kind, count: number, seed: number): Problem[] {
   const next = random(mixSeeds(seed, kind.operation.length, kind.digits[0], kind.digits[1]))
+  const all = listed(kind)
+  if (all) return distinct(next, Math.min(count, all.length), all.length).map((i) => all[i]!)
   const found = new Map<string, Problem>()
-  for (let tries = 0; found.size < perKind && tries < 50 * perKind; tries++) {
+  while (found.size < count) {
     const problem = drawProblem(next, kind.operation, kind.digits, true)
     found.set(`${problem.a},${problem.b}`, problem)
   }
   return [...found.values()]
 }
 
+/** Asks about `total` problems at every effort. */
 export async function measureEfforts(
   ask: Ask,
   efforts: readonly Effort[],
-  perKind: number,
+  total: number,
   seed: number,
   onCell?: (cell: Cell) => void,
 ): Promise<Cell[]> {
   const cells: Cell[] = []
-  for (const kind of KINDS) {
-    const problems = heldOutProblems(kind, perKind, seed)
+  const shares = problemsPerKind(total)
+  for (const [i, kind] of KINDS.entries()) {
+    const problems = heldOutProblems(kind, shares[i]!, seed)
     for (const effort of efforts) {
       const answers = await Promise.all(problems.map((problem) => ask(question(problem), effort, false)))
       const wrong = problems.flatMap((problem, i) => {
