@@ -23,6 +23,12 @@ export const SMALL_STEPS: StepSizes = { headsPerGroup: 2, slidingWindow: 16, exp
 /** Weight of the load-balancing loss; gpt-oss's file says 0.9 but never uses it, Qwen3 uses 0.001. */
 const BALANCE = 0.01
 
+/**
+ * Deviation of fresh matrices: 0.02 at GPT-2's width of 1024, wider in narrower models (SmallInit: Nguyen & Salazar 2019, arXiv:1910.05895).
+ * With 0.02 at a width of 128 the layers begin close to silent, and a short run ends before it has made up for that.
+ */
+const deviation = (width: number): number => Math.sqrt(2 / (5 * width))
+
 /** GPT-2 as published, only smaller. Radford et al. 2019. */
 export function smallGpt2({ vocabSize, block, layers, heads, width, dropout }: SmallSizes): Architecture {
   if (width % heads !== 0) throw new RangeError(`a width of ${width} cannot be shared by ${heads} heads`)
@@ -60,7 +66,7 @@ export function smallGpt2({ vocabSize, block, layers, heads, width, dropout }: S
     expertDtype: 'f32',
     tensorLayout: 'gpt2',
     dropout: { embedding: dropout, attention: dropout, residual: dropout },
-    initializerRange: 0.02,
+    initializerRange: deviation(width),
     eosTokenIds: [],
     bosTokenId: null,
   }
