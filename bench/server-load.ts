@@ -2,13 +2,17 @@
  * Load on the server: many clients at once, a third of which leave at random; every other answer must be complete and equal to what the
  * same question gave alone. Then throughput of 8 parallel answers against the engine's own batched decode of 8, interleaved.
  *
- *   node bench/server-load.ts [MODEL] [--clients 64] [--seconds 60] [--parallel 8] [--threads N] [--tokens 48] [--rounds 3]
+ *   node bench/server-load.ts [MODEL] [--clients 64] [--seconds 60] [--parallel 8] [--threads N] [--tokens 48] [--rounds 3] [--length 192] [--context 1024]
+ *
+ * MODEL may be a directory, also one of `lineage synth`; random weights rarely stop by themselves, so --tokens and --length are what every
+ * answer takes: choose them smaller for a slow model (--tokens 12 --length 32). --rounds 0 leaves the second part out.
  *
  * Talks to a server that it starts on the loopback interface and stops. Exits 1 when an answer differs, a slot leaks or memory grows.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
+import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { modelDirectory } from '../src/cli/model.ts'
@@ -23,19 +27,22 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string', default: String(cpus().length) },
     tokens: { type: 'string', default: '48' },
     rounds: { type: 'string', default: '3' },
+    length: { type: 'string', default: '192' },
     context: { type: 'string', default: '1024' },
   },
 })
 const model = positionals[0] ?? 'abacus'
-const [clients, seconds, parallel, threads, tokens, rounds, context] = (
-  ['clients', 'seconds', 'parallel', 'threads', 'tokens', 'rounds', 'context'] as const
-).map((name) => Number(values[name])) as [number, number, number, number, number, number, number]
+/** What the server calls it: of a path the last part. */
+const modelId = basename(model)
+const [clients, seconds, parallel, threads, tokens, rounds, context, length] = (
+  ['clients', 'seconds', 'parallel', 'threads', 'tokens', 'rounds', 'context', 'length'] as const
+).map((name) => Number(values[name])) as [number, number, number, number, number, number, number, number]
 
 const { child, url } = await startServer()
 let failed = false
 try {
   await load()
-  await throughput()
+  if (rounds > 0) await throughput()
 } finally {
   child.kill('SIGTERM')
 }
@@ -96,7 +103,7 @@ async function answer(
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ model, ...ask, temperature: 0, max_tokens: tokens, stream: true }),
+    body: JSON.stringify({ model: modelId, ...ask, temperature: 0, max_tokens: tokens, stream: true }),
     signal: controller.signal,
   })
   if (!response.ok) {
@@ -183,7 +190,6 @@ async function load(): Promise<void> {
 async function throughput(): Promise<void> {
   const here = await loadModel(await modelDirectory(model), { threads, context, slots: 8 })
   const count = 8
-  const length = 192
   const stop = here.format.stopIds
   const prompts = asks()
     .slice(0, count)
@@ -202,7 +208,7 @@ async function throughput(): Promise<void> {
     const all = await Promise.all(
       prompts.map(async (prompt) => {
         const body = {
-          model,
+          model: modelId,
           prompt,
           max_tokens: length,
           temperature: 0,
