@@ -12,12 +12,11 @@ import type {
   LanguageModelV3Usage,
 } from '@ai-sdk/provider'
 import type { FinishEvent } from '../chat/messages.ts'
-import { constraint } from '../structured/structured.ts'
 import { aiAsk, type LineageProviderOptions } from './ai-prompt.ts'
 import type { AnswerEvent } from './answer-events.ts'
+import { type CompileConstraint, cachedCompile } from './compile.ts'
 import { defaultLimits } from './limits.ts'
 import type { ServedModel } from './model.ts'
-import { type CompileConstraint, cachedCompile } from './plan.ts'
 import { prepare } from './prepare.ts'
 import { ReasoningMemory } from './reasoning-memory.ts'
 
@@ -50,7 +49,7 @@ class LineageLanguageModel implements LanguageModelV3 {
   constructor(model: LineageModel, { modelId, currentDate }: LineageSettings) {
     this.modelId = modelId ?? model.architecture.name
     this.#model = { ...model, dispose() {} }
-    this.#ctx = { limits: defaultLimits, compile: cachedCompile(constraint), ...(currentDate ? { currentDate } : {}) }
+    this.#ctx = { limits: defaultLimits, compile: cachedCompile(), ...(currentDate ? { currentDate } : {}) }
   }
 
   async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
@@ -90,7 +89,7 @@ class LineageLanguageModel implements LanguageModelV3 {
 
   async #start(options: LanguageModelV3CallOptions) {
     const { ask, warnings } = aiAsk(options, (callId) => this.#memory.recall('', callId))
-    const { answers, hideReasoning } = await prepare(this.#ctx, { tenant: '' }, this.#model, ask)
+    const { answers, hideReasoning } = await prepare(this.#ctx, { tenant: '', signal: options.abortSignal }, this.#model, ask)
     const signal = options.abortSignal ?? new AbortController().signal
     return { events: this.#events(answers[0]!.events(signal), hideReasoning, signal), warnings }
   }

@@ -3,8 +3,9 @@
  * every request before its route, writes every error in OpenAI's form and one log line per request. Knows no sockets and no files.
  */
 import { Hono } from 'hono'
-import { constraint, tokenTrie } from '../structured/structured.ts'
+import { prepareVocabulary } from '../structured/structured.ts'
 import { Admission } from './admission.ts'
+import { type CompileConstraint, cachedCompile } from './compile.ts'
 import type { LogLine, Scope, ServerContext } from './context.ts'
 import { errorResponse, logLine } from './error-response.ts'
 import { ApiError } from './errors.ts'
@@ -12,7 +13,6 @@ import { newId } from './ids.ts'
 import { Joins } from './joins.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import type { ModelEntry } from './model.ts'
-import { type CompileConstraint, cachedCompile } from './plan.ts'
 import { ReasoningMemory } from './reasoning-memory.ts'
 import { ModelRegistry } from './registry.ts'
 import { ResponseJobs } from './response-jobs.ts'
@@ -77,7 +77,7 @@ export function createApp(options: AppOptions): App {
     jobs: new ResponseJobs(),
     joins: new Joins(),
     sealer: new Sealer(options.secret),
-    compile: cachedCompile(options.compile ?? constraint),
+    compile: cachedCompile(options.compile),
     version: options.version ?? '0.1.0',
     startedAt: Date.now(),
     loading: 0,
@@ -203,7 +203,7 @@ function prepared(entry: ModelEntry): ModelEntry {
     ...entry,
     async load() {
       const model = await entry.load()
-      tokenTrie(model.tokenizer)
+      await prepareVocabulary(model.tokenizer)
       return model
     },
   }

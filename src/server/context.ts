@@ -1,8 +1,8 @@
 /** What the handlers share: the server's parts, and the facts of one request. */
 import type { Admission } from './admission.ts'
+import type { CompileConstraint } from './compile.ts'
 import type { Joins } from './joins.ts'
 import type { Limits } from './limits.ts'
-import type { CompileConstraint } from './plan.ts'
 import type { ReasoningMemory } from './reasoning-memory.ts'
 import type { ModelRegistry } from './registry.ts'
 import type { ResponseJobs } from './response-jobs.ts'

@@ -6,7 +6,8 @@ import type { Plan } from '../chat/guide.ts'
 import type { ChatFormat, JsonSchema, RenderOptions, ToolDefinition } from '../chat/messages.ts'
 import { anyObject, type Constraint } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import { badRequest, quote } from './errors.ts'
+import type { CompileConstraint } from './compile.ts'
+import { badRequest, overloaded, quote } from './errors.ts'
 import type { Limits } from './limits.ts'
 
 export interface OfferedTool extends ToolDefinition {
@@ -31,9 +32,6 @@ export interface Asked {
   reasoningBudget: number
 }
 
-/** Compiles a schema for a tokenizer. Throws UnsupportedSchemaError with a JSON pointer. */
-export type CompileConstraint = (schema: JsonSchema, tokenizer: Tokenizer) => Constraint | Promise<Constraint>
-
 const noArguments: JsonSchema = { type: 'object', properties: {}, additionalProperties: false }
 
 export async function planFor(
@@ -41,6 +39,7 @@ export async function planFor(
   model: { format: ChatFormat; tokenizer: Tokenizer },
   limits: Limits,
   compile: CompileConstraint,
+  signal?: AbortSignal,
 ): Promise<{ render: Pick<RenderOptions, 'tools' | 'toolChoice' | 'responseFormat'>; plan: Plan }> {
   const { tools, toolChoice } = chosenTools(asked, model.format)
   let patterns = 0
@@ -54,10 +53,12 @@ export async function planFor(
         'unsupported_schema',
       )
     try {
-      return await compile(schema, model.tokenizer)
+      return await compile(schema, model.tokenizer, signal)
     } catch (error) {
       if (error instanceof Error && error.name === 'UnsupportedSchemaError')
         throw badRequest(`This schema cannot be enforced: ${error.message}`, param, 'unsupported_schema')
+      if (error instanceof Error && error.name === 'SliceTimeoutError')
+        throw overloaded(`The schema at ${param} could not be compiled in time. Try again later.`, 10, 'schema_timeout')
       throw error
     }
   }
@@ -145,26 +146,4 @@ function patternsIn(value: unknown): number {
     (count, [key, inner]) => count + (typeof inner === 'string' ? Number(key === 'pattern' || key === 'format') : patternsIn(inner)),
     0,
   )
-}
-
-/** Lets other requests have their turn between two compilations. */
-const breath = () => new Promise<void>((resolve) => setTimeout(resolve))
-
-/** Remembers compiled schemas, because agents send the same ones with every request. */
-export function cachedCompile(compile: CompileConstraint, entries = 128): CompileConstraint {
-  const perTokenizer = new WeakMap<Tokenizer, Map<string, Promise<Constraint>>>()
-  return (schema, tokenizer) => {
-    let cache = perTokenizer.get(tokenizer)
-    if (!cache) perTokenizer.set(tokenizer, (cache = new Map()))
-    const key = JSON.stringify(schema)
-    let found = cache.get(key)
-    if (found) cache.delete(key)
-    else {
-      found = breath().then(() => compile(schema, tokenizer))
-      found.catch(() => cache.delete(key))
-    }
-    cache.set(key, found)
-    if (cache.size > entries) cache.delete(cache.keys().next().value!)
-    return found
-  }
 }

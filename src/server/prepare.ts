@@ -28,7 +28,7 @@ export interface Prepared {
 /** @param ctx the server's, or as much of it as there is in process */
 export async function prepare(
   ctx: Pick<ServerContext, 'limits' | 'compile' | 'currentDate'>,
-  scope: Pick<Scope, 'tenant'>,
+  scope: Pick<Scope, 'tenant'> & { signal?: AbortSignal | undefined },
   model: ServedModel,
   ask: Ask,
 ): Promise<Prepared> {
@@ -38,6 +38,7 @@ export async function prepare(
     model,
     ctx.limits,
     ctx.compile,
+    scope.signal,
   )
   const render: RenderOptions = {
     ...thinking.render,

@@ -5,6 +5,7 @@
 import { type Item, Items } from './item.ts'
 import { Machine, type State } from './machine.ts'
 import { readSchema } from './schema.ts'
+import { finish, type Steps } from './slices.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
 
 export class Grammar {
@@ -43,9 +44,12 @@ export const anyObject = { type: 'object' } as const
  * @param schema a parsed JSON schema
  * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced
  */
-export function compileSchema(schema: unknown): Grammar {
-  const { nodes, root } = readSchema(schema)
-  const items = new Items(nodes)
+export const compileSchema = (schema: unknown): Grammar => finish(schemaSteps(schema))
+
+/** The same with pauses. */
+export function* schemaSteps(schema: unknown): Steps<Grammar> {
+  const { nodes, root } = yield* readSchema(schema)
+  const items = yield* Items.of(nodes)
   if (items.nodeCost(root) === Number.POSITIVE_INFINITY) throw new UnsupportedSchemaError('', 'no finite value satisfies it')
   return new Grammar(items.value(root))
 }

@@ -7,6 +7,7 @@
 import type { NumberAutomaton } from './number.ts'
 import type { ByteAutomaton } from './pattern.ts'
 import type { NodeId, Property, SchemaNode } from './schema.ts'
+import type { Steps } from './slices.ts'
 import { bytesToClean, clean, closed, nextPhase } from './string-body.ts'
 
 /** Items in the order in which they must come. */
@@ -66,18 +67,24 @@ export class Items {
   readonly #costs = new Map<string, Float64Array>()
   readonly #nodeCost: number[]
 
-  constructor(nodes: readonly SchemaNode[]) {
+  private constructor(nodes: readonly SchemaNode[]) {
     this.#nodes = nodes
     this.#nodeCost = nodes.map(() => Number.POSITIVE_INFINITY)
+  }
+
+  static *of(nodes: readonly SchemaNode[]): Steps<Items> {
+    const items = new Items(nodes)
     for (let changed = true; changed; ) {
       changed = false
       // Children mostly come after their parents, so the last is settled first.
       for (let id = nodes.length - 1; id >= 0; id--) {
-        const cost = this.#costOf(nodes[id]!)
-        changed ||= cost < this.#nodeCost[id]!
-        this.#nodeCost[id] = Math.min(cost, this.#nodeCost[id]!)
+        if (id % 16 === 0) yield
+        const cost = items.#costOf(nodes[id]!)
+        changed ||= cost < items.#nodeCost[id]!
+        items.#nodeCost[id] = Math.min(cost, items.#nodeCost[id]!)
       }
     }
+    return items
   }
 
   /** Bytes of the shortest value of a node; Infinity when there is no finite one. */

@@ -4,6 +4,7 @@
  * where JSON allows it, else in their shortest escape.
  */
 import { type CodeRange, normalized, parseRegex, type Regex } from './regex.ts'
+import type { Steps } from './slices.ts'
 
 /** Deterministic automaton over bytes. Every state can reach acceptance. */
 export interface ByteAutomaton {
@@ -26,8 +27,12 @@ export interface PatternWork {
 export const patternWork = (): PatternWork => ({ left: mostWork })
 
 const mostWork = 80_000_000
+/** So much is done between two pauses: about a millisecond. */
+const workOfStep = 100_000
 /** Making, pruning and copying a row of 256 bytes. */
 const workOfRow = 2000
+/** Rows of the table between two pauses. */
+const rowsOfStep = 128
 /** Making and leaving a state of the nondeterministic automaton. */
 const workOfState = 400
 const mostNfaStates = 40_000
@@ -47,13 +52,13 @@ interface Nfa {
  * @param work is used up; what a schema's patterns cost together is limited
  * @throws SyntaxError when the expression is not supported, RangeError when its automaton is too large or empty or the work is used up
  */
-export function compilePattern(pattern: string, least = 0, most = Number.POSITIVE_INFINITY, work = patternWork()): ByteAutomaton {
+export function* compilePattern(pattern: string, least = 0, most = Number.POSITIVE_INFINITY, work = patternWork()): Steps<ByteAutomaton> {
   const nfa: Nfa = { free: [], moves: [], between: [] }
   const start = state(nfa, true)
   const end = build(nfa, parseRegex(pattern), start)
   spend(work, workOfState * nfa.free.length)
-  return pruned(
-    determinize(nfa, start, end, least, most, work),
+  return yield* pruned(
+    yield* determinize(nfa, start, end, least, most, work),
     JSON.stringify([pattern, least, most === Number.POSITIVE_INFINITY ? null : most]),
   )
 }
@@ -196,7 +201,7 @@ interface Raw {
 }
 
 /** The subset construction; where lengths are limited, states also count characters. */
-function determinize(nfa: Nfa, start: number, end: number, least: number, most: number, work: PatternWork): Raw {
+function* determinize(nfa: Nfa, start: number, end: number, least: number, most: number, work: PatternWork): Steps<Raw> {
   const limit = most === Number.POSITIVE_INFINITY ? least : most
   const known = new Map<string, number>()
   const sets: { states: number[]; count: number }[] = []
@@ -214,6 +219,7 @@ function determinize(nfa: Nfa, start: number, end: number, least: number, most: 
   const next: Int32Array[] = []
   const accepts: boolean[] = []
   enter(closure(nfa, [start]), 0)
+  let pauseAt = work.left
   for (let id = 0; id < sets.length; id++) {
     const { states, count } = sets[id]!
     const row = new Int32Array(256).fill(-1)
@@ -230,10 +236,15 @@ function determinize(nfa: Nfa, start: number, end: number, least: number, most: 
       }
     const cuts = [...edges].sort((a, b) => a - b)
     const moves = states.reduce((sum, from) => sum + nfa.moves[from]!.length, states.length)
-    spend(work, workOfRow + cuts.length * moves)
+    spend(work, workOfRow)
     for (let i = 0; i + 1 < cuts.length; i++) {
+      if (work.left < pauseAt) {
+        pauseAt = work.left - workOfStep
+        yield
+      }
       const byte = cuts[i]!
       const targets: number[] = []
+      spend(work, moves)
       for (const from of states) for (const [first, last, to] of nfa.moves[from]!) if (byte >= first && byte <= last) targets.push(to)
       if (targets.length === 0) continue
       const reached = closure(nfa, targets)
@@ -251,11 +262,12 @@ function closure(nfa: Nfa, states: readonly number[]): number[] {
 }
 
 /** Leaves out the states from which nothing is accepted. */
-function pruned({ next, accepts }: Raw, name: string): ByteAutomaton {
+function* pruned({ next, accepts }: Raw, name: string): Steps<ByteAutomaton> {
   const before: number[][] = next.map(() => [])
-  next.forEach((row, from) => {
+  for (const [from, row] of next.entries()) {
+    if (from % rowsOfStep === 0) yield
     for (const to of new Set(row)) if (to !== -1) before[to]!.push(from)
-  })
+  }
   const distance = new Int32Array(next.length).fill(-1)
   const queue: number[] = []
   accepts.forEach((accepting, id) => {
@@ -271,10 +283,12 @@ function pruned({ next, accepts }: Raw, name: string): ByteAutomaton {
     }
   if (distance[0] === -1) throw new RangeError('no string matches the pattern within its length limits')
   const table = new Int32Array(next.length * 256).fill(-1)
-  next.forEach((row, from) => {
-    row.forEach((to, byte) => {
+  for (const [from, row] of next.entries()) {
+    if (from % rowsOfStep === 0) yield
+    for (let byte = 0; byte < 256; byte++) {
+      const to = row[byte]!
       if (to !== -1 && distance[to] !== -1) table[from * 256 + byte] = to
-    })
-  })
+    }
+  }
   return { name, start: 0, next: table, accepts, distance }
 }

@@ -6,6 +6,7 @@
 import { formatPatterns } from './formats.ts'
 import { anyNumber, type Limits, limitedNumber, type NumberAutomaton } from './number.ts'
 import { type ByteAutomaton, compilePattern, patternWork } from './pattern.ts'
+import type { Steps } from './slices.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
 
 /** Index of a node; schemas may refer to each other. */
@@ -47,7 +48,15 @@ export interface SchemaNodes {
 }
 
 /** Bounds on what a schema may cost. */
-export const schemaLimits = { depth: 100, nodes: 10_000, literalCharacters: 500_000, branches: 1000, count: 65_536 } as const
+export const schemaLimits = {
+  depth: 100,
+  references: 400,
+  nodes: 10_000,
+  literalCharacters: 500_000,
+  branches: 1000,
+  count: 65_536,
+  comparisons: 20_000_000,
+} as const
 
 type Json = Readonly<Record<string, unknown>>
 
@@ -78,9 +87,9 @@ const keywordsOf: Readonly<Record<string, readonly string[]>> = {
 const supported = new Set(['type', 'enum', 'const', 'anyOf', 'oneOf', 'allOf', '$ref', 'nullable', ...Object.values(keywordsOf).flat()])
 
 /** @throws UnsupportedSchemaError */
-export function readSchema(schema: unknown): SchemaNodes {
+export function* readSchema(schema: unknown): Steps<SchemaNodes> {
   checkDepth(schema)
-  return new Reader(schema).read()
+  return yield* new Reader(schema).read()
 }
 
 class Reader {
@@ -90,23 +99,31 @@ class Reader {
   readonly #exclusive: { path: string; branches: NodeId[] }[] = []
   readonly #patternWork = patternWork()
   readonly #patterns = new Map<string, ByteAutomaton>()
+  /** What is left to do when all nodes are known: the automata of strings and numbers. */
+  readonly #automata: Steps<void>[] = []
   #literalCharacters = 0
+  #comparisons = 0
+  #level = 0
   #any: NodeId | undefined
 
   constructor(schema: unknown) {
     this.#schema = schema
   }
 
-  read(): SchemaNodes {
+  *read(): Steps<SchemaNodes> {
     const root = this.#read(this.#schema, '')
-    for (const { path, branches } of this.#exclusive) {
-      const overlap = branches.findIndex((a, i) => branches.some((b, j) => j < i && !this.#disjoint(a, b)))
-      if (overlap !== -1)
-        this.#refuse(
-          `${path}/oneOf/${overlap}`,
-          'oneOf is supported only where its branches visibly exclude each other (by type, or by a required property with different constants); use anyOf',
-        )
-    }
+    for (const { path, branches } of this.#exclusive)
+      for (const [i, branch] of branches.entries()) {
+        for (const before of branches.slice(0, i)) {
+          yield
+          if (!this.#disjoint(branch, before))
+            this.#refuse(
+              `${path}/oneOf/${i}`,
+              'oneOf is supported only where its branches visibly exclude each other (by type, or by a required property with different constants); use anyOf',
+            )
+        }
+      }
+    for (const automaton of this.#automata) yield* automaton
     return { nodes: this.#nodes, root }
   }
 
@@ -121,7 +138,10 @@ class Reader {
     if (known !== undefined) return known
     const id = this.#add({ kind: 'never' }, path)
     this.#byPath.set(path, id)
+    if (++this.#level > schemaLimits.references)
+      this.#refuse(path, `more than ${schemaLimits.references} levels, counted through $ref, are not supported`)
     this.#nodes[id] = this.#node(schema, path)
+    this.#level--
     return id
   }
 
@@ -232,20 +252,32 @@ class Reader {
           ? `expected one of ${Object.keys(formatPatterns).join(', ')}, got ${JSON.stringify(format)}`
           : 'expected a string',
       )
-    return { kind: 'string', least, most, pattern: this.#attempt(keyword, () => this.#pattern(source, least, most)) }
+    const node = { kind: 'string' as const, least, most, pattern: undefined as ByteAutomaton | undefined }
+    this.#automata.push(this.#pattern(node, source, keyword))
+    return node
   }
 
   /** Equal patterns are compiled once. */
-  #pattern(source: string, least: number, most: number): ByteAutomaton {
+  *#pattern(
+    node: { readonly least: number; readonly most: number; pattern: ByteAutomaton | undefined },
+    source: string,
+    path: string,
+  ): Steps<void> {
+    const { least, most } = node
     const key = `${least} ${most} ${source}`
     let automaton = this.#patterns.get(key)
-    if (automaton === undefined) this.#patterns.set(key, (automaton = compilePattern(source, least, most, this.#patternWork)))
-    return automaton
+    try {
+      automaton ??= yield* compilePattern(source, least, most, this.#patternWork)
+    } catch (error) {
+      return this.#refuse(path, (error as Error).message)
+    }
+    this.#patterns.set(key, automaton)
+    node.pattern = automaton
   }
 
   #number(integer: boolean, schema: Json, path: string): SchemaNode {
-    const limits: Record<string, number> = {}
-    for (const name of keywordsOf.number!) {
+    const limits: { -readonly [name in keyof Limits]: number } = {}
+    for (const name of keywordsOf.number! as (keyof Limits)[]) {
       const limit = schema[name]
       if (limit === undefined) continue
       if (typeof limit !== 'number' || !Number.isFinite(limit))
@@ -253,7 +285,14 @@ class Reader {
       limits[name] = limit
     }
     if (!integer && Object.keys(limits).length === 0) return { kind: 'number', automaton: anyNumber, integer }
-    return { kind: 'number', automaton: this.#attempt(path, () => limitedNumber(integer, limits as Limits)), integer }
+    const node = { kind: 'number' as const, automaton: anyNumber, integer }
+    this.#automata.push(this.#limits(node, limits, path))
+    return node
+  }
+
+  *#limits(node: { automaton: NumberAutomaton; readonly integer: boolean }, limits: Limits, path: string): Steps<void> {
+    yield
+    node.automaton = this.#attempt(path, () => limitedNumber(node.integer, limits))
   }
 
   #literal(schema: Json, keywords: readonly string[], path: string): SchemaNode {
@@ -363,25 +402,38 @@ class Reader {
 
   /** Whether no value can be written under both nodes, as far as is easily seen. */
   #disjoint(a: NodeId, b: NodeId): boolean {
-    return this.#shapes(a).every((left) => this.#shapes(b).every((right) => this.#shapesDisjoint(left, right)))
+    const [left, right] = [this.#shapes(a), this.#shapes(b)]
+    this.#compare(left.length * right.length)
+    return left.every((x) => right.every((y) => this.#shapesDisjoint(x, y)))
+  }
+
+  #compare(count: number): void {
+    this.#comparisons += count
+    if (this.#comparisons > schemaLimits.comparisons) this.#refuse('', 'the branches of oneOf are too many to tell apart; use anyOf')
   }
 
   /** The alternatives of a node, without `either`. */
   #shapes(id: NodeId, seen = new Set<NodeId>()): Exclude<SchemaNode, { kind: 'either' }>[] {
     if (seen.has(id)) return []
     seen.add(id)
+    this.#compare(1)
     const node = this.#nodes[id]!
     return node.kind === 'either' ? node.branches.flatMap((branch) => this.#shapes(branch, seen)) : [node]
   }
 
   #shapesDisjoint(a: SchemaNode, b: SchemaNode): boolean {
     if (a.kind === 'never' || b.kind === 'never') return true
-    if (a.kind === 'literal' && b.kind === 'literal')
-      return !a.texts.some((text) => b.texts.some((other) => text === other || (/^[{[]/.test(text) && text[0] === other[0])))
+    if (a.kind === 'literal' && b.kind === 'literal') {
+      // Two objects or two arrays may be the same value in another order or spelling.
+      const seen = new Set(b.texts.flatMap((text) => (/^[{[]/.test(text) ? [text, text[0]!] : [text])))
+      this.#compare(a.texts.length + b.texts.length)
+      return !a.texts.some((text) => seen.has(text) || (/^[{[]/.test(text) && seen.has(text[0]!)))
+    }
     if (a.kind === 'literal') return a.texts.every((text) => kindOf(JSON.parse(text)) !== b.kind)
     if (b.kind === 'literal') return this.#shapesDisjoint(b, a)
     if (a.kind !== b.kind) return true
     if (a.kind !== 'object' || b.kind !== 'object') return false
+    this.#compare(a.properties.length * b.properties.length)
     return (
       a.properties.some((mine) => {
         const theirs = b.properties.find(({ name }) => name === mine.name)

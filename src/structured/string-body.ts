@@ -3,7 +3,11 @@
  * of RFC 8259 with surrogates in pairs only. Also an index of the vocabulary that answers "which tokens fit into a string that may
  * have so many more characters" without a walk, because that question is asked at most steps.
  */
+import { finish, type Steps } from './slices.ts'
 import type { TokenTrie } from './token-trie.ts'
+
+/** Nodes between two pauses. */
+const nodesOfStep = 4096
 
 /** Position inside of a character. `clean` is between characters, `closed` after the quote. */
 export const phases = [
@@ -114,23 +118,29 @@ export interface Exit {
 
 /** The vocabulary seen from between two characters of a string. */
 export class StringIndex {
-  /** Nodes right after a closing quote. */
-  readonly exits: readonly Exit[]
-  /** The most characters that one token begins. */
-  readonly most: number
+  readonly #exits: Exit[] = []
+  #most = 0
   readonly #words: number
   readonly #byCharacters: number[][] = [] // ids that stay inside the string, by the characters they begin
   readonly #toClean: Uint8Array // [vocabSize] bytes that complete the character in whose middle an id ends
   readonly #upTo: Uint32Array[] = []
 
-  constructor(trie: TokenTrie) {
+  private constructor(trie: TokenTrie) {
     this.#words = (trie.vocabSize + 31) >> 5
     this.#toClean = new Uint8Array(trie.vocabSize)
-    const exits: Exit[] = []
+  }
+
+  static *of(trie: TokenTrie): Steps<StringIndex> {
+    const index = new StringIndex(trie)
     const phaseAt = new Uint8Array(trie.longest + 1)
     const charactersAt = new Uint16Array(trie.longest + 1)
     phaseAt[0] = clean
+    let pauseAt = 0
     for (let node = 1; node < trie.size; ) {
+      if (node > pauseAt) {
+        pauseAt = node + nodesOfStep
+        yield
+      }
       const depth = trie.depth[node]!
       const before = phaseAt[depth - 1]!
       const phase = nextPhase[before * 256 + trie.byte[node]!]!
@@ -140,21 +150,31 @@ export class StringIndex {
       }
       const characters = charactersAt[depth - 1]! + (before === clean && phase !== closed ? 1 : 0)
       if (phase === closed) {
-        exits.push({ node, characters })
+        index.#exits.push({ node, characters })
         node = trie.end[node]!
         continue
       }
       phaseAt[depth] = phase
       charactersAt[depth] = characters
       for (let id = trie.token[node]!; id !== -1; id = trie.twin[id]!) {
-        this.#byCharacters[characters] ??= []
-        this.#byCharacters[characters].push(id)
-        this.#toClean[id] = bytesToClean[phase]!
+        index.#byCharacters[characters] ??= []
+        index.#byCharacters[characters].push(id)
+        index.#toClean[id] = bytesToClean[phase]!
       }
       node++
     }
-    this.exits = exits
-    this.most = Math.max(this.#byCharacters.length - 1, ...exits.map(({ characters }) => characters), 0)
+    index.#most = Math.max(index.#byCharacters.length - 1, ...index.exits.map(({ characters }) => characters), 0)
+    return index
+  }
+
+  /** Nodes right after a closing quote. */
+  get exits(): readonly Exit[] {
+    return this.#exits
+  }
+
+  /** The most characters that one token begins. */
+  get most(): number {
+    return this.#most
   }
 
   /** The mask of the tokens that stay inside the string and begin at most so many characters. Not to be changed. */
@@ -182,8 +202,11 @@ export class StringIndex {
 const indexes = new WeakMap<TokenTrie, StringIndex>()
 
 /** The index of a trie, built once. */
-export function stringIndex(trie: TokenTrie): StringIndex {
+export const stringIndex = (trie: TokenTrie): StringIndex => indexes.get(trie) ?? finish(indexSteps(trie))
+
+/** The same with pauses. */
+export function* indexSteps(trie: TokenTrie): Steps<StringIndex> {
   let index = indexes.get(trie)
-  if (index === undefined) indexes.set(trie, (index = new StringIndex(trie)))
+  if (index === undefined) indexes.set(trie, (index = yield* StringIndex.of(trie)))
   return index
 }

@@ -3,13 +3,15 @@
  * refused (`UnsupportedSchemaError`), and every text that a matcher calls complete parses and validates.
  */
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import { compileSchema, type Grammar } from './grammar.ts'
+import { type Grammar, schemaSteps } from './grammar.ts'
 import { MaskTable, type Matcher } from './matcher.ts'
-import { stringIndex } from './string-body.ts'
-import { type TokenTrie, tokenTrie } from './token-trie.ts'
+import { finish, inSlices, type SliceOptions, type Steps } from './slices.ts'
+import { indexSteps } from './string-body.ts'
+import { type TokenTrie, trieSteps } from './token-trie.ts'
 
 export { anyObject, compileSchema, type Grammar } from './grammar.ts'
 export type { Matcher } from './matcher.ts'
+export { SliceTimeoutError } from './slices.ts'
 export { type TokenTrie, tokenTrie } from './token-trie.ts'
 export { UnsupportedSchemaError } from './unsupported.ts'
 
@@ -35,8 +37,27 @@ export function matcher(grammar: Grammar, trie: TokenTrie): Matcher {
  * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced
  */
 export function constraint(schema: unknown, tokenizer: Tokenizer): Constraint {
-  const grammar = compileSchema(schema)
-  const trie = tokenTrie(tokenizer)
-  stringIndex(trie) // built here rather than at a token
+  return finish(constraintSteps(schema, tokenizer))
+}
+
+/** The same on a thread that has other work: a few milliseconds at a time. */
+export function compileConstraint(schema: unknown, tokenizer: Tokenizer, options?: SliceOptions): Promise<Constraint> {
+  return inSlices(constraintSteps(schema, tokenizer), options)
+}
+
+/** Makes what every schema needs of a vocabulary, a few milliseconds at a time, so that the first one does not wait for it. */
+export function prepareVocabulary(tokenizer: Tokenizer, options?: SliceOptions): Promise<void> {
+  return inSlices(vocabularySteps(tokenizer), options).then(() => {})
+}
+
+function* vocabularySteps(tokenizer: Tokenizer): Steps<TokenTrie> {
+  const trie = yield* trieSteps(tokenizer)
+  yield* indexSteps(trie) // built here rather than at a token
+  return trie
+}
+
+function* constraintSteps(schema: unknown, tokenizer: Tokenizer): Steps<Constraint> {
+  const grammar = yield* schemaSteps(schema)
+  const trie = yield* vocabularySteps(tokenizer)
   return { matcher: () => matcher(grammar, trie) }
 }

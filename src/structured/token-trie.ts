@@ -3,6 +3,7 @@
  * Special tokens are left out: a grammar is about text.
  */
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { finish, type Steps } from './slices.ts'
 
 export interface TokenTrie {
   /** Number of ids; masks have ceil(vocabSize / 32) words. */
@@ -25,20 +26,37 @@ export interface TokenTrie {
   bytesOf(id: number): Uint8Array | undefined
 }
 
+/** Ids between two pauses. */
+const idsOfStep = 1024
+
 const tries = new WeakMap<Tokenizer, TokenTrie>()
 
 /** The trie of a tokenizer, built once. Takes some hundred milliseconds for 200,000 ids. */
 export function tokenTrie(tokenizer: Tokenizer): TokenTrie {
   let trie = tries.get(tokenizer)
-  if (trie === undefined) tries.set(tokenizer, (trie = build(tokenizer)))
+  if (trie === undefined) tries.set(tokenizer, (trie = finish(build(tokenizer))))
   return trie
 }
 
-function build(tokenizer: Tokenizer): TokenTrie {
+/** The same with pauses. */
+export function* trieSteps(tokenizer: Tokenizer): Steps<TokenTrie> {
+  let trie = tries.get(tokenizer)
+  if (trie === undefined) tries.set(tokenizer, (trie = yield* build(tokenizer)))
+  return trie
+}
+
+interface Text {
+  readonly bytes: Uint8Array
+  readonly id: number
+}
+
+function* build(tokenizer: Tokenizer): Steps<TokenTrie> {
   const { vocabSize } = tokenizer
-  const texts: { bytes: Uint8Array; id: number }[] = []
+  const byStart: Text[][] = [] // by the first two bytes, so that sorting has pauses
   const byId: (Uint8Array | undefined)[] = new Array(vocabSize)
+  let total = 1
   for (let id = 0; id < vocabSize; id++) {
+    if (id % idsOfStep === 0) yield
     if (tokenizer.isSpecial(id)) continue
     let bytes: Uint8Array
     try {
@@ -48,13 +66,20 @@ function build(tokenizer: Tokenizer): TokenTrie {
       throw error
     }
     if (bytes.length === 0 || bytes.length > 0xffff) continue
-    texts.push({ bytes, id })
+    const start = bytes[0]! * 257 + (bytes.length === 1 ? 0 : bytes[1]! + 1)
+    byStart[start] ??= []
+    byStart[start].push({ bytes, id })
     byId[id] = bytes
+    total += bytes.length
   }
-  texts.sort((a, b) => compareBytes(a.bytes, b.bytes))
+  const texts: Text[] = []
+  for (let start = 0; start < byStart.length; start++) {
+    const group = byStart[start]
+    if (group === undefined) continue
+    yield
+    for (const text of group.sort((a, b) => compareBytes(a.bytes, b.bytes))) texts.push(text)
+  }
 
-  let total = 1
-  for (const { bytes } of texts) total += bytes.length
   const byte = new Uint8Array(total)
   const end = new Int32Array(total)
   const depth = new Uint16Array(total)
@@ -64,14 +89,15 @@ function build(tokenizer: Tokenizer): TokenTrie {
   let longest = 0
   const path: number[] = [0] // nodes from the root to the last token
   let last = new Uint8Array(0)
-  for (const { bytes, id } of texts) {
+  for (const [i, { bytes, id }] of texts.entries()) {
+    if (i % idsOfStep === 0) yield
     if (bytes.length > longest) longest = bytes.length
     let shared = 0
     while (shared < last.length && shared < bytes.length && last[shared] === bytes[shared]) shared++
     while (path.length > shared + 1) end[path.pop()!] = size
-    for (let i = shared; i < bytes.length; i++) {
-      byte[size] = bytes[i]!
-      depth[size] = i + 1
+    for (let at = shared; at < bytes.length; at++) {
+      byte[size] = bytes[at]!
+      depth[size] = at + 1
       path.push(size++)
     }
     const node = path[path.length - 1]!

@@ -210,6 +210,30 @@ test('what is not enforced is refused with its path', () => {
     )
 })
 
+test('references may not lead too deep, nor be compared without end', () => {
+  const chain = (length: number) => ({
+    $defs: Object.fromEntries(
+      Array.from({ length }, (_, i) => [
+        `d${i}`,
+        i + 1 < length ? { type: 'object', properties: { a: { $ref: `#/$defs/d${i + 1}` } } } : true,
+      ]),
+    ),
+    $ref: '#/$defs/d0',
+  })
+  compileSchema(chain(150))
+  assert.throws(() => compileSchema(chain(2000)), {
+    name: 'UnsupportedSchemaError',
+    message: /more than 400 levels, counted through \$ref/,
+  })
+  const nobody = { anyOf: Array.from({ length: 300 }, () => false) }
+  const started = performance.now()
+  assert.throws(
+    () => compileSchema({ $defs: { nobody }, oneOf: Array.from({ length: 1000 }, () => ({ $ref: '#/$defs/nobody' })) }),
+    /branches of oneOf are too many to tell apart/,
+  )
+  assert.ok(performance.now() - started < 5000)
+})
+
 test('compiling is bounded', () => {
   let deep: unknown = {}
   for (let i = 0; i < 5000; i++) deep = { type: 'array', items: deep }

@@ -1,0 +1,73 @@
+/**
+ * Schemas to constraints beside running answers: a few milliseconds at a time, once per schema and tokenizer, because agents send the
+ * same ones with every request. Given up when nobody waits for it any more, or when it takes too long.
+ */
+import type { JsonSchema } from '../chat/messages.ts'
+import { type Constraint, compileConstraint } from '../structured/structured.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+
+/** Compiles a schema for a tokenizer. Throws UnsupportedSchemaError with a JSON pointer, SliceTimeoutError, or the signal's reason. */
+export type CompileConstraint = (schema: JsonSchema, tokenizer: Tokenizer, signal?: AbortSignal) => Constraint | Promise<Constraint>
+
+/** A single schema takes about a second at most; many that are compiled at once share the processor. */
+const limitMs = 30_000
+
+export const compileInSlices: CompileConstraint = (schema, tokenizer, signal) =>
+  compileConstraint(schema, tokenizer, { limitMs, ...(signal ? { signal } : {}) })
+
+/** Remembers constraints, the least recently used ones at most so many per tokenizer, and lets equal requests wait together. */
+export function cachedCompile(compile: CompileConstraint = compileInSlices, entries = 128): CompileConstraint {
+  const perTokenizer = new WeakMap<Tokenizer, Map<string, Compilation>>()
+  return (schema, tokenizer, signal) => {
+    let cache = perTokenizer.get(tokenizer)
+    if (!cache) perTokenizer.set(tokenizer, (cache = new Map()))
+    const key = JSON.stringify(schema)
+    const found = cache.get(key) ?? new Compilation((whileWanted) => compile(schema, tokenizer, whileWanted))
+    found.drop = () => {
+      if (cache.get(key) === found) cache.delete(key)
+    }
+    cache.delete(key)
+    cache.set(key, found)
+    if (cache.size > entries) cache.delete(cache.keys().next().value!)
+    return found.wait(signal)
+  }
+}
+
+/** A schema that is being compiled, or was. */
+class Compilation {
+  readonly #wanted = new AbortController()
+  readonly #result: Promise<Constraint>
+  #waiting = 0
+  #isOver = false
+  /** Called when there will be nothing to keep. */
+  drop = () => {}
+
+  constructor(compile: (whileWanted: AbortSignal) => Constraint | Promise<Constraint>) {
+    this.#result = Promise.resolve()
+      .then(() => compile(this.#wanted.signal))
+      .finally(() => {
+        this.#isOver = true
+      })
+    this.#result.catch(() => this.drop())
+  }
+
+  /** Rejects with the signal's reason. The last one who leaves ends the work. */
+  async wait(signal: AbortSignal | undefined): Promise<Constraint> {
+    signal?.throwIfAborted()
+    let leave = () => {}
+    const left = new Promise<never>((_, reject) => {
+      leave = () => reject(signal?.reason)
+    })
+    signal?.addEventListener('abort', leave, { once: true })
+    this.#waiting++
+    try {
+      return await Promise.race([this.#result, left])
+    } finally {
+      signal?.removeEventListener('abort', leave)
+      if (--this.#waiting === 0 && !this.#isOver) {
+        this.drop()
+        this.#wanted.abort(signal?.reason)
+      }
+    }
+  }
+}
