@@ -1,7 +1,7 @@
 /** The file of `lineage chat --schema`, read and checked before a model is loaded. */
 import { readFile } from 'node:fs/promises'
 import type { ChatOptions, JsonSchema } from '../chat/messages.ts'
-import { compileSchema, UnsupportedSchemaError } from '../structured/structured.ts'
+import { grammarOf, UnsupportedSchemaError } from '../structured/structured.ts'
 
 /**
  * The schema, told to the model where its format has a place for it, and enforced.
@@ -18,7 +18,7 @@ export async function readSchemaFile(path: string): Promise<Pick<ChatOptions, 's
     throw new Error(`--schema: ${path} is not JSON: ${(error as Error).message}`)
   }
   try {
-    compileSchema(schema)
+    grammarOf(schema) // the answers will find it there
   } catch (error) {
     if (!(error instanceof UnsupportedSchemaError)) throw error
     throw new Error(`--schema: ${path} cannot be enforced: ${error.message}`)

@@ -3,7 +3,7 @@
  * refused (`UnsupportedSchemaError`), and every text that a matcher calls complete parses and validates.
  */
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import { type Grammar, schemaSteps } from './grammar.ts'
+import { compileSchema, type Grammar, schemaSteps } from './grammar.ts'
 import { MaskTable, type Matcher } from './matcher.ts'
 import { finish, inSlices, type SliceOptions, type Steps } from './slices.ts'
 import { indexSteps } from './string-body.ts'
@@ -32,12 +32,29 @@ export function matcher(grammar: Grammar, trie: TokenTrie): Matcher {
   return table.matcher()
 }
 
+let last: { text: string; grammar: Grammar } | undefined
+
 /**
- * Compiles a schema for a tokenizer.
+ * The grammar of a schema; the last one is remembered by the schema's text, so that the answers of a conversation share it and what its
+ * matchers have learned.
+ * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced
+ */
+export function grammarOf(schema: unknown): Grammar {
+  const text = JSON.stringify(schema) as string | undefined
+  if (text !== undefined && last?.text === text) return last.grammar
+  const grammar = compileSchema(schema)
+  if (text !== undefined) last = { text, grammar }
+  return grammar
+}
+
+/**
+ * Compiles a schema for a tokenizer, at once.
  * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced
  */
 export function constraint(schema: unknown, tokenizer: Tokenizer): Constraint {
-  return finish(constraintSteps(schema, tokenizer))
+  const grammar = grammarOf(schema)
+  const trie = finish(vocabularySteps(tokenizer))
+  return { matcher: () => matcher(grammar, trie) }
 }
 
 /** The same on a thread that has other work: a few milliseconds at a time. */
