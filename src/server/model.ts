@@ -12,6 +12,8 @@ export interface ServedModel {
   engine: Pick<Engine, 'context' | 'generate' | 'score' | 'load' | 'close'>
   /** Facts for /v1/models and the Ollama endpoints. */
   architecture: { name: string; modelType: string; vocabSize: number; maxPositionEmbeddings: number; expertDtype: string }
+  /** Bytes of weights and KV cache now, for the memory budget; without it the entry's figures count. */
+  memoryBytes?(): number
   /** Frees weights and device; the engine is closed first. */
   dispose(): void | Promise<void>
 }
@@ -24,8 +26,10 @@ export interface ModelEntry {
   aliases?: readonly string[]
   /** Unix seconds, for /v1/models. */
   created?: number
-  /** Memory the loaded model takes, for the budget; 0 when unknown. */
+  /** Bytes of its weights, for the budget before it is loaded; 0 when unknown. */
   bytes?: number
+  /** Bytes of the KV cache it will reserve, for the same purpose. */
+  cacheBytes?: number
   parameters?: number
   /** Changes whenever weights or kernels do; part of `system_fingerprint`. */
   fingerprint?: string

@@ -114,9 +114,15 @@ export class ModelRegistry {
   }
 
   async #makeRoom(entry: ModelEntry): Promise<void> {
-    const need = entry.bytes ?? 0
+    const need = expectedBytes(entry)
+    if (need > this.#budgetBytes)
+      throw overloaded(
+        `The model ${quote(entry.id)} needs ${need} bytes for weights and KV cache; the memory budget of this server is ${this.#budgetBytes}.`,
+        3600,
+        'model_memory',
+      )
     const resident = () => [...this.#slots.values()].filter((slot) => slot.model || (slot.loading && slot.entry !== entry))
-    const used = () => resident().reduce((sum, slot) => sum + (slot.entry.bytes ?? 0), 0)
+    const used = () => resident().reduce((sum, slot) => sum + (slot.model?.memoryBytes?.() ?? expectedBytes(slot.entry)), 0)
     while (used() + need > this.#budgetBytes) {
       const idle = resident()
         .filter((slot) => slot.model && slot.users === 0)
@@ -139,3 +145,6 @@ export class ModelRegistry {
     await model.dispose()
   }
 }
+
+/** What a model will take, as far as it can be known before it is loaded. */
+const expectedBytes = ({ bytes = 0, cacheBytes = 0 }: ModelEntry): number => bytes + cacheBytes

@@ -193,6 +193,46 @@ test('health while loading; models on demand within a memory budget; unknown and
   await app.close(0)
 })
 
+test('the memory budget counts KV caches: expected ones before loading, real ones after', async () => {
+  const disposed: string[] = []
+  const entry = (id: string, bytes: number, cacheBytes: number, real?: number) => ({
+    id,
+    bytes,
+    cacheBytes,
+    load: async () => ({
+      ...scriptedModel(() => final(id)).model,
+      ...(real === undefined ? {} : { memoryBytes: () => real }),
+      dispose: () => void disposed.push(id),
+    }),
+  })
+  const app = createApp({
+    models: [entry('a', 30, 30), entry('b', 30, 20), entry('c', 10, 5, 70), entry('d', 20, 5), entry('e', 60, 60)],
+    memoryBytes: 100,
+  })
+  const ask = async (model: string) => {
+    const response = await app.fetch(
+      new Request(`http://localhost${chat}`, {
+        method: 'POST',
+        body: JSON.stringify({ ...hi, model }),
+        headers: { 'content-type': 'application/json' },
+      }),
+    )
+    return { status: response.status, body: await response.text() }
+  }
+  assert.equal((await ask('a')).status, 200) // 60 of 100
+  assert.equal((await ask('b')).status, 200) // weights alone would fit beside it: 60 + 50 do not
+  assert.deepEqual(disposed, ['a'])
+  assert.equal((await ask('c')).status, 200) // 50 + 15 expected: fits, but it took 70
+  assert.deepEqual(disposed, ['a'])
+  assert.equal((await ask('d')).status, 200) // 50 + 70 + 25: the longest idle one goes, and 95 fit
+  assert.deepEqual(disposed, ['a', 'b'])
+  const tooLarge = await ask('e')
+  assert.equal(tooLarge.status, 503)
+  assert.match(tooLarge.body, /needs 120 bytes for weights and KV cache; the memory budget of this server is 100/)
+  assert.deepEqual(disposed, ['a', 'b'], 'nothing is unloaded for a model that can never fit')
+  await app.close(0)
+})
+
 test('a store on disk survives a new process, ignores half-written files, forgets what is deleted', async () => {
   const path = await mkdtemp(join(tmpdir(), 'lineage-store-'))
   try {

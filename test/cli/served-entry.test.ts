@@ -1,0 +1,32 @@
+import assert from 'node:assert/strict'
+import { join } from 'node:path'
+import { describe, test } from 'node:test'
+import { servedEntry } from '../../src/cli/served-entry.ts'
+
+const models = join(import.meta.dirname, '../../models')
+const fixtures = join(import.meta.dirname, '../fixtures/checkpoints')
+
+describe('what a model will reserve for keys and values is known before it is loaded', () => {
+  for (const [directory, options] of [
+    [join(models, 'abacus'), { parallel: 3 }],
+    [join(models, 'abacus'), { parallel: 1, context: 200 }],
+  ] as const) {
+    test(`${directory.slice(directory.lastIndexOf('/') + 1)}, ${JSON.stringify(options)}`, async () => {
+      for (const backend of ['wasm', 'reference'] as const) {
+        const entry = await servedEntry(directory, { ...options, backend, threads: 1 })
+        const model = await entry.load()
+        const { caches } = (model as unknown as { backend: { memory(): { caches: number } } }).backend.memory()
+        assert.ok(caches > 0)
+        assert.ok(Math.abs(caches / entry.cacheBytes! - 1) < 0.02, `${backend}: expected ${entry.cacheBytes}, reserved ${caches}`)
+        assert.ok(model.memoryBytes!() > caches)
+        await model.engine.close()
+        await model.dispose()
+      }
+    })
+  }
+  test('sliding windows are rings', async () => {
+    const bytes = async (context: number) =>
+      (await servedEntry(join(fixtures, 'tiny-gpt-oss'), { parallel: 1, context, backend: 'wasm' })).cacheBytes!
+    assert.ok((await bytes(2048)) < 2 * (await bytes(1024)))
+  })
+})
