@@ -7,6 +7,7 @@ import { characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
 import { stories } from '../train/data/stories.ts'
 import { type Experiment, experiments, type Outcome } from '../train/experiments.ts'
+import type { JobResult } from '../train/job.ts'
 import { runJobs } from '../train/jobs-node.ts'
 import { clock } from '../train/live-line.ts'
 import { random } from '../train/random.ts'
@@ -56,7 +57,7 @@ async function run(name: string, options: Options): Promise<void> {
         process.stderr.write(`  ${done}/${of}  ${label}, seed ${seed}: loss ${loss.toFixed(4)}, ${(100 * accuracy).toFixed(1)} % right\n`),
     })
     const outcome = experiment.conclude(results)
-    const part = report(experiment, outcome, options)
+    const part = report(experiment, outcome, results, options)
     process.stdout.write(`${part}\n`)
     process.stderr.write(`  ${clock((performance.now() - start) / 1000)}\n`)
     parts.push(part)
@@ -71,15 +72,19 @@ async function run(name: string, options: Options): Promise<void> {
   }
 }
 
-function report({ name, title, expectation, source }: Experiment, { verdict, findings }: Outcome, { seeds, scale }: Options): string {
-  const lines = [
-    `### ${title}`,
-    '',
-    `\`lineage experiment ${name}\` (${seeds} ${seeds === 1 ? 'seed' : 'seeds'}, scale ${scale}). ${expectation} (${source})`,
-    '',
-    '| | |',
-    '|---|---|',
-  ]
+function report(
+  { name, title, expectation, source }: Experiment,
+  { verdict, findings }: Outcome,
+  results: readonly JobResult[],
+  { seeds }: Options,
+): string {
+  const steps = results.map(({ curve }) => curve.at(-1)!.step)
+  const [least, most] = [Math.min(...steps), Math.max(...steps)]
+  const runs =
+    results.length === 0
+      ? 'no training'
+      : `${seeds} ${seeds === 1 ? 'seed' : 'seeds'}, ${least === most ? most : `${least} to ${most}`} steps`
+  const lines = [`### ${title}`, '', `\`lineage experiment ${name}\` (${runs}). ${expectation} (${source})`, '', '| | |', '|---|---|']
   for (const { label, value } of findings) lines.push(`| ${label} | ${value} |`)
   return `${[...lines, '', `Outcome: **${verdict}**.`].join('\n')}\n`
 }

@@ -5,7 +5,7 @@
 import type { Architecture } from '../architecture/architecture.ts'
 import type { AdamStep } from './adamw.ts'
 import { initializeParameters, type ParameterLayout, parameterLayout } from './parameters.ts'
-import { type Evaluation, type Example, type MemoryPlan, planMemory, Shard } from './shard.ts'
+import { type AttentionMass, type Evaluation, type Example, type MemoryPlan, planMemory, Shard } from './shard.ts'
 
 export interface CrewOptions {
   shards: number
@@ -18,7 +18,7 @@ export interface CrewOptions {
 export type Order =
   | { kind: 'accumulate'; examples: Example[]; scale: number; seed: number }
   | { kind: 'evaluate'; examples: Example[] }
-  | { kind: 'firstTokenMass'; examples: Example[] }
+  | { kind: 'attentionMass'; examples: Example[] }
   | { kind: 'reduce' }
   | { kind: 'update'; options: AdamStep }
   | { kind: 'quantise'; on: boolean }
@@ -29,8 +29,8 @@ export function obey(shard: Shard, order: Order): unknown {
       return shard.accumulate(order.examples, order.scale, order.seed)
     case 'evaluate':
       return shard.evaluate(order.examples)
-    case 'firstTokenMass':
-      return shard.firstTokenMass(order.examples)
+    case 'attentionMass':
+      return shard.attentionMass(order.examples)
     case 'reduce':
       return shard.reduce()
     case 'update':
@@ -85,9 +85,9 @@ export class Crew {
     return { loss: parts.reduce((sum, p) => sum + p.loss, 0), rows: parts.reduce((sum, p) => sum + p.rows, 0), correct }
   }
 
-  /** Mean attention that rows beyond the fourth of a sequence pay to its first position, per layer. */
-  async firstTokenMass(examples: readonly Example[]): Promise<number[]> {
-    return (await this.send(0, { kind: 'firstTokenMass', examples: [...examples] })) as number[]
+  /** Where the counted rows look, per layer. */
+  async attentionMass(examples: readonly Example[]): Promise<AttentionMass[]> {
+    return (await this.send(0, { kind: 'attentionMass', examples: [...examples] })) as AttentionMass[]
   }
 
   /** Sums gradients over shards; the norm, and the name of a tensor whose gradient is not finite. */

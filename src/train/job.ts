@@ -8,13 +8,14 @@ import type { Task } from './data/task.ts'
 import { taskData } from './data/task-data.ts'
 import * as tasks from './data/tasks.ts'
 import { textData } from './data/text.ts'
+import type { AttentionMass } from './shard.ts'
 import { type LogRecord, type TrainingData, type TrainingPlan, train } from './trainer.ts'
 
 /** A task by name with its arguments. */
 export type TaskSpec =
   | { name: 'recall'; options: tasks.RecallOptions }
   | { name: 'copy'; symbols: number; span: number }
-  | { name: 'induction'; symbols: number }
+  | { name: 'induction'; symbols: number; piece: number }
   | { name: 'dyck'; kinds: number; depth: number }
   | { name: 'kHop'; nodes: number; hops: number }
   | { name: 'facts'; subjects: number; relations: number; objects: number; seed: number }
@@ -22,7 +23,7 @@ export type TaskSpec =
 
 export type DataSpec =
   | { kind: 'text'; ids: Int32Array; block: number; batch: number; heldOut?: number }
-  | { kind: 'task'; task: TaskSpec; length: number; batch: number }
+  | { kind: 'task'; task: TaskSpec; evaluationTask?: TaskSpec; length: number; batch: number }
 
 export interface Job {
   /** What is being compared ('rope', '2 layers'). */
@@ -30,8 +31,10 @@ export interface Job {
   architecture: Architecture
   data: DataSpec
   plan: TrainingPlan
-  /** Also measure how much attention falls on the first position, per layer. */
-  firstTokenMass?: boolean
+  /** Logits of the sinks before the first step; default 0. */
+  sinksFrom?: number
+  /** Also measure where the counted rows of this task look. */
+  attentionOn?: TaskSpec
 }
 
 export interface JobResult {
@@ -47,8 +50,8 @@ export interface JobResult {
   accuracy: number
   /** Of training, evaluations not counted, on one thread. */
   tokensPerSecond: number
-  /** Mean attention on position 0 of rows beyond the first few, per layer. */
-  firstTokenMass?: number[]
+  /** Per layer. */
+  attention?: AttentionMass[]
 }
 
 export function makeTask(spec: TaskSpec): Task {
@@ -58,7 +61,7 @@ export function makeTask(spec: TaskSpec): Task {
     case 'copy':
       return tasks.copy(spec.symbols, spec.span)
     case 'induction':
-      return tasks.induction(spec.symbols)
+      return tasks.induction(spec.symbols, spec.piece)
     case 'dyck':
       return tasks.dyck(spec.kinds, spec.depth)
     case 'kHop':
@@ -72,12 +75,15 @@ export function makeTask(spec: TaskSpec): Task {
 
 function makeData(spec: DataSpec, seed: number): TrainingData {
   if (spec.kind === 'text') return textData(spec.ids, { ...spec, parts: 1, seed, evaluationWindows: 192 })
-  return taskData(makeTask(spec.task), { length: spec.length, batch: spec.batch, parts: 1, seed })
+  const { task, evaluationTask = task, length, batch } = spec
+  return taskData(makeTask(task), { length, batch, parts: 1, seed, evaluationTask: makeTask(evaluationTask) })
 }
 
 export async function runJob(job: Job, onStep?: (step: number) => void): Promise<JobResult> {
   const { architecture, plan, label } = job
   const crew = inlineCrew(architecture, { shards: 1, arenaBytes: 384 * 2 ** 20, seed: plan.seed })
+  for (const { spec, at, count } of crew.layout.parameters)
+    if (job.sinksFrom !== undefined && spec.name.endsWith('.sinks')) crew.values.fill(job.sinksFrom, at, at + count)
   const data = makeData(job.data, plan.seed)
   const curve: JobResult['curve'] = []
   let tokens = 0
@@ -104,6 +110,9 @@ export async function runJob(job: Job, onStep?: (step: number) => void): Promise
     accuracy: last.accuracy,
     tokensPerSecond: (1000 * tokens) / spent,
   }
-  if (job.firstTokenMass) result.firstTokenMass = await crew.firstTokenMass(data.evaluation().slice(0, 2))
+  if (job.attentionOn && job.data.kind === 'task') {
+    const watched = taskData(makeTask(job.attentionOn), { length: job.data.length, batch: 1, parts: 1, seed: plan.seed })
+    result.attention = await crew.attentionMass(watched.evaluation())
+  }
   return result
 }

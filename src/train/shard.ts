@@ -60,6 +60,13 @@ export interface Evaluation {
   correct: Uint8Array[]
 }
 
+export interface AttentionMass {
+  /** Share on the first position. */
+  first: number
+  /** Share that goes to a sink, that is to nothing. */
+  sink: number
+}
+
 export class Shard {
   readonly index: number
   readonly layout: ParameterLayout
@@ -130,25 +137,34 @@ export class Shard {
     return result
   }
 
-  firstTokenMass(examples: readonly Example[]): number[] {
-    const layers = this.architecture.layers.length
-    const mass = new Float64Array(layers)
+  /** Where the counted rows look, per layer: mean over rows and heads of what falls on the first position and of what is lost to sinks. */
+  attentionMass(examples: readonly Example[]): AttentionMass[] {
+    const masses = this.architecture.layers.map((): AttentionMass => ({ first: 0, sink: 0 }))
     let count = 0
     const quiet = { ...this.architecture, dropout: { embedding: 0, attention: 0, residual: 0 } }
-    for (const { batch } of examples) {
+    for (const { batch, rows } of examples) {
       this.backend.reset(0)
       this.backend.watched = []
       forward(this.backend, quiet, this.weights, batch)
+      // Squares come segment by segment, all heads of one before the next; a segment is a sequence.
       this.backend.watched.forEach((memory, layer) => {
-        for (const { n, stride, values } of attentionSquares(memory))
-          for (let t = 4; t < n; t++) {
-            mass[layer]! += values[t * stride]!
+        const { heads } = this.architecture.layers[layer]!.attention
+        attentionSquares(memory).forEach(({ stride, values }, i) => {
+          const slot = Math.floor(i / heads)
+          for (const row of rows) {
+            if (batch.slots[row] !== slot) continue
+            const t = batch.positions[row]!
+            let seen = 0
+            for (let j = 0; j <= t; j++) seen += values[t * stride + j]!
+            masses[layer]!.first += values[t * stride]!
+            masses[layer]!.sink += 1 - seen
             if (layer === 0) count++
           }
+        })
       })
       this.backend.watched = null
     }
-    return Array.from(mass, (sum) => sum / count)
+    return masses.map(({ first, sink }) => ({ first: first / count, sink: sink / count }))
   }
 
   /** Sums this shard's slice over all gradient arrays into the first; returns the sum of squares and, of a value that is not finite, where. */

@@ -45,7 +45,7 @@ test('windows of a text: seeded for training, fixed for evaluation, never across
 })
 
 test('tasks: only marked positions count', () => {
-  const task = induction(6)
+  const task = induction(6, 3)
   const sequence = task.sample(random(3), 20)
   const { rows, targets } = packTask([sequence, sequence])
   assert.equal(rows.length, 2 * sequence.scored.reduce((a, b) => a + b, 0))
@@ -159,11 +159,14 @@ test('a job trains and measures; every experiment can be concluded', async () =>
   const all = experiments(texts)
   const sinks = all.find(({ name }) => name === 'sinks')!
   const jobs = sinks.jobs(0.012, 1)
-  const results = []
+  const results: JobResult[] = []
   for (const job of jobs) results.push(await runJob(job))
   assert.ok(
-    results.every(({ firstTokenMass, loss }) => firstTokenMass!.length === 2 && firstTokenMass!.every((m) => m > 0 && m < 1) && loss > 0),
+    results.every(({ attention, loss }) => attention!.length === 2 && attention!.every(({ first }) => first > 0 && first < 1) && loss > 0),
   )
+  const lost = (label: string) => results.find((result) => result.label === label)!.attention!.map(({ sink }) => sink)
+  assert.ok(lost('without sinks').every((share) => Math.abs(share) < 1e-5))
+  assert.ok(lost('sinks from 0').every((share, i) => share > 0.01 && share < lost('sinks from 4')[i]!))
   assert.ok(['as expected', 'not visible', 'opposite'].includes(sinks.conclude(results).verdict))
   for (const experiment of all) {
     const made = experiment.jobs(0.01, 2).map(
@@ -176,7 +179,10 @@ test('a job trains and measures; every experiment can be concluded', async () =>
         bestLoss: 1,
         accuracy: 0.5,
         tokensPerSecond: 1,
-        firstTokenMass: [0.5, 0.1],
+        attention: [
+          { first: 0.5, sink: 0 },
+          { first: 0.1, sink: 0.2 },
+        ],
       }),
     )
     assert.ok(

@@ -13,12 +13,14 @@ export interface TaskOptions {
   parts: number
   seed: number
   evaluationSequences?: number
+  /** What is measured, where it is not what is trained on. */
+  evaluationTask?: Task
 }
 
 export function taskData(task: Task, options: TaskOptions): TrainingData {
-  const { length, batch, parts, seed, evaluationSequences = 64 } = options
+  const { length, batch, parts, seed, evaluationSequences = 64, evaluationTask = task } = options
   const fixed = random(mixSeeds(seed, 0x7e57))
-  const held = Array.from({ length: evaluationSequences }, () => task.sample(fixed, length))
+  const held = Array.from({ length: evaluationSequences }, () => evaluationTask.sample(fixed, length))
   const evaluation: Rows[] = []
   for (let i = 0; i < held.length; i += 16) evaluation.push(packTask(held.slice(i, i + 16)))
   return {

@@ -21,25 +21,39 @@ export interface RecallOptions {
   pairs: number
   /** Noise ids between the pairs and the questions: the distance that has to be bridged. */
   gap: number
+  /** Least noise; each sequence draws its own amount from here to `gap`. Default: always `gap`. */
+  leastGap?: number
+  /** Share of the questions that ask for a key without a value; the answer is then 1. A sequence then begins with a 0. Default 0. */
+  absent?: number
 }
 
 /**
- * Multi-query associative recall: k₁ v₁ k₂ v₂ … noise … kᵢ vᵢ kⱼ vⱼ …; every asked value is scored. Arora et al. 2023 (Zoology).
- * Ids: 0 padding, 1 noise, then keys, then values.
+ * Multi-query associative recall: k₁ v₁ k₂ v₂ … noise … kᵢ vᵢ kⱼ vⱼ …; every asked value is scored. No key is asked again before all were,
+ * so that answers have to come from behind the noise and not from an earlier question. Arora et al. 2023 (Zoology).
+ * Ids: 0 padding, 1 noise and nothing, then keys, then values.
  */
-export function associativeRecall({ keys, values, pairs, gap }: RecallOptions): Task {
+export function associativeRecall({ keys, values, pairs, gap, leastGap = gap, absent = 0 }: RecallOptions): Task {
+  if (absent > 0 && pairs === keys) throw new RangeError(`associative recall: with ${pairs} pairs of ${keys} keys no key is absent`)
   if (pairs > keys) throw new RangeError(`associative recall: ${pairs} pairs need as many keys, there are ${keys}`)
   return {
     name: `recall of ${pairs} pairs over ${gap}`,
     vocabSize: 2 + keys + values,
     sample(next, length) {
-      const chosen = distinct(next, pairs, keys)
+      const order = distinct(next, keys, keys)
+      const chosen = order.slice(0, pairs)
       const paired = new Map(chosen.map((key) => [key, integer(next, 0, values - 1)]))
       const sequence = new Sequence()
+      if (absent > 0) sequence.push(0)
       for (const [key, value] of paired) sequence.push(2 + key, 2 + keys + value)
-      sequence.push(...Array<number>(gap).fill(1))
+      sequence.push(...Array<number>(integer(next, leastGap, gap)).fill(1))
+      let asked: number[] = []
       while (sequence.length + 2 <= length) {
-        const key = pick(next, chosen)
+        if (absent > 0 && next() < absent) {
+          sequence.push(2 + pick(next, order.slice(pairs))).pushScored(1)
+          continue
+        }
+        if (asked.length === 0) asked = distinct(next, pairs, pairs)
+        const key = chosen[asked.pop()!]!
         sequence.push(2 + key).pushScored(2 + keys + paired.get(key)!)
       }
       return sequence.end(length)
@@ -62,23 +76,19 @@ export function copy(symbols: number, span: number): Task {
 }
 
 /**
- * Induction with random offsets: a random stream in which an earlier bigram comes back; the second half of each repetition is scored.
- * Unlike `copy` the distance varies, so that a fixed offset does not help. Elhage et al. 2021.
+ * Induction: a random order of all symbols, then pieces of it of `piece` symbols from random places; within a piece the symbol that followed
+ * the last one before is scored. The distance varies, so that a fixed offset does not help. Elhage et al. 2021.
  */
-export function induction(symbols: number): Task {
+export function induction(symbols: number, piece: number): Task {
   return {
-    name: 'induction',
+    name: `induction over ${symbols} symbols`,
     vocabSize: symbols,
     sample(next, length) {
-      const successor = distinct(next, symbols, symbols) // this sequence's own rule: a is always followed by successor[a]
-      const seen = new Set<number>()
-      const sequence = new Sequence()
-      while (sequence.length + 2 <= length) {
-        const first = integer(next, 0, symbols - 1)
-        sequence.push(first)
-        if (seen.has(first)) sequence.pushScored(successor[first]!)
-        else sequence.push(successor[first]!)
-        seen.add(first)
+      const order = distinct(next, symbols, symbols)
+      const sequence = new Sequence().push(...order)
+      while (sequence.length < length) {
+        const from = integer(next, 0, symbols - piece)
+        sequence.push(order[from]!).pushScored(...order.slice(from + 1, from + piece))
       }
       return sequence.end(length)
     },
@@ -160,8 +170,8 @@ function factTable(count: number, objects: number, seed: number): Int32Array {
 }
 
 /**
- * Marker words that always call back the first occurrence after them: a bigram text in which, after a trigger symbol, the symbol before the
- * trigger is repeated. Attention has nothing to do elsewhere and parks on a sink. Guo et al. 2024 (Bigram-Backcopy).
+ * A bigram text in which, after a trigger symbol, the symbol before the trigger is repeated. Everything is scored: elsewhere the last symbol says all
+ * there is to know, so attention has nothing to do there and must not disturb. Guo et al. 2024 (Bigram-Backcopy).
  */
 export function bigramBackcopy(symbols: number, triggers: number, seed: number): Task {
   const successors = Array.from({ length: symbols }, (_, a) => factTable(4, symbols - triggers, seed + 7919 * a))
@@ -174,10 +184,10 @@ export function bigramBackcopy(symbols: number, triggers: number, seed: number):
       sequence.push(current)
       while (sequence.length < length) {
         if (next() < 0.1 && sequence.length + 2 <= length) {
-          sequence.push(integer(next, 0, triggers - 1)).pushScored(current)
+          sequence.pushScored(integer(next, 0, triggers - 1), current)
         } else {
           current = triggers + pick(next, [...successors[current]!])
-          sequence.push(current)
+          sequence.pushScored(current)
         }
       }
       return sequence.end(length)

@@ -1,0 +1,128 @@
+/**
+ * What experiments are made of: what one is, models to vary, runs per seed, and the reading of results.
+ */
+import type { Architecture, Attention, FeedForward } from '../../architecture/architecture.ts'
+import type { DataSpec, Job, JobResult } from '../job.ts'
+import { rungs } from '../rungs.ts'
+import { mean } from '../statistics.ts'
+import { DEFAULT_PLAN } from '../trainer.ts'
+
+export interface Finding {
+  label: string
+  value: string
+}
+
+export interface Outcome {
+  verdict: 'as expected' | 'not visible' | 'opposite'
+  findings: Finding[]
+}
+
+export interface Experiment {
+  name: string
+  title: string
+  expectation: string
+  source: string
+  /** Runs; none where a computation is enough. `scale` shortens or lengthens all of them. */
+  jobs(scale: number, seeds: number): Job[]
+  conclude(results: readonly JobResult[]): Outcome
+}
+
+/** Text by characters, for the experiments about loss. */
+export interface Texts {
+  /** Character ids of a long text, and how many characters there are. */
+  ids: Int32Array
+  vocabSize: number
+}
+
+export const small = (vocabSize: number, block: number, layers: number, width: number, heads = 4, dropout = 0) =>
+  rungs({ vocabSize, block, layers, heads, width, dropout }, { slidingWindow: 8, headsPerGroup: 1 })
+
+/** GPT-2 with RMSNorm, rotary positions and a gate, without biases. */
+export const modern = (vocabSize: number, block: number, layers: number, width: number, heads = 4): Architecture =>
+  small(vocabSize, block, layers, width, heads).find(({ name }) => name === 'no-biases')!.architecture
+
+export const attention = (architecture: Architecture, change: (slot: Attention, index: number) => Partial<Attention>): Architecture => ({
+  ...architecture,
+  layers: architecture.layers.map((layer, i) => ({ ...layer, attention: { ...layer.attention, ...change(layer.attention, i) } })),
+})
+
+export const feedForward = (architecture: Architecture, slot: FeedForward): Architecture => ({
+  ...architecture,
+  layers: architecture.layers.map((layer) => ({ ...layer, feedForward: slot })),
+})
+
+export const gated = (width: number): FeedForward => ({
+  kind: 'gated',
+  intermediateSize: width,
+  activation: { kind: 'swiglu' },
+  bias: false,
+})
+
+export const mixture = (experts: number, active: number, width: number): FeedForward => ({
+  kind: 'moe',
+  experts,
+  expertsPerToken: active,
+  intermediateSize: width,
+  activation: { kind: 'swiglu' },
+  bias: false,
+  router: { order: 'topkSoftmax', normalize: true, bias: false, auxLossCoef: 0.01 },
+})
+
+/** What the variants of an experiment share. */
+export interface Setting {
+  steps: number
+  scale: number
+  seeds: number
+  /** Highest learning rate. Default 4e-3. */
+  rate?: number
+}
+
+/** One job per seed. */
+export function runs(label: string, architecture: Architecture, data: DataSpec, setting: Setting, extra: Partial<Job> = {}): Job[] {
+  const { steps, scale, seeds, rate = 4e-3 } = setting
+  const count = Math.max(10, Math.round(steps * scale))
+  return Array.from({ length: seeds }, (_, i) => ({
+    label,
+    architecture,
+    data,
+    plan: {
+      ...DEFAULT_PLAN,
+      steps: count,
+      warmup: Math.ceil(count / 10),
+      learningRate: rate,
+      finalLearningRate: rate / 10,
+      evaluateEvery: Math.max(1, Math.ceil(count / 8)),
+      seed: i + 1,
+    },
+    ...extra,
+  }))
+}
+
+export const of = (results: readonly JobResult[], label: string): JobResult[] => results.filter((r) => r.label === label)
+export const accuracy = (results: readonly JobResult[], label: string): number => mean(of(results, label).map((r) => r.accuracy))
+export const loss = (results: readonly JobResult[], label: string): number => mean(of(results, label).map((r) => r.loss))
+export const best = (results: readonly JobResult[], label: string): number => mean(of(results, label).map((r) => r.bestLoss))
+export const labels = (results: readonly JobResult[]): string[] => [...new Set(results.map(({ label }) => label))]
+export const percent = (x: number): string => `${(100 * x).toFixed(1)} %`
+export const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(3)}`
+
+/** Mean of every variant, and its seeds. */
+export const accuracies = (results: readonly JobResult[]): Finding[] =>
+  labels(results).map((label) => {
+    const each = of(results, label).map((r) => percent(r.accuracy))
+    return { label, value: percent(accuracy(results, label)) + (each.length > 1 ? ` (${each.join(', ')})` : '') }
+  })
+export const losses = (results: readonly JobResult[]): Finding[] =>
+  labels(results).map((label) => {
+    const each = of(results, label).map((r) => r.loss.toFixed(3))
+    return { label, value: loss(results, label).toFixed(3) + (each.length > 1 ? ` (${each.join(', ')})` : '') }
+  })
+/** Parameters and speed of every variant. */
+export const costs = (results: readonly JobResult[]): Finding[] =>
+  labels(results).map((label) => {
+    const own = of(results, label)
+    const speed = Math.round(mean(own.map((r) => r.tokensPerSecond)))
+    return { label: `${label}: parameters, tokens/s`, value: `${own[0]!.parameters.toLocaleString('en')}, ${speed.toLocaleString('en')}` }
+  })
+
+export const verdict = (yes: boolean, opposite = false): Outcome['verdict'] => (yes ? 'as expected' : opposite ? 'opposite' : 'not visible')
