@@ -71,11 +71,10 @@ export async function* answer(model: ChatModel, messages: readonly Message[], op
 
 /** Free answers and calls, or a document. A forced call comes before the document, which the answer after it will be. */
 function writerFor(model: ChatModel, prompt: readonly number[], options: ChatOptions): AnswerWriter | DocumentWriter {
-  const { schema, toolChoice, prefill, stop } = options
+  const { schema, toolChoice, prefill } = options
   if (schema === undefined || toolChoice === 'required' || typeof toolChoice === 'object')
     return new AnswerWriter(model, model.format.parser(prompt, options), options)
   if (prefill !== undefined) throw new ChatError('prefill', 'an answer under a schema cannot begin with a given text')
-  if (stop?.length) throw new ChatError('stop', 'an answer under a schema ends when its document is complete; leave the stop texts out')
   return new DocumentWriter(model.format, model.tokenizer, constraint(schema, model.tokenizer), prompt, options)
 }
 

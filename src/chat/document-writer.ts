@@ -6,8 +6,17 @@ import type { GeneratedToken, GenerationResult } from '../engine/engine.ts'
 import type { Constraint } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { Guide } from './guide.ts'
-import { type ChatEvent, type ChatFormat, type ChatOptions, type ChatParser, type FinishReason, offeredTools } from './messages.ts'
+import {
+  type ChatEvent,
+  type ChatFormat,
+  type ChatOptions,
+  type ChatParser,
+  type FinishReason,
+  offeredTools,
+  type TextPhase,
+} from './messages.ts'
 import { RepetitionGuard } from './repetition.ts'
+import { StopTexts } from './stop-texts.ts'
 
 export class DocumentWriter {
   /** The events of each id, in order. */
@@ -20,6 +29,8 @@ export class DocumentWriter {
   readonly #parser: ChatParser
   readonly #guide: Guide
   readonly #guard: RepetitionGuard
+  /** One of them inside of the document cuts it, and it is never called complete then. */
+  readonly #stops: StopTexts
   readonly #budget: number
   #part: { shown: boolean; text: string } | undefined
   readonly #shownCalls = new Set<string>()
@@ -41,6 +52,7 @@ export class DocumentWriter {
       reasoningBudget: this.#budget,
     })
     this.#guard = new RepetitionGuard(options.repetitionLimit ?? 512)
+    this.#stops = new StopTexts(options.stop ?? [])
     this.lead = this.#follow()
     if (this.lead.length > 0) this.events.splice(0, this.lead.length, this.events.flat())
   }
@@ -61,7 +73,7 @@ export class DocumentWriter {
     this.events.push(events.flatMap((event) => this.#pass(event)))
     const ids = this.#follow()
     this.#loops = this.#guard.push(id)
-    return this.#loops || this.#guide.isOver ? 'stop' : ids
+    return this.#loops || this.#stops.found || this.#guide.isOver ? 'stop' : ids
   }
 
   end(): ChatEvent[] {
@@ -71,7 +83,7 @@ export class DocumentWriter {
   reason(result: GenerationResult): FinishReason {
     if (result.reason !== 'stop') return result.reason
     if (this.#loops) return 'repetition'
-    if (!this.#guide.isSatisfied) return 'length'
+    if (!this.#guide.isSatisfied || this.#stops.found) return 'length'
     return this.#shownCalls.size > 0 ? 'tool-calls' : 'stop'
   }
 
@@ -102,16 +114,14 @@ export class DocumentWriter {
         this.#part = { shown: false, text: '' }
         return []
       case 'text-delta': {
-        const part = this.#part!
-        if (!part.shown && event.phase === 'final' && !this.#guide.showsText) return []
-        const start: ChatEvent[] = part.shown ? [] : [{ type: 'text-start', phase: event.phase }]
-        part.shown = true
-        part.text += event.delta
-        return [...start, event]
+        const isFinal = event.phase === 'final'
+        if (!this.#part!.shown && isFinal && !this.#guide.showsText) return []
+        return this.#show(event.phase, isFinal ? this.#stops.push(event.delta) : event.delta)
       }
       case 'text-end': {
+        const rest = event.phase === 'final' ? this.#show(event.phase, this.#stops.rest()) : []
         const { shown, text } = this.#part!
-        return shown ? [{ ...event, text }] : []
+        return shown ? [...rest, { ...event, text }] : []
       }
       case 'tool-call-start':
         if (this.#guide.showsCall && this.#mayCall) this.#shownCalls.add(event.id)
@@ -121,6 +131,15 @@ export class DocumentWriter {
         return this.#shownCalls.has(event.id) ? [event] : []
     }
     return [event]
+  }
+
+  #show(phase: TextPhase, delta: string): ChatEvent[] {
+    if (delta === '') return []
+    const part = this.#part!
+    const start: ChatEvent[] = part.shown ? [] : [{ type: 'text-start', phase }]
+    part.shown = true
+    part.text += delta
+    return [...start, { type: 'text-delta', delta, phase }]
   }
 }
 

@@ -146,7 +146,7 @@ export interface ChatOptions extends RenderOptions {
   parallelToolCalls?: boolean
   /**
    * The final answer is a JSON document under this schema; reasoning and calls before it stay free. A document that did not get
-   * finished ends with reason `length`. What is supported: docs/structured-output.md; excludes `stop` and `prefill`.
+   * finished ends with reason `length`. What is supported: docs/structured-output.md; excludes `prefill`. A `stop` text inside of it cuts it.
    */
   schema?: JsonSchema
   /** Texts that end the answer when they appear in it; not part of the events' text. */
@@ -185,7 +185,7 @@ export interface FinishEvent {
 }
 
 /**
- * stop: the model ended its answer (or a stop text appeared) · length: `maxTokens` reached · tool-calls: it waits for tool results ·
+ * stop: the model ended its answer (or a stop text appeared; in a document under a schema that is `length`) · length: `maxTokens` reached · tool-calls: it waits for tool results ·
  * abort: the signal · repetition: the guard against endless loops · context: the context is full.
  */
 export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'abort' | 'repetition' | 'context'

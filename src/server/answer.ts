@@ -143,7 +143,9 @@ export class Answer implements AnswerSource {
     if (this.#loops) return 'repetition'
     // Never call an unfinished document complete, nor one that nobody saw.
     const isShown = !this.#guide.isBound || this.#filter.calls > 0 || this.#filter.hasText
-    if (!this.#guide.isSatisfied || !isShown) return 'length'
+    // A stop text inside of a document cuts it.
+    const isCut = this.#guide.isBound && this.#filter.stopped
+    if (!this.#guide.isSatisfied || !isShown || isCut) return 'length'
     return this.#filter.calls > 0 ? 'tool-calls' : 'stop'
   }
 }

@@ -37,6 +37,17 @@ test('a schema binds the final text, not the reasoning, and is told to the model
   assert.equal(response.output[1].content[0].text, good)
 })
 
+test('a stop text inside of the document cuts it, and what is cut is never called complete', async () => {
+  const { post } = scripted(() => analysis('No } here.') + final(good))
+  const answer = async (stop: string[]) => {
+    const { choices } = await jsonOf(post(chat, { model: 'scripted', messages: user, response_format: format, stop }))
+    return [choices[0].message.content, choices[0].finish_reason]
+  }
+  assert.deepEqual(await answer(['36']), ['{"name":"Ada","age":', 'length'])
+  assert.deepEqual(await answer(['}']), ['{"name":"Ada","age":36', 'length'])
+  assert.deepEqual(await answer(['}!', 'Eve']), [good, 'stop'])
+})
+
 const disobedient: Record<string, string> = {
   'plain text': final('I am Ada and I am 36.'),
   'no channel': '<|message|>Ada!<|return|>',
