@@ -93,19 +93,25 @@ function asks(): Ask[] {
   }))
 }
 
-/** One streamed answer as text; leaves after `leaveAfter` pieces. */
+/** One streamed answer as text; leaves after so many pieces or milliseconds, also while it waits. */
 async function answer(
   ask: Ask,
   leaveAfter = Number.POSITIVE_INFINITY,
+  leaveAfterMs?: number,
 ): Promise<{ text: string | undefined; firstByteMs: number; status: number }> {
   const controller = new AbortController()
   const started = performance.now()
+  const timer = leaveAfterMs === undefined ? undefined : setTimeout(() => controller.abort(), leaveAfterMs)
   const response = await fetch(`${url}/v1/chat/completions`, {
     method: 'POST',
     headers: { 'content-type': 'application/json' },
     body: JSON.stringify({ model: modelId, ...ask, temperature: 0, max_tokens: tokens, stream: true }),
     signal: controller.signal,
+  }).catch((error) => {
+    if (controller.signal.aborted) return undefined
+    throw error
   })
+  if (!response) return { text: undefined, firstByteMs: 0, status: 200 }
   if (!response.ok) {
     await response.body?.cancel()
     return { text: undefined, firstByteMs: 0, status: response.status }
@@ -126,6 +132,8 @@ async function answer(
   } catch (error) {
     if (controller.signal.aborted) return { text: undefined, firstByteMs, status: 200 }
     throw error
+  } finally {
+    clearTimeout(timer)
   }
   if (!raw.endsWith('data: [DONE]\n\n')) return { text: 'INCOMPLETE', firstByteMs, status: 200 }
   const chunks = raw
@@ -141,7 +149,10 @@ async function answer(
 async function load(): Promise<void> {
   const questions = asks()
   const expected: string[] = []
+  const started = performance.now()
   for (const question of questions) expected.push((await answer(question)).text!)
+  // What an answer takes when all are there, roughly: who leaves, leaves anywhere within it.
+  const typicalMs = ((performance.now() - started) / questions.length) * Math.max(1, clients / parallel)
   const until = performance.now() + seconds * 1000
   const firstBytes: number[] = []
   const memory: number[] = []
@@ -155,7 +166,11 @@ async function load(): Promise<void> {
       for (let turn = 0; performance.now() < until; turn++) {
         const i = (client * 7 + turn) % questions.length
         const leaves = Math.random() < 1 / 3
-        const { text, firstByteMs, status } = await answer(questions[i]!, leaves ? 1 + Math.floor(Math.random() * 20) : undefined)
+        const { text, firstByteMs, status } = await answer(
+          questions[i]!,
+          leaves ? 1 + Math.floor(Math.random() * 20) : undefined,
+          leaves ? Math.random() * typicalMs : undefined,
+        )
         if (firstByteMs > 0) firstBytes.push(firstByteMs)
         if (status !== 200) {
           refused++
