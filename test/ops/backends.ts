@@ -16,6 +16,6 @@ export interface BackendUnderTest {
 
 export const backends: BackendUnderTest[] = [
   { name: 'reference', create: async () => createReferenceBackend(), tolerance: 1e-4, exactInvariants: true },
-  { name: 'wasm', create: () => createWasmBackend({ threads: 0 }), tolerance: 1e-3, exactInvariants: false },
-  { name: 'wasm, 3 threads', create: () => createWasmBackend({ threads: 3 }), tolerance: 1e-3, exactInvariants: false },
+  { name: 'wasm', create: () => createWasmBackend({ threads: 0 }), tolerance: 1e-3, exactInvariants: true },
+  { name: 'wasm, 3 threads', create: () => createWasmBackend({ threads: 3 }), tolerance: 1e-3, exactInvariants: true },
 ]

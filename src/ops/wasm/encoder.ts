@@ -210,6 +210,8 @@ export const i32x4 = {
   shrS: shift(172),
   shrU: shift(173),
   dotI16x8S: binary(186),
+  extendLowI16x8U: unary(169),
+  extendHighI16x8U: unary(170),
   extaddPairwiseI16x8S: unary(126),
   truncSatF32x4S: unary(248),
   relaxedTruncF32x4S: unary(0x101),
@@ -273,6 +275,9 @@ export class Memory {
   }
   load8x8S(ptr: Int, offset = 0): V128 {
     return this.load('v128', simd(1), ptr, offset)
+  }
+  load8x8U(ptr: Int, offset = 0): V128 {
+    return this.load('v128', simd(2), ptr, offset)
   }
   load16x4U(ptr: Int, offset = 0): V128 {
     return this.load('v128', simd(4), ptr, offset)

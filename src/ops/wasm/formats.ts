@@ -3,10 +3,11 @@
  *
  * mxfp4: groups of 16 rows; the last group is padded with zero rows. A group holds its blocks one after the other, 272 bytes each:
  *
- *   word i of row r of the published block (4 bytes = 8 codes) at  i·64 + r·4    i = 0…3, r = 0…15
- *   scale byte of row 4q + l                                  at  256 + 4l + q (a shift moves the scales of rows 4q… to their lanes)
+ *   columns 4i … 4i + 3 of row r (2 bytes)                    at  i·32 + r·2    i = 0…7, r = 0…15
+ *     as codes of columns 4i, 4i + 2 | 4i + 1, 4i + 3 (low nibble first): the low nibbles of both bytes are neighbours, and the high ones
+ *   scale byte of row r                                       at  256 + r
  *
- * so that one 16-byte vector holds the same codes of four rows (lanes are rows: no sums across lanes), and a worker reads one stream.
+ * so that one 16-byte vector holds the same columns of eight rows (lanes are rows: no sums across lanes), and a worker reads one stream.
  *
  * int8 (fast precision): groups of 16 rows likewise, 544 bytes per block of 32 columns:
  *

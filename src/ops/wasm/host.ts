@@ -4,7 +4,9 @@
  */
 // Not imports: a page's bundler must not look for Node's modules.
 const builtin = globalThis.process?.getBuiltinModule
-const node = builtin ? { threads: builtin('node:worker_threads'), os: builtin('node:os'), fs: builtin('node:fs') } : undefined
+const node = builtin
+  ? { threads: builtin('node:worker_threads'), os: builtin('node:os'), fs: builtin('node:fs'), v8: builtin('node:v8') }
+  : undefined
 
 export interface WorkerHandle {
   post(message: unknown): void
@@ -36,6 +38,31 @@ function fieldOf(file: string, pattern: RegExp, factor = 1): number | undefined 
     return match ? Number(match[1]) * factor : undefined
   } catch {
     return undefined
+  }
+}
+
+/** How many functions of a module `compile` can have optimised: the first ones. */
+export const OPTIMISED_FUNCTIONS = 31
+
+/**
+ * Compiles a module with its first functions optimised at once, instead of after some thousand turns. `wide` lets V8 join pairs of neighbouring
+ * 128-bit operations into 256-bit ones where the processor has them. Only for this module: the flags are taken back at once
+ * (docs/decisions/0008 says why these). Elsewhere than in Node this is a plain compilation.
+ */
+export async function compile(bytes: Uint8Array<ArrayBuffer>, wide: boolean): Promise<WebAssembly.Module> {
+  if (!node) return WebAssembly.compile(bytes)
+  const { v8 } = node
+  const given = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(' ')].map((flag) => flag.replaceAll('_', '-'))
+  const flags = [
+    [`--wasm-tier-mask-for-testing=${2 ** OPTIMISED_FUNCTIONS - 1}`, '--wasm-tier-mask-for-testing=0'],
+    ['--no-wasm-lazy-compilation', '--wasm-lazy-compilation'],
+    ...(wide ? [['--experimental-wasm-revectorize', '--no-experimental-wasm-revectorize']] : []),
+  ].filter(([set]) => !given.includes(set!))
+  for (const [set] of flags) v8.setFlagsFromString(set!)
+  try {
+    return new WebAssembly.Module(bytes)
+  } finally {
+    for (const [, reset] of flags) v8.setFlagsFromString(reset!)
   }
 }
 

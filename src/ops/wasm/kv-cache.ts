@@ -4,7 +4,7 @@
  */
 import type { CacheSnapshot, CacheSpec, KvCache } from '../backend.ts'
 import type { LayerCache } from '../ops.ts'
-import { paddedHead } from './kernels/attention.ts'
+import { BLOCK, paddedHead } from './kernels/attention.ts'
 import type { Memories, Place } from './memories.ts'
 import type { Block } from './memory.ts'
 
@@ -39,7 +39,9 @@ export function createCache(spec: CacheSpec, memories: Memories, mover: Mover): 
   }
   const layers: WasmLayerCache[] = []
   const bytesOf = (kvHeads: number, headDim: number, ring: number) => spec.slots * kvHeads * ring * paddedHead(headDim) * 4
-  const ringOf = (window: number | null) => (window === null ? spec.capacity : Math.min(spec.capacity, window - 1 + spec.maxRows))
+  // A ring is a whole number of attention's blocks, so that none of these goes over its end.
+  const ringOf = (window: number | null) =>
+    window === null ? spec.capacity : Math.min(spec.capacity, Math.ceil((window - 1 + spec.maxRows) / BLOCK) * BLOCK)
   const total = spec.layers.reduce((sum, l) => sum + 2 * bytesOf(l.kvHeads, l.headDim, ringOf(l.window)), 0)
   try {
     memories.mustFit(total, `a KV cache of ${spec.slots} × ${spec.capacity} positions`)

@@ -96,6 +96,11 @@ export class KernelModule {
     return i16x8.add(even, i16x8.mul(i16x8.shrS(a, 8), i16x8.shrU(b, 8)))
   }
 
+  /** sum += product, or sum = product if it is the first. */
+  accumulate(f: FunctionBuilder, sum: Local<'v128'>, product: V128, first: boolean): void {
+    f.set(sum, first ? product : i32x4.add(sum, product))
+  }
+
   /** Truncation of values known to fit into i32. */
   truncate(a: V128): V128 {
     return this.features.relaxedSimd ? i32x4.relaxedTruncF32x4S(a) : i32x4.truncSatF32x4S(a)
@@ -143,6 +148,11 @@ export class KernelModule {
     f.set(e, f32x4.sub(splat(1), f32x4.mul(f32x4.mul(p, t), e)))
     f.set(e, v128.bitselect(x, e, this.splatInteger(0x80000000)))
     return e
+  }
+
+  /** Stores vectors one behind the other, the last one first: pairs that are stored in this order may be joined by the engine (features.ts, `wide`). */
+  storeRun(f: FunctionBuilder, to: Int, vectors: readonly V128[], offset = 0): void {
+    for (let i = vectors.length - 1; i >= 0; i--) f.do(this.heap.storeV128(to, vectors[i]!, offset + i * 16))
   }
 
   /** Sum of the four lanes. */
@@ -213,6 +223,16 @@ export interface Step {
 export const bf16Low = (w: V128, zero: V128): V128 => i8x16.shuffle(zero, w, [0, 1, 16, 17, 2, 3, 18, 19, 4, 5, 20, 21, 6, 7, 22, 23])
 export const bf16High = (w: V128, zero: V128): V128 =>
   i8x16.shuffle(zero, w, [8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31])
+
+/** Pieces of so many bytes of the lower or upper halves of a and b, in turn. */
+export function interleave(a: V128, b: V128, bytes: 2 | 4 | 8, half: 'low' | 'high'): V128 {
+  const start = half === 'low' ? 0 : 8
+  const lanes = Array.from({ length: 16 }, (_, i) => {
+    const piece = Math.floor(i / bytes)
+    return start + Math.floor(piece / 2) * bytes + (i % bytes) + (piece % 2) * 16
+  })
+  return i8x16.shuffle(a, b, lanes)
+}
 
 /** 4 × 4 words of four vectors, transposed. */
 export function transpose(f: FunctionBuilder, rows: readonly V128[]): V128[] {

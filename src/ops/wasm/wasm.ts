@@ -11,7 +11,7 @@ import { columns, rowsOf, size, type Tensor } from '../tensor.ts'
 import { type BatchData, Batches } from './batches.ts'
 import { type Features, probeFeatures } from './features.ts'
 import { FORMAT, type Format, isGrouped, rowBytes } from './formats.ts'
-import { coreCount } from './host.ts'
+import { compile, coreCount } from './host.ts'
 import { paddedHead } from './kernels/attention.ts'
 import { GATED_FORMS } from './kernels/gated.ts'
 import { GELU_FORMS } from './kernels/gelu.ts'
@@ -40,7 +40,7 @@ export interface WasmOptions {
 const HOST_BYTES = 512 << 20
 
 export async function createWasmBackend(options: WasmOptions = {}): Promise<WasmBackend> {
-  const probed = probeFeatures()
+  const probed = await probeFeatures()
   const features: Features = { ...probed, ...Object.fromEntries((options.without ?? []).map((name) => [name, false])) }
   const wanted = options.threads ?? coreCount()
   if (!Number.isInteger(wanted) || wanted < 0) throw new RangeError(`threads: expected a whole number of at least 0, got ${wanted}`)
@@ -49,7 +49,7 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Wasm
   const build = async () => {
     const { bytes, constants } = buildModule(features, shared)
     new Int32Array(heap.buffer).set(constants, CONSTANTS / 4)
-    return WebAssembly.compile(bytes)
+    return compile(bytes, features.wide)
   }
   const pool = shared ? await ThreadPool.start(build, heap, wanted) : new InlinePool(await build(), heap)
   return assemble(pool, heap, shared, features.multiMemory, options)
@@ -224,7 +224,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
   }
 
   const bytesOf = (kind: Activation, rows: number, width: number) => rows * (width / 32) * ACTIVATION_BYTES[kind]
-  const kindOf = (format: Format): Activation => (format === FORMAT.int8 ? 'wide' : precision === 'fast' ? 'i8' : 'i16')
+  const kindOf = (format: Format): Activation => (format === FORMAT.mxfp4 && precision === 'fast' ? 'i8' : 'i16')
   const indexOf = (kind: Activation) => ACTIVATIONS.indexOf(kind)
 
   const quantized = new WeakMap<Tensor, { kind: Activation; block: Block }>()

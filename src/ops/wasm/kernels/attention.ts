@@ -1,7 +1,8 @@
 /**
  * Causal attention with grouped heads, window, sinks and soft cap, over keys and values that lie per head: row (slot, g, position) of a cache,
  * padded to four values; positions of a window go round in a ring. Online softmax (Milakov & Gimelshein 2018), keys outside of every
- * row's window are never visited.
+ * row's window are never visited, but for those before it in the same block: blocks begin at multiples of 32, so that a row's sums do not depend on
+ * the rows beside it.
  *
  *              block of 32 keys ──►
  *   ▒▒▒▒  q    S: scores, then probabilities          a task: one key/value head, some rows of one
@@ -12,7 +13,7 @@ import { type FunctionBuilder, f32, f32x4, type I32, i32, i32x4, type Local, typ
 import type { Kernel } from '../kernel.ts'
 import type { KernelModule } from '../simd.ts'
 
-const BLOCK = 32
+export const BLOCK = 32
 /** Query rows (times heads) of one task. */
 const TASK_ROWS = 16
 const NEVER = -3e38
@@ -214,6 +215,7 @@ function emitAttend(k: KernelModule): void {
       const end = f.i32(i32.add(position, rows))
       const s = f.i32(i32.sub(i32.add(position, 1), window))
       f.if(i32.ltS(s, 0), () => f.set(s, 0))
+      f.set(s, i32.and(s, -BLOCK))
       f.while(
         () => i32.ltS(s, end),
         () => {

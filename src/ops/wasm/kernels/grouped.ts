@@ -11,8 +11,8 @@ import type { KernelModule } from '../simd.ts'
 import { emitInt8, INT8_PRODUCT } from './int8.ts'
 import { LIST, writeList } from './linear.ts'
 import { emitMxfp4, MXFP4_PRODUCT } from './mxfp4.ts'
-import type { Product } from './product.ts'
-import { ACTIVATION_BYTES, ACTIVATIONS, type Activation } from './quantize.ts'
+import { emitTile16, type Product } from './product.ts'
+import { ACTIVATION_BYTES, ACTIVATIONS } from './quantize.ts'
 
 /** Rows of x that share one chunk of weights. */
 const TOKEN_BLOCK = 128
@@ -89,15 +89,14 @@ function emitStartRows(k: KernelModule): void {
 
 /** The product of a format with a kind of activation (index of ACTIVATIONS). */
 export function productOf(format: number, activation: number): Product {
-  const kind: Activation = ACTIVATIONS[activation]!
-  if (format === FORMAT.int8) return INT8_PRODUCT
-  return MXFP4_PRODUCT[kind === 'i8' ? 'i8' : 'i16']
+  return format === FORMAT.int8 ? INT8_PRODUCT : MXFP4_PRODUCT[ACTIVATIONS[activation]!]
 }
 
 /** [arena, weight, format, x (blocks), y, bias or 0, T, columns, rows, activation] */
 export const linearGrouped: Kernel = {
   emit(k) {
     emitStartRows(k)
+    emitTile16(k)
     emitMxfp4(k)
     emitInt8(k)
   },

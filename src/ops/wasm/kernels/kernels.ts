@@ -54,6 +54,8 @@ export const OP = Object.fromEntries(Object.keys(named).map((name, index) => [na
 export function buildModule(features: Features, shared: boolean): { bytes: Uint8Array<ArrayBuffer>; constants: Int32Array } {
   const module = new ModuleBuilder()
   const k = new KernelModule(module, features, shared)
-  for (const kernel of KERNELS) kernel.emit(k)
+  // The kernels that take the time come first: these are optimised from the start (host.ts).
+  const first: readonly Kernel[] = [linear, linearGrouped, attention, quantize, gatedPairs]
+  for (const kernel of [...first, ...KERNELS.filter((kernel) => !first.includes(kernel))]) kernel.emit(k)
   return { bytes: module.encode(), constants: k.constants() }
 }

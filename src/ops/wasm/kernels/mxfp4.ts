@@ -1,114 +1,82 @@
 /**
  * MXFP4 weights times quantised activations. OCP Microscaling v1.0.
  *
- * A code stands for half of an integer -12…12. With 12 added it lies in 0…24, so that one table look-up decodes 16 codes and the int8
- * dot product of relaxed SIMD is exact. Σ (w + 12)·x - 12·Σ x = Σ w·x: the correction is where the sum starts.
- * Products of pairs add up in 16-bit lanes, two per row, which may wrap on the way; 16 terms of at most 12·128 never do at the end.
+ * A code stands for half of an integer -12…12, which one table look-up finds for 16 codes at once; sums of products of integers are exact.
  *
- * One row of x (decode), codes decoded on the fly; two of the four vectors of a word run together, so that a broadcast serves two:
- *
- *   16 rows   ▒ word i of rows 0…3 | 4…7 | 8…11 | 12…15         lanes are rows: no sums across lanes
- *
- * Many rows of x (prefill): some blocks of a group are unpacked in scratch and used for every row of x. With activations of 16 bits that is
- * the wide tile (wide-tile.ts); with 8 bits one byte per value, 17 KiB:
+ * One row of x (decode): codes become 16-bit pairs of columns on the fly. Many rows (prefill): some blocks of a group are unpacked in scratch
+ * first. With activations of 16 bits that is the tile of product.ts; with 8 bits it is one of bytes, twice as fast:
  *
  *   scratch, per block     word j of rows 0…3, 4…7, 8…11, 12…15 (codes + 12)   j = 0…7     512 bytes
  *                          scales of the 16 rows as f32                                     64 bytes
  *
- *              x: two rows
- *   16 rows    ▒ 4 vectors × 2 = 8 accumulators of 16-bit pairs; each broadcast of x serves 4 vectors, each vector of W two broadcasts
- *
- * After every block the integers become floats, are scaled and added to y, which holds the running sums.
+ * The int8 dot product of relaxed SIMD wants one factor in 0…127: with 12 added a code lies in 0…24. Σ (w + 12)·x - 12·Σ x = Σ w·x: the correction
+ * is where the sum starts. Products of pairs add up in 16-bit lanes, two per row, which may wrap on the way; 16 terms of at most 12·128 never
+ * do at the end.
  */
-import { f32x4, i16x8, i32, i32x4, type Local, type V128, v128 } from '../encoder.ts'
+import { type FunctionBuilder, f32x4, i16x8, i32x4, type Local, type V128, v128 } from '../encoder.ts'
 import { GROUP_BLOCK_BYTES } from '../formats.ts'
-import type { KernelModule } from '../simd.ts'
-import type { Product } from './product.ts'
-import { ACTIVATION_BYTES } from './quantize.ts'
-import { emitWideTile, WIDE_BLOCK, WIDE_CHUNK } from './wide-tile.ts'
+import { interleave, type KernelModule } from '../simd.ts'
+import { emitTile, emitVector, type Product, UNPACKED, UNPACKED_CHUNK } from './product.ts'
+import { ACTIVATION_BYTES, type Activation } from './quantize.ts'
 
-/** What mxfp4 weights are multiplied with. */
-export type Digits = 'i8' | 'i16'
-const DIGITS: readonly Digits[] = ['i8', 'i16']
+/** Twice the value of a code. */
+const VALUES = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
 
-/** Twice the value of a code, plus 12. */
-const CODE_TABLE = [12, 13, 14, 15, 16, 18, 20, 24, 12, 11, 10, 9, 8, 6, 4, 0]
+/** The scales 2^(byte - 127) of a block's 16 rows: the byte moves to where an f32 has its exponent. */
+const scalesOf = (k: KernelModule, f: FunctionBuilder, w: Local<'i32'>): V128[] =>
+  [256, 264].flatMap((at) => {
+    const eight = f.v128(k.weights.load8x8U(w, at))
+    return [i32x4.shl(i32x4.extendLowI16x8U(eight), 23), i32x4.shl(i32x4.extendHighI16x8U(eight), 23)]
+  })
 
-/** Scale bytes of rows 4q…4q + 3 as four floats 2^(byte - 127): byte q of every lane moves to where an f32 has its exponent. */
-function scaleLanes(k: KernelModule, scales: V128, q: number): V128 {
-  const moved = q === 3 ? i32x4.shrU(scales, 1) : i32x4.shl(scales, 23 - 8 * q)
-  return v128.and(moved, k.splatInteger(0x7f800000))
-}
-
-/** One activation row times `groups` groups of 16 rows. */
-function emitVector(k: KernelModule, activation: Digits): void {
-  const { heap, weights } = k
-  const halves = activation === 'i8' ? 1 : 2
-  k.module.func(
+/** `at` says where a block of x has its 16-bit integers and its scale; `factor` is what the scale lacks, since the integers are doubled values. */
+function emitRow(k: KernelModule, activation: Activation, at: { integers: number; scale: number; factor: number }): void {
+  emitVector(
+    k,
     `vector_mxfp4_${activation}`,
-    { x: 'i32', w: 'i32', y: 'i32', bias: 'i32', biasStep: 'i32', blocks: 'i32', groups: 'i32' },
-    (f, { x, w, y, bias, biasStep, blocks, groups }) => {
-      const table = f.v128(k.bytes(CODE_TABLE))
+    { weights: GROUP_BLOCK_BYTES, x: ACTIVATION_BYTES[activation] },
+    (f, sums, w, x) => {
+      const table = f.v128(k.bytes(VALUES))
       const nibble = f.v128(k.splatInteger(0x0f0f0f0f))
-      const totals = [0, 1, 2, 3].map(() => f.v128())
-      const sums = Array.from({ length: 2 * halves }, () => f.v128())
-      f.times(groups, () => {
-        for (const total of totals) f.set(total, f32x4.splat(0))
-        const p = f.i32(x)
-        f.times(blocks, () => {
-          for (const pair of [0, 2]) {
-            for (let h = 0; h < halves; h++)
-              for (let q = 0; q < 2; q++) f.set(sums[2 * h + q]!, heap.splat32(p, halves === 1 ? 32 : 64 + 4 * h))
-            for (let i = 0; i < 4; i++) {
-              const codes = [0, 1].map((q) => f.v128(weights.v128(w, i * 64 + (pair + q) * 16)))
-              for (const odd of [0, 1]) {
-                const four = Array.from({ length: halves }, (_, h) => f.v128(k.broadcast(heap.v128(p, 32 * h + 16 * odd), i)))
-                for (let q = 0; q < 2; q++) {
-                  const values = f.v128(k.lookup(table, v128.and(odd ? i16x8.shrU(codes[q]!, 4) : codes[q]!, nibble)))
-                  for (let h = 0; h < halves; h++) f.set(sums[2 * h + q]!, i16x8.add(sums[2 * h + q]!, k.dotPairs(four[h]!, values)))
-                }
-              }
-            }
-            const scale = f.v128(heap.splat32(p, halves === 1 ? 36 : 72))
-            const scales = f.v128(weights.v128(w, 256))
-            for (let q = 0; q < 2; q++) {
-              const sum = f.v128(i32x4.extaddPairwiseI16x8S(sums[q]!))
-              if (halves === 2) f.set(sum, i32x4.add(i32x4.shl(sum, 8), i32x4.extaddPairwiseI16x8S(sums[2 + q]!)))
-              const total = totals[pair + q]!
-              f.set(total, k.madd(f32x4.convertI32x4S(sum), f32x4.mul(scaleLanes(k, scales, pair + q), scale), total))
-            }
-          }
-          f.advance(w, GROUP_BLOCK_BYTES)
-          f.advance(p, ACTIVATION_BYTES[activation])
-        })
-        totals.forEach((total, q) => {
-          f.do(heap.storeV128(y, f32x4.add(total, heap.v128(bias, q * 16)), q * 16))
-        })
-        f.advance(y, 64)
-        f.advance(bias, biasStep)
-      })
-      return undefined
+      for (let j = 0; j < 16; j += 2) {
+        const pairs = [j, j + 1].map((i) => f.v128(k.broadcast(k.heap.v128(x, at.integers + (i & ~3) * 4), i & 3)))
+        for (const half of [0, 1]) {
+          const codes = f.v128(k.weights.v128(w, j * 16 + half * 16))
+          ;[codes, i16x8.shrU(codes, 4)].forEach((moved, i) => {
+            const values = f.v128(k.lookup(table, v128.and(moved, nibble)))
+            const first = j + i === 0
+            k.accumulate(f, sums[2 * half]!, i32x4.dotI16x8S(i16x8.extendLowI8x16S(values), pairs[i]!), first)
+            k.accumulate(f, sums[2 * half + 1]!, i32x4.dotI16x8S(i16x8.extendHighI8x16S(values), pairs[i]!), first)
+          })
+        }
+      }
+    },
+    (f, w, x) => {
+      const scale = f.v128(k.heap.splat32(x, at.scale))
+      if (at.factor !== 1) f.set(scale, f32x4.mul(scale, k.splat(at.factor)))
+      return scalesOf(k, f, w).map((ofRows) => f32x4.mul(ofRows, scale))
     },
   )
 }
 
-/** Decoded bytes of one block of a group. */
+/** Blocks into bytes for the tile of 8-bit activations. */
 const DECODED = 576
 
 function emitDecode(k: KernelModule): void {
   const { heap, weights } = k
   k.module.func('decode_mxfp4', { w: 'i32', to: 'i32', blocks: 'i32' }, (f, { w, to, blocks }) => {
-    const table = f.v128(k.bytes(CODE_TABLE))
+    const table = f.v128(k.bytes(VALUES.map((value) => value + 12)))
     const nibble = f.v128(k.splatInteger(0x0f0f0f0f))
     f.times(blocks, () => {
-      for (let i = 0; i < 4; i++)
-        for (let q = 0; q < 4; q++) {
-          const codes = f.v128(weights.v128(w, i * 64 + q * 16))
-          f.do(heap.storeV128(to, k.lookup(table, v128.and(codes, nibble)), i * 64 + q * 16))
-          f.do(heap.storeV128(to, k.lookup(table, v128.and(i16x8.shrU(codes, 4), nibble)), (4 + i) * 64 + q * 16))
+      for (let j = 0; j < 8; j++)
+        for (const half of [0, 1]) {
+          const codes = f.v128(weights.v128(w, j * 32 + half * 16))
+          const low = f.v128(k.lookup(table, v128.and(codes, nibble)))
+          const high = f.v128(k.lookup(table, v128.and(i16x8.shrU(codes, 4), nibble)))
+          f.do(heap.storeV128(to, interleave(low, high, 2, 'low'), j * 64 + half * 32))
+          f.do(heap.storeV128(to, interleave(low, high, 2, 'high'), j * 64 + half * 32 + 16))
         }
-      const scales = f.v128(weights.v128(w, 256))
-      for (let q = 0; q < 4; q++) f.do(heap.storeV128(to, scaleLanes(k, scales, q), 512 + q * 16))
+      k.storeRun(f, to, scalesOf(k, f, w), 512)
       f.advance(w, GROUP_BLOCK_BYTES)
       f.advance(to, DECODED)
     })
@@ -116,81 +84,32 @@ function emitDecode(k: KernelModule): void {
   })
 }
 
-/** Blocks into 16-bit integers for the wide tile: even elements, then odd ones, in pairs; scales halved, since the integers are doubled values. */
+/** Blocks into 16-bit integers for the other tile; scales halved, since the integers are doubled values. */
 function emitUnpack(k: KernelModule): void {
-  const { heap, weights } = k
+  const { weights } = k
   k.module.func('unpack_mxfp4', { w: 'i32', to: 'i32', blocks: 'i32' }, (f, { w, to, blocks }) => {
-    const table = f.v128(k.bytes(CODE_TABLE.map((value) => value - 12)))
+    const table = f.v128(k.bytes(VALUES))
     const nibble = f.v128(k.splatInteger(0x0f0f0f0f))
-    // Bytes 2n, 2n + 1 of every lane into the upper halves of its two 16-bit halves; index 128 gives zero.
-    const places = [0, 1].map((n) => f.v128(k.bytes([0, 1, 2, 3].flatMap((r) => [128, 4 * r + 2 * n, 128, 4 * r + 2 * n + 1]))))
     f.times(blocks, () => {
-      for (let i = 0; i < 4; i++)
-        for (let q = 0; q < 4; q++) {
-          const codes = f.v128(weights.v128(w, i * 64 + q * 16))
-          for (const odd of [0, 1]) {
-            const values = f.v128(k.lookup(table, v128.and(odd ? i16x8.shrU(codes, 4) : codes, nibble)))
-            for (const n of [0, 1])
-              f.do(heap.storeV128(to, i16x8.shrS(k.lookup(values, places[n]!), 8), (odd * 8 + 2 * i + n) * 64 + q * 16))
-          }
+      for (let j = 0; j < 16; j += 2)
+        for (const half of [0, 1]) {
+          const codes = f.v128(weights.v128(w, j * 16 + half * 16))
+          ;[codes, i16x8.shrU(codes, 4)].forEach((moved, i) => {
+            const values = f.v128(k.lookup(table, v128.and(moved, nibble)))
+            k.storeRun(f, to, [i16x8.extendLowI8x16S(values), i16x8.extendHighI8x16S(values)], (j + i) * 64 + half * 32)
+          })
         }
-      const scales = f.v128(weights.v128(w, 256))
-      for (let q = 0; q < 4; q++) f.do(heap.storeV128(to, f32x4.mul(scaleLanes(k, scales, q), k.splat(0.5)), 1024 + q * 16))
+      const halved = scalesOf(k, f, w).map((scales) => f32x4.mul(scales, k.splat(0.5)))
+      k.storeRun(f, to, halved, 1024)
       f.advance(w, GROUP_BLOCK_BYTES)
-      f.advance(to, WIDE_BLOCK)
+      f.advance(to, UNPACKED)
     })
     return undefined
   })
 }
 
-/** y of the listed pairs of rows += decoded weights × x, with activations of 8 bits. */
-function emitTile(k: KernelModule): void {
-  const { heap } = k
-  k.module.func(
-    'tile_mxfp4_i8',
-    { decoded: 'i32', blocks: 'i32', list: 'i32', pairs: 'i32', xOffset: 'i32', yOffset: 'i32' },
-    (f, { decoded, blocks, list, pairs, xOffset, yOffset }) => {
-      const sums = [0, 1].map(() => [0, 1, 2, 3].map(() => f.v128()))
-      f.times(pairs, () => {
-        const pointer = (at: number, offset: Local<'i32'>) => f.i32(i32.add(heap.i32(list, at), offset))
-        const x = [pointer(0, xOffset), pointer(8, xOffset)]
-        const y = [pointer(4, yOffset), pointer(12, yOffset)]
-        const w = f.i32(decoded)
-        f.times(blocks, () => {
-          for (const n of [0, 1]) {
-            const start = f.v128(heap.splat32(x[n]!, 32))
-            for (let q = 0; q < 4; q++) f.set(sums[n]![q]!, start)
-          }
-          for (const odd of [0, 1]) {
-            const values = x.map((at) => f.v128(heap.v128(at, 16 * odd)))
-            for (let i = 0; i < 4; i++) {
-              const four = values.map((value) => f.v128(k.broadcast(value, i)))
-              for (let q = 0; q < 4; q++) {
-                const weight = f.v128(heap.v128(w, (4 * odd + i) * 64 + q * 16))
-                for (const n of [0, 1]) f.set(sums[n]![q]!, i16x8.add(sums[n]![q]!, k.dotPairs(four[n]!, weight)))
-              }
-            }
-          }
-          for (const n of [0, 1]) {
-            const scale = f.v128(heap.splat32(x[n]!, 36))
-            for (let q = 0; q < 4; q++) {
-              const factor = f32x4.mul(heap.v128(w, 512 + q * 16), scale)
-              const sum = f32x4.convertI32x4S(i32x4.extaddPairwiseI16x8S(sums[n]![q]!))
-              f.do(heap.storeV128(y[n]!, k.madd(sum, factor, heap.v128(y[n]!, q * 16)), q * 16))
-            }
-          }
-          for (const at of x) f.advance(at, ACTIVATION_BYTES.i8)
-          f.advance(w, DECODED)
-        })
-        f.advance(list, 16)
-      })
-      return undefined
-    },
-  )
-}
-
 /** How blocks of mxfp4 are multiplied with activations of 8 or 16 bits. */
-export const MXFP4_PRODUCT: Record<Digits, Product> = {
+export const MXFP4_PRODUCT: Record<Activation, Product> = {
   i8: {
     weightBytes: GROUP_BLOCK_BYTES,
     xBytes: ACTIVATION_BYTES.i8,
@@ -204,19 +123,39 @@ export const MXFP4_PRODUCT: Record<Digits, Product> = {
   i16: {
     weightBytes: GROUP_BLOCK_BYTES,
     xBytes: ACTIVATION_BYTES.i16,
-    chunk: WIDE_CHUNK,
+    chunk: UNPACKED_CHUNK,
     vector: 'vector_mxfp4_i16',
     tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
       kernels.unpack_mxfp4!(weight, c.scratch, blocks)
-      kernels.tile_mxfp4_i16!(c.scratch, blocks, list, pairs, xOffset, yOffset)
+      kernels.tile_i16!(c.scratch, blocks, list, pairs, xOffset, yOffset)
     },
   },
 }
 
 export function emitMxfp4(k: KernelModule): void {
-  for (const activation of DIGITS) emitVector(k, activation)
+  emitRow(k, 'i8', { integers: 40, scale: 36, factor: 1 })
+  emitRow(k, 'i16', { integers: 0, scale: 64, factor: 0.5 })
   emitDecode(k)
-  emitTile(k)
   emitUnpack(k)
-  emitWideTile(k, 'tile_mxfp4_i16', { bytes: ACTIVATION_BYTES.i16, integers: 80, scale: 76 })
+  emitTile(
+    k,
+    'tile_mxfp4_i8',
+    { weights: DECODED, x: ACTIVATION_BYTES.i8, scales: 512, scale: 36 },
+    (f, sums, w, x) => {
+      sums.forEach((ofRow, n) => {
+        const start = f.v128(k.heap.splat32(x[n]!, 32))
+        for (const sum of ofRow) f.set(sum, start)
+      })
+      for (let j = 0; j < 8; j++) {
+        const word = x.map((row) => f.v128(k.broadcast(k.heap.v128(row, (j & ~3) * 4), j & 3)))
+        for (let q = 0; q < 4; q++) {
+          const weight = f.v128(k.heap.v128(w, j * 64 + q * 16))
+          sums.forEach((ofRow, n) => {
+            f.set(ofRow[q]!, i16x8.add(ofRow[q]!, k.dotPairs(word[n]!, weight)))
+          })
+        }
+      }
+    },
+    i32x4.extaddPairwiseI16x8S,
+  )
 }

@@ -1,11 +1,34 @@
 /**
  * Weights into groups of 16 rows (layouts in formats.ts), while loading: mxfp4 by moving bytes, int8 (fast precision) by rounding.
  */
-import { f32, f32x4, i8x16, i16x8, i32, type Local, v128 } from '../encoder.ts'
+import { type FunctionBuilder, f32, f32x4, i8x16, i16x8, i32, type Local, type V128, v128 } from '../encoder.ts'
 import { GROUP_BLOCK_BYTES, GROUP_ROWS, INT8_BLOCK_BYTES } from '../formats.ts'
 import { type Kernel, share } from '../kernel.ts'
-import { bf16High, bf16Low, transpose } from '../simd.ts'
+import { bf16High, bf16Low, interleave, type KernelModule } from '../simd.ts'
 import { largestMagnitude } from './quantize.ts'
+
+/** Of the four nibbles in 16 bits, the second and the third change places. */
+function pairNibbles(k: KernelModule, codes: V128): V128 {
+  const bits = (mask: number) => v128.and(codes, k.splatInteger(mask * 0x10001))
+  return v128.or(bits(0xf00f), v128.or(i16x8.shl(bits(0x00f0), 4), i16x8.shrU(bits(0x0f00), 4)))
+}
+
+/** 8 × 8 halves of 32-bit words, transposed. */
+function transpose8(f: FunctionBuilder, rows: readonly V128[]): V128[] {
+  let from = rows
+  for (const bytes of [2, 4, 8] as const) {
+    const distance = bytes / 2
+    const to: V128[] = []
+    for (let i = 0; i < 8; i++)
+      if ((i & distance) === 0) {
+        to[i] = f.v128(interleave(from[i]!, from[i + distance]!, bytes, 'low'))
+        to[i + distance] = f.v128(interleave(from[i]!, from[i + distance]!, bytes, 'high'))
+      }
+    from = to
+  }
+  // Neighbours were taken apart bit by bit of their number: it is read backwards now.
+  return [0, 4, 2, 6, 1, 5, 3, 7].map((i) => from[i]!)
+}
 
 /**
  * [arena, to, published blocks (same arena), published scales (heap), rows, columns, number of the matrix]: published order -> groups of 16 rows.
@@ -31,21 +54,20 @@ export const repackMxfp4: Kernel = {
             const scale = f.i32(scales)
             f.times(blocks, () => {
               const row = f.i32(source)
-              for (let q = 0; q < 4; q++) {
-                const four: Local<'v128'>[] = []
-                for (let r = 0; r < 4; r++) {
-                  four.push(f.v128(heap.v128(row)))
+              for (let half = 0; half < 2; half++) {
+                const eight: Local<'v128'>[] = []
+                for (let r = 0; r < 8; r++) {
+                  eight.push(f.v128(pairNibbles(k, f.v128(heap.v128(row)))))
                   f.advance(row, rowBytes)
                 }
-                transpose(f, four).forEach((word, i) => {
-                  f.do(weights.storeV128(to, word, i * 64 + q * 16))
+                transpose8(f, eight).forEach((columns, i) => {
+                  f.do(weights.storeV128(to, columns, i * 32 + half * 16))
                 })
               }
               f.do(weights.storeV128(to, v128.zero(), 256))
               const byte = f.i32(scale)
               f.for(0, present, 1, (r) => {
-                const place = i32.add(i32.shl(i32.and(r, 3), 2), i32.shrU(r, 2))
-                f.do(weights.storeU8(i32.add(to, place), heap.u8(byte), 256))
+                f.do(weights.storeU8(i32.add(to, r), heap.u8(byte), 256))
                 f.advance(byte, blocks)
               })
               f.advance(to, GROUP_BLOCK_BYTES)

@@ -1,6 +1,22 @@
-/** What a grouped format (mxfp4, int8) tells the code that cuts the work: sizes, and its two kernels. */
+/**
+ * What the grouped formats (mxfp4, int8) have in common: weights in groups of 16 rows times integers (quantize.ts), lanes are rows, sums of a
+ * block exact in integers, then scaled and added to the f32 sums of the rows, block after block. Both kernels add in the same order, so that
+ * a row of x has the same result alone and among others.
+ *
+ * One row of x: a worker reads one stream of weights.                 Several: blocks unpacked in scratch, two rows of x at a time.
+ *
+ *   16 rows   ▒ 4 accumulators                                          16 rows   ▒ ▒ 2 × 4 accumulators
+ *
+ * The scratch of 16-bit tiles, per block: columns 2j, 2j + 1 of rows 0…3, 4…7, 8…11, 12…15 (j = 0…15, 1024 bytes), then the 16 scales as f32.
+ *
+ * Neighbouring vectors go through the same operations and are stored together: so the engine may join them (features.ts, `wide`).
+ */
+import { type FunctionBuilder, f32x4, i32, i32x4, type Local, type V128 } from '../encoder.ts'
 import type { Context, Exports } from '../kernel.ts'
+import type { KernelModule } from '../simd.ts'
+import { ACTIVATION_BYTES } from './quantize.ts'
 
+/** What the code that cuts the work knows of a format: sizes, and its two kernels. */
 export interface Product {
   /** Bytes of one block of a group, and of one block of a row of x. */
   readonly weightBytes: number
@@ -11,4 +27,101 @@ export interface Product {
   readonly vector: string
   /** y += W·x for some blocks of one group and the rows of the list (pairs of entries). */
   tile(kernels: Exports, c: Context, weight: number, blocks: number, list: number, pairs: number, xOffset: number, yOffset: number): void
+}
+
+/** Unpacked bytes of one block for 16-bit tiles, and how many blocks are unpacked together: 16 KiB. */
+export const UNPACKED = 1088
+export const UNPACKED_CHUNK = 15
+
+const four = <T>(make: (q: number) => T): T[] => [0, 1, 2, 3].map(make)
+
+/** `multiply` adds the products of one block at `w` and `x` to the sums; `scales` gives the four vectors of scales, x's included. */
+export function emitVector(
+  k: KernelModule,
+  name: string,
+  bytes: { weights: number; x: number },
+  multiply: (f: FunctionBuilder, sums: readonly Local<'v128'>[], w: Local<'i32'>, x: Local<'i32'>) => void,
+  scales: (f: FunctionBuilder, w: Local<'i32'>, x: Local<'i32'>) => readonly V128[],
+): void {
+  const { heap } = k
+  k.module.func(
+    name,
+    { x: 'i32', w: 'i32', y: 'i32', bias: 'i32', biasStep: 'i32', blocks: 'i32', groups: 'i32' },
+    (f, { x, w, y, bias, biasStep, blocks, groups }) => {
+      const totals = four(() => f.v128())
+      const sums = four(() => f.v128())
+      f.times(groups, () => {
+        totals.forEach((total, q) => {
+          f.set(total, heap.v128(bias, q * 16))
+        })
+        const p = f.i32(x)
+        f.times(blocks, () => {
+          multiply(f, sums, w, p)
+          scales(f, w, p).forEach((scale, q) => {
+            f.set(totals[q]!, k.madd(f32x4.convertI32x4S(sums[q]!), scale, totals[q]!))
+          })
+          f.advance(w, bytes.weights)
+          f.advance(p, bytes.x)
+        })
+        k.storeRun(f, y, totals)
+        f.advance(y, 64)
+        f.advance(bias, biasStep)
+      })
+      return undefined
+    },
+  )
+}
+
+/** Two rows of x at a time. `finish` makes sums of 32 bits, where they are not yet. */
+export function emitTile(
+  k: KernelModule,
+  name: string,
+  at: { weights: number; x: number; scales: number; scale: number },
+  multiply: (f: FunctionBuilder, sums: readonly Local<'v128'>[][], w: Local<'i32'>, x: readonly Local<'i32'>[]) => void,
+  finish: (sum: V128) => V128 = (sum) => sum,
+): void {
+  const { heap } = k
+  k.module.func(
+    name,
+    { unpacked: 'i32', blocks: 'i32', list: 'i32', pairs: 'i32', xOffset: 'i32', yOffset: 'i32' },
+    (f, { unpacked, blocks, list, pairs, xOffset, yOffset }) => {
+      const sums = [0, 1].map(() => four(() => f.v128()))
+      f.times(pairs, () => {
+        const pointer = (entry: number, offset: Local<'i32'>) => f.i32(i32.add(heap.i32(list, entry), offset))
+        const x = [pointer(0, xOffset), pointer(8, xOffset)]
+        const y = [pointer(4, yOffset), pointer(12, yOffset)]
+        const w = f.i32(unpacked)
+        f.times(blocks, () => {
+          multiply(f, sums, w, x)
+          sums.forEach((ofRow, n) => {
+            const scale = f.v128(heap.splat32(x[n]!, at.scale))
+            const results = ofRow.map((sum, q) => {
+              const factor = f32x4.mul(heap.v128(w, at.scales + q * 16), scale)
+              return f.v128(k.madd(f32x4.convertI32x4S(finish(sum)), factor, heap.v128(y[n]!, q * 16)))
+            })
+            k.storeRun(f, y[n]!, results)
+          })
+          for (const row of x) f.advance(row, at.x)
+          f.advance(w, at.weights)
+        })
+        f.advance(list, 16)
+      })
+      return undefined
+    },
+  )
+}
+
+/** The tile over 16-bit integers on both sides. */
+export function emitTile16(k: KernelModule): void {
+  emitTile(k, 'tile_i16', { weights: UNPACKED, x: ACTIVATION_BYTES.i16, scales: 1024, scale: 64 }, (f, sums, w, x) => {
+    for (let j = 0; j < 16; j++) {
+      const pair = x.map((row) => f.v128(k.broadcast(k.heap.v128(row, (j & ~3) * 4), j & 3)))
+      for (let q = 0; q < 4; q++) {
+        const weight = f.v128(k.heap.v128(w, j * 64 + q * 16))
+        sums.forEach((ofRow, n) => {
+          k.accumulate(f, ofRow[q]!, i32x4.dotI16x8S(weight, pair[n]!), j === 0)
+        })
+      }
+    }
+  })
 }
