@@ -164,7 +164,7 @@ export class Shard {
       })
       this.backend.watched = null
     }
-    return masses.map(({ first, sink }) => ({ first: first / count, sink: sink / count }))
+    return masses.map(({ first, sink }) => ({ first: first / count, sink: Math.max(0, sink / count) }))
   }
 
   /** Sums this shard's slice over all gradient arrays into the first; returns the sum of squares and, of a value that is not finite, where. */
