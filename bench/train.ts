@@ -25,8 +25,8 @@ const data = textData(ids, { block: 64, batch: 12, parts: shards, seed: 1 })
 
 /** Floating-point operations of the matrix products of one step. */
 function flopPerStep(): number {
-  const { memory, plan } = crewMemory(architecture, { shards: 1, arenaBytes: 256 << 20, seed: 1 })
-  const shard = new Shard(architecture, memory, plan, 0)
+  const { memory, plan, modules } = crewMemory(architecture, { shards: 1, arenaBytes: 256 << 20, seed: 1 })
+  const shard = new Shard(architecture, memory, plan, 0, modules)
   let flop = 0
   shard.watchProducts((M, N, K) => {
     flop += 2 * M * N * K

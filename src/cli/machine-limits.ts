@@ -8,7 +8,7 @@ import { promisify } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { type FunctionBuilder, f32x4, i8x16, i16x8, ModuleBuilder, type V128, v128 } from '../ops/wasm/encoder.ts'
 import { type Features, probeFeatures } from '../ops/wasm/features.ts'
-import { compile } from '../ops/wasm/host.ts'
+import { compileNow } from '../ops/wasm/host.ts'
 
 export interface MachineLimits {
   threads: number
@@ -36,9 +36,9 @@ export async function machineLimits(threads: number): Promise<MachineLimits> {
 }
 
 async function measure(threads: number): Promise<MachineLimits> {
-  const features = await probeFeatures()
+  const features = probeFeatures()
   const memory = new WebAssembly.Memory({ initial: MEMORY_BYTES / 65536, maximum: MEMORY_BYTES / 65536, shared: true })
-  const module = await compile(probeModule(features), features.wide)
+  const module = compileNow(probeModule(features), features.wide)
   const chains = chainsOf(features)
   const barrier = new SharedArrayBuffer(8)
   const share = Math.floor(MEMORY_BYTES / threads / 128) * 128

@@ -6,12 +6,14 @@ import type { Architecture } from '../architecture/architecture.ts'
 import { Crew, type CrewOptions, crewMemory, type Send } from './crew.ts'
 
 export function threadCrew(architecture: Architecture, options: CrewOptions): Crew {
-  const { memory, plan } = crewMemory(architecture, options)
+  const { memory, plan, modules } = crewMemory(architecture, options)
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
   let next = 0
   const workers = Array.from({ length: options.shards }, (_, index) => {
     const extension = import.meta.url.endsWith('.ts') ? 'ts' : 'js'
-    const worker = new Worker(new URL(`./worker-node.${extension}`, import.meta.url), { workerData: { architecture, memory, plan, index } })
+    const worker = new Worker(new URL(`./worker-node.${extension}`, import.meta.url), {
+      workerData: { architecture, memory, plan, index, modules },
+    })
     worker.on('message', ({ id, answer, error }: { id: number; answer: unknown; error?: string }) => {
       const call = waiting.get(id)!
       waiting.delete(id)

@@ -3,6 +3,7 @@
  * Any number of threads gives the same numbers, because the number of shards is part of the configuration.
  */
 import type { Architecture } from '../architecture/architecture.ts'
+import { type TrainingModules, trainingModules } from '../ops/training/backend.ts'
 import type { AdamStep } from './adamw.ts'
 import { initializeParameters, type ParameterLayout, parameterLayout } from './parameters.ts'
 import { type AttentionMass, type Evaluation, type Example, type MemoryPlan, planMemory, Shard } from './shard.ts'
@@ -107,8 +108,11 @@ export class Crew {
   }
 }
 
-/** The memory of a crew with fresh weights in it. */
-export function crewMemory(architecture: Architecture, options: CrewOptions): { memory: WebAssembly.Memory; plan: MemoryPlan } {
+/** The memory of a crew with fresh weights in it, and its kernels. */
+export function crewMemory(
+  architecture: Architecture,
+  options: CrewOptions,
+): { memory: WebAssembly.Memory; plan: MemoryPlan; modules: TrainingModules } {
   const layout = parameterLayout(architecture)
   const plan = planMemory(layout.length, options.shards, options.arenaBytes)
   const pages = Math.ceil(plan.totalBytes / 65536)
@@ -118,13 +122,13 @@ export function crewMemory(architecture: Architecture, options: CrewOptions): { 
     )
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
   initializeParameters(architecture, layout, new Float32Array(memory.buffer, plan.values, layout.length), options.seed)
-  return { memory, plan }
+  return { memory, plan, modules: trainingModules(true) }
 }
 
 /** A crew whose shards take turns in this thread. */
 export function inlineCrew(architecture: Architecture, options: CrewOptions): Crew {
-  const { memory, plan } = crewMemory(architecture, options)
-  const shards = Array.from({ length: options.shards }, (_, i) => new Shard(architecture, memory, plan, i))
+  const { memory, plan, modules } = crewMemory(architecture, options)
+  const shards = Array.from({ length: options.shards }, (_, i) => new Shard(architecture, memory, plan, i, modules))
   const send: Send = async (i, order) => obey(shards[i]!, order)
   return new Crew(architecture, memory, plan, send, async () => {})
 }

@@ -10,7 +10,7 @@ import { unpackMxfp4Block } from '../ops/dtype.ts'
 import type { Batch } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { attentionSquares } from '../ops/training/attention.ts'
-import { simdTraining, type TrainingBackend } from '../ops/training/backend.ts'
+import { simdTraining, type TrainingBackend, type TrainingModules } from '../ops/training/backend.ts'
 import { type AdamStep, adamw } from './adamw.ts'
 import { buildWeights, type ParameterLayout, parameterLayout, slice } from './parameters.ts'
 import { Tape } from './tape.ts'
@@ -81,7 +81,7 @@ export class Shard {
   private weights: Weights<Tensor>
   private quantised = false
 
-  constructor(architecture: Architecture, memory: WebAssembly.Memory, plan: MemoryPlan, index: number) {
+  constructor(architecture: Architecture, memory: WebAssembly.Memory, plan: MemoryPlan, index: number, modules: TrainingModules) {
     this.architecture = architecture
     this.plan = plan
     this.index = index
@@ -92,7 +92,7 @@ export class Shard {
     this.first = flat(plan.first)
     this.second = flat(plan.second)
     this.gradients = plan.gradients.map(flat)
-    this.backend = simdTraining(memory, plan.arenas[index]!, plan.arenaBytes)
+    this.backend = simdTraining(memory, plan.arenas[index]!, plan.arenaBytes, modules)
     this.weights = this.tree()
   }
 

@@ -7,7 +7,7 @@ import type { Gated, Router } from '../../src/architecture/architecture.ts'
 import type { AttentionOptions, Batch, Ops } from '../../src/ops/ops.ts'
 import type { Tensor } from '../../src/ops/tensor.ts'
 import { size } from '../../src/ops/tensor.ts'
-import { referenceTraining, simdTraining, type TrainingBackend, type Value } from '../../src/ops/training/backend.ts'
+import { referenceTraining, simdTraining, type TrainingBackend, trainingModules, type Value } from '../../src/ops/training/backend.ts'
 import { random } from '../../src/train/random.ts'
 import { Tape } from '../../src/train/tape.ts'
 
@@ -68,7 +68,7 @@ function check(name: string, shapes: number[][], body: Body, spread = 1): void {
     })
     // f32 with SIMD products agrees with f64.
     const memory = new WebAssembly.Memory({ initial: 128, maximum: 128, shared: true })
-    const fast = simdTraining(memory, 1 << 22, 1 << 22)
+    const fast = simdTraining(memory, 1 << 22, 1 << 22, trainingModules(memory.buffer instanceof SharedArrayBuffer))
     let at = 0
     const take = (n: number) => {
       const array = new Float32Array(memory.buffer, at, n)

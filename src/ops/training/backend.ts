@@ -7,11 +7,14 @@ import type { Gated, Gelu, Router } from '../../architecture/architecture.ts'
 import type { GradientOps } from '../gradients.ts'
 import type { AttentionOptions, Batch, Experts, Rotation, Routing } from '../ops.ts'
 import { size, type Tensor } from '../tensor.ts'
+import { probeFeatures } from '../wasm/features.ts'
+import { compileNow } from '../wasm/host.ts'
 import { gatedForward, gatedSlopes, gelu, geluBackward } from './activations.ts'
 import { type AttentionMemory, attention, attentionBackward } from './attention.ts'
 import * as dense from './dense.ts'
 import { type ElementKernels, elementModule } from './element-kernels.ts'
 import { type Floats, matmulScratch, plainMatmul, simdMatmul } from './matmul.ts'
+import { matmulModule } from './matmul-kernels.ts'
 import { balanceLoss, balanceLossBackward, type MoeMemory, moe, moeBackward, type Route, route, routeBackward } from './mixture.ts'
 import { arrived, gradientOf, HeapArena, RegionArena, result, Value, value, type Workshop } from './values.ts'
 
@@ -20,13 +23,25 @@ export { Value } from './values.ts'
 /** f64 and plain loops. */
 export const referenceTraining = (): TrainingBackend => new TrainingBackend({ arena: new HeapArena(), matmul: plainMatmul })
 
+/** The compiled kernels, which threads share. */
+export interface TrainingModules {
+  matmul: WebAssembly.Module
+  elements: WebAssembly.Module
+  /** Whether the kernels may use vectors of 8 lanes. */
+  wide: boolean
+}
+
+export function trainingModules(shared: boolean): TrainingModules {
+  const { wide } = probeFeatures()
+  return { matmul: compileNow(matmulModule(shared, wide), wide), elements: compileNow(elementModule(shared), wide), wide }
+}
+
 /** f32 and SIMD in `memory` from `byteOffset` on, at most `bytes` bytes. */
-export function simdTraining(memory: WebAssembly.Memory, byteOffset: number, bytes: number): TrainingBackend {
+export function simdTraining(memory: WebAssembly.Memory, byteOffset: number, bytes: number, modules: TrainingModules): TrainingBackend {
   const scratch = matmulScratch() * 4
   const arena = new RegionArena(memory.buffer, byteOffset + scratch, Math.floor((bytes - scratch) / 4))
-  const module = new WebAssembly.Module(elementModule(!(memory.buffer instanceof ArrayBuffer)))
-  const kernels = new WebAssembly.Instance(module, { memory: { 0: memory } }).exports as unknown as ElementKernels
-  return new TrainingBackend({ arena, matmul: simdMatmul(memory, byteOffset), kernels })
+  const kernels = new WebAssembly.Instance(modules.elements, { memory: { 0: memory } }).exports as unknown as ElementKernels
+  return new TrainingBackend({ arena, matmul: simdMatmul(memory, byteOffset, modules.matmul, modules.wide), kernels })
 }
 
 export class TrainingBackend implements GradientOps {

@@ -7,15 +7,15 @@ import { f32x4, i32, type Local, ModuleBuilder, type V128 } from '../wasm/encode
 
 /** Columns of a panel. */
 export const PANEL = 8
-/** Rows of a tile. */
-export const TILE = 4
+/** Rows of a tile: as many as keep the multiply-adds busy, with vectors of 4 lanes or of 8 (ops/wasm/features.ts, `wide`). */
+export const tileRows = (wide: boolean): number => (wide ? 8 : 4)
 
 export interface MatmulKernels {
   /** Panel of rows: out[k][0…7] = b[k·stride …], k = 0…depth-1. Pointers and strides in bytes. */
   packRows(out: number, b: number, stride: number, depth: number): void
   /** Panel of columns: out[k][j] = b[j·stride + k], j = 0…7. */
   packColumns(out: number, b: number, stride: number, depth: number): void
-  /** c[m][0…7] (+)= Σ_k a[m·stride + k]·panel[k][·] for `tiles` tiles of TILE rows; depth a positive number. */
+  /** c[m][0…7] (+)= Σ_k a[m·stride + k]·panel[k][·] for `tiles` tiles of `tileRows` rows; depth a positive number. */
   rowTiles(a: number, aStride: number, panel: number, c: number, cStride: number, depth: number, tiles: number, accumulate: number): void
   /** The same for single rows. */
   rowSingles(a: number, aStride: number, panel: number, c: number, cStride: number, depth: number, rows: number, accumulate: number): void
@@ -34,7 +34,7 @@ export interface MatmulKernels {
 }
 
 /** Bytes of the module; it imports one memory as `memory.0`. */
-export function matmulModule(shared: boolean): Uint8Array<ArrayBuffer> {
+export function matmulModule(shared: boolean, wide: boolean): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder()
   const memory = module.memory(shared)
 
@@ -119,7 +119,7 @@ export function matmulModule(shared: boolean): Uint8Array<ArrayBuffer> {
             })
           }
           sums.forEach(([left, right], m) => {
-            f.do(memory.storeV128(cRows[m]!, left), memory.storeV128(cRows[m]!, right, 16))
+            f.do(memory.storeV128(cRows[m]!, right, 16), memory.storeV128(cRows[m]!, left)) // the upper one first: so they may be joined
           })
           f.advance(p.a, transposed ? 4 * tile : i32.mul(p.aStride, tile))
           f.advance(p.c, i32.mul(p.cStride, tile))
@@ -127,9 +127,9 @@ export function matmulModule(shared: boolean): Uint8Array<ArrayBuffer> {
         return undefined
       },
     )
-  product('rowTiles', TILE, false)
+  product('rowTiles', tileRows(wide), false)
   product('rowSingles', 1, false)
-  product('columnTiles', TILE, true)
+  product('columnTiles', tileRows(wide), true)
   product('columnSingles', 1, true)
   return module.encode()
 }

@@ -3,7 +3,7 @@
  * generated SIMD over one WebAssembly memory. Sums of one element always run in the same order, so results do not
  * depend on threads. Blocking over the inner dimension keeps a panel in the first-level cache.
  */
-import { type MatmulKernels, matmulModule, PANEL, TILE } from './matmul-kernels.ts'
+import { type MatmulKernels, PANEL, tileRows } from './matmul-kernels.ts'
 
 export type Floats = Float32Array<ArrayBufferLike> | Float64Array<ArrayBufferLike>
 
@@ -47,9 +47,8 @@ const HEIGHT = 96
 export const matmulScratch = (): number => DEPTH * WIDTH + PANEL * HEIGHT
 
 /** SIMD products of arrays that are views of `memory`. `scratchAt` is the byte address of `matmulScratch()` values that belong to this thread. */
-export function simdMatmul(memory: WebAssembly.Memory, scratchAt: number): Matmul {
-  const shared = !(memory.buffer instanceof ArrayBuffer)
-  const module = new WebAssembly.Module(matmulModule(shared))
+export function simdMatmul(memory: WebAssembly.Memory, scratchAt: number, module: WebAssembly.Module, wide: boolean): Matmul {
+  const tile = tileRows(wide)
   const kernels = new WebAssembly.Instance(module, { memory: { 0: memory } }).exports as unknown as MatmulKernels
   const packed = new Float32Array(memory.buffer, scratchAt, DEPTH * WIDTH)
   const edgeAt = scratchAt + 4 * DEPTH * WIDTH
@@ -63,8 +62,8 @@ export function simdMatmul(memory: WebAssembly.Memory, scratchAt: number): Matmu
     const aStep = 4 * aStride
     /** Rows m…m+height-1 of the product with one panel. */
     const rows = (from: number, panel: number, to: number, toStep: number, depth: number, height: number, add: number) => {
-      const count = Math.floor(height / TILE)
-      const done = count * TILE
+      const count = Math.floor(height / tile)
+      const done = count * tile
       if (count > 0) tiles(from, aStep, panel, to, toStep, depth, count, add)
       if (done < height) singles(from + (aT ? 4 * done : aStep * done), aStep, panel, to + toStep * done, toStep, depth, height - done, add)
     }

@@ -3,7 +3,7 @@
  * It refuses to guess: a feature whose probe fails is not used, and every one has a slower stand-in.
  */
 import { f32x4, ModuleBuilder, v128 } from './encoder.ts'
-import { compile } from './host.ts'
+import { compileNow } from './host.ts'
 
 export interface Features {
   /** Fused multiply-add, relaxed swizzle and the int8 dot product. Stand-ins give the same integers and unfused floats. */
@@ -22,7 +22,7 @@ const validates = (build: (m: ModuleBuilder) => void): boolean => {
   return WebAssembly.validate(m.encode())
 }
 
-export async function probeFeatures(): Promise<Features> {
+export function probeFeatures(): Features {
   const zero = v128.zero()
   if (!validates((m) => m.func('probe', {}, () => f32x4.add(zero, zero), 'v128')))
     throw new Error('this JavaScript engine has no WebAssembly SIMD (128-bit), which the wasm backend needs; use the reference backend')
@@ -41,7 +41,7 @@ export async function probeFeatures(): Promise<Features> {
         const heap = m.memory(true)
         m.func('probe', {}, () => heap.atomicLoad(0), 'i32')
       }),
-    wide: relaxedSimd && (await probeWide()),
+    wide: relaxedSimd && probeWide(),
   }
 }
 
@@ -49,8 +49,8 @@ export async function probeFeatures(): Promise<Features> {
  * A loop of multiply-adds in neighbouring pairs, compiled with and without leave to join them. Nobody says what the compiler did, so the clock
  * decides: the best of several turns of some microseconds, which a busy machine does not spoil; joined pairs take half of the time.
  */
-async function probeWide(): Promise<boolean> {
-  const run = async (wide: boolean) => {
+function probeWide(): boolean {
+  const run = (wide: boolean) => {
     const m = new ModuleBuilder()
     const memory = m.memory(false)
     // Names of their own: the engine keeps modules by their bytes and would give the first one twice.
@@ -65,10 +65,10 @@ async function probeWide(): Promise<boolean> {
       return undefined
     })
     const imports = { memory: { 0: new WebAssembly.Memory({ initial: 1, maximum: 1 }) } }
-    const instance = new WebAssembly.Instance(await compile(m.encode(), wide), imports)
+    const instance = new WebAssembly.Instance(compileNow(m.encode(), wide), imports)
     return instance.exports[name] as (turns: number) => void
   }
-  const [single, joined] = [await run(false), await run(true)]
+  const [single, joined] = [run(false), run(true)]
   const best: [number, number] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]
   for (let i = 0; i < 24; i++) {
     const start = performance.now()

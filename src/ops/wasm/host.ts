@@ -47,10 +47,10 @@ export const OPTIMISED_FUNCTIONS = 31
 /**
  * Compiles a module with its first functions optimised at once, instead of after some thousand turns. `wide` lets V8 join pairs of neighbouring
  * 128-bit operations into 256-bit ones where the processor has them. Only for this module: the flags are taken back at once
- * (docs/decisions/0008 says why these). Elsewhere than in Node this is a plain compilation.
+ * (docs/decisions/0008 says why these). Elsewhere than in Node this is a plain compilation. Threads must not do it at the same time.
  */
-export async function compile(bytes: Uint8Array<ArrayBuffer>, wide: boolean): Promise<WebAssembly.Module> {
-  if (!node) return WebAssembly.compile(bytes)
+export function compileNow(bytes: Uint8Array<ArrayBuffer>, wide: boolean): WebAssembly.Module {
+  if (!node) return new WebAssembly.Module(bytes)
   const { v8 } = node
   const given = [...process.execArgv, ...(process.env.NODE_OPTIONS ?? '').split(' ')].map((flag) => flag.replaceAll('_', '-'))
   const flags = [
@@ -65,6 +65,10 @@ export async function compile(bytes: Uint8Array<ArrayBuffer>, wide: boolean): Pr
     for (const [, reset] of flags) v8.setFlagsFromString(reset!)
   }
 }
+
+/** The same where a page may not wait for a large module. */
+export const compile = async (bytes: Uint8Array<ArrayBuffer>, wide: boolean): Promise<WebAssembly.Module> =>
+  node ? compileNow(bytes, wide) : WebAssembly.compile(bytes)
 
 /** Starts `worker.ts` beside this file (or its compiled form). */
 export function startWorker(): WorkerHandle {

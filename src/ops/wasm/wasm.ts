@@ -40,7 +40,7 @@ export interface WasmOptions {
 const HOST_BYTES = 512 << 20
 
 export async function createWasmBackend(options: WasmOptions = {}): Promise<WasmBackend> {
-  const probed = await probeFeatures()
+  const probed = probeFeatures()
   const features: Features = { ...probed, ...Object.fromEntries((options.without ?? []).map((name) => [name, false])) }
   const wanted = options.threads ?? coreCount()
   if (!Number.isInteger(wanted) || wanted < 0) throw new RangeError(`threads: expected a whole number of at least 0, got ${wanted}`)
