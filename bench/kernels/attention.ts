@@ -1,8 +1,8 @@
-/** Attention at the shapes of published models, in one thread (processor time): node bench/kernels/attention.ts */
+/** Attention at the shapes of published models, in one thread (processor time): node bench/kernels/attention.ts [fast]; keys and values are bf16 in fast precision, f32 else. */
 import type { Batch } from '../../src/ops/ops.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
 
-const backend = await createWasmBackend({ threads: 0 })
+const backend = await createWasmBackend({ threads: 0, precision: process.argv[2] === 'fast' ? 'fast' : 'faithful' })
 const cpu = () => process.cpuUsage().user / 1e3
 const shapes = [
   { name: 'gpt-oss', heads: 64, kvHeads: 8, headDim: 64, window: null },

@@ -1,10 +1,10 @@
 /**
- * Keys and values in an arena, per layer [slot][g][ring position][head, padded to 4]: what one attention task reads is contiguous.
- * Sliding layers are rings of window - 1 + maxRows positions, position p at p mod ring, as in the reference.
+ * Keys and values in an arena, per layer [slot][g][ring position][head]: what one attention task reads is contiguous (layouts in kernels/attention.ts).
+ * Sliding layers are rings of at least window - 1 + maxRows positions, position p at p mod ring, as in the reference.
  */
 import type { CacheSnapshot, CacheSpec, KvCache } from '../backend.ts'
 import type { LayerCache } from '../ops.ts'
-import { BLOCK, paddedHead } from './kernels/attention.ts'
+import { BLOCK, groupOf, rowBytes, type Storage } from './kernels/attention.ts'
 import type { Memories, Place } from './memories.ts'
 import type { Block } from './memory.ts'
 
@@ -32,16 +32,17 @@ export interface Mover {
   release(block: Block): void
 }
 
-export function createCache(spec: CacheSpec, memories: Memories, mover: Mover): KvCache {
+export function createCache(spec: CacheSpec, storage: Storage, memories: Memories, mover: Mover): KvCache {
+  const group = groupOf(storage)
   const places: Place[] = []
   const free = () => {
     for (const place of places.splice(0)) memories.release(place)
   }
   const layers: WasmLayerCache[] = []
-  const bytesOf = (kvHeads: number, headDim: number, ring: number) => spec.slots * kvHeads * ring * paddedHead(headDim) * 4
+  const bytesOf = (kvHeads: number, headDim: number, ring: number) => spec.slots * kvHeads * ring * rowBytes(storage, headDim)
   // A ring is a whole number of attention's blocks, so that none of these goes over its end.
-  const ringOf = (window: number | null) =>
-    window === null ? spec.capacity : Math.min(spec.capacity, Math.ceil((window - 1 + spec.maxRows) / BLOCK) * BLOCK)
+  const blocks = (positions: number) => Math.ceil(positions / BLOCK) * BLOCK
+  const ringOf = (window: number | null) => blocks(window === null ? spec.capacity : Math.min(spec.capacity, window - 1 + spec.maxRows))
   const total = spec.layers.reduce((sum, l) => sum + 2 * bytesOf(l.kvHeads, l.headDim, ringOf(l.window)), 0)
   try {
     memories.mustFit(total, `a KV cache of ${spec.slots} × ${spec.capacity} positions`)
@@ -57,16 +58,16 @@ export function createCache(spec: CacheSpec, memories: Memories, mover: Mover): 
     throw error
   }
 
-  /** Runs of bytes that hold positions first…end of the sliding layers of a slot. */
+  /** Runs of bytes that hold positions first…end of the sliding layers of a slot, in whole groups. */
   function* runs(slot: number, end: number): Generator<{ arena: number; address: number; bytes: number }> {
     for (const layer of layers) {
       if (layer.window === null) continue
-      const row = paddedHead(layer.headDim) * 4
+      const row = rowBytes(storage, layer.headDim)
       const first = Math.max(0, end - layer.window + 1)
       for (const base of [layer.keys, layer.values])
         for (let g = 0; g < layer.kvHeads; g++)
-          for (let p = first; p < end; ) {
-            const count = Math.min(end - p, layer.ring - (p % layer.ring))
+          for (let p = Math.floor(first / group) * group; p < end; ) {
+            const count = Math.min(Math.ceil((end - p) / group) * group, layer.ring - (p % layer.ring))
             const at = (slot * layer.kvHeads + g) * layer.ring + (p % layer.ring)
             yield { arena: layer.arena, address: base + at * row, bytes: count * row }
             p += count
@@ -103,8 +104,8 @@ export function createCache(spec: CacheSpec, memories: Memories, mover: Mover): 
     },
     copy(from, to, length) {
       for (const layer of layers) {
-        const row = paddedHead(layer.headDim) * 4
-        const count = layer.window === null ? length : layer.ring
+        const row = rowBytes(storage, layer.headDim)
+        const count = layer.window === null ? Math.ceil(length / group) * group : layer.ring
         for (const base of [layer.keys, layer.values])
           for (let g = 0; g < layer.kvHeads; g++) {
             const at = (slot: number) => ({ arena: layer.arena, address: base + (slot * layer.kvHeads + g) * layer.ring * row })

@@ -12,7 +12,7 @@ import { type BatchData, Batches } from './batches.ts'
 import { type Features, probeFeatures } from './features.ts'
 import { FORMAT, type Format, isGrouped, rowBytes } from './formats.ts'
 import { compile, coreCount } from './host.ts'
-import { paddedHead } from './kernels/attention.ts'
+import { BLOCK, rowBytes as cacheBytes, STORAGES, type Storage } from './kernels/attention.ts'
 import { GATED_FORMS } from './kernels/gated.ts'
 import { GELU_FORMS } from './kernels/gelu.ts'
 import { buildModule, OP } from './kernels/kernels.ts'
@@ -227,6 +227,10 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
   const kindOf = (format: Format): Activation => (format === FORMAT.mxfp4 && precision === 'fast' ? 'i8' : 'i16')
   const indexOf = (kind: Activation) => ACTIVATIONS.indexOf(kind)
 
+  /** Keys and values: bf16 in fast precision, as the official code has them; f32 else. */
+  const storage: Storage = precision === 'fast' ? 'bf16' : 'f32'
+  const storageIndex = STORAGES.indexOf(storage)
+
   const quantized = new WeakMap<Tensor, { kind: Activation; block: Block }>()
   /** Address of x in integer blocks; made once for the products of the same x in one scope (q, k and v). */
   function inBlocks(x: WasmTensor, kind: Activation): number {
@@ -340,7 +344,20 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     const group = o.heads / o.kvHeads
     const run = (data: BatchData, arena: number, keys: number, values: number, ring: number) => {
       const [ka, va] = [inHeap(k, 'attention').address, inHeap(v, 'attention').address]
-      pool.enqueue(OP.storeKeys, [arena, keys, values, ka, va, T, o.kvHeads, o.headDim, ring, data.slotList, data.positionList])
+      pool.enqueue(OP.storeKeys, [
+        arena,
+        keys,
+        values,
+        ka,
+        va,
+        T,
+        o.kvHeads,
+        o.headDim,
+        ring,
+        data.slotList,
+        data.positionList,
+        storageIndex,
+      ])
       pool.enqueue(OP.attention, [
         arena,
         keys,
@@ -358,6 +375,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
         data.segmentList,
         data.segments,
         data.positions.reduce((sum, position) => sum + Math.min(position + 1, o.window ?? position + 1), 0),
+        storageIndex,
       ])
     }
     const data = batches.of(batch)
@@ -367,8 +385,8 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     } else {
       const plain = batches.withoutCache(data)
       // One ring as long as the longest run, for every run.
-      const ring = plain.positions.reduce((a, b) => Math.max(a, b), 0) + 1
-      const bytes = (plain.slots.at(-1)! + 1) * o.kvHeads * ring * paddedHead(o.headDim) * 4
+      const ring = Math.ceil((plain.positions.reduce((a, b) => Math.max(a, b), 0) + 1) / BLOCK) * BLOCK
+      const bytes = (plain.slots.at(-1)! + 1) * o.kvHeads * ring * cacheBytes(storage, o.headDim)
       withScratch([bytes + 4096, bytes + 4096], (keys, values) => run(plain, 0, keys!, values!, ring))
     }
     return y
@@ -502,7 +520,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       return tensor
     },
     cache(spec) {
-      const cache = createCache(spec, memories, mover)
+      const cache = createCache(spec, storage, memories, mover)
       held.caches += cache.bytes
       return {
         ...cache,

@@ -1,10 +1,11 @@
 /**
  * Fast precision: the product with int8 weights equals the reference's product with the same weights rounded here by the documented rule
- * (one bf16 scale per 32 columns, rounded up), so that only the 16-bit activations differ.
+ * (one bf16 scale per 32 columns, rounded up), so that only the 16-bit activations differ. Keys and values are kept in bf16: attention equals the
+ * reference's over rounded ones.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import type { Backend } from '../../../src/ops/backend.ts'
+import type { Backend, KvCache } from '../../../src/ops/backend.ts'
 import { fromBf16, toBf16 } from '../../../src/ops/dtype.ts'
 import { createReferenceBackend } from '../../../src/ops/reference/reference.ts'
 import type { Tensor } from '../../../src/ops/tensor.ts'
@@ -126,5 +127,51 @@ test('mxfp4 with 8-bit activations equals the reference with the same rounded ac
     const expected = await judge.read(judge.linear(judge.upload(steps, [T, I]), await w(judge)))
     const actual = await fast.read(fast.linear(fast.upload(x, [T, I]), await w(fast)))
     close(actual, expected, 1e-6, `[${T}, ${I}] x [${O}, ${I}]`)
+  }
+})
+
+test('attention over keys and values in bf16', async () => {
+  const judge = createReferenceBackend()
+  for (const without of [[], ['wide'], ['relaxedSimd']] as const) {
+    const draw = random('bf16 cache')
+    const fast = await createWasmBackend({ threads: 0, precision: 'fast', without })
+    for (const { heads, kvHeads, headDim, window } of [
+      { heads: 4, kvHeads: 2, headDim: 64, window: null },
+      { heads: 3, kvHeads: 1, headDim: 20, window: 5 },
+      { heads: 8, kvHeads: 8, headDim: 6, window: 40 },
+      { heads: 6, kvHeads: 2, headDim: 128, window: 33 },
+    ]) {
+      const cacheOf = (on: Backend) => on.cache({ layers: [{ kvHeads, headDim, window }], slots: 2, capacity: 150, maxRows: 50 })
+      const caches = [cacheOf(fast), cacheOf(judge)] as const
+      for (const [from, rows] of [
+        [0, 50],
+        [50, 1],
+        [51, 13],
+        [64, 50],
+      ] as const) {
+        const [q, k, v] = [heads, kvHeads, kvHeads].map((n) => draw.normals(rows * n * headDim)) as [
+          Float32Array,
+          Float32Array,
+          Float32Array,
+        ]
+        const positions = Int32Array.from({ length: rows }, (_, i) => from + i)
+        const batch = { ids: positions, slots: new Int32Array(rows).fill(1), positions }
+        const run = async (on: Backend, cache: KvCache, kept: (values: Float32Array) => Float32Array) => {
+          let result: Promise<Float32Array> | undefined
+          on.scope('test', () => {
+            const tensor = (values: Float32Array, n: number) => on.upload(values, [rows, n * headDim])
+            const options = { heads, kvHeads, headDim, scale: headDim ** -0.5, window, softcap: null, dropout: 0, cache: cache.layers[0]! }
+            const y = on.attention(tensor(q, heads), tensor(kept(k), kvHeads), tensor(kept(v), kvHeads), batch, options)
+            result = on.read(y)
+            return y
+          })
+          return result!
+        }
+        const rounded = (values: Float32Array) => values.map((value) => fromBf16(toBf16(value)))
+        const what = `${without} ${heads} heads of ${headDim}, window ${window}, rows from ${from}`
+        close(await run(fast, caches[0], (values) => values), await run(judge, caches[1], rounded), 1e-5, what)
+      }
+    }
+    await fast.dispose()
   }
 })

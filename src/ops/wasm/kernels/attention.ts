@@ -1,15 +1,18 @@
 /**
- * Causal attention with grouped heads, window, sinks and soft cap, over keys and values that lie per head: row (slot, g, position) of a cache,
- * padded to four values; positions of a window go round in a ring. Online softmax (Milakov & Gimelshein 2018), keys outside of every
- * row's window are never visited, but for those before it in the same block: blocks begin at multiples of 32, so that a row's sums do not depend on
- * the rows beside it.
+ * Causal attention with grouped heads, window, sinks and soft cap, over keys and values of a cache (layouts below). Online softmax (Milakov &
+ * Gimelshein 2018); keys outside of every row's window are never visited, but for those before it in the same block: blocks begin at multiples of
+ * 32, so that a row's sums do not depend on the rows beside it.
  *
  *              block of 32 keys ──►
  *   ▒▒▒▒  q    S: scores, then probabilities          a task: one key/value head, some rows of one
  *   ▒▒▒▒       ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒                 sequence, all query heads that share the keys
- *   rows × heads of the group                         scores: 2 q × 4 keys; sums: 4 rows × 8 columns
+ *   rows × heads of the group                         scores: 2 q × 4 or 8 keys; sums: 4 rows × 8 or 16 columns
+ *
+ * A cache has its keys and values per head: row (slot, g, position), positions of a window go round in a ring.
+ *   f32    rows of a head padded to 4 values
+ *   bf16   the same for values, padded to 8; keys in groups of eight positions: values 4d … 4d + 3 of key i, then of key i + 4,   i = 0…3, d = 0…
  */
-import { type FunctionBuilder, f32, f32x4, type I32, i32, i32x4, type Local, type V128, v128 } from '../encoder.ts'
+import { type FunctionBuilder, f32, f32x4, type I32, i8x16, i32, i32x4, type Local, type V128, v128 } from '../encoder.ts'
 import type { Kernel } from '../kernel.ts'
 import type { KernelModule } from '../simd.ts'
 
@@ -18,10 +21,18 @@ export const BLOCK = 32
 const TASK_ROWS = 16
 const NEVER = -3e38
 
+/** How a cache keeps its numbers; the index is an argument of the commands. */
+export const STORAGES = ['f32', 'bf16'] as const
+export type Storage = (typeof STORAGES)[number]
 /** Values of a head, padded so that vectors never straddle two rows. */
-export const paddedHead = (headDim: number): number => Math.ceil(headDim / 4) * 4
+const paddedHead = (storage: Storage, headDim: number): number =>
+  storage === 'f32' ? Math.ceil(headDim / 4) * 4 : Math.ceil(headDim / 8) * 8
+/** Bytes of one position of one head. */
+export const rowBytes = (storage: Storage, headDim: number): number => paddedHead(storage, headDim) * (storage === 'f32' ? 4 : 2)
+/** Positions that lie together: copies of a cache take whole groups. */
+export const groupOf = (storage: Storage): number => (storage === 'f32' ? 1 : 8)
 
-/** Stores rows of k and v in the cache: [arena, keys, values, k, v, rows, kvHeads, headDim, capacity, slots list, positions list] */
+/** Stores rows of k and v in the cache: [arena, keys, values, k, v, rows, kvHeads, headDim, capacity, slots list, positions list, storage] */
 export const storeKeys: Kernel = {
   emit(k) {
     k.module.func('storeKey', { from: 'i32', to: 'i32', count: 'i32' }, (f, { from, to, count }) => {
@@ -41,18 +52,38 @@ export const storeKeys: Kernel = {
       })
       return undefined
     })
+    // `to` moves by `step` bytes for every four values; what is missing to a multiple of eight becomes zero.
+    k.module.func('storeKey_bf16', { from: 'i32', to: 'i32', count: 'i32', step: 'i32' }, (f, { from, to, count, step }) => {
+      const lanes = f.v128(i32x4.const([0, 1, 2, 3]))
+      f.times(i32.shl(i32.shrU(i32.add(count, 7), 3), 1), () => {
+        const bits = f.v128(v128.and(k.heap.v128(from), i32x4.gtS(i32x4.splat(count), lanes)))
+        const odd = v128.and(i32x4.shrU(bits, 16), k.splatInteger(1))
+        const rounded = f.v128(i32x4.add(bits, i32x4.add(odd, k.splatInteger(0x7fff)))) // to the nearest, ties to even
+        f.do(k.weights.storeLow64(to, i8x16.shuffle(rounded, rounded, [2, 3, 6, 7, 10, 11, 14, 15, 2, 3, 6, 7, 10, 11, 14, 15])))
+        f.set(count, i32.sub(count, 4))
+        f.advance(from, 16)
+        f.advance(to, step)
+      })
+      return undefined
+    })
   },
   work: ([, , , , , rows, kvHeads, headDim]) => rows! * kvHeads! * headDim! * 4,
-  run(c, [arena, keys, values, k, v, rows, kvHeads, headDim, capacity, slots, positions]) {
-    const store = c.on(arena!).storeKey!
-    const bytes = paddedHead(headDim!) * 4
+  run(c, [arena, keys, values, k, v, rows, kvHeads, headDim, capacity, slots, positions, storage]) {
+    const kernels = c.on(arena!)
+    const bytes = rowBytes(STORAGES[storage!]!, headDim!)
     for (let g = c.index; g < kvHeads!; g += c.count)
       for (let t = 0; t < rows!; t++) {
-        const slot = c.words[slots! / 4 + t]!
-        const to = ((slot * kvHeads! + g) * capacity! + (c.words[positions! / 4 + t]! % capacity!)) * bytes
+        const place = c.words[positions! / 4 + t]! % capacity!
+        const first = (c.words[slots! / 4 + t]! * kvHeads! + g) * capacity! * bytes
         const from = (t * kvHeads! + g) * headDim! * 4
-        store(k! + from, keys! + to, headDim!)
-        store(v! + from, values! + to, headDim!)
+        if (STORAGES[storage!] === 'f32') {
+          kernels.storeKey!(k! + from, keys! + first + place * bytes, headDim!)
+          kernels.storeKey!(v! + from, values! + first + place * bytes, headDim!)
+        } else {
+          const inGroup = (place & 3) * 16 + ((place >> 2) & 1) * 8
+          kernels.storeKey_bf16!(k! + from, keys! + first + (place & ~7) * bytes + inGroup, headDim!, 64)
+          kernels.storeKey_bf16!(v! + from, values! + first + place * bytes, headDim!, 8)
+        }
       }
   },
 }
@@ -109,27 +140,85 @@ function emitScores(
   f.if(i32.and(p.rows, 1), () => tile(1, q, row))
 }
 
-/** sums += probabilities × values for `rows` rows at a time, eight accumulators, four keys per turn. */
+/** The same over keys in bf16, eight at a time, which lie so that neighbouring vectors meet the same values of a query. */
+function emitScoresBf16(
+  k: KernelModule,
+  f: FunctionBuilder,
+  p: { q: Local<'i32'>; keys: Local<'i32'>; head: Local<'i32'>; scores: Local<'i32'>; count: I32; rows: Local<'i32'> },
+): void {
+  const tile = (rows: number, q: Local<'i32'>, row: Local<'i32'>) => {
+    const key = f.i32(p.keys)
+    const score = f.i32(row)
+    f.times(i32.shrU(i32.add(p.count, 7), 3), () => {
+      const queries = [f.i32(q)]
+      if (rows === 2) queries.push(f.i32(i32.add(q, p.head)))
+      const sums = queries.map(() => Array.from({ length: 8 }, () => f.v128(f32x4.splat(0))))
+      f.times(i32.shrU(p.head, 4), () => {
+        const values = queries.map((pointer) => f.v128(k.heap.v128(pointer)))
+        for (let i = 0; i < 4; i++) {
+          widened(k, f, key, i * 16).forEach((four, half) => {
+            values.forEach((query, t) => {
+              const sum = sums[t]![i + 4 * half]!
+              f.set(sum, k.madd(query, four, sum))
+            })
+          })
+        }
+        for (const pointer of queries) f.advance(pointer, 16)
+        f.advance(key, 64)
+      })
+      sums.forEach((eight, t) => {
+        k.storeRun(f, score, [f.v128(k.sum4(eight.slice(0, 4))), f.v128(k.sum4(eight.slice(4)))], t * BLOCK * 4)
+      })
+      f.advance(score, 32)
+    })
+  }
+  const q = f.i32(p.q)
+  const row = f.i32(p.scores)
+  const together = k.features.wide ? 2 : 1
+  f.times(together === 2 ? i32.shrU(p.rows, 1) : p.rows, () => {
+    tile(together, q, row)
+    f.set(q, i32.add(q, together === 2 ? i32.shl(p.head, 1) : p.head))
+    f.advance(row, together * BLOCK * 4)
+  })
+  if (together === 2) f.if(i32.and(p.rows, 1), () => tile(1, q, row))
+}
+
+/** Eight numbers in bf16 as two vectors. */
+function widened(k: KernelModule, f: FunctionBuilder, pointer: Local<'i32'>, at: number): Local<'v128'>[] {
+  const packed = f.v128(k.weights.v128(pointer, at))
+  return [i32x4.extendLowI16x8U(packed), i32x4.extendHighI16x8U(packed)].map((half) => f.v128(i32x4.shl(half, 16)))
+}
+
+/** sums += probabilities × values for `rows` rows at a time, four keys per turn. */
 function emitSums(
   k: KernelModule,
   f: FunctionBuilder,
+  storage: Storage,
   rows: number,
   p: { scores: Local<'i32'>; values: Local<'i32'>; head: Local<'i32'>; sums: Local<'i32'>; count: I32 },
 ): void {
-  const columns = (vectors: number, value: Local<'i32'>, sum: Local<'i32'>) => {
+  /** Vectors of columns that 16 bytes hold. */
+  const unit = storage === 'f32' ? 1 : 2
+  const load = (pointer: Local<'i32'>, i: number) =>
+    storage === 'f32' ? [f.v128(k.weights.v128(pointer, i * 16))] : widened(k, f, pointer, i * 16)
+  const columns = (units: number, value: Local<'i32'>, sum: Local<'i32'>) => {
     const rowAddress = [f.i32(sum)]
     for (let r = 1; r < rows; r++) rowAddress.push(f.i32(i32.add(rowAddress[r - 1]!, p.head)))
-    const accumulators = rowAddress.map((at) => Array.from({ length: vectors }, (_, i) => f.v128(k.heap.v128(at, i * 16))))
+    const accumulators = rowAddress.map((at) => Array.from({ length: units * unit }, (_, i) => f.v128(k.heap.v128(at, i * 16))))
     const score = f.i32(p.scores)
+    const bytes = f.i32(unit === 1 ? p.head : i32.shrU(p.head, 1))
     const keys = [f.i32(value)]
-    for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, p.head)))
-    const step = f.i32(i32.shl(p.head, 2))
+    for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, bytes)))
+    const step = f.i32(i32.shl(bytes, 2))
     const key = (pointer: Local<'i32'>, weightOf: (r: number) => V128) => {
       const weights = rowAddress.map((_, r) => f.v128(weightOf(r)))
-      for (let i = 0; i < vectors; i++) {
-        const loaded = f.v128(k.weights.v128(pointer, i * 16))
-        for (let r = 0; r < rows; r++) f.set(accumulators[r]![i]!, k.madd(weights[r]!, loaded, accumulators[r]![i]!))
-      }
+      for (let i = 0; i < units; i++)
+        load(pointer, i).forEach((loaded, half) => {
+          for (let r = 0; r < rows; r++) {
+            const accumulator = accumulators[r]![i * unit + half]!
+            f.set(accumulator, k.madd(weights[r]!, loaded, accumulator))
+          }
+        })
     }
     f.times(i32.shrU(p.count, 2), () => {
       keys.forEach((pointer, lane) => {
@@ -140,27 +229,27 @@ function emitSums(
     })
     f.times(i32.and(p.count, 3), () => {
       key(keys[0]!, (r) => k.heap.splat32(score, r * BLOCK * 4))
-      f.advance(keys[0]!, p.head)
+      f.advance(keys[0]!, bytes)
       f.advance(score, 4)
     })
-    for (let r = 0; r < rows; r++) for (let i = 0; i < vectors; i++) f.do(k.heap.storeV128(rowAddress[r]!, accumulators[r]![i]!, i * 16))
+    for (let r = 0; r < rows; r++) k.storeRun(f, rowAddress[r]!, accumulators[r]!)
   }
   const value = f.i32(p.values)
   const sum = f.i32(p.sums)
-  const vectors = 8 / rows
+  const units = (unit === 2 && k.features.wide ? 16 : 8) / rows / unit
   const run = (count: number) => () => {
     columns(count, value, sum)
     f.advance(value, 16 * count)
-    f.advance(sum, 16 * count)
+    f.advance(sum, 16 * count * unit)
   }
-  f.times(i32.divU(p.head, 16 * vectors), run(vectors))
-  f.times(i32.divU(i32.remU(p.head, 16 * vectors), 16), run(1))
+  f.times(i32.divU(p.head, 16 * units * unit), run(units))
+  if (units > 1) f.times(i32.divU(i32.remU(p.head, 16 * units * unit), 16 * unit), run(1))
 }
 
-function emitAttend(k: KernelModule): void {
+function emitAttend(k: KernelModule, storage: Storage): void {
   const { heap } = k
   k.module.func(
-    'attend',
+    `attend_${storage}`,
     {
       q: 'i32', // first row, first head of the group
       qRow: 'i32', // bytes from row to row of q and y
@@ -179,7 +268,8 @@ function emitAttend(k: KernelModule): void {
       scratch: 'i32',
     },
     (f, { q, qRow, group, rows, headDim, keys, values, capacity, position, window, scale, cap, sinks, y, scratch }) => {
-      const head = f.i32(i32.shl(i32.and(i32.add(headDim, 3), -4), 2)) // bytes
+      const head = f.i32(i32.shl(storage === 'f32' ? i32.and(i32.add(headDim, 3), -4) : i32.and(i32.add(headDim, 7), -8), 2)) // bytes of q
+      const row = f.i32(storage === 'f32' ? head : i32.shrU(head, 1)) // of a key
       const n = f.i32(i32.mul(rows, group))
       const padded = f.i32(i32.and(i32.add(n, 4), -4))
       const Q = f.i32(scratch)
@@ -223,9 +313,10 @@ function emitAttend(k: KernelModule): void {
           const count = f.i32(i32.sub(end, s))
           f.if(i32.gtU(count, BLOCK), () => f.set(count, BLOCK))
           f.if(i32.gtU(count, i32.sub(capacity, place)), () => f.set(count, i32.sub(capacity, place)))
-          const key = f.i32(i32.add(keys, i32.mul(place, head)))
-          const value = f.i32(i32.add(values, i32.mul(place, head)))
-          emitScores(k, f, { q: Q, keys: key, head, scores, count, rows: n })
+          const key = f.i32(i32.add(keys, i32.mul(place, row)))
+          const value = f.i32(i32.add(values, i32.mul(place, row)))
+          const scoresOf = storage === 'f32' ? emitScores : emitScoresBf16
+          scoresOf(k, f, { q: Q, keys: key, head, scores, count, rows: n })
 
           forRows((r, row) => {
             // Keys low…high of this block are visible to this row.
@@ -291,7 +382,7 @@ function emitAttend(k: KernelModule): void {
           const left = f.i32(n)
           for (const tile of [4, 2, 1]) {
             const step = () => {
-              emitSums(k, f, tile, { scores: score, values: value, head, sums: sum, count })
+              emitSums(k, f, storage, tile, { scores: score, values: value, head, sums: sum, count })
               f.advance(score, tile * BLOCK * 4)
               f.advance(sum, i32.mul(head, tile))
               f.set(left, i32.sub(left, tile))
@@ -314,15 +405,17 @@ function emitAttend(k: KernelModule): void {
 }
 
 /**
- * [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, scale (float), cap (float), sinks or 0, segments list, segment count, visible keys of all rows];
+ * [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, scale (float), cap (float), sinks or 0, segments list, segment count, visible keys of all rows, storage];
  * a segment is four words: slot, first row, rows, first position.
  */
 export const attention: Kernel = {
-  emit: emitAttend,
+  emit(k) {
+    for (const storage of STORAGES) emitAttend(k, storage)
+  },
   work: ([, , , , , kvHeads, group, headDim, , , , , , , , visible]) => visible! * kvHeads! * group! * headDim! * 2,
-  run(c, [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, , , sinks, segments, count], floats) {
-    const attend = c.on(arena!).attend!
-    const head = paddedHead(headDim!) * 4
+  run(c, [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, , , sinks, segments, count, , storage], floats) {
+    const attend = c.on(arena!)[`attend_${STORAGES[storage!]!}`]!
+    const head = rowBytes(STORAGES[storage!]!, headDim!)
     const row = kvHeads! * group! * headDim! * 4
     const step = Math.max(1, Math.floor(TASK_ROWS / group!))
     // Tasks are dealt out in turn: later rows of a prompt see more keys.
