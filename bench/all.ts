@@ -27,6 +27,10 @@ beside(LARGE, 'peers-large.json', ['--rounds', '2', '--repeat', '1'])
 beside(SMALL, 'peers-small.json', ['--rounds', '2', '--repeat', '2'])
 const checkpoints = ['gpt-oss-20b', 'qwen3-0.6b', 'gpt2'].filter((name) => existsSync(join(synth, name)))
 run('engine/run.ts', ...checkpoints.map((name) => `${name}=${join(synth, name)}`))
+run(
+  'loading.ts',
+  ...['qwen3-0.6b', 'gpt-oss-20b'].filter((name) => existsSync(join(synth, name))).map((name) => `${name}=${join(synth, name)}`),
+)
 run('report.ts')
 
 function beside(cases: string[][], out: string, options: string[]): void {
