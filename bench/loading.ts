@@ -42,7 +42,7 @@ function plain(directory: string): number {
   const buffer = new Uint8Array(PIECE).fill(1)
   const start = performance.now()
   for (const file of filesOf(directory)) {
-    const descriptor = openSync(file)
+    const descriptor = openSync(file, 'r')
     while (readSync(descriptor, buffer, 0, PIECE, null) > 0);
     closeSync(descriptor)
   }
@@ -74,7 +74,7 @@ function load(directory: string, precision: string): number {
 
 function emptyFileCache(): boolean {
   try {
-    execFileSync('sync')
+    execFileSync('sync', [])
     writeFileSync('/proc/sys/vm/drop_caches', '3')
     return true
   } catch {
