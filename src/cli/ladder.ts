@@ -11,13 +11,14 @@ import { runJobs } from '../train/jobs-node.ts'
 import { type LadderOptions, ladderJobs, ladderMarkdown, ladderSvg, summarise } from '../train/ladder.ts'
 import { clock } from '../train/live-line.ts'
 import { random } from '../train/random.ts'
-import { rungs, SMALL } from '../train/rungs.ts'
+import { rungs, SMALL, withEqualActive } from '../train/rungs.ts'
 import { interruptSignal, parseCount, parseNumber } from './model.ts'
 
 interface Options {
   data?: string
   seeds: number
   budget: number
+  equalActive?: boolean
   steps?: number
   rate: number
   batch: number
@@ -39,6 +40,7 @@ export function register(program: Command): void {
     .option('--data <file>', 'text, taken by characters (default: generated stories)')
     .option('--seeds <n>', 'runs per step', parseCount, 3)
     .option('--budget <minutes>', 'time for everything, from which the number of steps follows', parseNumber, 50)
+    .option('--equal-active', 'widen or narrow feed-forward layers until all steps have equal active parameters')
     .option('--steps <n>', 'optimiser steps per run, instead of a budget', parseCount)
     .option('--rate <x>', 'highest learning rate', parseNumber, 1e-3)
     .option('--batch <n>', 'windows per step', parseCount, 12)
@@ -58,7 +60,8 @@ async function run(options: Options): Promise<void> {
   const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
   const ids = Int32Array.from(tokenizer.encode(text))
   const { block, layers, heads, width, seeds, batch, rate, threads } = options
-  const road = rungs({ vocabSize: tokenizer.vocabSize, block, layers, heads, width, dropout: SMALL.dropout })
+  const published = rungs({ vocabSize: tokenizer.vocabSize, block, layers, heads, width, dropout: SMALL.dropout })
+  const road = options.equalActive ? withEqualActive(published) : published
   const base = { seeds, block, batch, ids, learningRate: rate }
   const steps = options.steps ?? (await stepsWithin(options.budget, base, road, threads))
   const ladder: LadderOptions = { ...base, steps }

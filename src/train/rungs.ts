@@ -3,6 +3,7 @@
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import { type Step, type StepSizes, stepsWith, walkSteps } from '../architecture/steps.ts'
+import { parameterLayout } from './parameters.ts'
 
 export interface SmallSizes {
   vocabSize: number
@@ -86,6 +87,28 @@ export function rungs(sizes: SmallSizes, stepSizes: Partial<StepSizes> = {}): Ru
   return walkSteps(smallGpt2(sizes), road).map((architecture, i) => {
     const step = i === 0 ? null : road[i - 1]!
     return { name: step?.name ?? 'gpt2', title: step?.title ?? 'GPT-2', step, architecture: balanced(architecture, step?.name ?? 'gpt2') }
+  })
+}
+
+/**
+ * The same rungs with feed-forward layers widened or narrowed until a token passes through as many parameters as on the first rung, as nearly as
+ * whole columns (whole blocks of 32 where experts are mxfp4) allow. So a difference in loss is not one of size.
+ */
+export function withEqualActive(road: readonly Rung[]): Rung[] {
+  const activeOf = (architecture: Architecture) => parameterCounts(architecture, parameterLayout(architecture).count).active
+  const wanted = activeOf(road[0]!.architecture)
+  return road.map((rung) => {
+    const { architecture } = rung
+    const unit = architecture.expertDtype === 'mxfp4' ? 32 : 4
+    const widened = (more: number): Architecture => ({
+      ...architecture,
+      layers: architecture.layers.map((layer) => ({
+        ...layer,
+        feedForward: { ...layer.feedForward, intermediateSize: layer.feedForward.intermediateSize + more },
+      })),
+    })
+    const perUnit = activeOf(widened(unit)) - activeOf(architecture)
+    return { ...rung, architecture: widened(unit * Math.round((wanted - activeOf(architecture)) / perUnit)) }
   })
 }
 

@@ -15,7 +15,7 @@ import { ladderJobs, ladderMarkdown, ladderSvg, summarise } from '../../src/trai
 import { clock, LiveLine } from '../../src/train/live-line.ts'
 import { parameterLayout, slice } from '../../src/train/parameters.ts'
 import { random } from '../../src/train/random.ts'
-import { kvBytes, parameterCounts, rungs, SMALL } from '../../src/train/rungs.ts'
+import { kvBytes, parameterCounts, rungs, SMALL, withEqualActive } from '../../src/train/rungs.ts'
 import { deviation, pairedDifference } from '../../src/train/statistics.ts'
 import { DEFAULT_PLAN, type LogRecord, train } from '../../src/train/trainer.ts'
 
@@ -191,4 +191,18 @@ test('a job trains and measures; every experiment can be concluded', async () =>
     )
   }
   assert.equal(all.find(({ name }) => name === 'key-bias')!.conclude([]).verdict, 'as expected')
+})
+
+test('a ladder at equal active parameters', () => {
+  const road = rungs({ vocabSize: 65, ...SMALL })
+  const activeOf = ({ architecture }: (typeof road)[number]) => parameterCounts(architecture, parameterLayout(architecture).count).active
+  const wanted = activeOf(road[0]!)
+  assert.ok(
+    road.some((rung) => Math.abs(activeOf(rung) / wanted - 1) > 0.1),
+    'the road alone does not keep them equal',
+  )
+  for (const rung of withEqualActive(road)) {
+    const allowed = rung.architecture.expertDtype === 'mxfp4' ? 0.07 : 0.01
+    assert.ok(Math.abs(activeOf(rung) / wanted - 1) < allowed, `${rung.name}: ${activeOf(rung)} for ${wanted}`)
+  }
 })
