@@ -210,6 +210,8 @@ export const i32x4 = {
   shrS: shift(172),
   shrU: shift(173),
   dotI16x8S: binary(186),
+  extendLowI16x8S: unary(167),
+  extendHighI16x8S: unary(168),
   extendLowI16x8U: unary(169),
   extendHighI16x8U: unary(170),
   extaddPairwiseI16x8S: unary(126),

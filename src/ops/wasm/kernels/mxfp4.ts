@@ -3,8 +3,8 @@
  *
  * A code stands for half of an integer -12…12, which one table look-up finds for 16 codes at once; sums of products of integers are exact.
  *
- * One row of x (decode): codes become 16-bit pairs of columns on the fly. Many rows (prefill): some blocks of a group are unpacked in scratch
- * first. With activations of 16 bits that is the tile of product.ts; with 8 bits it is one of bytes, twice as fast:
+ * One row of x (decode): codes are looked up on the fly. Many rows (prefill): some blocks of a group are unpacked in scratch first. With
+ * activations of 16 bits that is the tile of product.ts; with 8 bits it is one of bytes, twice as fast:
  *
  *   scratch, per block     word j of rows 0…3, 4…7, 8…11, 12…15 (codes + 12)   j = 0…7     512 bytes
  *                          scales of the 16 rows as f32                                     64 bytes
@@ -21,6 +21,8 @@ import { ACTIVATION_BYTES, type Activation } from './quantize.ts'
 
 /** Twice the value of a code. */
 const VALUES = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
+/** The same plus 12. */
+const SHIFTED = VALUES.map((value) => value + 12)
 
 /** The scales 2^(byte - 127) of a block's 16 rows: the byte moves to where an f32 has its exponent. */
 const scalesOf = (k: KernelModule, f: FunctionBuilder, w: Local<'i32'>): V128[] =>
@@ -29,53 +31,82 @@ const scalesOf = (k: KernelModule, f: FunctionBuilder, w: Local<'i32'>): V128[] 
     return [i32x4.shl(i32x4.extendLowI16x8U(eight), 23), i32x4.shl(i32x4.extendHighI16x8U(eight), 23)]
   })
 
-/** `at` says where a block of x has its 16-bit integers and its scale; `factor` is what the scale lacks, since the integers are doubled values. */
-function emitRow(k: KernelModule, activation: Activation, at: { integers: number; scale: number; factor: number }): void {
+/** One row of 16-bit activations: codes become pairs of 16 bits. Scales are halved, since the integers are doubled values. */
+function emitRow16(k: KernelModule): void {
   emitVector(
     k,
-    `vector_mxfp4_${activation}`,
-    { weights: GROUP_BLOCK_BYTES, x: ACTIVATION_BYTES[activation] },
+    'vector_mxfp4_i16',
+    { weights: GROUP_BLOCK_BYTES, x: ACTIVATION_BYTES.i16 },
     (f, sums, w, x) => {
-      const table = f.v128(k.bytes(VALUES))
-      const nibble = f.v128(k.splatInteger(0x0f0f0f0f))
-      for (let j = 0; j < 16; j += 2) {
-        const pairs = [j, j + 1].map((i) => f.v128(k.broadcast(k.heap.v128(x, at.integers + (i & ~3) * 4), i & 3)))
-        for (const half of [0, 1]) {
-          const codes = f.v128(k.weights.v128(w, j * 16 + half * 16))
-          ;[codes, i16x8.shrU(codes, 4)].forEach((moved, i) => {
-            const values = f.v128(k.lookup(table, v128.and(moved, nibble)))
-            const first = j + i === 0
-            k.accumulate(f, sums[2 * half]!, i32x4.dotI16x8S(i16x8.extendLowI8x16S(values), pairs[i]!), first)
-            k.accumulate(f, sums[2 * half + 1]!, i32x4.dotI16x8S(i16x8.extendHighI8x16S(values), pairs[i]!), first)
-          })
-        }
-      }
+      eachCodes(k, f, w, VALUES, (j, half, values) => {
+        const pair = f.v128(k.broadcast(k.heap.v128(x, (j & ~3) * 4), j & 3))
+        k.accumulate(f, sums[2 * half]!, i32x4.dotI16x8S(i16x8.extendLowI8x16S(values), pair), j === 0)
+        k.accumulate(f, sums[2 * half + 1]!, i32x4.dotI16x8S(i16x8.extendHighI8x16S(values), pair), j === 0)
+      })
     },
     (f, w, x) => {
-      const scale = f.v128(k.heap.splat32(x, at.scale))
-      if (at.factor !== 1) f.set(scale, f32x4.mul(scale, k.splat(at.factor)))
+      const scale = f.v128(f32x4.mul(k.heap.splat32(x, 64), k.splat(0.5)))
       return scalesOf(k, f, w).map((ofRows) => f32x4.mul(ofRows, scale))
     },
   )
+}
+
+/** One row of 8-bit activations: the int8 dot product, even and odd pairs of columns apart so that their 16-bit sums hold. */
+function emitRow8(k: KernelModule): void {
+  emitVector(
+    k,
+    'vector_mxfp4_i8',
+    { weights: GROUP_BLOCK_BYTES, x: ACTIVATION_BYTES.i8 },
+    (f, sums, w, x) => {
+      const partial = [0, 1].map(() => [0, 1].map((odd) => f.v128(k.heap.splat16(x, 32 + 2 * odd))))
+      eachCodes(k, f, w, SHIFTED, (j, half, values) => {
+        const sum = partial[half]![j & 1]!
+        f.set(sum, i16x8.add(sum, k.dotPairs(k.heap.splat32(x, 40 + 4 * j), values)))
+      })
+      partial.forEach(([even, odd], half) => {
+        f.set(sums[2 * half]!, i32x4.add(i32x4.extendLowI16x8S(even!), i32x4.extendLowI16x8S(odd!)))
+        f.set(sums[2 * half + 1]!, i32x4.add(i32x4.extendHighI16x8S(even!), i32x4.extendHighI16x8S(odd!)))
+      })
+    },
+    (f, w, x) => {
+      const scale = f.v128(k.heap.splat32(x, 36))
+      return scalesOf(k, f, w).map((ofRows) => f32x4.mul(ofRows, scale))
+    },
+  )
+}
+
+/** Looks up the columns 2j, 2j + 1 of rows 0…7 and 8…15 (`half`) of the block at `w`, j = 0…15. */
+function eachCodes(
+  k: KernelModule,
+  f: FunctionBuilder,
+  w: Local<'i32'>,
+  values: readonly number[],
+  each: (j: number, half: number, values: Local<'v128'>) => void,
+): void {
+  const table = f.v128(k.bytes(values))
+  const nibble = f.v128(k.splatInteger(0x0f0f0f0f))
+  for (let j = 0; j < 16; j += 2)
+    for (const half of [0, 1]) {
+      const codes = f.v128(k.weights.v128(w, j * 16 + half * 16))
+      each(j, half, f.v128(k.lookup(table, v128.and(codes, nibble))))
+      each(j + 1, half, f.v128(k.lookup(table, v128.and(i16x8.shrU(codes, 4), nibble))))
+    }
 }
 
 /** Blocks into bytes for the tile of 8-bit activations. */
 const DECODED = 576
 
 function emitDecode(k: KernelModule): void {
-  const { heap, weights } = k
   k.module.func('decode_mxfp4', { w: 'i32', to: 'i32', blocks: 'i32' }, (f, { w, to, blocks }) => {
-    const table = f.v128(k.bytes(VALUES.map((value) => value + 12)))
-    const nibble = f.v128(k.splatInteger(0x0f0f0f0f))
     f.times(blocks, () => {
-      for (let j = 0; j < 8; j++)
-        for (const half of [0, 1]) {
-          const codes = f.v128(weights.v128(w, j * 32 + half * 16))
-          const low = f.v128(k.lookup(table, v128.and(codes, nibble)))
-          const high = f.v128(k.lookup(table, v128.and(i16x8.shrU(codes, 4), nibble)))
-          f.do(heap.storeV128(to, interleave(low, high, 2, 'low'), j * 64 + half * 32))
-          f.do(heap.storeV128(to, interleave(low, high, 2, 'high'), j * 64 + half * 32 + 16))
+      const low: Local<'v128'>[] = []
+      eachCodes(k, f, w, SHIFTED, (j, half, values) => {
+        if (j % 2 === 0) low[half] = values
+        else {
+          const at = (j >> 1) * 64 + half * 32
+          k.storeRun(f, to, [interleave(low[half]!, values, 2, 'low'), interleave(low[half]!, values, 2, 'high')], at)
         }
+      })
       k.storeRun(f, to, scalesOf(k, f, w), 512)
       f.advance(w, GROUP_BLOCK_BYTES)
       f.advance(to, DECODED)
@@ -86,19 +117,11 @@ function emitDecode(k: KernelModule): void {
 
 /** Blocks into 16-bit integers for the other tile; scales halved, since the integers are doubled values. */
 function emitUnpack(k: KernelModule): void {
-  const { weights } = k
   k.module.func('unpack_mxfp4', { w: 'i32', to: 'i32', blocks: 'i32' }, (f, { w, to, blocks }) => {
-    const table = f.v128(k.bytes(VALUES))
-    const nibble = f.v128(k.splatInteger(0x0f0f0f0f))
     f.times(blocks, () => {
-      for (let j = 0; j < 16; j += 2)
-        for (const half of [0, 1]) {
-          const codes = f.v128(weights.v128(w, j * 16 + half * 16))
-          ;[codes, i16x8.shrU(codes, 4)].forEach((moved, i) => {
-            const values = f.v128(k.lookup(table, v128.and(moved, nibble)))
-            k.storeRun(f, to, [i16x8.extendLowI8x16S(values), i16x8.extendHighI8x16S(values)], (j + i) * 64 + half * 32)
-          })
-        }
+      eachCodes(k, f, w, VALUES, (j, half, values) => {
+        k.storeRun(f, to, [i16x8.extendLowI8x16S(values), i16x8.extendHighI8x16S(values)], j * 64 + half * 32)
+      })
       const halved = scalesOf(k, f, w).map((scales) => f32x4.mul(scales, k.splat(0.5)))
       k.storeRun(f, to, halved, 1024)
       f.advance(w, GROUP_BLOCK_BYTES)
@@ -133,8 +156,8 @@ export const MXFP4_PRODUCT: Record<Activation, Product> = {
 }
 
 export function emitMxfp4(k: KernelModule): void {
-  emitRow(k, 'i8', { integers: 40, scale: 36, factor: 1 })
-  emitRow(k, 'i16', { integers: 0, scale: 64, factor: 0.5 })
+  emitRow8(k)
+  emitRow16(k)
   emitDecode(k)
   emitUnpack(k)
   emitTile(
