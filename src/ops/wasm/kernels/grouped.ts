@@ -16,6 +16,9 @@ import { ACTIVATION_BYTES, ACTIVATIONS } from './quantize.ts'
 
 /** Rows of x that share one chunk of weights. */
 const TOKEN_BLOCK = 128
+/** Bytes of unpacked weights of a chunk: half of the first-level cache, or all of the scratch for few rows of x, where calls cost more than the second level. */
+const CHUNK_BYTES = 17 << 10
+const FEW = 16
 /** Results that are not y itself: of the partner of an odd row, and of a padded last group. */
 const SPARE = LIST + 8 * (TOKEN_BLOCK + 2)
 
@@ -58,6 +61,7 @@ export function multiplyGroups(
     const tokens = Math.min(TOKEN_BLOCK, count - first)
     writeList(c, tokens, (i) => at(first + i))
     const pairs = Math.ceil(tokens / 2)
+    const chunkBlocks = Math.floor((tokens <= FEW ? LIST : CHUNK_BYTES) / product.unpacked)
     const partner = tokens % 2 === 1 ? list / 4 + 2 * tokens + 1 : -1
     for (let row = from; row < to; row += GROUP_ROWS) {
       const rows = Math.min(GROUP_ROWS, to - row)
@@ -65,8 +69,8 @@ export function multiplyGroups(
       if (padded) for (let i = 0; i < tokens; i++) c.words[list / 4 + 2 * i + 1] = spare + 64 * (i + 1) - row * 4
       if (partner >= 0) c.words[partner] = spare - row * 4
       kernels.startRows!(list, 2 * pairs, row * 4, bias ? bias + row * 4 : ZEROS)
-      for (let block = 0; block < blocks; block += product.chunk) {
-        const chunk = Math.min(product.chunk, blocks - block)
+      for (let block = 0; block < blocks; block += chunkBlocks) {
+        const chunk = Math.min(chunkBlocks, blocks - block)
         product.tile(kernels, c, group(row) + block * product.weightBytes, chunk, list, pairs, block * product.xBytes, row * 4)
       }
       if (padded) for (let i = 0; i < tokens; i++) c.on(0).copyWithin!(at(first + i)[1] + row * 4, spare + 64 * (i + 1), rows * 4)

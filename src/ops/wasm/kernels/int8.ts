@@ -6,7 +6,7 @@
 import { type FunctionBuilder, f32, f32x4, i16x8, i32, i32x4, type Local, type V128 } from '../encoder.ts'
 import { GROUP_ROWS, INT8_BLOCK_BYTES } from '../formats.ts'
 import type { KernelModule } from '../simd.ts'
-import { emitVector, type Product, UNPACKED, UNPACKED_CHUNK } from './product.ts'
+import { emitVector, type Product, UNPACKED } from './product.ts'
 import { ACTIVATION_BYTES } from './quantize.ts'
 
 /** The scales of a block's 16 rows. */
@@ -37,7 +37,7 @@ function emitUnpack(k: KernelModule): void {
 export const INT8_PRODUCT: Product = {
   weightBytes: INT8_BLOCK_BYTES,
   xBytes: ACTIVATION_BYTES.i16,
-  chunk: UNPACKED_CHUNK,
+  unpacked: UNPACKED,
   vector: 'vector_int8',
   tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
     kernels.unpack_int8!(weight, c.scratch, blocks)

@@ -16,7 +16,7 @@
 import { type FunctionBuilder, f32x4, i16x8, i32x4, type Local, type V128, v128 } from '../encoder.ts'
 import { GROUP_BLOCK_BYTES } from '../formats.ts'
 import { interleave, type KernelModule } from '../simd.ts'
-import { emitTile, emitVector, type Product, UNPACKED, UNPACKED_CHUNK } from './product.ts'
+import { emitTile, emitVector, type Product, UNPACKED } from './product.ts'
 import { ACTIVATION_BYTES, type Activation } from './quantize.ts'
 
 /** Twice the value of a code. */
@@ -136,7 +136,7 @@ export const MXFP4_PRODUCT: Record<Activation, Product> = {
   i8: {
     weightBytes: GROUP_BLOCK_BYTES,
     xBytes: ACTIVATION_BYTES.i8,
-    chunk: 30,
+    unpacked: DECODED,
     vector: 'vector_mxfp4_i8',
     tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
       kernels.decode_mxfp4!(weight, c.scratch, blocks)
@@ -146,7 +146,7 @@ export const MXFP4_PRODUCT: Record<Activation, Product> = {
   i16: {
     weightBytes: GROUP_BLOCK_BYTES,
     xBytes: ACTIVATION_BYTES.i16,
-    chunk: UNPACKED_CHUNK,
+    unpacked: UNPACKED,
     vector: 'vector_mxfp4_i16',
     tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
       kernels.unpack_mxfp4!(weight, c.scratch, blocks)

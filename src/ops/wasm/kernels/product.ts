@@ -21,17 +21,16 @@ export interface Product {
   /** Bytes of one block of a group, and of one block of a row of x. */
   readonly weightBytes: number
   readonly xBytes: number
-  /** Blocks of a group that are unpacked together. */
-  readonly chunk: number
+  /** Bytes of one unpacked block. */
+  readonly unpacked: number
   /** Name of the kernel for one row of x. */
   readonly vector: string
   /** y += W·x for some blocks of one group and the rows of the list (pairs of entries). */
   tile(kernels: Exports, c: Context, weight: number, blocks: number, list: number, pairs: number, xOffset: number, yOffset: number): void
 }
 
-/** Unpacked bytes of one block for 16-bit tiles, and how many blocks are unpacked together: 16 KiB. */
+/** Unpacked bytes of one block for 16-bit tiles. */
 export const UNPACKED = 1088
-export const UNPACKED_CHUNK = 15
 
 const four = <T>(make: (q: number) => T): T[] => [0, 1, 2, 3].map(make)
 
