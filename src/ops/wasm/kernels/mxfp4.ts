@@ -38,8 +38,9 @@ function emitRow16(k: KernelModule): void {
     'vector_mxfp4_i16',
     { weights: GROUP_BLOCK_BYTES, x: ACTIVATION_BYTES.i16 },
     (f, sums, w, x) => {
+      const pairs: Local<'v128'>[] = []
       eachCodes(k, f, w, VALUES, (j, half, values) => {
-        const pair = f.v128(k.broadcast(k.heap.v128(x, (j & ~3) * 4), j & 3))
+        const pair = (pairs[j] ??= f.v128(k.broadcast(k.heap.v128(x, (j & ~3) * 4), j & 3)))
         k.accumulate(f, sums[2 * half]!, i32x4.dotI16x8S(i16x8.extendLowI8x16S(values), pair), j === 0)
         k.accumulate(f, sums[2 * half + 1]!, i32x4.dotI16x8S(i16x8.extendHighI8x16S(values), pair), j === 0)
       })
@@ -59,9 +60,13 @@ function emitRow8(k: KernelModule): void {
     { weights: GROUP_BLOCK_BYTES, x: ACTIVATION_BYTES.i8 },
     (f, sums, w, x) => {
       const partial = [0, 1].map(() => [0, 1].map((odd) => f.v128(k.heap.splat16(x, 32 + 2 * odd))))
+      const fours: Local<'v128'>[] = []
+      const pairs: Local<'v128'>[] = []
       eachCodes(k, f, w, SHIFTED, (j, half, values) => {
+        const four = (fours[j >> 2] ??= f.v128(k.heap.v128(x, 40 + (j & ~3) * 4)))
+        const pair = (pairs[j] ??= f.v128(k.broadcast(four, j & 3)))
         const sum = partial[half]![j & 1]!
-        f.set(sum, i16x8.add(sum, k.dotPairs(k.heap.splat32(x, 40 + 4 * j), values)))
+        f.set(sum, i16x8.add(sum, k.dotPairs(pair, values)))
       })
       partial.forEach(([even, odd], half) => {
         f.set(sums[2 * half]!, i32x4.add(i32x4.extendLowI16x8S(even!), i32x4.extendLowI16x8S(odd!)))
