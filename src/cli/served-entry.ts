@@ -47,13 +47,18 @@ export async function servedEntry(name: string, options: RunOptions & { parallel
 }
 
 /** The KV cache that the engine will reserve, in f32 with rings for sliding windows; what it did reserve is known when it is loaded. */
-function cacheBytes(config: unknown, name: string, { context, parallel }: Pick<RunOptions, 'context'> & { parallel: number }): number {
+function cacheBytes(
+  config: unknown,
+  name: string,
+  { context, parallel, backend, precision }: Pick<RunOptions, 'context' | 'backend' | 'precision'> & { parallel: number },
+): number {
+  const bytes = precision === 'fast' && backend !== 'reference' ? 2 : 4
   const architecture = configFromJson(config, name)
   const positions = context ?? Math.min(architecture.maxPositionEmbeddings, DEFAULT_CONTEXT)
   const { layers, capacity, maxRows } = cacheSpec(architecture, parallel, positions, DEFAULT_CHUNK)
   return layers.reduce((sum, { kvHeads, headDim, window }) => {
     const ring = window === null ? capacity : Math.min(capacity, window - 1 + maxRows)
-    return sum + 2 * 4 * parallel * kvHeads * headDim * ring
+    return sum + 2 * bytes * parallel * kvHeads * headDim * ring
   }, 0)
 }
 

@@ -10,6 +10,7 @@ describe('what a model will reserve for keys and values is known before it is lo
   for (const [directory, options] of [
     [join(models, 'abacus'), { parallel: 3 }],
     [join(models, 'abacus'), { parallel: 1, context: 200 }],
+    [join(models, 'abacus'), { parallel: 2, precision: 'fast' }],
   ] as const) {
     test(`${directory.slice(directory.lastIndexOf('/') + 1)}, ${JSON.stringify(options)}`, async () => {
       for (const backend of ['wasm', 'reference'] as const) {

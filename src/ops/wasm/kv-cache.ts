@@ -40,9 +40,10 @@ export function createCache(spec: CacheSpec, storage: Storage, memories: Memorie
   }
   const layers: WasmLayerCache[] = []
   const bytesOf = (kvHeads: number, headDim: number, ring: number) => spec.slots * kvHeads * ring * rowBytes(storage, headDim)
-  // A ring is a whole number of attention's blocks, so that none of these goes over its end.
-  const blocks = (positions: number) => Math.ceil(positions / BLOCK) * BLOCK
-  const ringOf = (window: number | null) => blocks(window === null ? spec.capacity : Math.min(spec.capacity, window - 1 + spec.maxRows))
+  // A ring that goes round is a whole number of attention's blocks, so that none of these goes over its end.
+  const capacity = Math.ceil(spec.capacity / group) * group
+  const ringOf = (window: number | null) =>
+    window === null ? capacity : Math.min(capacity, Math.ceil((window - 1 + spec.maxRows) / BLOCK) * BLOCK)
   const total = spec.layers.reduce((sum, l) => sum + 2 * bytesOf(l.kvHeads, l.headDim, ringOf(l.window)), 0)
   try {
     memories.mustFit(total, `a KV cache of ${spec.slots} × ${spec.capacity} positions`)
