@@ -46,7 +46,7 @@ export async function servedEntry(name: string, options: RunOptions & { parallel
   }
 }
 
-/** The KV cache that the engine will reserve, in f32 with rings for sliding windows; what it did reserve is known when it is loaded. */
+/** The KV cache that the engine will reserve (f32, bf16 in fast precision on wasm), with rings for sliding windows; what it did reserve is known when it is loaded. */
 function cacheBytes(
   config: unknown,
   name: string,
