@@ -60,11 +60,9 @@ function emitRow8(k: KernelModule): void {
     { weights: GROUP_BLOCK_BYTES, x: ACTIVATION_BYTES.i8 },
     (f, sums, w, x) => {
       const partial = [0, 1].map(() => [0, 1].map((odd) => f.v128(k.heap.splat16(x, 32 + 2 * odd))))
-      const fours: Local<'v128'>[] = []
       const pairs: Local<'v128'>[] = []
       eachCodes(k, f, w, SHIFTED, (j, half, values) => {
-        const four = (fours[j >> 2] ??= f.v128(k.heap.v128(x, 40 + (j & ~3) * 4)))
-        const pair = (pairs[j] ??= f.v128(k.broadcast(four, j & 3)))
+        const pair = (pairs[j] ??= f.v128(k.heap.splat16(x, 2 * j)))
         const sum = partial[half]![j & 1]!
         f.set(sum, i16x8.add(sum, k.dotPairs(pair, values)))
       })

@@ -2,18 +2,18 @@
  * Activations into integers, per block of 32 values with one scale. Two kinds:
  *
  *   i16   32 × i16 in order | scale f32                                                                              68 bytes
- *   i8    32 bytes in order | correction 2 × i16 | scale/2 f32 | the pairs of bytes, each twice                     104 bytes
+ *   i8    32 bytes in order | correction 2 × i16 | scale/2 f32                                                       40 bytes
  *
  * Corrections: -12·Σx over the elements of each half of a 32-bit word (mxfp4.ts says why).
  */
 import { type FunctionBuilder, f32, f32x4, i8x16, i16x8, type Local, type V128 } from '../encoder.ts'
 import { type Kernel, share } from '../kernel.ts'
-import { interleave, type KernelModule } from '../simd.ts'
+import type { KernelModule } from '../simd.ts'
 
 export const ACTIVATIONS = ['i8', 'i16'] as const
 export type Activation = (typeof ACTIVATIONS)[number]
 /** Bytes of one block of 32 values. */
-export const ACTIVATION_BYTES: Record<Activation, number> = { i8: 104, i16: 68 }
+export const ACTIVATION_BYTES: Record<Activation, number> = { i8: 40, i16: 68 }
 const LARGEST: Record<Activation, number> = { i8: 127, i16: 32767 }
 
 /** The largest |value| of some vectors. */
@@ -41,8 +41,6 @@ function emitQuantize(k: KernelModule, f: FunctionBuilder, activation: Activatio
   f.set(sum, i16x8.add(sum, i8x16.shuffle(sum, sum, [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7])))
   f.set(sum, i16x8.add(sum, i8x16.shuffle(sum, sum, [4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11])))
   f.do(heap.storeLow32(to, i16x8.mul(sum, i16x8.splat(-12)), 32), heap.storeF32(to, f32.mul(most, 0.5 / LARGEST.i8), 36))
-  const pairs = bytes.flatMap((half) => (['low', 'high'] as const).map((part) => interleave(half, half, 2, part)))
-  k.storeRun(f, to, pairs, 40)
 }
 
 /** [x, to, rows, columns, activation]: every row into blocks */
