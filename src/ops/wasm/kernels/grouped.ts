@@ -16,11 +16,11 @@ import { ACTIVATION_BYTES, ACTIVATIONS } from './quantize.ts'
 
 /** Rows of x that share one chunk of weights. */
 const TOKEN_BLOCK = 128
-/** Bytes of unpacked weights of a chunk: half of the first-level cache, or all of the scratch for few rows of x, where calls cost more than the second level. */
+/** Bytes of unpacked weights that stay in the first-level cache, and of packed ones that stay in the second. */
 const CHUNK_BYTES = 17 << 10
-const FEW = 16
+const SLICE_BYTES = 384 << 10
 /** Results that are not y itself: of the partner of an odd row, and of a padded last group. */
-const SPARE = LIST + 8 * (TOKEN_BLOCK + 2)
+const SPARE = LIST + 8 * (TOKEN_BLOCK + 4)
 
 export interface Matrix {
   readonly arena: number
@@ -39,41 +39,76 @@ export function multiplyGroups(
   at: (i: number) => [x: number, y: number],
   bias: number,
 ): void {
-  const kernels = c.on(weight.arena)
-  const blocks = weight.columns / 32
-  const group = (row: number) => weight.address + (row / GROUP_ROWS) * blocks * product.weightBytes
-  const spare = c.scratch + SPARE
-  if (count === 1) {
-    const vector = kernels[product.vector]!
-    const [x, y] = at(0)
-    const whole = Math.floor((to - from) / GROUP_ROWS)
-    const step = bias ? 4 * GROUP_ROWS : 0
-    if (whole > 0) vector(x, group(from), y + from * 4, bias ? bias + from * 4 : ZEROS, step, blocks, whole)
-    const rest = from + whole * GROUP_ROWS
-    if (rest === to) return
-    // The last group is padded: its result goes through scratch, so that nothing behind y is touched.
-    vector(x, group(rest), spare, bias ? bias + rest * 4 : ZEROS, step, blocks, 1)
-    c.on(0).copyWithin!(y + rest * 4, spare, (to - rest) * 4)
-    return
-  }
-  const list = c.scratch + LIST
+  const end = from + Math.floor((to - from) / GROUP_ROWS) * GROUP_ROWS
+  // The last group may be padded: its results go through scratch, so that nothing behind a row of y is touched.
+  const spare = c.scratch + SPARE + 64
   for (let first = 0; first < count; first += TOKEN_BLOCK) {
     const tokens = Math.min(TOKEN_BLOCK, count - first)
-    writeList(c, tokens, (i) => at(first + i))
-    const pairs = Math.ceil(tokens / 2)
-    const chunkBlocks = Math.floor((tokens <= FEW ? LIST : CHUNK_BYTES) / product.unpacked)
-    const partner = tokens % 2 === 1 ? list / 4 + 2 * tokens + 1 : -1
-    for (let row = from; row < to; row += GROUP_ROWS) {
-      const rows = Math.min(GROUP_ROWS, to - row)
-      const padded = rows < GROUP_ROWS
-      if (padded) for (let i = 0; i < tokens; i++) c.words[list / 4 + 2 * i + 1] = spare + 64 * (i + 1) - row * 4
-      if (partner >= 0) c.words[partner] = spare - row * 4
-      kernels.startRows!(list, 2 * pairs, row * 4, bias ? bias + row * 4 : ZEROS)
-      for (let block = 0; block < blocks; block += chunkBlocks) {
-        const chunk = Math.min(chunkBlocks, blocks - block)
-        product.tile(kernels, c, group(row) + block * product.weightBytes, chunk, list, pairs, block * product.xBytes, row * 4)
+    const multiply = tokens <= product.few ? multiplyFew : multiplyMany
+    if (from < end) multiply(c, product, weight, from, end, tokens, (i) => at(first + i), bias)
+    if (end === to) continue
+    multiply(c, product, weight, end, end + GROUP_ROWS, tokens, (i) => [at(first + i)[0], spare + i * 64 - end * 4], bias)
+    for (let i = 0; i < tokens; i++) c.on(0).copyWithin!(at(first + i)[1] + end * 4, spare + 64 * i, (to - end) * 4)
+  }
+}
+
+/** Some groups at a time for one pair of rows of x after the other: the first reads them from memory, the others from the second-level cache. */
+function multiplyFew(
+  c: Context,
+  product: Product,
+  weight: Matrix,
+  from: number,
+  end: number,
+  count: number,
+  at: (i: number) => [x: number, y: number],
+  bias: number,
+): void {
+  const kernels = c.on(weight.arena)
+  const [one, two] = [kernels[`${product.rows}_1`]!, kernels[`${product.rows}_2`]!]
+  const blocks = weight.columns / 32
+  const groupBytes = blocks * product.weightBytes
+  const step = bias ? 4 * GROUP_ROWS : 0
+  const slice = count <= 2 ? end - from : Math.max(1, Math.floor(SLICE_BYTES / groupBytes)) * GROUP_ROWS
+  for (let row = from; row < end; row += slice) {
+    const groups = Math.min(slice, end - row) / GROUP_ROWS
+    const w = weight.address + (row / GROUP_ROWS) * groupBytes
+    const start = bias ? bias + row * 4 : ZEROS
+    for (let i = 0; i < count; i += 2) {
+      const [x, y] = at(i)
+      if (i + 1 === count) one(w, blocks, groups, start, step, x, y + row * 4)
+      else {
+        const [x1, y1] = at(i + 1)
+        two(w, blocks, groups, start, step, x, y + row * 4, x1, y1 + row * 4)
       }
-      if (padded) for (let i = 0; i < tokens; i++) c.on(0).copyWithin!(at(first + i)[1] + row * 4, spare + 64 * (i + 1), rows * 4)
+    }
+  }
+}
+
+/** Up to TOKEN_BLOCK rows of x: blocks of one group after the other are unpacked and stay in the first-level cache for all rows of x; y holds the running sums. */
+function multiplyMany(
+  c: Context,
+  product: Product,
+  weight: Matrix,
+  from: number,
+  end: number,
+  count: number,
+  at: (i: number) => [x: number, y: number],
+  bias: number,
+): void {
+  const kernels = c.on(weight.arena)
+  const blocks = weight.columns / 32
+  const list = c.scratch + LIST
+  const chunkBlocks = Math.floor(CHUNK_BYTES / product.unpacked)
+  writeList(c, count, at)
+  const pairs = Math.ceil(count / 2)
+  const partner = count % 2 === 1 ? list / 4 + 2 * count + 1 : -1
+  for (let row = from; row < end; row += GROUP_ROWS) {
+    if (partner >= 0) c.words[partner] = c.scratch + SPARE - row * 4
+    kernels.startRows!(list, 2 * pairs, row * 4, bias ? bias + row * 4 : ZEROS)
+    for (let block = 0; block < blocks; block += chunkBlocks) {
+      const chunk = Math.min(chunkBlocks, blocks - block)
+      const w = weight.address + ((row / GROUP_ROWS) * blocks + block) * product.weightBytes
+      product.tile(kernels, c, w, chunk, list, pairs, block * product.xBytes, row * 4)
     }
   }
 }

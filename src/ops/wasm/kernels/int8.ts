@@ -6,7 +6,7 @@
 import { type FunctionBuilder, f32, f32x4, i16x8, i32, i32x4, type Local, type V128 } from '../encoder.ts'
 import { GROUP_ROWS, INT8_BLOCK_BYTES } from '../formats.ts'
 import type { KernelModule } from '../simd.ts'
-import { emitVector, type Product, UNPACKED } from './product.ts'
+import { emitRows, type Product, UNPACKED } from './product.ts'
 import { ACTIVATION_BYTES } from './quantize.ts'
 
 /** The scales of a block's 16 rows. */
@@ -38,7 +38,8 @@ export const INT8_PRODUCT: Product = {
   weightBytes: INT8_BLOCK_BYTES,
   xBytes: ACTIVATION_BYTES.i16,
   unpacked: UNPACKED,
-  vector: 'vector_int8',
+  few: 16,
+  rows: 'rows_int8',
   tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
     kernels.unpack_int8!(weight, c.scratch, blocks)
     kernels.tile_i16!(c.scratch, blocks, list, pairs, xOffset, yOffset)
@@ -66,24 +67,26 @@ function emitRow(k: KernelModule): void {
 }
 
 export function emitInt8(k: KernelModule): void {
-  emitVector(
+  emitRows(
     k,
-    'vector_int8',
+    'rows_int8',
     { weights: INT8_BLOCK_BYTES, x: ACTIVATION_BYTES.i16 },
     (f, sums, w, x) => {
       for (let j = 0; j < 16; j++) {
-        const pair = f.v128(k.broadcast(k.heap.v128(x, (j & ~3) * 4), j & 3))
+        const pairs = x.map((row) => f.v128(k.broadcast(k.heap.v128(row, (j & ~3) * 4), j & 3)))
         for (const half of [0, 1]) {
           const values = f.v128(k.weights.v128(w, j * 32 + half * 16))
-          k.accumulate(f, sums[2 * half]!, i32x4.dotI16x8S(i16x8.extendLowI8x16S(values), pair), j === 0)
-          k.accumulate(f, sums[2 * half + 1]!, i32x4.dotI16x8S(i16x8.extendHighI8x16S(values), pair), j === 0)
+          const wide = [f.v128(i16x8.extendLowI8x16S(values)), f.v128(i16x8.extendHighI8x16S(values))]
+          sums.forEach((ofRow, n) => {
+            wide.forEach((weights, i) => {
+              k.accumulate(f, ofRow[2 * half + i]!, i32x4.dotI16x8S(weights, pairs[n]!), j === 0)
+            })
+          })
         }
       }
     },
-    (f, w, x) => {
-      const scale = f.v128(k.heap.splat32(x, 64))
-      return scalesOf(k, f, w).map((ofRows) => f32x4.mul(ofRows, scale))
-    },
+    (f, w) => scalesOf(k, f, w),
+    (x) => k.heap.splat32(x, 64),
   )
   emitUnpack(k)
   emitRow(k)

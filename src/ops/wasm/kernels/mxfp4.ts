@@ -16,7 +16,7 @@
 import { type FunctionBuilder, f32x4, i16x8, i32x4, type Local, type V128, v128 } from '../encoder.ts'
 import { GROUP_BLOCK_BYTES } from '../formats.ts'
 import { interleave, type KernelModule } from '../simd.ts'
-import { emitTile, emitVector, type Product, UNPACKED } from './product.ts'
+import { emitRows, emitTile, type Product, UNPACKED } from './product.ts'
 import { ACTIVATION_BYTES, type Activation } from './quantize.ts'
 
 /** Twice the value of a code. */
@@ -31,50 +31,54 @@ const scalesOf = (k: KernelModule, f: FunctionBuilder, w: Local<'i32'>): V128[] 
     return [i32x4.shl(i32x4.extendLowI16x8U(eight), 23), i32x4.shl(i32x4.extendHighI16x8U(eight), 23)]
   })
 
-/** One row of 16-bit activations: codes become pairs of 16 bits. Scales are halved, since the integers are doubled values. */
-function emitRow16(k: KernelModule): void {
-  emitVector(
+/** 16-bit activations: codes become pairs of 16 bits. Scales are halved, since the integers are doubled values. */
+function emitRows16(k: KernelModule): void {
+  emitRows(
     k,
-    'vector_mxfp4_i16',
+    'rows_mxfp4_i16',
     { weights: GROUP_BLOCK_BYTES, x: ACTIVATION_BYTES.i16 },
     (f, sums, w, x) => {
-      const pairs: Local<'v128'>[] = []
+      const pairs: Local<'v128'>[][] = []
       eachCodes(k, f, w, VALUES, (j, half, values) => {
-        const pair = (pairs[j] ??= f.v128(k.broadcast(k.heap.v128(x, (j & ~3) * 4), j & 3)))
-        k.accumulate(f, sums[2 * half]!, i32x4.dotI16x8S(i16x8.extendLowI8x16S(values), pair), j === 0)
-        k.accumulate(f, sums[2 * half + 1]!, i32x4.dotI16x8S(i16x8.extendHighI8x16S(values), pair), j === 0)
+        pairs[j] ??= x.map((row) => f.v128(k.broadcast(k.heap.v128(row, (j & ~3) * 4), j & 3)))
+        const wide = [f.v128(i16x8.extendLowI8x16S(values)), f.v128(i16x8.extendHighI8x16S(values))]
+        sums.forEach((ofRow, n) => {
+          wide.forEach((weights, i) => {
+            k.accumulate(f, ofRow[2 * half + i]!, i32x4.dotI16x8S(weights, pairs[j]![n]!), j === 0)
+          })
+        })
       })
     },
-    (f, w, x) => {
-      const scale = f.v128(f32x4.mul(k.heap.splat32(x, 64), k.splat(0.5)))
-      return scalesOf(k, f, w).map((ofRows) => f32x4.mul(ofRows, scale))
-    },
+    (f, w) => scalesOf(k, f, w),
+    (x) => f32x4.mul(k.heap.splat32(x, 64), k.splat(0.5)),
   )
 }
 
-/** One row of 8-bit activations: the int8 dot product, even and odd pairs of columns apart so that their 16-bit sums hold. */
-function emitRow8(k: KernelModule): void {
-  emitVector(
+/** 8-bit activations: the int8 dot product, even and odd pairs of columns apart so that their 16-bit sums hold. */
+function emitRows8(k: KernelModule): void {
+  emitRows(
     k,
-    'vector_mxfp4_i8',
+    'rows_mxfp4_i8',
     { weights: GROUP_BLOCK_BYTES, x: ACTIVATION_BYTES.i8 },
     (f, sums, w, x) => {
-      const partial = [0, 1].map(() => [0, 1].map((odd) => f.v128(k.heap.splat16(x, 32 + 2 * odd))))
-      const pairs: Local<'v128'>[] = []
+      const partial = x.map((row) => [0, 1].map(() => [0, 1].map((odd) => f.v128(k.heap.splat16(row, 32 + 2 * odd)))))
+      const pairs: Local<'v128'>[][] = []
       eachCodes(k, f, w, SHIFTED, (j, half, values) => {
-        const pair = (pairs[j] ??= f.v128(k.heap.splat16(x, 2 * j)))
-        const sum = partial[half]![j & 1]!
-        f.set(sum, i16x8.add(sum, k.dotPairs(pair, values)))
+        pairs[j] ??= x.map((row) => f.v128(k.heap.splat16(row, 2 * j)))
+        partial.forEach((ofRow, n) => {
+          const sum = ofRow[half]![j & 1]!
+          f.set(sum, i16x8.add(sum, k.dotPairs(pairs[j]![n]!, values)))
+        })
       })
-      partial.forEach(([even, odd], half) => {
-        f.set(sums[2 * half]!, i32x4.add(i32x4.extendLowI16x8S(even!), i32x4.extendLowI16x8S(odd!)))
-        f.set(sums[2 * half + 1]!, i32x4.add(i32x4.extendHighI16x8S(even!), i32x4.extendHighI16x8S(odd!)))
+      partial.forEach((ofRow, n) => {
+        ofRow.forEach(([even, odd], half) => {
+          f.set(sums[n]![2 * half]!, i32x4.add(i32x4.extendLowI16x8S(even!), i32x4.extendLowI16x8S(odd!)))
+          f.set(sums[n]![2 * half + 1]!, i32x4.add(i32x4.extendHighI16x8S(even!), i32x4.extendHighI16x8S(odd!)))
+        })
       })
     },
-    (f, w, x) => {
-      const scale = f.v128(k.heap.splat32(x, 36))
-      return scalesOf(k, f, w).map((ofRows) => f32x4.mul(ofRows, scale))
-    },
+    (f, w) => scalesOf(k, f, w),
+    (x) => k.heap.splat32(x, 36),
   )
 }
 
@@ -140,7 +144,8 @@ export const MXFP4_PRODUCT: Record<Activation, Product> = {
     weightBytes: GROUP_BLOCK_BYTES,
     xBytes: ACTIVATION_BYTES.i8,
     unpacked: DECODED,
-    vector: 'vector_mxfp4_i8',
+    few: 4,
+    rows: 'rows_mxfp4_i8',
     tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
       kernels.decode_mxfp4!(weight, c.scratch, blocks)
       kernels.tile_mxfp4_i8!(c.scratch, blocks, list, pairs, xOffset, yOffset)
@@ -150,7 +155,8 @@ export const MXFP4_PRODUCT: Record<Activation, Product> = {
     weightBytes: GROUP_BLOCK_BYTES,
     xBytes: ACTIVATION_BYTES.i16,
     unpacked: UNPACKED,
-    vector: 'vector_mxfp4_i16',
+    few: 4,
+    rows: 'rows_mxfp4_i16',
     tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
       kernels.unpack_mxfp4!(weight, c.scratch, blocks)
       kernels.tile_i16!(c.scratch, blocks, list, pairs, xOffset, yOffset)
@@ -159,8 +165,8 @@ export const MXFP4_PRODUCT: Record<Activation, Product> = {
 }
 
 export function emitMxfp4(k: KernelModule): void {
-  emitRow8(k)
-  emitRow16(k)
+  emitRows8(k)
+  emitRows16(k)
   emitDecode(k)
   emitUnpack(k)
   emitTile(

@@ -23,8 +23,9 @@ export interface Product {
   readonly xBytes: number
   /** Bytes of one unpacked block. */
   readonly unpacked: number
-  /** Name of the kernel for one row of x. */
-  readonly vector: string
+  /** Up to so many rows of x the kernels `rows`_1 and `rows`_2 are faster than tiles. */
+  readonly few: number
+  readonly rows: string
   /** y += W·x for some blocks of one group and the rows of the list (pairs of entries). */
   tile(kernels: Exports, c: Context, weight: number, blocks: number, list: number, pairs: number, xOffset: number, yOffset: number): void
 }
@@ -34,42 +35,61 @@ export const UNPACKED = 1088
 
 const four = <T>(make: (q: number) => T): T[] => [0, 1, 2, 3].map(make)
 
-/** `multiply` adds the products of one block at `w` and `x` to the sums; `scales` gives the four vectors of scales, x's included. */
-export function emitVector(
+/**
+ * Kernels for one and for two rows of x, `name`_1 and `name`_2: groups of blocks as one stream. `multiply` adds the products of one block at `w` to
+ * the sums of every row; `scales` gives the scales of the 16 weight rows, `scale` that of a row of x.
+ */
+export function emitRows(
   k: KernelModule,
   name: string,
   bytes: { weights: number; x: number },
-  multiply: (f: FunctionBuilder, sums: readonly Local<'v128'>[], w: Local<'i32'>, x: Local<'i32'>) => void,
-  scales: (f: FunctionBuilder, w: Local<'i32'>, x: Local<'i32'>) => readonly V128[],
+  multiply: (f: FunctionBuilder, sums: readonly Local<'v128'>[][], w: Local<'i32'>, x: readonly Local<'i32'>[]) => void,
+  scales: (f: FunctionBuilder, w: Local<'i32'>) => readonly V128[],
+  scale: (x: Local<'i32'>) => V128,
 ): void {
   const { heap } = k
-  k.module.func(
-    name,
-    { x: 'i32', w: 'i32', y: 'i32', bias: 'i32', biasStep: 'i32', blocks: 'i32', groups: 'i32' },
-    (f, { x, w, y, bias, biasStep, blocks, groups }) => {
-      const totals = four(() => f.v128())
-      const sums = four(() => f.v128())
-      f.times(groups, () => {
-        totals.forEach((total, q) => {
-          f.set(total, heap.v128(bias, q * 16))
-        })
-        const p = f.i32(x)
-        f.times(blocks, () => {
-          multiply(f, sums, w, p)
-          scales(f, w, p).forEach((scale, q) => {
-            f.set(totals[q]!, k.madd(f32x4.convertI32x4S(sums[q]!), scale, totals[q]!))
+  const emit = (suffix: string, rows: readonly number[]) =>
+    k.module.func(
+      `${name}_${suffix}`,
+      { ...RUN, ...Object.fromEntries(rows.flatMap((n) => [`x${n}`, `y${n}`].map((pointer) => [pointer, 'i32' as const]))) },
+      (f, run) => {
+        const pointers = (kind: string) => rows.map((n) => (run as Record<string, Local<'i32'>>)[`${kind}${n}`]!)
+        const [x, y] = [pointers('x'), pointers('y')]
+        const totals = rows.map(() => four(() => f.v128()))
+        const sums = rows.map(() => four(() => f.v128()))
+        f.times(run.groups, () => {
+          totals.forEach((ofRow) => {
+            ofRow.forEach((total, q) => {
+              f.set(total, heap.v128(run.bias, q * 16))
+            })
           })
-          f.advance(w, bytes.weights)
-          f.advance(p, bytes.x)
+          const p = x.map((row) => f.i32(row))
+          f.times(run.blocks, () => {
+            multiply(f, sums, run.w, p)
+            const ofWeights = scales(f, run.w).map((vector) => f.v128(vector))
+            totals.forEach((ofRow, n) => {
+              const factor = f.v128(scale(p[n]!))
+              ofRow.forEach((total, q) => {
+                f.set(total, k.madd(f32x4.convertI32x4S(sums[n]![q]!), f32x4.mul(ofWeights[q]!, factor), total))
+              })
+              f.advance(p[n]!, bytes.x)
+            })
+            f.advance(run.w, bytes.weights)
+          })
+          f.advance(run.bias, run.biasStep)
+          totals.forEach((ofRow, n) => {
+            k.storeRun(f, y[n]!, ofRow)
+            f.advance(y[n]!, 64)
+          })
         })
-        k.storeRun(f, y, totals)
-        f.advance(y, 64)
-        f.advance(bias, biasStep)
-      })
-      return undefined
-    },
-  )
+        return undefined
+      },
+    )
+  emit('1', [0])
+  emit('2', [0, 1])
 }
+
+const RUN = { w: 'i32', blocks: 'i32', groups: 'i32', bias: 'i32', biasStep: 'i32' } as const
 
 /** Two rows of x at a time. `finish` makes sums of 32 bits, where they are not yet. */
 export function emitTile(
