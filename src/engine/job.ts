@@ -19,7 +19,7 @@ export interface Job {
   wants(position: number): boolean
   /** A slot was found. */
   start(cachedTokens: number): void
-  /** Logits [V] after `position`, the job's own from now on. May append ids or end; may throw. */
+  /** Logits [V] after `position`, the job's own until this returns. May append ids or end; may throw. */
   receive(position: number, logits: Float32Array): void
   fail(error: unknown): void
   abort(): void

@@ -11,11 +11,16 @@ export interface Model {
   readonly weights: Weights
 }
 
-/** Enqueues the pass and waits for its logits; nothing of it stays in the backend but the cache. -> [R, V] */
-export function readLogits({ backend, architecture, weights }: Model, batch: Batch, options: ForwardOptions): Promise<Float32Array> {
+/** Enqueues the pass and waits for its logits, in `into` if they fit; nothing of it stays in the backend but the cache. -> [R, V] */
+export function readLogits(
+  { backend, architecture, weights }: Model,
+  batch: Batch,
+  options: ForwardOptions,
+  into?: Float32Array,
+): Promise<Float32Array> {
   let reading!: Promise<Float32Array>
   backend.scope('step', () => {
-    reading = backend.read(forward(backend, architecture, weights, batch, options))
+    reading = backend.read(forward(backend, architecture, weights, batch, options), into)
     return weights.embed // a scope must have a result; a weight outlives it anyway
   })
   return reading

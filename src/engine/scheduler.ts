@@ -37,6 +37,7 @@ export class Scheduler {
   readonly #model: Model
   readonly #cache: KvCache
   readonly #maxStallMs: number
+  #logits = new Float32Array(0)
   #waiting: Job[] = []
   #running: Running[] = []
   #active = false
@@ -221,7 +222,10 @@ export class Scheduler {
       logitRows.push(count - 1)
       rows.push({ piece: pieces.at(-1)!, position: -1 })
     }
-    return readLogits(this.#model, batch, { cache: this.#cache, logitRows: Int32Array.from(logitRows) })
+    // One array for all steps: fresh megabytes every time would keep the garbage collector busy.
+    const size = rows.length * this.#model.architecture.vocabSize
+    if (this.#logits.length < size) this.#logits = new Float32Array(size)
+    return readLogits(this.#model, batch, { cache: this.#cache, logitRows: Int32Array.from(logitRows) }, this.#logits)
   }
 
   #measure(pieces: readonly Piece[], ms: number): void {

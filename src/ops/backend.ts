@@ -64,8 +64,8 @@ export interface Backend extends Ops {
   cache(spec: CacheSpec): KvCache
   /** An f32 tensor from the host; lives until the enclosing scope ends (for ever outside of scopes). */
   upload(values: Float32Array, shape: readonly number[]): Tensor
-  /** Waits for everything enqueued so far and copies the values out as f32. */
-  read(x: Tensor): Promise<Float32Array>
+  /** Waits for everything enqueued so far and copies the values out as f32: into `into`, where it is long enough, else into a new array. */
+  read(x: Tensor, into?: Float32Array): Promise<Float32Array>
   /** Bytes held by weights, caches and temporaries. */
   memory(): { weights: number; caches: number; temporaries: number }
   /** Stops threads and frees memory; the backend is unusable afterwards. */

@@ -538,12 +538,15 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       retire(staged)
       return y
     },
-    async read(x) {
+    async read(x, into) {
       const tensor = inHeap(x, 'read')
       if (tensor.block) temporaries.pin(tensor.block)
       try {
         await pool.settled()
-        return floats.slice(tensor.address / 4, tensor.address / 4 + size(x.shape))
+        const [from, count] = [tensor.address / 4, size(x.shape)]
+        if (!into || into.length < count) return floats.slice(from, from + count)
+        into.set(floats.subarray(from, from + count))
+        return into.subarray(0, count)
       } finally {
         if (tensor.block) temporaries.unpin(tensor.block)
       }
