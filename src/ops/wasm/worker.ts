@@ -30,6 +30,7 @@ export type FromWorker = { kind: 'ready' } | { kind: 'signal'; id: number } | { 
 
 /** Turns of a spin before sleeping: some tenths of a millisecond. Waking costs 60 µs; sleeping in every short wait of a step costs a tenth of it. */
 const SPINS = 200_000
+const IDLE_SPINS = 5_000
 
 async function main(): Promise<void> {
   const memories: WebAssembly.Memory[] = []
@@ -46,9 +47,12 @@ async function main(): Promise<void> {
   const words = executor.words
   const floats = executor.floats
 
-  /** Waits until a word differs from `seen`. */
+  /** Waits until a word differs from `seen`. Where nothing is left to do the host needs the core. */
   const awaitChange = (word: number, seen: number, sleepers: number): void => {
-    for (let i = 0; i < SPINS; i++) if (Atomics.load(words, word) !== seen) return
+    for (let i = 0; i < SPINS; i++) {
+      if (Atomics.load(words, word) !== seen) return
+      if (i > IDLE_SPINS && Atomics.load(words, COMPLETED) === Atomics.load(words, TAIL)) break
+    }
     Atomics.add(words, sleepers, 1)
     while (Atomics.load(words, word) === seen) Atomics.wait(words, word, seen, 1000)
     Atomics.sub(words, sleepers, 1)
