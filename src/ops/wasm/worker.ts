@@ -1,6 +1,6 @@
 /**
  * One thread of the pool: takes commands from the ring in shared memory, does its share, meets the others at a barrier.
- * It spins for a short while, then sleeps; it returns to its event loop only to receive a further memory.
+ * It spins for a while, then sleeps; it returns to its event loop only to receive a further memory.
  */
 import { Executor } from './executor.ts'
 import { onHostMessage, postToHost } from './host.ts'
@@ -28,7 +28,7 @@ export type ToWorker =
   | { kind: 'attach'; arena: number; memory: WebAssembly.Memory }
 export type FromWorker = { kind: 'ready' } | { kind: 'signal'; id: number } | { kind: 'failed'; message: string }
 
-/** Turns of a spin before sleeping: some tenths of a millisecond. Waking costs 60 µs; sleeping in every short wait of a step costs a tenth of it. */
+/** Turns of a spin before sleeping: some tenths of a millisecond, because waking costs 60 µs; when nothing is queued, some microseconds: the host wants the core. */
 const SPINS = 200_000
 const IDLE_SPINS = 5_000
 
@@ -47,7 +47,7 @@ async function main(): Promise<void> {
   const words = executor.words
   const floats = executor.floats
 
-  /** Waits until a word differs from `seen`. Where nothing is left to do the host needs the core. */
+  /** Waits until a word differs from `seen`. */
   const awaitChange = (word: number, seen: number, sleepers: number): void => {
     for (let i = 0; i < SPINS; i++) {
       if (Atomics.load(words, word) !== seen) return

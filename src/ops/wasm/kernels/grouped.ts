@@ -1,7 +1,7 @@
 /**
  * Matrices in groups of 16 rows (mxfp4, int8; layouts in formats.ts) times rows of quantised activations: how the work is cut, not how a block is
- * multiplied. One row of x: a vector kernel walks the groups as one stream. Several: the groups one after the other, some blocks of each at a
- * time, which stay in the first-level cache for all rows of x; y holds the running sums and starts as the bias.
+ * multiplied. What memory likes decides: a stream without jumps (a jump costs half a microsecond), and rows of x that stay in the first-level
+ * cache while it passes by.
  */
 import { i32 } from '../encoder.ts'
 import { FORMAT, GROUP_ROWS } from '../formats.ts'
@@ -52,7 +52,7 @@ export function multiplyGroups(
   }
 }
 
-/** Some groups at a time for one pair of rows of x after the other: the first reads them from memory, the others from the second-level cache. */
+/** Packed weights as one stream for one or two rows of x; for more, slices of it: the first pair reads them from memory, the others from the second-level cache. */
 function multiplyFew(
   c: Context,
   product: Product,
@@ -84,7 +84,7 @@ function multiplyFew(
   }
 }
 
-/** Up to TOKEN_BLOCK rows of x: blocks of one group after the other are unpacked and stay in the first-level cache for all rows of x; y holds the running sums. */
+/** Up to TOKEN_BLOCK rows of x: some blocks of a group are unpacked and stay in the first-level cache for all of them; y holds the running sums. */
 function multiplyMany(
   c: Context,
   product: Product,

@@ -1,11 +1,11 @@
 /**
  * What the grouped formats (mxfp4, int8) have in common: weights in groups of 16 rows times integers (quantize.ts), lanes are rows, sums of a
- * block exact in integers, then scaled and added to the f32 sums of the rows, block after block. Both kernels add in the same order, so that
+ * block exact in integers, then scaled and added to the f32 sums of the rows, block after block. All kernels add in the same order, so that
  * a row of x has the same result alone and among others.
  *
- * One row of x: a worker reads one stream of weights.                 Several: blocks unpacked in scratch, two rows of x at a time.
+ * Few rows of x: one or two at a time, weights as they are packed.       Many: blocks unpacked in scratch, two rows at a time.
  *
- *   16 rows   ▒ 4 accumulators                                          16 rows   ▒ ▒ 2 × 4 accumulators
+ *   16 rows   ▒ ▒ 2 × 4 sums of a block and 2 × 4 totals                  16 rows   ▒ ▒ 2 × 4 sums of a block and 2 × 4 totals
  *
  * The scratch of 16-bit tiles, per block: columns 2j, 2j + 1 of rows 0…3, 4…7, 8…11, 12…15 (j = 0…15, 1024 bytes), then the 16 scales as f32.
  *
@@ -16,16 +16,17 @@ import type { Context, Exports } from '../kernel.ts'
 import type { KernelModule } from '../simd.ts'
 import { ACTIVATION_BYTES } from './quantize.ts'
 
-/** What the code that cuts the work knows of a format: sizes, and its two kernels. */
+/** What the code that cuts the work knows of a format: sizes, and its kernels. */
 export interface Product {
   /** Bytes of one block of a group, and of one block of a row of x. */
   readonly weightBytes: number
   readonly xBytes: number
   /** Bytes of one unpacked block. */
   readonly unpacked: number
-  /** Up to so many rows of x the kernels `rows`_1 and `rows`_2 are faster than tiles. */
-  readonly few: number
+  /** Name of the kernels for one and for two rows of x, less _1 and _2. */
   readonly rows: string
+  /** Up to so many rows of x they are faster than unpacking. */
+  readonly few: number
   /** y += W·x for some blocks of one group and the rows of the list (pairs of entries). */
   tile(kernels: Exports, c: Context, weight: number, blocks: number, list: number, pairs: number, xOffset: number, yOffset: number): void
 }
@@ -105,23 +106,32 @@ export function emitTile(
     { unpacked: 'i32', blocks: 'i32', list: 'i32', pairs: 'i32', xOffset: 'i32', yOffset: 'i32' },
     (f, { unpacked, blocks, list, pairs, xOffset, yOffset }) => {
       const sums = [0, 1].map(() => four(() => f.v128()))
+      const totals = [0, 1].map(() => four(() => f.v128()))
       f.times(pairs, () => {
         const pointer = (entry: number, offset: Local<'i32'>) => f.i32(i32.add(heap.i32(list, entry), offset))
         const x = [pointer(0, xOffset), pointer(8, xOffset)]
         const y = [pointer(4, yOffset), pointer(12, yOffset)]
         const w = f.i32(unpacked)
+        totals.forEach((ofRow, n) => {
+          ofRow.forEach((total, q) => {
+            f.set(total, heap.v128(y[n]!, q * 16))
+          })
+        })
         f.times(blocks, () => {
           multiply(f, sums, w, x)
           sums.forEach((ofRow, n) => {
             const scale = f.v128(heap.splat32(x[n]!, at.scale))
-            const results = ofRow.map((sum, q) => {
+            ofRow.forEach((sum, q) => {
               const factor = f32x4.mul(heap.v128(w, at.scales + q * 16), scale)
-              return f.v128(k.madd(f32x4.convertI32x4S(finish(sum)), factor, heap.v128(y[n]!, q * 16)))
+              const total = totals[n]![q]!
+              f.set(total, k.madd(f32x4.convertI32x4S(finish(sum)), factor, total))
             })
-            k.storeRun(f, y[n]!, results)
           })
           for (const row of x) f.advance(row, at.x)
           f.advance(w, at.weights)
+        })
+        totals.forEach((ofRow, n) => {
+          k.storeRun(f, y[n]!, ofRow)
         })
         f.advance(list, 16)
       })
