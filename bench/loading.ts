@@ -1,6 +1,7 @@
 /**
  * How fast a checkpoint loads beside plain reading of the same files in pieces of 64 MiB, in alternation, each in a process of its own: from the disk (the file cache is
- * emptied before every run, for which Linux wants root) and from the file cache. Writes bench/results/loading.json.
+ * emptied before every run, for which Linux wants root) and from the file cache. Plain reading forgets each piece (one buffer) or keeps all, as a loader must. Writes
+ * bench/results/loading.json.
  *   node bench/loading.ts NAME=CHECKPOINT …
  */
 import { execFileSync } from 'node:child_process'
@@ -15,6 +16,7 @@ export interface LoadingCase {
   from: 'disk' | 'file cache'
   /** Seconds of every round. */
   plain: number[]
+  kept: number[]
   faithful: number[]
   fast: number[]
 }
@@ -37,13 +39,17 @@ const filesOf = (directory: string) =>
     .filter((name) => name.endsWith('.safetensors'))
     .map((name) => join(directory, name))
 
-/** Seconds of reading every file from front to back into one buffer. */
-function plain(directory: string): number {
+/** Seconds of reading every file from front to back, into one buffer or (`keep`) into fresh memory. */
+function plain(directory: string, keep: boolean): number {
   const buffer = new Uint8Array(PIECE).fill(1)
+  const pieces: Uint8Array[] = []
   const start = performance.now()
   for (const file of filesOf(directory)) {
     const descriptor = openSync(file, 'r')
-    while (readSync(descriptor, buffer, 0, PIECE, null) > 0);
+    for (let piece = buffer; ; ) {
+      if (keep) pieces.push((piece = new Uint8Array(new SharedArrayBuffer(PIECE))))
+      if (readSync(descriptor, piece, 0, PIECE, null) === 0) break
+    }
     closeSync(descriptor)
   }
   return (performance.now() - start) / 1000
@@ -83,7 +89,7 @@ function emptyFileCache(): boolean {
 }
 
 if (process.argv[2] === '--plain') {
-  console.log(plain(process.argv[3]!))
+  console.log(plain(process.argv[3]!, process.argv[4] === 'keep'))
 } else {
   const results: LoadingResults = {
     kind: 'loading',
@@ -97,13 +103,15 @@ if (process.argv[2] === '--plain') {
     if (!name || !directory) throw new Error(`${text}: expected NAME=CHECKPOINT`)
     const bytes = filesOf(directory).reduce((sum, file) => sum + statSync(file).size, 0)
     for (const from of ['disk', 'file cache'] as const) {
-      const found: LoadingCase = { name, bytes, from, plain: [], faithful: [], fast: [] }
+      const found: LoadingCase = { name, bytes, from, plain: [], kept: [], faithful: [], fast: [] }
       const prepared = () => {
         if (from === 'disk' && !emptyFileCache()) throw new Error('only root may empty the file cache (/proc/sys/vm/drop_caches)')
       }
       for (let round = 0; round < ROUNDS; round++) {
         prepared()
         found.plain.push(Number(child([fileURLToPath(import.meta.url), '--plain', directory])))
+        prepared()
+        found.kept.push(Number(child([fileURLToPath(import.meta.url), '--plain', directory, 'keep'])))
         for (const precision of ['faithful', 'fast'] as const) {
           prepared()
           found[precision].push(load(directory, precision))
