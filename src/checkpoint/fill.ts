@@ -3,7 +3,7 @@
  * published in. Moves bytes, converts no numbers. Memory is bounded: a band of rows, or one matrix where one must be transposed.
  */
 import type { Recipe } from '../architecture/tensor-names.ts'
-import type { Fill } from '../ops/backend.ts'
+import type { Fill, WeightPart } from '../ops/backend.ts'
 import { size } from '../ops/tensor.ts'
 import type { TensorEntry } from './safetensors.ts'
 
@@ -25,12 +25,19 @@ export function fillFrom(
   switch (recipe.form) {
     case 'asStored': {
       const start = ((recipe.slice?.from ?? 0) * first.byteLength) / first.shape[0]!
-      return (_, offset, into) => read(first, start + offset, into, signal)
+      const fill: Fill = (_, offset, into) => read(first, start + offset, into, signal)
+      return Object.assign(fill, { at: (_: WeightPart, offset: number) => first.offset + start + offset })
     }
-    case 'mxfp4':
-      return (part, offset, into) => read(part === 'scales' ? entries[1]! : first, offset, into, signal)
-    case 'perExpert':
-      return (_, offset, into) => readExperts(entries, offset, into, signal)
+    case 'mxfp4': {
+      const entry = (part: WeightPart) => (part === 'scales' ? entries[1]! : first)
+      const fill: Fill = (part, offset, into) => read(entry(part), offset, into, signal)
+      return Object.assign(fill, { at: (part: WeightPart, offset: number) => entry(part).offset + offset })
+    }
+    case 'perExpert': {
+      const each = first.byteLength
+      const fill: Fill = (_, offset, into) => readExperts(entries, offset, into, signal)
+      return Object.assign(fill, { at: (_: WeightPart, offset: number) => entries[Math.floor(offset / each)]!.offset + (offset % each) })
+    }
     case 'interleaved':
       return (_, offset, into) => readInterleaved(entries, shape, offset, into, signal)
     case 'transposed':

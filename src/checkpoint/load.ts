@@ -6,7 +6,7 @@
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
 import { leaves, mapWeights, type Weights } from '../model/weights.ts'
-import type { Backend, Fill } from '../ops/backend.ts'
+import { type Backend, DISK_ALIGNMENT, type Fill } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
 import { abbreviate, CorruptConfigError } from './errors.ts'
@@ -63,23 +63,28 @@ export async function loadWeights(
   const gate = new Gate(options.readers ?? 4)
   const report = reporter(plan.weightBytes, options.onProgress)
 
-  const inPieces =
-    (weight: PlannedWeight): Fill =>
-    async (part, offset, into) => {
-      const fill = weight.fill(signal)
+  const inPieces = (weight: PlannedWeight): Fill => {
+    const whole = weight.fill(signal)
+    const fill: Fill = async (part, offset, into) => {
       const pieces: Promise<void>[] = []
-      for (let at = 0; at < into.byteLength; at += PIECE_BYTES) {
-        const piece = into.subarray(at, Math.min(into.byteLength, at + PIECE_BYTES))
+      // Pieces end where a disk can begin to read.
+      const lead = (whole.at?.(part, offset) ?? 0) % DISK_ALIGNMENT
+      for (let at = 0; at < into.byteLength; ) {
+        const end = Math.min(into.byteLength, at + PIECE_BYTES - (at === 0 ? lead : 0))
+        const [from, piece] = [offset + at, into.subarray(at, end)]
         pieces.push(
           gate.run(async () => {
             signal.throwIfAborted()
-            await fill(part, offset + at, piece)
+            await whole(part, from, piece)
             report(piece.byteLength)
           }),
         )
+        at = end
       }
       await Promise.all(pieces)
     }
+    return Object.assign(fill, { at: whole.at })
+  }
 
   // The order of the files keeps a disk's read-ahead useful.
   const queue = leaves(plan.tree).sort((a, b) => order(a, b))

@@ -2,17 +2,28 @@
  * Files of the operating system as sources. Reads run on libuv's threads, so several may be under way at once;
  * the event loop stays free. A missing file is `undefined`, everything else that fails is a named error.
  */
-import { readSync } from 'node:fs'
+import { constants, readSync } from 'node:fs'
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { DISK_ALIGNMENT } from '../ops/backend.ts'
 import { MissingFileError } from './errors.ts'
 import { type Folder, readFailed, type Source, truncated } from './source.ts'
 
 /** One call to the operating system never asks for more than this, so an abort is noticed soon. */
 const READ_BYTES = 8 * 2 ** 20
+/** Smaller reads go through the file cache. */
+const LEAST_DIRECT_BYTES = 256 * 2 ** 10
+
+export interface FileOptions {
+  /**
+   * Reads straight from the disk into memory, past the file cache, where offset and address allow it (DISK_ALIGNMENT) and the system can. Right for
+   * files that would not fit beside what is made of them: filling the cache with them costs more than reading them.
+   */
+  readonly direct?: boolean | undefined
+}
 
 /** Opens a file for reading, or returns undefined when there is none. */
-export async function fileSource(path: string): Promise<Source | undefined> {
+export async function fileSource(path: string, options: FileOptions = {}): Promise<Source | undefined> {
   let handle: FileHandle
   try {
     handle = await open(path, 'r')
@@ -30,18 +41,34 @@ export async function fileSource(path: string): Promise<Source | undefined> {
       remedy: 'Check the path.',
     })
   }
+  const direct =
+    options.direct && constants.O_DIRECT ? await open(path, constants.O_RDONLY | constants.O_DIRECT).catch(() => undefined) : undefined
+  /** Bytes of a read that can go straight from the disk to memory: whole pages, if file and memory are in step. */
+  const straight = (offset: number, { byteOffset, byteLength }: Uint8Array): { from: number; to: number } => {
+    const from = -offset & (DISK_ALIGNMENT - 1)
+    const inStep = direct && ((byteOffset - offset) & (DISK_ALIGNMENT - 1)) === 0
+    return inStep && byteLength >= from + LEAST_DIRECT_BYTES
+      ? { from, to: byteLength - ((byteLength - from) % DISK_ALIGNMENT) }
+      : { from: 0, to: 0 }
+  }
   return {
     name: path,
     size: status.size,
     async read(offset, into, signal) {
-      let done = 0
-      while (done < into.byteLength) {
+      const { from, to } = straight(offset, into)
+      let refused = false
+      for (let done = 0; done < into.byteLength; ) {
         signal?.throwIfAborted()
-        const length = Math.min(READ_BYTES, into.byteLength - done)
+        const aligned: boolean = !refused && done >= from && done < to && (done - from) % DISK_ALIGNMENT === 0
+        const end = aligned ? to : done < from ? from : into.byteLength
+        const length = Math.min(READ_BYTES, end - done)
         let bytesRead: number
         try {
-          ;({ bytesRead } = await handle.read(into, done, length, offset + done))
+          ;({ bytesRead } = await (aligned ? direct! : handle).read(into, done, length, offset + done))
         } catch (cause) {
+          // Memory that only looks aligned, or a file system that changed its mind.
+          refused = aligned && (cause as NodeJS.ErrnoException).code === 'EINVAL'
+          if (refused) continue
           throw readFailed(path, offset + done, length, cause)
         }
         if (bytesRead === 0) throw truncated(path, offset, into.byteLength, offset + done)
@@ -61,12 +88,18 @@ export async function fileSource(path: string): Promise<Source | undefined> {
         done += bytesRead
       }
     },
-    close: () => handle.close(),
+    close: async () => {
+      await direct?.close()
+      await handle.close()
+    },
   }
 }
 
-/** A directory of the operating system; a path to a single `.safetensors` file is a folder with that file as its checkpoint. */
-export async function fileFolder(path: string): Promise<Folder> {
+/**
+ * A directory of the operating system; a path to a single `.safetensors` file is a folder with that file as its checkpoint. Without `direct` in the
+ * options the file cache is avoided when the weights take more than half of the memory that is available.
+ */
+export async function fileFolder(path: string, options: FileOptions = {}): Promise<Folder> {
   let status: Awaited<ReturnType<typeof stat>>
   try {
     status = await stat(path)
@@ -80,8 +113,11 @@ export async function fileFolder(path: string): Promise<Folder> {
     throw new MissingFileError(missing, { cause })
   }
   if (status.isDirectory()) {
-    return { name: path, list: () => readdir(path), open: (file) => fileSource(join(path, file)) }
+    const direct = options.direct ?? (await weightBytes(path)) > process.availableMemory() / 2
+    const open = (file: string) => fileSource(join(path, file), { direct: direct && file.endsWith('.safetensors') })
+    return { name: path, list: () => readdir(path), open }
   }
+  const direct = options.direct ?? status.size > process.availableMemory() / 2
   const only = basename(path)
   const directory = dirname(path)
   return {
@@ -90,8 +126,22 @@ export async function fileFolder(path: string): Promise<Folder> {
     open: async (file) =>
       file.endsWith('.safetensors') || file.endsWith('.index.json')
         ? file === only
-          ? fileSource(path)
+          ? fileSource(path, { direct })
           : undefined
         : fileSource(join(directory, file)),
   }
+}
+
+/** Bytes of the safetensors files in a directory; a file that cannot be looked at counts nothing: who opens it says why. */
+async function weightBytes(path: string): Promise<number> {
+  const files = (await readdir(path)).filter((file) => file.endsWith('.safetensors'))
+  const sizes = await Promise.all(
+    files.map((file) =>
+      stat(join(path, file)).then(
+        ({ size }) => size,
+        () => 0,
+      ),
+    ),
+  )
+  return sizes.reduce((sum, size) => sum + size, 0)
 }

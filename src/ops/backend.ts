@@ -18,7 +18,18 @@ export interface WeightSpec {
  * endian, from byte `offset`; an mxfp4 weight [.., O, I] has two parts: 'blocks' (bytes [.., O, I/32, 16]) and 'scales' (bytes [.., O, I/32]).
  * `into` may be a view of shared memory. Calls may overlap in time.
  */
-export type Fill = (part: 'data' | 'blocks' | 'scales', offset: number, into: Uint8Array) => Promise<void>
+export interface Fill {
+  (part: WeightPart, offset: number, into: Uint8Array): Promise<void>
+  /**
+   * Where byte `offset` of a part lies in its file, if the part lies there as it is. A source may read straight from a disk into an address
+   * that is equal to this modulo DISK_ALIGNMENT.
+   */
+  readonly at?: ((part: WeightPart, offset: number) => number) | undefined
+}
+export type WeightPart = 'data' | 'blocks' | 'scales'
+
+/** Offsets in files and addresses in memory are multiples of this when a disk writes into memory. */
+export const DISK_ALIGNMENT = 4096
 
 /** Reads one row of a table from where it is published, now: a few KB from a file. Throws what reading throws. */
 export type ReadRow = (row: number, into: Uint8Array) => void

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -174,6 +174,36 @@ describe('sources agree', () => {
     assert.deepEqual([...remote.tensors.keys()], [...local.tensors.keys()])
     assert.deepEqual([...chosen.tensors.keys()], [...local.tensors.keys()])
     await Promise.all([remote.close(), local.close(), chosen.close()])
+  })
+
+  test('straight from the disk: the same bytes, whether file and memory are in step or not', async () => {
+    const path = join(temporary, 'large.safetensors')
+    const bytes = Uint8Array.from({ length: 1_500_000 }, (_, i) => (i * 2654435761) >>> 11)
+    writeFileSync(path, bytes)
+    const source = (await fileSource(path, { direct: true }))!
+    const memory = new Uint8Array(new WebAssembly.Memory({ initial: 32, maximum: 32, shared: true }).buffer)
+    for (const [offset, length, address] of [
+      [0, 1_500_000, 0],
+      [12_345, 1_000_000, 12_345],
+      [12_345, 1_000_001, 12_345 + 4096],
+      [100, 700_000, 0],
+      [1_400_000, 100_000, 1_400_000 % 4096],
+    ] as const) {
+      memory.fill(7)
+      await source.read(offset, memory.subarray(address, address + length))
+      assert.ok(
+        Buffer.from(memory.slice(address, address + length)).equals(bytes.subarray(offset, offset + length)),
+        `${offset}, ${length}`,
+      )
+      assert.equal(memory[address + length], 7)
+    }
+    // Memory whose view is in step, but which is not aligned itself.
+    const odd = Buffer.allocUnsafeSlow(1_000_000)
+    await source.read(0, new Uint8Array(odd.buffer, 0, 1_000_000))
+    assert.ok(odd.equals(bytes.subarray(0, 1_000_000)))
+    truncateSync(path, 900_000)
+    await assert.rejects(source.read(0, memory.subarray(0, 1_500_000)), errors.TruncatedFileError)
+    await source.close()
   })
 
   test('a flaky server is asked again where it broke off; a dead one is a named error', async () => {

@@ -38,6 +38,8 @@ export interface WasmOptions {
 
 /** Bytes of the area the host writes and workers only read: ids, positions, uploads. Untouched pages cost nothing. */
 const HOST_BYTES = 512 << 20
+/** How much of it weights take up on their way to their places. */
+const STAGING_BYTES = 128 << 20
 
 export async function createWasmBackend(options: WasmOptions = {}): Promise<WasmBackend> {
   const probed = probeFeatures()
@@ -195,18 +197,17 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     async hostBlock(count) {
       // Loading may run ahead of the readers that fill blocks and of the workers that convert them: wait until some are free again.
       for (;;) {
-        try {
+        reclaim()
+        if (host.used + count <= STAGING_BYTES || (retired.length === 0 && lent === 0)) {
           const block = hostBlock(count)
           lent++
           return block
-        } catch (error) {
-          if (retired.length > 0) await pool.settled()
-          else if (lent > 0) await new Promise<void>((resolve) => waiters.push(resolve))
-          else throw error
         }
+        if (retired.length > 0) await pool.settled()
+        else await new Promise<void>((resolve) => waiters.push(resolve))
       }
     },
-    hostBytes: (block, length) => bytes.subarray(block.address, block.address + length),
+    hostBytes: (address, length) => bytes.subarray(address, address + length),
     retire(block) {
       lent--
       retire(block)

@@ -1,8 +1,8 @@
 /**
- * Brings published weights into memory: which format each gets, where it lies, and how its bytes go there. Every weight exists once;
- * repacking happens in its own place or through a small staging area, while loading.
+ * Brings published weights into memory: which format each gets, where it lies, and how its bytes go there. Every weight exists once: what keeps
+ * its published form is read into its place, what is repacked passes through a small staging area.
  */
-import type { Fill, ReadRow, WeightSpec } from '../backend.ts'
+import { DISK_ALIGNMENT, type Fill, type ReadRow, type WeightPart, type WeightSpec } from '../backend.ts'
 import { type DType, fromBf16, fromF16, storedBytes } from '../dtype.ts'
 import { size } from '../tensor.ts'
 import { FORMAT, type Format, GROUP_ROWS, matrixBytes } from './formats.ts'
@@ -19,7 +19,7 @@ export interface Workshop {
   readonly precision: 'faithful' | 'fast'
   /** A heap block the host may write, when there is room for it; `retire` it after the commands that read it. */
   hostBlock(bytes: number): Promise<Block>
-  hostBytes(block: Block, length: number): Uint8Array<ArrayBuffer>
+  hostBytes(address: number, length: number): Uint8Array<ArrayBuffer>
   retire(block: Block): void
   /** Bytes in the heap that stay. */
   keep(data: ArrayBufferView): Block
@@ -29,6 +29,17 @@ export interface Workshop {
 const LEAST_ROUNDED_ROWS = 257
 /** Bytes of published rows that are converted at a time. */
 const BAND_BYTES = 8 << 20
+/** Matrices of one weight that are on their way at once. */
+const LANES = 2
+/** Room behind a place: kernels may read a vector beyond its end, and its begin is moved in step with the file. */
+const SLACK = 64 + DISK_ALIGNMENT
+
+/** The first address from `address` on into which byte `offset` of a weight can be read straight from a disk. */
+function inStep(address: number, fill: Fill, part: WeightPart, offset: number): number {
+  const at = fill.at?.(part, offset)
+  if (at === undefined || at % 8 !== 0) return address
+  return address + ((at - address) & (DISK_ALIGNMENT - 1))
+}
 
 export async function loadWeight(shop: Workshop, spec: WeightSpec, fill: Fill): Promise<{ tensor: WasmTensor; bytes: number }> {
   const { name, shape, dtype, use } = spec
@@ -44,14 +55,25 @@ export async function loadWeight(shop: Workshop, spec: WeightSpec, fill: Fill): 
   // Experts get a place each: they may lie in different arenas.
   const places: Place[] = []
   const load = format === FORMAT.mxfp4 ? loadMxfp4 : format === FORMAT.int8 ? loadInt8 : loadDense
-  const bands = use === 'experts' ? [] : bandsOf(format, rows, width, shop.memories.largestPlace - 64)
+  const bands = use === 'experts' ? [] : bandsOf(format, rows, width, shop.memories.largestPlace - SLACK)
   try {
-    if (bands.length > 1) for (const band of bands) places.push(shop.memories.allocate(matrixBytes(format, band.rows, width) + 64, name))
-    else for (let m = 0; m < matrices; m++) places.push(shop.memories.allocate(each + 64, name))
+    const straight = load === loadDense && dtype !== 'f16'
+    const allocate = (bytes: number, offset: number) => {
+      const place = shop.memories.allocate(bytes + SLACK, name)
+      places.push(straight ? { ...place, address: inStep(place.address, fill, 'data', offset) } : place)
+    }
+    if (bands.length > 1) for (const band of bands) allocate(matrixBytes(format, band.rows, width), storedBytes(dtype, band.row * width))
+    else for (let m = 0; m < matrices; m++) allocate(each, m * each)
     if (shop.memories.reused) await shop.pool.settled()
-    if (bands.length > 1)
-      await Promise.all(bands.map((band, n) => load(shop, spec, places[n]!, 0, band.rows, width, fromRow(fill, dtype, band.row, width))))
-    else await Promise.all(places.map((place, m) => load(shop, spec, place, m, rows, width, fill)))
+    let next = 0
+    const lane = async () => {
+      for (let n = next++; n < places.length; n = next++) {
+        const band = bands.length > 1 ? bands[n] : undefined
+        if (band) await load(shop, spec, places[n]!, 0, band.rows, width, fromRow(fill, dtype, band.row, width))
+        else await load(shop, spec, places[n]!, n, rows, width, fill)
+      }
+    }
+    await Promise.all(Array.from({ length: LANES }, lane))
   } catch (error) {
     for (const place of places) shop.memories.release(place)
     throw error
@@ -79,7 +101,8 @@ function bandsOf(format: Format, rows: number, width: number, largest: number): 
 function fromRow(fill: Fill, dtype: DType, row: number, width: number): Fill {
   const values = row * width
   const skipped = { data: dtype === 'mxfp4' ? 0 : storedBytes(dtype, values), blocks: values / 2, scales: values / 32 }
-  return (part, offset, into) => fill(part, skipped[part] + offset, into)
+  const rest: Fill = (part, offset, into) => fill(part, skipped[part] + offset, into)
+  return Object.assign(rest, { at: fill.at && ((part: WeightPart, offset: number) => fill.at!(part, skipped[part] + offset)) })
 }
 
 /** A table that stays in its file: nothing of it is kept, `embed` gathers the rows it needs. */
@@ -140,20 +163,22 @@ async function loadInt8(shop: Workshop, spec: WeightSpec, place: Place, m: numbe
   for (let row = 0; row < rows; row += band) {
     const count = Math.min(band, rows - row)
     const half = spec.dtype === 'f16'
-    const block = await shop.hostBlock(count * rowBytes * (half ? 2 : 1))
-    const raw = half ? new Uint8Array(count * rowBytes) : shop.hostBytes(block, count * rowBytes)
+    const block = await shop.hostBlock(count * rowBytes * (half ? 2 : 1) + DISK_ALIGNMENT)
+    const offset = (m * rows + row) * rowBytes
+    const from = half ? block.address : inStep(block.address, fill, 'data', offset)
+    const raw = half ? new Uint8Array(count * rowBytes) : shop.hostBytes(from, count * rowBytes)
     try {
-      await fill('data', (m * rows + row) * rowBytes, raw)
-      if (half) shop.hostBytes(block, count * rowBytes * 2).set(new Uint8Array(toF32(raw, 'f16').buffer))
+      await fill('data', offset, raw)
+      if (half) shop.hostBytes(from, count * rowBytes * 2).set(new Uint8Array(toF32(raw, 'f16').buffer))
       const to = place.address + matrixBytes(FORMAT.int8, row, width)
-      shop.pool.enqueue(OP.packInt8, [place.arena, to, block.address, count, width, spec.dtype === 'bf16' ? 1 : 0])
+      shop.pool.enqueue(OP.packInt8, [place.arena, to, from, count, width, spec.dtype === 'bf16' ? 1 : 0])
     } finally {
       shop.retire(block)
     }
   }
 }
 
-/** Published blocks go to the end of the place, scales beside it; then a worker sorts them into groups. */
+/** Published blocks and scales of a matrix wait in the staging area until the workers have sorted them into groups. */
 async function loadMxfp4(
   shop: Workshop,
   spec: WeightSpec,
@@ -163,19 +188,19 @@ async function loadMxfp4(
   width: number,
   fill: Fill,
 ): Promise<void> {
-  const blocks = rows * (width / 32)
-  const padded = Math.ceil(rows / GROUP_ROWS) * GROUP_ROWS * (width / 32)
-  const raw = { ...place, address: place.address + matrixBytes(FORMAT.mxfp4, rows, width) - padded * 16 }
-  const staged = await shop.hostBlock(blocks)
+  const count = rows * (width / 32)
+  const block = await shop.hostBlock(count * 17 + 2 * DISK_ALIGNMENT)
   try {
-    const scales = shop.hostBytes(staged, blocks)
-    await Promise.all([fill('blocks', m * blocks * 16, shop.memories.bytes(raw, blocks * 16)), fill('scales', m * blocks, scales)])
-    const bad = scales.indexOf(255)
+    const blocks = inStep(block.address, fill, 'blocks', m * count * 16)
+    const scales = inStep(blocks + count * 16, fill, 'scales', m * count)
+    const bytes = shop.hostBytes(scales, count)
+    await Promise.all([fill('blocks', m * count * 16, shop.hostBytes(blocks, count * 16)), fill('scales', m * count, bytes)])
+    const bad = bytes.indexOf(255)
     if (bad >= 0)
-      throw new RangeError(`${spec.name}: the scale of block ${m * blocks + bad} is 255, which is not a number; the file is damaged`)
-    shop.pool.enqueue(OP.repackMxfp4, [place.arena, place.address, raw.address, staged.address, rows, width, m])
+      throw new RangeError(`${spec.name}: the scale of block ${m * count + bad} is 255, which is not a number; the file is damaged`)
+    shop.pool.enqueue(OP.repackMxfp4, [place.arena, place.address, blocks, scales, rows, width])
   } finally {
-    shop.retire(staged)
+    shop.retire(block)
   }
 }
 

@@ -30,62 +30,62 @@ function transpose8(f: FunctionBuilder, rows: readonly V128[]): V128[] {
   return [0, 4, 2, 6, 1, 5, 3, 7].map((i) => from[i]!)
 }
 
-/**
- * [arena, to, published blocks (same arena), published scales (heap), rows, columns, number of the matrix]: published order -> groups of 16 rows.
- * A matrix's blocks stand at the end of its own place: its scales fill the gap, group after group, and never overtake the reading.
- */
+/** [arena, to, published blocks (heap), published scales (heap), rows, columns]: published order -> groups of 16 rows; the last one is padded with zeros */
 export const repackMxfp4: Kernel = {
   emit(k) {
     const { weights, heap } = k
     k.module.func(
       'repackMxfp4',
-      { to: 'i32', from: 'i32', scales: 'i32', rows: 'i32', blocks: 'i32', scratch: 'i32' },
-      (f, { to, from, scales, rows, blocks, scratch }) => {
+      { to: 'i32', from: 'i32', scales: 'i32', groups: 'i32', blocks: 'i32' },
+      (f, { to, from, scales, groups, blocks }) => {
         const rowBytes = f.i32(i32.shl(blocks, 4))
-        f.while(
-          () => i32.gtS(rows, 0),
-          () => {
-            const present = f.i32(rows)
-            f.if(i32.gtS(present, GROUP_ROWS), () => f.set(present, GROUP_ROWS))
-            f.do(heap.fill(scratch, 0, i32.mul(rowBytes, GROUP_ROWS)))
-            f.do(heap.copy(scratch, from, i32.mul(rowBytes, present), weights))
-            f.advance(from, i32.mul(rowBytes, GROUP_ROWS))
-            const source = f.i32(scratch)
-            const scale = f.i32(scales)
-            f.times(blocks, () => {
-              const row = f.i32(source)
-              for (let half = 0; half < 2; half++) {
-                const eight: Local<'v128'>[] = []
-                for (let r = 0; r < 8; r++) {
-                  eight.push(f.v128(pairNibbles(k, f.v128(heap.v128(row)))))
-                  f.advance(row, rowBytes)
-                }
-                transpose8(f, eight).forEach((columns, i) => {
-                  f.do(weights.storeV128(to, columns, i * 32 + half * 16))
-                })
+        f.times(groups, () => {
+          const source = f.i32(from)
+          const scale = f.i32(scales)
+          f.times(blocks, () => {
+            const row = f.i32(source)
+            for (let half = 0; half < 2; half++) {
+              const eight: Local<'v128'>[] = []
+              for (let r = 0; r < 8; r++) {
+                eight.push(f.v128(pairNibbles(k, f.v128(heap.v128(row)))))
+                f.advance(row, rowBytes)
               }
-              f.do(weights.storeV128(to, v128.zero(), 256))
-              const byte = f.i32(scale)
-              f.for(0, present, 1, (r) => {
-                f.do(weights.storeU8(i32.add(to, r), heap.u8(byte), 256))
-                f.advance(byte, blocks)
+              transpose8(f, eight).forEach((columns, i) => {
+                f.do(weights.storeV128(to, columns, i * 32 + half * 16))
               })
-              f.advance(to, GROUP_BLOCK_BYTES)
-              f.advance(source, 16)
-              f.advance(scale, 1)
-            })
-            f.advance(scales, i32.mul(blocks, GROUP_ROWS))
-            f.set(rows, i32.sub(rows, GROUP_ROWS))
-          },
-        )
+            }
+            const byte = f.i32(scale)
+            for (let r = 0; r < GROUP_ROWS; r++) {
+              f.do(weights.storeU8(to, heap.u8(byte), 256 + r))
+              f.advance(byte, blocks)
+            }
+            f.advance(to, GROUP_BLOCK_BYTES)
+            f.advance(source, 16)
+            f.advance(scale, 1)
+          })
+          f.advance(from, i32.mul(rowBytes, GROUP_ROWS))
+          f.advance(scales, i32.mul(blocks, GROUP_ROWS))
+        })
         return undefined
       },
     )
   },
-  run(c, [arena, to, from, scales, rows, columns, worker]) {
-    // One matrix is one worker's: its groups depend on each other. Matrices go round.
-    if (worker! % c.count !== c.index) return
-    c.on(arena!).repackMxfp4!(to!, from!, scales!, rows!, columns! / 32, c.scratch)
+  run(c, [arena, to, from, scales, rows, columns]) {
+    const blocks = columns! / 32
+    const repack = c.on(arena!).repackMxfp4!
+    const [first, end] = share(c, Math.ceil(rows! / GROUP_ROWS))
+    const whole = Math.min(end, Math.floor(rows! / GROUP_ROWS))
+    const target = (group: number) => to! + group * blocks * GROUP_BLOCK_BYTES
+    const published = (group: number) => [from! + group * GROUP_ROWS * blocks * 16, scales! + group * GROUP_ROWS * blocks] as const
+    if (first < whole) repack(target(first), ...published(first), whole - first, blocks)
+    if (whole >= end) return
+    const bytes = new Uint8Array(c.words.buffer)
+    const rest = (rows! % GROUP_ROWS) * blocks
+    const padded = [c.scratch, c.scratch + GROUP_ROWS * blocks * 16] as const
+    bytes.fill(0, c.scratch, c.scratch + GROUP_ROWS * blocks * 17)
+    bytes.copyWithin(padded[0], published(whole)[0], published(whole)[0] + rest * 16)
+    bytes.copyWithin(padded[1], published(whole)[1], published(whole)[1] + rest)
+    repack(target(whole), ...padded, 1, blocks)
   },
 }
 
