@@ -13,6 +13,7 @@ import { type Folder, readFailed, type Source, truncated } from './source.ts'
 const READ_BYTES = 8 * 2 ** 20
 /** Smaller reads go through the file cache. */
 const LEAST_DIRECT_BYTES = 256 * 2 ** 10
+const LARGE = 0.4
 
 export interface FileOptions {
   /**
@@ -97,7 +98,7 @@ export async function fileSource(path: string, options: FileOptions = {}): Promi
 
 /**
  * A directory of the operating system; a path to a single `.safetensors` file is a folder with that file as its checkpoint. Without `direct` in the
- * options the file cache is avoided when the weights take more than half of the memory that is available.
+ * options the file cache is avoided where it would fill up beside the weights: from LARGE of the available memory on.
  */
 export async function fileFolder(path: string, options: FileOptions = {}): Promise<Folder> {
   let status: Awaited<ReturnType<typeof stat>>
@@ -113,11 +114,11 @@ export async function fileFolder(path: string, options: FileOptions = {}): Promi
     throw new MissingFileError(missing, { cause })
   }
   if (status.isDirectory()) {
-    const direct = options.direct ?? (await weightBytes(path)) > process.availableMemory() / 2
+    const direct = options.direct ?? (await weightBytes(path)) > LARGE * process.availableMemory()
     const open = (file: string) => fileSource(join(path, file), { direct: direct && file.endsWith('.safetensors') })
     return { name: path, list: () => readdir(path), open }
   }
-  const direct = options.direct ?? status.size > process.availableMemory() / 2
+  const direct = options.direct ?? status.size > LARGE * process.availableMemory()
   const only = basename(path)
   const directory = dirname(path)
   return {

@@ -189,6 +189,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
 
   /** Blocks that are being filled, and who waits for one. */
   let lent = 0
+  let draining: Promise<void> | undefined
   const waiters: (() => void)[] = []
   const workshop: Workshop = {
     pool,
@@ -203,7 +204,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
           lent++
           return block
         }
-        if (retired.length > 0) await pool.settled()
+        if (retired.length > 0) await (draining ??= pool.settled().finally(() => (draining = undefined)))
         else await new Promise<void>((resolve) => waiters.push(resolve))
       }
     },

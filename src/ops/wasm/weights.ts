@@ -29,8 +29,6 @@ export interface Workshop {
 const LEAST_ROUNDED_ROWS = 257
 /** Bytes of published rows that are converted at a time. */
 const BAND_BYTES = 8 << 20
-/** Matrices of one weight that are on their way at once. */
-const LANES = 2
 /** Room behind a place: kernels may read a vector beyond its end, and its begin is moved in step with the file. */
 const SLACK = 64 + DISK_ALIGNMENT
 
@@ -65,15 +63,9 @@ export async function loadWeight(shop: Workshop, spec: WeightSpec, fill: Fill): 
     if (bands.length > 1) for (const band of bands) allocate(matrixBytes(format, band.rows, width), storedBytes(dtype, band.row * width))
     else for (let m = 0; m < matrices; m++) allocate(each, m * each)
     if (shop.memories.reused) await shop.pool.settled()
-    let next = 0
-    const lane = async () => {
-      for (let n = next++; n < places.length; n = next++) {
-        const band = bands.length > 1 ? bands[n] : undefined
-        if (band) await load(shop, spec, places[n]!, 0, band.rows, width, fromRow(fill, dtype, band.row, width))
-        else await load(shop, spec, places[n]!, n, rows, width, fill)
-      }
-    }
-    await Promise.all(Array.from({ length: LANES }, lane))
+    if (bands.length > 1)
+      await Promise.all(bands.map((band, n) => load(shop, spec, places[n]!, 0, band.rows, width, fromRow(fill, dtype, band.row, width))))
+    else await Promise.all(places.map((place, m) => load(shop, spec, place, m, rows, width, fill)))
   } catch (error) {
     for (const place of places) shop.memories.release(place)
     throw error
