@@ -46,9 +46,10 @@ function plain(directory: string, keep: boolean): number {
   const start = performance.now()
   for (const file of filesOf(directory)) {
     const descriptor = openSync(file, 'r')
-    for (let piece = buffer; ; ) {
-      if (keep) pieces.push((piece = new Uint8Array(new SharedArrayBuffer(PIECE))))
+    for (;;) {
+      const piece = keep ? new Uint8Array(PIECE) : buffer
       if (readSync(descriptor, piece, 0, PIECE, null) === 0) break
+      pieces.push(piece)
     }
     closeSync(descriptor)
   }

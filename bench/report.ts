@@ -120,8 +120,17 @@ ${table(heads, rows)}
 function loading({ date, cpu, node, cases }: LoadingResults): string {
   const rows = cases.map(({ name, bytes, from, plain, kept, faithful, fast }) => {
     const rate = (seconds: number[]) => bytes / median(seconds) / 1e9
-    const beside = (seconds: number[]) => `${rate(seconds).toFixed(2)} GB/s (${percent(rate(seconds) / rate(plain))}, ${percent(rate(seconds) / rate(kept))})`
-    return [name, `${(bytes / 1e9).toFixed(2)} GB`, from, `${rate(plain).toFixed(2)} GB/s`, `${rate(kept).toFixed(2)} GB/s`, beside(faithful), beside(fast)]
+    const beside = (seconds: number[]) =>
+      `${rate(seconds).toFixed(2)} GB/s (${percent(rate(seconds) / rate(plain))}, ${percent(rate(seconds) / rate(kept))})`
+    return [
+      name,
+      `${(bytes / 1e9).toFixed(2)} GB`,
+      from,
+      `${rate(plain).toFixed(2)} GB/s`,
+      `${rate(kept).toFixed(2)} GB/s`,
+      beside(faithful),
+      beside(fast),
+    ]
   })
   return `## Loading
 

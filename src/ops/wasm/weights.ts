@@ -152,7 +152,7 @@ async function loadDense(
 async function loadInt8(shop: Workshop, spec: WeightSpec, place: Place, m: number, rows: number, width: number, fill: Fill): Promise<void> {
   const rowBytes = storedBytes(spec.dtype, width)
   const band = Math.max(1, Math.floor(BAND_BYTES / rowBytes / GROUP_ROWS)) * GROUP_ROWS
-  for (let row = 0; row < rows; row += band) {
+  const convert = async (row: number) => {
     const count = Math.min(band, rows - row)
     const half = spec.dtype === 'f16'
     const block = await shop.hostBlock(count * rowBytes * (half ? 2 : 1) + DISK_ALIGNMENT)
@@ -168,6 +168,7 @@ async function loadInt8(shop: Workshop, spec: WeightSpec, place: Place, m: numbe
       shop.retire(block)
     }
   }
+  await Promise.all(Array.from({ length: Math.ceil(rows / band) }, (_, i) => convert(i * band)))
 }
 
 /** Published blocks and scales of a matrix wait in the staging area until the workers have sorted them into groups. */

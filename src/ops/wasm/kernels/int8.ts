@@ -3,7 +3,7 @@
  * Layout in formats.ts: 16 rows together, pairs of neighbouring columns, so that lanes are rows and a load widens to 16 bits for free.
  * A block's integers add up exactly: 32 · 127 · 32767 < 2^31.
  */
-import { type FunctionBuilder, f32, f32x4, i16x8, i32, i32x4, type V128 } from '../encoder.ts'
+import { type FunctionBuilder, f32, i16x8, i32, i32x4, type Local, type V128 } from '../encoder.ts'
 import { GROUP_ROWS, INT8_BLOCK_BYTES } from '../formats.ts'
 import type { KernelModule } from '../simd.ts'
 import { emitRows, type Product, UNPACKED } from './product.ts'
