@@ -28,9 +28,12 @@ export type ToWorker =
   | { kind: 'attach'; arena: number; memory: WebAssembly.Memory }
 export type FromWorker = { kind: 'ready' } | { kind: 'signal'; id: number } | { kind: 'failed'; message: string }
 
-/** Turns of a spin before sleeping: some tenths of a millisecond, because waking costs 60 µs; when nothing is queued, some microseconds: the host wants the core. */
-const SPINS = 200_000
-const IDLE_SPINS = 5_000
+/**
+ * Turns of a spin before sleeping: at most a little longer than waking takes (60 µs). On a busy machine, where the others wait for a core,
+ * spinning only takes it from them: turns in vain halve the patience, others restore a sixteenth. When nothing is queued the host wants the core.
+ */
+const MOST_SPINS = 60_000
+const LEAST_SPINS = 5_000
 
 async function main(): Promise<void> {
   const memories: WebAssembly.Memory[] = []
@@ -47,12 +50,18 @@ async function main(): Promise<void> {
   const words = executor.words
   const floats = executor.floats
 
+  let patience = MOST_SPINS
   /** Waits until a word differs from `seen`. */
   const awaitChange = (word: number, seen: number, sleepers: number): void => {
-    for (let i = 0; i < SPINS; i++) {
-      if (Atomics.load(words, word) !== seen) return
-      if (i > IDLE_SPINS && Atomics.load(words, COMPLETED) === Atomics.load(words, TAIL)) break
+    let spins = 0
+    for (; spins < patience; spins++) {
+      if (Atomics.load(words, word) !== seen) {
+        patience = Math.min(MOST_SPINS, patience + MOST_SPINS / 16)
+        return
+      }
+      if (spins > LEAST_SPINS && Atomics.load(words, COMPLETED) === Atomics.load(words, TAIL)) break
     }
+    if (spins === patience) patience = Math.max(LEAST_SPINS, patience / 2)
     Atomics.add(words, sleepers, 1)
     while (Atomics.load(words, word) === seen) Atomics.wait(words, word, seen, 1000)
     Atomics.sub(words, sleepers, 1)
