@@ -15,8 +15,8 @@ import { cpus } from 'node:os'
 import { basename } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { modelDirectory } from '../src/cli/model.ts'
-import { loadModel } from '../src/load-node.ts'
+import { modelDirectory } from '../src/cli/support/model.ts'
+import { loadModel } from '../src/load-model-node.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

@@ -3,7 +3,7 @@
  * once and once in slices, over a vocabulary of 201,088 ids. `node bench/structured-loop.ts`, one line of JSON each.
  */
 import { preset } from '../src/architecture/presets.ts'
-import { synthTextFiles } from '../src/cli/synth-text.ts'
+import { synthTextFiles } from '../src/cli/support/synth-text.ts'
 import { compileConstraint, constraint, prepareVocabulary } from '../src/structured/structured.ts'
 import { tokenizerFromJson } from '../src/tokenizer/tokenizer-json.ts'
 

@@ -4,7 +4,7 @@
  * Products are counted at the calls of the matrix product; everything else a step does is in the time but not in the count.
  */
 import { readFileSync } from 'node:fs'
-import { machineLimits } from '../src/cli/machine-limits.ts'
+import { machineLimits } from '../src/cli/support/machine-limits.ts'
 import { characterTokenizerJson } from '../src/tokenizer/build.ts'
 import { tokenizerFromJson } from '../src/tokenizer/tokenizer-json.ts'
 import { crewMemory } from '../src/train/crew.ts'

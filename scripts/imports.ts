@@ -15,24 +15,27 @@ const MAY_IMPORT: Record<string, string[]> = {
   // The training backend shares the kernel encoder with the inference backend.
   'ops/training': ['ops', 'ops/wasm', 'architecture'],
   model: ['ops', 'architecture'],
-  checkpoint: ['architecture', 'model', 'ops'],
+  files: [],
+  checkpoint: ['architecture', 'model', 'ops', 'files'],
+  hub: ['architecture', 'checkpoint', 'files'],
   engine: ['model', 'ops', 'architecture'],
   // Grammars over token ids: what a constrained answer may continue with.
   structured: ['engine', 'tokenizer'],
   chat: ['engine', 'tokenizer', 'structured'],
   server: ['chat', 'engine', 'tokenizer', 'structured'],
+  ai: ['server', 'chat', 'engine', 'tokenizer', 'structured'],
   compare: ['model', 'ops', 'architecture', 'checkpoint'],
   inspect: ['model', 'ops', 'architecture', 'compare'],
-  train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'tokenizer', 'engine', 'compare', 'chat'],
+  train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'files', 'tokenizer', 'engine', 'compare', 'chat'],
   verify: ['model', 'ops', 'architecture', 'compare', 'inspect', 'checkpoint', 'train', 'chat', 'tokenizer'],
 }
-const ROOTS = ['cli', 'index', 'load-node', 'app']
+const ROOTS = ['cli', 'index', 'load-model-node', 'app']
 /** Rooms that serve every model and therefore never ask which one it is. */
 const FAMILY_BLIND = ['model', 'ops', 'ops/reference', 'ops/wasm', 'ops/webgpu', 'ops/training', 'engine']
 const FAMILY = /gpt[-_ ]?2|gpt[-_ ]?oss|qwen|llama|mistral|mixtral|gemma|olmo|\bmodelType\b|\btensorLayout\b/i
 /** A property that carries the name of the paper it comes from. */
 const PROPERTIES = /'llama3'/g
-const NODE_FILES = [/^src\/cli\//, /^src\/server\/node\.ts$/, /^src\/checkpoint\/.*-node\.ts$/, /^src\/train\/.*-node\.ts$/]
+const NODE_FILES = [/^src\/cli\//, /^src\/server\/node\.ts$/, /^src\/(checkpoint|hub|files)\/.*-node\.ts$/, /^src\/train\/.*-node\.ts$/]
 
 export function roomOf(path: string): string {
   const [, first, second] = path.split('/')

@@ -5,7 +5,7 @@
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AttentionMap, createProbe, type ExpertChoice, type NamedResult } from '../src/inspect/probe.ts'
-import { loadModel, type Model } from '../src/load-node.ts'
+import { loadModel, type Model } from '../src/load-model-node.ts'
 import { forward } from '../src/model/transformer.ts'
 import { root } from './sources.ts'
 import { STOPS } from './walk.ts'

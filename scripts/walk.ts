@@ -10,7 +10,7 @@ export const BUDGET_LINES = 1000
 
 export const STOPS: readonly { file: string; what: string }[] = [
   { file: 'src/cli/chat.ts', what: 'a line typed by a person' },
-  { file: 'src/chat/harmony.ts', what: 'becomes a conversation in the format the model was trained on' },
+  { file: 'src/chat/formats/harmony/harmony.ts', what: 'becomes a conversation in the format the model was trained on' },
   { file: 'src/tokenizer/tokenizer.ts', what: 'becomes token ids' },
   { file: 'src/engine/engine.ts', what: 'is scheduled in batches and decoded token by token' },
   { file: 'src/model/transformer.ts', what: 'runs through the layers' },
@@ -18,7 +18,7 @@ export const STOPS: readonly { file: string; what: string }[] = [
   { file: 'src/ops/reference/attention.ts', what: 'with this arithmetic' },
   { file: 'src/model/feed-forward.ts', what: 'is worked on by a few experts' },
   { file: 'src/engine/sampler.ts', what: 'becomes the choice of one next token' },
-  { file: 'src/chat/harmony-parser.ts', what: 'and is read back as reasoning, answer or tool call' },
+  { file: 'src/chat/formats/harmony/parser.ts', what: 'and is read back as reasoning, answer or tool call' },
 ]
 
 export interface Stop {

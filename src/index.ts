@@ -5,10 +5,10 @@
 
 import type { ChatEvent, Message } from './chat/messages.ts'
 import { type ChatModel, ChatSession, chat, type TurnOptions } from './chat/session.ts'
-import type { PullEvent } from './checkpoint/hub-node.ts'
-import { locateModel } from './checkpoint/locate-node.ts'
 import type { GenerateOptions, GenerationResult } from './engine/engine.ts'
-import { type LoadModelOptions, loadModel, type Model as ModelParts } from './load-node.ts'
+import type { PullEvent } from './hub/hub-node.ts'
+import { locateModel } from './hub/locate-node.ts'
+import { type LoadModelOptions, loadModel, type Model as ModelParts } from './load-model-node.ts'
 
 export type { Architecture } from './architecture/architecture.ts'
 export { configFromJson } from './architecture/config-json.ts'
@@ -77,7 +77,7 @@ async function directoryOf(
   if ('directory' in located) return located.directory
   if (!mayPull)
     throw new Error(`${located.id} is not on this machine; download it with \`lineage pull ${located.id}\` or load it with { pull: true }`)
-  const { pull } = await import('./checkpoint/hub-node.ts')
+  const { pull } = await import('./hub/hub-node.ts')
   return (await pull(located.id, { onEvent, signal })).directory
 }
 

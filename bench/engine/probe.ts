@@ -6,7 +6,7 @@
 import { once } from '../../src/cli/bench.ts'
 import { cacheSpec } from '../../src/engine/cache-spec.ts'
 import { readLogits } from '../../src/engine/read-logits.ts'
-import { loadIds } from '../../src/load-node.ts'
+import { loadIds } from '../../src/load-model-node.ts'
 import { median } from '../peers/visit.ts'
 
 export interface Probe {

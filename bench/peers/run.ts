@@ -15,7 +15,7 @@ import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { openDirectory } from '../../src/checkpoint/load-node.ts'
-import type { BenchReport } from '../../src/cli/bench-report.ts'
+import type { BenchReport } from '../../src/cli/support/bench-report.ts'
 import { account } from '../../src/compare/account.ts'
 import { median, option, type PeerCase, type PeerResults, type Series, type Visit } from './visit.ts'
 

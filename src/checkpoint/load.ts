@@ -5,12 +5,12 @@
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
+import { Gate } from '../files/gate.ts'
 import { leaves, mapWeights, type Weights } from '../model/weights.ts'
 import { type Backend, DISK_ALIGNMENT, type Fill } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
 import { abbreviate, CorruptConfigError } from './errors.ts'
-import { Gate } from './gate.ts'
 import { type Folder, openRequired, readText } from './source.ts'
 import { type PlannedWeight, planWeights, type WeightPlan } from './weights.ts'
 

@@ -6,12 +6,13 @@ import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Architecture } from '../architecture/architecture.ts'
 import { toConfigJson } from '../architecture/to-config-json.ts'
-import { requireSpace } from './disk-space-node.ts'
+import { requireSpace } from '../files/disk-space-node.ts'
+import { writeFileAtomically } from '../files/write-node.ts'
 import { Encoder, type ReadValues } from './encode.ts'
 import { publishedTensors } from './published.ts'
 import { publishedBytes, type TensorShape } from './safetensors.ts'
 import { indexText, SHARD_BYTES, shardNames, shardTensors } from './shards.ts'
-import { type OutgoingTensor, writeFileAtomically, writeSafetensors } from './write-node.ts'
+import { type OutgoingTensor, writeSafetensors } from './write-node.ts'
 
 export interface SaveOptions {
   readonly signal?: AbortSignal | undefined

@@ -8,12 +8,12 @@ import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Architecture } from '../architecture/architecture.ts'
 import { toConfigJson } from '../architecture/to-config-json.ts'
-import { diskFull, requireSpace } from './disk-space-node.ts'
-import { PieceFile, removePieceFile } from './piece-file-node.ts'
+import { diskFull, requireSpace } from '../files/disk-space-node.ts'
+import { PieceFile, removePieceFile } from '../files/piece-file-node.ts'
+import { writeFileAtomically } from '../files/write-node.ts'
 import { SHARD_BYTES } from './shards.ts'
 import { planSynth, type SynthFile, type SynthPlan } from './synth.ts'
 import type { SynthPiece, SynthWork } from './synth-worker-node.ts'
-import { writeFileAtomically } from './write-node.ts'
 
 export interface SynthOptions {
   readonly seed?: number

@@ -1,7 +1,7 @@
 /** A thread of `synth-node.ts`: takes pieces off a shared counter, generates them, writes them, marks them. */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
-import { journalOf, markSync } from './piece-file-node.ts'
+import { journalOf, markSync } from '../files/piece-file-node.ts'
 import { type SynthFile, synthesize } from './synth.ts'
 
 /** A piece to write: `file` is an index into the files. */

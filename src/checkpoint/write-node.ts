@@ -1,10 +1,5 @@
-/**
- * Writing files so that a crash never leaves half a file under the final name: everything goes to a temporary name in the same
- * directory, is flushed, and is renamed at the end. Tensors are streamed; no tensor needs to be in memory as a whole.
- */
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
-import { diskFull } from './disk-space-node.ts'
+/** Writes safetensors files. Tensors are streamed: no tensor needs to be in memory as a whole. */
+import { writeAtomically } from '../files/write-node.ts'
 import { TensorSizeError } from './errors.ts'
 import { layoutHeader, publishedBytes, type TensorShape } from './safetensors.ts'
 
@@ -42,28 +37,4 @@ export async function writeSafetensors(path: string, tensors: readonly OutgoingT
     }
   })
   return fileBytes
-}
-
-/** Writes a small file under a temporary name and renames it. */
-export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
-  await writeAtomically(path, (handle) => handle.writeFile(content))
-}
-
-/** Runs `write` on a temporary file beside `path` and renames it when that succeeds; otherwise nothing is left behind. */
-export async function writeAtomically(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
-  await mkdir(dirname(path), { recursive: true })
-  const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2, 8)}.tmp`
-  const handle = await open(temporary, 'wx')
-  try {
-    try {
-      await write(handle)
-      await handle.sync()
-    } finally {
-      await handle.close()
-    }
-    await rename(temporary, path)
-  } catch (error) {
-    await rm(temporary, { force: true })
-    throw diskFull(error, path)
-  }
 }

@@ -3,10 +3,10 @@ import { availableParallelism, cpus } from 'node:os'
 import type { Command } from 'commander'
 import type { Engine } from '../engine/engine.ts'
 import { uniform } from '../engine/random.ts'
-import type { IdsModel } from '../load-node.ts'
-import { type BenchReport, benchReport, formatReport, type Run } from './bench-report.ts'
-import { machineLimits } from './machine-limits.ts'
-import { addBackendOptions, type BackendOptions, interruptSignal, openIds, parseCount, residentMemory } from './model.ts'
+import type { IdsModel } from '../load-model-node.ts'
+import { type BenchReport, benchReport, formatReport, type Run } from './support/bench-report.ts'
+import { machineLimits } from './support/machine-limits.ts'
+import { addBackendOptions, type BackendOptions, interruptSignal, openIds, parseCount, residentMemory } from './support/model.ts'
 
 interface Size {
   prompt: number

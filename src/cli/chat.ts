@@ -6,9 +6,9 @@ import { text as readAll } from 'node:stream/consumers'
 import { type Command, Option } from 'commander'
 import type { Effort, Sampling } from '../chat/messages.ts'
 import { ChatSession, type TurnOptions } from '../chat/session.ts'
-import { DEFAULT_MODEL, interruption, namesModel, withoutEffect } from './chat-start.ts'
-import { addRunOptions, openModel, parseCount, parseNumber, type RunOptions } from './model.ts'
-import { coloured, UsageError } from './terminal.ts'
+import { DEFAULT_MODEL, interruption, namesModel, withoutEffect } from './chat/start.ts'
+import { addRunOptions, openModel, parseCount, parseNumber, type RunOptions } from './support/model.ts'
+import { coloured, UsageError } from './support/terminal.ts'
 
 interface Options extends RunOptions, Sampling {
   prompt?: string
@@ -78,9 +78,9 @@ async function chat(first: string | undefined, others: string[], options: Option
   if (question?.trim() === '') throw new UsageError('the question is empty')
   for (const name of ['json', 'schema'] as const)
     if (options[name] && question === undefined) throw new UsageError(`--${name} needs a question, -p or piped input`)
-  const schema = options.schema === undefined ? undefined : await (await import('./chat-schema.ts')).readSchemaFile(options.schema)
+  const schema = options.schema === undefined ? undefined : await (await import('./chat/schema.ts')).readSchemaFile(options.schema)
 
-  const tools = options.tools === undefined ? [] : await (await import('./chat-tools.ts')).loadTools(options.tools)
+  const tools = options.tools === undefined ? [] : await (await import('./chat/tools.ts')).loadTools(options.tools)
   const interrupt = interruption()
   const model = await openModel(modelName, { ...options, slots: 1, signal: interrupt.signal })
   try {
@@ -88,7 +88,7 @@ async function chat(first: string | undefined, others: string[], options: Option
     const system = options.system ? [{ role: 'system' as const, content: options.system }] : []
     const session = new ChatSession(model, { ...turnOptions(options, tools), ...schema }, system)
     if (question !== undefined) {
-      const { chatOnce } = await import('./chat-once.ts')
+      const { chatOnce } = await import('./chat/once.ts')
       const { stdout, stderr } = process
       process.exitCode = await chatOnce({
         session,
@@ -102,7 +102,7 @@ async function chat(first: string | undefined, others: string[], options: Option
         signal: interrupt.signal,
       })
     } else {
-      const [{ chatInTerminal }, { historyPath, InputHistory }] = await Promise.all([import('./chat-repl.ts'), import('./chat-history.ts')])
+      const [{ chatInTerminal }, { historyPath, InputHistory }] = await Promise.all([import('./chat/repl.ts'), import('./chat/history.ts')])
       process.exitCode = await chatInTerminal({
         session,
         modelName,

@@ -1,12 +1,23 @@
 /** `lineage compare A B [C …]`: what differs, what it costs, what is alike; as a table, Markdown, JSON or a drawing. */
 import type { Command } from 'commander'
 import type { Architecture } from '../architecture/architecture.ts'
-import { writeFileAtomically } from '../checkpoint/write-node.ts'
 import { type Account, account } from '../compare/account.ts'
 import { diagram } from '../compare/diagram.ts'
 import { type Difference, sideBySide } from '../compare/difference.ts'
-import { describeModel } from './architectures.ts'
-import { binary, type Cell, fitColumns, grouped, painter, parseTokens, short, table, terminalWidth, UsageError } from './terminal.ts'
+import { writeFileAtomically } from '../files/write-node.ts'
+import { describeModel } from './support/architectures.ts'
+import {
+  binary,
+  type Cell,
+  fitColumns,
+  grouped,
+  painter,
+  parseTokens,
+  short,
+  table,
+  terminalWidth,
+  UsageError,
+} from './support/terminal.ts'
 
 interface Options {
   context?: number

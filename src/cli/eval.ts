@@ -5,14 +5,14 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { Effort } from '../chat/messages.ts'
 import { chat } from '../chat/session.ts'
 import { readLogits } from '../engine/read-logits.ts'
-import { loadModel, type Model } from '../load-node.ts'
+import { loadModel, type Model } from '../load-model-node.ts'
 import type { Batch } from '../ops/ops.ts'
 import { calculatorTool } from '../train/abacus/calculator.ts'
 import { type Ask, type Cell, measureCalls, measureEfforts, wilson } from '../train/abacus/evaluate.ts'
 import { chartSvg } from '../train/chart.ts'
 import { cutEvaluation } from '../train/data/text.ts'
-import { addBackendOptions, type BackendOptions, modelDirectory, parseCount, parseNumber } from './model.ts'
-import { painter, table, UsageError } from './terminal.ts'
+import { addBackendOptions, type BackendOptions, modelDirectory, parseCount, parseNumber } from './support/model.ts'
+import { painter, table, UsageError } from './support/terminal.ts'
 
 interface Options extends BackendOptions {
   data?: string

@@ -11,8 +11,8 @@ import type { JobResult } from '../train/job.ts'
 import { runJobs } from '../train/jobs-node.ts'
 import { clock } from '../train/live-line.ts'
 import { random } from '../train/random.ts'
-import { interruptSignal, parseCount, parseNumber } from './model.ts'
-import { UsageError } from './terminal.ts'
+import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
+import { UsageError } from './support/terminal.ts'
 
 interface Options {
   data?: string

@@ -1,7 +1,16 @@
 /** `lineage generate`: ids in, ids out. For other programs and for measuring; people use `chat`. */
 import type { Command } from 'commander'
 import type { GenerationResult, SamplingOptions } from '../engine/engine.ts'
-import { addRunOptions, interruptSignal, openIds, parseCount, parseIds, parseNumber, type RunOptions, residentMemory } from './model.ts'
+import {
+  addRunOptions,
+  interruptSignal,
+  openIds,
+  parseCount,
+  parseIds,
+  parseNumber,
+  type RunOptions,
+  residentMemory,
+} from './support/model.ts'
 
 interface Options extends RunOptions, Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'minP' | 'seed'> {
   ids: number[]

@@ -4,9 +4,9 @@ import { presets } from '../architecture/presets.ts'
 import { type Account, account } from '../compare/account.ts'
 import { describe } from '../compare/difference.ts'
 import { notes } from '../compare/notes.ts'
-import { type Described, describeModel } from './architectures.ts'
-import { fit, report, storedBytes } from './inspect-report.ts'
-import { painter, parseBytes, parseTokens, table, UsageError } from './terminal.ts'
+import { type Described, describeModel } from './support/architectures.ts'
+import { fit, report, storedBytes } from './support/inspect-report.ts'
+import { painter, parseBytes, parseTokens, table, UsageError } from './support/terminal.ts'
 
 interface Options {
   context?: number

@@ -12,7 +12,7 @@ import { type LadderOptions, ladderJobs, ladderMarkdown, ladderSvg, summarise } 
 import { clock } from '../train/live-line.ts'
 import { random } from '../train/random.ts'
 import { rungs, SMALL, withEqualActive } from '../train/rungs.ts'
-import { interruptSignal, parseCount, parseNumber } from './model.ts'
+import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
 
 interface Options {
   data?: string

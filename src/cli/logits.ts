@@ -3,8 +3,8 @@ import type { Command } from 'commander'
 import { writeSafetensors } from '../checkpoint/write-node.ts'
 import { cacheSpec } from '../engine/cache-spec.ts'
 import { readLogits } from '../engine/read-logits.ts'
-import type { IdsModel } from '../load-node.ts'
-import { addBackendOptions, type BackendOptions, interruptSignal, openIds, parseIds } from './model.ts'
+import type { IdsModel } from '../load-model-node.ts'
+import { addBackendOptions, type BackendOptions, interruptSignal, openIds, parseIds } from './support/model.ts'
 
 interface Options extends BackendOptions {
   ids: number[]

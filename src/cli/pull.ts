@@ -1,9 +1,9 @@
 /** `lineage pull`: a published model from the hub into the cache that Python's tools share. */
 import type { Command } from 'commander'
 import { findPreset } from '../architecture/presets.ts'
-import { pull } from '../checkpoint/hub-node.ts'
-import { pullProgress } from './pull-progress.ts'
-import { binary } from './terminal.ts'
+import { pull } from '../hub/hub-node.ts'
+import { pullProgress } from './support/pull-progress.ts'
+import { binary } from './support/terminal.ts'
 
 export function register(program: Command): void {
   program

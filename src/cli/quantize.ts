@@ -2,8 +2,8 @@
 import { type Command, Option } from 'commander'
 import { relativeError } from '../checkpoint/quantize.ts'
 import { quantizeExperts } from '../checkpoint/quantize-node.ts'
-import { transferLine } from './progress.ts'
-import { binary, type Cell, painter, table } from './terminal.ts'
+import { transferLine } from './support/progress.ts'
+import { binary, type Cell, painter, table } from './support/terminal.ts'
 
 export function register(program: Command): void {
   program

@@ -1,9 +1,9 @@
 /** `lineage remove`: takes a model out of the cache. */
 import type { Command } from 'commander'
 import { findPreset } from '../architecture/presets.ts'
-import { checkModelId, hubCacheDirectory, lockPath, removeCachedModel } from '../checkpoint/hub-cache-node.ts'
-import { isLocked } from '../checkpoint/lock-node.ts'
-import { binary } from './terminal.ts'
+import { checkModelId, hubCacheDirectory, lockPath, removeCachedModel } from '../hub/cache-node.ts'
+import { isLocked } from '../hub/lock-node.ts'
+import { binary } from './support/terminal.ts'
 
 export function register(program: Command): void {
   program

@@ -2,14 +2,14 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
-import { createApp } from '../server/app.ts'
-import type { LogLine } from '../server/context.ts'
-import { defaultLimits, type Limits } from '../server/limits.ts'
+import { createApp } from '../server/http/app.ts'
+import type { LogLine } from '../server/http/context.ts'
+import { defaultLimits, type Limits } from '../server/http/limits.ts'
 import { type Listening, listen, nodeDirectory } from '../server/node.ts'
-import { DirectoryStore } from '../server/store-directory.ts'
-import { addRunOptions, parseCount, type RunOptions } from './model.ts'
-import { servedEntry } from './served-entry.ts'
-import { parseBytes, UsageError } from './terminal.ts'
+import { DirectoryStore } from '../server/responses/store-directory.ts'
+import { addRunOptions, parseCount, type RunOptions } from './support/model.ts'
+import { servedEntry } from './support/served-entry.ts'
+import { parseBytes, UsageError } from './support/terminal.ts'
 
 interface Options extends RunOptions {
   host: string

@@ -3,8 +3,8 @@ import type { Command } from 'commander'
 import { steps, walkSteps } from '../architecture/steps.ts'
 import { account } from '../compare/account.ts'
 import { difference } from '../compare/difference.ts'
-import { describeModel } from './architectures.ts'
-import { binary, type Cell, grouped, painter, parseTokens, short, table, UsageError } from './terminal.ts'
+import { describeModel } from './support/architectures.ts'
+import { binary, type Cell, grouped, painter, parseTokens, short, table, UsageError } from './support/terminal.ts'
 
 interface Options {
   from: string

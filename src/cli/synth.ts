@@ -5,10 +5,10 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { Architecture } from '../architecture/architecture.ts'
 import { nearestNames, preset } from '../architecture/presets.ts'
 import { synthesizeCheckpoint } from '../checkpoint/synth-node.ts'
-import { writeFileAtomically } from '../checkpoint/write-node.ts'
-import { transferLine } from './progress.ts'
-import { synthTextFiles } from './synth-text.ts'
-import { binary, UsageError } from './terminal.ts'
+import { writeFileAtomically } from '../files/write-node.ts'
+import { transferLine } from './support/progress.ts'
+import { synthTextFiles } from './support/synth-text.ts'
+import { binary, UsageError } from './support/terminal.ts'
 
 export function register(program: Command): void {
   program

@@ -22,9 +22,9 @@ import { type RunOptions, trainingRun } from '../train/run-node.ts'
 import { parameterCounts, rungs, SMALL } from '../train/rungs.ts'
 import type { TokenizerSource } from '../train/save-node.ts'
 import { DEFAULT_PLAN, type LogRecord } from '../train/trainer.ts'
-import { interruptSignal, parseCount, parseNumber } from './model.ts'
-import { fit } from './progress.ts'
-import { short, UsageError } from './terminal.ts'
+import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
+import { fit } from './support/progress.ts'
+import { short, UsageError } from './support/terminal.ts'
 
 interface Options {
   data?: string

@@ -2,7 +2,7 @@
 import type { Command } from 'commander'
 import { createReferenceBackend } from '../ops/reference/reference.ts'
 import { claims, type Outcome, type Verdict, verify } from '../verify/verify.ts'
-import { painter, type Style, UsageError } from './terminal.ts'
+import { painter, type Style, UsageError } from './support/terminal.ts'
 
 interface Options {
   json?: boolean

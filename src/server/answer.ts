@@ -8,9 +8,9 @@ import type { ChatParser, FinishReason, Message, RenderOptions, Sampling } from 
 import { RepetitionGuard } from '../chat/repetition.ts'
 import type { GeneratedToken, GenerationResult } from '../engine/engine.ts'
 import { type AnswerEvent, type AnswerSource, finishEvent } from './answer-events.ts'
-import { contextExceeded } from './errors.ts'
 import { EventFilter } from './event-filter.ts'
-import type { ServedModel } from './model.ts'
+import { contextExceeded } from './http/errors.ts'
+import type { ServedModel } from './models/model.ts'
 
 /** So many ids in a loop end an answer. */
 const REPEATED_IDS = 256

@@ -2,8 +2,8 @@
 import type { Sampling } from '../chat/messages.ts'
 import { StopTexts } from '../chat/stop-texts.ts'
 import { type AnswerEvent, type AnswerSource, finishEvent, type TextToken } from './answer-events.ts'
-import { contextExceeded } from './errors.ts'
-import type { ServedModel } from './model.ts'
+import { contextExceeded } from './http/errors.ts'
+import type { ServedModel } from './models/model.ts'
 
 export interface ContinuationRequest {
   promptIds: readonly number[]

@@ -7,9 +7,9 @@ import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
-import type { App } from './app.ts'
-import { defaultLimits, type Limits } from './limits.ts'
-import type { Directory } from './store-directory.ts'
+import type { App } from './http/app.ts'
+import { defaultLimits, type Limits } from './http/limits.ts'
+import type { Directory } from './responses/store-directory.ts'
 
 export interface ListenOptions {
   /** Default 127.0.0.1. */

@@ -7,8 +7,8 @@ import type { ChatFormat, JsonSchema, RenderOptions, ToolDefinition } from '../c
 import { anyObject, type Constraint } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import type { CompileConstraint } from './compile.ts'
-import { badRequest, overloaded, quote } from './errors.ts'
-import type { Limits } from './limits.ts'
+import { badRequest, overloaded, quote } from './http/errors.ts'
+import type { Limits } from './http/limits.ts'
 
 export interface OfferedTool extends ToolDefinition {
   strict: boolean

@@ -1,9 +1,9 @@
 /** What all endpoints ask of a model, in one form, and the answers made of it. Every refusal (400) happens here, before the queue. */
 import type { Message, RenderOptions, Sampling } from '../chat/messages.ts'
 import { Answer } from './answer.ts'
-import type { Scope, ServerContext } from './context.ts'
 import { type ApiEffort, thinkingFor } from './effort.ts'
-import type { ServedModel } from './model.ts'
+import type { Scope, ServerContext } from './http/context.ts'
+import type { ServedModel } from './models/model.ts'
 import { type Asked, planFor } from './plan.ts'
 
 export interface Ask extends Omit<Asked, 'thinking' | 'reasoningBudget'> {

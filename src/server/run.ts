@@ -1,10 +1,10 @@
 /** Runs an answer in its turn: waits for a slot, counts, remembers reasoning for the calls it led to, fills the log line. */
 import type { FinishEvent, FinishReason } from '../chat/messages.ts'
 import type { AnswerEvent, AnswerSource } from './answer-events.ts'
-import type { Scope, ServerContext } from './context.ts'
-import { ApiError, overloaded } from './errors.ts'
-import type { Lease } from './registry.ts'
-import { linked } from './signals.ts'
+import type { Scope, ServerContext } from './http/context.ts'
+import { ApiError, overloaded } from './http/errors.ts'
+import { linked } from './http/signals.ts'
+import type { Lease } from './models/registry.ts'
 
 export async function* runAnswer(
   ctx: ServerContext,

@@ -6,7 +6,7 @@ import { appendFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promis
 import { join } from 'node:path'
 import type { Architecture } from '../architecture/architecture.ts'
 import { UnwritableArchitectureError } from '../architecture/to-config-json.ts'
-import { writeFileAtomically } from '../checkpoint/write-node.ts'
+import { writeFileAtomically } from '../files/write-node.ts'
 import { chartSvg } from './chart.ts'
 import { type Crew, inlineCrew } from './crew.ts'
 import { threadCrew } from './crew-node.ts'

@@ -6,7 +6,7 @@ import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Architecture } from '../architecture/architecture.ts'
 import { saveCheckpoint } from '../checkpoint/save-node.ts'
-import { writeFileAtomically } from '../checkpoint/write-node.ts'
+import { writeFileAtomically } from '../files/write-node.ts'
 import type { ParameterLayout } from './parameters.ts'
 
 export interface TokenizerSource {

@@ -3,7 +3,7 @@
  * written aside and renamed.
  */
 import { readFile } from 'node:fs/promises'
-import { writeFileAtomically } from '../checkpoint/write-node.ts'
+import { writeFileAtomically } from '../files/write-node.ts'
 import type { Crew } from './crew.ts'
 import type { Progress } from './trainer.ts'
 

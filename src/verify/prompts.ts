@@ -1,6 +1,6 @@
 /** Claims about prompts, checked on the text that the chat formats render. Characters stand for ids here: only the text matters. */
-import { systemText } from '../chat/harmony-prompt.ts'
-import { type QwenKind, qwenFormat } from '../chat/qwen.ts'
+import { systemText } from '../chat/formats/harmony/prompt.ts'
+import { type QwenKind, qwenFormat } from '../chat/formats/qwen/qwen.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { type Claim, exactly } from './claim.ts'
 

@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict'
 import { existsSync, readFileSync } from 'node:fs'
 import { test } from 'node:test'
-import { harmonyFormat, renderHarmony, renderHarmonyForTraining } from '../../src/chat/harmony.ts'
-import { autoDropAnalysis } from '../../src/chat/harmony-history.ts'
-import { type HarmonyMessage, harmonyMarkers } from '../../src/chat/harmony-message.ts'
-import { developerText, systemText } from '../../src/chat/harmony-prompt.ts'
-import { HarmonyReader } from '../../src/chat/harmony-reader.ts'
+import { harmonyFormat, renderHarmony, renderHarmonyForTraining } from '../../src/chat/formats/harmony/harmony.ts'
+import { autoDropAnalysis } from '../../src/chat/formats/harmony/history.ts'
+import { type HarmonyMessage, harmonyMarkers } from '../../src/chat/formats/harmony/message.ts'
+import { developerText, systemText } from '../../src/chat/formats/harmony/prompt.ts'
+import { HarmonyReader } from '../../src/chat/formats/harmony/reader.ts'
 import { o200kHarmony } from './o200k.ts'
 
 const folder = new URL('../../../shared/vectors/', import.meta.url)

@@ -1,7 +1,7 @@
 /** Harmony's forgiving parser: odd outputs of real models, random ids, prefixes, and that text never becomes a marker. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { harmonyFormat } from '../../src/chat/harmony.ts'
+import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import { AnswerCollector, type ChatEvent, type Message, type RenderOptions } from '../../src/chat/messages.ts'
 import { checkEvents, summary } from './events.ts'
 import { o200kHarmony } from './o200k.ts'

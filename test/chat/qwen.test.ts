@@ -1,8 +1,8 @@
 /** Qwen3's prompts, word for word as the published templates give them, and its answers read back. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { type QwenKind, qwenFormat } from '../../src/chat/formats/qwen/qwen.ts'
 import type { ChatEvent, Message, RenderOptions } from '../../src/chat/messages.ts'
-import { type QwenKind, qwenFormat } from '../../src/chat/qwen.ts'
 import { byteTokenizer, qwenSpecials } from './byte-tokenizer.ts'
 import { checkEvents, summary } from './events.ts'
 

@@ -1,6 +1,6 @@
 /** A model that says what a test wants: the engine's contract (callbacks, forced ids, stops, abort) over scripted ids instead of logits. */
 import type { ChatModel } from '../../src/chat/answer.ts'
-import { harmonyFormat } from '../../src/chat/harmony.ts'
+import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import type { ChatFormat } from '../../src/chat/messages.ts'
 import type { GeneratedToken, GenerateOptions, Generation, GenerationResult } from '../../src/engine/engine.ts'
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'

@@ -1,8 +1,8 @@
 /** Turns over a scripted model: tools, cancellation, budgets, forced calls, stop texts, the guard against loops, usage. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { qwenFormat } from '../../src/chat/formats/qwen/qwen.ts'
 import { ChatError, type ChatEvent, type FinishEvent, type Message, type Tool } from '../../src/chat/messages.ts'
-import { qwenFormat } from '../../src/chat/qwen.ts'
 import { ChatSession, chat, type TurnOptions } from '../../src/chat/session.ts'
 import { byteTokenizer, qwenSpecials } from './byte-tokenizer.ts'
 import { checkEvents, summary } from './events.ts'

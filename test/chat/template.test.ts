@@ -1,11 +1,11 @@
 /** Jinja templates of other families, base models, and how the format of a checkpoint is found. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { formatFor } from '../../src/chat/format.ts'
+import { formatFor } from '../../src/chat/formats/format.ts'
+import { plainFormat } from '../../src/chat/formats/plain.ts'
+import { pythonJson, pythonText } from '../../src/chat/formats/qwen/python-json.ts'
+import { templateFormat } from '../../src/chat/formats/template.ts'
 import type { Message } from '../../src/chat/messages.ts'
-import { plainFormat } from '../../src/chat/plain.ts'
-import { pythonJson, pythonText } from '../../src/chat/python-json.ts'
-import { templateFormat } from '../../src/chat/template.ts'
 import { byteTokenizer, harmonySpecials, qwenSpecials } from './byte-tokenizer.ts'
 import { checkEvents, summary } from './events.ts'
 

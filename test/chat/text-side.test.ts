@@ -4,8 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { formatFor } from '../../src/chat/format.ts'
-import { formatFiles } from '../../src/chat/format-files.ts'
+import { formatFor } from '../../src/chat/formats/format.ts'
+import { formatFiles } from '../../src/chat/formats/format-files.ts'
 import { tokenizerFiles } from '../../src/tokenizer/files.ts'
 
 test('the text side never asks for weights', async () => {

@@ -7,8 +7,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { stripVTControlCharacters } from 'node:util'
-import { pullProgress } from '../../src/cli/pull-progress.ts'
-import { COMMIT, fakeHub, MODEL } from './fake-hub.ts'
+import { pullProgress } from '../../src/cli/support/pull-progress.ts'
+import { COMMIT, fakeHub, MODEL } from '../hub/fake-hub.ts'
 import { fixtures } from './raw-tensors.ts'
 
 const temporary = mkdtempSync(join(tmpdir(), 'lineage-commands-'))

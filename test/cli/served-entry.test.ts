@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { servedEntry } from '../../src/cli/served-entry.ts'
+import { servedEntry } from '../../src/cli/support/served-entry.ts'
 
 const models = join(import.meta.dirname, '../../models')
 const fixtures = join(import.meta.dirname, '../fixtures/checkpoints')

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { configFromJson } from '../../src/architecture/config-json.ts'
 import { presets } from '../../src/architecture/presets.ts'
-import { formatFor } from '../../src/chat/format.ts'
-import { formatFiles } from '../../src/chat/format-files.ts'
-import { synthTextFiles } from '../../src/cli/synth-text.ts'
+import { formatFor } from '../../src/chat/formats/format.ts'
+import { formatFiles } from '../../src/chat/formats/format-files.ts'
+import { synthTextFiles } from '../../src/cli/support/synth-text.ts'
 import { tokenizerFiles } from '../../src/tokenizer/files.ts'
 
 const published: Record<string, [string, number][]> = {

@@ -1,7 +1,7 @@
 /** Tables, numbers and sizes as the commands print and read them. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { binary, fitColumns, grouped, painter, parseBytes, parseTokens, short, table } from '../../src/cli/terminal.ts'
+import { binary, fitColumns, grouped, painter, parseBytes, parseTokens, short, table } from '../../src/cli/support/terminal.ts'
 
 test('numbers for people', () => {
   assert.deepEqual([20914757184, 999, 1000, 124439808, 1557611200, 2.5e12].map(short), [

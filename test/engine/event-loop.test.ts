@@ -11,7 +11,7 @@ import { after, before, test } from 'node:test'
 import type { Architecture } from '../../src/architecture/architecture.ts'
 import { preset } from '../../src/architecture/presets.ts'
 import { synthesizeCheckpoint } from '../../src/checkpoint/synth-node.ts'
-import { type IdsModel, loadIds } from '../../src/load-node.ts'
+import { type IdsModel, loadIds } from '../../src/load-model-node.ts'
 import { someIds } from './model.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'lineage-event-loop-'))

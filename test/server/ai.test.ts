@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { generateObject, generateText, stepCountIs, streamText, tool } from 'ai'
 import { z } from 'zod'
-import { lineage } from '../../src/server/ai.ts'
+import { lineage } from '../../src/ai/provider.ts'
 import { analysis, call, counting, final, scriptedModel } from './scripted-app.ts'
 
 const loop = (prompt: string) =>

@@ -7,10 +7,10 @@ import { join } from 'node:path'
 import test from 'node:test'
 import { setFlagsFromString } from 'node:v8'
 import { runInNewContext } from 'node:vm'
-import { createApp } from '../../src/server/app.ts'
-import { defaultLimits } from '../../src/server/limits.ts'
+import { createApp } from '../../src/server/http/app.ts'
+import { defaultLimits } from '../../src/server/http/limits.ts'
 import { listen, nodeDirectory } from '../../src/server/node.ts'
-import { DirectoryStore } from '../../src/server/store-directory.ts'
+import { DirectoryStore } from '../../src/server/responses/store-directory.ts'
 import { analysis, counting, eventsOf, final, type Json, jsonOf, scripted, scriptedModel } from './scripted-app.ts'
 
 const hi = { model: 'scripted', messages: [{ role: 'user', content: 'Hi' }] }

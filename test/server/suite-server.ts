@@ -4,7 +4,7 @@
  * `expected_arguments`) says which tool fits which question; otherwise it is the first one, with arguments made from its type.
  */
 import { readFileSync } from 'node:fs'
-import { createApp } from '../../src/server/app.ts'
+import { createApp } from '../../src/server/http/app.ts'
 import { listen } from '../../src/server/node.ts'
 import { analysis, call, final, scriptedModel } from './scripted-app.ts'
 

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { harmonyFormat } from '../../src/chat/harmony.ts'
+import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import type { Message } from '../../src/chat/messages.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
 import { evaluate, isHeldOut, isWorked, type Operation, working } from '../../src/train/abacus/arithmetic.ts'

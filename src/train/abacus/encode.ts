@@ -3,9 +3,9 @@
  * with a slot and positions of its own.
  */
 
-import { renderHarmony, renderHarmonyForTraining } from '../../chat/harmony.ts'
-import type { HarmonyMessage } from '../../chat/harmony-message.ts'
-import { developerText, systemText } from '../../chat/harmony-prompt.ts'
+import { renderHarmony, renderHarmonyForTraining } from '../../chat/formats/harmony/harmony.ts'
+import type { HarmonyMessage } from '../../chat/formats/harmony/message.ts'
+import { developerText, systemText } from '../../chat/formats/harmony/prompt.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import type { Random } from '../random.ts'
 import type { Example } from '../shard.ts'

@@ -2,7 +2,7 @@
  * The embedded model's tokenizer: every byte is an id, digits stay single, frequent runs of other characters are merged (byte pair encoding,
  * Gage 1994, Sennrich et al. 2016), and the fixed texts of its prompts are entries of the vocabulary. Made from the generator's own dialogues.
  */
-import { developerText, systemText } from '../../chat/harmony-prompt.ts'
+import { developerText, systemText } from '../../chat/formats/harmony/prompt.ts'
 import { byteSpelling } from '../../tokenizer/byte-level.ts'
 import { random } from '../random.ts'
 import { CALCULATOR, drawDialogue, IDENTITY, REFUSAL, TOO_LARGE, WHO_ANSWER } from './dialogues.ts'

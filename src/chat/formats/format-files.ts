@@ -1,0 +1,81 @@
+/**
+ * What a checkpoint's files say about chatting: the template, the markers of beginning and end, published sampling defaults.
+ * Reading is the caller's business, as for the tokenizer's files.
+ */
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
+import type { Sampling } from '../messages.ts'
+import type { FormatSource } from './format.ts'
+
+type Fields = Record<string, unknown>
+
+/** Published names of the sampling fields, and what they may be. */
+const SAMPLING: [published: string, ours: keyof Sampling, low: number, high: number][] = [
+  ['temperature', 'temperature', 0, 100],
+  ['top_k', 'topK', 0, 2 ** 31],
+  ['top_p', 'topP', 1e-9, 1],
+  ['min_p', 'minP', 0, 1],
+  ['repetition_penalty', 'repetitionPenalty', 1e-3, 1e3],
+]
+
+/**
+ * @param read the bytes of a file, undefined when it does not exist
+ * @throws Error when a file is not JSON; fields of wrong types are ignored, since a model can be used without them
+ */
+export async function formatFiles(read: (name: string) => Promise<Uint8Array | undefined>, tokenizer: Tokenizer): Promise<FormatSource> {
+  const [config, generation, tokenizerConfig] = await Promise.all(
+    ['config.json', 'generation_config.json', 'tokenizer_config.json'].map((name) => readJson(read, name)),
+  )
+  return {
+    tokenizer,
+    chatTemplate: (await readTemplate(read)) ?? templateOf(tokenizerConfig?.chat_template),
+    bosToken: spelling(tokenizerConfig?.bos_token),
+    eosToken: spelling(tokenizerConfig?.eos_token),
+    eosTokenIds: idsOf(generation?.eos_token_id) ?? idsOf(config?.eos_token_id),
+    sampling: samplingOf(generation ?? {}),
+  }
+}
+
+async function readTemplate(read: (name: string) => Promise<Uint8Array | undefined>): Promise<string | undefined> {
+  const bytes = await read('chat_template.jinja')
+  if (bytes) return new TextDecoder().decode(bytes)
+  return templateOf((await readJson(read, 'chat_template.json'))?.chat_template)
+}
+
+/** A template, or a list of named ones of which `default` is meant. */
+function templateOf(value: unknown): string | undefined {
+  if (typeof value === 'string') return value
+  const named = Array.isArray(value) ? value.find((entry) => entry?.name === 'default') : undefined
+  return typeof named?.template === 'string' ? named.template : undefined
+}
+
+/** A string, or a whole added token. */
+function spelling(value: unknown): string | undefined {
+  const text = typeof value === 'object' && value !== null ? (value as Fields).content : value
+  return typeof text === 'string' ? text : undefined
+}
+
+function idsOf(value: unknown): number[] | undefined {
+  const ids = Array.isArray(value) ? value : [value]
+  return ids.length > 0 && ids.every((id) => Number.isInteger(id) && id >= 0) ? ids : undefined
+}
+
+function samplingOf(generation: Fields): Sampling | undefined {
+  if (generation.do_sample === false) return { temperature: 0 }
+  const sampling: Sampling = {}
+  for (const [published, ours, low, high] of SAMPLING) {
+    const value = generation[published]
+    if (typeof value === 'number' && value >= low && value <= high) sampling[ours] = value
+  }
+  return Object.keys(sampling).length > 0 ? sampling : undefined
+}
+
+async function readJson(read: (name: string) => Promise<Uint8Array | undefined>, name: string): Promise<Fields | undefined> {
+  const bytes = await read(name)
+  if (!bytes) return undefined
+  try {
+    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    return typeof value === 'object' && value !== null ? (value as Fields) : undefined
+  } catch (error) {
+    throw new Error(`${name}: expected JSON in UTF-8: ${(error as Error).message}`, { cause: error })
+  }
+}

@@ -1,0 +1,77 @@
+/**
+ * Harmony, the prompt format of gpt-oss: conversation -> token ids. Stop 2 of the walk.
+ * `renderHarmony` is identical to openai/harmony 0.0.8; what of a conversation is rendered, harmony-history decides.
+ * Markers are appended as ids and everything else is encoded as plain text, so no text can ever become a marker.
+ */
+import type { Tokenizer } from '../../../tokenizer/tokenizer.ts'
+import { ChatError, type ChatFormat, type Effort, offeredTools, type RenderOptions, type Sampling } from '../../messages.ts'
+import { toolNames } from '../tool-names.ts'
+import { fromConversation } from './history.ts'
+import { type HarmonyMessage, harmonyMarkers } from './message.ts'
+import { HarmonyParser } from './parser.ts'
+
+/** Messages -> ids, nothing appended. */
+export function renderHarmony(tokenizer: Tokenizer, messages: readonly HarmonyMessage[]): number[] {
+  const marker = harmonyMarkers(tokenizer)
+  const ids: number[] = []
+  const text = (piece: string) => {
+    for (const id of tokenizer.encode(piece)) ids.push(id)
+  }
+  for (const { role, name, channel, recipient, contentType, content } of messages) {
+    if (role === 'tool' && !name) throw new ChatError('name', 'a tool message needs the name of its tool')
+    ids.push(marker.start)
+    text(role === 'tool' ? name! : name ? `${role}:${name}` : role)
+    if (recipient && recipient !== 'all') text(` to=${recipient}`)
+    if (channel) {
+      ids.push(marker.channel)
+      text(channel)
+    }
+    if (contentType?.startsWith('<|constrain|>')) {
+      text(' ')
+      ids.push(marker.constrain)
+      text(contentType.slice('<|constrain|>'.length))
+    } else if (contentType) text(` ${contentType}`)
+    ids.push(marker.message)
+    text(content)
+    ids.push(role === 'assistant' && recipient ? marker.call : marker.end)
+  }
+  return ids
+}
+
+/** As a training example: the end of a final answer in last place is the token that ends generation. */
+export function renderHarmonyForTraining(tokenizer: Tokenizer, messages: readonly HarmonyMessage[]): number[] {
+  const ids = renderHarmony(tokenizer, messages)
+  const last = messages.at(-1)
+  if (last?.role === 'assistant' && last.channel === 'final') ids[ids.length - 1] = harmonyMarkers(tokenizer).return
+  return ids
+}
+
+export interface HarmonySource {
+  /** Published sampling defaults. */
+  sampling?: Sampling
+  /** The effort when none is asked for: what the published chat template says. Default medium, as for gpt-oss. */
+  effort?: Effort
+}
+
+export function harmonyFormat(tokenizer: Tokenizer, { sampling, effort = 'medium' }: HarmonySource = {}): ChatFormat {
+  const marker = harmonyMarkers(tokenizer)
+  const assistant = tokenizer.encode('assistant')
+  const namesOf = (options: RenderOptions) => toolNames(offeredTools(options).map((tool) => tool.name))
+  return {
+    name: 'harmony',
+    stopIds: [marker.return, marker.call, marker.endoftext],
+    capabilities: { reasoning: 'levels', defaultEffort: effort, tools: true, parallelToolCalls: false },
+    sampling: () => sampling ?? { temperature: 1, topP: 1 },
+    render(messages, options) {
+      const ids = renderHarmony(tokenizer, fromConversation(messages, { ...options, effort: options.effort ?? effort }, namesOf(options)))
+      ids.push(marker.start, ...assistant)
+      if (options.prefill === undefined) return ids
+      return [...ids, marker.channel, ...tokenizer.encode('final'), marker.message, ...tokenizer.encode(options.prefill)]
+    },
+    parser(prompt, options) {
+      // What stands after the last <|start|> and the role is the beginning of the answer.
+      const opening = prompt.slice(prompt.lastIndexOf(marker.start) + 1 + assistant.length)
+      return new HarmonyParser(tokenizer, marker, namesOf(options), options, opening)
+    },
+  }
+}

@@ -1,0 +1,159 @@
+/**
+ * Harmony the other way: what a model generates -> events for its reader. Stop 10 of the walk.
+ * The reader finds messages in the ids; this file says what each means: analysis is reasoning, final is text, commentary is text ahead
+ * of tool calls, and a message with a recipient is a tool call. Nothing the model writes can make it throw or lose text.
+ */
+import type { Tokenizer } from '../../../tokenizer/tokenizer.ts'
+import {
+  type ChatEvent,
+  type ChatParser,
+  type ForcedIds,
+  offeredTools,
+  type Region,
+  type RenderOptions,
+  type WarningCode,
+} from '../../messages.ts'
+import { isJson, newCallId, PartWriter } from '../part-writer.ts'
+import type { ToolNames } from '../tool-names.ts'
+import type { Header } from './header.ts'
+import type { Markers } from './message.ts'
+import { HarmonyReader } from './reader.ts'
+
+/** A call of which it is not yet clear where its arguments begin. */
+interface PendingCall {
+  name: string
+  text: string
+}
+
+export class HarmonyParser implements ChatParser {
+  readonly force: ForcedIds
+  readonly #reader: HarmonyReader
+  readonly #out = new PartWriter()
+  readonly #names: ToolNames
+  readonly #builtins: readonly string[]
+  readonly #toolsOffered: boolean
+  #pending: PendingCall | undefined
+  /** The arguments of the open call are code, not JSON. */
+  #isCode = false
+  #ended = false
+
+  /** @param opening ids of the assistant's message that the prompt already contains, after its role. */
+  constructor(tokenizer: Tokenizer, marker: Markers, names: ToolNames, options: RenderOptions, opening: readonly number[]) {
+    this.#names = names
+    this.#builtins = options.builtinTools ?? []
+    this.#toolsOffered = this.#builtins.length > 0 || offeredTools(options).length > 0
+    const listener = {
+      begin: (header: Header) => this.#begin(header),
+      text: (delta: string) => this.#write(delta),
+      end: (complete: boolean) => this.#end(complete),
+      warn: (code: WarningCode, message: string) => this.#out.warn(code, message),
+    }
+    this.#reader = new HarmonyReader(tokenizer, marker, listener, 'assistant')
+    for (const id of opening) this.#reader.push(id)
+    this.#out.restart()
+    this.force = this.#forcedIds(tokenizer, marker)
+  }
+
+  get region(): Region {
+    if (this.#reader.state !== 'content') return 'header'
+    const part = this.#out.open
+    if (part === undefined || part.kind === 'tool-call') return 'tool-call'
+    if (part.kind === 'reasoning') return 'reasoning'
+    return part.phase === 'final' ? 'text' : 'commentary'
+  }
+
+  push(id: number): ChatEvent[] {
+    if (this.#ended) throw new RangeError('this parser has ended; take a new one for the next answer')
+    this.#reader.push(id)
+    return this.#out.take()
+  }
+
+  end(): ChatEvent[] {
+    this.#reader.end()
+    this.#ended = true
+    return this.#out.take()
+  }
+
+  #begin(header: Header): void {
+    for (const { code, message } of header.warnings) this.#out.warn(code, message)
+    if (header.role !== 'assistant') {
+      this.#out.warn('unknown-role', `the model wrote a message of the role ${header.role}; its text is kept as reasoning`)
+      this.#out.begin({ kind: 'reasoning' })
+    } else if (header.recipient !== undefined) this.#beginCall(header.recipient)
+    else if (header.channel === 'analysis') this.#out.begin({ kind: 'reasoning' })
+    else this.#out.begin({ kind: 'text', phase: header.channel === 'commentary' ? 'commentary' : 'final' })
+  }
+
+  #beginCall(recipient: string): void {
+    const identifier = recipient.replace(/^functions\./, '')
+    const builtin = this.#builtins.includes(identifier.split('.')[0]!)
+    const name = builtin ? identifier : this.#names.toName(identifier)
+    if (name === undefined) this.#out.warn('unknown-tool', `the model calls ${JSON.stringify(recipient)}, which was not offered`)
+    this.#isCode = builtin && identifier === 'python'
+    if (this.#toolsOffered) this.#pending = { name: name ?? identifier, text: '' }
+    else this.#out.begin({ kind: 'reasoning' }) // nobody could run it
+  }
+
+  #write(delta: string): void {
+    const call = this.#pending
+    if (call === undefined) {
+      this.#out.write(delta)
+      return
+    }
+    call.text += delta
+    if (this.#isCode || /^\s*[{[]/.test(call.text)) this.#openCall(call.name, call.text)
+  }
+
+  #end(complete: boolean): void {
+    if (this.#pending) this.#placeArguments(this.#pending)
+    const isCall = this.#out.open?.kind === 'tool-call'
+    const text = this.#out.end()
+    if (isCall && !complete) this.#out.warn('unfinished-tool-call', 'the answer ended inside the arguments of a tool call')
+    else if (isCall && !this.#isCode && text !== '' && !isJson(text))
+      this.#out.warn('arguments-not-json', 'the arguments of a tool call are not JSON and are handed out as they are')
+  }
+
+  #openCall(name: string, text: string): void {
+    this.#pending = undefined
+    this.#out.begin({ kind: 'tool-call', id: newCallId(), name })
+    this.#out.write(text)
+  }
+
+  /** Some reasoning may stand in front of the JSON; where no JSON follows, all of it is handed out as arguments. */
+  #placeArguments({ name, text }: PendingCall): void {
+    let start = text.indexOf('{')
+    for (let tries = 0; start > 0 && tries < 32 && !isJson(text.slice(start)); tries++) start = text.indexOf('{', start + 1)
+    if (start > 0 && isJson(text.slice(start))) {
+      this.#out.warn('reasoning-in-arguments', 'the model wrote reasoning in front of the arguments of a tool call')
+      this.#out.begin({ kind: 'reasoning' })
+      this.#out.write(text.slice(0, start))
+    } else start = 0
+    this.#openCall(name, text.slice(start))
+  }
+
+  #forcedIds(tokenizer: Tokenizer, marker: Markers): ForcedIds {
+    const reader = this.#reader
+    const toHeader = () => {
+      if (reader.atHeaderStart) return []
+      const close = reader.state === 'header' ? [marker.message, marker.end] : reader.state === 'content' ? [marker.end] : []
+      return [...close, marker.start, ...tokenizer.encode('assistant')]
+    }
+    const text = () => [...toHeader(), marker.channel, ...tokenizer.encode('final'), marker.message]
+    const toolCall = (name: string) => {
+      const channel = [
+        marker.channel,
+        ...tokenizer.encode('commentary'),
+        ...tokenizer.encode(' '),
+        marker.constrain,
+        ...tokenizer.encode('json'),
+      ]
+      return [...toHeader(), ...tokenizer.encode(` to=functions.${this.#names.toIdentifier(name)}`), ...channel, marker.message]
+    }
+    return {
+      text: () => (this.region === 'text' ? [] : text()),
+      toolCall,
+      endToolCall: () => [marker.call],
+      endReasoning: () => (this.region === 'reasoning' || reader.state === 'between' ? toHeader() : []),
+    }
+  }
+}

@@ -1,0 +1,51 @@
+/**
+ * The texts of harmony's system and developer messages, word for word as openai/harmony 0.0.8 writes them.
+ * The system message is the model's setting (identity, effort, channels, trained tools); what APIs call a system prompt goes into the developer message.
+ */
+
+import type { RenderOptions } from '../../messages.ts'
+import { type ToolNamespace, toolsSection } from './types.ts'
+
+export interface SystemSettings {
+  identity?: string
+  knowledgeCutoff?: string | null
+  currentDate?: string
+  effort?: string
+  channels?: readonly string[]
+  builtins?: readonly ToolNamespace[]
+  /** Whether a developer message defines functions. */
+  functions?: boolean
+}
+
+export function systemText(settings: SystemSettings): string {
+  const {
+    identity = 'You are ChatGPT, a large language model trained by OpenAI.',
+    knowledgeCutoff = '2024-06',
+    currentDate,
+    effort = 'medium',
+  } = settings
+  const { channels = ['analysis', 'commentary', 'final'], builtins = [], functions = false } = settings
+  const about = [identity]
+  if (knowledgeCutoff !== null) about.push(`Knowledge cutoff: ${knowledgeCutoff}`)
+  if (currentDate !== undefined) about.push(`Current date: ${currentDate}`)
+  const sections = [about.join('\n'), `Reasoning: ${effort}`]
+  if (builtins.length > 0) sections.push(toolsSection(builtins))
+  const callsTo = functions ? "\nCalls to these tools must go to the commentary channel: 'functions'." : ''
+  sections.push(`# Valid channels: ${channels.join(', ')}. Channel must be included for every message.${callsTo}`)
+  return sections.join('\n\n')
+}
+
+export function developerText(
+  instructions: string,
+  namespaces: readonly ToolNamespace[],
+  responseFormat?: RenderOptions['responseFormat'],
+): string {
+  const sections: string[] = []
+  if (instructions !== '') sections.push(`# Instructions\n\n${instructions}`)
+  if (namespaces.some((namespace) => namespace.tools.length > 0)) sections.push(toolsSection(namespaces))
+  if (responseFormat) {
+    const about = responseFormat.description ? `// ${responseFormat.description}\n` : ''
+    sections.push(`# Response Formats\n\n## ${responseFormat.name}\n\n${about}${JSON.stringify(responseFormat.schema)}`)
+  }
+  return sections.join('\n\n')
+}

@@ -1,0 +1,37 @@
+/** Base models: no roles, no markers. The prompt is the text so far, the answer is how the model continues it. */
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
+import { ChatError, type ChatFormat, partsOf, type Sampling } from '../messages.ts'
+import { TagParser } from './tags/parser.ts'
+
+export interface PlainSource {
+  eosTokenIds?: readonly number[]
+  sampling?: Sampling
+}
+
+export function plainFormat(tokenizer: Tokenizer, { eosTokenIds, sampling }: PlainSource): ChatFormat {
+  const separator = tokenizer.specials.get('<|endoftext|>')
+  const stopIds = new Set(eosTokenIds ?? (separator === undefined ? [] : [separator]))
+  return {
+    name: 'plain',
+    stopIds: [...stopIds],
+    capabilities: { reasoning: 'never', tools: false, parallelToolCalls: false },
+    sampling: () => ({ temperature: 1, topP: 1, ...sampling }),
+    render(messages, options) {
+      if (options.tools?.length && options.toolChoice !== 'none')
+        throw new ChatError('tools', 'this is a base model without a chat format; it can only continue text')
+      const turns = messages.map((message) =>
+        message.role === 'assistant'
+          ? partsOf(message)
+              .map((part) => (part.type === 'text' ? part.text : ''))
+              .join('')
+          : message.content,
+      )
+      const text = turns.join('\n') + (options.prefill === undefined ? '' : `\n${options.prefill}`)
+      const ids = [...(tokenizer.prefix ?? []), ...tokenizer.encode(text)]
+      // A model must be given something to continue; published models begin a document after this token.
+      return ids.length === 0 && separator !== undefined ? [separator] : ids
+    },
+    // Every tag is text here, so only the stop ids matter.
+    parser: (_prompt, options) => new TagParser(tokenizer, options, { stopIds, mayThink: false, opening: [], tags: false }),
+  }
+}

@@ -1,0 +1,24 @@
+/** A prompt as text of which we know who wrote what: markers count in the template's own words and nowhere else. */
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
+
+export class PromptText {
+  #text = ''
+  readonly #untrusted: [number, number][] = []
+
+  /** Words of the format; spellings of added tokens become these tokens. */
+  template(text: string): this {
+    this.#text += text
+    return this
+  }
+
+  /** Words of people, tools and models; they stay text whatever they spell. */
+  plain(text: string): this {
+    if (text !== '') this.#untrusted.push([this.#text.length, this.#text.length + text.length])
+    this.#text += text
+    return this
+  }
+
+  encode(tokenizer: Tokenizer): number[] {
+    return tokenizer.encodeTemplate(this.#text, this.#untrusted)
+  }
+}

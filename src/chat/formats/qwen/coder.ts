@@ -1,0 +1,112 @@
+/** Qwen3-Coder's own syntax of tools: definitions and calls as tags. Source: its published chat template. */
+import type { ToolCallPart, ToolDefinition } from '../../messages.ts'
+import type { PromptText } from '../prompt-text.ts'
+import { pythonJson, pythonText } from './python-json.ts'
+
+const callSyntax = `If you choose to call a tool ONLY reply in the following format with NO suffix:
+
+<tool_call>
+<function=example_function_name>
+<parameter=example_parameter_1>
+value_1
+</parameter>
+<parameter=example_parameter_2>
+value_2
+</parameter>
+</function>
+</tool_call>
+
+<IMPORTANT>
+Reminder:
+- Function calls MUST follow the specified format: the tool calling block MUST begin with an opening <tool_call> tag and end with a closing </tool_call> tag.
+- Required parameters MUST be specified
+- You may provide optional reasoning for your function call in natural language BEFORE the function call, but NOT after
+- If there is no function call available, answer the question like normal with your current knowledge and do not tell the user about function calls
+</IMPORTANT>`
+
+export function coderTools(prompt: PromptText, tools: readonly ToolDefinition[]): void {
+  prompt.template('# Tools\n\nYou have access to the following tools:\n\n<tools>')
+  for (const { name, description, parameters } of tools) {
+    const lines = ['', '<function>', `<name>${name}</name>`]
+    if (description !== undefined) lines.push(`<description>${description.trim()}</description>`)
+    lines.push('<parameters>')
+    const schema = asObject(parameters)
+    for (const [key, value] of Object.entries(asObject(schema.properties))) {
+      const { type, description: about, name: _, ...others } = asObject(value)
+      lines.push('<parameter>', `<name>${key}</name>`)
+      if (type !== undefined) lines.push(`<type>${pythonText(type)}</type>`)
+      if (typeof about === 'string') lines.push(`<description>${about.trim()}</description>`)
+      lines.push(...extras(others), '</parameter>')
+    }
+    const { type: _, properties: __, ...others } = schema
+    lines.push(...extras(others), '</parameters>', '</function>')
+    prompt.plain(lines.join('\n'))
+  }
+  prompt.template(`\n</tools>\n\n${callSyntax}`)
+}
+
+/** A call of the history. Arguments that are no JSON object cannot be split into parameters and are written as they are. */
+export function coderCall(prompt: PromptText, call: ToolCallPart): void {
+  let args: Record<string, unknown> | undefined
+  try {
+    const parsed: unknown = JSON.parse(call.arguments)
+    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) args = parsed as Record<string, unknown>
+  } catch {}
+  prompt.template('<tool_call>\n').plain(`<function=${call.name}>\n`)
+  if (args === undefined) prompt.plain(call.arguments === '' ? '' : `${call.arguments}\n`)
+  for (const [key, value] of Object.entries(args ?? {})) {
+    prompt.plain(
+      `<parameter=${key}>\n${typeof value === 'object' && value !== null ? pythonJson(value) : pythonText(value)}\n</parameter>\n`,
+    )
+  }
+  prompt.plain('</function>\n').template('</tool_call>')
+}
+
+/**
+ * The body of a call block -> name and arguments as JSON text, values converted by the tool's schema; what does not convert stays text.
+ * Undefined when there is no function in it.
+ */
+export function readCoderCall(body: string, tools: readonly ToolDefinition[]): { name: string; arguments: string } | undefined {
+  const head = /<function=([^>\n]*)>/.exec(body)
+  if (head === null) return undefined
+  const name = head[1]!.trim()
+  const properties = asObject(asObject(tools.find((tool) => tool.name === name)?.parameters).properties)
+  const args: [string, unknown][] = []
+  // A parameter ends at its closing tag, or where the next one begins if the model forgot it.
+  for (const piece of body
+    .slice(head.index + head[0].length)
+    .split('<parameter=')
+    .slice(1)) {
+    const close = piece.indexOf('>')
+    if (close < 0) continue
+    const key = piece.slice(0, close).trim()
+    const end = piece.lastIndexOf('</parameter>')
+    const value = piece.slice(close + 1, end < 0 ? undefined : end).replace(end < 0 ? /<\/function>\s*$/ : /$^/, '')
+    args.push([key, convert(value.replace(/^\n/, '').replace(/\n$/, ''), asObject(properties[key]).type)])
+  }
+  return { name, arguments: pythonJson(Object.fromEntries(args)) }
+}
+
+function convert(text: string, type: unknown): unknown {
+  if (text === 'null') return null
+  if (type === 'boolean') return /^(true|false)$/i.test(text.trim()) ? text.trim().toLowerCase() === 'true' : text
+  if (type === 'integer' || type === 'number') return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text
+  if (type === 'object' || type === 'array') {
+    try {
+      return JSON.parse(text)
+    } catch {
+      return text
+    }
+  }
+  return text
+}
+
+function extras(others: Record<string, unknown>): string[] {
+  return Object.entries(others).map(
+    ([key, value]) => `<${key}>${typeof value === 'object' && value !== null ? pythonJson(value) : pythonText(value)}</${key}>`,
+  )
+}
+
+function asObject(value: unknown): Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+}

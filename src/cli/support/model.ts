@@ -1,0 +1,130 @@
+/**
+ * What the commands that run a model share: which directory a MODEL argument means, the options that choose how it runs, and a
+ * progress line while it loads.
+ */
+import { existsSync, statSync } from 'node:fs'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline/promises'
+import { type Command, InvalidArgumentError, Option } from 'commander'
+import { locateModel } from '../../hub/locate-node.ts'
+import {
+  BACKENDS,
+  type BackendOptions,
+  type IdsModel,
+  type LoadIdsOptions,
+  type LoadModelOptions,
+  loadIds,
+  loadModel,
+  type Model,
+} from '../../load-model-node.ts'
+import { pullModel } from '../pull.ts'
+import { transferLine } from './progress.ts'
+import { parseTokens, UsageError } from './terminal.ts'
+
+/** Options of every command that runs a model: those of the backend, and the context. */
+export interface RunOptions extends BackendOptions, Pick<LoadIdsOptions, 'lowMemory'> {
+  context?: number
+}
+
+export type { BackendOptions }
+
+/**
+ * The directory with the checkpoint of a MODEL: a path, a model that came with the package, or one in the shared cache, by Hugging
+ * Face id or preset name. One that is not there is pulled if the user agrees.
+ */
+export async function modelDirectory(model: string): Promise<string> {
+  const located = await locateModel(model)
+  if ('directory' in located) {
+    if (statSync(located.directory).isFile() || existsSync(join(located.directory, 'config.json'))) return located.directory
+    throw new UsageError(`${located.directory}: expected a directory with config.json and safetensors files, found no config.json`)
+  }
+  if (!(await agrees(`${located.id} is not on this machine. Download it?`)))
+    throw new UsageError(`${located.id} is not on this machine; fetch it with: lineage pull ${located.id}`)
+  return pullModel(located.id)
+}
+
+/** Asks on a terminal; elsewhere the answer is no. */
+async function agrees(question: string): Promise<boolean> {
+  if (!process.stdin.isTTY || !process.stderr.isTTY) return false
+  const lines = createInterface({ input: process.stdin, output: process.stderr })
+  try {
+    return /^y(es)?$/i.test(await lines.question(`${question} [y/N] `))
+  } finally {
+    lines.close()
+  }
+}
+
+/** Adds the options of BackendOptions. */
+export function addBackendOptions(command: Command): Command {
+  return command
+    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('wasm'))
+    .addOption(
+      new Option('--precision <p>', 'faithful to the published numbers, or fast').choices(['faithful', 'fast']).default('faithful'),
+    )
+    .option('--threads <n>', 'compute threads (default: the number of cores)', parseCount)
+}
+
+/** Adds the options of RunOptions. */
+export function addRunOptions(command: Command): Command {
+  return addBackendOptions(command)
+    .option('--context <tokens>', 'longest prompt plus answer, e.g. 8192 or 32k', parseTokens)
+    .option('--low-memory', 'leave the embedding table on disk and read its rows as they are needed')
+}
+
+/** Loads a model that speaks ids, showing progress on standard error. */
+export const openIds = (model: string, options: RunOptions & LoadIdsOptions = {}): Promise<IdsModel> => open(loadIds, model, options)
+
+/** Loads a model that speaks text, showing progress on standard error. */
+export const openModel = (model: string, options: RunOptions & LoadModelOptions = {}): Promise<Model> => open(loadModel, model, options)
+
+async function open<O extends LoadIdsOptions, M>(
+  load: (directory: string, options: O) => Promise<M>,
+  model: string,
+  options: O,
+): Promise<M> {
+  const directory = await modelDirectory(model)
+  const line = transferLine(process.stderr, `loading ${model}`)
+  const onProgress: LoadIdsOptions['onProgress'] = ({ bytes, totalBytes }) => {
+    if (totalBytes > 64 << 20) line.update(bytes, totalBytes) // smaller models are there before one can read a line
+  }
+  try {
+    return await load(directory, { onProgress, ...options })
+  } finally {
+    line.end()
+  }
+}
+
+/** '1 2 3', '1,2,3' or JSON's '[1, 2, 3]' -> ids. For commander's argument parser. */
+export function parseIds(text: string): number[] {
+  const words = text.split(/[\s,[\]]+/).filter((word) => word !== '')
+  const ids = words.map(Number)
+  if (ids.length === 0 || words.some((word) => !/^\d+$/.test(word)) || !ids.every(Number.isSafeInteger))
+    throw new InvalidArgumentError('Expected token ids such as "1 2 3".')
+  return ids
+}
+
+/** For commander's argument parser. */
+export function parseCount(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) < 1 || !Number.isSafeInteger(Number(text)))
+    throw new InvalidArgumentError('Expected a whole number from 1.')
+  return Number(text)
+}
+
+/** For commander's argument parser. */
+export function parseNumber(text: string): number {
+  if (text.trim() === '' || !Number.isFinite(Number(text))) throw new InvalidArgumentError('Expected a number.')
+  return Number(text)
+}
+
+/** An AbortSignal that Ctrl-C raises; a second Ctrl-C ends the program. */
+export function interruptSignal(): AbortSignal {
+  const controller = new AbortController()
+  process.once('SIGINT', () => controller.abort(new Error('interrupted')))
+  return controller.signal
+}
+
+/** Resident memory now and at its highest, in bytes. */
+export const residentMemory = (): { residentBytes: number; peakResidentBytes: number } => ({
+  residentBytes: process.memoryUsage.rss(),
+  peakResidentBytes: process.resourceUsage().maxRSS * 1024,
+})

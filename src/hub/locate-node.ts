@@ -1,0 +1,48 @@
+/**
+ * What a user calls a model -> a directory with its checkpoint: a path, a model of the package, a Hugging Face id or a preset's name,
+ * in this order.
+ * Looks on the disk only; whether to pull what is not there is the caller's question to the user.
+ */
+import { stat } from 'node:fs/promises'
+import { fileURLToPath } from 'node:url'
+import { findPreset } from '../architecture/presets.ts'
+import { checkModelId, findCachedModel, isLoadable, ModelIdError } from './cache-node.ts'
+
+/** Either a directory that can be loaded, or the id of a model that could be pulled. */
+export type Located = { readonly directory: string } | { readonly id: string }
+
+/**
+ * @throws ModelIdError when the name is neither an existing path nor an id, with what was tried
+ */
+export async function locateModel(name: string, options: { cache?: string; revision?: string } = {}): Promise<Located> {
+  if (await stat(name).catch(() => undefined)) return { directory: name }
+  const packaged = await packagedModel(name)
+  if (packaged) return { directory: packaged }
+  if (/^[./~]|\.safetensors$|\.json$/.test(name) || name.includes('\\')) {
+    throw new ModelIdError(`${name}: no such file or directory. Give a directory with config.json and safetensors files, or a model id.`)
+  }
+  const ids = [name, ...(findPreset(name)?.repositories ?? [])].filter(isModelId)
+  for (const id of ids) {
+    const directory = await findCachedModel(id, options)
+    if (directory) return { directory }
+  }
+  // A bare preset name means its published repository.
+  const id = name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)
+  return { id: checkModelId(id) }
+}
+
+/** The directory of a model that came with the package (models/NAME), if there is one of this name. */
+export async function packagedModel(name: string): Promise<string | undefined> {
+  if (!/^[\w.-]+$/.test(name)) return undefined
+  const directory = fileURLToPath(new URL(`../../models/${name}`, import.meta.url))
+  return (await isLoadable(directory)) ? directory : undefined
+}
+
+function isModelId(name: string): boolean {
+  try {
+    checkModelId(name)
+    return true
+  } catch {
+    return false
+  }
+}

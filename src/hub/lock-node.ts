@@ -1,0 +1,126 @@
+/**
+ * A lock between processes without native code: a file that only one can create, kept fresh by its holder. A lock whose process is
+ * gone, or that nobody has touched for a while (other machines on a shared disk), is taken over.
+ */
+import { randomUUID } from 'node:crypto'
+import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { dirname } from 'node:path'
+import { sleep } from './http.ts'
+
+const REFRESH_MS = 5_000
+const STALE_MS = 60_000
+const POLL_MS = 200
+
+export interface LockOptions {
+  readonly signal?: AbortSignal | undefined
+  /** Called once when another process holds the lock. */
+  readonly onWait?: ((holder: string) => void) | undefined
+}
+
+/** Waits for the lock, runs `body`, and releases it whatever happens. */
+export async function withLock<T>(path: string, body: () => Promise<T>, options: LockOptions = {}): Promise<T> {
+  const token = JSON.stringify({ process: process.pid, host: hostname(), id: randomUUID() })
+  await acquire(path, token, options)
+  const refresh = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), REFRESH_MS)
+  refresh.unref()
+  try {
+    return await body()
+  } finally {
+    clearInterval(refresh)
+    // Only our own lock: after a long sleep of the machine another process may have taken it over.
+    if ((await readText(path)) === token) await rm(path, { force: true })
+  }
+}
+
+/** Whether some living process holds the lock. */
+export async function isLocked(path: string): Promise<boolean> {
+  const held = await readText(path)
+  return held !== undefined && !(await isStale(path, held))
+}
+
+async function acquire(path: string, token: string, { signal, onWait }: LockOptions): Promise<void> {
+  await mkdir(dirname(path), { recursive: true })
+  for (let told = false; ; ) {
+    signal?.throwIfAborted()
+    if (await create(path, token)) return
+    const held = await readText(path)
+    if (held !== undefined && (await isStale(path, held))) {
+      await takeAway(path, held)
+      continue
+    }
+    if (!told && held !== undefined) onWait?.(describe(held))
+    told = true
+    await sleep(POLL_MS, signal)
+  }
+}
+
+/** Creates the lock with its content in one step: link fails where the name exists. */
+async function create(path: string, token: string): Promise<boolean> {
+  const mine = `${path}.${randomUUID()}`
+  await writeFile(mine, token)
+  try {
+    await link(mine, path)
+    return true
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === 'EEXIST') return false
+    // Disks without hard links: an exclusive create, whose content comes a moment later.
+    return await writeFile(path, token, { flag: 'wx' }).then(
+      () => true,
+      (failure: NodeJS.ErrnoException) => {
+        if (failure.code === 'EEXIST') return false
+        throw failure
+      },
+    )
+  } finally {
+    await rm(mine, { force: true })
+  }
+}
+
+/** Removes a stale lock, but only the one that was looked at: a faster process may have replaced it meanwhile. */
+async function takeAway(path: string, stale: string): Promise<void> {
+  const aside = `${path}.${randomUUID()}`
+  try {
+    await rename(path, aside)
+  } catch {
+    return
+  }
+  if ((await readText(aside)) !== stale) await link(aside, path).catch(() => {})
+  await rm(aside, { force: true })
+}
+
+async function isStale(path: string, held: string): Promise<boolean> {
+  const age = await stat(path).then(
+    ({ mtimeMs }) => Date.now() - mtimeMs,
+    () => 0,
+  )
+  const { process: pid, host } = parse(held)
+  // An empty or torn content may be a lock in the making.
+  if (pid === undefined || host !== hostname()) return age > STALE_MS
+  return !isAlive(pid)
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
+
+function parse(held: string): { process?: number; host?: string } {
+  try {
+    return JSON.parse(held) as { process?: number; host?: string }
+  } catch {
+    return {}
+  }
+}
+
+function describe(held: string): string {
+  const { process: pid, host } = parse(held)
+  return pid === undefined ? 'another process' : `process ${pid}${host === hostname() ? '' : ` on ${host}`}`
+}
+
+const readText = (path: string): Promise<string | undefined> => readFile(path, 'utf8').catch(() => undefined)

@@ -1,0 +1,53 @@
+/** Events of an answer -> the choices of chat completion chunks. The role comes once, reasoning and content never share a chunk. */
+import type { ChatEvent } from '../../chat/messages.ts'
+import { openaiFinish } from '../run.ts'
+
+export class ChatChunks {
+  readonly #index: number
+  readonly #hideReasoning: boolean
+  #calls = -1
+  #logprobs: object[] = []
+
+  constructor(index: number, hideReasoning: boolean) {
+    this.#index = index
+    this.#hideReasoning = hideReasoning
+  }
+
+  first(): object {
+    return this.#choice({ role: 'assistant', content: '' })
+  }
+
+  /** Goes out with the next piece of content. */
+  token(entry: object): void {
+    this.#logprobs.push(entry)
+  }
+
+  of(event: ChatEvent): object[] {
+    switch (event.type) {
+      case 'reasoning-delta':
+        return this.#hideReasoning ? [] : [this.#choice({ reasoning: event.delta, reasoning_content: event.delta })]
+      case 'text-delta': {
+        const choice = this.#choice({ content: event.delta })
+        if (this.#logprobs.length === 0) return [choice]
+        return [{ ...choice, logprobs: { content: this.#logprobs.splice(0), refusal: null } }]
+      }
+      case 'tool-call-start':
+        this.#calls++
+        return [this.#call({ id: event.id, type: 'function', function: { name: event.name, arguments: '' } })]
+      case 'tool-call-delta':
+        return [this.#call({ function: { arguments: event.argumentsDelta } })]
+      case 'finish':
+        return [{ ...this.#choice({}), finish_reason: openaiFinish(event.reason) }]
+      default:
+        return []
+    }
+  }
+
+  #call(call: object): object {
+    return this.#choice({ tool_calls: [{ index: this.#calls, ...call }] })
+  }
+
+  #choice(delta: object): { index: number; delta: object; logprobs: null; finish_reason: string | null } {
+    return { index: this.#index, delta, logprobs: null, finish_reason: null }
+  }
+}

@@ -1,0 +1,28 @@
+/** Log-probabilities of the final text in the form of the chat and responses APIs. */
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
+import type { TextToken } from '../answer-events.ts'
+
+export interface LogprobEntry {
+  token: string
+  logprob: number
+  bytes: number[]
+}
+
+const utf8 = new TextDecoder()
+/** JSON has no -Infinity; OpenAI writes this for an impossible token. */
+const IMPOSSIBLE = -9999
+
+export function entryOf(tokenizer: Tokenizer, id: number, logprob: number): LogprobEntry {
+  const bytes = tokenizer.bytes(id)
+  return { token: utf8.decode(bytes), logprob: finite(logprob), bytes: [...bytes] }
+}
+
+export function logprobsOf(tokenizer: Tokenizer, token: TextToken, alternatives: number): LogprobEntry & { top_logprobs: LogprobEntry[] } {
+  return {
+    ...entryOf(tokenizer, token.id, token.logprob),
+    top_logprobs: token.top.slice(0, alternatives).map(({ id, logprob }) => entryOf(tokenizer, id, logprob)),
+  }
+}
+
+/** Never positive (rounding can make it so) and always a number. */
+export const finite = (logprob: number): number => (Number.isFinite(logprob) ? Math.min(0, logprob) : IMPOSSIBLE)

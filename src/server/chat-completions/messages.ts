@@ -1,0 +1,53 @@
+/** Messages of the chat API -> messages of the house: parts joined, reasoning under any of its names put back. */
+import type { AssistantPart, Message } from '../../chat/messages.ts'
+import { badRequest, notSupported } from '../http/errors.ts'
+import type { ChatContent, ChatRequest, ChatRequestMessage } from '../schemas/chat.ts'
+
+/** @param recall reasoning that led to a tool call, where the client did not send it */
+export function fromChatMessages(request: ChatRequest, recall: (callId: string) => string | undefined): Message[] {
+  return request.messages.map((message, i) => fromChatMessage(message, `messages[${i}]`, recall))
+}
+
+function fromChatMessage(message: ChatRequestMessage, param: string, recall: (callId: string) => string | undefined): Message {
+  switch (message.role) {
+    case 'system':
+    case 'developer':
+      return { role: message.role, content: textOf(message.content, `${param}.content`) }
+    case 'user':
+      return { role: 'user', content: textOf(message.content, `${param}.content`), ...(message.name ? { name: message.name } : {}) }
+    case 'tool':
+      return {
+        role: 'tool',
+        content: textOf(message.content, `${param}.content`),
+        toolCallId: message.tool_call_id,
+        ...(message.name ? { name: message.name } : {}),
+      }
+    case 'assistant': {
+      const calls = message.tool_calls ?? []
+      const text = textOf(message.content ?? '', `${param}.content`) || (message.refusal ?? '')
+      const reasoning = message.reasoning || message.reasoning_content || message.thinking || (calls[0] && recall(calls[0].id))
+      const parts: AssistantPart[] = []
+      if (reasoning) parts.push({ type: 'reasoning', text: reasoning })
+      if (text) parts.push({ type: 'text', text, ...(calls.length > 0 ? { phase: 'commentary' as const } : {}) })
+      for (const { id, function: called } of calls) parts.push({ type: 'tool-call', id, name: called.name, arguments: called.arguments })
+      return { role: 'assistant', content: parts }
+    }
+  }
+}
+
+function textOf(content: ChatContent, param: string): string {
+  if (typeof content === 'string') return content
+  return content
+    .map((part, i) => {
+      if (part.type === 'refusal') return (part as { refusal: string }).refusal
+      if ('text' in part && typeof part.text === 'string') return part.text
+      throw notReadable(part.type, `${param}[${i}]`)
+    })
+    .join('')
+}
+
+export function notReadable(type: string, param: string) {
+  return type.includes('image') || type.includes('audio') || type.includes('file')
+    ? badRequest(`This model reads text only; a part of type "${type}" cannot be used.`, param, 'unsupported_content')
+    : notSupported(`Parts of type "${type.slice(0, 40)}" are not supported.`, param)
+}

@@ -1,0 +1,210 @@
+/**
+ * The server as a function: fetch(Request) -> Response, for Node, tests and service workers alike. Puts the parts together, checks
+ * every request before its route, writes every error in OpenAI's form and one log line per request. Knows no sockets and no files.
+ */
+import { Hono } from 'hono'
+import { prepareVocabulary } from '../../structured/structured.ts'
+import { type CompileConstraint, cachedCompile } from '../compile.ts'
+import { Admission } from '../models/admission.ts'
+import { Joins } from '../models/joins.ts'
+import type { ModelEntry } from '../models/model.ts'
+import { ModelRegistry } from '../models/registry.ts'
+import { ServerMetrics } from '../operations/server-metrics.ts'
+import { ResponseJobs } from '../responses/jobs.ts'
+import { ReasoningMemory } from '../responses/reasoning-memory.ts'
+import { Sealer } from '../responses/sealer.ts'
+import { MemoryStore, type ResponseStore } from '../responses/store.ts'
+import type { LogLine, Scope, ServerContext } from './context.ts'
+import { errorResponse, logLine } from './error-response.ts'
+import { ApiError } from './errors.ts'
+import { newId } from './ids.ts'
+import { defaultLimits, type Limits } from './limits.ts'
+import { isOpen, routeOf, routes } from './routes.ts'
+import { corsHeaders, guard, preflightHeaders } from './security.ts'
+import { linked } from './signals.ts'
+
+export interface AppOptions {
+  models: readonly ModelEntry[]
+  /** Memory for loaded models, in bytes; the longest idle one makes room for the next. Default: no limit. */
+  memoryBytes?: number
+  /** Any of these opens the server; none: no key is asked for. */
+  apiKeys?: readonly string[]
+  /** Host names to accept beside the loopback ones; `*`: all. */
+  hosts?: readonly string[]
+  /** Origins to accept beside our own and loopback; `*`: all. */
+  origins?: readonly string[]
+  limits?: Partial<Limits>
+  /** Where responses are stored. Default: in memory. */
+  store?: ResponseStore
+  /** Seals `encrypted_content`; the same on all replicas. Default: random, good for this process. */
+  secret?: string
+  /** Default: src/structured. */
+  compile?: CompileConstraint
+  /** Models to load at once; /readyz waits for them. */
+  preload?: readonly string[]
+  /** YYYY-MM-DD to tell the models; default: no date, so that prompts stay the same every day. */
+  currentDate?: string
+  log?: (line: LogLine) => void
+  version?: string
+}
+
+export interface App {
+  /** Never rejects. */
+  fetch(request: Request): Promise<Response>
+  /** The models of `preload` are loaded. Rejects with the first failure; the others stay usable. */
+  readonly ready: Promise<void>
+  /** From now on new work gets 503 and /readyz says so; running answers go on. */
+  drain(): void
+  /** Answers and background work still running. */
+  readonly active: number
+  /** Drains, waits up to `graceMs` for running answers, stops the rest (they are told), unloads the models. */
+  close(graceMs?: number): Promise<void>
+}
+
+export function createApp(options: AppOptions): App {
+  const limits: Limits = { ...defaultLimits, ...options.limits }
+  const registry = new ModelRegistry(options.models.map(prepared), options.memoryBytes)
+  const admission = new Admission(limits)
+  const store = options.store ?? new MemoryStore(limits)
+  const stopping = new AbortController()
+  const ctx: ServerContext = {
+    registry,
+    admission,
+    limits,
+    store,
+    metrics: new ServerMetrics(registry, admission, () => store.size),
+    reasoning: new ReasoningMemory(),
+    jobs: new ResponseJobs(),
+    joins: new Joins(),
+    sealer: new Sealer(options.secret),
+    compile: cachedCompile(options.compile),
+    version: options.version ?? '0.1.0',
+    startedAt: Date.now(),
+    loading: 0,
+    loadFailed: false,
+    background: new Set(),
+    stopping: stopping.signal,
+    ...(options.currentDate === undefined ? {} : { currentDate: options.currentDate }),
+    log: options.log ?? (() => {}),
+  }
+  registry.onFailure = (id, error) =>
+    ctx.log({ time: new Date().toISOString(), level: 'error', model: id, error: String((error as Error)?.stack ?? error) })
+  const ready = Promise.all((options.preload ?? []).map((id) => preload(ctx, id))).then(() => {})
+  ready.catch(() => {}) // who wants to know, awaits it; /readyz tells the others
+  const check = guard({ hosts: options.hosts ?? [], origins: options.origins ?? [], apiKeys: options.apiKeys ?? [] })
+  const origins = options.origins ?? []
+  let active = 0
+
+  const hono = new Hono<{ Bindings: { scope: Scope } }>()
+  for (const route of routes) {
+    hono.on(route.method, route.path, (c) => route.handle(ctx, c.env.scope, c.req.raw, c.req.param() as Record<string, string>))
+  }
+  for (const path of new Set(routes.map((route) => route.path))) {
+    const allow = routes.filter((route) => route.path === path).map((route) => route.method)
+    hono.all(path, () => {
+      throw new ApiError(405, 'invalid_request_error', `Use ${allow.join(' or ')} here.`, {
+        headers: { allow: [...allow, 'OPTIONS'].join(', ') },
+      })
+    })
+  }
+  hono.notFound(() => {
+    throw new ApiError(404, 'invalid_request_error', 'There is nothing at this path. GET /openapi.json lists what there is.')
+  })
+  hono.onError((error) => {
+    throw error
+  })
+
+  async function handle(request: Request): Promise<Response> {
+    const started = performance.now()
+    const url = new URL(request.url)
+    const open = isOpen(url.pathname)
+    let leave = () => {}
+    const work = linked([request.signal, stopping.signal], limits.requestMs)
+    const scope: Scope = {
+      id: newId('req'),
+      tenant: 'anonymous',
+      signal: work.signal,
+      abort: work.abort,
+      client: request.signal,
+      facts: {},
+      streaming: false,
+      done: () => {
+        leave()
+        work.release()
+        active--
+        if (!open) ctx.log(logLine(scope, request.method, url.pathname, status || 200, performance.now() - started)) // probes would fill the log
+      },
+    }
+    let status = 0
+    active++
+    let response: Response
+    try {
+      scope.tenant = await check(request, open)
+      if (request.method === 'OPTIONS') response = new Response(null, { status: 204, headers: preflightHeaders })
+      else {
+        if (request.method === 'POST' && !open) leave = admission.enter(scope.tenant)
+        response = await hono.fetch(request, { scope })
+      }
+    } catch (error) {
+      response = errorResponse(ctx, scope, error, url.pathname.startsWith('/api/'))
+    }
+    status = response.status
+    const headers = new Headers(response.headers)
+    headers.set('x-request-id', scope.id)
+    headers.set('x-content-type-options', 'nosniff')
+    if (!scope.streaming) headers.set('openai-processing-ms', String(Math.round(performance.now() - started)))
+    for (const [name, value] of Object.entries(corsHeaders(request, origins))) headers.set(name, value)
+    if (!scope.streaming) scope.done()
+    ctx.metrics.requests.add({ route: routeOf(url.pathname), status: String(status) })
+    return new Response(response.body, { status, headers })
+  }
+
+  return {
+    fetch: handle,
+    ready,
+    drain() {
+      admission.draining = true
+    },
+    get active() {
+      return active + ctx.background.size
+    },
+    async close(graceMs = limits.drainMs) {
+      admission.draining = true
+      const until = performance.now() + graceMs
+      const busy = () => active > 0 || ctx.background.size > 0
+      while (busy() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20))
+      stopping.abort(new ApiError(503, 'unavailable_error', 'The server is shutting down.', { code: 'shutting_down' }))
+      const last = performance.now() + 5_000
+      while (busy() && performance.now() < last) await new Promise((resolve) => setTimeout(resolve, 10))
+      await registry.close()
+    },
+  }
+}
+
+async function preload(ctx: ServerContext, id: string): Promise<void> {
+  const loaded = ctx.registry.acquire(id).then((lease) => lease.release())
+  const settled = loaded.catch(() => {})
+  ctx.loading++
+  ctx.background.add(settled)
+  try {
+    await loaded
+  } catch (error) {
+    ctx.loadFailed = true
+    throw (error as Error).cause ?? error
+  } finally {
+    ctx.loading--
+    ctx.background.delete(settled)
+  }
+}
+
+/** The vocabulary's trie is made while the model loads, not while somebody waits for the first structured answer. */
+function prepared(entry: ModelEntry): ModelEntry {
+  return {
+    ...entry,
+    async load() {
+      const model = await entry.load()
+      await prepareVocabulary(model.tokenizer)
+      return model
+    },
+  }
+}

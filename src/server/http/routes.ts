@@ -1,0 +1,93 @@
+/** Every path of the server in one table: what hono dispatches, what /openapi.json lists, what needs no key. */
+import type { z } from 'zod'
+import { chatCompletions } from '../chat-completions/chat-completions.ts'
+import { listModels, oneModel } from '../models/models.ts'
+import { ollamaPs, ollamaShow, ollamaTags, ollamaVersion } from '../ollama/models.ts'
+import { ollamaChat, ollamaGenerate } from '../ollama/ollama.ts'
+import { openapi } from '../operations/openapi.ts'
+import { frontPage, health, live, metricsText, props, ready, slots } from '../operations/operations.ts'
+import { compactResponse } from '../responses/compact.ts'
+import { createResponse } from '../responses/responses.ts'
+import { cancelResponse, deleteResponse, getResponse, inputTokens, listInputItems } from '../responses/stored.ts'
+import { chatRequest } from '../schemas/chat.ts'
+import { applyTemplateRequest, completionRequest, detokenizeRequest, embeddingsRequest, tokenizeRequest } from '../schemas/completions.ts'
+import { ollamaChatRequest, ollamaGenerateRequest, ollamaShowRequest } from '../schemas/ollama.ts'
+import { compactRequest, inputTokensRequest, responseRequest } from '../schemas/responses.ts'
+import { completions } from '../text/completions.ts'
+import { applyTemplate, detokenize, tokenize } from '../text/tokenize.ts'
+import type { Scope, ServerContext } from './context.ts'
+import { notSupported } from './errors.ts'
+
+export interface Route {
+  method: 'GET' | 'POST' | 'DELETE'
+  /** As hono writes it: `:id{.+}` is a parameter that may contain slashes. */
+  path: string
+  summary: string
+  body?: z.ZodType
+  /** Needs no key. */
+  open?: true
+  handle(ctx: ServerContext, scope: Scope, request: Request, params: Record<string, string>): Response | Promise<Response>
+}
+
+const embeddings = () => {
+  throw notSupported('The models of this server are generators; embeddings are not offered.')
+}
+
+export const routes: readonly Route[] = [
+  { method: 'GET', path: '/', summary: 'What this is.', open: true, handle: frontPage },
+  { method: 'GET', path: '/health', summary: 'Loaded, and not shutting down.', open: true, handle: health },
+  { method: 'GET', path: '/v1/health', summary: 'The same as /health.', open: true, handle: health },
+  { method: 'GET', path: '/livez', summary: 'The process makes progress.', open: true, handle: live },
+  { method: 'GET', path: '/readyz', summary: 'New work is welcome.', open: true, handle: ready },
+  { method: 'GET', path: '/metrics', summary: 'Prometheus text.', handle: metricsText },
+  { method: 'GET', path: '/slots', summary: 'Slots per model, never prompts.', handle: slots },
+  { method: 'GET', path: '/props', summary: 'Settings of the server.', handle: props },
+  { method: 'GET', path: '/openapi.json', summary: 'This document.', handle: (ctx) => openapi(ctx, routes) },
+  { method: 'GET', path: '/v1/models', summary: 'The models.', handle: listModels },
+  { method: 'GET', path: '/v1/models/:id{.+}', summary: 'One model.', handle: oneModel },
+  { method: 'POST', path: '/v1/chat/completions', summary: 'Answer a conversation.', body: chatRequest, handle: chatCompletions },
+  { method: 'POST', path: '/v1/responses', summary: 'Answer input items.', body: responseRequest, handle: createResponse },
+  {
+    method: 'POST',
+    path: '/v1/responses/input_tokens',
+    summary: 'Count the prompt of a response.',
+    body: inputTokensRequest,
+    handle: inputTokens,
+  },
+  {
+    method: 'POST',
+    path: '/v1/responses/compact',
+    summary: 'A conversation in short, sealed.',
+    body: compactRequest,
+    handle: compactResponse,
+  },
+  { method: 'GET', path: '/v1/responses/:id', summary: 'A stored response, or its events.', handle: getResponse },
+  { method: 'DELETE', path: '/v1/responses/:id', summary: 'Forget a stored response.', handle: deleteResponse },
+  { method: 'GET', path: '/v1/responses/:id/input_items', summary: 'What a stored response answered.', handle: listInputItems },
+  { method: 'POST', path: '/v1/responses/:id/cancel', summary: 'End a background response.', handle: cancelResponse },
+  { method: 'POST', path: '/v1/completions', summary: 'Continue a text.', body: completionRequest, handle: completions },
+  { method: 'POST', path: '/v1/embeddings', summary: 'Not offered (501).', body: embeddingsRequest, handle: embeddings },
+  { method: 'POST', path: '/tokenize', summary: 'Text to token ids.', body: tokenizeRequest, handle: tokenize },
+  { method: 'POST', path: '/detokenize', summary: 'Token ids to text.', body: detokenizeRequest, handle: detokenize },
+  { method: 'POST', path: '/apply-template', summary: 'The prompt of a conversation.', body: applyTemplateRequest, handle: applyTemplate },
+  { method: 'GET', path: '/api/version', summary: 'Ollama: version.', handle: ollamaVersion },
+  { method: 'GET', path: '/api/tags', summary: 'Ollama: the models.', handle: ollamaTags },
+  { method: 'GET', path: '/api/ps', summary: 'Ollama: the loaded models.', handle: ollamaPs },
+  { method: 'POST', path: '/api/show', summary: 'Ollama: one model.', body: ollamaShowRequest, handle: ollamaShow },
+  { method: 'POST', path: '/api/chat', summary: 'Ollama: answer a conversation.', body: ollamaChatRequest, handle: ollamaChat },
+  { method: 'POST', path: '/api/generate', summary: 'Ollama: answer a prompt.', body: ollamaGenerateRequest, handle: ollamaGenerate },
+  { method: 'POST', path: '/api/embed', summary: 'Not offered (501).', body: embeddingsRequest, handle: embeddings },
+  { method: 'POST', path: '/api/embeddings', summary: 'Not offered (501).', body: embeddingsRequest, handle: embeddings },
+]
+
+const open = new Set(routes.filter((route) => route.open).map((route) => route.path))
+const fixed = new Set(routes.map((route) => route.path))
+
+export const isOpen = (path: string): boolean => open.has(path)
+
+/** A path as a label: its route, never a client's text. */
+export function routeOf(path: string): string {
+  if (fixed.has(path)) return path
+  if (path.startsWith('/v1/models/')) return '/v1/models/:id'
+  return path.startsWith('/v1/responses/') ? '/v1/responses/:id' : 'other'
+}

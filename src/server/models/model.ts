@@ -1,0 +1,37 @@
+/**
+ * What the server needs of a loaded model: a tokenizer, a chat format, an engine on ids. It never sees weights or ops,
+ * so tests serve scripted ids through the same interface.
+ */
+import type { ChatFormat } from '../../chat/messages.ts'
+import type { Engine } from '../../engine/engine.ts'
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
+
+export interface ServedModel {
+  tokenizer: Tokenizer
+  format: ChatFormat
+  engine: Pick<Engine, 'context' | 'generate' | 'score' | 'load' | 'close'>
+  /** Facts for /v1/models and the Ollama endpoints. */
+  architecture: { name: string; modelType: string; vocabSize: number; maxPositionEmbeddings: number; expertDtype: string }
+  /** Bytes of weights and KV cache now, for the memory budget; without it the entry's figures count. */
+  memoryBytes?(): number
+  /** Frees weights and device; the engine is closed first. */
+  dispose(): void | Promise<void>
+}
+
+/** A model that can be served, loaded or not. */
+export interface ModelEntry {
+  /** The name clients use. May contain `/`. */
+  id: string
+  /** Other names of the same model. */
+  aliases?: readonly string[]
+  /** Unix seconds, for /v1/models. */
+  created?: number
+  /** Bytes of its weights, for the budget before it is loaded; 0 when unknown. */
+  bytes?: number
+  /** Bytes of the KV cache it will reserve, for the same purpose. */
+  cacheBytes?: number
+  parameters?: number
+  /** Changes whenever weights or kernels do; part of `system_fingerprint`. */
+  fingerprint?: string
+  load(): Promise<ServedModel>
+}

@@ -1,0 +1,153 @@
+/**
+ * Input items of the Responses API -> messages. Every way in which clients send reasoning back is accepted: full items, references
+ * to stored items, sealed content, or nothing at all, in which case the reasoning remembered for the call is put back.
+ */
+import type { z } from 'zod'
+import type { AssistantPart, Message } from '../../chat/messages.ts'
+import { notReadable } from '../chat-completions/messages.ts'
+import { validate } from '../http/body.ts'
+import type { Scope, ServerContext } from '../http/context.ts'
+import { badRequest, notFound, quote } from '../http/errors.ts'
+import { newId } from '../http/ids.ts'
+import * as schemas from '../schemas/responses.ts'
+import type { StoredItem, StoredResponse } from './store.ts'
+
+type Part = { type: string; text?: string | null; refusal?: string | null }
+
+/** The input of a request as items with ids, references resolved. Items of types we don't know are left out. */
+export async function inputItems(
+  ctx: ServerContext,
+  scope: Scope,
+  input: schemas.ResponseRequest['input'] | undefined,
+): Promise<StoredItem[]> {
+  if (typeof input === 'string')
+    return [{ id: newId('msg'), type: 'message', role: 'user', content: [{ type: 'input_text', text: input }] }]
+  const items: StoredItem[] = []
+  for (const [i, item] of (input ?? []).entries()) {
+    const param = `input[${i}]`
+    const type = item.type ?? ('role' in item ? 'message' : 'item_reference')
+    if (type === 'item_reference') {
+      const { id } = validate(item, schemas.referenceItem, param)
+      const found = await ctx.store.item(scope.tenant, id)
+      if (!found) throw notFound(`The item ${quote(id)} is not stored here. Send the item itself.`, 'item_not_found', `${param}.id`)
+      items.push(found)
+      continue
+    }
+    const schema = itemSchemas[type]
+    if (schema) items.push(normal(validate(item, schema, param) as Record<string, unknown>, type))
+  }
+  return items
+}
+
+const itemSchemas: Record<string, z.ZodType> = {
+  message: schemas.messageItem,
+  function_call: schemas.functionCallItem,
+  function_call_output: schemas.functionCallOutputItem,
+  reasoning: schemas.reasoningItem,
+  compaction: schemas.compactionItem,
+}
+const prefixes: Record<string, string> = {
+  message: 'msg',
+  function_call: 'fc',
+  function_call_output: 'fco',
+  reasoning: 'rs',
+  compaction: 'cmp',
+}
+
+function normal(item: Record<string, unknown>, type: string): StoredItem {
+  const id = typeof item.id === 'string' && item.id !== '' ? item.id : newId(prefixes[type] ?? 'item')
+  if (type !== 'message') return { ...item, id, type }
+  const content =
+    typeof item.content === 'string'
+      ? [{ type: item.role === 'assistant' ? 'output_text' : 'input_text', text: item.content }]
+      : item.content
+  return { ...item, id, type, content }
+}
+
+/** The stored responses that lead to `previousId`, oldest first. Throws 400 when one is missing or unfinished. */
+export async function previousResponses(
+  ctx: ServerContext,
+  scope: Scope,
+  previousId: string | null | undefined,
+): Promise<StoredResponse[]> {
+  const chain: StoredResponse[] = []
+  for (let id = previousId ?? null; id !== null; ) {
+    const record = await ctx.store.get(scope.tenant, id)
+    const unfinished = record?.response.status === 'queued' || record?.response.status === 'in_progress'
+    if (!record || unfinished || chain.length >= 4096)
+      throw badRequest(
+        unfinished ? `The response ${quote(id)} is not finished yet.` : `The response ${quote(id)} is not stored here.`,
+        'previous_response_id',
+        'previous_response_not_found',
+      )
+    chain.unshift(record)
+    id = record.previousId
+  }
+  return chain
+}
+
+/** Items -> messages; neighbouring items of the assistant make one message. */
+export async function messagesOf(
+  ctx: ServerContext,
+  scope: Scope,
+  items: readonly StoredItem[],
+  instructions: string | null | undefined,
+): Promise<Message[]> {
+  const messages: Message[] = instructions ? [{ role: 'developer', content: instructions }] : []
+  let parts: AssistantPart[] = []
+  const flush = () => {
+    if (parts.length > 0) messages.push({ role: 'assistant', content: parts })
+    parts = []
+  }
+  for (const item of items) {
+    if (item.type === 'reasoning') {
+      const text = await reasoningOf(ctx, scope, item)
+      if (text) parts.push({ type: 'reasoning', text })
+    } else if (item.type === 'function_call') {
+      const callId = item.call_id as string
+      // A call straight after another one belongs to the same thought.
+      const recalled = parts.some(({ type }) => type !== 'text') ? undefined : ctx.reasoning.recall(scope.tenant, callId)
+      if (recalled) parts.push({ type: 'reasoning', text: recalled })
+      parts.push({ type: 'tool-call', id: callId, name: item.name as string, arguments: item.arguments as string })
+    } else if (item.type === 'message' && item.role === 'assistant') {
+      const text = textOf(item.content as Part[], 'input')
+      if (text) parts.push({ type: 'text', text, ...(item.phase === 'commentary' ? { phase: 'commentary' as const } : {}) })
+    } else {
+      flush()
+      if (item.type === 'compaction') {
+        const summary = await ctx.sealer.open(scope.tenant, item.encrypted_content as string)
+        if (summary === undefined)
+          throw badRequest('This compaction was not made here, or for another key.', 'input', 'compaction_not_readable')
+        messages.push({ role: 'developer', content: `The conversation so far, in short:\n${summary}` })
+      } else if (item.type === 'function_call_output') {
+        const output = typeof item.output === 'string' ? item.output : textOf(item.output as Part[], 'input')
+        messages.push({ role: 'tool', toolCallId: item.call_id as string, content: output })
+      } else if (item.type === 'message') {
+        messages.push({ role: item.role as 'user' | 'system' | 'developer', content: textOf(item.content as Part[], 'input') })
+      }
+    }
+  }
+  flush()
+  return messages
+}
+
+async function reasoningOf(ctx: ServerContext, scope: Scope, item: StoredItem): Promise<string> {
+  const written = (item.content as Part[] | null | undefined)?.map((part) => part.text ?? '').join('')
+  if (written) return written
+  if (typeof item.encrypted_content === 'string') {
+    const opened = await ctx.sealer.open(scope.tenant, item.encrypted_content)
+    if (opened) return opened
+  }
+  const stored = await ctx.store.item(scope.tenant, item.id)
+  return (stored?.content as Part[] | undefined)?.map((part) => part.text ?? '').join('') ?? ''
+}
+
+function textOf(parts: readonly Part[], param: string): string {
+  return parts
+    .map((part) => {
+      if (typeof part.text === 'string') return part.text
+      if (part.type === 'refusal') return part.refusal ?? ''
+      throw notReadable(part.type, param)
+    })
+    .join('')
+}

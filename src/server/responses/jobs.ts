@@ -1,0 +1,66 @@
+/** Background responses: they outlive their request, keep their events for late readers and can be cancelled. Bounded, in memory. */
+import type { ResponseEvent } from './builder.ts'
+
+export class ResponseJob {
+  readonly events: ResponseEvent[] = []
+  readonly controller = new AbortController()
+  readonly tenant: string
+  ended = false
+  #wake: (() => void)[] = []
+
+  constructor(tenant: string) {
+    this.tenant = tenant
+  }
+
+  add(events: readonly ResponseEvent[]): void {
+    this.events.push(...events)
+    this.#notify()
+  }
+
+  end(): void {
+    this.ended = true
+    this.#notify()
+  }
+
+  /** The events after a sequence number: those that were, then those to come. */
+  async *follow(after: number, signal: AbortSignal): AsyncGenerator<ResponseEvent> {
+    for (let i = after + 1; ; ) {
+      while (i < this.events.length) yield this.events[i++]!
+      if (this.ended) return
+      signal.throwIfAborted()
+      await new Promise<void>((resolve) => {
+        this.#wake.push(resolve)
+        signal.addEventListener('abort', () => resolve(), { once: true })
+      })
+    }
+  }
+
+  #notify(): void {
+    for (const wake of this.#wake.splice(0)) wake()
+  }
+}
+
+export class ResponseJobs {
+  readonly #jobs = new Map<string, ResponseJob>()
+  readonly #mostEnded = 64
+
+  add(id: string, job: ResponseJob): void {
+    this.#jobs.set(id, job)
+    let ended = [...this.#jobs.values()].filter((other) => other.ended).length
+    for (const [key, other] of this.#jobs) {
+      if (ended <= this.#mostEnded) break
+      if (!other.ended) continue
+      this.#jobs.delete(key)
+      ended--
+    }
+  }
+
+  get(tenant: string, id: string): ResponseJob | undefined {
+    const job = this.#jobs.get(id)
+    return job?.tenant === tenant ? job : undefined
+  }
+
+  delete(id: string): void {
+    this.#jobs.delete(id)
+  }
+}

@@ -1,0 +1,177 @@
+/** POST /v1/responses: input items in, output items out, whole, streamed or in the background. */
+import type { FinishEvent } from '../../chat/messages.ts'
+import type { Answer } from '../answer.ts'
+import { logprobsOf } from '../chat-completions/logprobs.ts'
+import { readBody } from '../http/body.ts'
+import type { Scope, ServerContext } from '../http/context.ts'
+import { type ApiError, badRequest, toApiError } from '../http/errors.ts'
+import { linked } from '../http/signals.ts'
+import { sse, streamResponse } from '../http/stream.ts'
+import type { Lease } from '../models/registry.ts'
+import { runAnswer } from '../run.ts'
+import { type ResponseRequest, responseRequest } from '../schemas/responses.ts'
+import { prepareTruncated, responseAsk, wantsLogprobs } from './ask.ts'
+import { ResponseBuilder, type ResponseEvent } from './builder.ts'
+import { inputItems } from './input.ts'
+import { ResponseJob } from './jobs.ts'
+import { responseObject } from './object.ts'
+import type { StoredItem } from './store.ts'
+
+export async function createResponse(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
+  const body = await readBody(request, responseRequest, ctx.limits)
+  if (body.background && body.store === false)
+    throw badRequest('A background response must be stored; leave out "store": false.', 'background')
+  const items = await inputItems(ctx, scope, body.input)
+  const ask = await responseAsk(ctx, scope, body, items)
+  const lease = await ctx.registry.acquire(body.model)
+  scope.facts.model = lease.entry.id
+  let handedOver = false
+  try {
+    const { answers, hideReasoning } = await prepareTruncated(ctx, scope, lease, ask, body.truncation === 'auto')
+    ctx.admission.check(lease.entry, lease.model.engine.load().slots)
+    const work = new ResponseWork(ctx, scope, lease, body, items, answers[0]!, hideReasoning)
+    if (body.background) {
+      handedOver = true
+      return await work.inBackground()
+    }
+    if (body.stream) {
+      handedOver = true
+      return work.streamed()
+    }
+    return Response.json(await ctx.joins.run(ctx, scope, request, body, (signal, gone) => work.whole(signal, gone)))
+  } finally {
+    if (!handedOver) lease.release()
+  }
+}
+
+class ResponseWork {
+  readonly #ctx: ServerContext
+  readonly #scope: Scope
+  readonly #lease: Lease
+  readonly #body: ResponseRequest
+  readonly #items: StoredItem[]
+  readonly #answer: Answer
+  readonly #builder: ResponseBuilder
+
+  constructor(
+    ctx: ServerContext,
+    scope: Scope,
+    lease: Lease,
+    body: ResponseRequest,
+    items: StoredItem[],
+    answer: Answer,
+    hideReasoning: boolean,
+  ) {
+    this.#ctx = ctx
+    this.#scope = scope
+    this.#lease = lease
+    this.#body = body
+    this.#items = items
+    this.#answer = answer
+    const { tokenizer } = lease.model
+    this.#builder = new ResponseBuilder(responseObject(body, lease.model), {
+      hideReasoning,
+      ...(body.include?.includes('reasoning.encrypted_content') ? { seal: (text: string) => ctx.sealer.seal(scope.tenant, text) } : {}),
+      ...(wantsLogprobs(body) ? { logprobs: (token) => logprobsOf(tokenizer, token, body.top_logprobs ?? 0) } : {}),
+    })
+  }
+
+  async whole(signal: AbortSignal, gone: AbortSignal): Promise<object> {
+    this.#builder.start()
+    await this.#run(signal, gone, async () => {})
+    return this.#builder.response
+  }
+
+  streamed(): Response {
+    const options = {
+      contentType: 'text/event-stream' as const,
+      error: (error: ApiError) => [...this.#builder.fail(error.body).map(eventText), sse('[DONE]')].join(''),
+    }
+    return streamResponse(this.#ctx, this.#scope, options, async (stream) => {
+      try {
+        const send = async (events: readonly ResponseEvent[]) => {
+          for (const event of events) await stream.send(eventText(event))
+        }
+        await send(this.#builder.start())
+        await this.#run(stream.signal, this.#scope.client, send, (ahead) => stream.comment(`queued ${ahead + 1}`))
+        await stream.send(sse('[DONE]'))
+      } finally {
+        this.#lease.release()
+      }
+    })
+  }
+
+  async inBackground(): Promise<Response> {
+    const { response } = this.#builder
+    const job = new ResponseJob(this.#scope.tenant)
+    const first = structuredClone(response)
+    await this.#store()
+    this.#ctx.jobs.add(response.id, job)
+    job.add(this.#builder.start(true))
+    const work = linked([job.controller.signal, this.#ctx.stopping])
+    const done = this.#run(work.signal, job.controller.signal, async (events) => job.add(events))
+      .catch(async (error: unknown) => {
+        job.add(job.controller.signal.aborted ? [this.#builder.cancel()] : this.#builder.fail(toApiError(error).body))
+        await this.#store()
+      })
+      .catch((error: unknown) =>
+        this.#ctx.log({ time: new Date().toISOString(), level: 'error', request: this.#scope.id, error: String(error) }),
+      )
+      .finally(() => {
+        job.end()
+        work.release()
+        this.#lease.release()
+        this.#ctx.background.delete(done)
+      })
+    this.#ctx.background.add(done)
+    return this.#body.stream ? followJob(this.#ctx, this.#scope, job, -1) : Response.json(first)
+  }
+
+  /** @param gone the client, or whoever cancelled: there is nobody to tell */
+  async #run(
+    signal: AbortSignal,
+    gone: AbortSignal,
+    send: (events: readonly ResponseEvent[]) => Promise<void>,
+    onPosition?: (ahead: number) => void,
+  ): Promise<void> {
+    let finish: FinishEvent | undefined
+    for await (const event of runAnswer(this.#ctx, this.#scope, this.#lease, this.#answer, signal, onPosition)) {
+      if (event.type === 'finish') finish = event
+      const events = await this.#builder.of(event)
+      if (events.length > 0) await send(events)
+    }
+    if (finish!.reason === 'abort') gone.throwIfAborted() // the time limit and a stopping server give an incomplete response instead
+    const last = this.#builder.end(finish!)
+    await this.#store() // before the client is told, so that what it was told of survives a crash
+    await send([last])
+  }
+
+  async #store(): Promise<void> {
+    const { response } = this.#builder
+    if (this.#body.store === false) return
+    await this.#ctx.store.put({
+      id: response.id,
+      tenant: this.#scope.tenant,
+      storedAt: Date.now(),
+      previousId: this.#body.previous_response_id ?? null,
+      input: this.#items,
+      response: structuredClone(response),
+    })
+  }
+}
+
+/** The events of a background response as a stream of its own; it may leave and come back. */
+export function followJob(ctx: ServerContext, scope: Scope, job: ResponseJob, after: number): Response {
+  const options = { contentType: 'text/event-stream' as const, error: streamError }
+  return streamResponse(ctx, scope, options, async (stream) => {
+    for await (const event of job.follow(after, stream.signal)) await stream.send(eventText(event))
+    await stream.send(sse('[DONE]'))
+  })
+}
+
+/** An error of a stream that has no builder, in both known shapes. */
+export function streamError({ body: error }: ApiError): string {
+  return sse({ type: 'error', code: error.code, message: error.message, param: error.param, error }, 'error')
+}
+
+export const eventText = (event: ResponseEvent): string => sse(event, event.type)

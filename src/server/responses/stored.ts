@@ -1,0 +1,136 @@
+/** Stored responses: read, replay, list their input, cancel, delete; and the count of a request's prompt. */
+import type { ChatEvent } from '../../chat/messages.ts'
+import { readBody } from '../http/body.ts'
+import type { Scope, ServerContext } from '../http/context.ts'
+import { badRequest, notFound, quote } from '../http/errors.ts'
+import { sse, streamResponse } from '../http/stream.ts'
+import { prepare } from '../prepare.ts'
+import { inputTokensRequest } from '../schemas/responses.ts'
+import { responseAsk } from './ask.ts'
+import { ResponseBuilder, type ResponseEvent } from './builder.ts'
+import { inputItems } from './input.ts'
+import { eventText, followJob, streamError } from './responses.ts'
+import type { StoredResponse } from './store.ts'
+
+type Params = Record<string, string>
+
+export async function getResponse(ctx: ServerContext, scope: Scope, request: Request, params: Params): Promise<Response> {
+  const record = await find(ctx, scope, params.id!)
+  const query = new URL(request.url).searchParams
+  if (query.get('stream') !== 'true') return Response.json(record.response)
+  const after = query.get('starting_after') ?? '-1'
+  if (!/^-?\d{1,9}$/.test(after)) throw badRequest('starting_after must be a sequence number.', 'starting_after')
+  const job = ctx.jobs.get(scope.tenant, record.id)
+  if (job) return followJob(ctx, scope, job, Number(after))
+  const events = await replay(record)
+  return streamResponse(ctx, scope, { contentType: 'text/event-stream', error: streamError }, async (stream) => {
+    for (const event of events) if (event.sequence_number > Number(after)) await stream.send(eventText(event))
+    await stream.send(sse('[DONE]'))
+  })
+}
+
+export async function deleteResponse(ctx: ServerContext, scope: Scope, _request: Request, params: Params): Promise<Response> {
+  const { id } = await find(ctx, scope, params.id!)
+  ctx.jobs.get(scope.tenant, id)?.controller.abort()
+  ctx.jobs.delete(id)
+  await ctx.store.delete(scope.tenant, id)
+  return Response.json({ id, object: 'response', deleted: true })
+}
+
+export async function listInputItems(ctx: ServerContext, scope: Scope, request: Request, params: Params): Promise<Response> {
+  const { input } = await find(ctx, scope, params.id!)
+  const query = new URL(request.url).searchParams
+  const limit = query.get('limit') ?? '20'
+  if (!/^\d{1,3}$/.test(limit) || Number(limit) < 1 || Number(limit) > 100) throw badRequest('limit must be 1 to 100.', 'limit')
+  const ordered = query.get('order') === 'asc' ? input : input.toReversed()
+  const start = ordered.findIndex(({ id }) => id === query.get('after')) + 1
+  const data = ordered.slice(start, start + Number(limit))
+  return Response.json({
+    object: 'list',
+    data,
+    first_id: data[0]?.id ?? null,
+    last_id: data.at(-1)?.id ?? null,
+    has_more: start + data.length < ordered.length,
+  })
+}
+
+export async function cancelResponse(ctx: ServerContext, scope: Scope, _request: Request, params: Params): Promise<Response> {
+  const record = await find(ctx, scope, params.id!)
+  if (record.response.background !== true) throw badRequest('Only background responses can be cancelled.', 'id')
+  const job = ctx.jobs.get(scope.tenant, record.id)
+  if (job && !job.ended) {
+    job.controller.abort(new Error('cancelled'))
+    for await (const _ of job.follow(job.events.length - 1, scope.signal));
+  }
+  return Response.json((await find(ctx, scope, record.id)).response)
+}
+
+export async function inputTokens(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
+  const body = await readBody(request, inputTokensRequest, ctx.limits)
+  const name = body.model ?? ctx.registry.list()[0]?.entry.id ?? ''
+  const whole = { ...body, model: name, input: body.input ?? [] }
+  const ask = await responseAsk(ctx, scope, whole, await inputItems(ctx, scope, whole.input))
+  const lease = await ctx.registry.acquire(name)
+  try {
+    const { answers } = await prepare(ctx, scope, lease.model, ask)
+    return Response.json({ object: 'response.input_tokens', input_tokens: answers[0]!.promptIds.length })
+  } finally {
+    lease.release()
+  }
+}
+
+async function find(ctx: ServerContext, scope: Scope, id: string): Promise<StoredResponse> {
+  const record = await ctx.store.get(scope.tenant, id)
+  if (!record) throw notFound(`The response ${quote(id)} is not stored here.`, 'response_not_found', 'id')
+  return record
+}
+
+/** A finished response as the events that would have built it, one delta per part. */
+async function replay({ response }: StoredResponse): Promise<ResponseEvent[]> {
+  const builder = new ResponseBuilder(
+    { ...response, status: 'in_progress', output: [], usage: null, completed_at: null, incomplete_details: null },
+    { hideReasoning: false, ids: response.output.map(({ id }) => id) },
+  )
+  const events = builder.start()
+  for (const item of response.output) for (const event of eventsOf(item)) events.push(...(await builder.of(event)))
+  const usage = response.usage as {
+    input_tokens: number
+    output_tokens: number
+    input_tokens_details: { cached_tokens: number }
+    output_tokens_details: { reasoning_tokens: number }
+  } | null
+  const finish = {
+    type: 'finish' as const,
+    reason: response.status === 'completed' ? ('stop' as const) : ('length' as const),
+    usage: {
+      promptTokens: usage?.input_tokens ?? 0,
+      completionTokens: usage?.output_tokens ?? 0,
+      cachedTokens: usage?.input_tokens_details.cached_tokens ?? 0,
+      reasoningTokens: usage?.output_tokens_details.reasoning_tokens ?? 0,
+    },
+    timings: { firstTokenMs: 0, completionMs: 0, promptTokensPerSecond: 0, completionTokensPerSecond: 0 },
+  }
+  events.push(...(await builder.of(finish)))
+  const last = builder.end(finish)
+  return [...events, { ...last, type: `response.${response.status as string}`, response }]
+}
+
+function eventsOf(item: StoredResponse['response']['output'][number]): ChatEvent[] {
+  const text = (item.content as { text?: string }[] | undefined)?.[0]?.text ?? ''
+  if (item.type === 'reasoning')
+    return [{ type: 'reasoning-start' }, { type: 'reasoning-delta', delta: text }, { type: 'reasoning-end', text }]
+  if (item.type === 'function_call') {
+    const call = { id: item.call_id as string, name: item.name as string, arguments: item.arguments as string }
+    return [
+      { type: 'tool-call-start', id: call.id, name: call.name },
+      { type: 'tool-call-delta', id: call.id, argumentsDelta: call.arguments },
+      { type: 'tool-call-end', ...call },
+    ]
+  }
+  const phase = item.phase === 'commentary' ? 'commentary' : 'final'
+  return [
+    { type: 'text-start', phase },
+    { type: 'text-delta', delta: text, phase },
+    { type: 'text-end', text, phase },
+  ]
+}
