@@ -1,6 +1,6 @@
 /**
- * An architecture in words, slot by slot in the order of the forward pass, and where two or more of them part. Words only:
- * no counts that depend on other fields, so that one changed size is one difference.
+ * An architecture in words, slot by slot in the order of the forward pass, and the slots in which architectures differ.
+ * No counts that depend on other fields, so one changed size is one difference.
  */
 import type { Architecture, Attention, DType, FeedForward, Gated, Layer, Norm, Position } from '../architecture/architecture.ts'
 
@@ -27,126 +27,52 @@ export interface Difference {
 const NONE = '–'
 const count = (n: number): string => n.toLocaleString('en-US')
 
-/** Everything that makes the architecture what it is; the same keys in the same order for all architectures. */
-export function describe(architecture: Architecture): Feature[] {
-  const { layers } = architecture
-  const attention = (say: (slot: Attention) => string) => overLayers(layers, (layer) => say(layer.attention))
-  const feed = (say: (slot: FeedForward) => string) => overLayers(layers, (layer) => say(layer.feedForward))
-  const moe = (say: (slot: Extract<FeedForward, { kind: 'moe' }>) => string) => feed((slot) => (slot.kind === 'moe' ? say(slot) : NONE))
-  const feature = (group: Group, key: string, label: string, value: string): Feature => ({ key, group, label, value })
-  return [
-    feature('size', 'layers', 'layers', count(layers.length)),
-    feature('size', 'hiddenSize', 'width', count(architecture.hiddenSize)),
-    feature('size', 'vocabSize', 'vocabulary', count(architecture.vocabSize)),
-    feature('size', 'maxPositionEmbeddings', 'context', count(architecture.maxPositionEmbeddings)),
-    feature('embedding', 'position', 'positions', positions(architecture)),
-    feature(
-      'embedding',
-      'embeddingScale',
-      'embedding scale',
-      architecture.embedding.scale === 1 ? NONE : `× ${rounded(architecture.embedding.scale)}`,
-    ),
-    feature(
-      'norm',
-      'norm',
-      'norm',
-      overLayers(layers, (layer) => norm(layer.norm)),
-    ),
-    feature(
-      'norm',
-      'normPlacement',
-      'norm placement',
-      overLayers(layers, (layer) => PLACEMENTS[layer.normPlacement]),
-    ),
-    feature(
-      'attention',
-      'heads',
-      'query heads',
-      attention(({ heads }) => count(heads)),
-    ),
-    feature(
-      'attention',
-      'kvHeads',
-      'key/value heads',
-      attention(({ kvHeads }) => count(kvHeads)),
-    ),
-    feature(
-      'attention',
-      'headDim',
-      'head size',
-      attention(({ headDim }) => count(headDim)),
-    ),
-    feature('attention', 'scale', 'score scale', attention(scale)),
-    feature('attention', 'slidingWindow', 'window', windows(layers)),
-    feature(
-      'attention',
-      'qkNorm',
-      'QK-norm',
-      attention(({ qkNorm }) => QK_NORMS[qkNorm.kind]),
-    ),
-    feature(
-      'attention',
-      'sinks',
-      'sinks',
-      attention(({ sinks }) => (sinks ? 'one per head' : NONE)),
-    ),
-    feature('attention', 'attentionBias', 'attention biases', attention(biases)),
-    feature(
-      'attention',
-      'logitSoftcap',
-      'score soft cap',
-      attention(({ logitSoftcap }) => (logitSoftcap === null ? NONE : String(logitSoftcap))),
-    ),
-    feature(
-      'feed-forward',
-      'feedForward',
-      'feed-forward',
-      feed((slot) => FEEDS[slot.kind]),
-    ),
-    feature('feed-forward', 'activation', 'activation', feed(activation)),
-    feature(
-      'feed-forward',
-      'intermediateSize',
-      'inner width',
-      feed(({ intermediateSize }) => count(intermediateSize)),
-    ),
-    feature(
-      'feed-forward',
-      'feedForwardBias',
-      'feed-forward biases',
-      feed(({ bias }) => (bias ? 'all' : NONE)),
-    ),
-    feature(
-      'feed-forward',
-      'experts',
-      'experts',
-      moe(({ experts }) => count(experts)),
-    ),
-    feature(
-      'feed-forward',
-      'expertsPerToken',
-      'experts per token',
-      moe(({ expertsPerToken }) => count(expertsPerToken)),
-    ),
-    feature('feed-forward', 'router', 'router', moe(router)),
-    feature('output', 'finalNorm', 'final norm', finalNorm(architecture)),
-    feature('output', 'tieWordEmbeddings', 'output matrix', architecture.tieWordEmbeddings ? 'the embedding' : 'its own'),
-    feature(
-      'output',
-      'finalLogitSoftcap',
-      'logit soft cap',
-      architecture.finalLogitSoftcap === null ? NONE : String(architecture.finalLogitSoftcap),
-    ),
-    feature('storage', 'dtype', 'weights', DTYPES[architecture.dtype]),
-    feature(
-      'storage',
-      'expertDtype',
-      'expert weights',
-      layers.some(({ feedForward }) => feedForward.kind === 'moe') ? DTYPES[architecture.expertDtype] : NONE,
-    ),
-    feature('training', 'dropout', 'dropout', dropout(architecture.dropout)),
-  ]
-}
+type Mixture = Extract<FeedForward, { kind: 'moe' }>
+type Say<Slot> = (slot: Slot) => string
+
+const perLayer = (say: Say<Layer>) => (architecture: Architecture) => overLayers(architecture.layers, say)
+const attention = (say: Say<Attention>) => perLayer((layer) => say(layer.attention))
+const feed = (say: Say<FeedForward>) => perLayer((layer) => say(layer.feedForward))
+const moe = (say: Say<Mixture>) => feed((slot) => (slot.kind === 'moe' ? say(slot) : NONE))
+const optional = (value: number | null): string => (value === null ? NONE : String(value))
+
+/** Everything that makes the architecture what it is, in the order of the forward pass. */
+const FEATURES: readonly (readonly [group: Group, key: string, label: string, say: Say<Architecture>])[] = [
+  ['size', 'layers', 'layers', ({ layers }) => count(layers.length)],
+  ['size', 'hiddenSize', 'width', ({ hiddenSize }) => count(hiddenSize)],
+  ['size', 'vocabSize', 'vocabulary', ({ vocabSize }) => count(vocabSize)],
+  ['size', 'maxPositionEmbeddings', 'context', (architecture) => count(architecture.maxPositionEmbeddings)],
+  ['embedding', 'position', 'positions', positions],
+  ['embedding', 'embeddingScale', 'embedding scale', ({ embedding }) => (embedding.scale === 1 ? NONE : `× ${rounded(embedding.scale)}`)],
+  ['norm', 'norm', 'norm', perLayer((layer) => norm(layer.norm))],
+  ['norm', 'normPlacement', 'norm placement', perLayer((layer) => PLACEMENTS[layer.normPlacement])],
+  ['attention', 'heads', 'query heads', attention((slot) => count(slot.heads))],
+  ['attention', 'kvHeads', 'key/value heads', attention((slot) => count(slot.kvHeads))],
+  ['attention', 'headDim', 'head size', attention((slot) => count(slot.headDim))],
+  ['attention', 'scale', 'score scale', attention(scale)],
+  ['attention', 'slidingWindow', 'window', windows],
+  ['attention', 'qkNorm', 'QK-norm', attention((slot) => QK_NORMS[slot.qkNorm.kind])],
+  ['attention', 'sinks', 'sinks', attention((slot) => (slot.sinks ? 'one per head' : NONE))],
+  ['attention', 'attentionBias', 'attention biases', attention(biases)],
+  ['attention', 'logitSoftcap', 'score soft cap', attention((slot) => optional(slot.logitSoftcap))],
+  ['feed-forward', 'feedForward', 'feed-forward', feed((slot) => FEEDS[slot.kind])],
+  ['feed-forward', 'activation', 'activation', feed(activation)],
+  ['feed-forward', 'intermediateSize', 'inner width', feed((slot) => count(slot.intermediateSize))],
+  ['feed-forward', 'feedForwardBias', 'feed-forward biases', feed((slot) => (slot.bias ? 'all' : NONE))],
+  ['feed-forward', 'experts', 'experts', moe((slot) => count(slot.experts))],
+  ['feed-forward', 'expertsPerToken', 'experts per token', moe((slot) => count(slot.expertsPerToken))],
+  ['feed-forward', 'router', 'router', moe(router)],
+  ['output', 'finalNorm', 'final norm', finalNorm],
+  ['output', 'tieWordEmbeddings', 'output matrix', ({ tieWordEmbeddings }) => (tieWordEmbeddings ? 'the embedding' : 'its own')],
+  ['output', 'finalLogitSoftcap', 'logit soft cap', ({ finalLogitSoftcap }) => optional(finalLogitSoftcap)],
+  ['storage', 'dtype', 'weights', ({ dtype }) => DTYPES[dtype]],
+  ['storage', 'expertDtype', 'expert weights', expertWeights],
+  ['training', 'dropout', 'dropout', dropout],
+]
+
+/** The architecture in words; the same keys in the same order for all architectures. */
+export const describe = (architecture: Architecture): Feature[] =>
+  FEATURES.map(([group, key, label, say]) => ({ key, group, label, value: say(architecture) }))
 
 /** The slots in which the architectures are not all alike, in the order of `describe`. */
 export function difference(architectures: Architecture[]): Difference[] {
@@ -155,13 +81,7 @@ export function difference(architectures: Architecture[]): Difference[] {
 
 /** Every slot of every architecture. */
 export function sideBySide(architectures: Architecture[]): Difference[] {
-  const described = architectures.map(describe)
-  return (described[0] ?? []).map(({ key, group, label }, row) => ({
-    key,
-    group,
-    label,
-    values: described.map((features) => features[row]!.value),
-  }))
+  return FEATURES.map(([group, key, label, say]) => ({ key, group, label, values: architectures.map(say) }))
 }
 
 const PLACEMENTS: Record<Layer['normPlacement'], string> = {
@@ -184,7 +104,7 @@ function overLayers(layers: Layer[], say: (layer: Layer) => string): string {
 }
 
 /** '128 and full, 1 : 1' for alternating layers, '4,096 in every layer' for one kind. */
-function windows(layers: Layer[]): string {
+function windows({ layers }: Architecture): string {
   const values = layers.map(({ attention: { slidingWindow } }) => (slidingWindow === null ? 'full' : count(slidingWindow)))
   const period = periodOf(values)
   if (period === 1) return values[0] === 'full' ? NONE : `${values[0]} in every layer`
@@ -239,8 +159,10 @@ function finalNorm({ finalNorm: last, layers }: Architecture): string {
   return layers.every((layer) => norm(layer.norm) === norm(last)) ? 'as in the layers' : norm(last)
 }
 
-const scale = ({ scale: factor, headDim }: Attention): string =>
-  Math.abs(factor * Math.sqrt(headDim) - 1) < 1e-9 ? '1/√head size' : factor === 1 ? NONE : `1/√${rounded(factor ** -2)}`
+function scale({ scale: factor, headDim }: Attention): string {
+  if (Math.abs(factor * Math.sqrt(headDim) - 1) < 1e-9) return '1/√head size'
+  return factor === 1 ? NONE : `1/√${rounded(factor ** -2)}`
+}
 
 function biases({ qkvBias, outBias }: Attention): string {
   if (qkvBias) return outBias ? 'q, k, v, o' : 'q, k, v'
@@ -263,12 +185,16 @@ function gate(slot: Gated): string {
   }
 }
 
-function router({ router: slot }: Extract<FeedForward, { kind: 'moe' }>): string {
+function router({ router: slot }: Mixture): string {
   const order = slot.order === 'topkSoftmax' ? 'top k, then softmax' : `softmax, then top k${slot.normalize ? ', normalised' : ''}`
   return slot.bias ? `${order}; bias` : order
 }
 
-function dropout({ embedding, attention, residual }: Architecture['dropout']): string {
+function expertWeights({ layers, expertDtype }: Architecture): string {
+  return layers.some(({ feedForward }) => feedForward.kind === 'moe') ? DTYPES[expertDtype] : NONE
+}
+
+function dropout({ dropout: { embedding, attention, residual } }: Architecture): string {
   if (!embedding && !attention && !residual) return NONE
   return embedding === attention && attention === residual ? String(embedding) : `${embedding} / ${attention} / ${residual}`
 }
