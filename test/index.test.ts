@@ -18,8 +18,11 @@ describe("the README's example", () => {
     folder = await mkdtemp(join(tmpdir(), 'lineage-readme-'))
     const readme = await readFile(join(root, 'README.md'), 'utf8')
     const example = /```ts\n([\s\S]*?)```/.exec(readme)![1]!
-    assert.match(example, /from 'lineage'/)
-    await writeFile(join(folder, 'example.ts'), example.replace("'lineage'", JSON.stringify(relative(folder, join(root, 'src/index.ts')))))
+    assert.match(example, /from 'lineage-llm'/)
+    await writeFile(
+      join(folder, 'example.ts'),
+      example.replace("'lineage-llm'", JSON.stringify(relative(folder, join(root, 'src/index.ts')))),
+    )
     await writeFile(join(folder, 'package.json'), '{ "type": "module" }')
     const compilerOptions = { rootDir: '/', typeRoots: [join(root, 'node_modules/@types')] }
     await writeFile(

@@ -78,7 +78,7 @@ export function createApp(options: AppOptions): App {
     joins: new Joins(),
     sealer: new Sealer(options.secret),
     compile: cachedCompile(options.compile),
-    version: options.version ?? '0.1.0',
+    version: options.version ?? '0.2.0',
     startedAt: Date.now(),
     loading: 0,
     loadFailed: false,
