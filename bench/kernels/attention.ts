@@ -31,7 +31,7 @@ for (const { name, heads, kvHeads, headDim, window } of shapes) {
       const start = cpu()
       for (let i = 0; i < repeats; i++)
         backend.scope('bench', () => {
-          const options = { heads, kvHeads, headDim, scale: headDim ** -0.5, window, softcap: null, dropout: 0, cache: cache.layers[0]! }
+          const options = { heads, kvHeads, headDim, scale: headDim ** -0.5, window, softcap: null, cache: cache.layers[0]! }
           return backend.scope('x', () => {
             backend.attention(q, k!, v!, batch, options)
             return q

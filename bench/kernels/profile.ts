@@ -30,8 +30,7 @@ const name = positionals[0] ?? 'gpt-oss-20b'
 const published = preset(name)
 if (!published) throw new Error(`no preset ${name}; there are ${presetNames().join(', ')}`)
 const layers = Math.min(Number(flags.layers), published.layers.length)
-const dropout = { embedding: 0, attention: 0, residual: 0 }
-const architecture = { ...published, dropout, layers: published.layers.slice(0, layers) }
+const architecture = { ...published, layers: published.layers.slice(0, layers) }
 const prompt = Number(flags.prompt)
 const sequences = Number(flags.batch)
 

@@ -36,7 +36,7 @@ export interface LoadOptions {
 }
 
 export interface LoadedCheckpoint {
-  /** As the files have it, without dropout. */
+  /** As the files have it. */
   readonly architecture: Architecture
   readonly weights: Weights<Tensor>
   /** Closes the files that tables are still read from; does nothing when all is in memory. */
@@ -107,9 +107,7 @@ export async function loadWeights(
   await Promise.allSettled(workers)
   signal.throwIfAborted()
   report(0, true)
-  // Published dropout belongs to training. What is loaded here runs; the trainer sets its own.
-  const architecture = { ...plan.architecture, dropout: { embedding: 0, attention: 0, residual: 0 } }
-  return { architecture, weights: mapWeights(plan.tree, (weight) => loaded.get(weight.name)!) }
+  return { architecture: plan.architecture, weights: mapWeights(plan.tree, (weight) => loaded.get(weight.name)!) }
 }
 
 function order(a: PlannedWeight, b: PlannedWeight): number {

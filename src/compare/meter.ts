@@ -134,9 +134,6 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
     softcap(x) {
       return x
     },
-    dropout(x) {
-      return x
-    },
   }
 }
 

@@ -113,7 +113,6 @@ function delegate(backend: Backend): Ops {
     moe: (x, routing, experts, activation) => backend.moe(x, routing, experts, activation),
     select: (x, rows) => backend.select(x, rows),
     softcap: (x, cap) => backend.softcap(x, cap),
-    dropout: (x, p) => backend.dropout(x, p),
   }
 }
 

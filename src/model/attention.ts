@@ -11,7 +11,7 @@ export interface AttentionContext {
   /** Present exactly where the slot's position is rotary. */
   rotation: Rotation | undefined
   cache: LayerCache | undefined
-  dropout: number
+  dropout: number | undefined
   name: string
 }
 

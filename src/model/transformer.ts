@@ -17,19 +17,26 @@ export interface ForwardOptions {
   cache?: KvCache
   /** Rows whose logits are wanted, in that order; all rows if absent. */
   logitRows?: Int32Array
+  /** Given by a trainer and nobody else: drops values at random with these probabilities. Needs ops that have `dropout`. */
+  dropout?: Architecture['dropout']
 }
 
 /**
  * Token ids to logits. batch of T rows -> [R, V], R = logitRows.length or T. Returns at once; `Backend.read` waits for
  * the values. The caller guarantees ids < V and positions within the context.
+ * @throws TypeError if `dropout` is asked for and the ops do not have it
  */
 export function forward(ops: Ops, architecture: Architecture, weights: Weights, batch: Batch, options: ForwardOptions = {}): Tensor {
-  const { embedding, dropout } = architecture
+  const { embedding } = architecture
+  const { dropout } = options
+  if (dropout && !ops.dropout)
+    throw new TypeError('forward: expected ops with dropout, because options.dropout is given; train with ops/training')
+  const drop = (x: Tensor, p: number | undefined) => (p ? ops.dropout!(x, p) : x)
   const rotation = rotations(architecture)
   let x = ops.scope('embedding', () => {
     let rows = ops.embed(weights.embed, batch.ids, embedding.scale) // [T, D]
     if (weights.position) rows = ops.add(rows, ops.embed(weights.position, batch.positions, 1))
-    return ops.dropout(rows, dropout.embedding)
+    return drop(rows, dropout?.embedding)
   })
   architecture.layers.forEach((layer, index) => {
     const own = weights.layers[index]!
@@ -37,13 +44,13 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
       const branch = (before: NormWeights | undefined, block: (x: Tensor) => Tensor, after: NormWeights | undefined) => (input: Tensor) => {
         let y = block(before ? norm(ops, layer.norm, before, input) : input)
         if (after) y = norm(ops, layer.norm, after, y)
-        return ops.add(input, ops.dropout(y, dropout.residual)) // [T, D]
+        return ops.add(input, drop(y, dropout?.residual)) // [T, D]
       }
       const attend = (input: Tensor) =>
         attentionBlock(ops, layer.attention, own.attention, input, batch, {
           rotation: rotation[index],
           cache: options.cache?.layers[index],
-          dropout: dropout.attention,
+          dropout: dropout?.attention,
           name: `layers.${index}.attention`,
         })
       const feed = (input: Tensor) => feedForwardBlock(ops, layer.feedForward, own.feedForward, input, `layers.${index}.feedForward`)

@@ -10,6 +10,7 @@ import type { AttentionOptions, Batch, Experts, Ops, Rotation, Routing } from '.
 import type { Tensor } from './tensor.ts'
 
 export interface GradientOps extends Ops {
+  dropout(x: Tensor, p: number): Tensor
   /** Mean or weighted sum of -log softmax(logits[r])[targets[r]]·scale over the rows, as [1]. `scale` is usually 1 / rows. */
   crossEntropy(logits: Tensor, targets: Int32Array, scale: number): Tensor
   /** E·Σ_e f_e·P_e with f_e the share of rows sent to e (summed over the A choices) and P_e the mean router probability; A when balanced. Fedus et al. 2021. [1] */

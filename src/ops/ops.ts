@@ -51,8 +51,8 @@ export interface AttentionOptions {
   softcap: number | null
   /** Without a cache a row sees the earlier rows of its slot in this batch only. */
   cache?: LayerCache
-  /** Dropout on the attention probabilities; 0 at inference. */
-  dropout: number
+  /** Training only: dropout on the attention probabilities. Ops without `dropout` do not read it. */
+  dropout?: number
 }
 
 /** Which experts each row goes to and with what weight; stays on the device. */
@@ -134,6 +134,9 @@ export interface Ops {
   /** cap·tanh(x / cap). Gemma 2. Shape unchanged. */
   softcap(x: Tensor, cap: number): Tensor
 
-  /** Training only: zeroes values with probability p and scales the rest by 1/(1 - p); identity where p is 0. Shape unchanged. */
-  dropout(x: Tensor, p: number): Tensor
+  /**
+   * Training only, so a backend that only runs models leaves it out: zeroes values with probability p and scales the rest by
+   * 1/(1 - p). Identity where p is 0. Srivastava et al. 2014. Shape unchanged.
+   */
+  dropout?(x: Tensor, p: number): Tensor
 }

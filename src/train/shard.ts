@@ -110,7 +110,10 @@ export class Shard {
     examples.forEach((example, i) => {
       this.backend.reset(seed + i)
       const tape = new Tape(this.backend)
-      const logits = forward(tape, this.architecture, this.weights, example.batch, { logitRows: example.rows })
+      const logits = forward(tape, this.architecture, this.weights, example.batch, {
+        logitRows: example.rows,
+        dropout: this.architecture.dropout,
+      })
       const loss = tape.crossEntropy(logits, example.targets, scale)
       total += this.backend.values(loss)[0]!
       // Every example carries its share of the balance loss, as it does of the mean.
@@ -126,10 +129,9 @@ export class Shard {
 
   evaluate(examples: readonly Example[]): Evaluation {
     const result: Evaluation = { loss: 0, rows: 0, correct: [] }
-    const quiet = { ...this.architecture, dropout: { embedding: 0, attention: 0, residual: 0 } }
     for (const { batch, rows, targets } of examples) {
       this.backend.reset(0)
-      const logits = forward(this.backend, quiet, this.weights, batch, { logitRows: rows })
+      const logits = forward(this.backend, this.architecture, this.weights, batch, { logitRows: rows })
       result.loss += this.backend.values(this.backend.crossEntropy(logits, targets, 1))[0]!
       result.rows += rows.length
       result.correct.push(likeliest(this.backend.values(logits), targets))
@@ -141,11 +143,10 @@ export class Shard {
   attentionMass(examples: readonly Example[]): AttentionMass[] {
     const masses = this.architecture.layers.map((): AttentionMass => ({ first: 0, sink: 0 }))
     let count = 0
-    const quiet = { ...this.architecture, dropout: { embedding: 0, attention: 0, residual: 0 } }
     for (const { batch, rows } of examples) {
       this.backend.reset(0)
       this.backend.watched = []
-      forward(this.backend, quiet, this.weights, batch)
+      forward(this.backend, this.architecture, this.weights, batch)
       // Squares come segment by segment, all heads of one before the next; a segment is a sequence.
       this.backend.watched.forEach((memory, layer) => {
         const { heads } = this.architecture.layers[layer]!.attention

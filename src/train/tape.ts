@@ -38,7 +38,7 @@ export class Tape implements Ops {
   moe: Ops['moe'] = (...a) => this.record(this.inner.moe(...a), (y) => this.inner.moeBackward(y, ...a))
   select: Ops['select'] = (...a) => this.record(this.inner.select(...a), (y) => this.inner.selectBackward(y, ...a))
   softcap: Ops['softcap'] = (...a) => this.record(this.inner.softcap(...a), (y) => this.inner.softcapBackward(y, ...a))
-  dropout: Ops['dropout'] = (...a) => this.record(this.inner.dropout(...a), (y) => this.inner.dropoutBackward(y, ...a))
+  dropout: GradientOps['dropout'] = (...a) => this.record(this.inner.dropout(...a), (y) => this.inner.dropoutBackward(y, ...a))
 
   route: Ops['route'] = (...a) => {
     const routing = this.record(this.inner.route(...a), (y) => this.inner.routeBackward(y, ...a))

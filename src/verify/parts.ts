@@ -20,7 +20,6 @@ const oneHead = (headDim: number, options: Partial<AttentionOptions> = {}): Atte
   scale: headDim ** -0.5,
   window: null,
   softcap: null,
-  dropout: 0,
   ...options,
 })
 /** Runs ops in a scope and copies the result out. */
@@ -88,8 +87,8 @@ export const partClaims: Claim[] = [
     note: 'The figure shows unscaled survivors; GPT-2 scales them by 1/(1 - p), so that the expectation stays.',
     check: async (ops) => {
       const ones = new Float32Array(10000).fill(1)
-      const dropped = await compute(ops, () => ops.dropout(ops.upload(ones, [1, ones.length]), 0.1))
-      const kept = await compute(ops, () => ops.dropout(ops.upload(ones, [1, ones.length]), 0))
+      const dropped = await compute(ops, () => ops.dropout!(ops.upload(ones, [1, ones.length]), 0.1))
+      const kept = await compute(ops, () => ops.dropout!(ops.upload(ones, [1, ones.length]), 0))
       return [
         exactly('dropout of GPT-2', preset('gpt2')!.dropout.residual, 0.1),
         exactly('dropout of gpt-oss-20b', preset('gpt-oss-20b')!.dropout.residual, 0),

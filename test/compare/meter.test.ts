@@ -41,7 +41,7 @@ test('of a mixture only the chosen experts are read, at most all of them', () =>
 })
 
 test('slots: rows see their own sequence, with and without a cache', () => {
-  const options = { heads: 2, kvHeads: 1, headDim: 4, scale: 0.5, window: null, softcap: null, dropout: 0 }
+  const options = { heads: 2, kvHeads: 1, headDim: 4, scale: 0.5, window: null, softcap: null }
   const batch = { ids: new Int32Array(3), slots: Int32Array.of(0, 0, 5), positions: Int32Array.of(7, 8, 2) }
   const bare = createMeter()
   bare.attention(tensor(3, 8), tensor(3, 4), tensor(3, 4), batch, options)

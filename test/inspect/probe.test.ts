@@ -72,7 +72,7 @@ test('a map mixes the values into what the backend returns', async () => {
   const sinks = backend.upload(Float32Array.of(0.5, -1), [2])
   const two = { ids: new Int32Array(6), slots: Int32Array.of(0, 0, 0, 1, 1, 1), positions: Int32Array.of(0, 1, 2, 4, 5, 6) }
   const y = probe.scope('it', () =>
-    probe.attention(q, k, v, two, { heads: 2, kvHeads: 1, headDim: 4, scale: 0.5, window: 2, sinks, softcap: 3, dropout: 0 }),
+    probe.attention(q, k, v, two, { heads: 2, kvHeads: 1, headDim: 4, scale: 0.5, window: 2, sinks, softcap: 3 }),
   )
   const [actual, values] = [await backend.read(y), await backend.read(v)]
   const map = (await probe.observations()).find((each): each is AttentionMap => each.kind === 'attention')!

@@ -197,7 +197,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
         const [q, k, v] = [draw.normals(T * H * K), draw.normals(T * G * K), draw.normals(T * G * K)]
         const s = draw.weight('sinks', [H], 'bf16', 'vector')
         await agree(`${lengths} H ${H} G ${G} K ${K} window ${window}`, TOLERANCE.attention, async (on) => {
-          const options: AttentionOptions = { heads: H, kvHeads: G, headDim: K, scale: K ** -0.5, window, softcap, dropout: 0 }
+          const options: AttentionOptions = { heads: H, kvHeads: G, headDim: K, scale: K ** -0.5, window, softcap }
           if (sinks) options.sinks = await s(on)
           return (ops) => ops.attention(on.upload(q, [T, H * K]), on.upload(k, [T, G * K]), on.upload(v, [T, G * K]), batch, options)
         })
@@ -227,7 +227,6 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
                 scale: 0.25,
                 window,
                 softcap: null,
-                dropout: 0,
                 cache: cache.layers[0]!,
               }
               const y = on.attention(on.upload(q, [T, H * K]), on.upload(k, [T, G * K]), on.upload(v, [T, G * K]), batch, options)

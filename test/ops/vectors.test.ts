@@ -100,7 +100,6 @@ test('a sink joins the denominator only', () => {
     scale: 1,
     window: null,
     softcap: null,
-    dropout: 0,
     sinks: tensor([sink], [1]),
   }
   const { probabilities } = attend(tensor([1, 1, 1], [3, 1]), tensor(logits, [3, 1]), batchAt(0, 1, 2), options, 2, 0)
@@ -109,7 +108,7 @@ test('a sink joins the denominator only', () => {
 
 test('a window counts the query itself', () => {
   const { size, query_pos, first_key, last_key, keys } = vectors.window
-  const options: AttentionOptions = { heads: 1, kvHeads: 1, headDim: 1, scale: 1, window: size, softcap: null, dropout: 0 }
+  const options: AttentionOptions = { heads: 1, kvHeads: 1, headDim: 1, scale: 1, window: size, softcap: null }
   const rows = visible(batchAt(...Array(query_pos + 1).keys()), options, query_pos)
   assert.deepEqual([rows[0], rows.at(-1), rows.length], [first_key, last_key, keys])
 })

@@ -19,7 +19,7 @@ export function attention(
   options: AttentionOptions,
   seed: number,
 ): HostTensor {
-  const { heads: H, headDim: K } = options
+  const { heads: H, headDim: K, dropout = 0 } = options
   const T = batch.ids.length
   const y = allocate([T, H * K])
   if (options.cache) store(options.cache as HostLayerCache, values(k), values(v), batch)
@@ -28,7 +28,7 @@ export function attention(
       const { keys, probabilities } = attend(q, k, batch, options, t, h)
       const memory = options.cache ? (options.cache as HostLayerCache).v : values(v)
       probabilities.forEach((p, s) => {
-        const kept = dropoutKeeps(seed, (t * H + h) * T + s, options.dropout) ? p / (1 - options.dropout) : 0
+        const kept = dropoutKeeps(seed, (t * H + h) * T + s, dropout) ? p / (1 - dropout) : 0
         for (let i = 0; i < K; i++) y.data[(t * H + h) * K + i]! += kept * memory[keys[s]! + i]!
       })
     }

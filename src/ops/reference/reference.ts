@@ -18,13 +18,11 @@ import { allocator, type HostTensor, type Values, values } from './values.ts'
 
 export interface ReferenceOptions {
   precision?: 'f32' | 'f64'
-  /** First seed of the dropout masks; each dropout takes the next one. */
-  dropoutSeed?: number
 }
 
-export function createReferenceBackend({ precision = 'f32', dropoutSeed = 0 }: ReferenceOptions = {}): Backend {
+export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions = {}): Backend {
   const allocate = allocator(precision)
-  let seed = dropoutSeed
+  let seed = 0 // each dropout takes the next mask
   let weightBytes = 0
   let cacheBytes = 0
   return {

@@ -47,7 +47,7 @@ export function attention(
   options: AttentionOptions,
   seed: number,
 ): { y: Value; memory: AttentionMemory } {
-  const { heads: H, kvHeads: G, headDim: K, scale, window, sinks, softcap, dropout } = options
+  const { heads: H, kvHeads: G, headDim: K, scale, window, sinks, softcap, dropout = 0 } = options
   if (options.cache) throw new Error('attention while training takes no cache: give whole sequences in one batch')
   const segments = segmentsOf(batch)
   const y = result(shop, q.shape)
@@ -129,7 +129,7 @@ export function attentionBackward(
 ): void {
   const dy = arrived(y)
   if (!dy) return
-  const { heads: H, kvHeads: G, headDim: K, scale, sinks, softcap, dropout } = options
+  const { heads: H, kvHeads: G, headDim: K, scale, sinks, softcap, dropout = 0 } = options
   const dq = gradientOf(shop, q)!
   const dk = gradientOf(shop, k)!
   const dv = gradientOf(shop, v)!

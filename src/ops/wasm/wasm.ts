@@ -339,8 +339,6 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
   }
 
   function attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, o: AttentionOptions): WasmTensor {
-    if (o.dropout !== 0)
-      throw new RangeError('attention: the wasm backend does not drop attention probabilities; train with dropout.attention 0')
     const y = allocate(q.shape, 'attention')
     const T = rowsOf(q)
     const group = o.heads / o.kvHeads
@@ -394,7 +392,6 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
     return y
   }
 
-  let dropoutSeed = 0
   const backend: WasmBackend = {
     name: 'wasm',
     threads: pool.threads,
@@ -455,11 +452,6 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       return y
     },
     softcap: (x, cap) => map(OP.softcap, x, 'softcap', floatBits(cap)),
-    dropout(x, p) {
-      if (p === 0) return x
-      const threshold = Math.min(0xffffffff, Math.ceil(p * 2 ** 32)) | 0
-      return map(OP.dropout, x, 'dropout', Math.imul(dropoutSeed++, 0x85ebca6b), threshold, floatBits(1 / (1 - p)))
-    },
 
     route(x, weightTensor, bias, active, router): WasmRouting {
       const w = own(weightTensor, 'route')

@@ -64,14 +64,9 @@ export function orderSensitivity(position: 'none' | 'rope'): number {
 /** Largest gradient of a key bias over the largest of a query bias. */
 function keyBiasGradient(step: string): number {
   const architecture = small(10, 16, 2, 16).find(({ name }) => name === step)!.architecture
-  const { layout, gradients, backend, weights } = perturbed({ ...architecture, dropout: { embedding: 0, attention: 0, residual: 0 } })
+  const { layout, gradients, backend, weights } = perturbed(architecture)
   const tape = new Tape(backend)
-  const logits = forward(
-    tape,
-    { ...architecture, dropout: { embedding: 0, attention: 0, residual: 0 } },
-    weights,
-    batchOf(SEQUENCE.slice(0, -1)),
-  )
+  const logits = forward(tape, architecture, weights, batchOf(SEQUENCE.slice(0, -1)))
   tape.backward(tape.crossEntropy(logits, SEQUENCE.slice(1), 1 / (SEQUENCE.length - 1)))
   const largest = (role: string) =>
     Math.max(

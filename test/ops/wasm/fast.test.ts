@@ -160,7 +160,7 @@ test('attention over keys and values in bf16', async () => {
           let result: Promise<Float32Array> | undefined
           on.scope('test', () => {
             const tensor = (values: Float32Array, n: number) => on.upload(values, [rows, n * headDim])
-            const options = { heads, kvHeads, headDim, scale: headDim ** -0.5, window, softcap: null, dropout: 0, cache: cache.layers[0]! }
+            const options = { heads, kvHeads, headDim, scale: headDim ** -0.5, window, softcap: null, cache: cache.layers[0]! }
             const y = on.attention(tensor(q, heads), tensor(kept(k), kvHeads), tensor(kept(v), kvHeads), batch, options)
             result = on.read(y)
             return y

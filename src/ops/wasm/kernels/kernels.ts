@@ -6,7 +6,6 @@ import { KernelModule } from '../simd.ts'
 import { add } from './add.ts'
 import { attention, storeKeys } from './attention.ts'
 import { copy } from './copy.ts'
-import { dropout } from './dropout.ts'
 import { embed } from './embed.ts'
 import { gated, gatedPairs } from './gated.ts'
 import { gelu } from './gelu.ts'
@@ -25,7 +24,6 @@ const named = {
   attention,
   combine,
   copy,
-  dropout,
   embed,
   expertLinear,
   gated,
