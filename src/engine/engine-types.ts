@@ -1,5 +1,5 @@
 /**
- * The engine's contract: what goes in (ids, sampling, callbacks on ids), what comes out (ids, log-probabilities, a result), and
+ * The engine's contract: what goes in (ids, sampling, a driver), what comes out (events, log-probabilities, a result), and
  * what its load can be asked for. Types only.
  */
 import type { Architecture } from '../architecture/architecture.ts'
@@ -26,7 +26,32 @@ export interface EngineOptions {
   maxWaiting?: number
 }
 
-export interface GenerateOptions {
+/**
+ * Steers one generation, id by id: says before each draw what is allowed, and after each id what the consumer sees and how it goes on.
+ * A driver that throws ends its own generation with that error.
+ */
+export interface Driver<E> {
+  /**
+   * Called before each id is drawn, with how many ids `maxTokens` and the context leave (at least 1). A bitset of the allowed ids
+   * (id i is bit i & 31 of word i >> 5; missing words: not allowed), or undefined: all. At least one id must be allowed, else the
+   * generation fails with a RangeError.
+   */
+  mask?(tokensLeft: number): Uint32Array | undefined
+  /** Called with each id as soon as it exists, forced ids included, before the next mask is asked for. */
+  take(token: GeneratedToken): Taken<E>
+}
+
+export interface Taken<E> {
+  /** What the iteration yields for this id, in order. */
+  events?: readonly E[]
+  /**
+   * 'stop' ends the generation. Ids are forced: they were not drawn, go through the model like a prompt, are taken with `forced`, count
+   * towards `maxTokens`, and never stop. Ignored for an id that is forced itself.
+   */
+  next?: 'stop' | readonly number[]
+}
+
+export interface GenerateOptions<E = GeneratedToken> {
   /** Limit of generated ids. Default: what the context leaves. */
   maxTokens?: number
   sampling?: SamplingOptions
@@ -34,17 +59,13 @@ export interface GenerateOptions {
   stopIds?: readonly number[]
   /** Ends the generation (reason 'abort') within one step, also while it waits. */
   signal?: AbortSignal
-  /**
-   * Called before each id is drawn. A bitset of the allowed ids (id i is bit i & 31 of word i >> 5; missing words: not allowed), or
-   * undefined: all. At least one id must be allowed, else the generation fails with a RangeError.
-   */
+  /** Masks, forces, stops, and turns ids into events. Default: all ids are allowed and the iteration yields the tokens. */
+  driver?: Driver<E>
+  /** `Driver.mask` of callers that are not drivers yet. */
   logitMask?: (state: GenerationState) => Uint32Array | undefined
   /** Report the log-probability of each id and of this many likeliest alternatives. Default: none are computed. */
   logprobs?: number
-  /**
-   * Called with each id as soon as it exists, before the next mask is asked for. May end the generation (reason 'stop') or append ids
-   * that were not drawn: these go through the model like a prompt, are delivered with `forced`, count towards `maxTokens`, and never stop.
-   */
+  /** `Driver.take` of callers that are not drivers yet. */
   onToken?: (token: GeneratedToken, state: GenerationState) => 'stop' | readonly number[] | undefined
   /** Cached prefixes are shared only between generations with the same key. Default ''. */
   cacheKey?: string
@@ -58,7 +79,7 @@ export interface GenerationState {
 
 export interface GeneratedToken {
   id: number
-  /** Appended by `onToken`, not drawn. */
+  /** Appended by the driver, not drawn. */
   forced?: true
   /** With `logprobs`, for drawn ids: natural logarithm of the probability in the model's own distribution, and the likeliest ids, best first. */
   logprob?: number
@@ -66,7 +87,7 @@ export interface GeneratedToken {
 }
 
 /**
- * stop: a stop id, or `onToken` said so · length: `maxTokens` reached · context: all positions of the slot are used ·
+ * stop: a stop id, or the driver said so · length: `maxTokens` reached · context: all positions of the slot are used ·
  * abort: the signal, or the consumer left the iteration.
  */
 export type EndReason = 'stop' | 'length' | 'context' | 'abort'
@@ -88,10 +109,10 @@ export interface GenerationResult {
 }
 
 /**
- * A running generation. Iterate for the ids as they come, or await `result` alone. Leaving the iteration aborts. While somebody iterates,
- * a consumer that lags more than 256 ids behind pauses its generation. A failing backend or callback rejects both.
+ * A running generation. Iterate for the driver's events as they come, or await `result` alone. Leaving the iteration aborts. While
+ * somebody iterates, a consumer that lags more than 256 ids behind pauses its generation. A failing backend or driver rejects both.
  */
-export interface Generation extends AsyncIterable<GeneratedToken> {
+export interface Generation<E = GeneratedToken> extends AsyncIterable<E> {
   readonly result: Promise<GenerationResult>
 }
 
@@ -131,7 +152,7 @@ export interface Engine {
   readonly architecture: Architecture
   readonly context: number
   /** Starts (or queues) a generation. Throws RangeError on an empty or too long prompt or an unknown id, BusyError when the queue is full. */
-  generate(promptIds: readonly number[], options?: GenerateOptions): Generation
+  generate<E = GeneratedToken>(promptIds: readonly number[], options?: GenerateOptions<E>): Generation<E>
   /** Log-probabilities of ids[1…] given those before them (one entry fewer than ids). Shares the forward passes with the generations. */
   score(ids: readonly number[], options?: ScoreOptions): Promise<ScoredToken[]>
   load(): EngineLoad

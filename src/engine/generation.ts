@@ -1,8 +1,8 @@
 /**
- * One generation: from logits to the next id, and from there to whoever iterates. Holds the ids, the callbacks and the reasons to
- * end; knows nothing of slots, batches or other generations.
+ * One generation: from logits to the next id, through the driver, to whoever iterates. Holds the ids, the events that wait for the
+ * consumer, and the reasons to end; knows nothing of slots, batches or other generations.
  */
-import type { EndReason, GeneratedToken, GenerateOptions, Generation, GenerationResult, GenerationState } from './engine-types.ts'
+import type { Driver, EndReason, GeneratedToken, GenerateOptions, Generation, GenerationResult, GenerationState } from './engine-types.ts'
 import type { Job } from './job.ts'
 import { logprobs } from './logprobs.ts'
 import { adjust } from './penalties.ts'
@@ -12,21 +12,26 @@ import { sample } from './sampler.ts'
 /** Undelivered ids at which a generation pauses while somebody iterates. */
 const MAX_BACKLOG = 256
 
-export class GenerationJob implements Job, Generation {
+/** The driver of a generation. Without one, every id is an event and the callbacks are asked. `state` is read when they are called. */
+export function driverOf<E>({ driver, logitMask, onToken }: GenerateOptions<E>, state: GenerationState): Driver<E> {
+  return driver ?? { mask: () => logitMask?.(state), take: (token) => ({ events: [token as E], next: onToken?.(token, state) }) }
+}
+
+export class GenerationJob<E> implements Job, Generation<E> {
   readonly ids: number[]
   readonly promptTokens: number
   readonly cacheKey: string
   readonly reusesPrefix = true
   readonly maxRows = Number.POSITIVE_INFINITY
   readonly result: Promise<GenerationResult>
-  readonly #options: GenerateOptions
+  readonly #options: GenerateOptions<E>
+  readonly #driver: Driver<E>
   readonly #limit: number
   readonly #context: number
   readonly #stopIds: ReadonlySet<number>
   readonly #seed: number
   readonly #wake: () => void
   readonly #settle: PromiseWithResolvers<GenerationResult>
-  readonly #promptIds: readonly number[]
   readonly #generated: number[] = []
   readonly #counts = new Map<number, number>()
   /** Ids of prompt and answer, for the repetition penalty; of the answer alone without one. */
@@ -35,18 +40,19 @@ export class GenerationJob implements Job, Generation {
   #cachedTokens = 0
   #times = { created: performance.now(), started: 0, first: 0, last: 0 }
   #end: { reason: EndReason } | { error: unknown } | undefined
-  #queue: GeneratedToken[] = []
+  /** One entry per id that the consumer has not seen. */
+  #queue: (readonly E[])[] = []
   #iterated = false
   #notify: (() => void) | undefined
   readonly #onAbort = () => this.abort()
 
   /** `context`: positions of a slot; `wake`: called when the scheduler should look again. */
-  constructor(promptIds: readonly number[], options: GenerateOptions, context: number, stopIds: readonly number[], wake: () => void) {
-    this.#promptIds = promptIds.slice()
+  constructor(promptIds: readonly number[], options: GenerateOptions<E>, context: number, stopIds: readonly number[], wake: () => void) {
     this.ids = promptIds.slice()
     this.promptTokens = promptIds.length
     this.cacheKey = options.cacheKey ?? ''
     this.#options = options
+    this.#driver = driverOf(options, { promptIds: promptIds.slice(), ids: this.#generated })
     this.#context = context
     this.#limit = options.maxTokens ?? Number.POSITIVE_INFINITY
     this.#stopIds = new Set(stopIds)
@@ -79,24 +85,19 @@ export class GenerationJob implements Job, Generation {
   }
 
   receive(_position: number, logits: Float32Array): void {
-    const { sampling = {}, logitMask, onToken } = this.#options
-    const state = { promptIds: this.#promptIds, ids: this.#generated }
-    const count = this.#options.logprobs
+    const { sampling = {}, logprobs: count } = this.#options
     const own = count === undefined ? undefined : logprobs(logits.slice(), count)
-    adjust(logits, sampling, { counts: this.#counts, all: this.#all }, logitMask?.(state))
+    const tokensLeft = Math.min(this.#limit - this.#generated.length, this.#context - this.ids.length)
+    adjust(logits, sampling, { counts: this.#counts, all: this.#all }, this.#driver.mask?.(tokensLeft))
     const id = sample(logits, sampling, this.#seed, this.#draws++)
-    const token: GeneratedToken = own ? { id, logprob: own.of(id), top: own.top } : { id }
-    this.#append(token)
-    const wish = onToken?.(token, state)
-    if (this.#stopIds.has(id) || wish === 'stop') this.#finish('stop')
-    else if (!this.#full()) this.#force(wish ?? [], state)
-  }
-
-  #force(ids: readonly number[], state: GenerationState): void {
-    for (const forced of ids) {
-      const token: GeneratedToken = { id: forced, forced: true }
-      this.#append(token)
-      this.#options.onToken?.(token, state)
+    const next = this.#append(own ? { id, logprob: own.of(id), top: own.top } : { id })
+    if (this.#stopIds.has(id) || next === 'stop') {
+      this.#finish('stop')
+      return
+    }
+    if (this.#full()) return
+    for (const forced of next ?? []) {
+      this.#append({ id: forced, forced: true })
       if (this.#full()) return
     }
   }
@@ -113,15 +114,15 @@ export class GenerationJob implements Job, Generation {
     this.#wake()
   }
 
-  async *[Symbol.asyncIterator](): AsyncGenerator<GeneratedToken, void> {
-    if (this.#iterated) throw new TypeError('a generation can be iterated once; keep the ids or await `result`')
+  async *[Symbol.asyncIterator](): AsyncGenerator<E, void> {
+    if (this.#iterated) throw new TypeError('a generation can be iterated once; keep the events or await `result`')
     this.#iterated = true
     try {
       for (;;) {
-        const token = this.#queue.shift()
-        if (token) {
+        const events = this.#queue.shift()
+        if (events) {
           if (this.#queue.length === MAX_BACKLOG - 1) this.#wake()
-          yield token
+          yield* events
         } else if (!this.#end) {
           await new Promise<void>((resolve) => {
             this.#notify = resolve
@@ -135,15 +136,17 @@ export class GenerationJob implements Job, Generation {
     }
   }
 
-  #append(token: GeneratedToken): void {
+  #append(token: GeneratedToken): 'stop' | readonly number[] | undefined {
     this.ids.push(token.id)
     this.#generated.push(token.id)
     this.#all.add(token.id)
     this.#counts.set(token.id, (this.#counts.get(token.id) ?? 0) + 1)
     this.#times.last = performance.now()
     this.#times.first ||= this.#times.last
-    this.#queue.push(token)
+    const { events = [], next } = this.#driver.take(token)
+    this.#queue.push(events)
     this.#notify?.()
+    return next
   }
 
   #full(): boolean {

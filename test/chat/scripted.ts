@@ -3,6 +3,7 @@ import type { ChatModel } from '../../src/chat/answer.ts'
 import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import type { ChatFormat } from '../../src/chat/messages.ts'
 import type { GeneratedToken, GenerateOptions, Generation, GenerationResult } from '../../src/engine/engine.ts'
+import { driverOf } from '../../src/engine/generation.ts'
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { byteTokenizer, harmonySpecials } from './byte-tokenizer.ts'
 
@@ -25,10 +26,10 @@ export function scriptedModel(
   const prompts: string[] = []
   const asked: GenerateOptions[] = []
   let seen: readonly number[] = []
-  const generate = (promptIds: readonly number[], options: GenerateOptions = {}): Generation => {
+  const generate = <E = GeneratedToken>(promptIds: readonly number[], options: GenerateOptions<E> = {}): Generation<E> => {
     const text = script[Math.min(prompts.length, script.length - 1)]!
     prompts.push(tokenizer.decode(promptIds))
-    asked.push(options)
+    asked.push(options as GenerateOptions)
     let cachedTokens = 0
     while (cachedTokens < promptIds.length - 1 && promptIds[cachedTokens] === seen[cachedTokens]) cachedTokens++
     const ids: number[] = []
@@ -48,30 +49,30 @@ export function scriptedModel(
         seed: 1,
       })
     }
-    async function* run(): AsyncGenerator<GeneratedToken, void> {
+    const driver = driverOf(options, { promptIds, ids })
+    const limit = Math.min(options.maxTokens ?? Infinity, context - promptIds.length)
+    async function* run(): AsyncGenerator<E, void> {
       let reason: GenerationResult['reason'] = 'abort'
       try {
         const waiting = tokenizer.encodeTemplate(text)
         for (let at = 0; ; at++) {
           await new Promise((resolve) => (msPerToken > 0 ? setTimeout(resolve, msPerToken) : setImmediate(resolve)))
           if (options.signal?.aborted) return
-          const state = { promptIds, ids }
-          const mask = options.logitMask?.(state)
+          const mask = driver.mask?.(limit - ids.length)
           let id = waiting[at] ?? tokenizer.encode('.')[0]!
           // The likeliest allowed id, as far as a script can know it.
           if (mask && !(mask[id >> 5]! & (1 << (id & 31))))
             id = [...Array(tokenizer.vocabSize).keys()].find((other) => mask[other >> 5]! & (1 << (other & 31)))!
           ids.push(id)
-          const wish = options.onToken?.({ id }, state)
-          yield { id }
-          if (options.stopIds?.includes(id) || wish === 'stop') {
+          const { events = [], next } = driver.take({ id })
+          yield* events
+          if (options.stopIds?.includes(id) || next === 'stop') {
             reason = 'stop'
             return
           }
-          for (const forced of wish ?? []) {
+          for (const forced of next ?? []) {
             ids.push(forced)
-            options.onToken?.({ id: forced, forced: true }, state)
-            yield { id: forced, forced: true }
+            yield* driver.take({ id: forced, forced: true }).events ?? []
           }
           reason = promptIds.length + ids.length >= context ? 'context' : ids.length >= (options.maxTokens ?? Infinity) ? 'length' : 'abort'
           if (reason !== 'abort') return

@@ -3,7 +3,14 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { createEngine, type Engine, type EngineOptions, type GeneratedToken, type GenerateOptions } from '../../src/engine/engine.ts'
+import {
+  createEngine,
+  type Driver,
+  type Engine,
+  type EngineOptions,
+  type GeneratedToken,
+  type GenerateOptions,
+} from '../../src/engine/engine.ts'
 import { logprobs } from '../../src/engine/logprobs.ts'
 import { greedy, lastLogits, someIds, type TestModel, tiny } from './model.ts'
 
@@ -243,6 +250,32 @@ describe('one engine', async () => {
     const nothing = engine.generate(prompt, { logitMask: () => new Uint32Array(1) })
     await assert.rejects(nothing.result, /no id can be drawn/)
     await assert.rejects(collect(nothing), /no id can be drawn/)
+    await engine.close()
+  })
+
+  test('a driver masks, forces and stops; the iteration yields its events, and forced ids are taken too', async () => {
+    const engine = engineOf(model)
+    const left: number[] = []
+    const driver: Driver<string> = {
+      mask(tokensLeft) {
+        left.push(tokensLeft)
+        return undefined
+      },
+      take: ({ id, forced }) => ({
+        events: forced ? [`forced ${id}`, 'and more'] : left.length === 2 ? [] : [`drew ${id}`],
+        next: forced ? 'stop' : left.length === 1 ? [7, 8] : left.length === 3 ? 'stop' : [],
+      }),
+    }
+    const generation = engine.generate(prompt, { ...NEVER, maxTokens: 9, driver })
+    const events: string[] = []
+    for await (const event of generation) events.push(event)
+    const { ids, reason } = await generation.result
+    assert.deepEqual([reason, ids.slice(0, 3), ids.length], ['stop', [expected[0], 7, 8], 5])
+    assert.deepEqual(events, [`drew ${ids[0]}`, 'forced 7', 'and more', 'forced 8', 'and more', `drew ${ids[4]}`])
+    assert.deepEqual(left, [9, 6, 5])
+    left.length = 0
+    await engine.generate(someIds(250, vocabSize), { stopIds: [], driver: { ...driver, take: () => ({}) } }).result
+    assert.deepEqual(left, [6, 5, 4, 3, 2, 1]) // what a context of 256 leaves
     await engine.close()
   })
 

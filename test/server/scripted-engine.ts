@@ -3,6 +3,7 @@
  * engine's contract says. Where the script asks for a forbidden id, a fixed order of closing characters decides.
  */
 import type { Engine, GeneratedToken, GenerateOptions, Generation, GenerationResult } from '../../src/engine/engine.ts'
+import { driverOf } from '../../src/engine/generation.ts'
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 
 /** The model's side: prompt text -> what it writes, markers spelled out. */
@@ -38,11 +39,11 @@ export function scriptedEngine(
   let generated = 0
   let lastStepAt = 0
 
-  function generate(promptIds: readonly number[], given: GenerateOptions = {}): Generation {
+  function generate<E = GeneratedToken>(promptIds: readonly number[], given: GenerateOptions<E> = {}): Generation<E> {
     if (promptIds.length === 0 || promptIds.length >= context) throw new RangeError('prompt length')
     const text = tokenizer.decode(promptIds)
     prompts.push(text)
-    options.push(given)
+    options.push(given as GenerateOptions)
     const wish = tokenizer.encodeTemplate(script(text, prompts.length - 1))
     const settled = Promise.withResolvers<GenerationResult>()
     settled.promise.catch(() => {})
@@ -61,8 +62,9 @@ export function scriptedEngine(
         seed: given.sampling?.seed ?? 0,
       })
     }
-    async function* play(): AsyncGenerator<GeneratedToken> {
+    async function* play(): AsyncGenerator<E> {
       const ids: number[] = []
+      const driver = driverOf(given, { promptIds, ids })
       const limit = Math.min(given.maxTokens ?? Number.POSITIVE_INFINITY, context - promptIds.length)
       let at = 0
       let done = false
@@ -73,27 +75,26 @@ export function scriptedEngine(
           if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
           else if (ids.length % 64 === 0) await new Promise((resolve) => setImmediate(resolve))
           if (given.signal?.aborted) return end('abort', ids)
-          const state = { promptIds, ids }
-          const mask = given.logitMask?.(state)
+          const mask = driver.mask?.(limit - ids.length)
           const id = pick(wish[at], mask)
           if (id === wish[at]) at++
           const token: GeneratedToken = { id, ...(given.logprobs === undefined ? {} : guess(id, given.logprobs)) }
           ids.push(id)
           generated++
           lastStepAt = Date.now()
-          const verdict = given.onToken?.(token, state)
-          const stops = verdict === 'stop' || given.stopIds?.includes(id)
+          const { events = [], next } = driver.take(token)
+          const stops = next === 'stop' || given.stopIds?.includes(id)
           if (stops) {
             done = true
             end('stop', ids)
           }
-          yield token
+          yield* events
           if (stops) return
-          for (const forced of Array.isArray(verdict) ? (verdict as number[]) : []) {
+          for (const forced of next ?? []) {
             if (ids.length >= limit) break
             ids.push(forced)
             if (wish[at] === forced) at++
-            yield { id: forced, forced: true }
+            yield* driver.take({ id: forced, forced: true }).events ?? []
           }
           done = false
         }
