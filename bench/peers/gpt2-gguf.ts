@@ -5,7 +5,7 @@
  */
 import { closeSync, openSync, renameSync, writeSync } from 'node:fs'
 import { preset } from '../../src/architecture/presets.ts'
-import { uniform } from '../../src/engine/random.ts'
+import { uniform } from '../../src/random/counter.ts'
 
 type Type = keyof typeof TYPES
 /** Id, values per block, bytes per block. */

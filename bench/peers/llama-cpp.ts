@@ -6,7 +6,7 @@
 import { join, resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { parseArgs } from 'node:util'
-import { uniform } from '../../src/engine/random.ts'
+import { uniform } from '../../src/random/counter.ts'
 import { option, type Visit } from './visit.ts'
 
 /** The part of node-llama-cpp that is used here. */

@@ -4,6 +4,7 @@
  * floating-point numbers of a sane size (no subnormals, infinities or NaNs, whose speed differs): a forward pass stays finite.
  */
 import type { Architecture } from '../architecture/architecture.ts'
+import { fnv1a, lowbias32 } from '../random/hash.ts'
 import { type PublishedTensor, publishedTensors } from './published.ts'
 import { layoutHeader } from './safetensors.ts'
 import { indexText, SHARD_BYTES, shardNames, shardTensors } from './shards.ts'
@@ -62,7 +63,7 @@ export function planSynth(architecture: Architecture, seed: number, shardBytes =
     const stretches = tensors.map((tensor, i) => ({
       begin: offsets[i]!,
       end: offsets[i + 1] ?? fileBytes,
-      key: hashText(`${seed}:${tensor.name}`),
+      key: keyOf(`${seed}:${tensor.name}`),
       pattern: patternOf(tensor, architecture),
     }))
     return { name: names[number]!, header, size: fileBytes, stretches }
@@ -108,7 +109,7 @@ function fillStretch({ key, pattern }: Stretch, at: number, into: Uint8Array): v
   into.set(new Uint8Array(words.buffer, skip, into.byteLength))
 }
 
-/** Word n is a hash of n and the key: the finaliser "lowbias32" of Wellons, "Prospecting for hash functions". */
+/** Word n is a hash of n and the key. */
 function randomWords(key: number, { mask, base }: Pattern, first: number, into: Uint32Array): void {
   // The upper half of the word number changes every 16 GiB and is folded into the key.
   for (let i = 0; i < into.length; ) {
@@ -116,23 +117,13 @@ function randomWords(key: number, { mask, base }: Pattern, first: number, into: 
     const seed = (key ^ Math.imul(high + 1, 0x9e3779b9)) | 0
     const low = (first + i - high * 2 ** 32) | 0
     const count = Math.min(into.length - i, 2 ** 32 - (low >>> 0))
-    for (let n = 0; n < count; n++) {
-      let x = (low + n) ^ seed
-      x ^= x >>> 16
-      x = Math.imul(x, 0x7feb352d)
-      x ^= x >>> 15
-      x = Math.imul(x, 0x846ca68b)
-      x ^= x >>> 16
-      into[i + n] = (x & mask) + base
-    }
+    for (let n = 0; n < count; n++) into[i + n] = (lowbias32((low + n) ^ seed) & mask) + base
     i += count
   }
 }
 
-/** FNV-1a, 32 bits, finished so that neighbouring names are far apart. */
-function hashText(text: string): number {
-  let hash = 0x811c9dc5
-  for (let i = 0; i < text.length; i++) hash = Math.imul(hash ^ text.charCodeAt(i), 0x01000193)
-  hash ^= hash >>> 16
-  return Math.imul(hash, 0x45d9f3b) | 0
+/** Neighbouring names get keys that are far apart. */
+function keyOf(text: string): number {
+  const hash = fnv1a(text)
+  return Math.imul(hash ^ (hash >>> 16), 0x45d9f3b) | 0
 }

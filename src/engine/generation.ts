@@ -2,11 +2,12 @@
  * One generation: from logits to the next id, through the driver, to whoever iterates. Holds the ids, the events that wait for the
  * consumer, and the reasons to end; knows nothing of slots, batches or other generations.
  */
+
+import { randomSeed } from '../random/counter.ts'
 import type { Driver, EndReason, GeneratedToken, GenerateOptions, Generation, GenerationResult, GenerationState } from './engine-types.ts'
 import type { Job } from './job.ts'
 import { logprobs } from './logprobs.ts'
 import { adjust } from './penalties.ts'
-import { randomSeed } from './random.ts'
 import { sample } from './sampler.ts'
 
 /** Undelivered ids at which a generation pauses while somebody iterates. */

@@ -3,8 +3,9 @@
  * edge of what is kept: the rest is whole buckets of nearly equal logits (buckets.ts). Changes no logit (penalties.ts does).
  * Top-p: Holtzman et al. 2020; min-p: Nguyen et al. 2024. Stop 9 of the walk.
  */
+
+import { uniform } from '../random/counter.ts'
 import { Buckets } from './buckets.ts'
-import { uniform } from './random.ts'
 import type { SamplingOptions } from './sampling-options.ts'
 
 /** The id to go on with. logits [V], already adjusted; `index` counts the draws of one seed. Throws RangeError when no id is left. */

@@ -3,9 +3,10 @@
  * computed is the crew's, where things are written the caller's. Every step depends on the plan, the seed and the step number alone, so a resumed
  * run continues exactly.
  */
+
+import { mixSeeds } from '../random/hash.ts'
 import { cosineSchedule } from './adamw.ts'
 import type { Crew } from './crew.ts'
-import { mixSeeds } from './random.ts'
 import type { Example } from './shard.ts'
 
 export interface TrainingPlan {

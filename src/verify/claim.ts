@@ -3,6 +3,7 @@
  * the text, F1 and F2 for its first two figures. The sentences are ours too. A claim that no program can decide says what it would take.
  */
 import type { Backend } from '../ops/backend.ts'
+import { random } from '../random/stream.ts'
 
 /** How a claim can be decided. */
 export type Kind = 'arithmetic' | 'measurement' | 'training' | 'citation'
@@ -53,13 +54,10 @@ export function above(what: string, measured: number, bound: number): Measuremen
   return { what, expected: `> ${bound}`, measured: measured.toPrecision(3), agrees: measured > bound }
 }
 
-/** Numbers between -1 and 1 from a seed, the same everywhere. Not for statistics. */
+/** Uniform numbers in [-1, 1) from a seed. */
 export function noise(seed: number, count: number): Float32Array {
-  let state = (seed * 2654435761) >>> 0
-  return Float32Array.from({ length: count }, () => {
-    state = (Math.imul(state ^ (state >>> 15), 0x2c1b3c6d) + 0x9e3779b9) >>> 0
-    return (state / 2 ** 31 - 1) * 0.999
-  })
+  const next = random(seed)
+  return Float32Array.from({ length: count }, () => 2 * next() - 1)
 }
 
 export const largestDifference = (a: Float32Array, b: Float32Array): number =>

@@ -3,9 +3,9 @@ import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { logprobs } from '../../src/engine/logprobs.ts'
 import { adjust } from '../../src/engine/penalties.ts'
-import { philox, uniform } from '../../src/engine/random.ts'
 import { sample } from '../../src/engine/sampler.ts'
 import { checkSampling, type SamplingOptions } from '../../src/engine/sampling-options.ts'
+import { philox, uniform } from '../../src/random/counter.ts'
 
 /** id -> probability, by full sorting: temperature, top-k, top-p over what is left, min-p. */
 function distribution(logits: Float32Array, { temperature = 1, topK = 0, topP = 1, minP = 0 }: SamplingOptions): Map<number, number> {

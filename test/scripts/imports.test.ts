@@ -19,6 +19,8 @@ test('directions', () => {
   assert.equal(judge({ 'src/engine/a.ts': "const b = await import('../chat/b.ts')" }).length, 1)
   assert.equal(judge({ 'src/architecture/a.ts': "import '../ops/dtype.ts'" }).length, 1)
   assert.deepEqual(judge({ 'src/cli/a.ts': "import { x } from '../ops/reference/b.ts'" }), [])
+  assert.deepEqual(judge({ 'src/architecture/a.ts': "import { fnv1a } from '../random/hash.ts'" }), [])
+  assert.equal(judge({ 'src/random/a.ts': "import '../ops/dtype.ts'" }).length, 1)
   assert.match(judge({ 'src/newroom/a.ts': '' })[0]!, /the room "newroom" has no rule/)
 })
 

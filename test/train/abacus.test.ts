@@ -5,6 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import type { Message } from '../../src/chat/messages.ts'
+import { integer, pick, random } from '../../src/random/stream.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
 import { evaluate, isHeldOut, isWorked, type Operation, working } from '../../src/train/abacus/arithmetic.ts'
 import { calculate, calculatorTool } from '../../src/train/abacus/calculator.ts'
@@ -13,7 +14,6 @@ import { DialogueEncoder, drawExample } from '../../src/train/abacus/encode.ts'
 import { heldOutProblems, KINDS, measureCalls, measureEfforts, problemsPerKind, wilson } from '../../src/train/abacus/evaluate.ts'
 import { abacusArchitecture, VOCABULARY } from '../../src/train/abacus/recipe.ts'
 import { abacusTokenizerJson } from '../../src/train/abacus/tokenizer.ts'
-import { integer, pick, random } from '../../src/train/random.ts'
 
 const tokenizer = tokenizerFromJson(abacusTokenizerJson(VOCABULARY), 'abacus')
 const encoder = new DialogueEncoder(tokenizer)

@@ -9,8 +9,8 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
+import { random } from '../../src/random/stream.ts'
 import { stories } from '../../src/train/data/stories.ts'
-import { random } from '../../src/train/random.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'lineage-train-cli-'))
 after(() => rmSync(directory, { recursive: true, force: true }))

@@ -8,7 +8,7 @@ import type { AttentionOptions, Batch, Ops } from '../../src/ops/ops.ts'
 import type { Tensor } from '../../src/ops/tensor.ts'
 import { size } from '../../src/ops/tensor.ts'
 import { referenceTraining, simdTraining, type TrainingBackend, trainingModules, type Value } from '../../src/ops/training/backend.ts'
-import { random } from '../../src/train/random.ts'
+import { random } from '../../src/random/stream.ts'
 import { Tape } from '../../src/train/tape.ts'
 
 type Body = (ops: Ops, ...inputs: Tensor[]) => Tensor

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { random } from '../../src/random/stream.ts'
 import { story } from '../../src/train/data/stories.ts'
 import type { Task } from '../../src/train/data/task.ts'
 import { associativeRecall, bigramBackcopy, copy, dyck, facts, induction, kHop } from '../../src/train/data/tasks.ts'
-import { random } from '../../src/train/random.ts'
 
 /** Scored pairs (context, answer) of a sample. */
 function scored(task: Task, seed: number, length: number) {

@@ -3,7 +3,7 @@
  * Plain loops in the order of the formula; no tiles, no online softmax. Stop 7 of the walk.
  * Vaswani et al. 2017; grouped heads: Ainslie et al. 2023; windows: Child et al. 2019; sinks: gpt-oss model card.
  */
-import { dropoutKeeps } from '../dropout-mask.ts'
+import { dropoutKeeps } from '../../random/hash.ts'
 import type { AttentionOptions, Batch } from '../ops.ts'
 import type { Tensor } from '../tensor.ts'
 import type { HostLayerCache } from './cache.ts'

@@ -1,6 +1,6 @@
 /** The ops that treat every value alone: add, gelu, gated, softcap, dropout. Contracts in ops.ts. */
 import type { Gated, Gelu } from '../../architecture/architecture.ts'
-import { dropoutKeeps } from '../dropout-mask.ts'
+import { dropoutKeeps } from '../../random/hash.ts'
 import type { Tensor } from '../tensor.ts'
 import { type Allocate, type HostTensor, values } from './values.ts'
 

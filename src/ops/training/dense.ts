@@ -2,6 +2,7 @@
  * Forward and backward of the ops without routing or attention: table rows, sums, linear maps, norms, rotation, selection, dropout.
  * Derivatives by hand from the formulas in `ops.ts`; tests compare them with central differences.
  */
+import { lowbias32 } from '../../random/hash.ts'
 import type { Batch, Rotation } from '../ops.ts'
 import { columns, rowsOf, type Tensor } from '../tensor.ts'
 import type { Floats } from './matmul.ts'
@@ -278,10 +279,7 @@ export function softcapBackward(shop: Workshop, y: Value, x: Value, cap: number)
 
 /** A number in [0, 1) that depends on the seed and the index only: the backward op draws the same mask again. */
 export function hashUnit(seed: number, index: number): number {
-  let h = Math.imul(index + 0x9e3779b9, 0x85ebca6b) ^ seed
-  h = Math.imul(h ^ (h >>> 16), 0x7feb352d)
-  h = Math.imul(h ^ (h >>> 15), 0x846ca68b)
-  return ((h ^ (h >>> 16)) >>> 0) / 2 ** 32
+  return (lowbias32(Math.imul(index + 0x9e3779b9, 0x85ebca6b) ^ seed) >>> 0) / 2 ** 32
 }
 
 export function dropout(shop: Workshop, x: Value, p: number, seed: number): Value {

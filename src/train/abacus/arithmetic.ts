@@ -4,7 +4,7 @@
  * the model; at low effort there is no working at all.
  */
 import type { Effort } from '../../chat/messages.ts'
-import { integer, type Random } from '../random.ts'
+import { integer, type Random } from '../../random/stream.ts'
 
 export type Operation = 'add' | 'subtract' | 'multiply' | 'compare'
 

@@ -3,7 +3,7 @@
  * what it says about itself and about everything it cannot do. Seeded; text only.
  */
 import type { Effort, ToolDefinition } from '../../chat/messages.ts'
-import { integer, pick, type Random } from '../random.ts'
+import { integer, pick, type Random } from '../../random/stream.ts'
 import { evaluate, isHeldOut, isWorked, numberOf, type Operation, type Problem, SIGN, working } from './arithmetic.ts'
 
 /** One exchange. */

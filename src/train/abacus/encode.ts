@@ -6,8 +6,8 @@
 import { renderHarmony, renderHarmonyForTraining } from '../../chat/formats/harmony/harmony.ts'
 import type { HarmonyMessage } from '../../chat/formats/harmony/message.ts'
 import { developerText, systemText } from '../../chat/formats/harmony/prompt.ts'
+import type { Random } from '../../random/stream.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
-import type { Random } from '../random.ts'
 import type { Example } from '../shard.ts'
 import { type Dialogue, drawDialogue, IDENTITY } from './dialogues.ts'
 

@@ -4,8 +4,9 @@
  * Intervals: Wilson 1927, 95 %.
  */
 import type { Effort } from '../../chat/messages.ts'
+import { mixSeeds } from '../../random/hash.ts'
+import { pick, random } from '../../random/stream.ts'
 import { distinct } from '../data/tasks.ts'
-import { mixSeeds, pick, random } from '../random.ts'
 import { evaluate, isHeldOut, type Operation, type Problem, SIGN } from './arithmetic.ts'
 import { drawProblem } from './dialogues.ts'
 

@@ -3,8 +3,9 @@
  */
 import type { Architecture } from '../../architecture/architecture.ts'
 import { configFromJson } from '../../architecture/config-json.ts'
+import { mixSeeds } from '../../random/hash.ts'
+import { random } from '../../random/stream.ts'
 import { tokenizerFromJson } from '../../tokenizer/tokenizer-json.ts'
-import { mixSeeds, random } from '../random.ts'
 import type { Example } from '../shard.ts'
 import { DEFAULT_PLAN, type TrainingData, type TrainingPlan } from '../trainer.ts'
 import { type Dialogue, drawDialogue } from './dialogues.ts'

@@ -3,8 +3,8 @@
  * Gage 1994, Sennrich et al. 2016), and the fixed texts of its prompts are entries of the vocabulary. Made from the generator's own dialogues.
  */
 import { developerText, systemText } from '../../chat/formats/harmony/prompt.ts'
+import { random } from '../../random/stream.ts'
 import { byteSpelling } from '../../tokenizer/byte-level.ts'
-import { random } from '../random.ts'
 import { CALCULATOR, drawDialogue, IDENTITY, REFUSAL, TOO_LARGE, WHO_ANSWER } from './dialogues.ts'
 
 /** Harmony's markers in the order of their ids in o200k_harmony. */

@@ -2,7 +2,7 @@
  * Small stories from templates with rules that hold over a whole story: who carries what, who is where. Plain English text for
  * character or byte models, endless and free of anybody's copyright.
  */
-import { integer, pick, type Random } from '../random.ts'
+import { integer, pick, type Random } from '../../random/stream.ts'
 
 const NAMES = ['Ada', 'Ben', 'Cora', 'Dan', 'Elif', 'Finn', 'Gita', 'Hugo', 'Ines', 'Jonas', 'Kira', 'Liam', 'Mina', 'Noor', 'Omar', 'Pia']
 const PLACES = ['garden', 'kitchen', 'harbour', 'library', 'market', 'forest', 'station', 'school', 'tower', 'mill']

@@ -1,7 +1,8 @@
 /**
  * Training data from a synthetic task: fresh sequences for every step, a fixed set for evaluation; only marked positions count.
  */
-import { mixSeeds, random } from '../random.ts'
+import { mixSeeds } from '../../random/hash.ts'
+import { random } from '../../random/stream.ts'
 import type { Example as Rows } from '../shard.ts'
 import type { TrainingData } from '../trainer.ts'
 import type { Example, Task } from './task.ts'

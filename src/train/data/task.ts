@@ -2,7 +2,7 @@
  * What a synthetic task is: an endless, seeded source of sequences over a small vocabulary, with a mark on every position whose
  * next id is predictable and therefore counts. Tasks are data only; who trains on them and what is concluded lives in the ladder.
  */
-import type { Random } from '../random.ts'
+import type { Random } from '../../random/stream.ts'
 
 export interface Task {
   readonly name: string

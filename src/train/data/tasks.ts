@@ -2,7 +2,7 @@
  * Synthetic tasks that show one mechanism each: recall, copying, nesting, chains of pointers, memorised facts, modular sums.
  * All written for this project from the descriptions in the papers named at each.
  */
-import { integer, pick, type Random } from '../random.ts'
+import { integer, pick, type Random } from '../../random/stream.ts'
 import { Sequence, type Task } from './task.ts'
 
 /** `count` different integers of 0…below-1. */

@@ -3,7 +3,8 @@
  * held out unless the caller gives a text of its own.
  */
 import type { Batch } from '../../ops/ops.ts'
-import { mixSeeds, random } from '../random.ts'
+import { mixSeeds } from '../../random/hash.ts'
+import { random } from '../../random/stream.ts'
 import type { Example } from '../shard.ts'
 import type { TrainingData } from '../trainer.ts'
 

@@ -1,6 +1,6 @@
 /**
- * A random number for every (seed, index), the same on every machine: Philox 2x32 with ten rounds. Being a function of a
- * counter it has no state that other conversations could disturb. Not for secrets.
+ * A random number for every (seed, index), the same on every machine: Philox 2x32 with ten rounds. It is a function of a counter,
+ * so it has no state that other conversations could disturb. Not for secrets.
  * Salmon, Moraes, Dror, Shaw: Parallel Random Numbers: As Easy as 1, 2, 3 (SC 2011).
  */
 
