@@ -3,6 +3,7 @@
  * branch, soft caps and a window in even layers; 3 trades the caps for QK-norm and slides five layers of six with a rotation of their own.
  * Gemma Team 2024, 2024, 2025: arXiv 2403.08295, 2408.00118, 2503.19786.
  */
+import { fromBf16, toBf16 } from '../numbers/bf16.ts'
 import type { Architecture, Gated, Layer, Norm, Position } from './architecture.ts'
 import { outsideOfLayers, type Preset, plainAttention, type Sizes, sizesFromConfig } from './common.ts'
 import type { Fields } from './fields.ts'
@@ -70,18 +71,12 @@ function assemble(
   )
   return {
     ...outsideOfLayers(config, modelType, sizes, layers),
-    embedding: { scale: roundToBf16(Math.sqrt(sizes.hiddenSize)), position: { kind: 'none' } },
+    // The published code holds the factor in the dtype of the weights.
+    embedding: { scale: fromBf16(toBf16(Math.sqrt(sizes.hiddenSize))), position: { kind: 'none' } },
     finalNorm: norm,
     tieWordEmbeddings: config.flag('tie_word_embeddings', true),
     finalLogitSoftcap: config.optionalPositive('final_logit_softcapping'),
   }
-}
-
-/** To nearest, ties to even: the published code holds the factor in the dtype of the weights. */
-function roundToBf16(value: number): number {
-  const bits = new Uint32Array(Float32Array.of(value).buffer)[0]!
-  const rounded = (bits + 0x7fff + ((bits >>> 16) & 1)) & 0xffff0000
-  return new Float32Array(Uint32Array.of(rounded).buffer)[0]!
 }
 
 const common = {

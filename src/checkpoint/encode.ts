@@ -3,6 +3,7 @@
  * each published tensor in bands, so that memory stays at one inner weight.
  */
 import type { Recipe } from '../architecture/tensor-names.ts'
+import { bf16Bits } from '../numbers/bf16.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import { size } from '../ops/tensor.ts'
 import { WeightsMismatchError } from './errors.ts'
@@ -130,12 +131,8 @@ export function encode(values: Float32Array, dtype: PublishedDtype): Uint8Array 
       return new Uint8Array(new Float16Array(values).buffer)
     case 'BF16': {
       const bits = new Uint32Array(values.buffer, values.byteOffset, values.length)
-      const halves = new Uint16Array(values.length)
-      for (let i = 0; i < bits.length; i++) {
-        const x = bits[i]!
-        // A NaN must not be rounded into an infinity.
-        halves[i] = (x & 0x7fffffff) > 0x7f800000 ? (x >>> 16) | 0x40 : (x + 0x7fff + ((x >>> 16) & 1)) >>> 16
-      }
+      const halves = new Uint16Array(bits.length)
+      for (let i = 0; i < bits.length; i++) halves[i] = bf16Bits(bits[i]!)
       return new Uint8Array(halves.buffer)
     }
     default:

@@ -1,10 +1,10 @@
 /**
- * The number formats of weights: how wide they are and what their bits mean. Not a converter of files and not a
- * kernel; backends unpack in their own way and are judged against these functions.
- * MXFP4: OCP Microscaling v1.0; bf16: the upper half of an f32.
+ * The number formats of weights: how wide they are and what their bits mean. MXFP4: OCP Microscaling v1.0.
+ * Backends unpack in their own way; tests compare them with these functions.
  */
 import type { DType } from '../architecture/architecture.ts'
 
+export { fromBf16, toBf16 } from '../numbers/bf16.ts'
 export type { DType }
 
 /** Values per MXFP4 block, and bytes of its nibbles (the scale is one further byte). */
@@ -18,22 +18,6 @@ const BITS: Record<DType, number> = { f32: 32, f16: 16, bf16: 16, int8: 8, mxfp4
 
 /** Stored bytes of `count` values; for mxfp4 nibbles and scales together (`count` must then be a multiple of 32). */
 export const storedBytes = (dtype: DType, count: number): number => (count * BITS[dtype]) / 8
-
-const word = new DataView(new ArrayBuffer(4))
-
-/** bf16 bits -> number. Exact. */
-export function fromBf16(bits: number): number {
-  word.setUint32(0, bits << 16)
-  return word.getFloat32(0)
-}
-
-/** Number -> bf16 bits, to nearest, ties to even; NaN stays NaN. */
-export function toBf16(value: number): number {
-  word.setFloat32(0, value)
-  const bits = word.getUint32(0)
-  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40
-  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff
-}
 
 /** f16 bits -> number. Exact. */
 export function fromF16(bits: number): number {

@@ -17,19 +17,17 @@ export function lowbias32(x: number): number {
   return x ^ (x >>> 16)
 }
 
-/** The finaliser of MurmurHash3 (Appleby) after its first shift. */
-function murmur(h: number): number {
-  h = Math.imul(h, 0x85ebca6b)
-  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
-  return h ^ (h >>> 16)
+/** The seed of an independent stream: one per step and shard, so a resumed run needs no saved state. After MurmurHash3 (Appleby). */
+export function mixSeeds(...seeds: number[]): number {
+  let h = 0x811c9dc5
+  for (const seed of seeds) {
+    h = Math.imul(h ^ seed, 0x85ebca6b)
+    h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35)
+    h ^= h >>> 16
+  }
+  return h | 0
 }
 
-/** The seed of an independent stream: one per step and shard, so a resumed run needs no saved state. */
-export const mixSeeds = (...seeds: number[]): number => seeds.reduce((h, seed) => murmur(h ^ seed), 0x811c9dc5) | 0
-
-/** Whether dropout keeps a value: a function of seed and index, so every backend, thread count and resumed run draws the same mask. */
-export function dropoutKeeps(seed: number, index: number, p: number): boolean {
-  if (p <= 0) return true
-  const h = Math.imul(index, 0x9e3779b1) ^ Math.imul(seed, 0x85ebca6b)
-  return (murmur(h ^ (h >>> 16)) >>> 0) / 2 ** 32 >= p
-}
+/** Whether dropout keeps a value. A function of seed and index: the backward pass and a resumed run draw the same mask again. */
+export const dropoutKeeps = (seed: number, index: number, p: number): boolean =>
+  (lowbias32(Math.imul(index + 0x9e3779b9, 0x85ebca6b) ^ seed) >>> 0) / 2 ** 32 >= p

@@ -3,8 +3,8 @@
  * taken apart by matrix products per sequence and head; the probabilities are kept, so memory grows with the square of the longest
  * sequence (a trainer's trade, not an engine's).
  */
+import { dropoutKeeps } from '../../random/hash.ts'
 import type { AttentionOptions, Batch } from '../ops.ts'
-import { hashUnit } from './dense.ts'
 import type { Floats } from './matmul.ts'
 import { address, arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
 
@@ -115,7 +115,7 @@ function normalise(shop: Workshop, p: Floats, n: number, window: number, scale: 
 
 function masked(from: Floats, into: Floats, p: number, seed: number, stream: number): void {
   const keep = 1 / (1 - p)
-  for (let i = 0; i < from.length; i++) into[i] = hashUnit(seed + Math.imul(stream, 0x2545f491), i) < p ? 0 : from[i]! * keep
+  for (let i = 0; i < from.length; i++) into[i] = dropoutKeeps(seed + Math.imul(stream, 0x2545f491), i, p) ? from[i]! * keep : 0
 }
 
 export function attentionBackward(

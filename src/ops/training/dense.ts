@@ -2,7 +2,7 @@
  * Forward and backward of the ops without routing or attention: table rows, sums, linear maps, norms, rotation, selection, dropout.
  * Derivatives by hand from the formulas in `ops.ts`; tests compare them with central differences.
  */
-import { lowbias32 } from '../../random/hash.ts'
+import { dropoutKeeps } from '../../random/hash.ts'
 import type { Batch, Rotation } from '../ops.ts'
 import { columns, rowsOf, type Tensor } from '../tensor.ts'
 import type { Floats } from './matmul.ts'
@@ -277,15 +277,10 @@ export function softcapBackward(shop: Workshop, y: Value, x: Value, cap: number)
   for (let i = 0; i < dy.length; i++) dx[i]! += dy[i]! * (1 - (y.data[i]! / cap) ** 2)
 }
 
-/** A number in [0, 1) that depends on the seed and the index only: the backward op draws the same mask again. */
-export function hashUnit(seed: number, index: number): number {
-  return (lowbias32(Math.imul(index + 0x9e3779b9, 0x85ebca6b) ^ seed) >>> 0) / 2 ** 32
-}
-
 export function dropout(shop: Workshop, x: Value, p: number, seed: number): Value {
   const y = result(shop, x.shape)
   const keep = 1 / (1 - p)
-  for (let i = 0; i < y.data.length; i++) y.data[i] = hashUnit(seed, i) < p ? 0 : x.data[i]! * keep
+  for (let i = 0; i < y.data.length; i++) y.data[i] = dropoutKeeps(seed, i, p) ? x.data[i]! * keep : 0
   return y
 }
 
@@ -294,7 +289,7 @@ export function dropoutBackward(shop: Workshop, y: Value, x: Value, p: number, s
   const dx = gradientOf(shop, x)
   if (!dy || !dx) return
   const keep = 1 / (1 - p)
-  for (let i = 0; i < dy.length; i++) if (hashUnit(seed, i) >= p) dx[i]! += dy[i]! * keep
+  for (let i = 0; i < dy.length; i++) if (dropoutKeeps(seed, i, p)) dx[i]! += dy[i]! * keep
 }
 
 /** -log softmax at the targets, summed with `scale`; `probabilities` [R, V] is kept for going back. */
