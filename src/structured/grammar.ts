@@ -1,11 +1,12 @@
 /**
- * A compiled schema: what may be written, independent of any vocabulary. Compiling is bounded by the limits of schema.ts, regex.ts
- * and pattern.ts; most of the automaton is made while text is being written.
+ * A compiled schema, independent of any vocabulary. The limits in schema.ts, regex.ts and pattern.ts
+ * bound the cost of compiling. Most of the automaton is built later, while text is generated.
  */
+
+import { finish, type Steps } from './cooperative.ts'
 import { type Item, Items } from './item.ts'
 import { Machine, type State } from './machine.ts'
 import { readSchema } from './schema.ts'
-import { finish, type Steps } from './slices.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
 
 export class Grammar {
@@ -26,16 +27,16 @@ export class Grammar {
     return (this.#start ??= this.#machine.start([this.#root]))
   }
 
-  /** Forgets what texts have taught it, when that is much. Texts that are being written go on. */
+  /** Drops the cached automaton when it has grown large. Texts in progress are not affected. */
   trim(): void {
-    if (this.#machine.size <= mostCells) return
+    if (this.#machine.size <= MOST_CELLS) return
     this.#machine = new Machine()
     this.#start = undefined
   }
 }
 
-/** Stacks that a grammar remembers between texts; each is about 200 bytes. */
-const mostCells = 100_000
+/** Cells that a grammar caches between texts; each takes about 200 bytes. */
+const MOST_CELLS = 100_000
 
 /** The schema behind `json_object`: any JSON object. */
 export const anyObject = { type: 'object' } as const
@@ -46,7 +47,7 @@ export const anyObject = { type: 'object' } as const
  */
 export const compileSchema = (schema: unknown): Grammar => finish(schemaSteps(schema))
 
-/** The same with pauses. */
+/** `compileSchema` as a computation that can be paused. */
 export function* schemaSteps(schema: unknown): Steps<Grammar> {
   const { nodes, root } = yield* readSchema(schema)
   const items = yield* Items.of(nodes)

@@ -1,13 +1,14 @@
 /**
- * The parts of a grammar while text is being read: a stack of items says what must still come. An item either stands for one of
- * several sequences of items, or reads bytes. Items are made on demand and interned, so that the same item is the same object; what
- * is known about an item (which tokens it allows, what it costs to finish) is then known for all its occurrences.
+ * The symbols of a grammar. A stack of items says what must still come in the text. An item is
+ * either a choice between sequences of items, or it reads bytes. Items are built on demand and
+ * interned: equal items are one object, so facts about an item (the tokens that it allows, the
+ * bytes that complete it) are computed once.
  */
 
+import type { Steps } from './cooperative.ts'
 import type { NumberAutomaton } from './number.ts'
 import type { ByteAutomaton } from './pattern.ts'
 import type { NodeId, Property, SchemaNode } from './schema.ts'
-import type { Steps } from './slices.ts'
 import { bytesToClean, clean, closed, nextPhase } from './string-body.ts'
 
 /** Items in the order in which they must come. */
@@ -15,19 +16,19 @@ export type Sequence = readonly Item[]
 
 export interface Item {
   readonly id: number
-  /** What it may stand for; undefined for an item that reads. */
+  /** The sequences that may replace this item; undefined for an item that reads bytes. */
   readonly alternatives: (() => readonly Sequence[]) | undefined
-  /** What must come after a byte, in place of this item; undefined when the byte may not come. */
+  /** The items that replace this one after it read `byte`; undefined when the byte is not allowed. */
   readonly next: (byte: number) => Sequence | undefined
-  /** Bytes of the shortest text; Infinity while that is not known. */
+  /** Length in bytes of the shortest text of this item; Infinity until it is known. */
   readonly cost: () => number
-  /** Set for an item that stands between two characters of a plain string: how many more characters there must and may be. */
+  /** For an item between two characters of a plain string: how many more characters are required and allowed. */
   readonly string: { readonly least: number; readonly most: number } | undefined
-  /** Set for an item that is the inside of a string with a pattern. */
+  /** For an item inside a string with a `pattern`: its automaton and state. */
   readonly pattern: { readonly automaton: ByteAutomaton; readonly state: number } | undefined
 }
 
-/** A trie of texts in UTF-8; node 0 is the root, parents come before their children. */
+/** A trie of texts in UTF-8. Node 0 is the root; parents precede their children. */
 interface TextTrie {
   readonly name: string
   readonly nodes: readonly TextNode[]
@@ -36,9 +37,9 @@ interface TextTrie {
 interface TextNode {
   /** Byte -> child. */
   readonly next: Map<number, number>
-  /** Position inside of a character, were this the inside of a string. */
+  /** If this item is inside a string: how much of the current character was read (see string-body.ts). */
   readonly phase: number
-  /** Number of the text that is complete here. */
+  /** Index of the text that ends at this node. */
   end: number | undefined
 }
 
@@ -46,8 +47,8 @@ type ObjectNode = SchemaNode & { readonly kind: 'object' }
 type ArrayNode = SchemaNode & { readonly kind: 'array' }
 type Draft = Omit<Item, 'id'>
 
-const quote = 0x22
-const backslash = 0x5c
+const QUOTE = 0x22
+const BACKSLASH = 0x5c
 const utf8 = new TextEncoder()
 
 function choice(alternatives: () => readonly Sequence[], cost: () => number): Draft {
@@ -76,7 +77,7 @@ export class Items {
     const items = new Items(nodes)
     for (let changed = true; changed; ) {
       changed = false
-      // Children mostly come after their parents, so the last is settled first.
+      // Children mostly follow their parents, so go backwards.
       for (let id = nodes.length - 1; id >= 0; id--) {
         if (id % 16 === 0) yield
         const cost = items.#costOf(nodes[id]!)
@@ -87,7 +88,7 @@ export class Items {
     return items
   }
 
-  /** Bytes of the shortest value of a node; Infinity when there is no finite one. */
+  /** Length in bytes of the shortest value of a node; Infinity when no finite value exists. */
   nodeCost(node: NodeId): number {
     return this.#nodeCost[node]!
   }
@@ -156,8 +157,8 @@ export class Items {
   }
 
   /**
-   * The rest of an object of which `index` properties are decided and `count` written. Names that are not declared come last and
-   * count but once toward `least`, because the same one may be written again.
+   * The rest of an object after `index` properties were decided and `count` were written. Undeclared
+   * names come last. They count only once toward `least`, because a name may be repeated.
    */
   #members(node: ObjectNode, id: NodeId, index: number, count: number): Item {
     const { properties, least, most } = node
@@ -168,7 +169,7 @@ export class Items {
       const required = properties.slice(index).some((property) => property.required)
       if (!required && counted >= least) sequences.push([this.#byte('}')])
       const before = counted > 0 ? [this.#byte(','), this.#optionalBlank()] : []
-      // Declared properties that may come next: up to the first required one, as far as enough others remain.
+      // Declared properties that may come next: up to the first required one, while enough others remain.
       const candidates: number[] = []
       for (let i = index; i < properties.length; i++) {
         const later = properties.slice(i + 1)
@@ -185,7 +186,7 @@ export class Items {
         }
         sequences.push([...before, this.#text(`name ${id} ${index} ${counted}`, names, 0, after)])
       }
-      const written = index > properties.length // an undeclared one is there already
+      const written = index > properties.length // an undeclared property was already written
       if (additional !== undefined && !required && counted + 1 <= most && (written || counted + 1 >= least)) {
         const declared = this.#trie(`declared ${id}`, () => properties.map(({ name }) => name))
         const rest = this.#members(node, id, properties.length + 1, Math.max(least, counted + 1))
@@ -204,7 +205,7 @@ export class Items {
     return this.#intern(`members ${id} ${index} ${counted}`, () => choice(alternatives, () => this.#membersCost(node, index, counted)))
   }
 
-  /** The required ones, and the cheapest others as far as `least` asks for them. */
+  /** The cost of the required members plus the cheapest others up to `least`. */
   #membersCost(node: ObjectNode, index: number, count: number): number {
     const cost = ({ name, node: value }: Property) => utf8.encode(JSON.stringify(name)).length + 1 + this.#nodeCost[value]!
     const rest = node.properties.slice(index)
@@ -244,7 +245,7 @@ export class Items {
     return this.#intern(`elements ${id} ${counted}`, () => choice(alternatives, () => this.#elementsCost(node, counted)))
   }
 
-  /** In closed form, because an array may have to have thousands of elements. */
+  /** In closed form, because an array may require thousands of elements. */
   #elementsCost(node: ArrayNode, count: number): number {
     let cost = 1
     for (let i = count; i < node.least; i++) {
@@ -281,19 +282,19 @@ export class Items {
       next: (byte) => {
         const to = automaton.next[state * 256 + byte]!
         if (to !== -1) return [this.#patternBody(automaton, to)]
-        return byte === quote && automaton.accepts[state] ? [] : undefined
+        return byte === QUOTE && automaton.accepts[state] ? [] : undefined
       },
     }))
   }
 
-  /** The name of a property that is not declared. While it could still become a declared one, its characters are written raw. */
+  /** An undeclared property name. Escapes are not allowed while it is a prefix of a declared name. */
   #otherName(declared: TextTrie, index: number): Item {
     const { phase, next, end } = declared.nodes[index]!
     return this.#intern(`other ${declared.name} ${index}`, () =>
       reader(
         (byte) => {
-          if (phase === clean && byte === quote) return end === undefined ? [] : undefined
-          const to = byte === backslash ? 0 : nextPhase[phase * 256 + byte]!
+          if (phase === clean && byte === QUOTE) return end === undefined ? [] : undefined
+          const to = byte === BACKSLASH ? 0 : nextPhase[phase * 256 + byte]!
           if (to === 0) return undefined
           const child = next.get(byte)
           return [child === undefined ? this.#stringBody(0, Number.POSITIVE_INFINITY, to) : this.#otherName(declared, child)]
@@ -324,8 +325,8 @@ export class Items {
 
   /**
    * The rest of one of the texts of a trie.
-   * @param name of the trie with what follows, for interning
-   * @param after what follows the text that was written
+   * @param name identifies the trie and what follows it, for interning
+   * @param after the items that follow the chosen text
    */
   #text(name: string, trie: TextTrie, index: number, after: (chosen: number) => Sequence): Item {
     const { next, end } = trie.nodes[index]!
@@ -349,7 +350,7 @@ export class Items {
     )
   }
 
-  /** [nodes] bytes from a node of the trie, of which at least one is read, to the end of what follows. */
+  /** [nodes] bytes from each node (at least one) to the end of what follows the text. */
   #textCosts(name: string, trie: TextTrie, after: (chosen: number) => Sequence): Float64Array {
     let costs = this.#costs.get(name)
     if (costs !== undefined) return costs
@@ -374,7 +375,7 @@ export class Items {
     )
   }
 
-  /** Our white space policy: a single blank, or none, after a comma and a colon, so that no model can go on with white space forever. */
+  /** At most one space after a comma or colon, so that a model cannot write white space without end. */
   #optionalBlank(): Item {
     return this.#intern('blank', () =>
       choice(

@@ -1,11 +1,12 @@
 /**
- * Runs a grammar over bytes: a pushdown automaton with several stacks at once where a schema leaves several readings open. Stacks
- * are shared linked cells, sets of stacks are interned, and the step from one set by one byte is remembered, so that the parts that
- * repeat (the inside of a string, the end of a value) run as a finite automaton.
+ * Runs a grammar over bytes: a nondeterministic pushdown automaton. It keeps one stack for every
+ * possible reading of the text. Stacks are linked cells that share their lower parts. Sets of stacks
+ * are interned and transitions are cached, so repeated parts (the inside of a string, the end of a
+ * value) run as a finite automaton.
  */
 import type { Item, Sequence } from './item.ts'
 
-/** A stack: its top item and what is below. The bottom has no item. */
+/** A stack: its top item and the stack below. The bottom has no item. */
 export interface Cell {
   readonly item: Item | undefined
   readonly below: Cell | undefined
@@ -16,22 +17,22 @@ export interface Cell {
   cost: number
 }
 
-/** What may come next: stacks whose top items read, and whether everything may be over. */
+/** A set of stacks whose top items all read bytes, and whether the text may end here. */
 export interface State {
   readonly stacks: readonly Cell[]
   readonly isEnd: boolean
-  /** By byte; undefined where it isn't known yet. */
+  /** Next state by byte: null if the byte is not allowed, undefined if not computed yet. */
   readonly next: (State | null | undefined)[]
-  /** Bytes of the shortest completion. */
+  /** Length in bytes of the shortest completion. */
   readonly cost: number
 }
 
-/** More readings than this at once are cut off: less is allowed then, nothing invalid. */
-const mostStacks = 256
-/** Remembered sets; beyond that the memory starts anew. */
-const mostStates = 20_000
+/** Further readings are dropped. Then fewer texts are allowed, but no invalid one. */
+const MOST_STACKS = 256
+/** Cached sets of stacks; the cache is cleared when it is full. */
+const MOST_STATES = 20_000
 
-/** Shared by all machines, so that a text may go on while its grammar gets a new one. */
+/** Shared by all machines, because a text may continue after its grammar got a new machine. */
 let serial = 0
 
 export class Machine {
@@ -44,17 +45,17 @@ export class Machine {
     this.bottom = { item: undefined, below: undefined, above: new Map(), serial: serial++, cost: 0 }
   }
 
-  /** How many stacks it remembers. */
+  /** Number of cached cells. */
   get size(): number {
     return this.#cells
   }
 
-  /** The state in which these items must come. */
+  /** The state that expects these items. */
   start(sequence: Sequence, below: Cell = this.bottom): State {
     return this.#settle([this.#push(sequence, below)])
   }
 
-  /** The state after a byte, or null when it may not come. */
+  /** The state after a byte, or null when the byte is not allowed. */
   step(state: State, byte: number): State | null {
     const known = state.next[byte]
     if (known !== undefined) return known
@@ -83,7 +84,7 @@ export class Machine {
     return cell
   }
 
-  /** Replaces items that stand for others until every top item reads. */
+  /** Expands choices until every top item reads bytes. */
   #settle(cells: readonly Cell[]): State {
     const seen = new Set<Cell>()
     const stacks: Cell[] = []
@@ -94,7 +95,7 @@ export class Machine {
       seen.add(cell)
       if (cell.item === undefined) isEnd = true
       else if (cell.item.alternatives === undefined) {
-        if (stacks.length < mostStacks) stacks.push(cell)
+        if (stacks.length < MOST_STACKS) stacks.push(cell)
       } else {
         const alternatives = cell.item.alternatives()
         for (let i = alternatives.length - 1; i >= 0; i--) open.push(this.#push(alternatives[i]!, cell.below!))
@@ -104,7 +105,7 @@ export class Machine {
     const name = stacks.map((cell) => cell.serial).join() + (isEnd ? '!' : '')
     let state = this.#states.get(name)
     if (state === undefined) {
-      if (this.#states.size >= mostStates) this.#states = new Map()
+      if (this.#states.size >= MOST_STATES) this.#states = new Map()
       const cost = isEnd ? 0 : Math.min(...stacks.map((cell) => cell.cost))
       state = { stacks, isEnd, next: [], cost }
       this.#states.set(name, state)

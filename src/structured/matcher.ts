@@ -1,7 +1,8 @@
 /**
- * Which tokens of a vocabulary may come next. The mask of a stack is put together from its items, top first: what the top item
- * allows by itself, then what the item below allows for the tokens in whose middle the top item ends, and so on. Each part depends
- * on an item and a set of trie nodes only and is kept, so that no walk over the vocabulary is repeated for another stack.
+ * Computes which tokens of a vocabulary may come next. The mask of a stack is the union of parts,
+ * one per item from the top: the tokens that fit inside the top item, then the tokens in which the
+ * top item ends and the next one continues, and so on. A part depends only on an item and a set of
+ * trie nodes. It is cached, so the vocabulary is walked once per part, not once per stack.
  */
 import type { Grammar } from './grammar.ts'
 import type { Item } from './item.ts'
@@ -10,46 +11,50 @@ import type { ByteAutomaton } from './pattern.ts'
 import { stringIndex } from './string-body.ts'
 import type { TokenTrie } from './token-trie.ts'
 
-/** One text being written under a grammar. */
+/** One text in progress under a grammar. */
 export interface Matcher {
   /**
-   * The ids that may come next: id i is bit i & 31 of word i >> 5. The array is reused by the next call.
-   * @param tokensLeft so many tokens, the next one included, may still come: steers to an end that fits, if there is one
+   * The allowed ids: id i is bit i & 31 of word i >> 5. The next call reuses the array.
+   * @param tokensLeft how many tokens may still come, the next one included. Only tokens after which
+   * the text can be completed in time are allowed, if there are any.
    */
   mask(tokensLeft?: number): Uint32Array
-  /** Takes an id; false, and no change, when it may not come. */
+  /** Appends an id. Returns false, and changes nothing, when the id is not allowed. */
   accept(id: number): boolean
-  /** Whether the text is a whole document: the stop ids may come. More may be allowed all the same (another digit). */
+  /**
+   * Whether the text is a complete document, so that stop ids may come. More text may still be
+   * allowed (another digit).
+   */
   isComplete(): boolean
-  /** An independent matcher at the same place. */
+  /** An independent copy. */
   clone(): Matcher
 }
 
-/** Trie nodes at which an item ended inside of a token: the tokens below them go on with the next item. */
+/** Trie nodes at which an item ended inside a token. The tokens below these nodes continue with the next item. */
 interface Exits {
   readonly nodes: readonly number[]
-  /** What each item makes of them. */
+  /** The part of each item that continues at these nodes. */
   readonly parts: Map<Item, Part>
 }
 
 interface Part {
   /** Allowed ids as a mask, when there are many. */
   readonly mask: Uint32Array | undefined
-  /** Allowed ids, and how many bytes complete the item after each. Inside of a string: only those that end it. */
+  /** Allowed ids, and how many bytes complete the item after each. For a string: only ids that end it. */
   readonly ids: Int32Array
   readonly costs: Uint32Array
-  /** The most bytes that complete the item after one of the ids. */
+  /** The largest of `costs`. */
   readonly mostCost: number
   readonly exits: Exits
 }
 
-const quote = 0x22
-/** What a table may keep; beyond that it starts anew. */
-const mostPartBytes = 2 ** 26
-/** Bytes that complete a character of a string that was begun: `\ud800\udc00` at worst. */
-const characterBytes = 11
+const QUOTE = 0x22
+/** Limit of a table's cache, which is cleared beyond it. */
+const MOST_PART_BYTES = 2 ** 26
+/** Most bytes that complete a started character of a string: `\ud800\udc00` at worst. */
+const CHARACTER_BYTES = 11
 
-/** A factory for matchers of one grammar over one vocabulary; what it learns serves all of them. */
+/** Makes matchers of one grammar over one vocabulary. They share its cache. */
 export class MaskTable {
   readonly grammar: Grammar
   readonly trie: TokenTrie
@@ -74,7 +79,7 @@ export class MaskTable {
     return new TableMatcher(this, this.grammar.start)
   }
 
-  /** Adds the ids that a stack allows, as far as a text of at most `bytesLeft` bytes completes everything after them. */
+  /** Adds the ids that a stack allows and after which at most `bytesLeft` bytes complete the text. */
   add(stack: Cell, bytesLeft: number, mask: Uint32Array): void {
     let exits = this.#root
     for (let cell = stack; cell.item !== undefined && exits.nodes.length > 0; cell = cell.below!) {
@@ -86,7 +91,7 @@ export class MaskTable {
       const left = bytesLeft - cell.below!.cost
       const string = exits === this.#root ? cell.item.string : undefined
       const { ids, costs } = part
-      if ((string === undefined ? part.mostCost : characterBytes + string.least + 1) > left) {
+      if ((string === undefined ? part.mostCost : CHARACTER_BYTES + string.least + 1) > left) {
         if (string !== undefined) stringIndex(this.trie).addClosing(string.least, string.most, left, mask)
         for (let i = 0; i < ids.length; i++) if (costs[i]! <= left) mask[ids[i]! >> 5]! |= 1 << (ids[i]! & 31)
       } else if (part.mask === undefined) for (const id of ids) mask[id >> 5]! |= 1 << (id & 31)
@@ -97,7 +102,7 @@ export class MaskTable {
 
   #remember(exits: Exits, item: Item, part: Part): void {
     this.#partBytes += (part.mask?.byteLength ?? 0) + part.ids.byteLength + part.costs.byteLength + 4 * part.exits.nodes.length + 200
-    if (this.#partBytes > mostPartBytes) {
+    if (this.#partBytes > MOST_PART_BYTES) {
       this.#root.parts.clear()
       this.#stringParts.clear()
       this.#partBytes = 0
@@ -135,7 +140,7 @@ export class MaskTable {
     }
   }
 
-  /** The same for the automaton of a pattern alone, which is a table. */
+  /** The same walk for a `pattern`, whose automaton is a table. */
   #walkPattern(exits: Exits, { next, accepts, distance }: ByteAutomaton, start: number, found: Findings): void {
     const { byte, depth, end } = this.trie
     const path = this.#patternPath
@@ -150,7 +155,7 @@ export class MaskTable {
           node++
           continue
         }
-        if (byte[node] === quote && accepts[from]) {
+        if (byte[node] === QUOTE && accepts[from]) {
           found.tokens(node, 0)
           found.exit(node)
         }
@@ -159,7 +164,7 @@ export class MaskTable {
     }
   }
 
-  /** Inside of a string nearly every token is allowed; the index knows which without a walk. */
+  /** Inside a string nearly every token is allowed. StringIndex answers without a walk. */
   #stringPart({ least, most }: { least: number; most: number }): Part {
     const index = stringIndex(this.trie)
     const [low, high] = [Math.min(least, index.most + 1), Math.min(most, index.most)]
@@ -181,7 +186,7 @@ export class MaskTable {
     return part
   }
 
-  /** The tokens, longest first, of a shortest completion. */
+  /** A shortest completion as tokens, taking the longest token at each step. */
   shortestCompletion(from: State): number[] {
     const { machine } = this.grammar
     const { byte, end, token } = this.trie
@@ -202,7 +207,7 @@ export class MaskTable {
           after = at
         }
       }
-      if (best === -1) return [] // the vocabulary lacks a byte
+      if (best === -1) return [] // no token in the vocabulary has this byte
       ids.push(best)
       state = after
     }
@@ -210,7 +215,7 @@ export class MaskTable {
   }
 }
 
-/** Collects what a walk allows. */
+/** Collects the results of a walk over the trie. */
 class Findings {
   readonly #trie: TokenTrie
   readonly #ids: number[] = []
@@ -222,7 +227,7 @@ class Findings {
     this.#trie = trie
   }
 
-  /** The tokens that end at a node are allowed; so many bytes complete the item after them. */
+  /** Records that the tokens ending at a node are allowed, and that `cost` bytes complete the item after them. */
   tokens(node: number, cost: number): void {
     for (let id = this.#trie.token[node]!; id !== -1; id = this.#trie.twin[id]!) {
       this.#ids.push(id)
@@ -231,7 +236,7 @@ class Findings {
     }
   }
 
-  /** The item may be over at a node; the tokens below go on with the next item. */
+  /** Records that the item may end at a node; the tokens below continue with the next item. */
   exit(node: number): void {
     if (this.#trie.end[node]! > node + 1) this.#exits.push(node)
   }
@@ -261,7 +266,7 @@ class TableMatcher implements Matcher {
   mask(tokensLeft = Number.POSITIVE_INFINITY): Uint32Array {
     const mask = this.#mask.fill(0)
     const { cost, stacks } = this.#state
-    // A token is at least a byte, so an end that is so many bytes away is in reach.
+    // A token has at least one byte, so `tokensLeft` tokens reach an end that is `tokensLeft` bytes away.
     const inReach = cost <= tokensLeft
     if (!inReach && this.#force(tokensLeft)) return mask
     const bytesLeft = inReach ? tokensLeft - 1 : Number.POSITIVE_INFINITY
@@ -269,7 +274,7 @@ class TableMatcher implements Matcher {
     return mask
   }
 
-  /** A byte a token was too pessimistic; when the tokens of a shortest completion just fit, nothing else may come. */
+  /** One byte per token was too pessimistic. If a shortest completion just fits, only its next token is allowed. */
   #force(tokensLeft: number): boolean {
     if (this.#state.cost > tokensLeft * 8) return false
     const ids = this.#table.shortestCompletion(this.#state)
@@ -299,7 +304,7 @@ class TableMatcher implements Matcher {
   }
 }
 
-/** The byte on a shortest way to the end. */
+/** The next byte of a shortest completion. */
 function cheapest(machine: Grammar['machine'], from: State): { byte: number; state: State } {
   let best: { byte: number; state: State } | undefined
   for (let byte = 0; byte < 256; byte++) {

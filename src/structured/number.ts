@@ -1,23 +1,24 @@
 /**
- * JSON numbers as automata over their characters. Numbers are bounded so that every one is finite, exact to 15 digits, and ends:
- * without limits up to 15 digits before and after the point and an exponent of two digits; with limits no exponent.
- * Limits are kept by comparing every prefix, as an interval of what it can become, with the allowed interval, in integers.
+ * JSON numbers as automata over their characters. Every number is finite, exact to 15 digits, and
+ * ends. Without limits: up to 15 digits before and after the point and an exponent of two digits.
+ * With limits: no exponent. To enforce limits, the interval of values that a prefix can still become
+ * is compared with the allowed interval, in integers.
  */
 
-/** States are short texts; a state that has left its limits behind is shared by all prefixes that did. */
+/** States are short texts. All prefixes that no limit can restrict any more share one state. */
 export interface NumberAutomaton {
   readonly name: string
   readonly start: string
-  /** Whether what was read is a whole number. */
+  /** Whether the characters read so far are a complete number. */
   canEnd(state: string): boolean
   next(state: string, character: string): string | undefined
-  /** Characters that are needed at least. */
+  /** Fewest characters that complete the number. */
   distance(state: string): number
 }
 
-const mostDigits = 15
+const MOST_DIGITS = 15
 
-/** Any number. States: phase and digits left. */
+/** Any number. A state is a phase and the number of digits that may follow. */
 export const anyNumber: NumberAutomaton = {
   name: 'number',
   start: 'start:0',
@@ -31,11 +32,11 @@ export const anyNumber: NumberAutomaton = {
       case 'start':
       case 'minus':
         if (character === '-' && phase === 'start') return 'minus:0'
-        return !digit ? undefined : character === '0' ? 'zero:0' : `integer:${mostDigits - 1}`
+        return !digit ? undefined : character === '0' ? 'zero:0' : `integer:${MOST_DIGITS - 1}`
       case 'zero':
       case 'integer':
         if (digit) return left > 0 ? `integer:${left - 1}` : undefined
-        if (character === '.') return `point:${mostDigits}`
+        if (character === '.') return `point:${MOST_DIGITS}`
         return character === 'e' || character === 'E' ? 'e:0' : undefined
       case 'point':
       case 'fraction':
@@ -60,7 +61,7 @@ export interface Limits {
 }
 
 /**
- * Numbers within limits (all inclusive limits and all exclusive ones hold).
+ * Numbers within limits. Inclusive and exclusive limits hold together.
  * @throws RangeError when there is none that can be written with 15 digits
  */
 export function limitedNumber(integer: boolean, limits: Limits): NumberAutomaton {
@@ -71,15 +72,15 @@ export function limitedNumber(integer: boolean, limits: Limits): NumberAutomaton
     value < (limits.exclusiveMaximum ?? Infinity)
   const low = Math.max(limits.minimum ?? -Infinity, limits.exclusiveMinimum ?? -Infinity)
   const high = Math.min(limits.maximum ?? Infinity, limits.exclusiveMaximum ?? Infinity)
-  const largest = 10 ** mostDigits - 1
-  // An absent limit is replaced by one that leaves room for a fraction.
+  const largest = 10 ** MOST_DIGITS - 1
+  // A missing limit gets a value small enough to allow digits after the point.
   const far = integer ? largest : Math.min(largest, Math.max(1e9, 1000 * Math.abs(Number.isFinite(low) ? low : high)))
   const from = Math.max(Number.isFinite(low) ? low : -far, -largest)
   const to = Math.min(Number.isFinite(high) ? high : far, largest)
   if (!(from <= to)) throw new RangeError('no number lies between the limits')
   const whole = Math.trunc(Math.max(Math.abs(from), Math.abs(to)))
   const integerDigits = whole === 0 ? 0 : String(whole).length
-  for (let places = integer ? 0 : mostDigits - integerDigits; places <= (integer ? 0 : 30); places++) {
+  for (let places = integer ? 0 : MOST_DIGITS - integerDigits; places <= (integer ? 0 : 30); places++) {
     const unit = 10n ** BigInt(places)
     let first = scaled(from, places)
     let last = scaled(to, places)
@@ -105,7 +106,10 @@ function toNumber(units: bigint, places: number): number {
   return Number(`${units}e-${places}`)
 }
 
-/** State: the prefix itself; `free:A:B` when A to B more digits before the point may follow, any; `places:P` when P more after it may, any. */
+/**
+ * A state is the prefix itself, or `free:A:B` when any A to B digits before the point may follow, or
+ * `places:P` when any P digits after the point may follow.
+ */
 class LimitedNumber implements NumberAutomaton {
   readonly name: string
   readonly start = ''
@@ -168,7 +172,7 @@ class LimitedNumber implements NumberAutomaton {
     return best
   }
 
-  /** The state after a prefix, undefined when it leads nowhere. */
+  /** The state after a prefix, undefined when no allowed number begins with it. */
   #shared(prefix: string): string | undefined {
     if (prefix === '-') return this.#first < 0n ? prefix : undefined
     const point = prefix.indexOf('.')
@@ -178,9 +182,9 @@ class LimitedNumber implements NumberAutomaton {
       const left = this.#places - (prefix.length - point - 1)
       return this.#holds(prefix, low, high) ? `places:${left}${prefix.endsWith('.') ? '!' : ''}` : prefix
     }
-    const lengths: number[] = [] // numbers of further digits with which something is allowed
-    let whole = true // and then everything is
-    for (let digits = 0; digits <= (/^-?0$/.test(prefix) ? 0 : mostDigits); digits++) {
+    const lengths: number[] = [] // numbers of further digits for which some value is allowed
+    let whole = true // whether every such value is allowed
+    for (let digits = 0; digits <= (/^-?0$/.test(prefix) ? 0 : MOST_DIGITS); digits++) {
       const { low, high } = this.#interval(prefix, digits)
       if (!this.#meets(prefix, low, high)) continue
       lengths.push(digits)
@@ -191,7 +195,7 @@ class LimitedNumber implements NumberAutomaton {
     return whole && most - least === lengths.length - 1 ? `free:${least}:${most}` : prefix
   }
 
-  /** What a prefix can become with so many more digits before the point, as magnitudes. */
+  /** The magnitudes that a prefix can become with `digits` more digits before the point. */
   #interval(prefix: string, digits: number): { low: bigint; high: bigint } {
     const text = prefix.replace('-', '')
     const point = text.indexOf('.')

@@ -1,10 +1,11 @@
 /**
- * A JSON string whose content matches an expression, as a finite automaton over the bytes between its quotes: Thompson's construction
- * and the subset construction, with limits on both, so that no expression costs more than its automaton. Characters are written raw
- * where JSON allows it, else in their shortest escape.
+ * A JSON string whose content matches a regular expression, as a finite automaton over the bytes
+ * between the quotes. Thompson's construction, then the subset construction, both with size limits.
+ * Characters are written raw where JSON allows it, otherwise as their shortest escape.
  */
+
+import type { Steps } from './cooperative.ts'
 import { type CodeRange, normalized, parseRegex, type Regex } from './regex.ts'
-import type { Steps } from './slices.ts'
 
 /** Deterministic automaton over bytes. Every state can reach acceptance. */
 export interface ByteAutomaton {
@@ -18,30 +19,30 @@ export interface ByteAutomaton {
   readonly distance: Int32Array
 }
 
-/** What making automata may still cost; patterns of one schema share it. A unit is a look at one move; dearer steps count for several. */
+/** A budget for building automata, shared by the patterns of one schema. One unit is one transition examined. */
 export interface PatternWork {
-  left: number
+  remaining: number
 }
 
-/** Fresh work for one schema: less than a second, however many patterns it is spent on. */
-export const patternWork = (): PatternWork => ({ left: mostWork })
+/** The budget of one schema: less than a second of work in total. */
+export const patternWork = (): PatternWork => ({ remaining: MOST_WORK })
 
-const mostWork = 80_000_000
-/** So much is done between two pauses: about a millisecond. */
-const workOfStep = 100_000
-/** Making, pruning and copying a row of 256 bytes. */
-const workOfRow = 2000
+const MOST_WORK = 80_000_000
+/** Units between two pauses: about a millisecond. */
+const WORK_OF_STEP = 100_000
+/** Units for building, pruning and copying a row of 256 entries. */
+const WORK_OF_ROW = 2000
 /** Rows of the table between two pauses. */
-const rowsOfStep = 128
-/** Making and leaving a state of the nondeterministic automaton. */
-const workOfState = 400
-const mostNfaStates = 40_000
-const mostStates = 4096
+const ROWS_OF_STEP = 128
+/** Units for building and visiting a state of the nondeterministic automaton. */
+const WORK_OF_STATE = 400
+const MOST_NFA_STATES = 40_000
+const MOST_STATES = 4096
 
 interface Nfa {
-  /** States without reading. */
+  /** Epsilon transitions: states reached without reading. */
   readonly free: number[][]
-  /** [first, last, to] by byte. */
+  /** Transitions [first byte, last byte, next state]. */
   readonly moves: [number, number, number][][]
   /** Whether a state is between two characters. */
   readonly between: boolean[]
@@ -49,14 +50,15 @@ interface Nfa {
 
 /**
  * @param least, most number of characters (code points) of the text; most may be Infinity
- * @param work is used up; what a schema's patterns cost together is limited
- * @throws SyntaxError when the expression is not supported, RangeError when its automaton is too large or empty or the work is used up
+ * @param work the budget, which this call reduces
+ * @throws SyntaxError when the expression is not supported; RangeError when its automaton is too large
+ * or empty, or when the budget is used up
  */
 export function* compilePattern(pattern: string, least = 0, most = Number.POSITIVE_INFINITY, work = patternWork()): Steps<ByteAutomaton> {
   const nfa: Nfa = { free: [], moves: [], between: [] }
   const start = state(nfa, true)
   const end = build(nfa, parseRegex(pattern), start)
-  spend(work, workOfState * nfa.free.length)
+  spend(work, WORK_OF_STATE * nfa.free.length)
   return yield* pruned(
     yield* determinize(nfa, start, end, least, most, work),
     JSON.stringify([pattern, least, most === Number.POSITIVE_INFINITY ? null : most]),
@@ -64,19 +66,20 @@ export function* compilePattern(pattern: string, least = 0, most = Number.POSITI
 }
 
 function spend(work: PatternWork, units: number): void {
-  work.left -= units
-  if (work.left < 0) throw new RangeError('the patterns of this schema cost too much together; use fewer or simpler ones')
+  work.remaining -= units
+  if (work.remaining < 0) throw new RangeError('the patterns of this schema cost too much together; use fewer or simpler ones')
 }
 
 function state(nfa: Nfa, between: boolean): number {
-  if (nfa.free.length >= mostNfaStates) throw new RangeError(`a pattern of this size is not supported (more than ${mostNfaStates} states)`)
+  if (nfa.free.length >= MOST_NFA_STATES)
+    throw new RangeError(`a pattern of this size is not supported (more than ${MOST_NFA_STATES} states)`)
   nfa.free.push([])
   nfa.moves.push([])
   nfa.between.push(between)
   return nfa.free.length - 1
 }
 
-/** Adds the part from `from`; the result is its last state. */
+/** Adds the states of an expression after state `from`. Returns its last state. */
 function build(nfa: Nfa, regex: Regex, from: number): number {
   if ('set' in regex) {
     const to = state(nfa, true)
@@ -163,7 +166,7 @@ function addSet(nfa: Nfa, ranges: readonly CodeRange[], from: number, to: number
   }
 }
 
-/** All byte sequences between two of equal length whose following bytes run from 80 to BF. */
+/** All UTF-8 sequences from `low` to `high`, which have equal length. */
 function addUtf8(nfa: Nfa, low: readonly number[], high: readonly number[], from: number, to: number): void {
   const [first, ...lowRest] = low as [number, ...number[]]
   const [last, ...highRest] = high as [number, ...number[]]
@@ -200,7 +203,7 @@ interface Raw {
   accepts: boolean[]
 }
 
-/** The subset construction; where lengths are limited, states also count characters. */
+/** The subset construction. Where the length is limited, states also count characters. */
 function* determinize(nfa: Nfa, start: number, end: number, least: number, most: number, work: PatternWork): Steps<Raw> {
   const limit = most === Number.POSITIVE_INFINITY ? least : most
   const known = new Map<string, number>()
@@ -209,8 +212,8 @@ function* determinize(nfa: Nfa, start: number, end: number, least: number, most:
     const key = `${count}:${states.join()}`
     let id = known.get(key)
     if (id === undefined) {
-      if (sets.length >= mostStates)
-        throw new RangeError(`a pattern of this size is not supported (its automaton has more than ${mostStates} states)`)
+      if (sets.length >= MOST_STATES)
+        throw new RangeError(`a pattern of this size is not supported (its automaton has more than ${MOST_STATES} states)`)
       id = sets.push({ states, count }) - 1
       known.set(key, id)
     }
@@ -219,7 +222,7 @@ function* determinize(nfa: Nfa, start: number, end: number, least: number, most:
   const next: Int32Array[] = []
   const accepts: boolean[] = []
   enter(closure(nfa, [start]), 0)
-  let pauseAt = work.left
+  let pauseAt = work.remaining
   for (let id = 0; id < sets.length; id++) {
     const { states, count } = sets[id]!
     const row = new Int32Array(256).fill(-1)
@@ -236,10 +239,10 @@ function* determinize(nfa: Nfa, start: number, end: number, least: number, most:
       }
     const cuts = [...edges].sort((a, b) => a - b)
     const moves = states.reduce((sum, from) => sum + nfa.moves[from]!.length, states.length)
-    spend(work, workOfRow)
+    spend(work, WORK_OF_ROW)
     for (let i = 0; i + 1 < cuts.length; i++) {
-      if (work.left < pauseAt) {
-        pauseAt = work.left - workOfStep
+      if (work.remaining < pauseAt) {
+        pauseAt = work.remaining - WORK_OF_STEP
         yield
       }
       const byte = cuts[i]!
@@ -248,7 +251,7 @@ function* determinize(nfa: Nfa, start: number, end: number, least: number, most:
       for (const from of states) for (const [first, last, to] of nfa.moves[from]!) if (byte >= first && byte <= last) targets.push(to)
       if (targets.length === 0) continue
       const reached = closure(nfa, targets)
-      spend(work, 30 * reached.length) // sorted, joined, looked up
+      spend(work, 30 * reached.length) // to sort, join and look up
       row.fill(enter(reached, after), byte, cuts[i + 1])
     }
   }
@@ -261,11 +264,11 @@ function closure(nfa: Nfa, states: readonly number[]): number[] {
   return [...seen].sort((a, b) => a - b)
 }
 
-/** Leaves out the states from which nothing is accepted. */
+/** Removes the states from which no text is accepted. */
 function* pruned({ next, accepts }: Raw, name: string): Steps<ByteAutomaton> {
   const before: number[][] = next.map(() => [])
   for (const [from, row] of next.entries()) {
-    if (from % rowsOfStep === 0) yield
+    if (from % ROWS_OF_STEP === 0) yield
     for (const to of new Set(row)) if (to !== -1) before[to]!.push(from)
   }
   const distance = new Int32Array(next.length).fill(-1)
@@ -284,7 +287,7 @@ function* pruned({ next, accepts }: Raw, name: string): Steps<ByteAutomaton> {
   if (distance[0] === -1) throw new RangeError('no string matches the pattern within its length limits')
   const table = new Int32Array(next.length * 256).fill(-1)
   for (const [from, row] of next.entries()) {
-    if (from % rowsOfStep === 0) yield
+    if (from % ROWS_OF_STEP === 0) yield
     for (let byte = 0; byte < 256; byte++) {
       const to = row[byte]!
       if (to !== -1 && distance[to] !== -1) table[from * 256 + byte] = to

@@ -1,7 +1,8 @@
 /**
- * Reads the regular subset of ECMAScript's expressions (flag u) that `pattern` may use: sets, groups, alternatives, quantifiers, and
- * ^ and $ at the ends. No backtracking engine ever runs it; pattern.ts turns it into a finite automaton. Refuses what is not regular
- * (lookaround, back references) and what needs Unicode tables (\p).
+ * Parses the regular subset of ECMAScript expressions (flag u) that `pattern` may use: sets, groups,
+ * alternatives, quantifiers, and ^ and $ at the ends. pattern.ts turns it into a finite automaton;
+ * no backtracking engine runs it. Refuses what is not regular (lookaround, back references) and what
+ * needs Unicode tables (\p).
  */
 
 /** Inclusive range of code points. */
@@ -13,9 +14,9 @@ export type Regex =
   | { readonly either: readonly Regex[] }
   | { readonly repeat: Regex; readonly least: number; readonly most: number } // most may be Infinity
 
-const lastCode = 0x10ffff
-const longestPattern = 2000
-const deepestGroup = 50
+const LAST_CODE = 0x10ffff
+const LONGEST_PATTERN = 2000
+const DEEPEST_GROUP = 50
 
 const digits: CodeRange[] = [[0x30, 0x39]]
 const word: CodeRange[] = [
@@ -41,12 +42,12 @@ const lineEnds: CodeRange[] = [
   [13, 13],
   [0x2028, 0x2029],
 ]
-const anything: Regex = { repeat: { set: [[0, lastCode]] }, least: 0, most: Number.POSITIVE_INFINITY }
+const anything: Regex = { repeat: { set: [[0, LAST_CODE]] }, least: 0, most: Number.POSITIVE_INFINITY }
 
-/** The language of all texts in which `pattern` is found. Throws SyntaxError on anything else than the subset. */
+/** Parses an expression that matches anywhere in a text. Throws SyntaxError outside of the subset. */
 export function parseRegex(pattern: string): Regex {
-  if (pattern.length > longestPattern)
-    throw new SyntaxError(`expression of ${pattern.length} characters; at most ${longestPattern} are supported`)
+  if (pattern.length > LONGEST_PATTERN)
+    throw new SyntaxError(`expression of ${pattern.length} characters; at most ${LONGEST_PATTERN} are supported`)
   return new Parser(pattern).parse()
 }
 
@@ -71,7 +72,7 @@ class Parser {
   }
 
   #sequence(depth: number): Regex {
-    if (depth > deepestGroup) this.#refuse(`groups nested deeper than ${deepestGroup}`)
+    if (depth > DEEPEST_GROUP) this.#refuse(`groups nested deeper than ${DEEPEST_GROUP}`)
     const parts: Regex[] = []
     while (this.#at < this.#codes.length && !')|'.includes(this.#peek()) && !(this.#peek() === '$' && depth === 0))
       parts.push(this.#quantified(this.#atom(depth)))
@@ -129,7 +130,7 @@ class Parser {
       most = match[2] === undefined ? least : match[3] === undefined ? Number.POSITIVE_INFINITY : Number(match[3])
       if (most < least) this.#refuse(`the quantifier ${match[0]}`)
     } else return repeat
-    this.#skip('?') // lazy: the same language
+    this.#skip('?') // a lazy quantifier matches the same texts
     if (this.#peek() !== '' && '*+?{'.includes(this.#peek())) this.#refuse('a quantifier of a quantifier')
     return { repeat, least, most }
   }
@@ -192,7 +193,7 @@ class Parser {
     if (match === null) return this.#refuse('this escape')
     this.#at += match[0].length
     const code = Number.parseInt(match[1] ?? match[2]!, 16)
-    return code > lastCode ? this.#refuse('this escape') : [[code, code]]
+    return code > LAST_CODE ? this.#refuse('this escape') : [[code, code]]
   }
 
   #peek(): string {
@@ -233,7 +234,7 @@ function complement(ranges: readonly CodeRange[]): CodeRange[] {
     if (first > next) result.push([next, first - 1])
     next = last + 1
   }
-  if (next <= lastCode) result.push([next, lastCode])
+  if (next <= LAST_CODE) result.push([next, LAST_CODE])
   return result
 }
 

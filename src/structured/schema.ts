@@ -1,12 +1,14 @@
 /**
- * Reads a JSON schema (draft 2020-12, the part listed in docs/structured-output.md) into nodes that say how a value is written.
- * A node may allow less than its schema, never more: everything written under it is valid. Any keyword that is neither enforced
- * nor a mere annotation is refused with its path, and so is a schema that no finite value satisfies.
+ * Reads a JSON schema (draft 2020-12, the part listed in docs/structured-output.md) into nodes that
+ * say how a value is written. A node may allow less than its schema, never more: every value written
+ * under it is valid. A keyword that is neither enforced nor an annotation is refused with its path,
+ * and so is a schema that no finite value satisfies.
  */
-import { formatPatterns } from './formats.ts'
+
+import type { Steps } from './cooperative.ts'
 import { anyNumber, type Limits, limitedNumber, type NumberAutomaton } from './number.ts'
 import { type ByteAutomaton, compilePattern, patternWork } from './pattern.ts'
-import type { Steps } from './slices.ts'
+import { formatPatterns } from './string-formats.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
 
 /** Index of a node; schemas may refer to each other. */
@@ -25,7 +27,7 @@ export type SchemaNode =
   | { readonly kind: 'either'; readonly branches: readonly NodeId[] }
   | { readonly kind: 'string'; readonly least: number; readonly most: number; readonly pattern: ByteAutomaton | undefined }
   | { readonly kind: 'number'; readonly automaton: NumberAutomaton; readonly integer: boolean }
-  /** Properties in this order; `additional` ones after them, if any. */
+  /** `properties` in this order, then any number of `additional` ones. */
   | {
       readonly kind: 'object'
       readonly properties: readonly Property[]
@@ -33,7 +35,7 @@ export type SchemaNode =
       readonly least: number
       readonly most: number
     }
-  /** `prefix`, then any number of `items`, if any. */
+  /** The elements of `prefix`, then any number of `items`. */
   | {
       readonly kind: 'array'
       readonly prefix: readonly NodeId[]
@@ -47,7 +49,7 @@ export interface SchemaNodes {
   readonly root: NodeId
 }
 
-/** Bounds on what a schema may cost. */
+/** Limits on the size of a schema. */
 export const schemaLimits = {
   depth: 100,
   references: 400,
@@ -99,7 +101,7 @@ class Reader {
   readonly #exclusive: { path: string; branches: NodeId[] }[] = []
   readonly #patternWork = patternWork()
   readonly #patterns = new Map<string, ByteAutomaton>()
-  /** What is left to do when all nodes are known: the automata of strings and numbers. */
+  /** The automata of strings and numbers, which are built after all nodes are known. */
   readonly #automata: Steps<void>[] = []
   #literalCharacters = 0
   #comparisons = 0
@@ -132,7 +134,7 @@ class Reader {
     return this.#nodes.push(node) - 1
   }
 
-  /** The node of the schema at a path; a schema that is being read is referred to by its future node. */
+  /** The node of the schema at a path. A schema that is still being read already has its node id. */
   #read(schema: unknown, path: string): NodeId {
     const known = this.#byPath.get(path)
     if (known !== undefined) return known
@@ -172,7 +174,7 @@ class Reader {
     return nodes.length === 1 ? nodes[0]! : { kind: 'either', branches: nodes.map((node) => this.#add(node, path)) }
   }
 
-  /** The declared types; without any, those that the keywords speak about. */
+  /** The declared types, or else the types to which the keywords apply. */
   #types(schema: Json, keywords: readonly string[], path: string): string[] {
     const declared = schema.type === undefined ? undefined : Array.isArray(schema.type) ? schema.type : [schema.type]
     if (declared !== undefined && declared.length === 0) this.#refuse(`${path}/type`, 'expected at least one type')
@@ -257,7 +259,7 @@ class Reader {
     return node
   }
 
-  /** Equal patterns are compiled once. */
+  /** Compiles equal patterns once. */
   *#pattern(
     node: { readonly least: number; readonly most: number; pattern: ByteAutomaton | undefined },
     source: string,
@@ -349,7 +351,7 @@ class Reader {
     return this.#read(schema, at)
   }
 
-  /** A keyword whose value is a schema: absent means any value, false none. */
+  /** A keyword whose value is a schema. Absent means any value, false means none. */
   #optional(schema: Json, name: string, path: string): NodeId | undefined {
     if (schema[name] === false) return undefined
     return schema[name] === undefined ? this.#anyValue(path) : this.#read(schema[name], `${path}/${name}`)
@@ -400,7 +402,7 @@ class Reader {
     throw new UnsupportedSchemaError(path, reason)
   }
 
-  /** Whether no value can be written under both nodes, as far as is easily seen. */
+  /** Whether the two nodes surely have no value in common. A cheap check; false may be wrong. */
   #disjoint(a: NodeId, b: NodeId): boolean {
     const [left, right] = [this.#shapes(a), this.#shapes(b)]
     this.#compare(left.length * right.length)
@@ -424,7 +426,7 @@ class Reader {
   #shapesDisjoint(a: SchemaNode, b: SchemaNode): boolean {
     if (a.kind === 'never' || b.kind === 'never') return true
     if (a.kind === 'literal' && b.kind === 'literal') {
-      // Two objects or two arrays may be the same value in another order or spelling.
+      // Two objects or arrays can be equal although their texts differ (order, spelling).
       const seen = new Set(b.texts.flatMap((text) => (/^[{[]/.test(text) ? [text, text[0]!] : [text])))
       this.#compare(a.texts.length + b.texts.length)
       return !a.texts.some((text) => seen.has(text) || (/^[{[]/.test(text) && seen.has(text[0]!)))
@@ -463,7 +465,7 @@ function escapePointer(name: string): string {
   return name.replaceAll('~', '~0').replaceAll('/', '~1')
 }
 
-/** Without recursion, because a hostile schema may be nested deeper than the stack. */
+/** Not recursive, because a hostile schema may be nested deeper than the call stack. */
 function checkDepth(schema: unknown): void {
   let level: unknown[] = [schema]
   for (let depth = 0; level.length > 0; depth++) {

@@ -1,15 +1,16 @@
 /**
- * What may stand between the quotes of a JSON string, byte by byte: well-formed UTF-8 without control characters, and the escapes
- * of RFC 8259 with surrogates in pairs only. Also an index of the vocabulary that answers "which tokens fit into a string that may
- * have so many more characters" without a walk, because that question is asked at most steps.
+ * What may stand between the quotes of a JSON string, byte by byte: well-formed UTF-8 without control
+ * characters, and the escapes of RFC 8259 with surrogates in pairs only. Also an index of the
+ * vocabulary: it says which tokens fit into a string of at most n more characters without a walk,
+ * because most decoding steps ask this.
  */
-import { finish, type Steps } from './slices.ts'
+import { finish, type Steps } from './cooperative.ts'
 import type { TokenTrie } from './token-trie.ts'
 
 /** Nodes between two pauses. */
-const nodesOfStep = 4096
+const NODES_OF_STEP = 4096
 
-/** Position inside of a character. `clean` is between characters, `closed` after the quote. */
+/** States inside a string: `clean` is between two characters, `closed` is after the closing quote. */
 export const phases = [
   'dead',
   'clean',
@@ -42,10 +43,10 @@ const number = Object.fromEntries(phases.map((name, i) => [name, i])) as Record<
 export const clean = number.clean
 export const closed = number.closed
 
-/** [phases, 256] phase after a byte; 0 is dead. */
+/** [phases, 256] phase after a byte; 0 means that the byte is not allowed. */
 export const nextPhase = table()
 
-/** [phases] bytes that are needed at least to be between two characters again. */
+/** [phases] fewest bytes that lead to `clean`. */
 export const bytesToClean = distances()
 
 function table(): Uint8Array {
@@ -110,19 +111,19 @@ function distances(): Uint8Array {
   return distance
 }
 
-/** Where the quote ends a string inside of a token: the node after it, and how many characters came before it. */
+/** A closing quote inside a token: the node after it, and the number of characters before it. */
 export interface Exit {
   readonly node: number
   readonly characters: number
 }
 
-/** The vocabulary seen from between two characters of a string. */
+/** Classifies all tokens for a string that is between two characters. */
 export class StringIndex {
   readonly #exits: Exit[] = []
   #most = 0
   readonly #words: number
   readonly #byCharacters: number[][] = [] // ids that stay inside the string, by the characters they begin
-  readonly #toClean: Uint8Array // [vocabSize] bytes that complete the character in whose middle an id ends
+  readonly #toClean: Uint8Array // [vocabSize] bytes that complete the last, unfinished character of an id
   readonly #upTo: Uint32Array[] = []
 
   private constructor(trie: TokenTrie) {
@@ -138,7 +139,7 @@ export class StringIndex {
     let pauseAt = 0
     for (let node = 1; node < trie.size; ) {
       if (node > pauseAt) {
-        pauseAt = node + nodesOfStep
+        pauseAt = node + NODES_OF_STEP
         yield
       }
       const depth = trie.depth[node]!
@@ -177,7 +178,10 @@ export class StringIndex {
     return this.#most
   }
 
-  /** The mask of the tokens that stay inside the string and begin at most so many characters. Not to be changed. */
+  /**
+   * The mask of the tokens that stay inside the string and begin at most `characters` characters. Do
+   * not modify it.
+   */
   upTo(characters: number): Uint32Array {
     const most = Math.min(characters, this.most)
     for (let i = this.#upTo.length; i <= most; i++) {
@@ -188,11 +192,14 @@ export class StringIndex {
     return this.#upTo[most]!
   }
 
-  /** Adds the tokens that stay inside a string of `least` to `most` more characters, if so many bytes then suffice to close it. */
+  /**
+   * Adds the tokens that stay inside a string of `least` to `most` more characters and after which
+   * `bytesLeft` bytes can close it.
+   */
   addClosing(least: number, most: number, bytesLeft: number, mask: Uint32Array): void {
     const limit = Math.min(most, this.#byCharacters.length - 1)
     for (let characters = 0; characters <= limit; characters++) {
-      const spare = bytesLeft - Math.max(0, least - characters) - 1 // what a character may take to complete
+      const spare = bytesLeft - Math.max(0, least - characters) - 1 // bytes available to complete a character
       if (spare < 0) continue
       for (const id of this.#byCharacters[characters] ?? []) if (this.#toClean[id]! <= spare) mask[id >> 5]! |= 1 << (id & 31)
     }
@@ -201,10 +208,10 @@ export class StringIndex {
 
 const indexes = new WeakMap<TokenTrie, StringIndex>()
 
-/** The index of a trie, built once. */
+/** The index of a trie. Built once. */
 export const stringIndex = (trie: TokenTrie): StringIndex => indexes.get(trie) ?? finish(indexSteps(trie))
 
-/** The same with pauses. */
+/** `stringIndex` as a computation that can be paused. */
 export function* indexSteps(trie: TokenTrie): Steps<StringIndex> {
   let index = indexes.get(trie)
   if (index === undefined) indexes.set(trie, (index = yield* StringIndex.of(trie)))

@@ -1,29 +1,30 @@
 /**
- * Structured output that fails closed: JSON schema -> grammar -> mask of allowed tokens at every step. What is not enforced is
- * refused (`UnsupportedSchemaError`), and every text that a matcher calls complete parses and validates.
+ * Structured output: JSON schema -> grammar -> mask of allowed tokens at every step. A schema that
+ * cannot be enforced is refused (`UnsupportedSchemaError`). Every text that a matcher reports as
+ * complete parses and validates.
  */
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import { finish, inSlices, type SliceOptions, type Steps } from './cooperative.ts'
 import { compileSchema, type Grammar, schemaSteps } from './grammar.ts'
 import { MaskTable, type Matcher } from './matcher.ts'
-import { finish, inSlices, type SliceOptions, type Steps } from './slices.ts'
 import { indexSteps } from './string-body.ts'
 import { type TokenTrie, trieSteps } from './token-trie.ts'
 
+export { SliceTimeoutError } from './cooperative.ts'
 export { anyObject, compileSchema, type Grammar } from './grammar.ts'
 export type { Matcher } from './matcher.ts'
-export { SliceTimeoutError } from './slices.ts'
 export { type TokenTrie, tokenTrie } from './token-trie.ts'
 export { UnsupportedSchemaError } from './unsupported.ts'
 
-/** A schema ready for a vocabulary. */
+/** A compiled schema together with a vocabulary. */
 export interface Constraint {
-  /** A new text. */
+  /** Starts a new text. */
   matcher(): Matcher
 }
 
 const tables = new WeakMap<Grammar, WeakMap<TokenTrie, MaskTable>>()
 
-/** A matcher at the start of a text; matchers of the same grammar and trie share what they learn. */
+/** A matcher at the start of a text. Matchers of the same grammar and trie share a cache. */
 export function matcher(grammar: Grammar, trie: TokenTrie): Matcher {
   let ofGrammar = tables.get(grammar)
   if (ofGrammar === undefined) tables.set(grammar, (ofGrammar = new WeakMap()))
@@ -35,8 +36,8 @@ export function matcher(grammar: Grammar, trie: TokenTrie): Matcher {
 let last: { text: string; grammar: Grammar } | undefined
 
 /**
- * The grammar of a schema; the last one is remembered by the schema's text, so that the answers of a conversation share it and what its
- * matchers have learned.
+ * The grammar of a schema. The last one is cached by the schema's text, so that the answers of one
+ * conversation share it.
  * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced
  */
 export function grammarOf(schema: unknown): Grammar {
@@ -57,19 +58,19 @@ export function constraint(schema: unknown, tokenizer: Tokenizer): Constraint {
   return { matcher: () => matcher(grammar, trie) }
 }
 
-/** The same on a thread that has other work: a few milliseconds at a time. */
+/** `constraint` in slices of a few milliseconds, for a thread that has other work. */
 export function compileConstraint(schema: unknown, tokenizer: Tokenizer, options?: SliceOptions): Promise<Constraint> {
   return inSlices(constraintSteps(schema, tokenizer), options)
 }
 
-/** Makes what every schema needs of a vocabulary, a few milliseconds at a time, so that the first one does not wait for it. */
+/** Builds, in slices, what every schema needs of a vocabulary, so that the first schema does not wait for it. */
 export function prepareVocabulary(tokenizer: Tokenizer, options?: SliceOptions): Promise<void> {
   return inSlices(vocabularySteps(tokenizer), options).then(() => {})
 }
 
 function* vocabularySteps(tokenizer: Tokenizer): Steps<TokenTrie> {
   const trie = yield* trieSteps(tokenizer)
-  yield* indexSteps(trie) // built here rather than at a token
+  yield* indexSteps(trie) // build it now, not at the first token
   return trie
 }
 

@@ -1,9 +1,9 @@
 /**
- * The vocabulary as a trie of bytes, in preorder, so that a walk is one pass over flat arrays and a rejected prefix is one jump.
- * Special tokens are left out: a grammar is about text.
+ * The vocabulary as a trie over bytes, stored in preorder: a walk is one pass over flat arrays, and
+ * skipping the subtree of a rejected prefix is one jump. Special tokens are left out.
  */
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import { finish, type Steps } from './slices.ts'
+import { finish, type Steps } from './cooperative.ts'
 
 export interface TokenTrie {
   /** Number of ids; masks have ceil(vocabSize / 32) words. */
@@ -27,7 +27,7 @@ export interface TokenTrie {
 }
 
 /** Ids between two pauses. */
-const idsOfStep = 1024
+const IDS_OF_STEP = 1024
 
 const tries = new WeakMap<Tokenizer, TokenTrie>()
 
@@ -38,7 +38,7 @@ export function tokenTrie(tokenizer: Tokenizer): TokenTrie {
   return trie
 }
 
-/** The same with pauses. */
+/** `tokenTrie` as a computation that can be paused. */
 export function* trieSteps(tokenizer: Tokenizer): Steps<TokenTrie> {
   let trie = tries.get(tokenizer)
   if (trie === undefined) tries.set(tokenizer, (trie = yield* build(tokenizer)))
@@ -56,13 +56,13 @@ function* build(tokenizer: Tokenizer): Steps<TokenTrie> {
   const byId: (Uint8Array | undefined)[] = new Array(vocabSize)
   let total = 1
   for (let id = 0; id < vocabSize; id++) {
-    if (id % idsOfStep === 0) yield
+    if (id % IDS_OF_STEP === 0) yield
     if (tokenizer.isSpecial(id)) continue
     let bytes: Uint8Array
     try {
       bytes = tokenizer.bytes(id)
     } catch (error) {
-      if (error instanceof RangeError) continue // a gap in the ids
+      if (error instanceof RangeError) continue // an unused id
       throw error
     }
     if (bytes.length === 0 || bytes.length > 0xffff) continue
@@ -90,7 +90,7 @@ function* build(tokenizer: Tokenizer): Steps<TokenTrie> {
   const path: number[] = [0] // nodes from the root to the last token
   let last = new Uint8Array(0)
   for (const [i, { bytes, id }] of texts.entries()) {
-    if (i % idsOfStep === 0) yield
+    if (i % IDS_OF_STEP === 0) yield
     if (bytes.length > longest) longest = bytes.length
     let shared = 0
     while (shared < last.length && shared < bytes.length && last[shared] === bytes[shared]) shared++

@@ -1,4 +1,7 @@
-/** A schema that this module won't enforce. Nothing runs unconstrained in silence: the caller answers with an error instead. */
+/**
+ * A schema that this module cannot enforce. The caller must report it; it must not generate without
+ * the constraint.
+ */
 export class UnsupportedSchemaError extends Error {
   /** JSON pointer of the keyword or subschema, e.g. `/properties/age/multipleOf`; '' is the schema itself. */
   readonly path: string

@@ -1,21 +1,22 @@
 /**
- * Finds the spellings of added tokens in a text: leftmost first, longest on ties, as the published tokenizers do.
- * Two kinds: specials (markers of the chat format), found only where the text is trusted; and entries of the vocabulary that the
- * file merely wants to be kept whole (Gemma's runs of newlines, HTML tags), found everywhere.
+ * Finds the spellings of added tokens in a text: leftmost first, longest on ties, as the published
+ * tokenizers do. There are two kinds. Special tokens (markers of the chat format) are found only in
+ * trusted text. Ordinary ones (Gemma's runs of newlines, HTML tags) are vocabulary entries that are
+ * never split; they are found everywhere.
  */
 
 export interface AddedToken {
   readonly id: number
   /** The spelling. */
   readonly content: string
-  /** A token that people's and models' text must never become. */
+  /** A token that untrusted text must never become. */
   readonly special: boolean
-  /** Whether decoding with `skipSpecials` leaves it out. */
+  /** Whether decoding with `skipSpecials` omits it. */
   readonly hidden: boolean
-  /** White space to the left or right belongs to the token. */
+  /** Whether the token includes the white space to its left or right. */
   readonly lstrip: boolean
   readonly rstrip: boolean
-  /** Only between characters that are not part of a word. */
+  /** Whether it is only found between characters that are not part of a word. */
   readonly singleWord: boolean
 }
 
@@ -57,7 +58,7 @@ export class AddedTokens {
   /**
    * Cuts a text at its added tokens.
    * @param trusted whether specials are recognised at all
-   * @param untrusted ranges, sorted and disjoint, that no special may touch even so
+   * @param untrusted ranges, sorted and disjoint, that no special token may overlap
    */
   split(text: string, trusted: boolean, untrusted: readonly Range[] = []): Segment[] {
     if (!trusted && !this.#hasOrdinary) return text === '' ? [] : [{ text }]

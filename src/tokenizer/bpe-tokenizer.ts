@@ -1,6 +1,7 @@
 /**
- * The tokenizer that every supported file becomes: added tokens are cut out, the rest is normalized, cut into pieces, spelled in
- * symbols and merged. Refuses to turn text that is not trusted into a special token, whatever the file says.
+ * The BPE tokenizer behind every supported file: find added tokens, normalize the rest, split it into
+ * pieces, spell each piece in symbols, merge. Untrusted text never becomes a special token, whatever
+ * the file says.
  */
 import { type AddedToken, AddedTokens, type Range } from './added-tokens.ts'
 import { type MergeTable, mergePiece } from './bpe.ts'
@@ -11,7 +12,7 @@ import { ByteTextStream } from './text-stream.ts'
 import type { TextStream, Tokenizer } from './tokenizer.ts'
 
 export interface BpeParts {
-  /** Entry -> id, special tokens excluded. */
+  /** Entry -> id, without special tokens. */
   readonly vocabulary: ReadonlyMap<string, number>
   readonly merges: MergeTable
   readonly added: readonly AddedToken[]
@@ -20,7 +21,7 @@ export interface BpeParts {
   readonly decoder: Decoder
   /** Writes a piece of text as symbols. */
   readonly spell: (piece: string, symbols: number[]) => void
-  /** Cuts a piece where no merge can cross, calling `visit` in order. */
+  /** Splits a piece at places that no merge can cross, and calls `visit` in order. */
   readonly cut: ((piece: string, visit: (part: string) => void) => void) | undefined
   /** Looks up a whole piece before any merge (`ignore_merges`). */
   readonly whole: ((piece: string) => number | undefined) | undefined
@@ -28,9 +29,9 @@ export interface BpeParts {
   readonly prefix: readonly number[]
 }
 
-/** Longer pieces are rarely met again, and V8 would keep the whole text alive for a slice of this length or more. */
-const longestCachedPiece = 12
-const cacheEntries = 1 << 16
+/** Longer pieces rarely repeat. A longer slice would also keep the whole text alive in V8. */
+const LONGEST_CACHED_PIECE = 12
+const CACHE_ENTRIES = 1 << 16
 const replacement = Uint8Array.of(0xef, 0xbf, 0xbd) // U+FFFD
 
 export class BpeTokenizer implements Tokenizer {
@@ -40,9 +41,9 @@ export class BpeTokenizer implements Tokenizer {
   readonly #parts: BpeParts
   readonly #added: AddedTokens
   readonly #special: Uint8Array // 1 for specials, by id
-  readonly #hidden: Uint8Array // 1 for what skipSpecials leaves out, by id
+  readonly #hidden: Uint8Array // 1 for ids that skipSpecials omits
   readonly #pool: Uint8Array // the bytes of all ids
-  readonly #offset: Int32Array // [vocabSize + 1] begin of each id's bytes in the pool; an id without bytes is unknown
+  readonly #offset: Int32Array // [vocabSize + 1] start of each id's bytes in the pool; an id without bytes is unknown
   #cache = new Map<string, number | number[]>()
 
   constructor(parts: BpeParts) {
@@ -132,7 +133,7 @@ export class BpeTokenizer implements Tokenizer {
   }
 
   #merge(piece: string, out: number[]): void {
-    const known = piece.length <= longestCachedPiece ? this.#cache.get(piece) : undefined
+    const known = piece.length <= LONGEST_CACHED_PIECE ? this.#cache.get(piece) : undefined
     if (known !== undefined) {
       if (typeof known === 'number') out.push(known)
       else for (const id of known) out.push(id)
@@ -142,8 +143,8 @@ export class BpeTokenizer implements Tokenizer {
     this.#parts.spell(piece, symbols)
     const start = out.length
     if (symbols.length > 0) mergePiece(symbols, this.#parts.merges, out)
-    if (piece.length > longestCachedPiece) return
-    if (this.#cache.size >= cacheEntries) this.#cache = new Map()
+    if (piece.length > LONGEST_CACHED_PIECE) return
+    if (this.#cache.size >= CACHE_ENTRIES) this.#cache = new Map()
     this.#cache.set(piece, out.length === start + 1 ? out[start]! : out.slice(start))
   }
 }

@@ -1,11 +1,12 @@
 /**
- * Byte-pair encoding proper: symbols in, merged ids out. Knows pairs of ids and their ranks, not text.
- * The pair with the lowest rank is merged first, the leftmost on ties, until no known pair is left.
- * Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units"; order of merges as in openai/gpt-2 encoder.py.
+ * Byte-pair encoding of one piece: symbols in, merged ids out. Knows pairs of ids and their ranks, not
+ * text. Merges the pair with the lowest rank first (the leftmost on ties) until no known pair is left.
+ * Source: Sennrich et al. 2016, "Neural Machine Translation of Rare Words with Subword Units"; order
+ * of merges as in openai/gpt-2 encoder.py.
  */
 
-/** Above this many symbols a heap replaces the plain search for the lowest rank. */
-const shortPiece = 48
+/** Pieces with more symbols use a heap instead of a linear search for the lowest rank. */
+const SHORT_PIECE = 48
 
 /** (left id, right id) -> (rank, merged id), in an open-addressing hash table of 32-bit integers. */
 export class MergeTable {
@@ -26,7 +27,7 @@ export class MergeTable {
     this.#merged = new Int32Array(slots)
   }
 
-  /** Adds a pair; a pair that is already there gets the new rank, as in the published implementations. */
+  /** Adds a pair. A known pair gets the new rank, as in the published implementations. */
   set(left: number, right: number, rank: number, merged: number): void {
     let slot = hashPair(left, right) & this.#mask
     while (this.#left[slot] !== -1 && !(this.#left[slot] === left && this.#right[slot] === right)) slot = (slot + 1) & this.#mask
@@ -56,14 +57,14 @@ export class MergeTable {
   }
 }
 
-/** Merges the symbols of one piece of text and appends the resulting ids to `out`. `symbols` is used up. */
+/** Merges the symbols of one piece and appends the resulting ids to `out`. Modifies `symbols`. */
 export function mergePiece(symbols: number[], table: MergeTable, out: number[]): void {
   if (symbols.length === 1) out.push(symbols[0]!)
-  else if (symbols.length <= shortPiece) mergeShort(symbols, table, out)
+  else if (symbols.length <= SHORT_PIECE) mergeShort(symbols, table, out)
   else mergeLong(symbols, table, out)
 }
 
-/** Quadratic, but the fastest for the few symbols of a word. */
+/** Quadratic, but fastest for the few symbols of a word. */
 function mergeShort(symbols: number[], table: MergeTable, out: number[]): void {
   const slots: number[] = [] // slot of the pair that begins at each symbol
   for (let i = 0; i + 1 < symbols.length; i++) slots.push(table.find(symbols[i]!, symbols[i + 1]!))
@@ -87,12 +88,12 @@ function mergeShort(symbols: number[], table: MergeTable, out: number[]): void {
   for (const symbol of symbols) out.push(symbol)
 }
 
-/** A linked list of symbols and a heap of pairs ordered by (rank, position): n log n at worst. */
+/** A linked list of symbols and a heap of pairs ordered by (rank, position): O(n log n). */
 function mergeLong(symbols: number[], table: MergeTable, out: number[]): void {
   const count = symbols.length
   const previous = new Int32Array(count)
   const next = new Int32Array(count)
-  const slotAt = new Int32Array(count).fill(-1) // slot of the pair that begins here; -1 also marks a symbol that is gone
+  const slotAt = new Int32Array(count).fill(-1) // slot of the pair that begins here; -1 also marks a symbol that was merged away
   const heap = new PairHeap(count)
   const consider = (position: number) => {
     const right = next[position]!

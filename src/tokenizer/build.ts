@@ -1,6 +1,6 @@
 /**
- * Writes tokenizers for our own small models as published-layout tokenizer.json objects: one id per byte, or one id per character.
- * They load through `tokenizerFromJson` and through everybody else's loader of the format.
+ * Builds tokenizer.json objects for small models of our own: one id per byte, or one id per character.
+ * `tokenizerFromJson` and any other loader of the format can read them.
  */
 import { byteSpelling } from './byte-level.ts'
 
@@ -11,7 +11,10 @@ export interface TokenizerJson {
   readonly [field: string]: unknown
 }
 
-/** A special token by spelling; `special: false` keeps it in the text when special tokens are skipped (like `<think>`). */
+/**
+ * A special token by spelling; `special: false` keeps it in the text when special tokens are skipped
+ * (like `<think>`).
+ */
 export type SpecialToken = string | { readonly content: string; readonly special: boolean }
 
 /** Ids 0 … 255 are the bytes; the special tokens follow in order. */
@@ -26,7 +29,8 @@ export function byteTokenizerJson(specials: readonly SpecialToken[]): TokenizerJ
 }
 
 /**
- * One id per different character of `text`, in order of code point, then the special tokens. Encoding any other character is a RangeError.
+ * One id per distinct character of `text`, by code point, then the special tokens. Encoding another
+ * character throws RangeError.
  */
 export function characterTokenizerJson(text: string, specials: readonly SpecialToken[] = []): TokenizerJson {
   const characters = [...new Set(text.toWellFormed())].sort((a, b) => a.codePointAt(0)! - b.codePointAt(0)!)

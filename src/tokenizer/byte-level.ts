@@ -1,6 +1,7 @@
 /**
- * GPT-2's spelling of bytes: vocabularies of byte-level BPE are written with one printable character per byte, so that they fit in JSON.
- * Bytes 33-126, 161-172 and 174-255 spell themselves; the other 68, in order, are U+0100 onwards (a blank is Ġ, a newline Ċ).
+ * GPT-2's spelling of bytes: byte-level vocabularies write one printable character per byte, so that
+ * they fit in JSON. Bytes 33-126, 161-172 and 174-255 are their own character; the other 68 become
+ * U+0100 onwards, in order (a space is Ġ, a newline Ċ).
  * Source: openai/gpt-2 encoder.py, `bytes_to_unicode`.
  */
 
@@ -10,7 +11,7 @@ export const byteSpelling: readonly string[] = spellings()
 /** Character -> the byte it spells. */
 export const spelledByte: ReadonlyMap<string, number> = new Map(byteSpelling.map((character, byte) => [character, byte]))
 
-/** The bytes a byte-level vocabulary entry stands for, or undefined when it holds a character that spells no byte. */
+/** The bytes of a byte-level vocabulary entry; undefined when a character of it spells no byte. */
 export function unspell(entry: string): number[] | undefined {
   const bytes: number[] = []
   for (const character of entry) {

@@ -1,6 +1,7 @@
 /**
- * The decoders of published tokenizer.json files, reduced to what they do to a single entry of the vocabulary (its bytes) and to
- * the start of a text (blanks dropped). That makes decoding incremental: the text is the UTF-8 decoding of the bytes of the ids.
+ * The decoders of published tokenizer.json files, reduced to two facts: the bytes of a vocabulary
+ * entry, and how many spaces are dropped at the start of a text. So decoding is incremental: the text
+ * is the UTF-8 decoding of the bytes of the ids.
  */
 import { unspell } from './byte-level.ts'
 import type { Fields } from './json-fields.ts'
@@ -8,7 +9,7 @@ import type { Fields } from './json-fields.ts'
 export interface Decoder {
   /** The bytes of a vocabulary entry. */
   bytes(entry: string): Uint8Array
-  /** So many blanks at the start of a text are not part of it. */
+  /** How many spaces at the start of a decoded text are dropped. */
   readonly leadingBlanks: number
 }
 
@@ -21,7 +22,7 @@ interface Steps {
 
 const utf8 = new TextEncoder()
 
-/** Reads `decoder` of a tokenizer.json; without one the entries are put together as they are. */
+/** Reads `decoder` of a tokenizer.json. Without one, the entries are concatenated as they are. */
 export function decoder(fields: Fields | undefined): Decoder {
   const steps: Steps = { byteLevel: false, byteFallback: false, replacements: [], leadingBlanks: 0 }
   if (fields !== undefined) readStep(fields, steps)

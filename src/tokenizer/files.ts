@@ -1,12 +1,12 @@
 /**
- * Picks the tokenizer of a checkpoint directory from the files that are there. Reading is the caller's business, so that this works
- * from a disk, a server or a browser's storage alike.
+ * Chooses the tokenizer of a checkpoint directory from the files in it. The caller reads the files, so
+ * this works on a disk, over HTTP and in a browser.
  */
 import { tokenizerFromGpt2 } from './gpt2-files.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { tokenizerFromJson } from './tokenizer-json.ts'
 
-/** The names `tokenizerFiles` may ask for, in order; a downloader needs to fetch no other. */
+/** The names that `tokenizerFiles` may read, in order. A downloader needs no other. */
 export const tokenizerFileNames: readonly string[] = [
   'tokenizer.json',
   'tokenizer_config.json',

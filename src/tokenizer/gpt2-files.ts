@@ -1,6 +1,6 @@
 /**
- * GPT-2's own files: vocab.json (OpenAI's encoder.json) and merges.txt (vocab.bpe). They say nothing about normalization, the
- * splitting expression or special tokens; those are GPT-2's.
+ * GPT-2's own files: vocab.json (OpenAI's encoder.json) and merges.txt (vocab.bpe). They do not
+ * describe normalization, the splitting expression or special tokens; GPT-2's are used.
  */
 import { gpt2Pattern } from './pre-tokenizer.ts'
 import type { Tokenizer } from './tokenizer.ts'
@@ -8,7 +8,8 @@ import { tokenizerFromJson } from './tokenizer-json.ts'
 
 /**
  * @param vocab the parsed vocab.json: entry -> id
- * @param merges the text of merges.txt: one "left right" a line, lowest rank first, after an optional `#version` line
+ * @param merges the text of merges.txt: one "left right" a line, lowest rank first, after an optional
+ * `#version` line
  */
 export function tokenizerFromGpt2(vocab: unknown, merges: string, file = 'vocab.json and merges.txt'): Tokenizer {
   const lines = merges.split(/\r?\n/)

@@ -1,5 +1,6 @@
 /**
- * Reads an untrusted JSON value field by field; every error names the file and the path, what was expected and what came.
+ * Reads an untrusted JSON value field by field; every error names the file and the path, what was
+ * expected and what came.
  */
 import { literalPattern, translatePattern } from './pattern.ts'
 

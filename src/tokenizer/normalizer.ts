@@ -1,6 +1,7 @@
 /**
- * The normalizers of published tokenizer.json files that BPE models use: Unicode normal forms, Prepend, Replace and sequences of them.
- * Each is a function text -> text; an unknown kind is refused with its path in the file.
+ * The normalizers of published tokenizer.json files that BPE models use: Unicode normal forms, Prepend,
+ * Replace and sequences of them. Each is a function text -> text. An unknown kind is refused with its
+ * path in the file.
  */
 import { type Fields, patternAt } from './json-fields.ts'
 

@@ -1,15 +1,18 @@
 /**
- * Translates the regular expressions of published tokenizers (written for Oniguruma) into JavaScript's.
- * The two disagree about white space (U+0085 in, U+FEFF out), `\d`, `\w`, `.`, `^`, `$`, inline case-insensitivity and possessive quantifiers.
- * Anything that cannot be translated faithfully is refused; a possessive quantifier becomes an ordinary one, which the published
- * expressions use for speed only.
+ * Translates the regular expressions of published tokenizers (written for Oniguruma) into JavaScript.
+ * The two differ in white space (Oniguruma includes U+0085 and excludes U+FEFF), `\d`, `\w`, `.`, `^`,
+ * `$`, inline case-insensitivity and possessive quantifiers. What cannot be translated exactly is
+ * refused. A possessive quantifier becomes an ordinary one: published expressions use it for speed only.
  */
 
 /** Unicode White_Space, as the inside of a character class. */
 export const whiteSpace = String.raw`\t-\r\x20\x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000`
 const wordCharacter = String.raw`\p{L}\p{M}\p{Nd}\p{Pc}`
 
-/** A sticky JavaScript expression that matches what `source` matches. Throws SyntaxError with the offending construct. */
+/**
+ * A sticky JavaScript expression that matches what `source` matches. Throws SyntaxError with the
+ * offending construct.
+ */
 export function translatePattern(source: string): RegExp {
   return new RegExp(new Translator(source).translate(), 'vy')
 }
@@ -33,7 +36,7 @@ class Translator {
     return result
   }
 
-  /** Up to the closing parenthesis, which stays. */
+  /** Reads up to the closing parenthesis, which it does not consume. */
   #alternatives(ignoreCase: boolean): string {
     let result = ''
     while (this.#at < this.#characters.length && this.#peek() !== ')') {
@@ -140,7 +143,7 @@ class Translator {
     return ignoreCase ? eitherCase(character, inClass) : escapeCharacter(character)
   }
 
-  /** Whether what follows the backslash names a single character. */
+  /** Whether the escape after the backslash means a single character. */
   #escapesOneCharacter(): boolean {
     return /^[rntfvxu]$|^[^A-Za-z0-9]$/.test(this.#peek())
   }
@@ -183,7 +186,10 @@ function escapeCharacter(character: string): string {
   return /^[A-Za-z0-9]$/.test(character) ? character : `\\u{${character.codePointAt(0)!.toString(16)}}`
 }
 
-/** A letter in both cases, with the two characters outside of ASCII that fold to an ASCII letter (ſ and the Kelvin sign). */
+/**
+ * A letter in both cases, with the two characters outside of ASCII that fold to an ASCII letter (ſ
+ * and the Kelvin sign).
+ */
 function eitherCase(character: string, inClass = false): string {
   if (!/^[A-Za-z]$/.test(character)) {
     if (character.toLowerCase() !== character.toUpperCase())

@@ -1,11 +1,12 @@
 /**
- * The pre-tokenizers of published tokenizer.json files that BPE models use: they cut a text into the pieces that merges may not cross.
- * A pre-tokenizer hands each piece to `visit`, in order; stages of a sequence are chained that way without building lists.
+ * The pre-tokenizers of published tokenizer.json files that BPE models use. They split a text into
+ * pieces; merges never cross a border between pieces. A pre-tokenizer passes each piece to `visit`, in
+ * order, so the stages of a sequence are chained without building lists.
  */
 import { type Fields, patternAt } from './json-fields.ts'
 import { translatePattern } from './pattern.ts'
 
-/** @param atStart whether the piece begins the text (some stages put a blank in front of it). */
+/** @param atStart whether the piece begins the text (some stages then put a space in front of it). */
 export type Stage = (text: string, atStart: boolean, visit: (piece: string, atStart: boolean) => void) => void
 
 export interface PreTokenizer {
@@ -14,7 +15,7 @@ export interface PreTokenizer {
   readonly byteLevel: boolean
 }
 
-/** GPT-2's expression, which the ByteLevel stage applies itself unless told otherwise. */
+/** GPT-2's splitting expression. The ByteLevel stage applies it unless `use_regex` is false. */
 export const gpt2Pattern = String.raw`'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`
 
 /** Reads `pre_tokenizer` of a tokenizer.json; null means one piece. */
@@ -61,7 +62,7 @@ function chain(stages: readonly Stage[]): Stage {
   return (text, atStart, visit) => run(0, text, atStart, visit)
 }
 
-/** What becomes of the matches: pieces of their own, dropped, or joined to a neighbour. */
+/** What happens to a match: it becomes a piece, is dropped, or joins a neighbour. */
 type Behaviour = 'Isolated' | 'Removed' | 'MergedWithPrevious' | 'MergedWithNext' | 'Contiguous'
 const behaviours: readonly string[] = ['Isolated', 'Removed', 'MergedWithPrevious', 'MergedWithNext', 'Contiguous']
 
@@ -70,11 +71,11 @@ function behaviour(fields: Fields): Behaviour {
   return behaviours.includes(name) ? (name as Behaviour) : fields.refuse('behavior', `one of ${behaviours.join(', ')}`, name)
 }
 
-/** @param pattern sticky; where it does not match, the text up to its next match is a piece too */
+/** @param pattern sticky; the text between two matches is a piece too */
 function split(pattern: RegExp, behaviour: Behaviour): Stage {
   return (text, atStart, visit) => {
     const emit = (from: number, to: number) => visit(text.slice(from, to), atStart && from === 0)
-    let from = 0 // begin of the piece that is still open
+    let from = 0 // start of the piece that is still open
     let openIsMatch = false
     const part = (start: number, end: number, isMatch: boolean) => {
       if (behaviour === 'Removed') {
@@ -92,7 +93,7 @@ function split(pattern: RegExp, behaviour: Behaviour): Stage {
       }
       openIsMatch = isMatch
     }
-    let gap = 0 // begin of the text since the last match
+    let gap = 0 // end of the last match
     for (let at = 0; at < text.length; ) {
       pattern.lastIndex = at
       const end = pattern.test(text) ? pattern.lastIndex : at
@@ -113,7 +114,7 @@ function split(pattern: RegExp, behaviour: Behaviour): Stage {
   }
 }
 
-/** SentencePiece's blanks: every blank becomes ▁, one is put in front, and words may be cut before each of them. */
+/** SentencePiece's spaces: every space becomes ▁, one is prepended, and the text may be split before each ▁. */
 function metaspace(fields: Fields): Stage {
   const replacement = fields.string('replacement', '▁')
   const scheme = fields.string('prepend_scheme', fields.boolean('add_prefix_space', true) ? 'always' : 'never')

@@ -1,6 +1,7 @@
 /**
- * How a piece of text becomes the symbols that merging starts from: one per byte (GPT-2 and its heirs), or one per character with
- * bytes or an unknown-token as the way out (SentencePiece). Also where a text may be cut because no merge can cross.
+ * Turns a piece of text into the initial symbols of BPE: one per byte (GPT-2 and later models), or one
+ * per character with bytes or the unknown token as fallback (SentencePiece). Also finds the places in a
+ * text that no merge can cross.
  */
 import { byteSpelling } from './byte-level.ts'
 
@@ -26,9 +27,11 @@ export function spellBytes(vocabulary: ReadonlyMap<string, number>, unknown: num
 }
 
 /**
- * One symbol per character; a character outside of the vocabulary becomes its bytes, or else the unknown-token.
- * @param bytes the entries of the 256 bytes, if the model falls back to bytes; a character of which one is missing is unknown
- * @param fuse whether neighbouring unknown characters become one token
+ * One symbol per character. A character outside the vocabulary becomes its bytes, or else the unknown
+ * token.
+ * @param bytes the ids of the 256 bytes, if the model has byte fallback; a character with a missing
+ * byte is unknown
+ * @param fuse whether adjacent unknown characters become one token
  */
 export function spellCharacters(
   vocabulary: ReadonlyMap<string, number>,
@@ -61,24 +64,25 @@ export function spellCharacters(
   }
 }
 
-const directTable = 128
+const DIRECT_TABLE = 128
 
 /**
- * Cuts a text between two characters where no merge joins a symbol ending in the first with one beginning with the second. Exact, because
- * merging never crosses such a place; fast, because words come back and can be remembered.
+ * Splits a text between two characters if no merge joins a symbol that ends with the first and a symbol
+ * that begins with the second. The ids stay the same, because no merge crosses such a place. It is
+ * faster, because the resulting parts repeat and are cached.
  * @param pairs [left, right] entries of all merges
- * @param together whether two characters must stay in one part for another reason
+ * @param keepTogether whether two characters must stay in one part for another reason
  */
 export function cutter(
   pairs: Iterable<readonly [string, string]>,
-  together: ((left: string, right: string) => boolean) | undefined,
+  keepTogether: ((left: string, right: string) => boolean) | undefined,
 ): (piece: string, visit: (part: string) => void) => void {
-  const ascii = new Uint8Array(directTable * directTable)
+  const ascii = new Uint8Array(DIRECT_TABLE * DIRECT_TABLE)
   const others = new Set<string>()
   for (const [left, right] of pairs) {
     const last = lastCharacter(left)
     const first = String.fromCodePoint(right.codePointAt(0)!)
-    if (last < '\x80' && first < '\x80') ascii[last.charCodeAt(0) * directTable + first.charCodeAt(0)] = 1
+    if (last < '\x80' && first < '\x80') ascii[last.charCodeAt(0) * DIRECT_TABLE + first.charCodeAt(0)] = 1
     else others.add(last + first)
   }
   return (piece, visit) => {
@@ -90,8 +94,8 @@ export function cutter(
       const start = at - width
       width = first > 0xffff ? 2 : 1
       const joined =
-        last < directTable && first < directTable ? ascii[last * directTable + first] === 1 : others.has(piece.slice(start, at + width))
-      if (!joined && !together?.(String.fromCodePoint(last), String.fromCodePoint(first))) {
+        last < DIRECT_TABLE && first < DIRECT_TABLE ? ascii[last * DIRECT_TABLE + first] === 1 : others.has(piece.slice(start, at + width))
+      if (!joined && !keepTogether?.(String.fromCodePoint(last), String.fromCodePoint(first))) {
         visit(piece.slice(from, at))
         from = at
       }

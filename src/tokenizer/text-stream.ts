@@ -1,6 +1,6 @@
 /**
- * Ids -> text, all at once or one id at a time. UTF-8 is decoded by the platform's streaming decoder, which replaces malformed bytes
- * as soon as they are known to be malformed and holds back nothing but the beginning of one unfinished character.
+ * Ids -> text, one id at a time. The platform's streaming decoder reads UTF-8: it replaces malformed
+ * bytes at once and holds back only the beginning of one unfinished character.
  */
 import type { TextStream } from './tokenizer.ts'
 
@@ -9,7 +9,7 @@ export class ByteTextStream implements TextStream {
   readonly #bytes: (id: number) => Uint8Array
   #blanksToDrop: number
 
-  /** @param leadingBlanks so many blanks at the start are dropped */
+  /** @param leadingBlanks how many spaces at the start of the text are dropped */
   constructor(bytes: (id: number) => Uint8Array, leadingBlanks: number) {
     this.#bytes = bytes
     this.#blanksToDrop = leadingBlanks

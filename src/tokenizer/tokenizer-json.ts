@@ -1,6 +1,6 @@
 /**
- * Loads a published tokenizer.json: byte-level BPE (GPT-2, gpt-oss, Qwen, Llama 3) and SentencePiece-style BPE (Llama 2, Mistral,
- * Gemma). Whatever the file asks for beyond that is refused with the path of the field; nothing is ignored that would change ids.
+ * Loads a published tokenizer.json: byte-level BPE (GPT-2, gpt-oss, Qwen, Llama 3) and SentencePiece-style
+ * BPE (Llama 2, Mistral, Gemma). An unsupported setting that would change ids is refused with its path.
  * Format: the Rust crate huggingface/tokenizers.
  */
 import type { AddedToken } from './added-tokens.ts'
@@ -14,13 +14,14 @@ import { preTokenizer } from './pre-tokenizer.ts'
 import { cutter, spellBytes, spellCharacters } from './spelling.ts'
 import type { Tokenizer } from './tokenizer.ts'
 
-/** The largest id a file may use: bounds what a hostile file can make us allocate. */
-const largestId = 2 ** 23
+/** The largest id that a file may use. It limits the memory that a hostile file can claim. */
+const LARGEST_ID = 2 ** 23
 
 /**
  * The tokenizer that a parsed tokenizer.json describes.
  * @param file name for error messages
- * @param options.bos spelling of the token to put before every text where the file has no template for that (tokenizer_config.json's `bos_token`)
+ * @param options.bos spelling of the token before every text (`bos_token` of tokenizer_config.json),
+ * used if the file has no template
  * @throws TypeError naming file and field on anything malformed or unsupported
  */
 export function tokenizerFromJson(json: unknown, file: string, options: { bos?: string | undefined } = {}): Tokenizer {
@@ -44,7 +45,7 @@ export function tokenizerFromJson(json: unknown, file: string, options: { bos?: 
   const fuse = model.boolean('fuse_unk', false)
   const { merges, pairs } = readMerges(model, all, vocabulary, !pre.byteLevel)
   const bytes = model.boolean('byte_fallback', false) ? fallbackBytes(vocabulary) : undefined
-  const together = fuse ? (left: string, right: string) => !vocabulary.has(left) && !vocabulary.has(right) : undefined
+  const keepTogether = fuse ? (left: string, right: string) => !vocabulary.has(left) && !vocabulary.has(right) : undefined
   return new BpeTokenizer({
     vocabulary,
     merges,
@@ -53,7 +54,7 @@ export function tokenizerFromJson(json: unknown, file: string, options: { bos?: 
     preTokenizer: pre,
     decoder: decoder(root.inner('decoder')),
     spell: pre.byteLevel ? spellBytes(vocabulary, unknown, file) : spellCharacters(vocabulary, bytes, unknown, fuse, file),
-    cut: pre.byteLevel ? undefined : cutter(pairs, together),
+    cut: pre.byteLevel ? undefined : cutter(pairs, keepTogether),
     whole: model.boolean('ignore_merges', false) ? wholePieces(vocabulary, pre.byteLevel) : undefined,
     prefix: readPrefix(root, added) ?? added.filter((token) => token.content === options.bos).map((token) => token.id),
   })
@@ -65,8 +66,8 @@ function readVocabulary(model: Fields): Map<string, number> {
   const taken: boolean[] = []
   for (const entry of Object.keys(fields.object)) {
     const id = fields.object[entry]
-    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > largestId)
-      fields.refuse(JSON.stringify(entry), `an id from 0 to ${largestId}`, id)
+    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > LARGEST_ID)
+      fields.refuse(JSON.stringify(entry), `an id from 0 to ${LARGEST_ID}`, id)
     if (taken[id as number]) fields.refuse(JSON.stringify(entry), 'an id of its own', id)
     taken[id as number] = true
     vocabulary.set(entry, id as number)
@@ -82,7 +83,7 @@ function readAdded(root: Fields, vocabulary: ReadonlyMap<string, number>): Added
     const content = fields.string('content')
     const id = fields.integer('id')
     if (content === '') fields.refuse('content', 'a spelling', content)
-    if (id > largestId) fields.refuse('id', `at most ${largestId}`, id)
+    if (id > LARGEST_ID) fields.refuse('id', `at most ${LARGEST_ID}`, id)
     if ((vocabulary.get(content) ?? id) !== id)
       fields.refuse('id', `the id ${vocabulary.get(content)} of ${JSON.stringify(content)} in model.vocab`, id)
     if ((owner[id] ?? content) !== content) fields.refuse('id', `an id of its own (${JSON.stringify(owner[id])} has it)`, id)
@@ -101,8 +102,8 @@ function readAdded(root: Fields, vocabulary: ReadonlyMap<string, number>): Added
 }
 
 /**
- * Merges are written as "left right" in old files and as a list of two in new ones. One whose product is special is left out: text
- * never becomes special.
+ * Merges are "left right" in old files and lists of two in new ones. A merge whose result is a special
+ * token is skipped: text never becomes special.
  * @param keepPairs whether the [left, right] entries are wanted too
  */
 function readMerges(
@@ -112,7 +113,7 @@ function readMerges(
   keepPairs: boolean,
 ): { merges: MergeTable; pairs: [string, string][] } {
   const list = model.array('merges')
-  if (list.length > largestId) model.refuse('merges', `at most ${largestId} merges`, list.length)
+  if (list.length > LARGEST_ID) model.refuse('merges', `at most ${LARGEST_ID} merges`, list.length)
   const merges = new MergeTable(list.length)
   const pairs: [string, string][] = []
   for (let rank = 0; rank < list.length; rank++) {

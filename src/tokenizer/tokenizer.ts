@@ -1,32 +1,37 @@
 /**
- * What the rest of the house knows about text: ids in, ids out.
- * Text that comes from people, tools or models goes through `encode` and can never become a special token;
- * only our own templates may call `encodeTemplate`.
+ * The tokenizer interface: text to ids and ids to text.
+ * Text from people, tools or models goes through `encode` and can never become a special token.
+ * Only chat templates may call `encodeTemplate`.
  */
 export interface Tokenizer {
-  /** Number of ids the tokenizer knows (the model's embedding may have more rows). */
+  /** Number of ids of the tokenizer (the model's embedding may have more rows). */
   readonly vocabSize: number
   /** Spelling -> id of every added token (specials and markers such as `<think>`). */
   readonly specials: ReadonlyMap<string, number>
-  /** Ids that the published tokenizer puts before every text (Llama's and Gemma's BOS); `encode` leaves them out. */
+  /**
+   * Ids that the published tokenizer puts before every text (Llama's and Gemma's BOS); `encode`
+   * leaves them out.
+   */
   readonly prefix?: readonly number[]
   /** Ordinary text -> ids. Spellings of special tokens stay text; a lone surrogate becomes U+FFFD. */
   encode(text: string): number[]
   /**
    * Trusted template text -> ids: spellings of added tokens become these tokens.
-   * @param untrusted [start, end) ranges of `text`, sorted and disjoint, which people, tools or models wrote: no added token may touch them
+   * @param untrusted [start, end) ranges of `text` that people, tools or models wrote, sorted and
+   * disjoint: no added token may overlap them
    */
   encodeTemplate(text: string, untrusted?: readonly (readonly [start: number, end: number])[]): number[]
   /**
-   * Ids -> text; malformed UTF-8 and unknown ids become U+FFFD. Added tokens are spelled out; with `skipSpecials` those are left out
-   * that the published file marks as special (`<|im_end|>`, but not `<think>`).
+   * Ids -> text. Malformed UTF-8 and unknown ids become U+FFFD. Added tokens are spelled out; with
+   * `skipSpecials`, tokens that the published file marks as special (`<|im_end|>`, not `<think>`) are
+   * omitted.
    */
   decode(ids: Iterable<number>, options?: { skipSpecials?: boolean }): string
-  /** The bytes one id stands for (an added token's spelling in UTF-8). Throws RangeError on an unknown id. */
+  /** The bytes of one id (for an added token: its spelling in UTF-8). Throws RangeError on an unknown id. */
   bytes(id: number): Uint8Array
   /** Whether the id is an added token, which ordinary text can never produce. */
   isSpecial(id: number): boolean
-  /** A decoder for one stream: holds back an incomplete character, never finished text. */
+  /** A decoder for one stream of ids. It holds back only the bytes of an incomplete character. */
   stream(): TextStream
 }
 

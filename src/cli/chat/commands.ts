@@ -28,7 +28,7 @@ interface Command {
   run(conversation: Conversation, argument: string): unknown
 }
 
-const efforts: Effort[] = ['low', 'medium', 'high']
+const EFFORTS: Effort[] = ['low', 'medium', 'high']
 
 export const commands: Record<string, Command> = {
   effort: {
@@ -38,7 +38,7 @@ export const commands: Record<string, Command> = {
       const { reasoning, defaultEffort } = session.model.format.capabilities
       if (reasoning !== 'levels') print(`this model has no levels of effort${reasoning === 'switch' ? '; use /think and /no-think' : ''}`)
       else if (level === '') print(`effort: ${session.options.effort ?? defaultEffort}`)
-      else if (!efforts.includes(level as Effort)) print(`effort is low, medium or high, not "${level}"`)
+      else if (!EFFORTS.includes(level as Effort)) print(`effort is low, medium or high, not "${level}"`)
       else session.options = { ...session.options, effort: level as Effort }
     },
   },

@@ -3,7 +3,7 @@ import { appendFileSync, chmodSync, mkdirSync, readFileSync, renameSync, writeFi
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 
-const mostEntries = 1000
+const MOST_ENTRIES = 1000
 
 /** LINEAGE_HISTORY (empty: none), else the user's directory for such files. */
 export function historyPath(env: NodeJS.ProcessEnv = process.env): string | undefined {
@@ -24,7 +24,7 @@ export class InputHistory {
         if (typeof entry === 'string') this.entries.unshift(entry)
       } catch {} // a line cut by a full disk
     }
-    if (this.entries.length > mostEntries) this.#rewrite()
+    if (this.entries.length > MOST_ENTRIES) this.#rewrite()
   }
 
   add(entry: string): void {
@@ -38,7 +38,7 @@ export class InputHistory {
   }
 
   #rewrite(): void {
-    this.entries.length = mostEntries
+    this.entries.length = MOST_ENTRIES
     try {
       const temporary = `${this.#path}.${process.pid}`
       writeFileSync(

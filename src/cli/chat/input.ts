@@ -13,8 +13,8 @@ export interface TerminalStreams {
 }
 
 /** Stands for a line break in a recalled input, since one line is edited at a time. */
-const lineBreak = ' ⏎ '
-const secondInterruptMs = 2000
+const LINE_BREAK = ' ⏎ '
+const SECOND_INTERRUPT_MS = 2000
 
 export class ChatInput {
   /** Called on Ctrl-C while nobody is asked for a line. */
@@ -87,7 +87,7 @@ export class ChatInput {
       return
     }
     const isEmpty = this.#lines.line === '' && this.#pending.length === 0
-    const again = isEmpty && performance.now() - this.#interruptedAt < secondInterruptMs
+    const again = isEmpty && performance.now() - this.#interruptedAt < SECOND_INTERRUPT_MS
     this.#interruptedAt = isEmpty ? performance.now() : Number.NEGATIVE_INFINITY
     if (again) {
       this.close()
@@ -137,7 +137,7 @@ export class ChatInput {
   #submit(input: string): void {
     this.#pending = []
     this.#inBlock = false
-    const restored = input.replaceAll(lineBreak, '\n')
+    const restored = input.replaceAll(LINE_BREAK, '\n')
     this.#history.add(restored)
     this.#lines.history = this.#recalled()
     if (this.#waiting) {
@@ -148,7 +148,7 @@ export class ChatInput {
   }
 
   #recalled(): string[] {
-    return this.#history.entries.map((entry) => entry.replaceAll('\n', lineBreak))
+    return this.#history.entries.map((entry) => entry.replaceAll('\n', LINE_BREAK))
   }
 
   #finish(): void {

@@ -27,7 +27,7 @@ export interface ReplOptions {
 }
 
 /** Silence after which the reading of a long prompt is shown. */
-const patienceMs = 500
+const SILENCE_MS = 500
 
 /** @returns exit code: 0, or 130 when an answer was stopped twice */
 export async function chatInTerminal(options: ReplOptions): Promise<number> {
@@ -108,7 +108,7 @@ function showReading({ session, streams: { output }, meter, colour }: ReplOption
     const left = promptTokensPerSecond > 0 ? `, ${duration((total - read) / promptTokensPerSecond)} left` : ''
     output.write(`\r\x1b[2K${painter(colour)(`reading the prompt: ${read} of ${total} tokens${left}`, 'dim')}`)
     shown = true
-  }, patienceMs)
+  }, SILENCE_MS)
   return {
     end() {
       clearInterval(timer)

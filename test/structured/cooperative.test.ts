@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
-import { finish, inSlices, SliceTimeoutError, type Steps } from '../../src/structured/slices.ts'
+import { finish, inSlices, SliceTimeoutError, type Steps } from '../../src/structured/cooperative.ts'
 import { compileConstraint, compileSchema, constraint, grammarOf, UnsupportedSchemaError } from '../../src/structured/structured.ts'
 import { byteTokenizer } from '../chat/byte-tokenizer.ts'
 import { allowedIds } from './judge.ts'

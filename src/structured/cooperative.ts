@@ -1,13 +1,13 @@
 /**
- * Long computations on a thread that must stay responsive. They are written as generators that yield where they may be interrupted;
- * `finish` runs one to its end at once, `inSlices` a few milliseconds at a time between other work. No threads: what these computations
- * make (automata, a trie) is used here, and works the same in a browser.
+ * Cooperative scheduling: long computations that share one thread with other work. A computation
+ * is a generator that yields where it may be paused. `finish` runs it to the end at once;
+ * `inSlices` runs it a few milliseconds at a time. It needs no worker, so it also runs in a browser.
  */
 
-/** A computation with places to pause; none takes much longer than a millisecond between two. */
+/** A computation that can be paused at every yield. Two yields are at most about a millisecond apart. */
 export type Steps<T> = Generator<void, T, void>
 
-/** Runs to the end without a pause. */
+/** Runs a computation to its end without a pause. */
 export function finish<T>(steps: Steps<T>): T {
   for (;;) {
     const { done, value } = steps.next()
@@ -16,26 +16,26 @@ export function finish<T>(steps: Steps<T>): T {
 }
 
 export interface SliceOptions {
-  /** Gives up with the signal's reason. */
+  /** Aborts the computation; the promise rejects with the signal's reason. */
   signal?: AbortSignal | undefined
-  /** Gives up with a SliceTimeoutError after so many milliseconds, waiting included. */
+  /** Time limit in milliseconds, waiting included; then the promise rejects with SliceTimeoutError. */
   limitMs?: number
 }
 
-/** A computation took longer than it may. */
+/** A computation exceeded its time limit. */
 export class SliceTimeoutError extends Error {
   override name = 'SliceTimeoutError'
 }
 
 interface Job {
-  /** One step; whether the job is over. */
+  /** Runs one step. Returns true when the job has ended. */
   step(): boolean
 }
 
-const sliceMs = 4
+const SLICE_MS = 4
 const jobs: Job[] = []
 
-/** Runs to the end, a few milliseconds at a time. Several of them take turns, so that together they hold the thread no longer than one. */
+/** Runs a computation in slices of SLICE_MS. Several computations take turns, one slice each. */
 export function inSlices<T>(steps: Steps<T>, { signal, limitMs = Number.POSITIVE_INFINITY }: SliceOptions = {}): Promise<T> {
   const until = performance.now() + limitMs
   return new Promise<T>((resolve, reject) => {
@@ -58,7 +58,7 @@ export function inSlices<T>(steps: Steps<T>, { signal, limitMs = Number.POSITIVE
 
 function slice(): void {
   const job = jobs[0]!
-  const until = performance.now() + sliceMs
+  const until = performance.now() + SLICE_MS
   let over = job.step()
   while (!over && performance.now() < until) over = job.step()
   jobs.shift()
