@@ -4,9 +4,9 @@
  *   node bench/engine/probe.ts CHECKPOINT PRECISION
  */
 import { once } from '../../src/cli/bench.ts'
-import { cacheSpec } from '../../src/engine/cache-spec.ts'
 import { readLogits } from '../../src/engine/read-logits.ts'
 import { loadIds } from '../../src/load-model-node.ts'
+import { cacheSpec } from '../../src/model/cache-spec.ts'
 import { median } from '../peers/visit.ts'
 
 export interface Probe {

@@ -11,7 +11,7 @@ const shapes = [
   { name: 'GPT-2', heads: 12, kvHeads: 12, headDim: 64, window: null },
 ]
 for (const { name, heads, kvHeads, headDim, window } of shapes) {
-  const cache = backend.cache({ layers: [{ kvHeads, headDim, window }], slots: 1, capacity: 8192, maxRows: 512 })
+  const cache = backend.cache({ layers: [{ kvHeads, keyDim: headDim, valueDim: headDim, window }], slots: 1, capacity: 8192, maxRows: 512 })
   for (const [rows, position] of [
     [1, 1023],
     [1, 8191],
@@ -31,7 +31,16 @@ for (const { name, heads, kvHeads, headDim, window } of shapes) {
       const start = cpu()
       for (let i = 0; i < repeats; i++)
         backend.scope('bench', () => {
-          const options = { heads, kvHeads, headDim, scale: headDim ** -0.5, window, softcap: null, cache: cache.layers[0]! }
+          const options = {
+            heads,
+            kvHeads,
+            keyDim: headDim,
+            valueDim: headDim,
+            scale: headDim ** -0.5,
+            window,
+            softcap: null,
+            cache: cache.layers[0]!,
+          }
           return backend.scope('x', () => {
             backend.attention(q, k!, v!, batch, options)
             return q

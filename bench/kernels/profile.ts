@@ -6,7 +6,7 @@
  */
 import { parseArgs } from 'node:util'
 import { preset, presetNames } from '../../src/architecture/presets.ts'
-import { cacheSpec } from '../../src/engine/cache-spec.ts'
+import { cacheSpec } from '../../src/model/cache-spec.ts'
 import { forward } from '../../src/model/transformer.ts'
 import { leaves, mapWeights, type Weights, weightSpecs } from '../../src/model/weights.ts'
 import type { WeightSpec } from '../../src/ops/backend.ts'

@@ -1,9 +1,9 @@
 /** `lineage logits`: the logits after every id of a prompt, as a safetensors file. For whoever compares with another engine. */
 import type { Command } from 'commander'
 import { writeSafetensors } from '../checkpoint/write-node.ts'
-import { cacheSpec } from '../engine/cache-spec.ts'
 import { readLogits } from '../engine/read-logits.ts'
 import type { IdsModel } from '../load-model-node.ts'
+import { cacheSpec } from '../model/cache-spec.ts'
 import { addBackendOptions, type BackendOptions, interruptSignal, openIds, parseIds } from './support/model.ts'
 
 interface Options extends BackendOptions {

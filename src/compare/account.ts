@@ -4,9 +4,10 @@
  * does; `activeWithEmbeddings` counts them, as the names of Qwen3 and Mixtral do. A tied matrix counts once, as the output.
  */
 import type { Architecture, DType } from '../architecture/architecture.ts'
+import { cacheSpec } from '../model/cache-spec.ts'
 import { forward } from '../model/transformer.ts'
 import { leaves, mapWeights, weightSpecs } from '../model/weights.ts'
-import type { CacheSpec, WeightSpec } from '../ops/backend.ts'
+import type { WeightSpec } from '../ops/backend.ts'
 import { storedBytes } from '../ops/dtype.ts'
 import type { Batch } from '../ops/ops.ts'
 import { size } from '../ops/tensor.ts'
@@ -155,18 +156,9 @@ function meter(architecture: Architecture, positions: number[], cacheBytesPerVal
   const weights = mapWeights(weightSpecs(architecture), (spec: WeightSpec) => spec)
   const rows = positions.length
   const batch: Batch = { ids: new Int32Array(rows), slots: new Int32Array(rows), positions: Int32Array.from(positions) }
-  const cache = meterCache(cacheSpec(architecture, positions.at(-1)! + 1, rows))
+  const cache = meterCache(cacheSpec(architecture, 1, positions.at(-1)! + 1, rows))
   forward(ops, architecture, weights, batch, { cache, logitRows: Int32Array.of(rows - 1) })
   return ops
-}
-
-function cacheSpec(architecture: Architecture, capacity: number, maxRows: number): CacheSpec {
-  const layers = architecture.layers.map(({ attention: { kvHeads, headDim, slidingWindow } }) => ({
-    kvHeads,
-    headDim,
-    window: slidingWindow,
-  }))
-  return { layers, slots: 1, capacity, maxRows }
 }
 
 const withoutWindows = (architecture: Architecture): Architecture => ({

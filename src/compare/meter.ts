@@ -92,18 +92,18 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
       return x
     },
     attention(q, k, v, batch, options) {
-      const { heads, kvHeads, headDim, sinks } = options
-      if (columns(q) !== heads * headDim) mismatch('attention', `${heads} heads of ${headDim}`, q)
-      if (columns(k) !== kvHeads * headDim) mismatch('attention', `${kvHeads} heads of ${headDim}`, k)
-      same('attention', k, v)
+      const { heads, kvHeads, keyDim, valueDim, sinks } = options
+      if (columns(q) !== heads * keyDim) mismatch('attention', `${heads} heads of ${keyDim}`, q)
+      if (columns(k) !== kvHeads * keyDim) mismatch('attention', `${kvHeads} heads of ${keyDim}`, k)
+      if (columns(v) !== kvHeads * valueDim) mismatch('attention', `${kvHeads} heads of ${valueDim}`, v)
       const { seen, kept } = visible(batch, options)
-      const perPosition = 2 * kvHeads * headDim * cacheBytesPerValue
+      const perPosition = kvHeads * (keyDim + valueDim) * cacheBytesPerValue
       note('attention', [sinks], {
-        multiplyAdds: seen * heads * headDim * 2, // q·k and p·v
+        multiplyAdds: seen * heads * (keyDim + valueDim), // q·k and p·v
         cacheReadBytes: options.cache ? kept * perPosition : 0,
         cacheKeptBytes: options.cache ? kept * perPosition : 0,
       })
-      return temporary(...q.shape)
+      return temporary(rowsOf(q), heads * valueDim)
     },
     gelu(x: Tensor, _activation: Gelu) {
       return x

@@ -3,7 +3,7 @@
  * Never sees text, messages or sockets; what a chat needs beyond ids (masks, forced ids, stops) goes through callbacks on ids.
  * The work is done by the scheduler; here are the doors and the guards. Stop 4 of the walk.
  */
-import { cacheSpec } from './cache-spec.ts'
+import { cacheSpec } from '../model/cache-spec.ts'
 import type { Engine, EngineOptions } from './engine-types.ts'
 import { GenerationJob } from './generation.ts'
 import { checkSampling } from './sampling-options.ts'

@@ -127,10 +127,10 @@ async function attentionMap(
 ): Promise<AttentionMap> {
   // The reads are enqueued now, while the tensors live; everything after the first await may run later.
   const reading = Promise.all([backend.read(q), backend.read(k), options.sinks ? backend.read(options.sinks) : null])
-  const { heads, kvHeads, headDim, scale, window, softcap, cache } = options
+  const { heads, kvHeads, keyDim, scale, window, softcap, cache } = options
   const [positions, slots] = [Array.from(batch.positions), Array.from(batch.slots)]
   const [queries, keys, sinks] = await reading
-  const width = kvHeads * headDim
+  const width = kvHeads * keyDim
   const rows: AttentionMap['rows'] = []
   const sinkMass: number[][] = []
   const inBatch = new Map<string, Float32Array[]>()
@@ -143,12 +143,12 @@ async function attentionMap(
     memory[position - start] = keys.slice(t * width, (t + 1) * width)
     const first = Math.max(start, window === null ? 0 : position - window + 1)
     const perHead = Array.from({ length: heads }, (_, h) => {
-      const at = Math.floor((h * kvHeads) / heads) * headDim
+      const at = Math.floor((h * kvHeads) / heads) * keyDim
       const scores = Float64Array.from({ length: position - first + 1 }, (_, index) => {
         const past = memory[first - start + index]
         if (!past) throw new RangeError(`${name}: position ${first + index} of slot ${slots[t]} was not observed; begin at position 0`)
         let score = 0
-        for (let i = 0; i < headDim; i++) score += queries[(t * heads + h) * headDim + i]! * past[at + i]!
+        for (let i = 0; i < keyDim; i++) score += queries[(t * heads + h) * keyDim + i]! * past[at + i]!
         score *= scale
         return softcap === null ? score : softcap * Math.tanh(score / softcap)
       })

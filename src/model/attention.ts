@@ -38,7 +38,8 @@ export function attentionBlock(
     const mixed = ops.attention(q, k, v, batch, {
       heads,
       kvHeads,
-      headDim,
+      keyDim: headDim,
+      valueDim: headDim,
       scale,
       window: slidingWindow,
       sinks: weights.sinks,

@@ -36,7 +36,7 @@ export type ReadRow = (row: number, into: Uint8Array) => void
 
 export interface CacheSpec {
   /** One entry per layer. */
-  readonly layers: readonly { kvHeads: number; headDim: number; window: number | null }[]
+  readonly layers: readonly { kvHeads: number; keyDim: number; valueDim: number; window: number | null }[]
   /** Number of sequences that can be resident. */
   readonly slots: number
   /** Positions per slot. */

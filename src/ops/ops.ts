@@ -3,7 +3,7 @@
  * it gives a feature: `reference` and `wasm` run models, `meter` counts, `probe` watches, `tape` differentiates.
  *
  * Letters used in every shape:
- *   T query rows · S cached positions · D hidden size · H query heads · G key/value heads · K head size
+ *   T query rows · S cached positions · D hidden size · H query heads · G key/value heads · K head size (of keys, where values differ) · U value size
  *   F feed-forward width · E experts · A active experts · V vocabulary · L layers · R rows whose logits are wanted
  *
  * Rules: ops enqueue in order and return at once (only `Backend.read` waits); temporaries are f32 and live until the
@@ -35,14 +35,19 @@ export interface Rotation {
 /** Keys and values of one layer for all slots of a cache; only the backend that made it can look inside. */
 export interface LayerCache {
   readonly kvHeads: number
-  readonly headDim: number
+  /** Width of a key and of a value of one head. */
+  readonly keyDim: number
+  readonly valueDim: number
   readonly window: number | null
 }
 
 export interface AttentionOptions {
   heads: number
   kvHeads: number
-  headDim: number
+  /** K, width of a query and of a key of one head. */
+  keyDim: number
+  /** U, width of a value of one head; equal to K in multi-head attention, smaller in latent attention. */
+  valueDim: number
   scale: number
   /** Keys a query sees, itself included; null: all. */
   window: number | null
@@ -109,7 +114,7 @@ export interface Ops {
    * Causal scaled dot-product attention with grouped heads, sliding window, sinks and soft cap.
    * p = softmax over allowed s of cap(q·k_s·scale), sink logits only in the denominator; y = Σ p_s v_s. Query head h reads
    * key/value head floor(h·G/H). With a cache k and v are stored first at (slot, position), then the row sees all of its slot
-   * that its window allows. q [T, H·K], k and v [T, G·K] -> [T, H·K].
+   * that its window allows. q [T, H·K], k [T, G·K], v [T, G·U] -> [T, H·U].
    */
   attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): Tensor
 

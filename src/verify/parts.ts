@@ -13,11 +13,12 @@ const sequence = (length: number): Batch => ({
   slots: new Int32Array(length),
   positions: Int32Array.from({ length }, (_, position) => position),
 })
-const oneHead = (headDim: number, options: Partial<AttentionOptions> = {}): AttentionOptions => ({
+const oneHead = (width: number, options: Partial<AttentionOptions> = {}): AttentionOptions => ({
   heads: 1,
   kvHeads: 1,
-  headDim,
-  scale: headDim ** -0.5,
+  keyDim: width,
+  valueDim: width,
+  scale: width ** -0.5,
   window: null,
   softcap: null,
   ...options,

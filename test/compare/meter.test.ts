@@ -41,17 +41,20 @@ test('of a mixture only the chosen experts are read, at most all of them', () =>
 })
 
 test('slots: rows see their own sequence, with and without a cache', () => {
-  const options = { heads: 2, kvHeads: 1, headDim: 4, scale: 0.5, window: null, softcap: null }
+  const options = { heads: 2, kvHeads: 1, keyDim: 4, valueDim: 4, scale: 0.5, window: null, softcap: null }
   const batch = { ids: new Int32Array(3), slots: Int32Array.of(0, 0, 5), positions: Int32Array.of(7, 8, 2) }
   const bare = createMeter()
   bare.attention(tensor(3, 8), tensor(3, 4), tensor(3, 4), batch, options)
   assert.equal(bare.total().multiplyAdds, (1 + 2 + 1) * 2 * 4 * 2)
   assert.equal(bare.total().cacheKeptBytes, 0)
   const cached = createMeter(4)
-  const cache = meterCache({ layers: [{ kvHeads: 1, headDim: 4, window: null }], slots: 6, capacity: 9, maxRows: 2 }).layers[0]!
+  const cache = meterCache({ layers: [{ kvHeads: 1, keyDim: 4, valueDim: 4, window: null }], slots: 6, capacity: 9, maxRows: 2 }).layers[0]!
   cached.attention(tensor(3, 8), tensor(3, 4), tensor(3, 4), batch, { ...options, cache })
   assert.equal(cached.total().multiplyAdds, (8 + 9 + 3) * 2 * 4 * 2)
   assert.equal(cached.total().cacheKeptBytes, (9 + 3) * 2 * 4 * 4)
+  const narrow = createMeter()
+  assert.deepEqual(narrow.attention(tensor(3, 8), tensor(3, 4), tensor(3, 3), batch, { ...options, valueDim: 3 }).shape, [3, 6])
+  assert.equal(narrow.total().multiplyAdds, (1 + 2 + 1) * 2 * (4 + 3))
 })
 
 test('shapes that do not fit are refused as a backend would', () => {

@@ -8,7 +8,7 @@ import { someIds } from './model.ts'
 function diary(window: number | null, slots: number, snapshotBytes = 1000) {
   const done: string[] = []
   const cache: KvCache = {
-    spec: { layers: [{ kvHeads: 1, headDim: 4, window }], slots, capacity: 10_000, maxRows: 64 },
+    spec: { layers: [{ kvHeads: 1, keyDim: 4, valueDim: 4, window }], slots, capacity: 10_000, maxRows: 64 },
     layers: [],
     bytes: 0,
     async snapshot(slot, position): Promise<CacheSnapshot> {

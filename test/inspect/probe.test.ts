@@ -5,6 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { loadFolder } from '../../src/checkpoint/load.ts'
 import { fileFolder } from '../../src/checkpoint/source-node.ts'
 import { type AttentionMap, createProbe, type ExpertChoice, type NamedResult } from '../../src/inspect/probe.ts'
+import { cacheSpec } from '../../src/model/cache-spec.ts'
 import { forward } from '../../src/model/transformer.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import { backends } from '../ops/backends.ts'
@@ -72,7 +73,7 @@ test('a map mixes the values into what the backend returns', async () => {
   const sinks = backend.upload(Float32Array.of(0.5, -1), [2])
   const two = { ids: new Int32Array(6), slots: Int32Array.of(0, 0, 0, 1, 1, 1), positions: Int32Array.of(0, 1, 2, 4, 5, 6) }
   const y = probe.scope('it', () =>
-    probe.attention(q, k, v, two, { heads: 2, kvHeads: 1, headDim: 4, scale: 0.5, window: 2, sinks, softcap: 3 }),
+    probe.attention(q, k, v, two, { heads: 2, kvHeads: 1, keyDim: 4, valueDim: 4, scale: 0.5, window: 2, sinks, softcap: 3 }),
   )
   const [actual, values] = [await backend.read(y), await backend.read(v)]
   const map = (await probe.observations()).find((each): each is AttentionMap => each.kind === 'attention')!
@@ -93,12 +94,7 @@ test('with a cache, a decoded row is seen as if it were part of the prompt', asy
   const whole = createProbe(backend, { wants: (name) => name === 'layers.1.attention' })
   forward(whole, architecture, weights, batch(0, 9))
   const [expected] = (await whole.observations()).filter((each): each is AttentionMap => each.kind === 'attention')
-  const layers = architecture.layers.map(({ attention: { kvHeads, headDim, slidingWindow } }) => ({
-    kvHeads,
-    headDim,
-    window: slidingWindow,
-  }))
-  const cache = backend.cache({ layers, slots: 1, capacity: 16, maxRows: 8 })
+  const cache = backend.cache(cacheSpec(architecture, 1, 16, 8))
   const probe = createProbe(backend, { wants: (name) => name === 'layers.1.attention' })
   forward(probe, architecture, weights, batch(0, 8), { cache })
   await probe.observations()

@@ -8,6 +8,7 @@ import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Architecture } from '../../src/architecture/architecture.ts'
 import { loadCheckpoint } from '../../src/checkpoint/load-node.ts'
+import { cacheSpec } from '../../src/model/cache-spec.ts'
 import { forward } from '../../src/model/transformer.ts'
 import type { Weights } from '../../src/model/weights.ts'
 import type { Backend, KvCache } from '../../src/ops/backend.ts'
@@ -118,15 +119,6 @@ function batch(sequences: Int32Array[], starts: number[] = sequences.map(() => 0
 }
 
 const lastRows = (length: number, rows: number) => Int32Array.from({ length: rows }, (_, i) => length - rows + i)
-
-function cacheSpec({ layers }: Architecture, slots: number, capacity: number, maxRows: number) {
-  return {
-    layers: layers.map(({ attention: { kvHeads, headDim, slidingWindow } }) => ({ kvHeads, headDim, window: slidingWindow })),
-    slots,
-    capacity,
-    maxRows,
-  }
-}
 
 async function logitsOf(
   { backend, architecture, weights }: Model,

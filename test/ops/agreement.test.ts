@@ -197,7 +197,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
         const [q, k, v] = [draw.normals(T * H * K), draw.normals(T * G * K), draw.normals(T * G * K)]
         const s = draw.weight('sinks', [H], 'bf16', 'vector')
         await agree(`${lengths} H ${H} G ${G} K ${K} window ${window}`, TOLERANCE.attention, async (on) => {
-          const options: AttentionOptions = { heads: H, kvHeads: G, headDim: K, scale: K ** -0.5, window, softcap }
+          const options: AttentionOptions = { heads: H, kvHeads: G, keyDim: K, valueDim: K, scale: K ** -0.5, window, softcap }
           if (sinks) options.sinks = await s(on)
           return (ops) => ops.attention(on.upload(q, [T, H * K]), on.upload(k, [T, G * K]), on.upload(v, [T, G * K]), batch, options)
         })
@@ -213,7 +213,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
           ({ ids }) => [draw.normals(ids.length * H * K), draw.normals(ids.length * G * K), draw.normals(ids.length * G * K)] as const,
         )
         const run = async (on: Backend) => {
-          const cache = on.cache({ layers: [{ kvHeads: G, headDim: K, window }], slots: 2, capacity, maxRows: 30 })
+          const cache = on.cache({ layers: [{ kvHeads: G, keyDim: K, valueDim: K, window }], slots: 2, capacity, maxRows: 30 })
           const outputs: Float32Array[] = []
           for (const [n, batch] of steps.entries()) {
             const T = batch.ids.length
@@ -223,7 +223,8 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
               const options: AttentionOptions = {
                 heads: H,
                 kvHeads: G,
-                headDim: K,
+                keyDim: K,
+                valueDim: K,
                 scale: 0.25,
                 window,
                 softcap: null,

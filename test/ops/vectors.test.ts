@@ -96,7 +96,8 @@ test('a sink joins the denominator only', () => {
   const options: AttentionOptions = {
     heads: 1,
     kvHeads: 1,
-    headDim: 1,
+    keyDim: 1,
+    valueDim: 1,
     scale: 1,
     window: null,
     softcap: null,
@@ -108,7 +109,7 @@ test('a sink joins the denominator only', () => {
 
 test('a window counts the query itself', () => {
   const { size, query_pos, first_key, last_key, keys } = vectors.window
-  const options: AttentionOptions = { heads: 1, kvHeads: 1, headDim: 1, scale: 1, window: size, softcap: null }
+  const options: AttentionOptions = { heads: 1, kvHeads: 1, keyDim: 1, valueDim: 1, scale: 1, window: size, softcap: null }
   const rows = visible(batchAt(...Array(query_pos + 1).keys()), options, query_pos)
   assert.deepEqual([rows[0], rows.at(-1), rows.length], [first_key, last_key, keys])
 })

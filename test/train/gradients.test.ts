@@ -143,7 +143,7 @@ for (const activation of gatedKinds)
     3,
   )
 
-const plain: AttentionOptions = { heads: 4, kvHeads: 4, headDim: 6, scale: 0.4, window: null, softcap: null }
+const plain: AttentionOptions = { heads: 4, kvHeads: 4, keyDim: 6, valueDim: 6, scale: 0.4, window: null, softcap: null }
 const attentionCases: [string, Partial<AttentionOptions>, boolean][] = [
   ['plain', {}, false],
   ['grouped', { kvHeads: 2 }, false],
@@ -152,11 +152,13 @@ const attentionCases: [string, Partial<AttentionOptions>, boolean][] = [
   ['sinks', {}, true],
   ['soft cap', { softcap: 0.7, kvHeads: 2 }, true],
   ['dropout', { dropout: 0.3, kvHeads: 2 }, true],
+  ['narrow values, window', { valueDim: 5, kvHeads: 2, window: 4 }, true],
+  ['wide values, soft cap, dropout', { valueDim: 9, kvHeads: 2, softcap: 0.7, dropout: 0.3 }, false],
 ]
 for (const [name, changes, sinks] of attentionCases) {
   const options = { ...plain, ...changes }
-  const width = options.kvHeads * 6
-  check(`attention, ${name}`, [[11, 24], [11, width], [11, width], ...(sinks ? [[4]] : [])], (ops, q, k, v, s) =>
+  const [G, K, U] = [options.kvHeads, options.keyDim, options.valueDim]
+  check(`attention, ${name}`, [[11, 4 * K], [11, G * K], [11, G * U], ...(sinks ? [[4]] : [])], (ops, q, k, v, s) =>
     ops.attention(q!, k!, v!, batch, s ? { ...options, sinks: s } : options),
   )
 }

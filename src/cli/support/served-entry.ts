@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { configFromJson } from '../../architecture/config-json.ts'
-import { cacheSpec } from '../../engine/cache-spec.ts'
 import { loadModel } from '../../load-model-node.ts'
+import { cacheSpec } from '../../model/cache-spec.ts'
 import type { ModelEntry } from '../../server/models/model.ts'
 import { modelDirectory, type RunOptions } from './model.ts'
 
@@ -56,9 +56,9 @@ function cacheBytes(
   const architecture = configFromJson(config, name)
   const positions = context ?? Math.min(architecture.maxPositionEmbeddings, DEFAULT_CONTEXT)
   const { layers, capacity, maxRows } = cacheSpec(architecture, parallel, positions, DEFAULT_CHUNK)
-  return layers.reduce((sum, { kvHeads, headDim, window }) => {
+  return layers.reduce((sum, { kvHeads, keyDim, valueDim, window }) => {
     const ring = window === null ? capacity : Math.min(capacity, window - 1 + maxRows)
-    return sum + 2 * bytes * parallel * kvHeads * headDim * ring
+    return sum + bytes * parallel * kvHeads * (keyDim + valueDim) * ring
   }, 0)
 }
 

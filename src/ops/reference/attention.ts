@@ -9,7 +9,7 @@ import type { Tensor } from '../tensor.ts'
 import type { HostLayerCache } from './cache.ts'
 import { type Allocate, type HostTensor, type Values, values } from './values.ts'
 
-/** q [T, H·K], k and v [T, G·K] -> [T, H·K] */
+/** q [T, H·K], k [T, G·K], v [T, G·U] -> [T, H·U] */
 export function attention(
   allocate: Allocate,
   q: Tensor,
@@ -19,24 +19,25 @@ export function attention(
   options: AttentionOptions,
   seed: number,
 ): HostTensor {
-  const { heads: H, headDim: K, dropout = 0 } = options
+  const { heads: H, kvHeads: G, valueDim: U, dropout = 0 } = options
   const T = batch.ids.length
-  const y = allocate([T, H * K])
+  const y = allocate([T, H * U])
   if (options.cache) store(options.cache as HostLayerCache, values(k), values(v), batch)
   for (let t = 0; t < T; t++) {
     for (let h = 0; h < H; h++) {
-      const { keys, probabilities } = attend(q, k, batch, options, t, h)
+      const { rows, probabilities } = attend(q, k, batch, options, t, h)
       const memory = options.cache ? (options.cache as HostLayerCache).v : values(v)
       probabilities.forEach((p, s) => {
         const kept = dropoutKeeps(seed, (t * H + h) * T + s, dropout) ? p / (1 - dropout) : 0
-        for (let i = 0; i < K; i++) y.data[(t * H + h) * K + i]! += kept * memory[keys[s]! + i]!
+        const at = (rows[s]! * G + Math.floor((h * G) / H)) * U
+        for (let i = 0; i < U; i++) y.data[(t * H + h) * U + i]! += kept * memory[at + i]!
       })
     }
   }
   return y
 }
 
-/** Where the visible keys of row t and head h lie, and the probability of each (their sum is below 1 with a sink). */
+/** The rows whose keys row t and head h may see, and the probability of each (their sum is below 1 with a sink). */
 export function attend(
   q: Tensor,
   k: Tensor,
@@ -44,16 +45,16 @@ export function attend(
   options: AttentionOptions,
   t: number,
   h: number,
-): { keys: number[]; probabilities: number[] } {
-  const { heads: H, kvHeads: G, headDim: K, scale, softcap } = options
+): { rows: number[]; probabilities: number[] } {
+  const { heads: H, kvHeads: G, keyDim: K, scale, softcap } = options
   const cache = options.cache as HostLayerCache | undefined
   const head = Math.floor((h * G) / H) * K
-  const keys = visible(batch, options, t).map((row) => row * G * K + head)
+  const rows = visible(batch, options, t)
   const query = values(q).subarray((t * H + h) * K, (t * H + h + 1) * K)
   const memory = cache ? cache.k : values(k)
-  const scores = keys.map((at) => {
+  const scores = rows.map((row) => {
     let score = 0
-    for (let i = 0; i < K; i++) score += query[i]! * memory[at + i]!
+    for (let i = 0; i < K; i++) score += query[i]! * memory[row * G * K + head + i]!
     score *= scale
     return softcap === null ? score : softcap * Math.tanh(score / softcap)
   })
@@ -61,7 +62,7 @@ export function attend(
   const largest = Math.max(sink, ...scores)
   let sum = Math.exp(sink - largest)
   for (const score of scores) sum += Math.exp(score - largest)
-  return { keys, probabilities: scores.map((score) => Math.exp(score - largest) / sum) }
+  return { rows, probabilities: scores.map((score) => Math.exp(score - largest) / sum) }
 }
 
 /** Rows of k and v (of the cache, or of this batch) that row t may see, oldest first. */
@@ -82,10 +83,10 @@ export function visible(batch: Batch, { window, cache }: AttentionOptions, t: nu
 }
 
 function store(cache: HostLayerCache, k: Values, v: Values, { slots, positions }: Batch): void {
-  const width = cache.kvHeads * cache.headDim
+  const [K, U] = [cache.kvHeads * cache.keyDim, cache.kvHeads * cache.valueDim]
   slots.forEach((slot, t) => {
-    const at = (slot * cache.ring + (positions[t]! % cache.ring)) * width
-    cache.k.set(k.subarray(t * width, (t + 1) * width), at)
-    cache.v.set(v.subarray(t * width, (t + 1) * width), at)
+    const row = slot * cache.ring + (positions[t]! % cache.ring)
+    cache.k.set(k.subarray(t * K, (t + 1) * K), row * K)
+    cache.v.set(v.subarray(t * U, (t + 1) * U), row * U)
   })
 }

@@ -7,8 +7,9 @@ import type { LayerCache } from '../ops.ts'
 
 export interface HostLayerCache extends LayerCache {
   readonly ring: number
-  /** [slots, ring, G·K] each */
+  /** [slots, ring, G·K] */
   readonly k: Float32Array
+  /** [slots, ring, G·U] */
   readonly v: Float32Array
 }
 
@@ -22,28 +23,22 @@ export const ringLength = (spec: CacheSpec, window: number | null): number =>
   window === null ? spec.capacity : Math.min(spec.capacity, window - 1 + spec.maxRows)
 
 export function createCache(spec: CacheSpec): KvCache {
-  const layers = spec.layers.map(({ kvHeads, headDim, window }): HostLayerCache => {
-    const ring = ringLength(spec, window)
-    const count = spec.slots * ring * kvHeads * headDim
+  const layers = spec.layers.map((layer): HostLayerCache => {
+    const ring = ringLength(spec, layer.window)
+    const values = (width: number) => new Float32Array(spec.slots * ring * layer.kvHeads * width)
     try {
-      return { kvHeads, headDim, window, ring, k: new Float32Array(count), v: new Float32Array(count) }
+      return { ...layer, ring, k: values(layer.keyDim), v: values(layer.valueDim) }
     } catch {
       throw new MemoryError(
         `KV cache: ${spec.slots} slots of ${spec.capacity} positions do not fit in memory; lower the context or the number of slots`,
       )
     }
   })
-  /** Calls `visit` with the offset of each position in its ring. */
-  const walk = (
-    layer: HostLayerCache,
-    slot: number,
-    first: number,
-    end: number,
-    visit: (at: number, width: number, nth: number) => void,
-  ) => {
-    const width = layer.kvHeads * layer.headDim
-    for (let p = first; p < end; p++) visit((slot * layer.ring + (p % layer.ring)) * width, width, p - first)
-  }
+  /** The keys and the values of a layer, each with the width of a row. */
+  const arrays = ({ kvHeads, keyDim, valueDim, k, v }: HostLayerCache): [Float32Array, number][] => [
+    [k, kvHeads * keyDim],
+    [v, kvHeads * valueDim],
+  ]
   return {
     spec,
     layers,
@@ -52,33 +47,35 @@ export function createCache(spec: CacheSpec): KvCache {
       const parts = layers.map((layer) => {
         if (layer.window === null) return undefined
         const first = Math.max(0, position - layer.window + 1)
-        const width = layer.kvHeads * layer.headDim
-        const k = new Float32Array((position - first) * width)
-        const v = new Float32Array((position - first) * width)
-        walk(layer, slot, first, position, (at, _, nth) => {
-          k.set(layer.k.subarray(at, at + width), nth * width)
-          v.set(layer.v.subarray(at, at + width), nth * width)
+        const [k, v] = arrays(layer).map(([array, width]) => {
+          const kept = new Float32Array((position - first) * width)
+          for (let p = first; p < position; p++) {
+            const at = (slot * layer.ring + (p % layer.ring)) * width
+            kept.set(array.subarray(at, at + width), (p - first) * width)
+          }
+          return kept
         })
-        return { first, k, v }
+        return { first, k: k!, v: v! }
       })
-      return { position, parts, bytes: parts.reduce((sum, part) => sum + (part ? 2 * part.k.byteLength : 0), 0) }
+      return { position, parts, bytes: parts.reduce((sum, part) => sum + (part ? part.k.byteLength + part.v.byteLength : 0), 0) }
     },
     restore(slot, snapshot) {
       const { position, parts } = snapshot as HostSnapshot
       layers.forEach((layer, index) => {
         const part = parts[index]
         if (!part) return
-        walk(layer, slot, part.first, position, (at, width, nth) => {
-          layer.k.set(part.k.subarray(nth * width, (nth + 1) * width), at)
-          layer.v.set(part.v.subarray(nth * width, (nth + 1) * width), at)
-        })
+        const kept = [part.k, part.v]
+        for (const [n, [array, width]] of arrays(layer).entries())
+          for (let p = part.first; p < position; p++) {
+            const nth = (p - part.first) * width
+            array.set(kept[n]!.subarray(nth, nth + width), (slot * layer.ring + (p % layer.ring)) * width)
+          }
       })
     },
     copy(from, to, length) {
       for (const layer of layers) {
-        const width = layer.kvHeads * layer.headDim
         const rows = layer.window === null ? length : layer.ring
-        for (const array of [layer.k, layer.v])
+        for (const [array, width] of arrays(layer))
           array.copyWithin(to * layer.ring * width, from * layer.ring * width, (from * layer.ring + rows) * width)
       }
     },

@@ -47,10 +47,10 @@ export function attention(
   options: AttentionOptions,
   seed: number,
 ): { y: Value; memory: AttentionMemory } {
-  const { heads: H, kvHeads: G, headDim: K, scale, window, sinks, softcap, dropout = 0 } = options
+  const { heads: H, kvHeads: G, keyDim: K, valueDim: U, scale, window, sinks, softcap, dropout = 0 } = options
   if (options.cache) throw new Error('attention while training takes no cache: give whole sequences in one batch')
   const segments = segmentsOf(batch)
-  const y = result(shop, q.shape)
+  const y = result(shop, [q.shape[0]!, H * U])
   const memory: AttentionMemory = { segments, probabilities: [], slopes: [], seed }
   for (const { from, length: n } of segments)
     for (let h = 0; h < H; h++) {
@@ -66,7 +66,7 @@ export function attention(
         used = shop.arena.take(n * m)
         masked(p, used, dropout, seed, memory.probabilities.length)
       }
-      shop.matmul(false, false, n, K, n, used, 0, m, v.data, from * G * K + g * K, G * K, y.data, from * H * K + h * K, H * K, false)
+      shop.matmul(false, false, n, U, n, used, 0, m, v.data, from * G * U + g * U, G * U, y.data, from * H * U + h * U, H * U, false)
       memory.probabilities.push(p)
       if (slopes) memory.slopes.push(slopes)
     }
@@ -129,7 +129,7 @@ export function attentionBackward(
 ): void {
   const dy = arrived(y)
   if (!dy) return
-  const { heads: H, kvHeads: G, headDim: K, scale, sinks, softcap, dropout = 0 } = options
+  const { heads: H, kvHeads: G, keyDim: K, valueDim: U, scale, sinks, softcap, dropout = 0 } = options
   const dq = gradientOf(shop, q)!
   const dk = gradientOf(shop, k)!
   const dv = gradientOf(shop, v)!
@@ -144,6 +144,8 @@ export function attentionBackward(
       const p = memory.probabilities[index]!
       const qAt = from * H * K + h * K
       const kAt = from * G * K + g * K
+      const vAt = from * G * U + g * U
+      const yAt = from * H * U + h * U
       const m = padded(n)
       const d = slope.subarray(0, n * m)
       let forward = p
@@ -151,8 +153,8 @@ export function attentionBackward(
         forward = used.subarray(0, n * m)
         masked(p, forward, dropout, memory.seed, index)
       }
-      shop.matmul(true, false, n, K, n, forward, 0, m, dy, qAt, H * K, dv, kAt, G * K, true)
-      shop.matmul(false, true, n, n, K, dy, qAt, H * K, v.data, kAt, G * K, d, 0, m, false)
+      shop.matmul(true, false, n, U, n, forward, 0, m, dy, yAt, H * U, dv, vAt, G * U, true)
+      shop.matmul(false, true, n, n, U, dy, yAt, H * U, v.data, vAt, G * U, d, 0, m, false)
       if (used) masked(d, d, dropout, memory.seed, index)
       const sink = softmaxBackward(shop, p, d, n, scale)
       if (softcap !== null) {

@@ -32,6 +32,12 @@ export interface Mover {
   release(block: Block): void
 }
 
+/** @throws RangeError where keys and values differ in width: the kernels of this backend have one width for both */
+export function sameWidths(what: string, keyDim: number, valueDim: number): void {
+  if (keyDim !== valueDim)
+    throw new RangeError(`${what}: expected values as wide as keys (${keyDim}), got ${valueDim}; use the reference backend`)
+}
+
 export function createCache(spec: CacheSpec, storage: Storage, memories: Memories, mover: Mover): KvCache {
   const group = groupOf(storage)
   const places: Place[] = []
@@ -44,15 +50,16 @@ export function createCache(spec: CacheSpec, storage: Storage, memories: Memorie
   const capacity = Math.ceil(spec.capacity / group) * group
   const ringOf = (window: number | null) =>
     window === null ? capacity : Math.min(capacity, Math.ceil((window - 1 + spec.maxRows) / BLOCK) * BLOCK)
-  const total = spec.layers.reduce((sum, l) => sum + 2 * bytesOf(l.kvHeads, l.headDim, ringOf(l.window)), 0)
+  const total = spec.layers.reduce((sum, l) => sum + 2 * bytesOf(l.kvHeads, l.keyDim, ringOf(l.window)), 0)
   try {
     memories.mustFit(total, `a KV cache of ${spec.slots} × ${spec.capacity} positions`)
-    for (const [index, { kvHeads, headDim, window }] of spec.layers.entries()) {
+    for (const [index, { kvHeads, keyDim, valueDim, window }] of spec.layers.entries()) {
+      sameWidths('KV cache', keyDim, valueDim)
       const ring = ringOf(window)
-      const bytes = bytesOf(kvHeads, headDim, ring)
+      const bytes = bytesOf(kvHeads, keyDim, ring)
       const place = memories.allocate(2 * bytes + OVERREAD, `KV cache of layer ${index} (${spec.slots} slots × ${ring} positions)`)
       places.push(place)
-      layers.push({ kvHeads, headDim, window, ring, arena: place.arena, keys: place.address, values: place.address + bytes })
+      layers.push({ kvHeads, keyDim, valueDim, window, ring, arena: place.arena, keys: place.address, values: place.address + bytes })
     }
   } catch (error) {
     free()
@@ -63,7 +70,7 @@ export function createCache(spec: CacheSpec, storage: Storage, memories: Memorie
   function* runs(slot: number, end: number): Generator<{ arena: number; address: number; bytes: number }> {
     for (const layer of layers) {
       if (layer.window === null) continue
-      const row = rowBytes(storage, layer.headDim)
+      const row = rowBytes(storage, layer.keyDim)
       const first = Math.max(0, end - layer.window + 1)
       for (const base of [layer.keys, layer.values])
         for (let g = 0; g < layer.kvHeads; g++)
@@ -105,7 +112,7 @@ export function createCache(spec: CacheSpec, storage: Storage, memories: Memorie
     },
     copy(from, to, length) {
       for (const layer of layers) {
-        const row = rowBytes(storage, layer.headDim)
+        const row = rowBytes(storage, layer.keyDim)
         const count = layer.window === null ? Math.ceil(length / group) * group : layer.ring
         for (const base of [layer.keys, layer.values])
           for (let g = 0; g < layer.kvHeads; g++) {

@@ -17,7 +17,7 @@ import { GATED_FORMS } from './kernels/gated.ts'
 import { GELU_FORMS } from './kernels/gelu.ts'
 import { buildModule, OP } from './kernels/kernels.ts'
 import { ACTIVATION_BYTES, ACTIVATIONS, type Activation } from './kernels/quantize.ts'
-import { createCache, type WasmLayerCache } from './kv-cache.ts'
+import { createCache, sameWidths, type WasmLayerCache } from './kv-cache.ts'
 import { afterScratch, CONSTANTS } from './layout.ts'
 import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts'
 import { Allocator, type Block } from './memory.ts'
@@ -339,6 +339,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
   }
 
   function attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, o: AttentionOptions): WasmTensor {
+    sameWidths('attention', o.keyDim, o.valueDim)
     const y = allocate(q.shape, 'attention')
     const T = rowsOf(q)
     const group = o.heads / o.kvHeads
@@ -352,7 +353,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
         va,
         T,
         o.kvHeads,
-        o.headDim,
+        o.keyDim,
         ring,
         data.slotList,
         data.positionList,
@@ -366,7 +367,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
         y.address,
         o.kvHeads,
         group,
-        o.headDim,
+        o.keyDim,
         ring,
         o.window ?? 0x7fffffff,
         floatBits(o.scale),
@@ -386,7 +387,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       const plain = batches.withoutCache(data)
       // One ring as long as the longest run, for every run.
       const ring = Math.ceil((plain.positions.reduce((a, b) => Math.max(a, b), 0) + 1) / BLOCK) * BLOCK
-      const bytes = (plain.slots.at(-1)! + 1) * o.kvHeads * ring * cacheBytes(storage, o.headDim)
+      const bytes = (plain.slots.at(-1)! + 1) * o.kvHeads * ring * cacheBytes(storage, o.keyDim)
       withScratch([bytes + 4096, bytes + 4096], (keys, values) => run(plain, 0, keys!, values!, ring))
     }
     return y

@@ -7,7 +7,7 @@ import { execFileSync } from 'node:child_process'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { loadCheckpoint } from '../../../src/checkpoint/load-node.ts'
-import { cacheSpec } from '../../../src/engine/cache-spec.ts'
+import { cacheSpec } from '../../../src/model/cache-spec.ts'
 import { forward } from '../../../src/model/transformer.ts'
 import { type Backend, MemoryError } from '../../../src/ops/backend.ts'
 import type { Batch } from '../../../src/ops/ops.ts'
@@ -108,7 +108,7 @@ describe('arenas', () => {
       backend.weight(huge, async () => assert.fail('nothing may be read')),
       (error: Error) => error instanceof MemoryError && /embed: .* GB wanted, .* GB of memory are free/.test(error.message),
     )
-    const layers = [{ kvHeads: 1 << 10, headDim: 1 << 10, window: null }]
+    const layers = [{ kvHeads: 1 << 10, keyDim: 1 << 10, valueDim: 1 << 10, window: null }]
     assert.throws(() => backend.cache({ layers, slots: 64, capacity: 1 << 20, maxRows: 1 }), MemoryError)
   })
 })

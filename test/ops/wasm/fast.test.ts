@@ -141,7 +141,8 @@ test('attention over keys and values in bf16', async () => {
       { heads: 8, kvHeads: 8, headDim: 6, window: 40 },
       { heads: 6, kvHeads: 2, headDim: 128, window: 33 },
     ]) {
-      const cacheOf = (on: Backend) => on.cache({ layers: [{ kvHeads, headDim, window }], slots: 2, capacity: 150, maxRows: 50 })
+      const cacheOf = (on: Backend) =>
+        on.cache({ layers: [{ kvHeads, keyDim: headDim, valueDim: headDim, window }], slots: 2, capacity: 150, maxRows: 50 })
       const caches = [cacheOf(fast), cacheOf(judge)] as const
       for (const [from, rows] of [
         [0, 50],
@@ -160,7 +161,16 @@ test('attention over keys and values in bf16', async () => {
           let result: Promise<Float32Array> | undefined
           on.scope('test', () => {
             const tensor = (values: Float32Array, n: number) => on.upload(values, [rows, n * headDim])
-            const options = { heads, kvHeads, headDim, scale: headDim ** -0.5, window, softcap: null, cache: cache.layers[0]! }
+            const options = {
+              heads,
+              kvHeads,
+              keyDim: headDim,
+              valueDim: headDim,
+              scale: headDim ** -0.5,
+              window,
+              softcap: null,
+              cache: cache.layers[0]!,
+            }
             const y = on.attention(tensor(q, heads), tensor(kept(k), kvHeads), tensor(kept(v), kvHeads), batch, options)
             result = on.read(y)
             return y

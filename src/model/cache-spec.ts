@@ -6,7 +6,8 @@ import type { CacheSpec } from '../ops/backend.ts'
 export function cacheSpec(architecture: Architecture, slots: number, capacity: number, maxRows: number): CacheSpec {
   const layers = architecture.layers.map(({ attention: { kvHeads, headDim, slidingWindow } }) => ({
     kvHeads,
-    headDim,
+    keyDim: headDim,
+    valueDim: headDim,
     window: slidingWindow,
   }))
   return { layers, slots, capacity, maxRows: Math.min(maxRows, capacity) }
