@@ -1,6 +1,6 @@
 /**
  * Where published bytes come from: random access by offset, nothing else. A source never interprets what it reads.
- * Memory, Blob (a file chosen in a browser) and HTTP ranges are here; files of the operating system are in source-node.ts.
+ * Memory and Blob (a file chosen in a browser) are here, HTTP in source-http.ts, files of the operating system in source-node.ts.
  */
 import { MissingFileError, ReadFailedError, TruncatedFileError } from './errors.ts'
 
@@ -69,10 +69,13 @@ export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name)
   }
 }
 
-/** The files a user chose in a browser (a directory picker or several files). */
+/**
+ * The files that a user chose in a browser: several files, or a directory (`<input type="file" webkitdirectory>`). A file of the
+ * directory itself hides files of the same name in its subdirectories.
+ */
 export function blobFolder(files: Iterable<File>, name = 'chosen files'): Folder {
-  const byName = new Map<string, File>()
-  for (const file of files) byName.set(file.name, file)
+  const depth = ({ webkitRelativePath = '' }: File) => webkitRelativePath.split('/').length
+  const byName = new Map([...files].sort((a, b) => depth(b) - depth(a)).map((file) => [file.name, file]))
   return {
     name,
     list: async () => [...byName.keys()],
@@ -81,86 +84,6 @@ export function blobFolder(files: Iterable<File>, name = 'chosen files'): Folder
       return blob && blobSource(blob, file)
     },
   }
-}
-
-/** How an HTTP source talks: `fetch` may be replaced for tests, `headers` go to the file's own host only through `fetch` itself. */
-export interface HttpOptions {
-  readonly fetch?: typeof fetch
-  readonly headers?: Record<string, string>
-  /** Tries per read without a byte of progress, and the wait before the second, doubled each time. */
-  readonly tries?: number
-  readonly retryMs?: number
-}
-
-/**
- * Opens a URL for range requests. A server that ignores ranges is refused rather than downloaded once per tensor.
- * @returns undefined when the server answers 404.
- */
-export async function httpSource(url: string, options: HttpOptions = {}): Promise<Source | undefined> {
-  const get = options.fetch ?? fetch
-  const request = async (from: number, length: number, signal?: AbortSignal): Promise<Response> => {
-    try {
-      const headers = { ...options.headers, range: `bytes=${from}-${from + length - 1}` }
-      return await get(url, { headers, ...(signal ? { signal } : {}) })
-    } catch (cause) {
-      signal?.throwIfAborted()
-      throw readFailed(url, from, length, cause)
-    }
-  }
-  const first = await request(0, 1)
-  await first.body?.cancel()
-  if (first.status === 404) return undefined
-  const total = /^bytes \d+-\d+\/(\d+)$/.exec(first.headers.get('content-range') ?? '')?.[1]
-  // 416 is the answer for an empty file.
-  if (first.status === 416) return bytesSource(new Uint8Array(0), url)
-  if (first.status !== 206 || total === undefined) {
-    throw new ReadFailedError({
-      file: url,
-      expected: 'status 206 with a Content-Range to a range request',
-      came: `status ${first.status}`,
-      remedy: first.ok ? 'Serve the files from a server that supports range requests.' : 'Check the address and your access to it.',
-    })
-  }
-  const size = Number(total)
-  return {
-    name: url,
-    size,
-    async read(offset, into, signal) {
-      if (into.byteLength === 0) return
-      if (offset + into.byteLength > size) throw truncated(url, offset, into.byteLength, size)
-      let at = 0
-      for (let attempt = 1; ; attempt++) {
-        const before = at
-        try {
-          const response = await request(offset + at, into.byteLength - at, signal)
-          if (response.status !== 206 || !response.body) {
-            await response.body?.cancel()
-            throw new Error(`status ${response.status} instead of 206`)
-          }
-          for await (const chunk of response.body as unknown as AsyncIterable<Uint8Array>) {
-            if (at + chunk.byteLength > into.byteLength) throw new Error('more bytes than the requested range')
-            into.set(chunk, at)
-            at += chunk.byteLength
-          }
-          if (at === into.byteLength) return
-          throw new Error(`the connection closed after ${at} of ${into.byteLength} bytes`)
-        } catch (cause) {
-          signal?.throwIfAborted()
-          // A line that still delivers something is worth more patience.
-          if (at > before) attempt = 1
-          else if (attempt >= (options.tries ?? 4)) throw readFailed(url, offset + at, into.byteLength - at, cause)
-          await new Promise((resolve) => setTimeout(resolve, (options.retryMs ?? 250) * 2 ** attempt))
-        }
-      }
-    },
-    async close() {},
-  }
-}
-
-/** A directory on an HTTP server. Nothing is listed: only well-known names and those in the index are found. */
-export function httpFolder(url: string, options: HttpOptions = {}): Folder {
-  const base = url.endsWith('/') ? url : `${url}/`
-  return { name: base, list: async () => undefined, open: (file) => httpSource(base + encodeURIComponent(file), options) }
 }
 
 /** Reads a whole small file as text, refusing one larger than `limit` bytes before allocating. */

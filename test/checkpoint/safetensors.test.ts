@@ -8,7 +8,8 @@ import { after, describe, test } from 'node:test'
 import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts'
 import * as errors from '../../src/checkpoint/errors.ts'
 import { readHeader } from '../../src/checkpoint/safetensors.ts'
-import { blobFolder, blobSource, bytesSource, httpFolder, httpSource } from '../../src/checkpoint/source.ts'
+import { blobFolder, blobSource, bytesSource } from '../../src/checkpoint/source.ts'
+import { httpFolder, httpSource } from '../../src/checkpoint/source-http.ts'
 import { fileFolder, fileSource } from '../../src/checkpoint/source-node.ts'
 import { writeSafetensors } from '../../src/checkpoint/write-node.ts'
 
@@ -156,6 +157,7 @@ describe('sources agree', () => {
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
     const all = [await fileSource(path), bytesSource(bytes), blobSource(new Blob([bytes])), await httpSource(`${url}/model.safetensors`)]
+    all.push(await httpSource(`${url}/model.safetensors`, { windowBytes: 1000 }))
     for (const source of all) {
       assert.ok(source)
       assert.equal(source.size, bytes.length)
@@ -204,35 +206,6 @@ describe('sources agree', () => {
     truncateSync(path, 900_000)
     await assert.rejects(source.read(0, memory.subarray(0, 1_500_000)), errors.TruncatedFileError)
     await source.close()
-  })
-
-  test('a flaky server is asked again where it broke off; a dead one is a named error', async () => {
-    let drops = 6
-    const flaky = createServer((request, response) => {
-      const [from, to] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range!)!.slice(1).map(Number) as [number, number]
-      if (to - from > 1 && drops === 3 && drops--) return void response.writeHead(503).end()
-      response.writeHead(206, { 'content-range': `bytes ${from}-${to}/${bytes.length}`, 'content-length': to - from + 1 })
-      if (to - from > 1 && drops-- > 0)
-        return void response.write(bytes.subarray(from, from + 100), () => setTimeout(() => response.destroy(), 2))
-      response.end(bytes.subarray(from, to + 1))
-    })
-    await new Promise<void>((resolve) => flaky.listen(0, '127.0.0.1', resolve))
-    const url = `http://127.0.0.1:${(flaky.address() as AddressInfo).port}/x`
-    const source = (await httpSource(url, { retryMs: 1 }))!
-    const into = new Uint8Array(20_000)
-    await source.read(77, into)
-    assert.deepEqual(Buffer.from(into), bytes.subarray(77, 20_077))
-    assert.ok(drops <= 0)
-    flaky.closeAllConnections()
-    await new Promise((resolve) => flaky.close(resolve))
-    await assert.rejects(source.read(0, into), errors.ReadFailedError)
-  })
-
-  test('a server that ignores ranges is refused', async () => {
-    const plain = createServer((_, response) => void response.end(bytes))
-    await new Promise<void>((resolve) => plain.listen(0, '127.0.0.1', resolve))
-    await assert.rejects(httpSource(`http://127.0.0.1:${(plain.address() as AddressInfo).port}/model.safetensors`), /range requests/)
-    plain.close()
   })
 
   test('a file cut after opening and a failing read are named errors', async () => {

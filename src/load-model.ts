@@ -1,0 +1,103 @@
+/**
+ * From the files of a checkpoint and a backend to something that answers: weights, engine, and for models that speak text a tokenizer
+ * and a chat format. Composition only. Nothing here needs Node.js: a page brings a folder of its own (web.ts), and
+ * load-model-node.ts adds paths.
+ */
+import type { Architecture } from './architecture/architecture.ts'
+import { type FormatName, formatFor } from './chat/formats/format.ts'
+import { formatFiles } from './chat/formats/format-files.ts'
+import type { ChatFormat } from './chat/messages.ts'
+import { type LoadProgress, loadFolder } from './checkpoint/load.ts'
+import { type Folder, readText } from './checkpoint/source.ts'
+import { createEngine, type Engine, type EngineOptions } from './engine/engine.ts'
+import type { Weights } from './model/weights.ts'
+import type { Backend } from './ops/backend.ts'
+import { tokenizerFiles } from './tokenizer/files.ts'
+import type { Tokenizer } from './tokenizer/tokenizer.ts'
+
+export interface LoadIdsOptions extends Pick<EngineOptions, 'context' | 'slots' | 'chunk' | 'maxStallMs' | 'maxWaiting'> {
+  /** Leaves the embedding table in its file and reads rows as they are needed: less memory, a few small reads per token. */
+  lowMemory?: boolean
+  signal?: AbortSignal
+  onProgress?: (progress: LoadProgress) => void
+}
+
+export interface LoadModelOptions extends LoadIdsOptions {
+  /** Default: what the checkpoint's files say. */
+  format?: FormatName
+}
+
+/** A model that speaks ids. */
+export interface IdsModel {
+  readonly architecture: Architecture
+  readonly weights: Weights
+  readonly backend: Backend
+  readonly engine: Engine
+  /** Ends running generations, stops threads, frees memory. */
+  dispose(): Promise<void>
+}
+
+/** A model that speaks text: what `chat`, the server and `load` of the public API use. */
+export interface Model extends IdsModel {
+  readonly tokenizer: Tokenizer
+  readonly format: ChatFormat
+}
+
+/**
+ * Loads the weights of a checkpoint into the backend and reserves the KV cache; needs no tokenizer files.
+ * The backend belongs to the model from here on: it is disposed of with the model, and also when loading fails.
+ * @throws CheckpointError, ConfigError, MemoryError and RangeError (context), or the signal's reason; nothing stays behind.
+ */
+export async function loadIds(folder: Folder, backend: Backend, options: LoadIdsOptions = {}): Promise<IdsModel> {
+  let close = async () => {}
+  try {
+    const { signal, onProgress, lowMemory } = options
+    const loaded = await loadFolder(folder, backend, { signal, onProgress, lowMemory })
+    const { architecture, weights } = loaded
+    close = loaded.close
+    const engine = createEngine({ ...options, backend, architecture, weights })
+    return {
+      architecture,
+      weights,
+      backend,
+      engine,
+      async dispose() {
+        await engine.close()
+        await backend.dispose()
+        await close()
+      },
+    }
+  } catch (error) {
+    await backend.dispose()
+    await close()
+    throw error
+  }
+}
+
+/**
+ * Loads a checkpoint with its tokenizer and chat format.
+ * @param backend may be a promise: its threads start while the tokenizer is read. It belongs to the model from here on.
+ * @throws what `loadIds` throws; Error and ChatError about tokenizer or format files, before any weight is read
+ */
+export async function loadModel(folder: Folder, backend: Backend | Promise<Backend>, options: LoadModelOptions = {}): Promise<Model> {
+  const read = async (name: string) => {
+    const source = await folder.open(name)
+    if (!source) return undefined
+    try {
+      return new TextEncoder().encode(await readText(source))
+    } finally {
+      await source.close()
+    }
+  }
+  const text = async () => {
+    const tokenizer = await tokenizerFiles(read)
+    return { tokenizer, format: formatFor(await formatFiles(read, tokenizer), options.format) }
+  }
+  const [started, spoken] = await Promise.allSettled([backend, text()])
+  if (started.status === 'rejected') throw started.reason
+  if (spoken.status === 'rejected') {
+    await started.value.dispose()
+    throw spoken.reason
+  }
+  return { ...(await loadIds(folder, started.value, options)), ...spoken.value }
+}

@@ -1,0 +1,81 @@
+/**
+ * The part of the public API that is the same in Node.js and in a page: what a loaded model can do, and the parts for those who
+ * compare, count or take things apart. index.ts and web.ts add `load`, each for its places. Nothing here needs Node.js.
+ */
+import type { ChatEvent, Message } from './chat/messages.ts'
+import { type ChatModel, ChatSession, chat, type TurnOptions } from './chat/session.ts'
+import type { GenerateOptions, GenerationResult } from './engine/engine.ts'
+import type { Model as ModelParts } from './load-model.ts'
+
+export type { Architecture } from './architecture/architecture.ts'
+export { configFromJson } from './architecture/config-json.ts'
+export { preset, presetNames } from './architecture/presets.ts'
+export { steps } from './architecture/steps.ts'
+export type { ChatEvent, ChatOptions, Effort, FinishReason, Message, Sampling, Tool, ToolDefinition } from './chat/messages.ts'
+export { ChatSession, type TurnOptions } from './chat/session.ts'
+export { CheckpointError } from './checkpoint/errors.ts'
+export type { LoadProgress } from './checkpoint/load.ts'
+export { blobFolder, type Folder, type Source } from './checkpoint/source.ts'
+export { type HttpOptions, httpFolder } from './checkpoint/source-http.ts'
+export { type Account, account } from './compare/account.ts'
+export { diagram } from './compare/diagram.ts'
+export { type Difference, difference } from './compare/difference.ts'
+export { type AttentionMap, createProbe, type ExpertChoice, type NamedResult, type Observation } from './inspect/probe.ts'
+export { initialize } from './model/initialize.ts'
+export { forward } from './model/transformer.ts'
+export { weightSpecs } from './model/weights.ts'
+export type { Backend } from './ops/backend.ts'
+export { createReferenceBackend } from './ops/reference/reference.ts'
+export { createWasmBackend } from './ops/wasm/wasm.ts'
+export { tokenizerFiles } from './tokenizer/files.ts'
+export type { Tokenizer } from './tokenizer/tokenizer.ts'
+export { calculatorTool as calculator } from './train/abacus/calculator.ts'
+export { type Claim, claims, type Outcome, verify } from './verify/verify.ts'
+
+/** Text as it is generated, and how it went. */
+export interface TextGeneration extends AsyncIterable<string> {
+  readonly result: Promise<GenerationResult>
+}
+
+/** A loaded model. `await using` or `dispose` ends its threads and frees its memory. */
+export interface Model extends ModelParts, AsyncDisposable {
+  /**
+   * One turn on a given history: reasoning, text and tool calls as typed events; tools with `execute` are run.
+   * @throws ChatError on a conversation that cannot be rendered or is too long
+   */
+  chat(messages: readonly Message[], options?: TurnOptions): AsyncGenerator<ChatEvent, Message[]>
+  /** A conversation that keeps its history. */
+  session(options?: TurnOptions, messages?: readonly Message[]): ChatSession
+  /** Plain continuation of a text or of ids, without any chat format. Default: at most 256 ids. */
+  generate(prompt: string | readonly number[], options?: GenerateOptions): TextGeneration
+}
+
+/** The parts of a model with the methods of the public API. */
+export const withMethods = (parts: ModelParts): Model => ({
+  ...parts,
+  chat: (messages, turn) => chat(parts, messages, turn),
+  session: (turn, messages) => new ChatSession(parts satisfies ChatModel, turn, messages),
+  generate: (prompt, generation) => generateText(parts, prompt, generation),
+  [Symbol.asyncDispose]: () => parts.dispose(),
+})
+
+function generateText(
+  { engine, tokenizer }: ModelParts,
+  prompt: string | readonly number[],
+  options: GenerateOptions = {},
+): TextGeneration {
+  const ids = typeof prompt === 'string' ? tokenizer.encode(prompt) : prompt
+  const generation = engine.generate(ids, { maxTokens: 256, ...options })
+  return {
+    result: generation.result,
+    async *[Symbol.asyncIterator]() {
+      const stream = tokenizer.stream()
+      for await (const { id } of generation) {
+        const text = tokenizer.isSpecial(id) ? '' : stream.push(id)
+        if (text) yield text
+      }
+      const rest = stream.end()
+      if (rest) yield rest
+    },
+  }
+}

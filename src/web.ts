@@ -1,0 +1,25 @@
+/**
+ * The public API in a page: `load` takes the address of a checkpoint's directory or files that a user chose, public.ts has the rest.
+ * No file that is reached from here may import from Node.js; scripts/web-graph.ts bundles it for a browser to make sure.
+ * Threads need a page that is cross-origin isolated (COOP and COEP headers); elsewhere one thread computes.
+ */
+import type { Folder } from './checkpoint/source.ts'
+import { httpFolder } from './checkpoint/source-http.ts'
+import { type LoadModelOptions, loadModel } from './load-model.ts'
+import { createWasmBackend, type WasmOptions } from './ops/wasm/wasm.ts'
+import { type Model, withMethods } from './public.ts'
+
+export * from './public.ts'
+
+export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precision' | 'threads'> {}
+
+/**
+ * Loads a model on the WebAssembly backend.
+ * @param place the URL of a directory with config.json, tokenizer and safetensors, on a server that answers range requests; or a
+ * folder such as `blobFolder(input.files)`
+ * @throws CheckpointError, ConfigError, MemoryError; Error and ChatError about tokenizer or format files; the signal's reason
+ */
+export async function load(place: string | URL | Folder, { precision, threads, ...options }: LoadOptions = {}): Promise<Model> {
+  const folder = typeof place === 'string' || place instanceof URL ? httpFolder(String(place)) : place
+  return withMethods(await loadModel(folder, createWasmBackend({ precision, threads }), options))
+}
