@@ -6,7 +6,10 @@ import { root, type SourceFile, sourcesIn, withoutComments } from './sources.ts'
 
 /** Small tools that every folder may import and that import nothing but each other. */
 const LEAVES = ['random', 'json', 'drawing', 'numbers']
-/** Folder -> folders it may import from, besides itself and the leaves. cli, index and app put the program together: they may import everything. */
+/**
+ * Folder -> folders it may import from, besides itself and the leaves. A permission that nothing uses is deleted. The command line, the
+ * app and the files directly in src put the program together: they may import everything.
+ */
 const MAY_IMPORT: Record<string, string[]> = {
   architecture: [],
   tokenizer: [],
@@ -22,14 +25,14 @@ const MAY_IMPORT: Record<string, string[]> = {
   hub: ['architecture', 'checkpoint', 'files'],
   engine: ['model', 'ops', 'architecture'],
   // Grammars over token ids: what a constrained answer may continue with.
-  structured: ['engine', 'tokenizer'],
+  structured: ['tokenizer'],
   chat: ['engine', 'tokenizer', 'structured'],
   server: ['chat', 'engine', 'tokenizer', 'structured'],
   ai: ['server', 'chat', 'engine', 'tokenizer', 'structured'],
-  compare: ['model', 'ops', 'architecture', 'checkpoint'],
-  inspect: ['model', 'ops', 'architecture', 'compare'],
-  train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'files', 'tokenizer', 'engine', 'compare', 'chat'],
-  verify: ['model', 'ops', 'architecture', 'compare', 'inspect', 'checkpoint', 'train', 'chat', 'tokenizer'],
+  compare: ['model', 'ops', 'architecture'],
+  inspect: ['ops'],
+  train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'files', 'tokenizer', 'chat'],
+  verify: ['model', 'ops', 'architecture', 'compare', 'chat', 'tokenizer'],
 }
 for (const leaf of LEAVES) MAY_IMPORT[leaf] = []
 const ROOTS = ['cli', 'index', 'web', 'public', 'load-model', 'load-model-node', 'app']
