@@ -16,7 +16,7 @@ if (Number(versions.node.split('.')[0]) >= OLDEST) {
   const { main } = await import(pathToFileURL(entry).href)
   await main(argv.slice(2))
 } else {
-  const own = join(root, 'node_modules', 'node', 'bin', 'node')
+  const own = join(root, 'node_modules', 'node', 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
   if (!existsSync(own)) {
     stderr.write(
       `lineage: needs Node.js ${OLDEST} or newer, this is ${versions.node} (${execPath}); install a newer one, or run npm install in a clone\n`,

@@ -91,18 +91,21 @@ test('bin/lineage.js starts the same program', () => {
   assert.deepEqual([status, stdout], [0, `${version}\n`])
 })
 
+/** A Node.js before 24 where the machine has one; elsewhere this one under the version number of an older one. */
 const older = ['/usr/bin/node', '/usr/local/bin/node', process.env.LINEAGE_OLD_NODE].find((path) => {
   if (!path || !existsSync(path)) return false
   return Number(spawnSync(path, ['-p', 'process.versions.node.split(".")[0]'], { encoding: 'utf8' }).stdout) < 24
 })
-const own = fileURLToPath(new URL('../../node_modules/node/bin/node', import.meta.url))
-const whyNot = !older
-  ? 'no Node.js before 24 on this machine (set LINEAGE_OLD_NODE)'
-  : !existsSync(own) && 'the clone has no Node.js of its own'
+const pretend = `data:text/javascript,${encodeURIComponent(
+  "import { syncBuiltinESMExports } from 'node:module'; Object.defineProperty(process, 'versions', { value: { ...process.versions, node: '18.20.0' } }); syncBuiltinESMExports()",
+)}`
+const own = fileURLToPath(new URL(`../../node_modules/node/bin/node${process.platform === 'win32' ? '.exe' : ''}`, import.meta.url))
+const whyNot = !existsSync(own) && 'the clone has no Node.js of its own'
+const old: [string, ...string[]] = older ? [older] : [process.execPath, '--import', pretend]
 
 test('with an older Node.js the clone starts its own, and passes arguments, output and exit codes on', { skip: whyNot }, () => {
   const bin = fileURLToPath(new URL('../../bin/lineage.js', import.meta.url))
-  const run = (...args: string[]) => spawnSync(older!, [bin, ...args], { encoding: 'utf8' })
+  const run = (...args: string[]) => spawnSync(old[0], [...old.slice(1), bin, ...args], { encoding: 'utf8' })
   assert.deepEqual([run('--version').status, run('--version').stdout], [0, `${version}\n`])
   const wrong = run('frobnicate')
   assert.deepEqual([wrong.status, wrong.stderr], [2, 'lineage: unknown command "frobnicate"; see lineage --help\n'])
