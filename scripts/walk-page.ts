@@ -60,14 +60,11 @@ async function write({ architecture, weights, backend, engine, tokenizer, format
 
   /** What the model would say if it ended after this layer: final norm and output matrix on its result. */
   const lens = async (values: Float32Array): Promise<string> => {
-    let reading: Promise<Float32Array> | undefined
-    backend.scope('lens', () => {
+    const logits = await backend.run(() => {
       const x = backend.rmsNorm(backend.upload(values, [1, D]), weights.finalNorm.gain, architecture.finalNorm.eps, 0)
-      const logits = backend.linear(x, weights.unembed ?? weights.embed)
-      reading = backend.read(logits)
-      return logits
+      return backend.linear(x, weights.unembed ?? weights.embed)
     })
-    const [first] = likeliest(await reading!, 1)
+    const [first] = likeliest(logits, 1)
     return `${spell(first!.id)} ${percent(first!.p)}`
   }
   const residual = [['embedding', rms(result('embedding')), '', await lens(result('embedding'))]]

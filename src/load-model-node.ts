@@ -1,9 +1,12 @@
 /** What load-model.ts does, from a path of the file system and with a backend by name: the form that the command line and the server use. */
+import type { Architecture } from './architecture/architecture.ts'
 import type { Folder } from './checkpoint/source.ts'
 import { fileFolder } from './checkpoint/source-node.ts'
 import type { IdsModel, Model } from './load-model.ts'
 import * as anywhere from './load-model.ts'
+import { engineCacheSpec } from './model/cache-spec.ts'
 import type { Backend } from './ops/backend.ts'
+import { cacheBytes as referenceCacheBytes } from './ops/reference/cache.ts'
 import { createReferenceBackend } from './ops/reference/reference.ts'
 
 export type { IdsModel, Model } from './load-model.ts'
@@ -32,6 +35,14 @@ export async function createBackend({ backend = 'wasm', precision, threads }: Ba
     case 'reference':
       return createReferenceBackend()
   }
+}
+
+/** Bytes of the KV cache that a model will reserve when it is loaded with these options. */
+export async function cacheBytes(architecture: Architecture, { backend = 'wasm', precision, ...options }: LoadIdsOptions): Promise<number> {
+  const spec = engineCacheSpec(architecture, options)
+  if (backend === 'reference') return referenceCacheBytes(spec)
+  const { cacheBytes, storageOf } = await import('./ops/wasm/kv-cache.ts')
+  return cacheBytes(spec, storageOf(precision))
 }
 
 /** `loadIds` of load-model.ts for the path of a directory or of a `.safetensors` file, or for a folder. */

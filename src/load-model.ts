@@ -55,7 +55,7 @@ export async function loadIds(folder: Folder, backend: Backend, options: LoadIds
     const loaded = await loadFolder(folder, backend, { signal, onProgress, lowMemory })
     const { architecture, weights } = loaded
     close = loaded.close
-    const engine = createEngine({ ...options, backend, architecture, weights })
+    const engine = await createEngine({ ...options, backend, architecture, weights })
     return {
       architecture,
       weights,

@@ -35,7 +35,7 @@ for (const [n, size] of ([8, 1, 8, 8, 1] as const).entries()) {
 
 // Speed does not depend on what the cache holds: the long context is the cache as it was reserved.
 const contexts = [128, 8192].filter((context) => context <= architecture.maxPositionEmbeddings)
-const cache = backend.cache(cacheSpec(architecture, 1, contexts.at(-1)!, 1))
+const cache = await backend.cache(cacheSpec(architecture, 1, contexts.at(-1)!, 1))
 const times: Record<string, number[]> = {}
 for (let round = -2; round < 12; round++) {
   for (const context of contexts) {
@@ -56,7 +56,13 @@ const timer = setInterval(() => {
   late[phase].push(Math.max(0, now - due))
   due = now + 5
 }, 5)
-await engine.generate(ids, { maxTokens: 24, stopIds: [], onToken: () => void (phase = 'decode') }).result
+const driver = {
+  take() {
+    phase = 'decode'
+    return {}
+  },
+}
+await engine.generate(ids, { maxTokens: 24, stopIds: [], driver }).result
 clearInterval(timer)
 const lateness = (values: number[]): Lateness => {
   const sorted = values.toSorted((a, b) => a - b)

@@ -58,18 +58,12 @@ const loadStart = cpu()
 for (const spec of leaves(specs)) made.set(spec, await make(spec))
 console.log(`loaded in ${((cpu() - loadStart) / 1e3).toFixed(1)} s`)
 const weights = mapWeights(specs, (spec) => made.get(spec)!) as Weights
-const cache = backend.cache(cacheSpec(architecture, sequences, prompt + 64, prompt))
+const cache = await backend.cache(cacheSpec(architecture, sequences, prompt + 64, prompt))
 
 async function pass(batch: Batch): Promise<number> {
-  let done: Promise<Float32Array> | undefined
   const start = cpu()
-  backend.scope('pass', () => {
-    const last = Int32Array.from(batch.slots.keys()).filter((t) => batch.slots[t] !== batch.slots[t + 1])
-    const y = forward(backend, architecture, weights, batch, { cache, logitRows: last })
-    done = backend.read(y)
-    return y
-  })
-  await done
+  const logitRows = Int32Array.from(batch.slots.keys()).filter((t) => batch.slots[t] !== batch.slots[t + 1])
+  await backend.run(() => forward(backend, architecture, weights, batch, { cache, logitRows }))
   return cpu() - start
 }
 

@@ -1,7 +1,7 @@
 /** `lineage bench MODEL`: how fast a model reads a prompt and writes an answer here, beside what the machine can do at best. */
 import { availableParallelism, cpus } from 'node:os'
 import type { Command } from 'commander'
-import type { Engine } from '../engine/engine.ts'
+import type { Engine, GenerateOptions } from '../engine/engine.ts'
 import type { IdsModel } from '../load-model-node.ts'
 import { uniform } from '../random/counter.ts'
 import { type BenchReport, benchReport, formatReport, type Run } from './support/bench-report.ts'
@@ -75,8 +75,13 @@ export async function once({ engine, architecture }: IdsModel, size: Size, n: nu
   await Promise.all(
     times.map((own, b) => {
       const ids = Array.from({ length: prompt }, (_, i) => Math.floor(uniform(n * batch + b, i) * architecture.vocabSize))
-      const onToken = () => void own.push(performance.now())
-      return answer(engine, ids, generate + batch, `${n} ${b}`, onToken, signal)
+      const driver = {
+        take() {
+          own.push(performance.now())
+          return {}
+        },
+      }
+      return answer(engine, ids, { maxTokens: generate + batch, stopIds: [], cacheKey: `${n} ${b}`, driver, signal })
     }),
   )
   // Answers of a batch start one after another; what counts for decoding is the time in which all of them run.
@@ -85,7 +90,7 @@ export async function once({ engine, architecture }: IdsModel, size: Size, n: nu
   return { prefillMs: allStarted - start, decodeMs: (together.at(-1)! - allStarted) / together.length }
 }
 
-async function answer(engine: Engine, ids: number[], maxTokens: number, cacheKey: string, onToken: () => undefined, signal?: AbortSignal) {
-  const { reason } = await engine.generate(ids, { maxTokens, stopIds: [], cacheKey, onToken, signal }).result
-  if (reason === 'abort') throw signal?.reason ?? new Error('the engine was closed')
+async function answer(engine: Engine, ids: number[], options: GenerateOptions<never>): Promise<void> {
+  const { reason } = await engine.generate(ids, options).result
+  if (reason === 'abort') throw options.signal?.reason ?? new Error('the engine was closed')
 }

@@ -45,7 +45,7 @@ async function logits(name: string, options: Options): Promise<void> {
 
 /** The bytes of the tensor, a few rows at a time. */
 async function* rows(model: IdsModel, ids: readonly number[]): AsyncGenerator<Uint8Array> {
-  const cache = model.backend.cache(cacheSpec(model.architecture, 1, ids.length, ROWS))
+  const cache = await model.backend.cache(cacheSpec(model.architecture, 1, ids.length, ROWS))
   try {
     for (let at = 0; at < ids.length; at += ROWS) {
       const piece = Int32Array.from(ids.slice(at, at + ROWS))

@@ -3,7 +3,7 @@
  * Never sees text, messages or sockets; what a chat needs beyond ids (masks, forced ids, stops) goes through callbacks on ids.
  * The work is done by the scheduler; here are the doors and the guards. Stop 4 of the walk.
  */
-import { cacheSpec } from '../model/cache-spec.ts'
+import { DEFAULT_CHUNK, engineCacheSpec } from '../model/cache-spec.ts'
 import type { Engine, EngineOptions } from './engine-types.ts'
 import { GenerationJob } from './generation.ts'
 import { checkSampling } from './sampling-options.ts'
@@ -17,16 +17,16 @@ export class BusyError extends Error {
   override name = 'BusyError'
 }
 
-/** Reserves the KV cache. Throws RangeError on options that fit no model, the backend's MemoryError when the cache does not fit. */
-export function createEngine(options: EngineOptions): Engine {
-  const { backend, architecture, weights, slots = 4, chunk = 512, maxStallMs = 1000, maxWaiting = Number.POSITIVE_INFINITY } = options
+/** Reserves the KV cache. Rejects with RangeError on options that fit no model, the backend's MemoryError when the cache does not fit. */
+export async function createEngine(options: EngineOptions): Promise<Engine> {
+  const { backend, architecture, weights, chunk = DEFAULT_CHUNK, maxStallMs = 1000, maxWaiting = Number.POSITIVE_INFINITY } = options
   const longest = architecture.maxPositionEmbeddings
-  const context = options.context ?? Math.min(longest, 8192)
+  const spec = engineCacheSpec(architecture, options)
+  const { slots, capacity: context } = spec
   checkCount('context', context, 2, longest, `the longest context of ${architecture.name}`)
   checkCount('slots', slots, 1, 4096)
   checkCount('chunk', chunk, 1, 65536)
-  const cache = backend.cache(cacheSpec(architecture, slots, context, chunk))
-  const scheduler = new Scheduler({ backend, architecture, weights }, cache, maxStallMs)
+  const scheduler = new Scheduler({ backend, architecture, weights }, await backend.cache(spec), maxStallMs)
 
   const checkIds = (name: string, ids: readonly number[], least: number, most: number) => {
     checkCount(`${name}: the number of ids`, ids.length, least, most, `the context of ${context} positions`)

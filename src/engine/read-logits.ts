@@ -18,10 +18,5 @@ export function readLogits(
   options: ForwardOptions,
   into?: Float32Array,
 ): Promise<Float32Array> {
-  let reading!: Promise<Float32Array>
-  backend.scope('step', () => {
-    reading = backend.read(forward(backend, architecture, weights, batch, options), into)
-    return weights.embed // a scope must have a result; a weight outlives it anyway
-  })
-  return reading
+  return backend.run(() => forward(backend, architecture, weights, batch, options), into)
 }

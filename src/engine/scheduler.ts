@@ -3,6 +3,7 @@
  * prompts, so that all of them share one reading of the weights. Knows jobs, not what they are for; touches no text.
  * Orca: Yu et al. 2022 (iteration-level scheduling); Sarathi: Agrawal et al. 2023 (chunked prefill).
  */
+import { forward } from '../model/transformer.ts'
 import type { KvCache } from '../ops/backend.ts'
 import type { Batch } from '../ops/ops.ts'
 import type { Job } from './job.ts'
@@ -217,15 +218,18 @@ export class Scheduler {
         rows.push({ piece, position })
       }
     }
-    // The middle of a prompt wants no logits; one row is asked for all the same, to have something to wait for.
+    const options = { cache: this.#cache, logitRows: Int32Array.from(logitRows) }
     if (rows.length === 0) {
-      logitRows.push(count - 1)
-      rows.push({ piece: pieces.at(-1)!, position: -1 })
+      // The middle of a prompt: only keys and values are wanted.
+      const { backend, architecture, weights } = this.#model
+      backend.scope('step', () => void forward(backend, architecture, weights, batch, options))
+      await backend.settled()
+      return this.#logits
     }
     // One array for all steps: fresh megabytes every time would keep the garbage collector busy.
     const size = rows.length * this.#model.architecture.vocabSize
     if (this.#logits.length < size) this.#logits = new Float32Array(size)
-    return readLogits(this.#model, batch, { cache: this.#cache, logitRows: Int32Array.from(logitRows) }, this.#logits)
+    return readLogits(this.#model, batch, options, this.#logits)
   }
 
   #measure(pieces: readonly Piece[], ms: number): void {

@@ -5,7 +5,7 @@
  */
 import type { Backend } from '../ops/backend.ts'
 import type { AttentionOptions, Batch, Ops } from '../ops/ops.ts'
-import { columns, rowsOf, type Tensor } from '../ops/tensor.ts'
+import { columns, isTensor, rowsOf, type Tensor } from '../ops/tensor.ts'
 
 /** The result of a scope: 'layers.3.attention', 'logits'. */
 export interface NamedResult {
@@ -68,7 +68,7 @@ export function createProbe(backend: Backend, { wants = () => true }: ProbeOptio
       try {
         return backend.scope(name, () => {
           const result = body()
-          if (wants(name))
+          if (wants(name) && isTensor(result))
             seen.push(backend.read(result).then((values): NamedResult => ({ kind: 'result', name, shape: result.shape, values })))
           return result
         })

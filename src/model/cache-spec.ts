@@ -1,4 +1,4 @@
-/** The KV cache that an architecture asks for. */
+/** The KV cache that an architecture asks for, and what an engine reserves when nobody says. */
 import type { Architecture } from '../architecture/architecture.ts'
 import type { CacheSpec } from '../ops/backend.ts'
 
@@ -11,4 +11,24 @@ export function cacheSpec(architecture: Architecture, slots: number, capacity: n
     window: slidingWindow,
   }))
   return { layers, slots, capacity, maxRows: Math.min(maxRows, capacity) }
+}
+
+/** Defaults of `EngineOptions`. */
+export const DEFAULT_SLOTS = 4
+export const DEFAULT_CHUNK = 512
+export const DEFAULT_CONTEXT = 8192
+
+/** The cache that `createEngine` reserves. */
+export function engineCacheSpec(
+  architecture: Architecture,
+  { context = Math.min(architecture.maxPositionEmbeddings, DEFAULT_CONTEXT), slots = DEFAULT_SLOTS, chunk = DEFAULT_CHUNK }: CacheOptions,
+): CacheSpec {
+  return cacheSpec(architecture, slots, context, chunk)
+}
+
+/** See `EngineOptions`. */
+export interface CacheOptions {
+  context?: number
+  slots?: number
+  chunk?: number
 }

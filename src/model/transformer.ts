@@ -22,7 +22,7 @@ export interface ForwardOptions {
 }
 
 /**
- * Token ids to logits. batch of T rows -> [R, V], R = logitRows.length or T. Returns at once; `Backend.read` waits for
+ * Token ids to logits. batch of T rows -> [R, V], R = logitRows.length or T; [0, D] where no logits are wanted. Returns at once; `Backend.read` waits for
  * the values. The caller guarantees ids < V and positions within the context.
  * @throws TypeError if `dropout` is asked for and the ops do not have it
  */
@@ -60,6 +60,7 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
   })
   return ops.scope('logits', () => {
     if (options.logitRows) x = ops.select(x, options.logitRows) // [R, D]
+    if (options.logitRows?.length === 0) return x // the output matrix is not read for nothing
     const normed = ops.scope('finalNorm', () => norm(ops, architecture.finalNorm, weights.finalNorm, x))
     const logits = ops.linear(normed, weights.unembed ?? weights.embed) // [R, V]
     return architecture.finalLogitSoftcap === null ? logits : ops.softcap(logits, architecture.finalLogitSoftcap)

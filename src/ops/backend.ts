@@ -1,5 +1,6 @@
 /**
- * What a place that computes offers beyond the vocabulary: weights, caches, and the one operation that waits.
+ * What a place that computes offers beyond the vocabulary: weights, caches, and the operations that wait. All of these return promises,
+ * because a device may allocate, fail or answer later than it was asked.
  */
 import type { DType } from './dtype.ts'
 import type { LayerCache, Ops } from './ops.ts'
@@ -71,12 +72,23 @@ export interface Backend extends Ops {
    * With `readRow` a table may stay where it is: the backend then keeps nothing of it and reads the rows that `embed` asks for.
    */
   weight(spec: WeightSpec, fill: Fill, readRow?: ReadRow): Promise<Tensor>
-  /** A KV cache. Throws a MemoryError that says what would fit. */
-  cache(spec: CacheSpec): KvCache
+  /** A KV cache. Rejects with a MemoryError that says what would fit. */
+  cache(spec: CacheSpec): Promise<KvCache>
+  /** Bytes that `cache(spec)` reserves. */
+  cacheBytes(spec: CacheSpec): number
   /** An f32 tensor from the host; lives until the enclosing scope ends (for ever outside of scopes). */
   upload(values: Float32Array, shape: readonly number[]): Tensor
   /** Waits for everything enqueued so far and copies the values out as f32: into `into`, where it is long enough, else into a new array. */
   read(x: Tensor, into?: Float32Array): Promise<Float32Array>
+  /** Runs `body` in a scope and reads its result, as `read` does. */
+  run(body: () => Tensor, into?: Float32Array): Promise<Float32Array>
+  /** Waits for everything enqueued so far, without reading anything. */
+  settled(): Promise<void>
+  /**
+   * Resolves when the backend is dead, with the reason: a thread has ended, a device is lost. Never rejects, and stays pending after
+   * `dispose`. From then on every waiting operation rejects; weights and caches are gone, and only a new backend helps.
+   */
+  readonly failed: Promise<Error>
   /** Bytes held by weights, caches and temporaries. */
   memory(): { weights: number; caches: number; temporaries: number }
   /** Stops threads and frees memory; the backend is unusable afterwards. */

@@ -6,7 +6,7 @@
  *   T query rows · S cached positions · D hidden size · H query heads · G key/value heads · K head size (of keys, where values differ) · U value size
  *   F feed-forward width · E experts · A active experts · V vocabulary · L layers · R rows whose logits are wanted
  *
- * Rules: ops enqueue in order and return at once (only `Backend.read` waits); temporaries are f32 and live until the
+ * Rules: ops enqueue in order and return at once (only `Backend` waits); temporaries are f32 and live until the
  * enclosing `scope` ends; the dtype of a weight is a property of its tensor and never changes the mathematics.
  */
 import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
@@ -81,10 +81,11 @@ export interface Experts {
 
 export interface Ops {
   /**
-   * Runs `body` in a scope of its own: its temporaries end with it, its result lives on in the enclosing scope.
-   * `name` ('layers.3', 'layers.3.attention') tells an observer what the result is; it changes nothing else.
+   * Runs `body` in a scope of its own and returns what it returns. The temporaries of the scope end with it; those that the result is or
+   * holds (in arrays and plain objects) live on in the enclosing scope. `name` ('layers.3', 'layers.3.attention') tells an observer what
+   * the result is; it changes nothing else.
    */
-  scope<T extends Tensor>(name: string, body: () => T): T
+  scope<R>(name: string, body: () => R): R
 
   /** Rows of a table, times `scale`. y[t] = table[index[t]]·scale. table [V, D] -> [T, D]. Used for tokens (batch.ids) and learned positions (batch.positions). */
   embed(table: Tensor, index: Int32Array, scale: number): Tensor

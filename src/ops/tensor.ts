@@ -11,6 +11,17 @@ export interface Tensor {
   readonly name?: string
 }
 
+export const isTensor = (value: unknown): value is Tensor =>
+  typeof value === 'object' && value !== null && 'shape' in value && 'dtype' in value
+
+/** The tensors that a value is or holds: in arrays and plain objects, at any depth. */
+export function tensorsIn(value: unknown): Tensor[] {
+  if (isTensor(value)) return [value]
+  if (Array.isArray(value)) return value.flatMap(tensorsIn)
+  const plain = typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype
+  return plain ? Object.values(value).flatMap(tensorsIn) : []
+}
+
 /** Number of values. */
 export const size = (shape: readonly number[]): number => shape.reduce((product, n) => product * n, 1)
 

@@ -23,16 +23,6 @@ const oneHead = (width: number, options: Partial<AttentionOptions> = {}): Attent
   softcap: null,
   ...options,
 })
-/** Runs ops in a scope and copies the result out. */
-function compute(ops: Backend, body: () => Tensor): Promise<Float32Array> {
-  let reading: Promise<Float32Array> | undefined
-  ops.scope('verify', () => {
-    const result = body()
-    reading = ops.read(result)
-    return result
-  })
-  return reading!
-}
 const row = (values: Float32Array, index: number, width: number): Float32Array => values.subarray(index * width, (index + 1) * width)
 const mean = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0) / values.length
 const variance = (values: Float32Array): number => values.reduce((sum, value) => sum + (value - mean(values)) ** 2, 0) / values.length
@@ -42,11 +32,11 @@ async function curves(ops: Backend) {
   const grid = Float32Array.from({ length: 80001 }, (_, index) => (index - 40000) / 10000)
   const x = () => ops.upload(grid, [1, grid.length])
   const constant = (value: number) => ops.upload(new Float32Array(grid.length).fill(value), [1, grid.length])
-  const gelu = await compute(ops, () => ops.gelu(x(), { kind: 'gelu', approximation: 'erf' }))
-  const tanh = await compute(ops, () => ops.gelu(x(), { kind: 'gelu', approximation: 'tanh' }))
-  const silu = await compute(ops, () => ops.gated(x(), constant(1), { kind: 'swiglu' }))
+  const gelu = await ops.run(() => ops.gelu(x(), { kind: 'gelu', approximation: 'erf' }))
+  const tanh = await ops.run(() => ops.gelu(x(), { kind: 'gelu', approximation: 'tanh' }))
+  const silu = await ops.run(() => ops.gated(x(), constant(1), { kind: 'swiglu' }))
   // With up = 0 the clamped gate is g·sigmoid(1.702·g) alone.
-  const quick = await compute(ops, () => ops.gated(x(), constant(0), { kind: 'clampedSwiglu', alpha: 1.702, limit: 1e6 }))
+  const quick = await ops.run(() => ops.gated(x(), constant(0), { kind: 'clampedSwiglu', alpha: 1.702, limit: 1e6 }))
   const minimum = (curve: Float32Array) => {
     const at = curve.reduce((best, value, index) => (value < curve[best]! ? index : best), 0)
     return { at: grid[at]!, value: curve[at]! }
@@ -64,7 +54,7 @@ async function biasEffects(ops: Backend, rotary: boolean, sink: boolean): Promis
   const [q, k, v, bias] = [1, 2, 3, 4].map((seed) => noise(seed, seed === 4 ? K : T * K).map((value) => 2 * value))
   const plus = (values: Float32Array) => values.map((value, index) => value + bias![index % K]!)
   const run = (keys: Float32Array, values: Float32Array) =>
-    compute(ops, () => {
+    ops.run(() => {
       const place = (data: Float32Array) => {
         const x = ops.upload(data, [T, K])
         return rotary ? ops.rope(x, turn, batch) : x
@@ -88,8 +78,8 @@ export const partClaims: Claim[] = [
     note: 'The figure shows unscaled survivors; GPT-2 scales them by 1/(1 - p), so that the expectation stays.',
     check: async (ops) => {
       const ones = new Float32Array(10000).fill(1)
-      const dropped = await compute(ops, () => ops.dropout!(ops.upload(ones, [1, ones.length]), 0.1))
-      const kept = await compute(ops, () => ops.dropout!(ops.upload(ones, [1, ones.length]), 0))
+      const dropped = await ops.run(() => ops.dropout!(ops.upload(ones, [1, ones.length]), 0.1))
+      const kept = await ops.run(() => ops.dropout!(ops.upload(ones, [1, ones.length]), 0))
       return [
         exactly('dropout of GPT-2', preset('gpt2')!.dropout.residual, 0.1),
         exactly('dropout of gpt-oss-20b', preset('gpt-oss-20b')!.dropout.residual, 0),
@@ -111,7 +101,7 @@ export const partClaims: Claim[] = [
       const order = [3, 0, 4, 1, 2, 5] // the last token stays last
       const permuted = Float32Array.from(order.flatMap((from) => Array.from(row(tokens, from, K))))
       const last = async (data: Float32Array, layers: number) => {
-        const result = await compute(ops, () => {
+        const result = await ops.run(() => {
           let x: Tensor = ops.upload(data, [T, K])
           for (let layer = 0; layer < layers; layer++) x = ops.attention(x, x, x, sequence(T), oneHead(K))
           return x
@@ -141,7 +131,7 @@ export const partClaims: Claim[] = [
       const stretched = rotation(K, position.ropeTheta, position.scaling)
       const product = async (m: number, n: number) => {
         const place = (seed: number, at: number) =>
-          compute(ops, () =>
+          ops.run(() =>
             ops.rope(ops.upload(noise(seed, K), [1, K]), plain, {
               ids: new Int32Array(1),
               slots: new Int32Array(1),
@@ -229,7 +219,7 @@ export const partClaims: Claim[] = [
       const last = async (changed: number | null) => {
         const other = v!.map((value, index) => (Math.floor(index / K) === changed ? value + 1 : value))
         const options = oneHead(K, { window: 128 })
-        const result = await compute(ops, () =>
+        const result = await ops.run(() =>
           ops.attention(ops.upload(q!, [T, K]), ops.upload(k!, [T, K]), ops.upload(other, [T, K]), sequence(T), options),
         )
         return row(result, T - 1, K)
@@ -255,8 +245,8 @@ export const partClaims: Claim[] = [
     check: async (ops) => {
       const x = () => ops.upload(FIGURE, [1, 6])
       const [ones, zeros] = [new Float32Array(6).fill(1), new Float32Array(6)]
-      const layer = await compute(ops, () => ops.layerNorm(x(), ops.upload(ones, [6]), ops.upload(zeros, [6]), 1e-5))
-      const root = await compute(ops, () => ops.rmsNorm(x(), ops.upload(ones, [6]), 1e-5, 0))
+      const layer = await ops.run(() => ops.layerNorm(x(), ops.upload(ones, [6]), ops.upload(zeros, [6]), 1e-5))
+      const root = await ops.run(() => ops.rmsNorm(x(), ops.upload(ones, [6]), 1e-5, 0))
       const line = (values: Float32Array) => Array.from(values, (value) => value.toFixed(2)).join(' ')
       return [
         rounded('mean before', mean(FIGURE), 17.47, 2),
@@ -288,7 +278,7 @@ export const partClaims: Claim[] = [
       const D = 64
       const data = noise(21, 20 * D).map((value, index) => 3 * value + Math.floor(index / D))
       const ones = new Float32Array(D).fill(1)
-      const y = await compute(ops, () =>
+      const y = await ops.run(() =>
         ops.layerNorm(ops.upload(data, [20, D]), ops.upload(ones, [D]), ops.upload(new Float32Array(D), [D]), 0),
       )
       const rows = Array.from({ length: 20 }, (_, t) => row(y, t, D))
@@ -307,7 +297,7 @@ export const partClaims: Claim[] = [
     check: async (ops) => {
       const D = 64
       const data = noise(22, 20 * D).map((value, index) => 3 * value + Math.floor(index / D))
-      const y = await compute(ops, () => ops.rmsNorm(ops.upload(data, [20, D]), ops.upload(new Float32Array(D).fill(1), [D]), 0, 0))
+      const y = await ops.run(() => ops.rmsNorm(ops.upload(data, [20, D]), ops.upload(new Float32Array(D).fill(1), [D]), 0, 0))
       const rows = Array.from({ length: 20 }, (_, t) => row(y, t, D))
       return [
         below(
@@ -354,7 +344,7 @@ export const partClaims: Claim[] = [
         v[t * K + t] = 1
       }
       const options = (sink: number) => oneHead(K, { scale: 1, sinks: ops.upload(Float32Array.of(sink), [1]) })
-      const y = await compute(ops, () =>
+      const y = await ops.run(() =>
         ops.attention(ops.upload(q, [T, K]), ops.upload(k, [T, K]), ops.upload(v, [T, K]), sequence(T), options(1)),
       )
       const p = row(y, T - 1, K)

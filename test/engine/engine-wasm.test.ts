@@ -18,7 +18,7 @@ describe('wasm', async () => {
     const prompt = someIds(70, vocabSize)
 
     test(`${checkpoint}: log-probabilities with reuse = those of the reference`, async () => {
-      const engine = createEngine({ ...model, context: 256, slots: 2, chunk: 16 })
+      const engine = await createEngine({ ...model, context: 256, slots: 2, chunk: 16 })
       const first = await engine.generate(prompt, { ...NEVER, maxTokens: 60 }).result
       const turns = [
         [...prompt, ...first.ids, 3, 4, 5], // goes on
@@ -38,7 +38,7 @@ describe('wasm', async () => {
     })
 
     test(`${checkpoint}: batched = alone`, async () => {
-      const engine = createEngine({ ...model, context: 128, slots: 4, chunk: 32 })
+      const engine = await createEngine({ ...model, context: 128, slots: 4, chunk: 32 })
       const prompts = [1, 5, 40, 63, 2].map((length, n) => someIds(length, vocabSize, 10 + n))
       const results = await Promise.all(prompts.map((ids) => engine.generate(ids, { ...NEVER, maxTokens: 8 }).result))
       for (const [n, { ids }] of results.entries()) assert.deepEqual(ids, await greedy(judge, prompts[n]!, 8), `prompt ${n}`)
@@ -50,7 +50,7 @@ describe('wasm', async () => {
     const backend = await createWasmBackend({ threads: 0 })
     const model = await tiny('tiny-gpt-oss', backend)
     const before = backend.memory()
-    const engine = createEngine({ ...model, context: 64, slots: 2, chunk: 16 })
+    const engine = await createEngine({ ...model, context: 64, slots: 2, chunk: 16 })
     const turn = (n: number) => engine.generate(someIds(3 + (n % 5), 512, n), { ...NEVER, maxTokens: 2 }).result
     for (let n = 0; n < 50; n++) await turn(n)
     const settled = backend.memory().temporaries

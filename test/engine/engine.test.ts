@@ -14,7 +14,7 @@ import {
 import { logprobs } from '../../src/engine/logprobs.ts'
 import { greedy, lastLogits, someIds, type TestModel, tiny } from './model.ts'
 
-const engineOf = (model: TestModel, options: Partial<EngineOptions> = {}): Engine =>
+const engineOf = (model: TestModel, options: Partial<EngineOptions> = {}): Promise<Engine> =>
   createEngine({ ...model, context: 256, slots: 3, chunk: 16, ...options })
 
 const NEVER: GenerateOptions = { stopIds: [] }
@@ -41,7 +41,7 @@ for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt
     const plain = async (ids: number[]) => logprobs(await lastLogits(model, ids), vocabSize).top
 
     test('chunked and cached = whole', async () => {
-      const engine = engineOf(model)
+      const engine = await engineOf(model)
       const generation = engine.generate(prompt, { ...NEVER, maxTokens: 12 })
       const result = await generation.result
       assert.deepEqual(result.ids, await greedy(model, prompt, 12))
@@ -55,7 +55,7 @@ for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt
     })
 
     test('the next turn starts where the last one ended', async () => {
-      const engine = engineOf(model)
+      const engine = await engineOf(model)
       const first = await engine.generate(prompt, { ...NEVER, maxTokens: 40 }).result
       const second = [...prompt, ...first.ids, ...someIds(9, vocabSize, 2)]
       const { top, cached } = await distribution(engine, second)
@@ -65,7 +65,7 @@ for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt
     })
 
     test('a turn whose reasoning was dropped starts at the end of its prompt', async () => {
-      const engine = engineOf(model)
+      const engine = await engineOf(model)
       const first = await engine.generate(prompt, { ...NEVER, maxTokens: 60 }).result
       const second = [...prompt, ...first.ids.slice(0, 1), ...someIds(20, vocabSize, 3)]
       const { top, cached } = await distribution(engine, second)
@@ -81,7 +81,7 @@ for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt
 
     const short = model.architecture.maxPositionEmbeddings < 1000 && 'the context of this checkpoint is too short'
     test('a prompt that shares only its front copies it and leaves the other conversation alone', { skip: short }, async () => {
-      const engine = engineOf(model, { context: 1000, slots: 2 })
+      const engine = await engineOf(model, { context: 1000, slots: 2 })
       const long = someIds(700, vocabSize, 4)
       await engine.generate(long, { ...NEVER, maxTokens: 1 }).result
       const other = [...long.slice(0, 300), ...someIds(5, vocabSize, 5)]
@@ -95,7 +95,7 @@ for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt
     })
 
     test('the same prompt again computes one row; another key computes all', async () => {
-      const engine = engineOf(model)
+      const engine = await engineOf(model)
       const first = await distribution(engine, prompt)
       const second = await distribution(engine, prompt)
       assert.deepEqual([first.cached, second.cached], [0, 69])
@@ -105,7 +105,7 @@ for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt
     })
 
     test('batched = alone', async () => {
-      const engine = engineOf(model, { slots: 4 })
+      const engine = await engineOf(model, { slots: 4 })
       const prompts = [1, 5, 17, 40, 63, 2].map((length, n) => someIds(length, vocabSize, 10 + n))
       const results = await Promise.all(prompts.map((ids, n) => engine.generate(ids, { ...NEVER, maxTokens: 3 + 2 * n }).result))
       for (const [n, { ids }] of results.entries()) assert.deepEqual(ids, await greedy(model, prompts[n]!, 3 + 2 * n), `prompt ${n}`)
@@ -113,7 +113,7 @@ for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt
     })
 
     test('scores = log-probabilities of the plain forward pass', async () => {
-      const engine = engineOf(model)
+      const engine = await engineOf(model)
       const ids = prompt.slice(0, 40)
       const scores = await engine.score(ids, { top: 3 })
       assert.equal(scores.length, 39)
@@ -133,8 +133,8 @@ describe('one engine', async () => {
   const expected = await greedy(model, prompt, 12)
 
   test('random load: every answer as if alone, whatever is aborted around it', async () => {
-    const engine = engineOf(model, { slots: 3, context: 128 })
-    const quiet = engineOf(model, { slots: 1, context: 128 })
+    const engine = await engineOf(model, { slots: 3, context: 128 })
+    const quiet = await engineOf(model, { slots: 1, context: 128 })
     const random = someIds(400, 1000, 77)
     const draw = (limit: number) => random.pop()! % limit
     const system = someIds(30, vocabSize, 6)
@@ -160,7 +160,7 @@ describe('one engine', async () => {
   })
 
   test('the same prompt several times at once is computed once', async () => {
-    const engine = engineOf(model, { slots: 4 })
+    const engine = await engineOf(model, { slots: 4 })
     const ids = someIds(100, vocabSize, 8)
     const results = await Promise.all([1, 2, 3, 4].map(() => engine.generate(ids, { ...NEVER, maxTokens: 2 }).result))
     // The others join once at most 32 rows are missing, at the end of a chunk of 16.
@@ -172,7 +172,7 @@ describe('one engine', async () => {
   })
 
   test('a long prompt does not stall a running answer', async () => {
-    const engine = engineOf(model, { chunk: 64, context: 600, maxStallMs: 0 })
+    const engine = await engineOf(model, { chunk: 64, context: 600, maxStallMs: 0 })
     const short = engine.generate(prompt, { ...NEVER, maxTokens: 30 })
     const tokens = short[Symbol.asyncIterator]()
     await tokens.next()
@@ -186,7 +186,7 @@ describe('one engine', async () => {
   })
 
   test('a long prompt does not stall a short one', async () => {
-    const engine = engineOf(model, { chunk: 32, context: 900 })
+    const engine = await engineOf(model, { chunk: 32, context: 900 })
     const long = engine.generate(someIds(800, vocabSize, 9), { ...NEVER, maxTokens: 1 })
     while (engine.load().steps < 2) await new Promise((resolve) => setImmediate(resolve))
     const before = engine.load().steps
@@ -198,7 +198,7 @@ describe('one engine', async () => {
   })
 
   test('stop ids, limits and the context end a generation with their reason', async () => {
-    const engine = engineOf(model, { context: 26 })
+    const engine = await engineOf(model, { context: 26 })
     const stop = expected.findIndex((id, n) => n > 0 && expected.indexOf(id) === n)
     const stopped = await engine.generate(prompt, { stopIds: [expected[stop]!] }).result
     assert.deepEqual([stopped.reason, stopped.ids], ['stop', expected.slice(0, stop + 1)])
@@ -210,7 +210,7 @@ describe('one engine', async () => {
   })
 
   test('onToken may stop and may force ids, which go through the model like a prompt', async () => {
-    const engine = engineOf(model)
+    const engine = await engineOf(model)
     const stopped = await engine.generate(prompt, { ...NEVER, onToken: (_, { ids }) => (ids.length === 3 ? 'stop' : undefined) }).result
     assert.deepEqual([stopped.reason, stopped.ids], ['stop', expected.slice(0, 3)])
     const force = [7, 8, 9, 10]
@@ -232,7 +232,7 @@ describe('one engine', async () => {
   })
 
   test('masks see every id before the next draw', async () => {
-    const engine = engineOf(model)
+    const engine = await engineOf(model)
     const seen: number[] = []
     const { ids } = await engine.generate(prompt, {
       ...NEVER,
@@ -254,7 +254,7 @@ describe('one engine', async () => {
   })
 
   test('a driver masks, forces and stops; the iteration yields its events, and forced ids are taken too', async () => {
-    const engine = engineOf(model)
+    const engine = await engineOf(model)
     const left: number[] = []
     const driver: Driver<string> = {
       mask(tokensLeft) {
@@ -280,7 +280,7 @@ describe('one engine', async () => {
   })
 
   test('a failing callback ends its own generation only', async () => {
-    const engine = engineOf(model)
+    const engine = await engineOf(model)
     const bad = engine.generate(prompt, {
       onToken: () => {
         throw new Error('no more')
@@ -293,7 +293,7 @@ describe('one engine', async () => {
   })
 
   test('same seed, same ids, whatever runs beside and whatever is cached', async () => {
-    const engine = engineOf(model)
+    const engine = await engineOf(model)
     const options: GenerateOptions = { ...NEVER, maxTokens: 10, sampling: { temperature: 1.5, topP: 0.95, seed: 42 } }
     const alone = await engine.generate(prompt, options).result
     const others = [1, 2, 3].map((seed) =>
@@ -309,7 +309,7 @@ describe('one engine', async () => {
   })
 
   test('an aborted generation keeps its ids and frees its slot within a step', async () => {
-    const engine = engineOf(model, { slots: 1 })
+    const engine = await engineOf(model, { slots: 1 })
     const controller = new AbortController()
     const running = engine.generate(prompt, { ...NEVER, signal: controller.signal })
     const waiting = engine.generate(prompt, { ...NEVER, signal: controller.signal })
@@ -333,7 +333,7 @@ describe('one engine', async () => {
   })
 
   test('abort during a long prompt ends it at the next chunk', async () => {
-    const engine = engineOf(model, { slots: 1, context: 1000 })
+    const engine = await engineOf(model, { slots: 1, context: 1000 })
     const controller = new AbortController()
     const generation = engine.generate(someIds(900, vocabSize), { signal: controller.signal })
     while (engine.load().steps < 3) await new Promise((resolve) => setImmediate(resolve))
@@ -346,7 +346,7 @@ describe('one engine', async () => {
   })
 
   test('leaving the iteration aborts; a slow reader pauses its generation and nobody else', async () => {
-    const engine = engineOf(model, { context: 600, slots: 2 })
+    const engine = await engineOf(model, { context: 600, slots: 2 })
     const left = engine.generate(prompt, NEVER)
     for await (const _ of left) break
     assert.equal((await left.result).reason, 'abort')
@@ -365,7 +365,7 @@ describe('one engine', async () => {
   })
 
   test('a full queue refuses; closing ends everything', async () => {
-    const engine = engineOf(model, { slots: 1, maxWaiting: 1 })
+    const engine = await engineOf(model, { slots: 1, maxWaiting: 1 })
     const running = engine.generate(prompt, NEVER)
     const waiting = engine.generate(prompt, NEVER)
     assert.throws(() => engine.generate(prompt), { name: 'BusyError' })
@@ -386,7 +386,7 @@ describe('one engine', async () => {
         },
       },
     })
-    const engine = engineOf({ ...model, backend })
+    const engine = await engineOf({ ...model, backend })
     await assert.rejects(engine.generate(prompt).result, /device lost/)
     broken = false
     assert.deepEqual((await engine.generate(prompt, { ...NEVER, maxTokens: 12 }).result).ids, expected)
@@ -394,7 +394,7 @@ describe('one engine', async () => {
   })
 
   test('impossible requests say why', async () => {
-    const engine = engineOf(model)
+    const engine = await engineOf(model)
     assert.throws(() => engine.generate([]), /number of ids must be an integer from 1 to 255/)
     assert.throws(() => engine.generate(someIds(256, vocabSize)), /context of 256 positions/)
     assert.throws(() => engine.generate([1, vocabSize]), /prompt\[1\] is 512; ids go from 0 to 511/)

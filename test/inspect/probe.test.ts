@@ -94,7 +94,7 @@ test('with a cache, a decoded row is seen as if it were part of the prompt', asy
   const whole = createProbe(backend, { wants: (name) => name === 'layers.1.attention' })
   forward(whole, architecture, weights, batch(0, 9))
   const [expected] = (await whole.observations()).filter((each): each is AttentionMap => each.kind === 'attention')
-  const cache = backend.cache(cacheSpec(architecture, 1, 16, 8))
+  const cache = await backend.cache(cacheSpec(architecture, 1, 16, 8))
   const probe = createProbe(backend, { wants: (name) => name === 'layers.1.attention' })
   forward(probe, architecture, weights, batch(0, 8), { cache })
   await probe.observations()

@@ -13,7 +13,7 @@ import { forward } from '../../src/model/transformer.ts'
 import type { Weights } from '../../src/model/weights.ts'
 import type { Backend, KvCache } from '../../src/ops/backend.ts'
 import type { Batch, Ops } from '../../src/ops/ops.ts'
-import type { Tensor } from '../../src/ops/tensor.ts'
+import { isTensor } from '../../src/ops/tensor.ts'
 import { backends } from '../ops/backends.ts'
 import { readGolden } from './read-golden.ts'
 
@@ -56,7 +56,7 @@ for (const { name, create, tolerance, exactInvariants } of backends) {
         test('cached, chunked = whole', async () => {
           const whole = await logitsOf(model, batch([long]))
           for (const chunk of [1, 7, 64]) {
-            const cache = backend.cache(cacheSpec(architecture, 1, long.length, chunk))
+            const cache = await backend.cache(cacheSpec(architecture, 1, long.length, chunk))
             const parts: Float32Array[] = []
             for (let at = 0; at < long.length; at += chunk)
               parts.push(await logitsOf(model, batch([long.slice(at, at + chunk)], [at]), cache))
@@ -66,7 +66,7 @@ for (const { name, create, tolerance, exactInvariants } of backends) {
         })
         test('batched = alone', async () => {
           const sequences = [long.slice(0, 33), long.slice(50, 51), long.slice(60, 85)]
-          const cache = backend.cache(cacheSpec(architecture, 3, 64, 40))
+          const cache = await backend.cache(cacheSpec(architecture, 3, 64, 40))
           const together = await logitsOf(model, batch(sequences), cache)
           const alone: Float32Array[] = []
           for (const ids of sequences) alone.push(await logitsOf(model, batch([ids])))
@@ -83,7 +83,7 @@ for (const { name, create, tolerance, exactInvariants } of backends) {
           cache.dispose()
         })
         test('a snapshot brings a sliding cache back', async () => {
-          const cache = backend.cache(cacheSpec(architecture, 2, 128, 64))
+          const cache = await backend.cache(cacheSpec(architecture, 2, 128, 64))
           await logitsOf(model, batch([long.slice(0, 40)]), cache)
           const snapshot = await cache.snapshot(0, 40)
           await logitsOf(model, batch([long.slice(40, 100)], [40]), cache)
@@ -120,19 +120,8 @@ function batch(sequences: Int32Array[], starts: number[] = sequences.map(() => 0
 
 const lastRows = (length: number, rows: number) => Int32Array.from({ length: rows }, (_, i) => length - rows + i)
 
-async function logitsOf(
-  { backend, architecture, weights }: Model,
-  rows: Batch,
-  cache?: KvCache,
-  logitRows?: Int32Array,
-): Promise<Float32Array> {
-  let logits: Promise<Float32Array> | undefined
-  backend.scope('call', () => {
-    const y = forward(backend, architecture, weights, rows, { cache, logitRows })
-    logits = backend.read(y)
-    return y
-  })
-  return logits!
+function logitsOf({ backend, architecture, weights }: Model, rows: Batch, cache?: KvCache, logitRows?: Int32Array): Promise<Float32Array> {
+  return backend.run(() => forward(backend, architecture, weights, rows, { cache, logitRows }))
 }
 
 /** The residual stream before every layer and after the final norm, taken from the named scopes. */
@@ -140,9 +129,9 @@ async function hiddenStates({ backend, architecture, weights }: Model, ids: Int3
   const found: Promise<Float32Array>[] = []
   const watching: Ops = {
     ...backend,
-    scope<T extends Tensor>(name: string, body: () => T): T {
+    scope<R>(name: string, body: () => R): R {
       const y = backend.scope(name, body)
-      if (/^(embedding|layers\.\d+|finalNorm)$/.test(name)) found.push(backend.read(y))
+      if (isTensor(y) && /^(embedding|layers\.\d+|finalNorm)$/.test(name)) found.push(backend.read(y))
       return y
     },
   }
@@ -153,7 +142,7 @@ async function hiddenStates({ backend, architecture, weights }: Model, ids: Int3
 }
 
 async function greedy(model: Model, prompt: Int32Array, count: number): Promise<number[]> {
-  const cache = model.backend.cache(cacheSpec(model.architecture, 1, prompt.length + count, prompt.length))
+  const cache = await model.backend.cache(cacheSpec(model.architecture, 1, prompt.length + count, prompt.length))
   const ids: number[] = []
   let rows = batch([prompt])
   for (let n = 0; n < count; n++) {

@@ -25,13 +25,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
     async function agree(what: string, tolerance: number, body: (ops: Backend) => Promise<(ops: Ops) => Tensor>) {
       const run = async (on: Backend) => {
         const call = await body(on)
-        let result: Promise<Float32Array> | undefined
-        on.scope('test', () => {
-          const y = call(on)
-          result = on.read(y)
-          return y
-        })
-        return result!
+        return on.run(() => call(on))
       }
       const [expected, actual] = [await run(judge), await run(backend)]
       assert.equal(actual.length, expected.length, what)
@@ -213,13 +207,12 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
           ({ ids }) => [draw.normals(ids.length * H * K), draw.normals(ids.length * G * K), draw.normals(ids.length * G * K)] as const,
         )
         const run = async (on: Backend) => {
-          const cache = on.cache({ layers: [{ kvHeads: G, keyDim: K, valueDim: K, window }], slots: 2, capacity, maxRows: 30 })
+          const cache = await on.cache({ layers: [{ kvHeads: G, keyDim: K, valueDim: K, window }], slots: 2, capacity, maxRows: 30 })
           const outputs: Float32Array[] = []
           for (const [n, batch] of steps.entries()) {
             const T = batch.ids.length
             const [q, k, v] = inputs[n]!
-            let result: Promise<Float32Array> | undefined
-            on.scope('step', () => {
+            const result = on.run(() => {
               const options: AttentionOptions = {
                 heads: H,
                 kvHeads: G,
@@ -230,11 +223,9 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
                 softcap: null,
                 cache: cache.layers[0]!,
               }
-              const y = on.attention(on.upload(q, [T, H * K]), on.upload(k, [T, G * K]), on.upload(v, [T, G * K]), batch, options)
-              result = on.read(y)
-              return y
+              return on.attention(on.upload(q, [T, H * K]), on.upload(k, [T, G * K]), on.upload(v, [T, G * K]), batch, options)
             })
-            outputs.push(await result!)
+            outputs.push(await result)
           }
           cache.dispose()
           return outputs

@@ -37,7 +37,7 @@ describe('values of another width than keys', () => {
       const draw = random(`widths ${U}`)
       const [q, k, v] = [draw.normals(T * H * K), draw.normals(T * G * K), draw.normals(T * G * U)]
       const options: AttentionOptions = { heads: H, kvHeads: G, keyDim: K, valueDim: U, scale: 0.5, window, softcap: null }
-      const cache = on.cache({ layers: [{ kvHeads: G, keyDim: K, valueDim: U, window }], slots: 2, capacity: T, maxRows: 8 })
+      const cache = await on.cache({ layers: [{ kvHeads: G, keyDim: K, valueDim: U, window }], slots: 2, capacity: T, maxRows: 8 })
       const ring = window === null ? T : window - 1 + 8
       assert.equal(cache.bytes, 2 * ring * G * (K + U) * 4)
       const rows = (from: number, to: number, slot: number, cached: boolean) => {

@@ -22,6 +22,12 @@ interface HostSnapshot extends CacheSnapshot {
 export const ringLength = (spec: CacheSpec, window: number | null): number =>
   window === null ? spec.capacity : Math.min(spec.capacity, window - 1 + spec.maxRows)
 
+/** Bytes of keys and values in f32. */
+export const cacheBytes = (spec: CacheSpec): number =>
+  spec.layers.reduce((sum, { kvHeads, keyDim, valueDim, window }) => {
+    return sum + 4 * spec.slots * ringLength(spec, window) * kvHeads * (keyDim + valueDim)
+  }, 0)
+
 export function createCache(spec: CacheSpec): KvCache {
   const layers = spec.layers.map((layer): HostLayerCache => {
     const ring = ringLength(spec, layer.window)
@@ -42,7 +48,7 @@ export function createCache(spec: CacheSpec): KvCache {
   return {
     spec,
     layers,
-    bytes: layers.reduce((sum, { k, v }) => sum + k.byteLength + v.byteLength, 0),
+    bytes: cacheBytes(spec),
     async snapshot(slot, position): Promise<HostSnapshot> {
       const parts = layers.map((layer) => {
         if (layer.window === null) return undefined

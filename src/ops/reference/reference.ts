@@ -7,7 +7,7 @@ import { fromBf16, fromF16, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, storedBytes, unpackM
 import type { Batch } from '../ops.ts'
 import { size, type Tensor } from '../tensor.ts'
 import { attention } from './attention.ts'
-import { createCache } from './cache.ts'
+import { cacheBytes, createCache } from './cache.ts'
 import { add, dropout, gated, gelu, softcap } from './elementwise.ts'
 import { embed } from './embed.ts'
 import { linear } from './linear.ts'
@@ -24,7 +24,7 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
   const allocate = allocator(precision)
   let seed = 0 // each dropout takes the next mask
   let weightBytes = 0
-  let cacheBytes = 0
+  let heldCaches = 0
   return {
     name: 'reference',
     scope: (_, body) => body(),
@@ -48,18 +48,22 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
       weightBytes += data.byteLength
       return { name: spec.name, shape: spec.shape, dtype: spec.dtype, data } satisfies HostTensor
     },
-    cache(spec) {
+    async cache(spec) {
       const cache = createCache(spec)
-      cacheBytes += cache.bytes
-      return cache
+      heldCaches += cache.bytes
+      return { ...cache, dispose: () => void (heldCaches -= cache.bytes) }
     },
+    cacheBytes,
     upload: (data, shape) => {
       const x = allocate(shape)
       x.data.set(data)
       return x
     },
     read: async (x: Tensor) => Float32Array.from(values(x)),
-    memory: () => ({ weights: weightBytes, caches: cacheBytes, temporaries: 0 }),
+    run: async (body) => Float32Array.from(values(body())),
+    async settled() {},
+    failed: new Promise(() => {}),
+    memory: () => ({ weights: weightBytes, caches: heldCaches, temporaries: 0 }),
     dispose: async () => {},
   }
 }

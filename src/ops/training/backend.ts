@@ -104,7 +104,7 @@ export class TrainingBackend implements GradientOps {
     return turns
   }
 
-  scope<T extends Tensor>(_name: string, body: () => T): T {
+  scope<R>(_name: string, body: () => R): R {
     return body()
   }
   seed(loss: Tensor): void {

@@ -6,7 +6,7 @@ import type { CacheSnapshot, CacheSpec, KvCache } from '../backend.ts'
 import type { LayerCache } from '../ops.ts'
 import { BLOCK, groupOf, rowBytes, type Storage } from './kernels/attention.ts'
 import type { Memories, Place } from './memories.ts'
-import type { Block } from './memory.ts'
+import { type Block, roundUp } from './memory.ts'
 
 export interface WasmLayerCache extends LayerCache {
   readonly ring: number
@@ -38,6 +38,21 @@ export function sameWidths(what: string, keyDim: number, valueDim: number): void
     throw new RangeError(`${what}: expected values as wide as keys (${keyDim}), got ${valueDim}; use the reference backend`)
 }
 
+/** Keys and values: bf16 in fast precision, as the official code has them; f32 else. */
+export const storageOf = (precision: 'faithful' | 'fast' = 'faithful'): Storage => (precision === 'fast' ? 'bf16' : 'f32')
+
+/** Positions a layer keeps per slot: whole groups, and for a ring that goes round whole blocks of attention, so that none goes over its end. */
+function ringOf({ capacity, maxRows }: CacheSpec, storage: Storage, window: number | null): number {
+  const all = roundUp(capacity, groupOf(storage))
+  return window === null ? all : Math.min(all, roundUp(window - 1 + maxRows, BLOCK))
+}
+
+/** Bytes of keys and values. */
+export const cacheBytes = (spec: CacheSpec, storage: Storage): number =>
+  spec.layers.reduce((sum, { kvHeads, keyDim, window }) => {
+    return sum + 2 * spec.slots * kvHeads * ringOf(spec, storage, window) * rowBytes(storage, keyDim)
+  }, 0)
+
 export function createCache(spec: CacheSpec, storage: Storage, memories: Memories, mover: Mover): KvCache {
   const group = groupOf(storage)
   const places: Place[] = []
@@ -45,18 +60,13 @@ export function createCache(spec: CacheSpec, storage: Storage, memories: Memorie
     for (const place of places.splice(0)) memories.release(place)
   }
   const layers: WasmLayerCache[] = []
-  const bytesOf = (kvHeads: number, headDim: number, ring: number) => spec.slots * kvHeads * ring * rowBytes(storage, headDim)
-  // A ring that goes round is a whole number of attention's blocks, so that none of these goes over its end.
-  const capacity = Math.ceil(spec.capacity / group) * group
-  const ringOf = (window: number | null) =>
-    window === null ? capacity : Math.min(capacity, Math.ceil((window - 1 + spec.maxRows) / BLOCK) * BLOCK)
-  const total = spec.layers.reduce((sum, l) => sum + 2 * bytesOf(l.kvHeads, l.keyDim, ringOf(l.window)), 0)
+  const total = cacheBytes(spec, storage)
   try {
     memories.mustFit(total, `a KV cache of ${spec.slots} × ${spec.capacity} positions`)
     for (const [index, { kvHeads, keyDim, valueDim, window }] of spec.layers.entries()) {
       sameWidths('KV cache', keyDim, valueDim)
-      const ring = ringOf(window)
-      const bytes = bytesOf(kvHeads, keyDim, ring)
+      const ring = ringOf(spec, storage, window)
+      const bytes = spec.slots * kvHeads * ring * rowBytes(storage, keyDim)
       const place = memories.allocate(2 * bytes + OVERREAD, `KV cache of layer ${index} (${spec.slots} slots × ${ring} positions)`)
       places.push(place)
       layers.push({ kvHeads, keyDim, valueDim, window, ring, arena: place.arena, keys: place.address, values: place.address + bytes })

@@ -32,6 +32,8 @@ export interface Pool {
   attach(arena: number, memory: WebAssembly.Memory): void
   /** When everything enqueued so far has run. */
   settled(): Promise<void>
+  /** Resolves when a thread has failed or ended by itself. */
+  readonly failed: Promise<Error>
   dispose(): Promise<void>
 }
 
@@ -57,6 +59,7 @@ export class InlinePool implements Pool {
     this.executor.attach(arena, memory)
   }
   async settled(): Promise<void> {}
+  readonly failed = new Promise<Error>(() => {})
   async dispose(): Promise<void> {}
 }
 
@@ -72,6 +75,8 @@ export class ThreadPool implements Pool {
   private readonly workers: WorkerHandle[]
   private readonly waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
   private failure: Error | undefined
+  private readonly failing = Promise.withResolvers<Error>()
+  readonly failed = this.failing.promise
   private nextSignal = 1
   private tail = 0
   /** Where the last command for all workers ends. */
@@ -186,7 +191,9 @@ export class ThreadPool implements Pool {
   }
 
   private fail(error: Error): void {
-    this.failure ??= error
+    if (this.failure) return // the first reason counts; after `dispose` every thread ends
+    this.failure = error
+    this.failing.resolve(error)
     for (const { reject } of this.waiting.values()) reject(this.failure)
     this.waiting.clear()
     for (const worker of this.workers) void worker.terminate()

@@ -7,17 +7,17 @@
 import type { Gated, Gelu } from '../../architecture/architecture.ts'
 import { type Backend, MemoryError, type ReadRow } from '../backend.ts'
 import type { AttentionOptions, Batch } from '../ops.ts'
-import { columns, rowsOf, size, type Tensor } from '../tensor.ts'
+import { columns, rowsOf, size, type Tensor, tensorsIn } from '../tensor.ts'
 import { type BatchData, Batches } from './batches.ts'
 import { type Features, probeFeatures } from './features.ts'
 import { FORMAT, type Format, isGrouped, rowBytes } from './formats.ts'
 import { compile, coreCount } from './host.ts'
-import { BLOCK, rowBytes as cacheBytes, STORAGES, type Storage } from './kernels/attention.ts'
+import { BLOCK, rowBytes as cacheRowBytes, STORAGES } from './kernels/attention.ts'
 import { GATED_FORMS } from './kernels/gated.ts'
 import { GELU_FORMS } from './kernels/gelu.ts'
 import { buildModule, OP } from './kernels/kernels.ts'
 import { ACTIVATION_BYTES, ACTIVATIONS, type Activation } from './kernels/quantize.ts'
-import { createCache, sameWidths, type WasmLayerCache } from './kv-cache.ts'
+import { cacheBytes, createCache, sameWidths, storageOf, type WasmLayerCache } from './kv-cache.ts'
 import { afterScratch, CONSTANTS } from './layout.ts'
 import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts'
 import { Allocator, type Block } from './memory.ts'
@@ -229,8 +229,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
   const kindOf = (format: Format): Activation => (format === FORMAT.mxfp4 && precision === 'fast' ? 'i8' : 'i16')
   const indexOf = (kind: Activation) => ACTIVATIONS.indexOf(kind)
 
-  /** Keys and values: bf16 in fast precision, as the official code has them; f32 else. */
-  const storage: Storage = precision === 'fast' ? 'bf16' : 'f32'
+  const storage = storageOf(precision)
   const storageIndex = STORAGES.indexOf(storage)
 
   const quantized = new WeakMap<Tensor, { kind: Activation; block: Block }>()
@@ -387,7 +386,7 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       const plain = batches.withoutCache(data)
       // One ring as long as the longest run, for every run.
       const ring = Math.ceil((plain.positions.reduce((a, b) => Math.max(a, b), 0) + 1) / BLOCK) * BLOCK
-      const bytes = (plain.slots.at(-1)! + 1) * o.kvHeads * ring * cacheBytes(storage, o.keyDim)
+      const bytes = (plain.slots.at(-1)! + 1) * o.kvHeads * ring * cacheRowBytes(storage, o.keyDim)
       withScratch([bytes + 4096, bytes + 4096], (keys, values) => run(plain, 0, keys!, values!, ring))
     }
     return y
@@ -399,14 +398,14 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
 
     scope(_, body) {
       scopes.push([])
-      let result: Tensor | undefined
+      let kept: (Block | undefined)[] = []
       try {
-        const value = body()
-        result = value
-        return value
+        const result = body()
+        kept = tensorsIn(result).map((tensor) => (tensor as WasmTensor).block)
+        return result
       } finally {
         for (const block of scopes.pop()!) {
-          if (block !== (result as WasmTensor | undefined)?.block) temporaries.release(block)
+          if (!kept.includes(block)) temporaries.release(block)
           else scopes.at(-1)?.push(block)
         }
       }
@@ -514,7 +513,8 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
       held.weights += bytes
       return tensor
     },
-    cache(spec) {
+    cacheBytes: (spec) => cacheBytes(spec, storage),
+    async cache(spec) {
       const cache = createCache(spec, storage, memories, mover)
       held.caches += cache.bytes
       return {
@@ -546,6 +546,9 @@ function assemble(pool: Pool, heap: WebAssembly.Memory, shared: boolean, separat
         if (tensor.block) temporaries.unpin(tensor.block)
       }
     },
+    run: async (body, into) => backend.scope('run', () => backend.read(body(), into)),
+    settled: () => pool.settled(),
+    failed: pool.failed,
     memory() {
       reclaim()
       const temporary = temporaries.used - held.vectors + host.used

@@ -27,16 +27,10 @@ const run = (length: number, slot: number, from = 0) => Array.from({ length }, (
 /** Logits of a prompt chunk of two sequences and of one decode step of both. */
 async function logits(checkpoint: string, backend: Backend): Promise<Float32Array[]> {
   const { architecture, weights } = await loadCheckpoint(fixtures + checkpoint, backend)
-  const cache = backend.cache(cacheSpec(architecture, 2, 64, 40))
+  const cache = await backend.cache(cacheSpec(architecture, 2, 64, 40))
   const outputs: Float32Array[] = []
   for (const batch of [batchOf([...run(37, 0), ...run(5, 1)]), batchOf([...run(1, 0, 37), ...run(1, 1, 5)]), batchOf(run(1, 1, 6))]) {
-    let result: Promise<Float32Array> | undefined
-    backend.scope('pass', () => {
-      const y = forward(backend, architecture, weights, batch, { cache })
-      result = backend.read(y)
-      return y
-    })
-    outputs.push(await result!)
+    outputs.push(await backend.run(() => forward(backend, architecture, weights, batch, { cache })))
   }
   return outputs
 }
@@ -109,7 +103,7 @@ describe('arenas', () => {
       (error: Error) => error instanceof MemoryError && /embed: .* GB wanted, .* GB of memory are free/.test(error.message),
     )
     const layers = [{ kvHeads: 1 << 10, keyDim: 1 << 10, valueDim: 1 << 10, window: null }]
-    assert.throws(() => backend.cache({ layers, slots: 64, capacity: 1 << 20, maxRows: 1 }), MemoryError)
+    await assert.rejects(backend.cache({ layers, slots: 64, capacity: 1 << 20, maxRows: 1 }), MemoryError)
   })
 })
 
@@ -161,13 +155,11 @@ describe('failures', () => {
 test('uploads made while commands are pending do not disturb them', async () => {
   const backend = await createWasmBackend({ threads: 2 })
   const results: Promise<Float32Array>[] = []
-  const kept = backend.upload(new Float32Array(1), [1])
   for (let i = 0; i < 200; i++)
     backend.scope('turn', () => {
       const a = backend.upload(new Float32Array(5000).fill(i), [1, 5000])
       const y = backend.add(a, backend.upload(new Float32Array(5000).fill(0.5), [1, 5000]))
       results.push(backend.read(y))
-      return kept
     })
   for (const [i, result] of (await Promise.all(results)).entries())
     assert.ok(
@@ -191,6 +183,23 @@ test('temporaries end with their scope, results live on', async () => {
   assert.ok(backend.memory().temporaries - before <= 2 * 4 * 65536 + 65536)
 })
 
+test('a scope returns what its body returns and keeps the tensors in it', async () => {
+  const backend = await createWasmBackend({ threads: 2 })
+  const before = backend.memory().temporaries
+  const ones = (count: number) => backend.upload(new Float32Array(count).fill(1), [1, count])
+  const { kept, rest } = backend.scope('outer', () => ({ kept: ones(1000), rest: [backend.scope('inner', () => ones(2000)), 7] as const }))
+  assert.equal(
+    backend.scope('plain', () => ones(100).shape[1]),
+    100,
+  )
+  await backend.settled()
+  const held = backend.memory().temporaries - before
+  assert.ok(held >= 4 * 3000 && held < 4 * 3000 + 1000, `${held}`)
+  assert.equal((await backend.read(kept)).length + (await backend.read(rest[0])).length + rest[1], 3007)
+  assert.deepEqual(await backend.run(() => backend.add(kept, kept)), new Float32Array(1000).fill(2))
+  await backend.dispose()
+})
+
 test('the event loop stays free while threads compute', async () => {
   const backend = await createWasmBackend({ threads: 2 })
   const draw = random('loop')
@@ -198,12 +207,10 @@ test('the event loop stays free while threads compute', async () => {
   const x = backend.upload(draw.normals(512 * 512), [512, 512])
   let ticks = 0
   const timer = setInterval(() => ticks++, 1)
-  let done: Promise<Float32Array> | undefined
   const start = performance.now()
-  backend.scope('work', () => {
+  const done = backend.run(() => {
     let y = x
     for (let i = 0; i < 12; i++) y = backend.linear(y, weight) as typeof y
-    done = backend.read(y)
     return y
   })
   const enqueued = performance.now() - start

@@ -49,15 +49,7 @@ for (const threads of [0, 2]) {
     const draw = random('int8')
     const judge = createReferenceBackend()
     const fast = await createWasmBackend({ threads, precision: 'fast' })
-    const run = async (on: Backend, body: () => Tensor) => {
-      let result: Promise<Float32Array> | undefined
-      on.scope('test', () => {
-        const y = body()
-        result = on.read(y)
-        return y
-      })
-      return result!
-    }
+    const run = (on: Backend, body: () => Tensor) => on.run(body)
     for (const dtype of ['f32', 'bf16'] as const)
       for (const [T, I, O] of [
         [1, 32, 257],
@@ -143,7 +135,7 @@ test('attention over keys and values in bf16', async () => {
     ]) {
       const cacheOf = (on: Backend) =>
         on.cache({ layers: [{ kvHeads, keyDim: headDim, valueDim: headDim, window }], slots: 2, capacity: 150, maxRows: 50 })
-      const caches = [cacheOf(fast), cacheOf(judge)] as const
+      const caches = [await cacheOf(fast), await cacheOf(judge)] as const
       for (const [from, rows] of [
         [0, 50],
         [50, 1],
@@ -157,9 +149,8 @@ test('attention over keys and values in bf16', async () => {
         ]
         const positions = Int32Array.from({ length: rows }, (_, i) => from + i)
         const batch = { ids: positions, slots: new Int32Array(rows).fill(1), positions }
-        const run = async (on: Backend, cache: KvCache, kept: (values: Float32Array) => Float32Array) => {
-          let result: Promise<Float32Array> | undefined
-          on.scope('test', () => {
+        const run = (on: Backend, cache: KvCache, kept: (values: Float32Array) => Float32Array) =>
+          on.run(() => {
             const tensor = (values: Float32Array, n: number) => on.upload(values, [rows, n * headDim])
             const options = {
               heads,
@@ -171,12 +162,8 @@ test('attention over keys and values in bf16', async () => {
               softcap: null,
               cache: cache.layers[0]!,
             }
-            const y = on.attention(tensor(q, heads), tensor(kept(k), kvHeads), tensor(kept(v), kvHeads), batch, options)
-            result = on.read(y)
-            return y
+            return on.attention(tensor(q, heads), tensor(kept(k), kvHeads), tensor(kept(v), kvHeads), batch, options)
           })
-          return result!
-        }
         const rounded = (values: Float32Array) => values.map((value) => fromBf16(toBf16(value)))
         const what = `${without} ${heads} heads of ${headDim}, window ${window}, rows from ${from}`
         close(await run(fast, caches[0], (values) => values), await run(judge, caches[1], rounded), 1e-5, what)

@@ -21,15 +21,7 @@ const ODD = [
 ] as const
 const T = 19
 
-async function evaluate(on: WasmBackend, body: () => Tensor): Promise<Float32Array> {
-  let result: Promise<Float32Array> | undefined
-  on.scope('test', () => {
-    const y = body()
-    result = on.read(y)
-    return y
-  })
-  return result!
-}
+const evaluate = (on: WasmBackend, body: () => Tensor): Promise<Float32Array> => on.run(body)
 
 /** All rows at once, and that every row and every few rows give the same alone. */
 async function together(
