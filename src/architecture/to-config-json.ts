@@ -2,10 +2,9 @@
  * Architecture -> published config.json: the inverse of `configFromJson`, for synthesised and trained models. Writes the keys that
  * transformers reads. What was written is read back and compared, so a file that would describe another model is never produced.
  */
+import type { Json } from '../json/json.ts'
 import type { Architecture, Attention, DType, FeedForward, Position, RopeScaling } from './architecture.ts'
 import { configFromJson } from './config-json.ts'
-
-type Json = Record<string, unknown>
 
 /** An architecture that no published model type can describe. */
 export class UnwritableArchitectureError extends Error {

@@ -2,8 +2,8 @@
  * All tensors of one checkpoint, whether in one file or in shards. Finds the files, reads every header (and nothing else), and
  * checks that index, numbering and headers agree. Published names only: what they mean is the business of weights.ts.
  */
+import { abbreviate, describe, isObject } from '../json/json.ts'
 import {
-  abbreviate,
   CorruptIndexError,
   DuplicateTensorError,
   MissingFileError,
@@ -11,7 +11,7 @@ import {
   MissingTensorError,
   UnsafePathError,
 } from './errors.ts'
-import { describe, isObject, readHeader, type TensorEntry } from './safetensors.ts'
+import { readHeader, type TensorEntry } from './safetensors.ts'
 import { type Folder, readText, type Source } from './source.ts'
 
 /** The tensors of a checkpoint and the open files behind them. */

@@ -3,6 +3,8 @@
  * Every error names the file and, where there is one, the tensor, what was expected, what came, and what to do.
  */
 
+import { abbreviate } from '../json/json.ts'
+
 /** The facts every checkpoint error carries. */
 export interface CheckpointProblem {
   /** The file as the caller named it. */
@@ -74,9 +76,3 @@ export class TruncatedFileError extends CheckpointError {}
 export class ReadFailedError extends CheckpointError {}
 /** Published tensors and the architecture disagree: missing, surplus or wrongly shaped tensors, all listed. */
 export class WeightsMismatchError extends CheckpointError {}
-
-/** Long hostile names must not flood a terminal. */
-export function abbreviate(text: string, limit = 160): string {
-  const clean = text.replace(/\p{Cc}/gu, '\u{fffd}')
-  return clean.length <= limit ? clean : `${clean.slice(0, limit)}… (${text.length} characters)`
-}

@@ -3,14 +3,16 @@
  * cancellation. Knows no file system and no backend; after an error nothing goes on reading, and the backend with its
  * half-loaded weights is the caller's to dispose.
  */
+
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
 import { Gate } from '../files/gate.ts'
+import { abbreviate } from '../json/json.ts'
 import { leaves, mapWeights, type Weights } from '../model/weights.ts'
 import { type Backend, DISK_ALIGNMENT, type Fill } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
-import { abbreviate, CorruptConfigError } from './errors.ts'
+import { CorruptConfigError } from './errors.ts'
 import { type Folder, openRequired, readText } from './source.ts'
 import { type PlannedWeight, planWeights, type WeightPlan } from './weights.ts'
 

@@ -3,8 +3,8 @@
  * allocated for tensors: a hostile file costs one bounded header read. Knows no model and converts no numbers.
  * Format: huggingface/safetensors README, "Format"; the rules on overlaps, holes and duplicate keys are those of its Rust reader.
  */
+import { abbreviate, describe, isObject, type Json } from '../json/json.ts'
 import {
-  abbreviate,
   CorruptHeaderError,
   DuplicateTensorError,
   HeaderLengthError,
@@ -97,8 +97,6 @@ export async function readHeader(source: Source, signal?: AbortSignal): Promise<
   checkLayout(source, dataStart, tensors)
   return { tensors, metadata, dataStart }
 }
-
-type Json = Record<string, unknown>
 
 function parseHeader(file: string, bytes: Uint8Array): { entries: [string, unknown][]; metadata: Record<string, string> } {
   let text: string
@@ -238,18 +236,6 @@ function repeatedKey(text: string): string | undefined {
     }
   }
   return undefined
-}
-
-export function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
-}
-
-/** A short description of a JSON value for messages. */
-export function describe(value: unknown): string {
-  if (value === undefined) return 'nothing'
-  if (isObject(value)) return 'an object'
-  if (Array.isArray(value)) return `an array of ${value.length}`
-  return abbreviate(JSON.stringify(value) ?? String(value), 60)
 }
 
 /** What the writer must know of a tensor before any data is there. */

@@ -2,14 +2,16 @@
  * Published tensors -> the weight tree of an architecture, by name. Everything is checked before a backend allocates anything:
  * missing, surplus and wrongly shaped tensors are reported together. Converts no numbers; dtypes are those of the files.
  */
+
 import type { Architecture, DType } from '../architecture/architecture.ts'
 import { type Recipe, suits, tensorNames } from '../architecture/tensor-names.ts'
+import { abbreviate } from '../json/json.ts'
 import { leaves, mapWeights, type Weights, weightSpecs } from '../model/weights.ts'
 import type { Fill, ReadRow, WeightSpec } from '../ops/backend.ts'
 import { storedBytes } from '../ops/dtype.ts'
 import { size } from '../ops/tensor.ts'
 import type { Checkpoint } from './checkpoint.ts'
-import { abbreviate, WeightsMismatchError } from './errors.ts'
+import { WeightsMismatchError } from './errors.ts'
 import { fillFrom, MatrixCache } from './fill.ts'
 import { publishedParts } from './published.ts'
 import type { PublishedDtype, TensorEntry } from './safetensors.ts'

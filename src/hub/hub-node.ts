@@ -4,9 +4,9 @@
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
-import { isObject } from '../checkpoint/safetensors.ts'
 import { freeBytes, requireSpace } from '../files/disk-space-node.ts'
 import { Gate } from '../files/gate.ts'
+import { isObject } from '../json/json.ts'
 import {
   checkModelId,
   checkRevision,

@@ -4,7 +4,7 @@
  * under it is valid. A keyword that is neither enforced nor an annotation is refused with its path,
  * and so is a schema that no finite value satisfies.
  */
-
+import { isObject, type Json } from '../json/json.ts'
 import type { Steps } from './cooperative.ts'
 import { anyNumber, type Limits, limitedNumber, type NumberAutomaton } from './number.ts'
 import { type ByteAutomaton, compilePattern, patternWork } from './pattern.ts'
@@ -59,8 +59,6 @@ export const schemaLimits = {
   count: 65_536,
   comparisons: 20_000_000,
 } as const
-
-type Json = Readonly<Record<string, unknown>>
 
 const annotations = new Set([
   'title',
@@ -455,10 +453,6 @@ function kindOf(value: unknown): string {
 
 function hasType(value: unknown, type: string): boolean {
   return type === 'integer' ? Number.isInteger(value) : kindOf(value) === type
-}
-
-function isObject(value: unknown): value is Json {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }
 
 function escapePointer(name: string): string {

@@ -3,8 +3,9 @@
  * entry, and how many spaces are dropped at the start of a text. So decoding is incremental: the text
  * is the UTF-8 decoding of the bytes of the ids.
  */
+
+import type { Fields } from '../json/fields.ts'
 import { unspell } from './byte-level.ts'
-import type { Fields } from './json-fields.ts'
 
 export interface Decoder {
   /** The bytes of a vocabulary entry. */
@@ -59,22 +60,22 @@ function readStep(fields: Fields, steps: Steps): void {
       return
     case 'Replace':
       steps.replacements.push([
-        fields.inner('pattern')?.string('String') ?? fields.refuse('pattern', '{"String": …}', undefined),
+        fields.inner('pattern')?.string('String') ?? fields.expected('pattern', '{"String": …}', undefined),
         fields.string('content'),
       ])
       return
     case 'Strip':
-      if (fields.string('content') !== ' ') fields.refuse('content', 'a blank', fields.value('content'))
-      if (fields.integer('stop') !== 0) fields.refuse('stop', '0', fields.value('stop'))
+      if (fields.string('content') !== ' ') fields.expected('content', 'a blank', fields.raw('content'))
+      if (fields.integer('stop') !== 0) fields.expected('stop', '0', fields.raw('stop'))
       steps.leadingBlanks = fields.integer('start')
       return
     case 'Metaspace': {
       steps.replacements.push([fields.string('replacement', '▁'), ' '])
-      const scheme = fields.string('prepend_scheme', fields.boolean('add_prefix_space', true) ? 'always' : 'never')
+      const scheme = fields.string('prepend_scheme', fields.flag('add_prefix_space', true) ? 'always' : 'never')
       steps.leadingBlanks = scheme === 'never' ? 0 : 1
       return
     }
     default:
-      fields.refuse('type', 'one of Sequence, ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace', type)
+      fields.expected('type', 'one of Sequence, ByteLevel, ByteFallback, Fuse, Replace, Strip, Metaspace', type)
   }
 }

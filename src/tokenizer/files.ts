@@ -2,6 +2,7 @@
  * Chooses the tokenizer of a checkpoint directory from the files in it. The caller reads the files, so
  * this works on a disk, over HTTP and in a browser.
  */
+import { isObject } from '../json/json.ts'
 import { tokenizerFromGpt2 } from './gpt2-files.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { tokenizerFromJson } from './tokenizer-json.ts'
@@ -49,11 +50,8 @@ function bosToken(config: unknown): string | undefined {
   return field(config, 'add_bos_token') === true && typeof spelling === 'string' ? spelling : undefined
 }
 
-function field(value: unknown, name: string): unknown {
-  return typeof value === 'object' && value !== null && Object.hasOwn(value, name)
-    ? ((value as Record<string, unknown>)[name] ?? undefined)
-    : undefined
-}
+const field = (value: unknown, name: string): unknown =>
+  isObject(value) && Object.hasOwn(value, name) ? (value[name] ?? undefined) : undefined
 
 async function readJson(read: (name: string) => Promise<Uint8Array | undefined>, name: string): Promise<unknown> {
   const bytes = await read(name)

@@ -2,6 +2,7 @@
  * GPT-2's own files: vocab.json (OpenAI's encoder.json) and merges.txt (vocab.bpe). They do not
  * describe normalization, the splitting expression or special tokens; GPT-2's are used.
  */
+import { isObject } from '../json/json.ts'
 import { gpt2Pattern } from './pre-tokenizer.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { tokenizerFromJson } from './tokenizer-json.ts'
@@ -15,7 +16,7 @@ export function tokenizerFromGpt2(vocab: unknown, merges: string, file = 'vocab.
   const lines = merges.split(/\r?\n/)
   if (lines[0]?.startsWith('#version')) lines.shift()
   const end = '<|endoftext|>'
-  const id = typeof vocab === 'object' && vocab !== null && Object.hasOwn(vocab, end) ? (vocab as Record<string, unknown>)[end] : undefined
+  const id = isObject(vocab) && Object.hasOwn(vocab, end) ? vocab[end] : undefined
   return tokenizerFromJson(
     {
       added_tokens: id === undefined ? [] : [{ id, content: end, special: true }],

@@ -3,7 +3,8 @@
  * Replace and sequences of them. Each is a function text -> text. An unknown kind is refused with its
  * path in the file.
  */
-import { type Fields, patternAt } from './json-fields.ts'
+import type { Fields } from '../json/fields.ts'
+import { patternAt } from './pattern.ts'
 
 export type Normalize = (text: string) => string
 
@@ -31,6 +32,6 @@ export function normalizer(fields: Fields | undefined): Normalize | undefined {
       return (text) => steps.reduce((result, step) => step(result), text)
     }
     default:
-      return fields.refuse('type', `one of NFC, NFD, NFKC, NFKD, Prepend, Replace, Sequence`, type)
+      return fields.expected('type', `one of NFC, NFD, NFKC, NFKD, Prepend, Replace, Sequence`, type)
   }
 }

@@ -5,6 +5,8 @@
  * refused. A possessive quantifier becomes an ordinary one: published expressions use it for speed only.
  */
 
+import type { Fields } from '../json/fields.ts'
+
 /** Unicode White_Space, as the inside of a character class. */
 export const whiteSpace = String.raw`\t-\r\x20\x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000`
 const wordCharacter = String.raw`\p{L}\p{M}\p{Nd}\p{Pc}`
@@ -199,4 +201,19 @@ function eitherCase(character: string, inClass = false): string {
   const lower = character.toLowerCase()
   const set = lower + lower.toUpperCase() + ({ s: '\u017f', k: '\u212a' }[lower] ?? '')
   return inClass ? set : `[${set}]`
+}
+
+/** The expression in `{"Regex": …}` or `{"String": …}`. */
+export function patternAt(fields: Fields, name: string): RegExp {
+  const pattern = fields.inner(name)
+  if (pattern === undefined) return fields.expected(name, '{"Regex": …} or {"String": …}', undefined)
+  const regex = pattern.raw('Regex')
+  if (regex === undefined) return literalPattern(pattern.string('String'))
+  if (typeof regex !== 'string') return pattern.expected('Regex', 'a string', regex)
+  try {
+    return translatePattern(regex)
+  } catch (error) {
+    if (error instanceof SyntaxError) return pattern.expected('Regex', 'a supported expression', `${error.message} in ${regex}`)
+    throw error
+  }
 }

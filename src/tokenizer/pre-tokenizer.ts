@@ -3,8 +3,8 @@
  * pieces; merges never cross a border between pieces. A pre-tokenizer passes each piece to `visit`, in
  * order, so the stages of a sequence are chained without building lists.
  */
-import { type Fields, patternAt } from './json-fields.ts'
-import { translatePattern } from './pattern.ts'
+import type { Fields } from '../json/fields.ts'
+import { patternAt, translatePattern } from './pattern.ts'
 
 /** @param atStart whether the piece begins the text (some stages then put a space in front of it). */
 export type Stage = (text: string, atStart: boolean, visit: (piece: string, atStart: boolean) => void) => void
@@ -27,29 +27,29 @@ export function preTokenizer(fields: Fields | undefined): PreTokenizer {
       const parts = fields.list('pretokenizers').map((part) => preTokenizer(part))
       const late = parts.findIndex((part) => part.byteLevel)
       if (late !== -1 && late !== parts.length - 1)
-        return fields.refuse('pretokenizers', 'ByteLevel as the last stage', `stages after number ${late}`)
+        return fields.expected('pretokenizers', 'ByteLevel as the last stage', `stages after number ${late}`)
       return { stage: chain(parts.map((part) => part.stage)), byteLevel: late !== -1 }
     }
     case 'Split': {
-      if (fields.boolean('invert', false)) return fields.refuse('invert', 'false', true)
+      if (fields.flag('invert', false)) return fields.expected('invert', 'false', true)
       return { stage: split(patternAt(fields, 'pattern'), behaviour(fields)), byteLevel: false }
     }
     case 'ByteLevel': {
       const stages: Stage[] = []
-      if (fields.boolean('add_prefix_space', true))
+      if (fields.flag('add_prefix_space', true))
         stages.push((text, atStart, visit) => visit(text.startsWith(' ') ? text : ' ' + text, atStart))
-      if (fields.boolean('use_regex', true)) stages.push(split(translatePattern(gpt2Pattern), 'Isolated'))
+      if (fields.flag('use_regex', true)) stages.push(split(translatePattern(gpt2Pattern), 'Isolated'))
       return { stage: chain(stages), byteLevel: true }
     }
     case 'Digits':
       return {
-        stage: split(translatePattern(fields.boolean('individual_digits', false) ? String.raw`\p{N}` : String.raw`\p{N}+`), 'Isolated'),
+        stage: split(translatePattern(fields.flag('individual_digits', false) ? String.raw`\p{N}` : String.raw`\p{N}+`), 'Isolated'),
         byteLevel: false,
       }
     case 'Metaspace':
       return { stage: metaspace(fields), byteLevel: false }
     default:
-      return fields.refuse('type', 'one of Sequence, Split, ByteLevel, Digits, Metaspace', type)
+      return fields.expected('type', 'one of Sequence, Split, ByteLevel, Digits, Metaspace', type)
   }
 }
 
@@ -68,7 +68,7 @@ const behaviours: readonly string[] = ['Isolated', 'Removed', 'MergedWithPreviou
 
 function behaviour(fields: Fields): Behaviour {
   const name = fields.string('behavior')
-  return behaviours.includes(name) ? (name as Behaviour) : fields.refuse('behavior', `one of ${behaviours.join(', ')}`, name)
+  return behaviours.includes(name) ? (name as Behaviour) : fields.expected('behavior', `one of ${behaviours.join(', ')}`, name)
 }
 
 /** @param pattern sticky; the text between two matches is a piece too */
@@ -117,9 +117,9 @@ function split(pattern: RegExp, behaviour: Behaviour): Stage {
 /** SentencePiece's spaces: every space becomes ▁, one is prepended, and the text may be split before each ▁. */
 function metaspace(fields: Fields): Stage {
   const replacement = fields.string('replacement', '▁')
-  const scheme = fields.string('prepend_scheme', fields.boolean('add_prefix_space', true) ? 'always' : 'never')
-  if (!['always', 'first', 'never'].includes(scheme)) return fields.refuse('prepend_scheme', 'always, first or never', scheme)
-  const cut = fields.boolean('split', true)
+  const scheme = fields.string('prepend_scheme', fields.flag('add_prefix_space', true) ? 'always' : 'never')
+  if (!['always', 'first', 'never'].includes(scheme)) return fields.expected('prepend_scheme', 'always, first or never', scheme)
+  const cut = fields.flag('split', true)
   return (text, atStart, visit) => {
     const spelled = text.replaceAll(' ', replacement)
     const prefix = (scheme === 'always' || (scheme === 'first' && atStart)) && !spelled.startsWith(replacement)

@@ -3,12 +3,13 @@
  * BPE (Llama 2, Mistral, Gemma). An unsupported setting that would change ids is refused with its path.
  * Format: the Rust crate huggingface/tokenizers.
  */
+
+import { Fields } from '../json/fields.ts'
 import type { AddedToken } from './added-tokens.ts'
 import { MergeTable } from './bpe.ts'
 import { BpeTokenizer } from './bpe-tokenizer.ts'
 import { byteSpelling } from './byte-level.ts'
 import { decoder } from './decoder.ts'
-import { Fields } from './json-fields.ts'
 import { normalizer } from './normalizer.ts'
 import { preTokenizer } from './pre-tokenizer.ts'
 import { cutter, spellBytes, spellCharacters } from './spelling.ts'
@@ -25,13 +26,13 @@ const LARGEST_ID = 2 ** 23
  * @throws TypeError naming file and field on anything malformed or unsupported
  */
 export function tokenizerFromJson(json: unknown, file: string, options: { bos?: string | undefined } = {}): Tokenizer {
-  const root = new Fields(file, '', json)
-  const model = root.inner('model') ?? root.refuse('model', 'an object', undefined)
+  const root = new Fields(json, file)
+  const model = root.inner('model') ?? root.expected('model', 'an object', undefined)
   const type = model.string('type', 'BPE')
-  if (type !== 'BPE') model.refuse('type', 'BPE', type)
-  if (model.value('dropout') !== undefined && model.value('dropout') !== 0) model.refuse('dropout', 'null', model.value('dropout'))
+  if (type !== 'BPE') model.expected('type', 'BPE', type)
+  if (model.raw('dropout') !== undefined && model.raw('dropout') !== 0) model.expected('dropout', 'null', model.raw('dropout'))
   for (const name of ['continuing_subword_prefix', 'end_of_word_suffix'])
-    if (model.string(name, '') !== '') model.refuse(name, 'nothing', model.value(name))
+    if (model.string(name, '') !== '') model.expected(name, 'nothing', model.raw(name))
 
   const all = readVocabulary(model)
   const added = readAdded(root, all)
@@ -41,10 +42,10 @@ export function tokenizerFromJson(json: unknown, file: string, options: { bos?: 
   const pre = preTokenizer(root.inner('pre_tokenizer'))
   const unknownToken = model.string('unk_token', '')
   const unknown =
-    unknownToken === '' ? undefined : (all.get(unknownToken) ?? model.refuse('unk_token', 'an entry of the vocabulary', unknownToken))
-  const fuse = model.boolean('fuse_unk', false)
+    unknownToken === '' ? undefined : (all.get(unknownToken) ?? model.expected('unk_token', 'an entry of the vocabulary', unknownToken))
+  const fuse = model.flag('fuse_unk', false)
   const { merges, pairs } = readMerges(model, all, vocabulary, !pre.byteLevel)
-  const bytes = model.boolean('byte_fallback', false) ? fallbackBytes(vocabulary) : undefined
+  const bytes = model.flag('byte_fallback', false) ? fallbackBytes(vocabulary) : undefined
   const keepTogether = fuse ? (left: string, right: string) => !vocabulary.has(left) && !vocabulary.has(right) : undefined
   return new BpeTokenizer({
     vocabulary,
@@ -55,20 +56,20 @@ export function tokenizerFromJson(json: unknown, file: string, options: { bos?: 
     decoder: decoder(root.inner('decoder')),
     spell: pre.byteLevel ? spellBytes(vocabulary, unknown, file) : spellCharacters(vocabulary, bytes, unknown, fuse, file),
     cut: pre.byteLevel ? undefined : cutter(pairs, keepTogether),
-    whole: model.boolean('ignore_merges', false) ? wholePieces(vocabulary, pre.byteLevel) : undefined,
+    whole: model.flag('ignore_merges', false) ? wholePieces(vocabulary, pre.byteLevel) : undefined,
     prefix: readPrefix(root, added) ?? added.filter((token) => token.content === options.bos).map((token) => token.id),
   })
 }
 
 function readVocabulary(model: Fields): Map<string, number> {
-  const fields = model.inner('vocab') ?? model.refuse('vocab', 'an object', undefined)
+  const fields = model.inner('vocab') ?? model.expected('vocab', 'an object', undefined)
   const vocabulary = new Map<string, number>()
   const taken: boolean[] = []
   for (const entry of Object.keys(fields.object)) {
     const id = fields.object[entry]
     if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > LARGEST_ID)
-      fields.refuse(JSON.stringify(entry), `an id from 0 to ${LARGEST_ID}`, id)
-    if (taken[id as number]) fields.refuse(JSON.stringify(entry), 'an id of its own', id)
+      fields.expected(JSON.stringify(entry), `an id from 0 to ${LARGEST_ID}`, id)
+    if (taken[id as number]) fields.expected(JSON.stringify(entry), 'an id of its own', id)
     taken[id as number] = true
     vocabulary.set(entry, id as number)
   }
@@ -76,27 +77,27 @@ function readVocabulary(model: Fields): Map<string, number> {
 }
 
 function readAdded(root: Fields, vocabulary: ReadonlyMap<string, number>): AddedToken[] {
-  if (root.value('added_tokens') === undefined) return []
+  if (root.raw('added_tokens') === undefined) return []
   const owner: (string | undefined)[] = []
   for (const [entry, id] of vocabulary) owner[id] = entry
   return root.list('added_tokens').map((fields) => {
     const content = fields.string('content')
     const id = fields.integer('id')
-    if (content === '') fields.refuse('content', 'a spelling', content)
-    if (id > LARGEST_ID) fields.refuse('id', `at most ${LARGEST_ID}`, id)
+    if (content === '') fields.expected('content', 'a spelling', content)
+    if (id > LARGEST_ID) fields.expected('id', `at most ${LARGEST_ID}`, id)
     if ((vocabulary.get(content) ?? id) !== id)
-      fields.refuse('id', `the id ${vocabulary.get(content)} of ${JSON.stringify(content)} in model.vocab`, id)
-    if ((owner[id] ?? content) !== content) fields.refuse('id', `an id of its own (${JSON.stringify(owner[id])} has it)`, id)
+      fields.expected('id', `the id ${vocabulary.get(content)} of ${JSON.stringify(content)} in model.vocab`, id)
+    if ((owner[id] ?? content) !== content) fields.expected('id', `an id of its own (${JSON.stringify(owner[id])} has it)`, id)
     owner[id] = content
-    const hidden = fields.boolean('special', false)
+    const hidden = fields.flag('special', false)
     return {
       id,
       content,
       special: hidden || !vocabulary.has(content),
       hidden,
-      lstrip: fields.boolean('lstrip', false),
-      rstrip: fields.boolean('rstrip', false),
-      singleWord: fields.boolean('single_word', false),
+      lstrip: fields.flag('lstrip', false),
+      rstrip: fields.flag('rstrip', false),
+      singleWord: fields.flag('single_word', false),
     }
   })
 }
@@ -113,7 +114,7 @@ function readMerges(
   keepPairs: boolean,
 ): { merges: MergeTable; pairs: [string, string][] } {
   const list = model.array('merges')
-  if (list.length > LARGEST_ID) model.refuse('merges', `at most ${LARGEST_ID} merges`, list.length)
+  if (list.length > LARGEST_ID) model.expected('merges', `at most ${LARGEST_ID} merges`, list.length)
   const merges = new MergeTable(list.length)
   const pairs: [string, string][] = []
   for (let rank = 0; rank < list.length; rank++) {
@@ -121,10 +122,10 @@ function readMerges(
     const pair: unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : []
     const [left, right] = pair
     if (pair.length !== 2 || typeof left !== 'string' || typeof right !== 'string')
-      return model.refuse(`merges[${rank}]`, 'two entries', merge)
-    const leftId = all.get(left) ?? model.refuse(`merges[${rank}]`, 'entries of the vocabulary', left)
-    const rightId = all.get(right) ?? model.refuse(`merges[${rank}]`, 'entries of the vocabulary', right)
-    const merged = all.get(left + right) ?? model.refuse(`merges[${rank}]`, 'entries of the vocabulary', left + right)
+      return model.expected(`merges[${rank}]`, 'two entries', merge)
+    const leftId = all.get(left) ?? model.expected(`merges[${rank}]`, 'entries of the vocabulary', left)
+    const rightId = all.get(right) ?? model.expected(`merges[${rank}]`, 'entries of the vocabulary', right)
+    const merged = all.get(left + right) ?? model.expected(`merges[${rank}]`, 'entries of the vocabulary', left + right)
     if (vocabulary.size !== all.size && !vocabulary.has(left + right)) continue
     merges.set(leftId, rightId, rank, merged)
     if (keepPairs) pairs.push([left, right])
@@ -163,7 +164,7 @@ function readPrefix(root: Fields, added: readonly AddedToken[]): number[] | unde
       if (part.inner('Sequence') !== undefined) break
       const name = part.inner('SpecialToken')?.string('id')
       const token = added.find((token) => token.content === name)
-      if (token === undefined) return part.refuse('SpecialToken', 'an added token', name)
+      if (token === undefined) return part.expected('SpecialToken', 'an added token', name)
       prefix.push(token.id)
     }
   }

@@ -230,7 +230,7 @@ describe('complaints name the file, the field, what was expected and what came',
   const llama = fixture('tiny-llama')
   const gptOss = fixture('tiny-gpt-oss')
   test('not an object', () => {
-    complains([], 'config.json: (whole file): expected a JSON object, got []')
+    complains([], 'config.json: (whole file): expected a JSON object, got an array of 0')
     complains(null, 'config.json: (whole file): expected a JSON object, got null')
     complains('x', 'config.json: (whole file): expected a JSON object, got "x"')
   })
@@ -250,7 +250,7 @@ describe('complaints name the file, the field, what was expected and what came',
       { ...llama, num_hidden_layers: 1e9 },
       'config.json: num_hidden_layers: expected a positive integer up to 4096, got 1000000000',
     )
-    complains(without(llama, 'intermediate_size'), 'config.json: intermediate_size: missing; expected a positive integer')
+    complains(without(llama, 'intermediate_size'), 'config.json: intermediate_size: missing; expected a positive integer up to 67108864')
     complains({ ...llama, rms_norm_eps: -1 }, 'config.json: rms_norm_eps: expected a number above 0, got -1')
     complains({ ...llama, tie_word_embeddings: 'yes' }, 'config.json: tie_word_embeddings: expected true or false, got "yes"')
   })

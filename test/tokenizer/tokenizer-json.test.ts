@@ -133,8 +133,8 @@ test('malformed and unsupported files name the field', () => {
   const model = (change: object) => ({ ...good, model: { ...good.model, ...change } })
   const added = (change: object) => ({ ...good, added_tokens: [{ id: 256, content: '<s>', special: true, ...change }] })
   const bad: [unknown, RegExp][] = [
-    [null, /the file: expected an object, got nothing/],
-    [[], /expected an object, got an array/],
+    [null, /\(whole file\): expected a JSON object, got null/],
+    [[], /expected a JSON object, got an array of 0/],
     [{}, /model: expected an object, got nothing/],
     [model({ type: 'Unigram' }), /model\.type: expected BPE, got "Unigram"/],
     [model({ vocab: [] }), /model\.vocab: expected an object/],

@@ -1,4 +1,5 @@
 /** Qwen3-Coder's own syntax of tools: definitions and calls as tags. Source: its published chat template. */
+import { isObject } from '../../../json/json.ts'
 import type { ToolCallPart, ToolDefinition } from '../../messages.ts'
 import type { PromptText } from '../prompt-text.ts'
 import { pythonJson, pythonText } from './python-json.ts'
@@ -50,7 +51,7 @@ export function coderCall(prompt: PromptText, call: ToolCallPart): void {
   let args: Record<string, unknown> | undefined
   try {
     const parsed: unknown = JSON.parse(call.arguments)
-    if (typeof parsed === 'object' && parsed !== null && !Array.isArray(parsed)) args = parsed as Record<string, unknown>
+    if (isObject(parsed)) args = parsed
   } catch {}
   prompt.template('<tool_call>\n').plain(`<function=${call.name}>\n`)
   if (args === undefined) prompt.plain(call.arguments === '' ? '' : `${call.arguments}\n`)
@@ -108,5 +109,5 @@ function extras(others: Record<string, unknown>): string[] {
 }
 
 function asObject(value: unknown): Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value) ? (value as Record<string, unknown>) : {}
+  return isObject(value) ? value : {}
 }

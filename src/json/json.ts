@@ -1,0 +1,20 @@
+/** What every reader of parsed JSON needs: whether a value is an object, and how an error message shows it. */
+
+export type Json = Record<string, unknown>
+
+/** Whether a value is a JSON object: neither null nor an array. */
+export const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** A short rendering of a value for error messages. Large values are named by their kind. */
+export function describe(value: unknown): string {
+  if (value === undefined) return 'nothing'
+  if (isObject(value)) return 'an object'
+  if (Array.isArray(value)) return `an array of ${value.length}`
+  return abbreviate(JSON.stringify(value) ?? String(value), 60)
+}
+
+/** Long hostile names must not flood a terminal. */
+export function abbreviate(text: string, limit = 160): string {
+  const clean = text.replace(/\p{Cc}/gu, '\u{fffd}')
+  return clean.length <= limit ? clean : `${clean.slice(0, limit)}… (${text.length} characters)`
+}
