@@ -1,6 +1,6 @@
 /**
- * All tensors of one checkpoint, whether in one file or in shards. Finds the files, reads every header (and nothing else), and
- * checks that index, numbering and headers agree. Published names only: what they mean is the business of weights.ts.
+ * All tensors of one checkpoint, in one file or in shards. Finds the files, reads only their headers,
+ * and checks that index, numbering and headers agree. Knows published names; weights.ts interprets them.
  */
 import { abbreviate, describe, isObject } from '../json/json.ts'
 import {
@@ -26,7 +26,7 @@ export interface Checkpoint {
 
 const SINGLE = 'model.safetensors'
 const INDEX = 'model.safetensors.index.json'
-/** Both published forms: model-00001-of-00002 and the two hyphens of model--00001-of-00007. Counting starts at 0 or at 1. */
+/** Both published forms: model-00001-of-00002 and model--00001-of-00007. Counting starts at 0 or 1. */
 const NUMBERED = /^(.*-)(\d{5})-of-(\d{5})\.safetensors$/
 
 /** Opens the checkpoint in a folder and reads its headers. The caller closes it. */
@@ -64,7 +64,7 @@ export async function openCheckpoint(folder: Folder, signal?: AbortSignal): Prom
   }
 }
 
-/** The files of the checkpoint: through the index, else the single file, else whatever safetensors files the folder lists. */
+/** The files of the checkpoint: those of the index, else the single file, else all listed safetensors files. */
 async function findFiles(folder: Folder): Promise<{ files: string[]; index?: ReadonlyMap<string, string> }> {
   const listed = (await folder.list())?.filter((file) => file.endsWith('.safetensors')).sort()
   const indexSource = await folder.open(INDEX)

@@ -1,6 +1,6 @@
 /**
- * Inner weights -> the bytes of published tensors: the inverse of fill.ts, for saving. Takes f32 values per inner weight and writes
- * each published tensor in bands, so that memory stays at one inner weight.
+ * Inner weights -> the bytes of published tensors, for saving: the inverse of fill.ts. Takes f32 values
+ * of inner weights and writes a published tensor in bands, so that memory holds one inner weight.
  */
 import type { Recipe } from '../architecture/tensor-names.ts'
 import { bf16Bits } from '../numbers/bf16.ts'
@@ -17,7 +17,7 @@ export type ReadValues = (spec: WeightSpec) => Float32Array | Promise<Float32Arr
 /** Values per piece that is written. */
 const BAND = 1 << 20
 
-/** Encodes published tensors one after the other, asking for every inner weight once where neighbours share it. */
+/** Encodes published tensors in order. Reads an inner weight once when adjacent tensors share it. */
 export class Encoder {
   readonly #read: ReadValues
   readonly #values = new Map<string, Float32Array>()
@@ -60,7 +60,7 @@ export class Encoder {
       const remedy = 'The weights and the architecture do not belong together.'
       throw new WeightsMismatchError({ file: 'weights to save', tensor: spec.name, expected, came: `${values.length}`, remedy })
     }
-    // q, k and v of a fused projection are the most that one tensor needs.
+    // One tensor needs at most three inner weights: q, k and v of a fused projection.
     if (this.#values.size >= 3) this.#values.delete(this.#values.keys().next().value!)
     this.#values.set(spec.name, values)
     return values

@@ -1,15 +1,15 @@
 /**
- * What can be wrong with a checkpoint on disk, one class per cause, so that callers and tests can tell them apart.
- * Every error names the file and, where there is one, the tensor, what was expected, what came, and what to do.
+ * Errors of a checkpoint on disk, one class per cause. Every message names the file, the tensor if one
+ * is concerned, what was expected, what came, and what to do.
  */
 
 import { abbreviate } from '../json/json.ts'
 
-/** The facts every checkpoint error carries. */
+/** The facts of a checkpoint error. */
 export interface CheckpointProblem {
   /** The file as the caller named it. */
   readonly file: string
-  /** The published tensor name, where the problem concerns one tensor. */
+  /** The published tensor name, if one tensor is concerned. */
   readonly tensor?: string
   readonly expected: string
   readonly came: string
@@ -19,7 +19,7 @@ export interface CheckpointProblem {
 
 const DAMAGED = 'The file is damaged or was not written as safetensors: download or save it again.'
 
-/** Base class: `instanceof CheckpointError` catches everything this room reports about files. */
+/** Base class of all errors that this module reports about files. */
 export class CheckpointError extends Error {
   readonly file: string
   readonly tensor: string | undefined
@@ -44,7 +44,10 @@ export class CheckpointError extends Error {
 export class HeaderLengthError extends CheckpointError {}
 /** The header is not a JSON object of the safetensors form. */
 export class CorruptHeaderError extends CheckpointError {}
-/** A dimension or an offset is not a non-negative safe integer (NaN, fractions, negative numbers, numbers above 2^53). */
+/**
+ * A dimension or an offset is not a non-negative safe integer (NaN, fractions, negative numbers,
+ * numbers above 2^53).
+ */
 export class InvalidSizeError extends CheckpointError {}
 /** A dtype this library does not know. */
 export class UnknownDtypeError extends CheckpointError {}
@@ -54,7 +57,7 @@ export class TensorSizeError extends CheckpointError {}
 export class TensorOffsetError extends CheckpointError {}
 /** Two tensors share bytes. */
 export class OverlapError extends CheckpointError {}
-/** Bytes of the data section belong to no tensor. */
+/** Some bytes of the data section belong to no tensor. */
 export class HoleError extends CheckpointError {}
 /** A name occurs twice in one header, or in two shards. */
 export class DuplicateTensorError extends CheckpointError {}
@@ -62,15 +65,15 @@ export class DuplicateTensorError extends CheckpointError {}
 export class CorruptIndexError extends CheckpointError {}
 /** The index names a file outside the checkpoint's directory. */
 export class UnsafePathError extends CheckpointError {}
-/** config.json is not JSON. What it says is checked by `configFromJson`, which has an error of its own. */
+/** config.json is not JSON. `configFromJson` checks its content and throws ConfigError. */
 export class CorruptConfigError extends CheckpointError {}
-/** A shard that the index or the numbering promises is not there. */
+/** A shard named by the index or implied by the numbering is missing. */
 export class MissingShardError extends CheckpointError {}
-/** The index promises a tensor that its shard does not hold. */
+/** The index names a tensor that its shard does not contain. */
 export class MissingTensorError extends CheckpointError {}
-/** No checkpoint, or a file of it, at this place. */
+/** The checkpoint or one of its files does not exist. */
 export class MissingFileError extends CheckpointError {}
-/** The file ends before the bytes its header promised (for example cut after it was opened). */
+/** The file ends before the bytes that its header describes (for example, cut after it was opened). */
 export class TruncatedFileError extends CheckpointError {}
 /** The operating system or the server failed while reading. */
 export class ReadFailedError extends CheckpointError {}

@@ -1,19 +1,20 @@
 /**
- * Pulls the bytes of one inner weight from its published tensors: any range of the row-major weight, whatever form it was
- * published in. Moves bytes, converts no numbers. Memory is bounded: a band of rows, or one matrix where one must be transposed.
+ * Reads the bytes of one inner weight from its published tensors: any range of the row-major weight, in
+ * any published form. Moves bytes and converts no numbers. Memory is limited to a band of rows, or to
+ * one matrix where it must be transposed.
  */
 import type { Recipe } from '../architecture/tensor-names.ts'
 import type { Fill, WeightPart } from '../ops/backend.ts'
 import { size } from '../ops/tensor.ts'
 import type { TensorEntry } from './safetensors.ts'
 
-/** Rows of gate and up are read in bands of about this size before they are woven together. */
+/** Rows of gate and up are read in bands of about this size and then interleaved. */
 const BAND_BYTES = 1 << 20
-/** Published matrices kept for transposing: neighbours (q, k and v of one layer) come from the same one. */
+/** Cache of published matrices to transpose: q, k and v of one layer come from the same matrix. */
 const CACHE_BYTES = 32 << 20
 const SPARE_MATRICES = 4
 
-/** The fill of a weight of this shape, whose published tensors (in the order of `publishedParts`) have been checked. */
+/** The fill function of a weight. Its published tensors are in the order of `publishedParts` and already checked. */
 export function fillFrom(
   recipe: Recipe,
   shape: readonly number[],
@@ -48,7 +49,7 @@ export function fillFrom(
 const read = (entry: TensorEntry, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> =>
   entry.source.read(entry.offset + offset, into, signal)
 
-/** Equal tensors, one after the other. */
+/** Tensors of equal size, concatenated. */
 async function readExperts(entries: readonly TensorEntry[], offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {
   const each = entries[0]!.byteLength
   for (let done = 0; done < into.byteLength; ) {
@@ -94,7 +95,7 @@ async function readInterleaved(
   }
 }
 
-/** Copies `bytes` to position `at` of `into`, leaving out what lies outside. */
+/** Copies `bytes` to position `at` of `into` and drops what lies outside. */
 function copyClipped(bytes: Uint8Array, at: number, into: Uint8Array): void {
   const from = Math.max(0, -at)
   const to = Math.min(bytes.byteLength, into.byteLength - at)
@@ -129,7 +130,7 @@ async function readTransposed(
         row += whole
         return
       }
-      // A row of which only a part is wanted.
+      // Only a part of this row is wanted.
       const one = new Uint8Array(rowBytes)
       transpose(1, one)
       copyClipped(one, at, into)
@@ -151,7 +152,7 @@ function transposeColumns(
   const Elements = elementBytes === 2 ? Uint16Array : Uint32Array
   const source = new Elements(matrix.buffer, matrix.byteOffset, rows * total)
   const target = new Elements(into.buffer as ArrayBuffer, into.byteOffset, count * rows)
-  const tile = 32 // Both sides of a tile stay in the first-level cache.
+  const tile = 32 // source and target of a tile fit in the L1 cache
   for (let r0 = 0; r0 < rows; r0 += tile) {
     const length = Math.min(rows, r0 + tile) - r0
     for (let c = 0; c < count; c++) {
@@ -168,14 +169,17 @@ interface HeldMatrix {
   users: number
 }
 
-/** The matrices of published tensors that were read last, because neighbouring weights need the same ones. */
+/** A cache of the matrices that were read last: adjacent weights need the same ones. */
 export class MatrixCache {
   readonly #held = new Map<string, HeldMatrix>()
-  /** Memory of matrices that are no longer needed: fresh memory costs more than reading from the file cache. */
+  /** Buffers for reuse: allocating costs more than reading from the file cache. */
   readonly #spare: Uint8Array<ArrayBuffer>[] = []
   #heldBytes = 0
 
-  /** Calls `body` with matrix number `index` of a published tensor [.., I, O], in aligned memory that is good until it returns. */
+  /**
+   * Calls `body` with matrix number `index` of a published tensor [.., I, O]. The memory is valid
+   * until `body` returns.
+   */
   async use(
     entry: TensorEntry,
     index: number,
@@ -191,13 +195,13 @@ export class MatrixCache {
       held = { into, bytes: read(entry, index * byteLength, into, signal), users: 0 }
       this.#heldBytes += byteLength
     }
-    this.#held.set(key, held) // the youngest
+    this.#held.set(key, held) // the most recently used
     held.users++
     try {
       await held.bytes
       body(held.into)
     } catch (error) {
-      this.#drop(key) // a failed read must not be remembered
+      this.#drop(key) // do not cache a failed read
       throw error
     } finally {
       held.users--

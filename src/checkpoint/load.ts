@@ -1,7 +1,7 @@
 /**
- * A checkpoint into a backend: everything is checked first, then several reads are under way at once, with progress and
- * cancellation. Knows no file system and no backend; after an error nothing goes on reading, and the backend with its
- * half-loaded weights is the caller's to dispose.
+ * Loads a checkpoint into a backend: checks everything first, then reads several weights at once, with
+ * progress and cancellation. Knows no file system and no backend. After an error all reading has
+ * stopped, and the caller must dispose of the backend with its partly loaded weights.
  */
 
 import type { Architecture } from '../architecture/architecture.ts'
@@ -17,10 +17,10 @@ import { type Folder, openRequired, readText } from './source.ts'
 import { type PlannedWeight, planWeights, type WeightPlan } from './weights.ts'
 
 export interface LoadProgress {
-  /** Bytes of weights delivered to the backend so far, and of all. */
+  /** Bytes of weights passed to the backend so far, and in total. */
   readonly bytes: number
   readonly totalBytes: number
-  /** Mean since the beginning. */
+  /** Mean rate since the beginning. */
   readonly bytesPerSecond: number
 }
 
@@ -28,11 +28,11 @@ export interface LoadOptions {
   readonly signal?: AbortSignal | undefined
   /** Called at most ten times a second, and once at the end. */
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
-  /** Reads under way at once. */
+  /** Number of parallel reads. */
   readonly readers?: number | undefined
   /**
-   * Leaves tables (an embedding that is not also the output matrix) in their files and reads their rows when they are needed, where
-   * the source can do that at once. The files stay open until `close`.
+   * Leaves tables (an embedding that is not also the output matrix) in their files and reads their rows
+   * on demand, if the source can read synchronously. The files stay open until `close`.
    */
   readonly lowMemory?: boolean | undefined
 }
@@ -41,18 +41,18 @@ export interface LoadedCheckpoint {
   /** As the files have it. */
   readonly architecture: Architecture
   readonly weights: Weights<Tensor>
-  /** Closes the files that tables are still read from; does nothing when all is in memory. */
+  /** Closes the files from which tables are read. Does nothing when all weights are in memory. */
   close(): Promise<void>
 }
 
-/** Large weights are pulled in pieces of this size, so that progress and cancellation are prompt. */
+/** Large weights are read in pieces of this size, for prompt progress and cancellation. */
 const PIECE_BYTES = 8 << 20
 
 /** The part of a backend that loading needs. */
 export type WeightSink = Pick<Backend, 'weight'>
 
 /**
- * Makes every weight of the plan in the backend.
+ * Creates every weight of the plan in the backend.
  * @throws the first error of a source or of the backend, or the signal's reason.
  */
 export async function loadWeights(
@@ -69,7 +69,7 @@ export async function loadWeights(
     const whole = weight.fill(signal)
     const fill: Fill = async (part, offset, into) => {
       const pieces: Promise<void>[] = []
-      // Pieces end where a disk can begin to read.
+      // Let pieces end where an aligned disk read can begin.
       const lead = (whole.at?.(part, offset) ?? 0) % DISK_ALIGNMENT
       for (let at = 0; at < into.byteLength; ) {
         const end = Math.min(into.byteLength, at + PIECE_BYTES - (at === 0 ? lead : 0))
@@ -88,7 +88,7 @@ export async function loadWeights(
     return Object.assign(fill, { at: whole.at })
   }
 
-  // The order of the files keeps a disk's read-ahead useful.
+  // Read in file order, so that the disk's read-ahead helps.
   const queue = leaves(plan.tree).sort((a, b) => order(a, b))
   const loaded = new Map<string, Tensor>()
   let next = 0
@@ -136,7 +136,7 @@ export interface OpenModel extends WeightPlan {
 }
 
 /**
- * Reads config.json and the safetensors headers of a folder and checks that they belong together. Reads no weights and allocates none.
+ * Reads config.json and the safetensors headers of a folder and checks that they agree. Reads no weights.
  * @throws CheckpointError subclasses and ConfigError that name the file, the field or the tensor.
  */
 export async function openModel(folder: Folder, signal?: AbortSignal): Promise<OpenModel> {

@@ -1,6 +1,6 @@
 /**
- * The published tensors of an architecture: names, shapes and dtypes as a checkpoint on disk has them, and what each is made of.
- * The inverse of weights.ts; saving, synthesis and size reports walk this list.
+ * The published tensors of an architecture: names, shapes and dtypes in a checkpoint, and the inner
+ * weights of each. The inverse of weights.ts. Saving, synthesis and size reports use this list.
  */
 import type { Architecture, DType } from '../architecture/architecture.ts'
 import { type Recipe, suits, tensorNames } from '../architecture/tensor-names.ts'
@@ -10,11 +10,11 @@ import { MXFP4_BLOCK, MXFP4_BLOCK_BYTES } from '../ops/dtype.ts'
 import { WeightsMismatchError } from './errors.ts'
 import type { PublishedDtype, TensorShape } from './safetensors.ts'
 
-/** A published tensor a recipe reads, with the shape it must have. */
+/** A published tensor that a recipe reads, with its required shape. */
 export interface PublishedPart {
   readonly name: string
   readonly shape: readonly number[]
-  /** What it holds; expert e of `perExpert` and `interleaved`. */
+  /** The content; `expert` is the expert's index in `perExpert` and `interleaved`. */
   readonly role: { kind: 'values' } | { kind: 'blocks' } | { kind: 'scales' } | { kind: 'expert' | 'gate' | 'up'; expert: number }
 }
 
@@ -57,8 +57,8 @@ export interface PublishedTensor extends TensorShape {
 const PUBLISHED_DTYPE: Partial<Record<DType, PublishedDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' }
 
 /**
- * Every tensor of the architecture's published layout in the canonical form, in the order of the weight tree.
- * `has` (of an existing checkpoint) chooses its prefix.
+ * Every tensor of the architecture's published layout in canonical form, in the order of the weight tree.
+ * `has` (of an existing checkpoint) selects its name prefix.
  * @throws WeightsMismatchError when the layout has no name for one of the architecture's weights.
  */
 export function publishedTensors(architecture: Architecture, has?: (published: string) => boolean): PublishedTensor[] {

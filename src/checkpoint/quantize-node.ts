@@ -1,6 +1,6 @@
 /**
- * A checkpoint directory -> the same model with its experts in MXFP4, stacked and named as in gpt-oss. Everything else is copied byte
- * for byte. Streams bands of rows through several threads: memory stays at some bands, whatever the size of the model.
+ * Converts the experts of a checkpoint directory to MXFP4, stacked and named as in gpt-oss. Everything
+ * else is copied byte for byte. Several threads pack bands of rows, so memory does not grow with the model.
  */
 import { copyFile, readdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -23,7 +23,7 @@ import type { OutgoingTensor } from './write-node.ts'
 
 export interface QuantizeOptions {
   readonly signal?: AbortSignal | undefined
-  /** Bytes written, and to be written. */
+  /** Bytes written so far, and in total. */
   readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined
   readonly shardBytes?: number
   readonly threads?: number
@@ -37,7 +37,7 @@ export interface QuantizeResult {
   readonly errors: readonly { readonly name: string; readonly error: QuantizationError }[]
 }
 
-/** A model that cannot be quantised as asked. */
+/** The model cannot be quantised. */
 export class QuantizeError extends Error {
   override name = 'QuantizeError'
 }
@@ -47,7 +47,8 @@ const PIECE_BYTES = 8 << 20
 
 /**
  * Writes the quantised model to `out`, with tokenizer and chat template of the original.
- * @throws QuantizeError when there is nothing to quantise; CheckpointError when the model cannot be read or a value is not finite.
+ * @throws QuantizeError when there is nothing to quantise; CheckpointError when the model cannot be
+ * read or a value is not finite.
  */
 export async function quantizeExperts(directory: string, out: string, options: QuantizeOptions = {}): Promise<QuantizeResult> {
   if (resolve(directory) === resolve(out)) throw new QuantizeError(`${out} is the model itself; choose another directory.`)
@@ -64,7 +65,7 @@ export async function quantizeExperts(directory: string, out: string, options: Q
         if (tensor.role.kind === 'blocks') {
           return [{ ...tensor, bytes: () => packExperts(weight, packers, errors, scales, options.signal) }]
         }
-        // The blocks come first in the file, so the scales are ready when their turn comes.
+        // The blocks come first in the file, so the scales are known when they are written.
         if (tensor.role.kind === 'scales') return [{ ...tensor, bytes: () => takeScales(scales, weight.name) }]
         // The published tensor itself, under its own name and in its own dtype.
         return weight.entries.map((entry) => ({
@@ -128,7 +129,7 @@ async function* packExperts(
   let next = 0
   const start = () => {
     for (; running.length < 2 * packers.threads && next < rows; next += perBand) running.push(band(next))
-    // A band that fails is reported when its turn comes.
+    // An error of a band is reported in order, not here.
     for (const promise of running) promise.catch(() => {})
   }
   start()
@@ -151,7 +152,7 @@ function notFinite(weight: PlannedWeight, cause: Error): CheckpointError {
   return new CheckpointError(problem, { cause })
 }
 
-/** Threads that pack. They start with the first band and take turns. */
+/** Threads that pack bands, in turn. They start with the first band. */
 class Packers {
   readonly threads: number
   readonly #workers: Worker[] = []

@@ -10,7 +10,7 @@ export interface PackRequest {
   readonly dtype: PublishedDtype
 }
 
-/** Errors lose their class on the way between threads, so only the message travels. */
+/** Errors lose their class between threads, so only the message is sent. */
 export type PackAnswer = { readonly id: number; readonly packed: PackedMxfp4 } | { readonly id: number; readonly problem: string }
 
 parentPort!.on('message', ({ id, bytes, dtype }: PackRequest) => {

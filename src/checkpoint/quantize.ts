@@ -1,11 +1,12 @@
 /**
- * Numbers -> MXFP4 blocks, to nearest, with an account of what was lost. The scale of a block is the one of the standard's rule or the
- * next larger, whichever errs less: the rule alone clips a block whose largest value lies between 6 and 8 scales.
- * OCP Microscaling Formats (MX) v1.0, section 6.3; nibble and block order: models of the gpt-oss family as published.
+ * Packs numbers into MXFP4 blocks, rounded to nearest, and sums the errors. The scale of a block is that
+ * of the standard's rule or the next larger one, whichever has the smaller error: the rule alone clips a
+ * block whose largest value is between 6 and 8 scales.
+ * Source: OCP Microscaling Formats (MX) v1.0, section 6.3; nibble and block order as in gpt-oss.
  */
 import { FP4_VALUES, fromE8m0, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, nearestFp4 } from '../ops/dtype.ts'
 
-/** Sums over everything that was packed. */
+/** Sums over all packed values. */
 export interface QuantizationError {
   readonly count: number
   readonly squaredError: number
@@ -22,7 +23,7 @@ export const addErrors = (a: QuantizationError, b: QuantizationError): Quantizat
   largestError: Math.max(a.largestError, b.largestError),
 })
 
-/** Root mean square of the errors as a share of that of the values. */
+/** Root mean square error divided by the root mean square of the values. */
 export const relativeError = ({ squaredError, squaredValues }: QuantizationError): number =>
   squaredValues === 0 ? 0 : Math.sqrt(squaredError / squaredValues)
 
@@ -35,8 +36,8 @@ export interface PackedMxfp4 {
 }
 
 /**
- * FP4 codes of magnitudes by quarter steps: entry 2n is the code of exactly n/4, entry 2n + 1 of everything between n/4 and (n+1)/4.
- * All limits between codes are quarters, so this is `nearestFp4` (ties to even) as a table.
+ * `nearestFp4` (ties to even) as a table in quarter steps: entry 2n is the code of exactly n/4, entry
+ * 2n + 1 that of all values between n/4 and (n+1)/4. All limits between codes are multiples of 1/4.
  */
 const CODES = Uint8Array.from({ length: 66 }, (_, i) => nearestFp4(i / 8))
 const MAGNITUDES = Float64Array.from(FP4_VALUES.slice(0, 8))
@@ -103,10 +104,11 @@ function scaleOf(values: Float32Array, bits: Uint32Array, at: number): number {
     throw new RangeError(`value ${i} is ${values[i]}; MXFP4 holds finite numbers only`)
   }
   if (largest === 0) return 127
-  // The standard's rule: the exponent of the largest magnitude less that of the largest code. Subnormals have none and get the least scale.
+  // The standard's rule: the exponent of the largest magnitude minus that of the largest code.
+  // Subnormals have none and get the smallest scale.
   const rule = Math.max(1, (largest >>> 23) - 2)
-  // Only a block that the rule would clip (beyond 6 = 1.5·2^2) can gain from the larger scale; with the largest of all, 4 scales would
-  // be infinite in f32.
+  // Only a block that the rule would clip (beyond 6 = 1.5·2^2) can gain from the larger scale; with
+  // the largest of all, 4 scales would be infinite in f32.
   if (rule >= 252 || (largest & 0x7fffff) <= 0x400000) return rule
   return squaredErrorAt(values, at, rule + 1) < squaredErrorAt(values, at, rule) ? rule + 1 : rule
 }

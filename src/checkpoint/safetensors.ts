@@ -1,7 +1,8 @@
 /**
- * The safetensors container: 8 bytes of header length, a JSON header, the data. Everything is checked before anything is
- * allocated for tensors: a hostile file costs one bounded header read. Knows no model and converts no numbers.
- * Format: huggingface/safetensors README, "Format"; the rules on overlaps, holes and duplicate keys are those of its Rust reader.
+ * The safetensors container: 8 bytes of header length, a JSON header, the data. Everything is checked
+ * before tensors are allocated, so a hostile file costs one bounded header read. Knows no model and
+ * converts no numbers. Format: huggingface/safetensors README, "Format"; the rules for overlaps, holes
+ * and duplicate keys are those of its Rust reader.
  */
 import { abbreviate, describe, isObject, type Json } from '../json/json.ts'
 import {
@@ -55,7 +56,7 @@ export interface TensorEntry {
   readonly source: Source
 }
 
-/** A header that passed every check. */
+/** A valid header. */
 export interface Header {
   readonly tensors: ReadonlyMap<string, TensorEntry>
   readonly metadata: Readonly<Record<string, string>>
@@ -173,7 +174,7 @@ function checkSize(file: string, tensor: string, what: string, value: unknown): 
   throw new InvalidSizeError({ file, tensor, expected: `${what} as a whole number from 0 to 2^53 - 1`, came: describe(value) })
 }
 
-/** The tensors must tile the data section: no shared bytes, no bytes without an owner. */
+/** The tensors must cover the data section exactly: no shared bytes, no unused bytes. */
 function checkLayout(source: Source, dataStart: number, tensors: ReadonlyMap<string, TensorEntry>): void {
   const file = source.name
   const order = [...tensors.values()].sort((a, b) => a.offset - b.offset || a.byteLength - b.byteLength)
@@ -198,8 +199,8 @@ function checkLayout(source: Source, dataStart: number, tensors: ReadonlyMap<str
 }
 
 /**
- * The first key that occurs twice in one object of a valid JSON text. JSON.parse keeps the last one silently, and two readers
- * that disagree about which counts would load different models from one file.
+ * The first key that occurs twice in one object of a valid JSON text. JSON.parse silently keeps the last
+ * one, so two readers could load different models from one file.
  */
 function repeatedKey(text: string): string | undefined {
   const open: (Set<string> | undefined)[] = []
@@ -238,7 +239,7 @@ function repeatedKey(text: string): string | undefined {
   return undefined
 }
 
-/** What the writer must know of a tensor before any data is there. */
+/** What the writer needs to know about a tensor before its data. */
 export interface TensorShape {
   readonly name: string
   readonly dtype: PublishedDtype
@@ -246,14 +247,14 @@ export interface TensorShape {
 }
 
 /**
- * The 8 length bytes and the header of a file with these tensors in this order, padded with blanks so that the data begins at a
- * multiple of 8, and the absolute offset at which each tensor begins.
+ * The 8 length bytes and the header of a file with these tensors in this order, padded with spaces so
+ * that the data begins at a multiple of 8; and the absolute offset of each tensor.
  */
 export function layoutHeader(
   tensors: readonly TensorShape[],
   metadata: Record<string, string> = { format: 'pt' },
 ): { header: Uint8Array; offsets: number[]; fileBytes: number } {
-  // Object.fromEntries would reorder names that look like integers; no published name does.
+  // Object.fromEntries would reorder names that look like integers; published names do not.
   const json: Json = { __metadata__: metadata }
   const begins: number[] = []
   let at = 0

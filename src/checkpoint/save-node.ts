@@ -1,6 +1,6 @@
 /**
- * A weight tree -> a checkpoint directory in the published layout: names, dtypes and config.json as the family publishes them. Used by
- * the trainer and the quantiser. config.json comes last, so an interrupted save is no checkpoint.
+ * Saves a weight tree as a checkpoint directory in the published layout: names, dtypes and config.json
+ * as the family publishes them. config.json is written last, so an interrupted save is not a checkpoint.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -22,10 +22,11 @@ export interface SaveOptions {
 }
 
 /**
- * Saves a model whose values are in memory (or come from a backend's `read`). The architecture's `dtype` and `expertDtype` say how
- * they are stored: f32, bf16, f16, and mxfp4 for experts.
+ * Saves a model whose values are in memory (or come from a backend's `read`). The architecture's
+ * `dtype` and `expertDtype` say how they are stored: f32, bf16, f16, and mxfp4 for experts.
  * @returns the names of the files, config.json last
- * @throws UnwritableArchitectureError or WeightsMismatchError when no published layout can hold the model, before anything is written
+ * @throws UnwritableArchitectureError or WeightsMismatchError when no published layout can hold the
+ * model, before anything is written
  */
 export async function saveCheckpoint(
   directory: string,

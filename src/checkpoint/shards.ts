@@ -1,7 +1,7 @@
-/** How tensors are spread over files, and what the files are called: the hub's customs, in one place. */
+/** How tensors are distributed over files, and the names of the files: the conventions of the hub. */
 import { publishedBytes, type TensorShape } from './safetensors.ts'
 
-/** The customary limit of one shard. */
+/** The conventional size limit of one shard. */
 export const SHARD_BYTES = 5e9
 
 /** Tensors in order, a new shard whenever the next one would exceed the limit. */

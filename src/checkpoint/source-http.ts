@@ -1,6 +1,7 @@
 /**
- * Files on an HTTP server, read with range requests. A request costs a round trip, and a checkpoint has many small tensors: a file is
- * therefore read in windows of 8 MB, which all reads that fall into them share. A small file comes whole with the first request.
+ * Files on an HTTP server, read with range requests. A request costs a round trip, and a checkpoint
+ * has many small tensors: a file is therefore read in windows of 8 MB, which all reads that fall into
+ * them share. A small file comes whole with the first request.
  */
 import { ReadFailedError } from './errors.ts'
 import { bytesSource, type Folder, readFailed, type Source, truncated } from './source.ts'
@@ -23,8 +24,9 @@ export interface HttpOptions {
 }
 
 /**
- * A directory on an HTTP server. Nothing is listed: only well-known names and those in the index are found. A file is opened once:
- * later calls get the same source, or undefined where the server answered 404, without a request.
+ * A directory on an HTTP server. Nothing is listed: only well-known names and those in the index are
+ * found. A file is opened once: later calls get the same source, or undefined where the server
+ * answered 404, without a request.
  */
 export function httpFolder(url: string, options: HttpOptions = {}): Folder {
   const base = url.endsWith('/') ? url : `${url}/`

@@ -1,6 +1,6 @@
 /**
- * Files of the operating system as sources. Reads run on libuv's threads, so several may be under way at once;
- * the event loop stays free. A missing file is `undefined`, everything else that fails is a named error.
+ * Files of the operating system as sources. Reads run on libuv's threads, so several can run at once and
+ * the event loop stays free. A missing file gives `undefined`; any other failure is a named error.
  */
 import { constants, readSync } from 'node:fs'
 import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
@@ -9,7 +9,7 @@ import { DISK_ALIGNMENT } from '../ops/backend.ts'
 import { MissingFileError } from './errors.ts'
 import { type Folder, readFailed, type Source, truncated } from './source.ts'
 
-/** One call to the operating system never asks for more than this, so an abort is noticed soon. */
+/** Largest read per system call, so that an abort is noticed soon. */
 const READ_BYTES = 8 * 2 ** 20
 /** Smaller reads go through the file cache. */
 const LEAST_DIRECT_BYTES = 256 * 2 ** 10
@@ -17,8 +17,9 @@ const LARGE = 0.4
 
 export interface FileOptions {
   /**
-   * Reads straight from the disk into memory, past the file cache, where offset and address allow it (DISK_ALIGNMENT) and the system can. Right for
-   * files that would not fit beside what is made of them: filling the cache with them costs more than reading them.
+   * Bypasses the file cache where the system supports it and offset and address are aligned
+   * (DISK_ALIGNMENT). Useful when file cache and weights do not fit into memory together: then filling
+   * the cache costs more than reading.
    */
   readonly direct?: boolean | undefined
 }
@@ -44,7 +45,7 @@ export async function fileSource(path: string, options: FileOptions = {}): Promi
   }
   const direct =
     options.direct && constants.O_DIRECT ? await open(path, constants.O_RDONLY | constants.O_DIRECT).catch(() => undefined) : undefined
-  /** Bytes of a read that can go straight from the disk to memory: whole pages, if file and memory are in step. */
+  /** The range of a read that can bypass the file cache: whole pages, if offset and address are aligned alike. */
   const straight = (offset: number, { byteOffset, byteLength }: Uint8Array): { from: number; to: number } => {
     const from = -offset & (DISK_ALIGNMENT - 1)
     const inStep = direct && ((byteOffset - offset) & (DISK_ALIGNMENT - 1)) === 0
@@ -67,7 +68,7 @@ export async function fileSource(path: string, options: FileOptions = {}): Promi
         try {
           ;({ bytesRead } = await (aligned ? direct! : handle).read(into, done, length, offset + done))
         } catch (cause) {
-          // Memory that only looks aligned, or a file system that changed its mind.
+          // The memory is not really aligned, or the file system refuses direct reads after all.
           refused = aligned && (cause as NodeJS.ErrnoException).code === 'EINVAL'
           if (refused) continue
           throw readFailed(path, offset + done, length, cause)
@@ -97,8 +98,9 @@ export async function fileSource(path: string, options: FileOptions = {}): Promi
 }
 
 /**
- * A directory of the operating system; a path to a single `.safetensors` file is a folder with that file as its checkpoint. Without `direct` in the
- * options the file cache is avoided where it would fill up beside the weights: from LARGE of the available memory on.
+ * A directory of the operating system. The path of a `.safetensors` file is a folder with only that
+ * checkpoint. If `direct` is not set, the file cache is bypassed when the files exceed the share LARGE
+ * of the available memory.
  */
 export async function fileFolder(path: string, options: FileOptions = {}): Promise<Folder> {
   let status: Awaited<ReturnType<typeof stat>>
@@ -133,7 +135,7 @@ export async function fileFolder(path: string, options: FileOptions = {}): Promi
   }
 }
 
-/** Bytes of the safetensors files in a directory; a file that cannot be looked at counts nothing: who opens it says why. */
+/** Bytes of the safetensors files in a directory. An unreadable file counts 0; opening it reports the error. */
 async function weightBytes(path: string): Promise<number> {
   const files = (await readdir(path)).filter((file) => file.endsWith('.safetensors'))
   const sizes = await Promise.all(

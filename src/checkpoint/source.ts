@@ -1,6 +1,7 @@
 /**
- * Where published bytes come from: random access by offset, nothing else. A source never interprets what it reads.
- * Memory and Blob (a file chosen in a browser) are here, HTTP in source-http.ts, files of the operating system in source-node.ts.
+ * Where published bytes come from: random access by offset, nothing else. A source never interprets
+ * what it reads. Memory and Blob (a file chosen in a browser) are here, HTTP in source-http.ts, files
+ * of the operating system in source-node.ts.
  */
 import { MissingFileError, ReadFailedError, TruncatedFileError } from './errors.ts'
 
@@ -12,10 +13,14 @@ export interface Source {
   readonly size: number
   /**
    * Fills all of `into` with the bytes from `offset` on.
-   * @throws TruncatedFileError when the file ends before, ReadFailedError when reading fails, the signal's reason when aborted.
+   * @throws TruncatedFileError when the file ends before, ReadFailedError when reading fails, the
+   * signal's reason when aborted.
    */
   read(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>
-  /** The same while the caller waits, for a few KB. Only where no network and no promise is in between. Throws what `read` rejects with. */
+  /**
+   * Synchronous `read` for a few KB. Absent where reading needs a network or a promise. Throws what
+   * `read` rejects with.
+   */
   readNow?(offset: number, into: Uint8Array): void
   close(): Promise<void>
 }
@@ -70,8 +75,9 @@ export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name)
 }
 
 /**
- * The files that a user chose in a browser: several files, or a directory (`<input type="file" webkitdirectory>`). A file of the
- * directory itself hides files of the same name in its subdirectories.
+ * The files that a user chose in a browser: several files, or a directory (`<input type="file"
+ * webkitdirectory>`). A file of the directory itself hides files of the same name in its
+ * subdirectories.
  */
 export function blobFolder(files: Iterable<File>, name = 'chosen files'): Folder {
   const depth = ({ webkitRelativePath = '' }: File) => webkitRelativePath.split('/').length

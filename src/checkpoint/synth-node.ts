@@ -1,6 +1,6 @@
 /**
- * Writes a synthetic checkpoint to a directory: several threads, resumable after any interruption, complete files only under their
- * final names. The disk is the limit, not the generator.
+ * Writes a synthetic checkpoint to a directory with several threads. It can be resumed after any
+ * interruption, and only complete files get their final names.
  */
 import { mkdir, open, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -19,7 +19,7 @@ export interface SynthOptions {
   readonly seed?: number
   readonly threads?: number
   readonly signal?: AbortSignal
-  /** Bytes written in this run and before, and of all files. */
+  /** Bytes written in this run and earlier ones, and in total. */
   readonly onProgress?: (bytes: number, totalBytes: number) => void
   readonly shardBytes?: number
   readonly pieceBytes?: number
@@ -28,11 +28,14 @@ export interface SynthOptions {
 export interface SynthResult {
   readonly files: readonly string[]
   readonly totalBytes: number
-  /** Bytes that this run wrote; the rest was there. */
+  /** Bytes that this run wrote; earlier runs wrote the rest. */
   readonly writtenBytes: number
 }
 
-/** Writes config.json and the safetensors files of a random checkpoint; continues what an earlier run with the same seed began. */
+/**
+ * Writes config.json and the safetensors files of a random checkpoint, or continues an earlier run
+ * with the same seed.
+ */
 export async function synthesizeCheckpoint(
   architecture: Architecture,
   directory: string,
@@ -52,7 +55,7 @@ export async function synthesizeCheckpoint(
         await removePieceFile(`${final}.part`)
         continue
       }
-      // The header states seed, names and shapes: a part with another identity is another checkpoint.
+      // A part with another identity belongs to another checkpoint and is discarded.
       const identity = `seed ${seed} of ${file.name}, ${file.header.byteLength} header bytes, ${plan.tensorBytes} tensor bytes`
       const part = await PieceFile.open(`${final}.part`, { size: file.size, pieceBytes, identity })
       missing += file.size - part.doneBytes
@@ -96,7 +99,7 @@ async function writeParts(
   const url = new URL(import.meta.url.endsWith('.ts') ? './synth-worker-node.ts' : './synth-worker-node.js', import.meta.url)
   const run = () =>
     new Promise<void>((resolve, reject) => {
-      const worker = new Worker(url, { workerData: work, execArgv: [] }) // flags such as --input-type are not for threads
+      const worker = new Worker(url, { workerData: work, execArgv: [] }) // threads do not accept flags such as --input-type
       worker.on('message', (count: number) => {
         bytes += count
         options.onProgress?.(bytes, totalBytes)
@@ -118,7 +121,7 @@ async function writeParts(
   }
 }
 
-/** Whether the final file is there and is this one: its size and its header say so. */
+/** Whether the final file exists with the expected size and header. */
 async function isComplete(path: string, file: SynthFile): Promise<boolean> {
   const found = await stat(path).catch(() => undefined)
   if (found?.size !== file.size) return false

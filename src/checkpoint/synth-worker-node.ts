@@ -1,4 +1,4 @@
-/** A thread of `synth-node.ts`: takes pieces off a shared counter, generates them, writes them, marks them. */
+/** A thread of `synth-node.ts`: takes the next piece from a shared counter, generates, writes and marks it. */
 import { closeSync, openSync, writeSync } from 'node:fs'
 import { parentPort, workerData } from 'node:worker_threads'
 import { journalOf, markSync } from '../files/piece-file-node.ts'
@@ -15,7 +15,7 @@ export interface SynthPiece {
 export interface SynthWork {
   readonly files: readonly (SynthFile & { path: string })[]
   readonly pieces: readonly SynthPiece[]
-  /** [0]: the next piece; [1]: not 0 when everybody is to stop. */
+  /** [0]: index of the next piece; [1]: nonzero when all threads must stop. */
   readonly state: Int32Array
 }
 

@@ -1,7 +1,8 @@
 /**
- * Full-size checkpoints of random numbers in the published layout: for benchmarks and tests of models whose weights are elsewhere.
- * Every byte is a function of seed, tensor and position, so threads and interruptions do not change the result. Values are normal
- * floating-point numbers of a sane size (no subnormals, infinities or NaNs, whose speed differs): a forward pass stays finite.
+ * Full-size checkpoints of random numbers in the published layout, for benchmarks and tests without the
+ * real weights. Every byte is a function of seed, tensor and position, so threads and interruptions do
+ * not change the result. Values are normal floating-point numbers of moderate size (no subnormals,
+ * infinities or NaNs, whose speed differs), so a forward pass stays finite.
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import { fnv1a, lowbias32 } from '../random/hash.ts'
@@ -9,7 +10,7 @@ import { type PublishedTensor, publishedTensors } from './published.ts'
 import { layoutHeader } from './safetensors.ts'
 import { indexText, SHARD_BYTES, shardNames, shardTensors } from './shards.ts'
 
-/** How 32 random bits become stored numbers: (bits & mask) + base, which sets the upper exponent bits and leaves 2 of them random. */
+/** Stored numbers from 32 random bits: (bits & mask) + base. This fixes all but two exponent bits. */
 export interface Pattern {
   readonly mask: number
   readonly base: number
@@ -24,12 +25,12 @@ const PATTERNS = {
   gainF32: { mask: 0x000fffff, base: 0x3f800000 },
   gainBF16: { mask: 0x000f000f, base: 0x3f803f80 },
   gainF16: { mask: 0x007f007f, base: 0x3c003c00 },
-  // FP4 codes of all kinds; scales 2^-8 and 2^-7 make their standard deviation 0.017.
+  // All FP4 codes; with scales 2^-8 and 2^-7 the standard deviation is 0.017.
   blocks: { mask: 0xffffffff, base: 0 },
   scales: { mask: 0x01010101, base: 0x77777777 },
 } satisfies Record<string, Pattern>
 
-/** A stretch of one file: bytes `begin` … `end` come from the header, or from one tensor's pattern. */
+/** A range of one file: bytes `begin` … `end` come from the header, or from one tensor's pattern. */
 export interface Stretch {
   readonly begin: number
   readonly end: number
@@ -76,15 +77,15 @@ function patternOf(tensor: PublishedTensor, architecture: Architecture): Pattern
   if (tensor.role.kind === 'scales') return PATTERNS.scales
   const inner = tensor.sources[0]!.spec.name
   const gain = /\.gain$|\.[qk]Norm$/.test(inner)
-  // With a unit offset (Gemma) the stored gain is a small number like any other.
+  // With a unit offset (Gemma) the stored gain is small, like other weights.
   const offset = architecture.finalNorm.kind === 'rmsNorm' && architecture.finalNorm.unitOffset
   const dtype = tensor.dtype as 'F32' | 'BF16' | 'F16'
   return gain && !offset ? PATTERNS[`gain${dtype}`] : PATTERNS[dtype]
 }
 
 /**
- * Fills `into` with the file's bytes from `offset` on. Words are counted from each tensor's begin, so any division of the file into
- * calls gives the same bytes.
+ * Fills `into` with the file's bytes from `offset` on. Words are counted from the start of each tensor,
+ * so the bytes do not depend on how the file is divided into calls.
  */
 export function synthesize(file: Pick<SynthFile, 'header' | 'stretches'>, offset: number, into: Uint8Array): void {
   const end = offset + into.byteLength

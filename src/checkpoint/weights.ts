@@ -1,6 +1,7 @@
 /**
- * Published tensors -> the weight tree of an architecture, by name. Everything is checked before a backend allocates anything:
- * missing, surplus and wrongly shaped tensors are reported together. Converts no numbers; dtypes are those of the files.
+ * Published tensors -> the weight tree of an architecture, by name. Everything is checked before a
+ * backend allocates memory; missing, surplus and wrongly shaped tensors are reported together. Converts
+ * no numbers; dtypes are those of the files.
  */
 
 import type { Architecture, DType } from '../architecture/architecture.ts'
@@ -16,24 +17,24 @@ import { fillFrom, MatrixCache } from './fill.ts'
 import { publishedParts } from './published.ts'
 import type { PublishedDtype, TensorEntry } from './safetensors.ts'
 
-/** One inner weight, with the dtype the file has (which may differ from what the architecture announces), and where its bytes are. */
+/** One inner weight: the dtype of the file (which may differ from the architecture's) and the place of its bytes. */
 export interface PlannedWeight extends WeightSpec {
   readonly byteLength: number
   readonly form: Recipe['form']
   /** The published tensors it is read from, in the order of its recipe. */
   readonly entries: readonly TensorEntry[]
-  /** Pulls its bytes; `signal` ends the reading. */
+  /** Reads its bytes; `signal` aborts the reading. */
   fill(signal?: AbortSignal): Fill
-  /** Where a table lies in its file as it is, and rows can be read at once: what reads them. */
+  /** Reads one row of a table directly from its file, if the source can read synchronously. */
   readonly readRow?: ReadRow
 }
 
-/** A checkpoint that fits its architecture, ready to be loaded. */
+/** A checkpoint that matches its architecture. */
 export interface WeightPlan {
   /** The given architecture with dtypes and tying as the files have them. */
   readonly architecture: Architecture
   readonly tree: Weights<PlannedWeight>
-  /** Bytes of all inner weights: less than the files hold where a tied output matrix or masks are skipped. */
+  /** Bytes of all inner weights. The files may hold more (a tied output matrix, masks). */
   readonly weightBytes: number
 }
 
@@ -46,16 +47,17 @@ type Tensors = ReadonlyMap<string, TensorEntry>
 
 /**
  * Finds the published tensors of every weight of the architecture.
- * @throws WeightsMismatchError that lists every missing, surplus, wrongly shaped or wrongly typed tensor (the first dozen of them).
+ * @throws WeightsMismatchError that lists missing, surplus, wrongly shaped and wrongly typed tensors
+ * (at most LISTED)
  */
-export function planWeights(asked: Architecture, checkpoint: Checkpoint): WeightPlan {
+export function planWeights(configured: Architecture, checkpoint: Checkpoint): WeightPlan {
   const { tensors } = checkpoint
   const has = (name: string) => tensors.has(name)
-  // Without an output matrix of its own the model is tied, whatever the configuration says.
-  const hasUnembed = tensorNames(asked, has)
+  // Without an output matrix in the files the model is tied, whatever the configuration says.
+  const hasUnembed = tensorNames(configured, has)
     .recipes('unembed')
     .some((recipe) => exists(recipe, tensors))
-  const architecture = asked.tieWordEmbeddings || hasUnembed ? asked : { ...asked, tieWordEmbeddings: true }
+  const architecture = configured.tieWordEmbeddings || hasUnembed ? configured : { ...configured, tieWordEmbeddings: true }
   const names = tensorNames(architecture, has)
   const problems: string[] = []
   const used = new Set<string>()
@@ -86,7 +88,7 @@ export function planWeights(asked: Architecture, checkpoint: Checkpoint): Weight
   for (const [name, entry] of tensors) {
     if (!used.has(name) && !names.isIgnored(name)) problems.push(`surplus: ${abbreviate(name)} [${entry.shape.slice(0, 8).join(', ')}]`)
   }
-  if (problems.length > 0) throw mismatch(asked, checkpoint, problems)
+  if (problems.length > 0) throw mismatch(configured, checkpoint, problems)
   const tree = planned as Weights<PlannedWeight>
   const all = leaves(tree)
   const { dtype } = tree.embed
@@ -112,7 +114,7 @@ function problemOf(entry: TensorEntry, shape: readonly number[], recipe: Recipe,
   return fits ? undefined : `wrong dtype: ${name} is ${entry.dtype}, expected ${wanted}`
 }
 
-/** Whether the first published tensor of a recipe is there. The others are reported when they are missing. */
+/** Whether the first published tensor of a recipe exists. If others are missing, they are reported. */
 function exists(recipe: Recipe, tensors: Tensors): boolean {
   switch (recipe.form) {
     case 'asStored':

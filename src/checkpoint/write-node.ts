@@ -1,9 +1,9 @@
-/** Writes safetensors files. Tensors are streamed: no tensor needs to be in memory as a whole. */
+/** Writes safetensors files. Tensors are streamed, so no tensor must fit into memory. */
 import { writeAtomically } from '../files/write-node.ts'
 import { TensorSizeError } from './errors.ts'
 import { layoutHeader, publishedBytes, type TensorShape } from './safetensors.ts'
 
-/** A tensor on its way to a file: its bytes come in pieces of any size. */
+/** A tensor to write. Its bytes come in pieces of any size. */
 export interface OutgoingTensor extends TensorShape {
   bytes(): Iterable<Uint8Array> | AsyncIterable<Uint8Array>
 }
@@ -32,7 +32,7 @@ export async function writeSafetensors(path: string, tensors: readonly OutgoingT
       }
       if (written !== expected) {
         const problem = { file: path, tensor: tensor.name, expected: `${expected} bytes`, came: `${written} or more bytes` }
-        throw new TensorSizeError({ ...problem, remedy: 'This is a fault of the program that writes; nothing was saved.' })
+        throw new TensorSizeError({ ...problem, remedy: 'This is a bug of the program that writes; nothing was saved.' })
       }
     }
   })

@@ -1,12 +1,12 @@
-/** Whether a disk has room, asked before anything large is written to it. */
+/** Checks the free space of a disk before large files are written. */
 import { statfs } from 'node:fs/promises'
 
-/** Too little room on the disk; nothing was written yet, or what was written is kept for later. */
+/** Too little free disk space. Nothing was written yet, or what was written is kept for the next run. */
 export class DiskSpaceError extends Error {
   override name = 'DiskSpaceError'
 }
 
-/** Left free for everybody else. */
+/** Always left free. */
 const MARGIN_BYTES = 64 << 20
 
 /** Free bytes for this user on the disk of an existing directory. */
@@ -25,14 +25,16 @@ export async function requireSpace(
   const available = await free(directory)
   if (available >= needed + MARGIN_BYTES) return
   throw new DiskSpaceError(
-    `${directory}: ${amount(needed)} are still to be written and ${amount(available)} are free. Make room or choose another disk, then run the command again.`,
+    `${directory}: ${amount(needed)} must still be written, but only ${amount(available)} are free. Free some space or choose another disk, then run the command again.`,
   )
 }
 
-/** A failed write because of a full disk as a DiskSpaceError; everything else as it is. */
+/** Turns the error of a full disk into a DiskSpaceError. Returns any other error unchanged. */
 export function diskFull(error: unknown, path: string): unknown {
   if ((error as NodeJS.ErrnoException | undefined)?.code !== 'ENOSPC') return error
-  return new DiskSpaceError(`${path}: the disk is full. Make room and run the command again; finished parts are kept.`, { cause: error })
+  return new DiskSpaceError(`${path}: the disk is full. Free some space and run the command again; finished parts are kept.`, {
+    cause: error,
+  })
 }
 
 const amount = (bytes: number): string => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`)

@@ -1,6 +1,4 @@
-/** Bounded concurrency: how many reads or transfers may be under way at once. */
-
-/** Lets a limited number of tasks run at once. */
+/** Bounded concurrency: runs at most `limit` tasks at the same time. */
 export class Gate {
   #free: number
   readonly #waiting: (() => void)[] = []

@@ -1,7 +1,8 @@
 /**
- * A large file that is written in pieces, in any order, by several hands, and survives being killed: a journal beside it has one
- * byte per finished piece. A piece is marked only after its bytes were handed to the operating system, so finished ones are
- * never written again. Downloads and synthesis share this; what a piece contains is their business.
+ * A large file that several tasks or threads write in pieces, in any order. It can be resumed after the
+ * process was killed: a journal beside it has one byte per finished piece. A piece is marked after its
+ * bytes were passed to the operating system, so a finished piece is never written again. Used by
+ * downloads and by synthesis.
  */
 import { writeSync } from 'node:fs'
 import { type FileHandle, mkdir, open, rename, rm, stat } from 'node:fs/promises'
@@ -15,7 +16,7 @@ export interface PieceFileOptions {
   /** The final file's size. */
   readonly size: number
   readonly pieceBytes: number
-  /** What the bytes are (an etag, a seed). A journal of something else is discarded together with its file. */
+  /** Identifies the content (an etag, a seed). A journal with another identity is discarded with its file. */
   readonly identity: string
 }
 
@@ -52,7 +53,7 @@ export class PieceFile {
       const same = head.equals(identity) && bytesRead === count && (await data.stat()).size === options.size
       if (!same) {
         marks.fill(OPEN)
-        // An empty journal first: until it is complete again, whatever is in the file counts as nothing.
+        // Empty the journal first: until it is complete again, the content of the file is not trusted.
         await journal.truncate(0)
         await data.truncate(0)
         await data.truncate(options.size)
@@ -115,7 +116,7 @@ export class PieceFile {
     await this.#journal.close()
   }
 
-  /** Flushes, renames and forgets the journal. Every piece must be done. */
+  /** Flushes the file, renames it to `path` and removes the journal. Every piece must be done. */
   async finish(path: string): Promise<void> {
     await this.#data.sync()
     await this.close()
@@ -147,7 +148,7 @@ export async function piecesOnDisk(path: string, options: PieceFileOptions): Pro
   }
 }
 
-/** For threads that write with a descriptor of their own: a mark in the journal. */
+/** Marks a piece in the journal, for threads that write through their own descriptor. */
 export function markSync(journalDescriptor: number, piece: number): void {
   writeSync(journalDescriptor, Uint8Array.of(DONE), 0, 1, IDENTITY_BYTES + piece)
 }
@@ -157,7 +158,8 @@ export const journalOf = (path: string): string => `${path}.pieces`
 function identityBytes({ size, pieceBytes, identity }: PieceFileOptions): Buffer {
   const text = JSON.stringify({ size, pieceBytes, identity })
   const bytes = Buffer.alloc(IDENTITY_BYTES, ' ')
-  if (bytes.write(text) !== Buffer.byteLength(text)) throw new RangeError('the identity of a file in pieces is too long')
+  if (bytes.write(text) !== Buffer.byteLength(text))
+    throw new RangeError(`identity of a piece file: expected at most ${IDENTITY_BYTES} bytes, got ${Buffer.byteLength(text)}`)
   bytes[IDENTITY_BYTES - 1] = 0x0a
   return bytes
 }
@@ -167,7 +169,7 @@ async function openOrCreate(path: string): Promise<FileHandle> {
     return await open(path, 'r+')
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
-    // 'wx+' fails when someone else was faster; then there is a file to open.
+    // 'wx+' fails when another process has just created the file; then open that one.
     return open(path, 'wx+').catch(() => open(path, 'r+'))
   }
 }

@@ -1,6 +1,6 @@
 /**
- * Writing files so that a crash never leaves half a file under the final name: everything goes to a temporary name in the same
- * directory, is flushed, and is renamed at the end.
+ * Atomic writes: a file is written under a temporary name in the same directory, flushed, and renamed.
+ * A crash never leaves half a file under the final name.
  */
 import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
 import { dirname } from 'node:path'
@@ -11,7 +11,7 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
   await writeAtomically(path, (handle) => handle.writeFile(content))
 }
 
-/** Runs `write` on a temporary file beside `path` and renames it when that succeeds; otherwise nothing is left behind. */
+/** Runs `write` on a temporary file and renames it to `path`. Removes the temporary file on failure. */
 export async function writeAtomically(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
   const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2, 8)}.tmp`

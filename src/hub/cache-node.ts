@@ -1,6 +1,7 @@
 /**
- * The cache of model files on disk, in the layout of Python's huggingface_hub, which therefore shares it:
- * models--ORG--NAME/{blobs/HASH, refs/REVISION, snapshots/COMMIT/FILE -> ../../blobs/HASH}. Knows no network.
+ * The cache of model files on disk, in the layout of Python's huggingface_hub, so that both share it:
+ * models--ORG--NAME/{blobs/HASH, refs/REVISION, snapshots/COMMIT/FILE -> ../../blobs/HASH}.
+ * It does not use the network.
  */
 import { randomUUID } from 'node:crypto'
 import { access, copyFile, link, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises'
@@ -11,7 +12,7 @@ import { CheckpointError } from '../checkpoint/errors.ts'
 import { fileFolder } from '../checkpoint/source-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
 
-/** A model id or revision that cannot be one. */
+/** A malformed model id or revision. */
 export class ModelIdError extends Error {
   override name = 'ModelIdError'
 }
@@ -38,19 +39,19 @@ export async function hubToken(env: Environment = process.env): Promise<string |
   return text.trim() || undefined
 }
 
-/** Python's rule for switches. */
+/** Whether a switch in the environment is on, by the rule of huggingface_hub. */
 export const isOn = (value: string | undefined): boolean => /^(1|ON|YES|TRUE)$/i.test(value ?? '')
 
 /** 'ORG/NAME' or 'NAME'. */
 export function checkModelId(id: string): string {
   const valid = /^[A-Za-z0-9_][\w.-]{0,95}(\/[A-Za-z0-9_][\w.-]{0,95})?$/.test(id) && !/--|\.\./.test(id) && !id.endsWith('.git')
-  if (!valid) throw new ModelIdError(`"${id.slice(0, 100)}" is no model id: expected ORG/NAME, such as openai/gpt-oss-20b.`)
+  if (!valid) throw new ModelIdError(`"${id.slice(0, 100)}" is not a model id: expected ORG/NAME, such as openai/gpt-oss-20b.`)
   return id
 }
 
 export function checkRevision(revision: string): string {
   if (/^[\w][\w./-]{0,200}$/.test(revision) && !/\.\.|\/\/|\/$/.test(revision)) return revision
-  throw new ModelIdError(`"${revision.slice(0, 100)}" is no revision: expected a branch, a tag or a commit.`)
+  throw new ModelIdError(`"${revision.slice(0, 100)}" is not a revision: expected a branch, a tag or a commit.`)
 }
 
 export const isCommit = (text: string): boolean => /^[0-9a-f]{40}$/.test(text)
@@ -58,14 +59,14 @@ export const isCommit = (text: string): boolean => /^[0-9a-f]{40}$/.test(text)
 /** The folder of a model in the cache. */
 export const modelFolder = (cache: string, id: string): string => join(cache, `models--${checkModelId(id).replace('/', '--')}`)
 
-/** Where processes agree on who pulls; outside of the model's folder so that removing the model does not remove the lock. */
+/** The lock file of a pull. It is outside the model's folder, so removing the model keeps the lock. */
 export const lockPath = (cache: string, id: string): string =>
   join(cache, '.locks', `models--${checkModelId(id).replace('/', '--')}`, 'lineage.lock')
 
-/** Gives a blob its name in a snapshot: a relative symbolic link, or where the system refuses those a hard link or a copy. */
+/** Links a blob into a snapshot: a relative symbolic link, or else a hard link, or else a copy. */
 export async function linkIntoSnapshot(blob: string, snapshotFile: string, makeLink: typeof symlink = symlink): Promise<void> {
   await mkdir(dirname(snapshotFile), { recursive: true })
-  // Only the holder of the lock is here, so a leftover of a killed run may be replaced.
+  // The caller holds the lock, so a file left by a killed run can be replaced.
   const temporary = `${snapshotFile}.tmp`
   await rm(temporary, { force: true })
   const target = relative(dirname(snapshotFile), blob)
@@ -75,12 +76,12 @@ export async function linkIntoSnapshot(blob: string, snapshotFile: string, makeL
   await rename(temporary, snapshotFile)
 }
 
-/** Records which commit a branch or tag means. */
+/** Records the commit of a branch or tag. */
 export async function writeRef(folder: string, revision: string, commit: string): Promise<void> {
   if (revision !== commit) await writeFileAtomically(join(folder, 'refs', ...revision.split('/')), commit)
 }
 
-/** The snapshot's directory of a cached revision, complete or not; undefined when nothing of it is there. */
+/** The snapshot directory of a cached revision, complete or not; undefined when it is not in the cache. */
 export async function snapshotDirectory(cache: string, id: string, revision = 'main'): Promise<string | undefined> {
   const folder = modelFolder(cache, id)
   const ref = join(folder, 'refs', ...checkRevision(revision).split('/'))
@@ -90,13 +91,13 @@ export async function snapshotDirectory(cache: string, id: string, revision = 'm
   return (await isThere(directory)) ? directory : undefined
 }
 
-/** The directory of a cached model that can be loaded (config.json and every shard are there), or undefined. */
+/** The directory of a cached model that can be loaded (it has config.json and every shard), or undefined. */
 export async function findCachedModel(id: string, options: { cache?: string; revision?: string } = {}): Promise<string | undefined> {
   const directory = await snapshotDirectory(options.cache ?? hubCacheDirectory(), id, options.revision)
   return directory !== undefined && (await isLoadable(directory)) ? directory : undefined
 }
 
-/** Whether config.json and all safetensors files, through the index, are there with sound headers. */
+/** Whether config.json and all safetensors files (by the index) exist and have valid headers. */
 export async function isLoadable(directory: string): Promise<boolean> {
   if (!(await isThere(join(directory, 'config.json')))) return false
   try {
@@ -111,7 +112,7 @@ export async function isLoadable(directory: string): Promise<boolean> {
 export interface CachedModel {
   readonly id: string
   readonly folder: string
-  /** Directory of the newest loadable snapshot, where there is one. */
+  /** Directory of the newest loadable snapshot, if any. */
   readonly directory: string | undefined
   readonly state: 'complete' | 'incomplete' | 'no safetensors'
   /** Bytes on disk of all revisions and parts. */
@@ -171,7 +172,7 @@ async function readRefs(directory: string, prefix = ''): Promise<{ name: string;
   return (await Promise.all(nested)).flat().filter(({ name, commit }) => isCommit(commit) && !name.endsWith('.tmp'))
 }
 
-/** Bytes that a folder takes on disk: links count nothing, sparse parts only what is written, hard links once. */
+/** Disk usage of a folder in bytes: links count 0, sparse files their written blocks, hard links once. */
 async function diskBytes(folder: string, seen = new Set<string>()): Promise<number> {
   let bytes = 0
   for (const entry of await readdir(folder, { withFileTypes: true }).catch(() => [])) {
@@ -192,7 +193,7 @@ export async function removeCachedModel(id: string, cache = hubCacheDirectory())
   const folder = modelFolder(cache, id)
   if (!(await isThere(folder))) return undefined
   const bytes = await diskBytes(folder)
-  // Renamed first, so that an interrupted removal leaves no half model under the model's name.
+  // Rename first, so that an interrupted removal leaves no partial model under the model's name.
   const doomed = join(await realpath(cache), `.removed-${randomUUID()}`)
   await rename(folder, doomed)
   await rm(doomed, { recursive: true, force: true })

@@ -1,6 +1,7 @@
 /**
- * One file of the hub -> one verified file on disk: range requests in parallel, each finished piece recorded so that it is never
- * fetched again, and the final name only after the hash of the whole file is right. Refuses nothing a server may do; distrusts all of it.
+ * Downloads one file from the hub: parallel range requests, a record of every finished piece so that it
+ * is never fetched again, and the final name only after the hash of the whole file is correct. Copes
+ * with servers that ignore ranges, and checks everything that a server sends.
  */
 import { createHash, type Hash } from 'node:crypto'
 import { stat } from 'node:fs/promises'
@@ -8,13 +9,13 @@ import { diskFull } from '../files/disk-space-node.ts'
 import { PieceFile, piecesOnDisk, removePieceFile } from '../files/piece-file-node.ts'
 import { type HubClient, HubError, TransferError, type Watchdog } from './http.ts'
 
-/** The hub keeps delivering bytes that are not the published ones. */
+/** The bytes from the hub repeatedly fail the published hash. */
 export class HashMismatchError extends HubError {
   override name = 'HashMismatchError'
 }
 
 export interface RemoteFile {
-  /** As the repository names it. */
+  /** Name in the repository. */
   readonly name: string
   readonly url: string
   readonly size: number
@@ -24,10 +25,10 @@ export interface RemoteFile {
 
 export interface DownloadOptions {
   readonly client: HubClient
-  /** Runs one transfer at a time per free connection; shared by all files of a pull. */
+  /** Waits for a free connection and runs the transfer. Shared by all files of a pull. */
   readonly connection: <T>(task: () => Promise<T>) => Promise<T>
   readonly pieceBytes: number
-  /** Called for every received byte count that is kept; negative when something is thrown away. */
+  /** Called with the number of received bytes; negative when bytes are discarded. */
   readonly onBytes: (count: number) => void
   /** Ends the other transfers of the pull after a failure. */
   readonly abort: (reason: unknown) => void
@@ -54,11 +55,13 @@ const isFinal = (file: RemoteFile, path: string): Promise<boolean> =>
   )
 
 /**
- * Downloads a file to `path` unless it is there. Bytes that fail the hash are thrown away and fetched once more.
- * @throws HashMismatchError, HubError, DiskSpaceError, or the signal's reason; finished pieces are kept for the next run.
+ * Downloads a file to `path` unless it exists. Bytes that fail the hash are discarded and fetched
+ * once more.
+ * @throws HashMismatchError, HubError, DiskSpaceError, or the signal's reason; finished pieces are
+ * kept for the next run.
  */
 export async function download(file: RemoteFile, path: string, options: DownloadOptions): Promise<void> {
-  // A run that was killed between renaming and tidying up leaves a journal.
+  // A run that was killed after renaming may have left its journal.
   if (await isFinal(file, path)) return removePieceFile(partOf(path))
   for (let attempt = 1; ; attempt++) {
     const part = await PieceFile.open(partOf(path), pieceOptions(file, options.pieceBytes))
@@ -75,13 +78,13 @@ export async function download(file: RemoteFile, path: string, options: Download
     options.onBytes(-file.size)
     if (attempt === 2) {
       throw new HashMismatchError(
-        `${file.name}: the ${file.hash.kind} of what ${new URL(file.url).host} sends is ${found}, expected ${file.hash.hex}; twice. Nothing was kept. Something between here and the hub changes the bytes: try another network or HF_ENDPOINT.`,
+        `${file.name}: expected ${file.hash.kind} ${file.hash.hex}, got ${found} from ${new URL(file.url).host}, twice. Nothing was kept. Something between here and the hub changes the bytes: try another network or HF_ENDPOINT.`,
       )
     }
   }
 }
 
-/** Fetches what is missing while hashing from the beginning; returns the hash of the whole file. */
+/** Fetches the missing pieces and hashes the file meanwhile. Returns the hash of the whole file. */
 async function fetchPieces(file: RemoteFile, part: PieceFile, options: DownloadOptions): Promise<string> {
   const failure = new AbortController()
   const progress = new PieceProgress(part)
@@ -110,7 +113,7 @@ async function fetchPieces(file: RemoteFile, part: PieceFile, options: DownloadO
   return hashed
 }
 
-/** One range request, repeated from where it broke off until the piece is whole. */
+/** One range request. After a break it is repeated from the last received byte until the piece is complete. */
 async function fetchPiece(
   file: RemoteFile,
   part: PieceFile,
@@ -135,7 +138,7 @@ async function fetchPiece(
       try {
         for await (const chunk of bodyOf(response)) {
           watch.feed()
-          if (received + chunk.byteLength > length) throw new TransferError('more bytes than were asked for', 0)
+          if (received + chunk.byteLength > length) throw new TransferError('the server sent more bytes than requested', 0)
           await part.write(offset + received, chunk)
           received += chunk.byteLength
           options.onBytes(chunk.byteLength)
@@ -150,7 +153,7 @@ async function fetchPiece(
     throw error
   }
   if (part.isDone(piece)) {
-    // The whole-file stream was faster.
+    // The stream of the whole file has written this piece meanwhile.
     options.onBytes(-received)
     return
   }
@@ -158,7 +161,7 @@ async function fetchPiece(
   progress.wake()
 }
 
-/** A server that ignores ranges sends everything from the beginning: one stream is used for all pieces, the others wait for it. */
+/** A server that ignores ranges sends the whole file. One such stream fills all pieces; the others wait for it. */
 class WholeFile {
   readonly #file: RemoteFile
   readonly #part: PieceFile
@@ -173,7 +176,7 @@ class WholeFile {
     this.#options = options
   }
 
-  /** Uses this response for all pieces, or drops it and waits for the one that is being used. */
+  /** Uses this response for all pieces. If another response is in use already, cancels this one and waits. */
   async take(response: Response, watch: Watchdog): Promise<void> {
     if (response.status !== 200) {
       await response.body?.cancel()
@@ -181,7 +184,7 @@ class WholeFile {
     }
     if (this.#running) {
       await response.body?.cancel()
-      // Waiting is no stall of this connection.
+      // This connection now waits; that must not count as a stall.
       watch.stop()
       return this.#running
     }
@@ -200,7 +203,7 @@ class WholeFile {
       for await (const chunk of bodyOf(response)) {
         watch.feed()
         if (at + chunk.byteLength > part.size) throw new TransferError(`more than the ${part.size} bytes of ${this.#file.name}`, 0)
-        // Finished pieces are passed over, not written again.
+        // Skip finished pieces.
         for (let from = 0; from < chunk.byteLength; ) {
           const piece = Math.floor((at + from) / part.pieceBytes)
           const end = part.range(piece).offset + part.range(piece).length
@@ -231,7 +234,7 @@ class WholeFile {
   }
 }
 
-/** Lets the hasher wait for a piece. */
+/** Lets the hash computation wait for a piece. */
 class PieceProgress {
   readonly #part: PieceFile
   #waiting: (() => void)[] = []
@@ -261,7 +264,7 @@ class PieceProgress {
   }
 }
 
-/** Hashes the file from the beginning as its pieces become complete, so that nothing is left to do at the end. */
+/** Hashes the file in order while its pieces arrive, so that no second pass is needed. */
 async function hashAsItGrows(file: RemoteFile, part: PieceFile, progress: PieceProgress): Promise<string> {
   const hash = startHash(file)
   const buffer = new Uint8Array(Math.min(1 << 20, part.pieceBytes))
@@ -286,7 +289,7 @@ async function* bodyOf(response: Response): AsyncGenerator<Uint8Array> {
   if (response.body) yield* response.body as unknown as AsyncIterable<Uint8Array>
 }
 
-/** Failures of the network are worth another try; failures of the disk are not. */
+/** Marks network failures for another try. Failures of the disk are returned as they are. */
 function transferError(error: unknown, receivedBytes: number): unknown {
   if (error instanceof TransferError) return new TransferError(error.message, receivedBytes, { cause: error.cause })
   if (error instanceof TypeError || (error as { code?: string }).code === 'UND_ERR_SOCKET') {

@@ -1,9 +1,9 @@
 /**
- * Requests to a model hub: redirects by hand so that a token never reaches another host, retries with patience the server asks
- * for, and errors that say what to do. Knows HTTP, not files.
+ * Requests to a model hub. Follows redirects itself, so that a token never reaches another host.
+ * Retries after the delay that the server asks for. Errors say what to do. Knows HTTP, not files.
  */
 
-/** Something the hub or the way to it did wrong; `message` says what to do. */
+/** A failure of the hub or of the connection to it. `message` says what to do. */
 export class HubError extends Error {
   override name = 'HubError'
 }
@@ -15,7 +15,7 @@ export class HubAccessError extends HubError {
 export class HubNotFoundError extends HubError {
   override name = 'HubNotFoundError'
 }
-/** The server does not answer, or not in a way that can be used, after all tries. */
+/** The server gave no usable answer after all tries. */
 export class HubUnreachableError extends HubError {
   override name = 'HubUnreachableError'
 }
@@ -23,13 +23,13 @@ export class HubUnreachableError extends HubError {
 export interface HubHttpOptions {
   readonly token?: string | undefined
   readonly signal?: AbortSignal | undefined
-  /** Tries per request before giving up; received bytes count as success and start the count anew. */
+  /** Tries per request. Received bytes reset the count. */
   readonly tries?: number
-  /** Wait before the second try, doubled each time; a Retry-After of the server takes precedence. */
+  /** Delay before the second try, doubled each time. A Retry-After header takes precedence. */
   readonly retryMs?: number
-  /** Longest pause a server may ask for. */
+  /** Longest delay that a server may ask for. */
   readonly longestWaitMs?: number
-  /** A connection that delivers nothing for so long is given up. */
+  /** A connection without data for this time is closed. */
   readonly stallMs?: number
   /** Called before every wait, for a message to the user. */
   readonly onWait?: ((reason: string, milliseconds: number) => void) | undefined
@@ -38,15 +38,15 @@ export interface HubHttpOptions {
 const RETRIED = new Set([408, 425, 429, 500, 502, 503, 504])
 const REDIRECTS = new Set([301, 302, 303, 307, 308])
 const MOST_REDIRECTS = 8
-/** What a signed link answers when its time is over. */
+/** Statuses of an expired signed link. */
 const EXPIRED = new Set([400, 401, 403, 404, 410])
 const REMEMBER_MS = 240_000
 
-/** A client of one pull: it shares the pauses that a server asks for among all its requests. */
+/** The client of one pull. A delay that the server asks for applies to all its requests. */
 export class HubClient {
   readonly #options: HubHttpOptions
-  /** Where the hub sent a request last time: the next piece of a file goes there directly, while the link lives. */
-  readonly #elsewhere = new Map<string, { at: URL; until: number }>()
+  /** Last redirect target by URL. The next piece of a file goes there directly until the link expires. */
+  readonly #redirects = new Map<string, { at: URL; until: number }>()
   #pausedUntil = 0
 
   constructor(options: HubHttpOptions = {}) {
@@ -57,7 +57,10 @@ export class HubClient {
     return this.#options.signal
   }
 
-  /** GET with retries. `use` reads the body; when it throws a TransferError, or the connection fails, the request is repeated. */
+  /**
+   * GET with retries. `use` reads the body; when it throws a TransferError, or the connection fails,
+   * the request is repeated.
+   */
   async get<T>(url: string, headers: () => Record<string, string>, use: (response: Response, watch: Watchdog) => Promise<T>): Promise<T> {
     const { tries = 6, retryMs = 500, signal } = this.#options
     for (let attempt = 1; ; attempt++) {
@@ -71,21 +74,21 @@ export class HubClient {
         await response.body?.cancel()
         if (!RETRIED.has(response.status)) throw statusError(url, response)
         problem = `status ${response.status}`
-        const asked = retryAfterMs(response.headers.get('retry-after'))
-        if (asked !== undefined) {
+        const retryAfter = retryAfterMs(response.headers.get('retry-after'))
+        if (retryAfter !== undefined) {
           const longest = this.#options.longestWaitMs ?? 300_000
-          if (asked > longest) {
+          if (retryAfter > longest) {
             throw new HubUnreachableError(
-              `${hostOf(url)} asks to wait ${Math.ceil(asked / 1000)} s (status ${response.status}). Try again then.`,
+              `${hostOf(url)} asks to wait ${Math.ceil(retryAfter / 1000)} s (status ${response.status}). Try again then.`,
             )
           }
-          waitMs = asked
+          waitMs = retryAfter
         }
       } catch (error) {
         signal?.throwIfAborted()
         if (error instanceof HubError || !isTransferProblem(error)) throw error
         problem = reasonOf(error)
-        // Bytes that arrived before the connection broke are progress: a flaky line is not a dead one.
+        // Bytes that arrived before the break are progress: start counting the tries again.
         if (error instanceof TransferError && error.receivedBytes > 0) {
           attempt = 1
           waitMs = Math.min(waitMs, retryMs)
@@ -95,7 +98,7 @@ export class HubClient {
       }
       if (attempt >= tries) {
         throw new HubUnreachableError(
-          `${hostOf(url)} failed ${tries} times, lastly with: ${problem}. Check the connection (and HF_ENDPOINT, if set) and run the command again: what is already there is kept.`,
+          `${hostOf(url)} failed ${tries} times; the last failure was: ${problem}. Check the connection (and HF_ENDPOINT, if set) and run the command again. Finished parts are kept.`,
         )
       }
       this.#options.onWait?.(problem, waitMs)
@@ -105,31 +108,30 @@ export class HubClient {
 
   async #pause(): Promise<void> {
     const { signal } = this.#options
-    for (let left = this.#pausedUntil - performance.now(); left > 0; left = this.#pausedUntil - performance.now()) {
-      await sleep(left, signal)
-    }
+    const remaining = () => this.#pausedUntil - performance.now()
+    while (remaining() > 0) await sleep(remaining(), signal)
     signal?.throwIfAborted()
   }
 
   async #follow(url: string, headers: Record<string, string>, watch: Watchdog): Promise<Response> {
     const home = new URL(url)
-    const remembered = this.#elsewhere.get(url)
+    const remembered = this.#redirects.get(url)
     if (remembered && performance.now() < remembered.until) {
       const response = await this.#request(remembered.at, home, headers, watch)
       if (!EXPIRED.has(response.status) && !REDIRECTS.has(response.status)) return response
       await response.body?.cancel()
-      this.#elsewhere.delete(url)
+      this.#redirects.delete(url)
     }
     let at = home
     for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
       const response = await this.#request(at, home, headers, watch)
       if (!REDIRECTS.has(response.status)) {
-        if (response.ok && at.origin !== home.origin) this.#elsewhere.set(url, { at, until: performance.now() + REMEMBER_MS })
+        if (response.ok && at.origin !== home.origin) this.#redirects.set(url, { at, until: performance.now() + REMEMBER_MS })
         return response
       }
       await response.body?.cancel()
       const location = response.headers.get('location')
-      if (!location) throw new HubError(`${hostOf(url)} redirects without saying where (status ${response.status}).`)
+      if (!location) throw new HubError(`${hostOf(url)} redirects without a location header (status ${response.status}).`)
       const next = new URL(location, at)
       if (next.protocol !== 'https:' && next.protocol !== at.protocol) {
         throw new HubError(
@@ -142,7 +144,7 @@ export class HubClient {
   }
 
   async #request(at: URL, home: URL, headers: Record<string, string>, watch: Watchdog): Promise<Response> {
-    // An origin is scheme, host and port: the token goes to the origin it was meant for and nowhere else.
+    // The token goes to the hub's own origin (scheme, host and port) only.
     const authorization: Record<string, string> = {}
     if (this.#options.token && at.origin === home.origin) authorization.authorization = `Bearer ${this.#options.token}`
     const response = await fetch(at, {
@@ -155,7 +157,7 @@ export class HubClient {
   }
 }
 
-/** The transfer of a body broke off after `receivedBytes`. */
+/** The transfer of a body stopped after `receivedBytes`. */
 export class TransferError extends Error {
   override name = 'TransferError'
   readonly receivedBytes: number
@@ -166,7 +168,7 @@ export class TransferError extends Error {
   }
 }
 
-/** Aborts a request that delivers nothing for too long. */
+/** Aborts a request that receives no data for `stallMs`. */
 export class Watchdog {
   readonly signal: AbortSignal
   readonly #stalled = new AbortController()
@@ -179,7 +181,7 @@ export class Watchdog {
     this.#timer = this.#start()
   }
 
-  /** Something arrived. */
+  /** Restarts the timer: data arrived. */
   feed(): void {
     clearTimeout(this.#timer)
     this.#timer = this.#start()
@@ -190,8 +192,8 @@ export class Watchdog {
   }
 
   #start(): ReturnType<typeof setTimeout> {
-    const give = () => this.#stalled.abort(new TransferError(`no data for ${this.#stallMs / 1000} s`, 0))
-    return setTimeout(give, this.#stallMs)
+    const abort = () => this.#stalled.abort(new TransferError(`no data for ${this.#stallMs / 1000} s`, 0))
+    return setTimeout(abort, this.#stallMs)
   }
 }
 
@@ -205,18 +207,18 @@ export function retryAfterMs(value: string | null, now = Date.now()): number | u
 
 function statusError(url: string, response: Response): HubError {
   const detail = response.headers.get('x-error-message')
-  const said = detail ? ` (${detail.slice(0, 200)})` : ''
+  const reason = detail ? ` (${detail.slice(0, 200)})` : ''
   const { pathname } = new URL(url)
   switch (response.status) {
     case 401:
     case 403:
       return new HubAccessError(
-        `${hostOf(url)} refuses ${pathname} with status ${response.status}${said}. The model may be private, gated or misspelled: check the id, accept its terms on its page, and set HF_TOKEN to a token that may read it.`,
+        `${hostOf(url)} refuses ${pathname} with status ${response.status}${reason}. The model may be private, gated or misspelled: check the id, accept its terms on its page, and set HF_TOKEN to a token that may read it.`,
       )
     case 404:
-      return new HubNotFoundError(`${hostOf(url)} has nothing at ${pathname}${said}. Check the spelling of the model and the revision.`)
+      return new HubNotFoundError(`${hostOf(url)} has nothing at ${pathname}${reason}. Check the spelling of the model and the revision.`)
     default:
-      return new HubError(`${hostOf(url)} answers ${pathname} with status ${response.status}${said}.`)
+      return new HubError(`${hostOf(url)} answers ${pathname} with status ${response.status}${reason}.`)
   }
 }
 
@@ -232,7 +234,7 @@ function reasonOf(error: unknown): string {
 
 const hostOf = (url: string): string => new URL(url).host
 
-/** Resolves after the time, or rejects with the signal's reason. */
+/** Resolves after the delay, or rejects with the signal's reason. */
 export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal?.aborted) return reject(signal.reason)

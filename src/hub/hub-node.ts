@@ -1,6 +1,7 @@
 /**
- * `pull`: a published model from the hub into the shared cache. Asks the hub what there is, takes only what is needed to run the
- * model, checks the disk, downloads in parallel, verifies every hash, and only then gives the files their names.
+ * `pull`: downloads a published model from the hub into the shared cache. It lists the files, chooses
+ * those that running the model needs, checks the disk, downloads in parallel and verifies every hash.
+ * Only then the files get their names.
  */
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -24,15 +25,15 @@ import { bytesOnDisk, download, type RemoteFile } from './download-node.ts'
 import { HubClient, HubError, type HubHttpOptions, HubNotFoundError } from './http.ts'
 import { withLock } from './lock-node.ts'
 
-/** What happens during a pull, for whoever draws it. */
+/** An event of a pull, for a progress display. */
 export type PullEvent =
-  /** Another process pulls the same model; this one waits and then uses what is there. */
+  /** Another process is pulling the same model; this one waits and then uses its files. */
   | { kind: 'locked'; holder: string }
   | { kind: 'plan'; files: readonly { name: string; size: number; present: number }[]; totalBytes: number }
-  /** Bytes of a file that are on disk, and of all files. */
+  /** Bytes on disk of one file, and of all files. */
   | { kind: 'progress'; name: string; bytes: number; allBytes: number }
   | { kind: 'done'; name: string }
-  /** The hub or the connection needs patience. */
+  /** A request failed and is repeated after a delay. */
   | { kind: 'pause'; reason: string; milliseconds: number }
 
 export interface PullOptions {
@@ -40,13 +41,13 @@ export interface PullOptions {
   readonly revision?: string
   readonly signal?: AbortSignal
   readonly onEvent?: (event: PullEvent) => void
-  /** Transfers at once. */
+  /** Number of parallel transfers. */
   readonly connections?: number
-  /** Unit of resuming. */
+  /** Bytes per range request; an interrupted piece is fetched again. */
   readonly pieceBytes?: number
   readonly env?: Readonly<Record<string, string | undefined>>
   readonly http?: Pick<HubHttpOptions, 'tries' | 'retryMs' | 'stallMs' | 'longestWaitMs'>
-  /** Asks for the free bytes of a disk. */
+  /** Returns the free bytes of a disk. */
   readonly freeBytes?: (directory: string) => Promise<number>
 }
 
@@ -56,12 +57,13 @@ export interface PullResult {
   readonly commit: string
   readonly files: readonly string[]
   readonly totalBytes: number
-  /** Bytes that were not there before. */
+  /** Bytes that were not on disk before. */
   readonly downloadedBytes: number
 }
 
 /**
- * Brings a model into the cache, or up to date. Interrupted at any moment and called again, it fetches only what is missing.
+ * Downloads a model into the cache or updates it. After an interruption, a new call fetches only what
+ * is missing.
  * @throws HubError subclasses, DiskSpaceError, ModelIdError, or the signal's reason
  */
 export async function pull(id: string, options: PullOptions = {}): Promise<PullResult> {
@@ -106,7 +108,7 @@ async function pullLocked(
   await requireSpace(blobs, downloadedBytes, options.freeBytes ?? freeBytes)
 
   const gate = new Gate(connections)
-  const one = async ({ file, present }: { file: RemoteFile; present: number }) => {
+  const downloadFile = async ({ file, present }: { file: RemoteFile; present: number }) => {
     let bytes = present
     await download(file, blobOf(file), {
       client,
@@ -123,7 +125,7 @@ async function pullLocked(
   }
   const outcomes = await Promise.allSettled(
     planned.map((each) =>
-      one(each).catch((error) => {
+      downloadFile(each).catch((error) => {
         failure.abort(error)
         throw error
       }),
@@ -146,7 +148,7 @@ interface Sibling {
   hash: RemoteFile['hash']
 }
 
-/** The commit a revision stands for and the files that are needed of it. */
+/** The commit of a revision and the files of it that are needed. */
 async function listFiles(
   client: HubClient,
   endpoint: string,
@@ -185,7 +187,7 @@ function readSibling(entry: Record<string, unknown>): Sibling | undefined {
   const { rfilename, blobId, lfs } = entry
   const size = isObject(lfs) ? lfs.size : entry.size
   if (!Number.isSafeInteger(size) || (size as number) < 0) return undefined
-  // Hashes become file names, so they must be nothing but hashes.
+  // Hashes become file names, so nothing else may pass.
   if (isObject(lfs)) {
     const hex = lfs.sha256 ?? lfs.oid
     if (typeof hex !== 'string' || !/^[0-9a-f]{64}$/.test(hex)) return undefined
@@ -209,7 +211,8 @@ const SHARD = /^model--?\d{5}-of-\d{5}\.safetensors$/
 const INDEX = 'model.safetensors.index.json'
 
 /**
- * The files that running a model needs: configuration, tokenizer, chat template, safetensors. Not other formats, not other layouts.
+ * The files that running a model needs: configuration, tokenizer, chat template, safetensors. Other
+ * formats and layouts are skipped.
  * @throws HubNotFoundError when there is no config.json or no safetensors file.
  */
 export function neededFiles(all: readonly string[], id: string): string[] {

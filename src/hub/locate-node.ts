@@ -1,18 +1,17 @@
 /**
- * What a user calls a model -> a directory with its checkpoint: a path, a model of the package, a Hugging Face id or a preset's name,
- * in this order.
- * Looks on the disk only; whether to pull what is not there is the caller's question to the user.
+ * Finds the checkpoint directory of a model name: a path, a model of this package, a Hugging Face id or
+ * a preset's name, in this order. Reads the disk only; the caller decides whether to pull a missing model.
  */
 import { stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { findPreset } from '../architecture/presets.ts'
 import { checkModelId, findCachedModel, isLoadable, ModelIdError } from './cache-node.ts'
 
-/** Either a directory that can be loaded, or the id of a model that could be pulled. */
+/** A directory to load, or the id of a model that can be pulled. */
 export type Located = { readonly directory: string } | { readonly id: string }
 
 /**
- * @throws ModelIdError when the name is neither an existing path nor an id, with what was tried
+ * @throws ModelIdError when the name is neither an existing path nor a model id
  */
 export async function locateModel(name: string, options: { cache?: string; revision?: string } = {}): Promise<Located> {
   if (await stat(name).catch(() => undefined)) return { directory: name }
@@ -26,12 +25,12 @@ export async function locateModel(name: string, options: { cache?: string; revis
     const directory = await findCachedModel(id, options)
     if (directory) return { directory }
   }
-  // A bare preset name means its published repository.
+  // The name of a preset means its published repository.
   const id = name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)
   return { id: checkModelId(id) }
 }
 
-/** The directory of a model that came with the package (models/NAME), if there is one of this name. */
+/** The directory of a model of this package (models/NAME), if it exists. */
 export async function packagedModel(name: string): Promise<string | undefined> {
   if (!/^[\w.-]+$/.test(name)) return undefined
   const directory = fileURLToPath(new URL(`../../models/${name}`, import.meta.url))

@@ -1,6 +1,7 @@
 /**
- * A lock between processes without native code: a file that only one can create, kept fresh by its holder. A lock whose process is
- * gone, or that nobody has touched for a while (other machines on a shared disk), is taken over.
+ * A lock between processes without native code: a file that only one process can create. Its holder
+ * updates the file's time regularly. A lock is stale, and is taken over, when its process has ended or
+ * (on a disk shared with other machines) when its time is too old.
  */
 import { randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
@@ -18,7 +19,7 @@ export interface LockOptions {
   readonly onWait?: ((holder: string) => void) | undefined
 }
 
-/** Waits for the lock, runs `body`, and releases it whatever happens. */
+/** Waits for the lock, runs `body`, and always releases the lock. */
 export async function withLock<T>(path: string, body: () => Promise<T>, options: LockOptions = {}): Promise<T> {
   const token = JSON.stringify({ process: process.pid, host: hostname(), id: randomUUID() })
   await acquire(path, token, options)
@@ -28,12 +29,12 @@ export async function withLock<T>(path: string, body: () => Promise<T>, options:
     return await body()
   } finally {
     clearInterval(refresh)
-    // Only our own lock: after a long sleep of the machine another process may have taken it over.
+    // Remove only our own lock: another process may have taken it over while the machine slept.
     if ((await readText(path)) === token) await rm(path, { force: true })
   }
 }
 
-/** Whether some living process holds the lock. */
+/** Whether a running process holds the lock. */
 export async function isLocked(path: string): Promise<boolean> {
   const held = await readText(path)
   return held !== undefined && !(await isStale(path, held))
@@ -41,7 +42,7 @@ export async function isLocked(path: string): Promise<boolean> {
 
 async function acquire(path: string, token: string, { signal, onWait }: LockOptions): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
-  for (let told = false; ; ) {
+  for (let reported = false; ; ) {
     signal?.throwIfAborted()
     if (await create(path, token)) return
     const held = await readText(path)
@@ -49,8 +50,8 @@ async function acquire(path: string, token: string, { signal, onWait }: LockOpti
       await takeAway(path, held)
       continue
     }
-    if (!told && held !== undefined) onWait?.(describe(held))
-    told = true
+    if (!reported && held !== undefined) onWait?.(describe(held))
+    reported = true
     await sleep(POLL_MS, signal)
   }
 }
@@ -65,7 +66,7 @@ async function create(path: string, token: string): Promise<boolean> {
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException
     if (code === 'EEXIST') return false
-    // Disks without hard links: an exclusive create, whose content comes a moment later.
+    // A disk without hard links: create exclusively. The content follows a moment later.
     return await writeFile(path, token, { flag: 'wx' }).then(
       () => true,
       (failure: NodeJS.ErrnoException) => {
@@ -78,7 +79,7 @@ async function create(path: string, token: string): Promise<boolean> {
   }
 }
 
-/** Removes a stale lock, but only the one that was looked at: a faster process may have replaced it meanwhile. */
+/** Removes a stale lock, unless another process has replaced it meanwhile. */
 async function takeAway(path: string, stale: string): Promise<void> {
   const aside = `${path}.${randomUUID()}`
   try {
@@ -96,7 +97,7 @@ async function isStale(path: string, held: string): Promise<boolean> {
     () => 0,
   )
   const { process: pid, host } = parse(held)
-  // An empty or torn content may be a lock in the making.
+  // Empty or partial content may be a lock that is just being created.
   if (pid === undefined || host !== hostname()) return age > STALE_MS
   return !isAlive(pid)
 }

@@ -67,7 +67,7 @@ test('pull, list and remove', async () => {
 test('pull: what goes wrong is one line and an exit code', async () => {
   for (const [args, code, message] of [
     [['pull', 'nobody/nothing'], 1, /has nothing at .*nobody\/nothing.*Check the spelling/],
-    [['pull', '../escape'], 1, /no model id/],
+    [['pull', '../escape'], 1, /not a model id/],
     [['pull', MODEL, '--connections', '0'], 2, /--connections: expected a whole number from 1 to 64, got 0/],
     [['pull'], 2, /missing required argument 'id'/],
   ] as const) {
