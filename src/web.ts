@@ -6,20 +6,24 @@
 import type { Folder } from './checkpoint/source.ts'
 import { httpFolder } from './checkpoint/source-http.ts'
 import { type LoadModelOptions, loadModel } from './load-model.ts'
+import type { Backend } from './ops/backend.ts'
 import { createWasmBackend, type WasmOptions } from './ops/wasm/wasm.ts'
 import { type Model, withMethods } from './public.ts'
 
 export * from './public.ts'
 
-export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precision' | 'threads'> {}
+export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precision' | 'threads'> {
+  /** Default: WebAssembly with `precision` and `threads`. The backend belongs to the model and is disposed of with it. */
+  backend?: Backend | Promise<Backend>
+}
 
 /**
- * Loads a model on the WebAssembly backend.
+ * Loads a model.
  * @param place the URL of a directory with config.json, tokenizer and safetensors, on a server that answers range requests; or a
  * folder such as `blobFolder(input.files)`
  * @throws CheckpointError, ConfigError, MemoryError; Error and ChatError about tokenizer or format files; the signal's reason
  */
-export async function load(place: string | URL | Folder, { precision, threads, ...options }: LoadOptions = {}): Promise<Model> {
+export async function load(place: string | URL | Folder, { backend, precision, threads, ...options }: LoadOptions = {}): Promise<Model> {
   const folder = typeof place === 'string' || place instanceof URL ? httpFolder(String(place)) : place
-  return withMethods(await loadModel(folder, createWasmBackend({ precision, threads }), options))
+  return withMethods(await loadModel(folder, backend ?? createWasmBackend({ precision, threads }), options))
 }

@@ -14,7 +14,8 @@ import { availableParallelism, cpus, loadavg } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import { openDirectory } from '../../src/checkpoint/load-node.ts'
+import { openModel } from '../../src/checkpoint/load.ts'
+import { fileFolder } from '../../src/checkpoint/source-node.ts'
 import type { BenchReport } from '../../src/cli/support/bench-report.ts'
 import { account } from '../../src/compare/account.ts'
 import { median, option, type PeerCase, type PeerResults, type Series, type Visit } from './visit.ts'
@@ -62,7 +63,7 @@ async function measure(text: string): Promise<PeerCase> {
   if (!match) throw new Error(`--case ${text}: expected NAME=CHECKPOINT,GGUF,PRECISIONS,PEER_THREADS`)
   const [, name, checkpoint, gguf, precisions, peerThreads] = match as unknown as [string, string, string, string, string, string]
   for (const file of [checkpoint, gguf]) if (!existsSync(file)) throw new Error(`${file}: no such file`)
-  const opened = await openDirectory(checkpoint)
+  const opened = await openModel(await fileFolder(checkpoint))
   await opened.checkpoint.close()
   const { architecture } = opened
   const { work } = account(architecture, { context: prompt + generate / 2 })

@@ -11,13 +11,13 @@ import { leaves } from '../model/weights.ts'
 import { MXFP4_BLOCK } from '../ops/dtype.ts'
 import { size } from '../ops/tensor.ts'
 import { CheckpointError } from './errors.ts'
-import type { OpenModel } from './load.ts'
-import { openDirectory } from './load-node.ts'
+import { type OpenModel, openModel } from './load.ts'
 import { publishedTensors } from './published.ts'
 import { addErrors, noError, type PackedMxfp4, type QuantizationError } from './quantize.ts'
 import type { PackAnswer, PackRequest } from './quantize-worker-node.ts'
 import { type PublishedDtype, publishedBytes, type TensorEntry, type TensorShape } from './safetensors.ts'
 import { saveTensors } from './save-node.ts'
+import { fileFolder } from './source-node.ts'
 import type { PlannedWeight } from './weights.ts'
 import type { OutgoingTensor } from './write-node.ts'
 
@@ -52,7 +52,7 @@ const PIECE_BYTES = 8 << 20
  */
 export async function quantizeExperts(directory: string, out: string, options: QuantizeOptions = {}): Promise<QuantizeResult> {
   if (resolve(directory) === resolve(out)) throw new QuantizeError(`${out} is the model itself; choose another directory.`)
-  const model = await openDirectory(directory, options.signal)
+  const model = await openModel(await fileFolder(directory), options.signal)
   const packers = new Packers(options.threads ?? availableParallelism())
   try {
     const target = targetOf(model, directory)

@@ -10,7 +10,7 @@ import { requireSpace } from '../files/disk-space-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
 import { Encoder, type ReadValues } from './encode.ts'
 import { publishedTensors } from './published.ts'
-import { publishedBytes, type TensorShape } from './safetensors.ts'
+import type { TensorShape } from './safetensors.ts'
 import { indexText, SHARD_BYTES, shardNames, shardTensors } from './shards.ts'
 import { type OutgoingTensor, writeSafetensors } from './write-node.ts'
 
@@ -64,9 +64,4 @@ export async function saveTensors<T extends OutgoingTensor & TensorShape>(
   if (index !== undefined) await writeFileAtomically(join(directory, 'model.safetensors.index.json'), index)
   await writeFileAtomically(join(directory, 'config.json'), config)
   return [...names, ...(index === undefined ? [] : ['model.safetensors.index.json']), 'config.json']
-}
-
-/** Bytes that a model takes in its published layout, headers not counted. */
-export function savedBytes(architecture: Architecture): number {
-  return publishedTensors(architecture).reduce((sum, { dtype, shape }) => sum + publishedBytes(dtype, shape), 0)
 }

@@ -7,11 +7,11 @@ import { after, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
 import { configFromJson } from '../../src/architecture/config-json.ts'
 import { preset } from '../../src/architecture/presets.ts'
-import { loadCheckpoint } from '../../src/checkpoint/load-node.ts'
 import { planSynth, synthesize } from '../../src/checkpoint/synth.ts'
 import { synthesizeCheckpoint } from '../../src/checkpoint/synth-node.ts'
 import { forward } from '../../src/model/transformer.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
+import { loadCheckpoint } from './load-directory.ts'
 
 const fixtures = join(import.meta.dirname, '../fixtures/checkpoints')
 const temporary = mkdtempSync(join(tmpdir(), 'lineage-synth-'))

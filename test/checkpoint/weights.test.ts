@@ -7,12 +7,12 @@ import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import * as errors from '../../src/checkpoint/errors.ts'
 import { type LoadProgress, loadFolder, loadWeights, openModel } from '../../src/checkpoint/load.ts'
-import { loadCheckpoint, openDirectory } from '../../src/checkpoint/load-node.ts'
 import { blobFolder, type Folder } from '../../src/checkpoint/source.ts'
 import { httpFolder } from '../../src/checkpoint/source-http.ts'
 import { fileFolder } from '../../src/checkpoint/source-node.ts'
 import { leaves } from '../../src/model/weights.ts'
 import { FP4_VALUES } from '../../src/ops/dtype.ts'
+import { loadCheckpoint } from './load-directory.ts'
 import { memorySink, valuesOf } from './memory-sink.ts'
 import { checkpointDirectory, dequantisedGptOss, fixtures, type Raw, rawTensors, tensor } from './raw-tensors.ts'
 
@@ -240,7 +240,7 @@ describe('a checkpoint that does not fit its architecture', () => {
 describe('loading', () => {
   test('reports progress up to the total', async () => {
     const seen: LoadProgress[] = []
-    const { weightBytes, checkpoint } = await openDirectory(join(fixtures, 'tiny-qwen3-moe'))
+    const { weightBytes, checkpoint } = await openModel(await fileFolder(join(fixtures, 'tiny-qwen3-moe')))
     await checkpoint.close()
     await loadCheckpoint(join(fixtures, 'tiny-qwen3-moe'), memorySink(), { onProgress: (progress) => seen.push(progress) })
     assert.equal(seen.at(-1)!.bytes, weightBytes)
@@ -282,7 +282,7 @@ describe('loading', () => {
   })
 
   test('what is loaded has the architecture of its files', async () => {
-    const model = await openDirectory(join(fixtures, 'tiny-gpt2'))
+    const model = await openModel(await fileFolder(join(fixtures, 'tiny-gpt2')))
     await model.checkpoint.close()
     assert.equal(model.architecture.dropout.residual, 0.1)
     const { architecture } = await load(join(fixtures, 'tiny-gpt2'))

@@ -1,11 +1,11 @@
 /** A tiny published checkpoint on the reference backend, and the plain loop that every engine test is judged by. */
 import { fileURLToPath } from 'node:url'
 import type { Architecture } from '../../src/architecture/architecture.ts'
-import { loadCheckpoint } from '../../src/checkpoint/load-node.ts'
 import { forward } from '../../src/model/transformer.ts'
 import type { Weights } from '../../src/model/weights.ts'
 import type { Backend } from '../../src/ops/backend.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
+import { loadCheckpoint } from '../checkpoint/load-directory.ts'
 
 export interface TestModel {
   backend: Backend

@@ -16,7 +16,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, describe, test } from 'node:test'
 import { pathToFileURL } from 'node:url'
-import { loadCheckpoint } from '../../src/checkpoint/load-node.ts'
 import { DiskSpaceError, diskFull } from '../../src/files/disk-space-node.ts'
 import {
   findCachedModel,
@@ -33,6 +32,7 @@ import { HubAccessError, HubError, HubNotFoundError, HubUnreachableError, retryA
 import { neededFiles, type PullEvent, type PullOptions, pull } from '../../src/hub/hub-node.ts'
 import { locateModel } from '../../src/hub/locate-node.ts'
 import { isLocked, withLock } from '../../src/hub/lock-node.ts'
+import { loadCheckpoint } from '../checkpoint/load-directory.ts'
 import { memorySink } from '../checkpoint/memory-sink.ts'
 import { COMMIT, fakeHub, hashes, MODEL } from './fake-hub.ts'
 

@@ -10,7 +10,6 @@ import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import type { Architecture } from '../../src/architecture/architecture.ts'
 import { configFromJson } from '../../src/architecture/config-json.ts'
-import { loadCheckpoint } from '../../src/checkpoint/load-node.ts'
 import { forward } from '../../src/model/transformer.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import { simdTraining, trainingModules } from '../../src/ops/training/backend.ts'
@@ -27,6 +26,7 @@ import { trainingRun } from '../../src/train/run-node.ts'
 import { rungs } from '../../src/train/rungs.ts'
 import { saveModel } from '../../src/train/save-node.ts'
 import { DEFAULT_PLAN, type LogRecord, NonFiniteError, train } from '../../src/train/trainer.ts'
+import { loadCheckpoint } from '../checkpoint/load-directory.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'lineage-train-'))
 after(() => rmSync(directory, { recursive: true, force: true }))

@@ -7,9 +7,9 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { loadCheckpoint } from '../../../src/checkpoint/load-node.ts'
 import { forward } from '../../../src/model/transformer.ts'
 import { createWasmBackend } from '../../../src/ops/wasm/wasm.ts'
+import { loadCheckpoint } from '../../checkpoint/load-directory.ts'
 import { readGolden } from '../../model/read-golden.ts'
 
 const fixtures = fileURLToPath(new URL('../../fixtures/checkpoints/', import.meta.url))
