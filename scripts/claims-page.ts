@@ -1,6 +1,6 @@
 /**
- * Writes docs/claims.md: every claim of the article with verdict and reason, and what was measured. Numbers below a bound are given as the
- * bound, because their last digits are rounding. A test writes the page again and compares.
+ * Writes docs/claims.md: every claim of the article with verdict and reason, what was measured and what was expected.
+ * A test writes the page again and compares.
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
@@ -12,14 +12,14 @@ import { root } from './sources.ts'
 export async function claimsPage(): Promise<string> {
   const sections: string[] = []
   for await (const { claim, measurements } of verify(createReferenceBackend())) {
-    const rows = measurements.map(({ what, expected, agrees }) => `| ${what} | ${expected} | ${agrees ? '✓' : '✗'} |`)
+    const rows = measurements.map(({ what, measured, expected, agrees }) => `| ${what} | ${measured} | ${expected} | ${agrees ? '✓' : '✗'} |`)
     const verdict = `**${claim.verdict}**${claim.note ? `: ${claim.note}` : ''}`
     sections.push(
       [
         `### ${claim.id}`,
         claim.says,
         rows.length
-          ? ['| measured | value | |', '| --- | --- | --- |', ...rows].join('\n')
+          ? ['| what | measured | expected | |', '| --- | --- | --- | --- |', ...rows].join('\n')
           : `Not decided here; it would take: ${claim.instead}.`,
         verdict,
       ].join('\n\n'),
