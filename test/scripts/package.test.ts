@@ -33,3 +33,11 @@ test('pages import the package by its name', () => {
   assert.match(pages, new RegExp(`from '${manifest.name}'`))
   assert.doesNotMatch(pages, /from 'lineage['/]|`lineage\/(ai|server)`/)
 })
+
+test('the workflow runs the two commands with the oldest and the newest supported Node.js', () => {
+  const workflow = read('.github/workflows/check.yml')
+  for (const command of ['npm ci', 'npm run check', 'npm test']) assert.match(workflow, new RegExp(`- run: ${command}$`, 'm'))
+  assert.match(workflow, /os: \[ubuntu-latest, macos-latest, windows-latest\]/)
+  const newest = /\d+/.exec(manifest.devDependencies.node)![0]
+  assert.equal(/node: \[(.*)\]/.exec(workflow)![1], `${manifest.engines.node.replace('>=', '')}, ${newest}`)
+})
