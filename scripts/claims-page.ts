@@ -12,7 +12,9 @@ import { root } from './sources.ts'
 export async function claimsPage(): Promise<string> {
   const sections: string[] = []
   for await (const { claim, measurements } of verify(createReferenceBackend())) {
-    const rows = measurements.map(({ what, measured, expected, agrees }) => `| ${what} | ${measured} | ${expected} | ${agrees ? '✓' : '✗'} |`)
+    const rows = measurements.map(
+      ({ what, measured, expected, agrees }) => `| ${what} | ${measured} | ${expected} | ${agrees ? '✓' : '✗'} |`,
+    )
     const verdict = `**${claim.verdict}**${claim.note ? `: ${claim.note}` : ''}`
     sections.push(
       [
