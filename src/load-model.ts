@@ -11,7 +11,7 @@ import { type LoadProgress, loadFolder } from './checkpoint/load.ts'
 import { type Folder, readText } from './checkpoint/source.ts'
 import { createEngine, type Engine, type EngineOptions } from './engine/engine.ts'
 import type { Weights } from './model/weights.ts'
-import type { Backend } from './ops/backend.ts'
+import type { Backend, BackendFailedError } from './ops/backend.ts'
 import { tokenizerFiles } from './tokenizer/files.ts'
 import type { Tokenizer } from './tokenizer/tokenizer.ts'
 
@@ -33,6 +33,8 @@ export interface IdsModel {
   readonly weights: Weights
   readonly backend: Backend
   readonly engine: Engine
+  /** Resolves when the backend is dead (a compute thread ended). Running answers end with this error; dispose of the model and load it again. */
+  readonly failed: Promise<BackendFailedError>
   /** Ends running generations, stops threads, frees memory. */
   dispose(): Promise<void>
 }
@@ -61,6 +63,7 @@ export async function loadIds(folder: Folder, backend: Backend, options: LoadIds
       weights,
       backend,
       engine,
+      failed: backend.failed,
       async dispose() {
         await engine.close()
         await backend.dispose()

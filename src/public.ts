@@ -24,7 +24,7 @@ export { type AttentionMap, createProbe, type ExpertChoice, type NamedResult, ty
 export { initialize } from './model/initialize.ts'
 export { forward } from './model/transformer.ts'
 export { weightSpecs } from './model/weights.ts'
-export type { Backend } from './ops/backend.ts'
+export { type Backend, BackendFailedError } from './ops/backend.ts'
 export { createReferenceBackend } from './ops/reference/reference.ts'
 export { createWasmBackend } from './ops/wasm/wasm.ts'
 export { tokenizerFiles } from './tokenizer/files.ts'

@@ -151,7 +151,10 @@ export interface EngineLoad {
 export interface Engine {
   readonly architecture: Architecture
   readonly context: number
-  /** Starts (or queues) a generation. Throws RangeError on an empty or too long prompt or an unknown id, BusyError when the queue is full. */
+  /**
+   * Starts (or queues) a generation. Throws RangeError on an empty or too long prompt or an unknown id, BusyError when the queue is full,
+   * BackendFailedError when the backend is dead; running generations end with the same error.
+   */
   generate<E = GeneratedToken>(promptIds: readonly number[], options?: GenerateOptions<E>): Generation<E>
   /** Log-probabilities of ids[1…] given those before them (one entry fewer than ids). Shares the forward passes with the generations. */
   score(ids: readonly number[], options?: ScoreOptions): Promise<ScoredToken[]>

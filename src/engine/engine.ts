@@ -1,6 +1,6 @@
 /**
  * Ids in, ids out: many generations at once on one model, each step of which reads the weights once for all of them.
- * Never sees text, messages or sockets; what a chat needs beyond ids (masks, forced ids, stops) goes through callbacks on ids.
+ * Never sees text, messages or sockets; what a chat needs beyond ids (masks, forced ids, stops) goes through a driver.
  * The work is done by the scheduler; here are the doors and the guards. Stop 4 of the walk.
  */
 import { DEFAULT_CHUNK, engineCacheSpec } from '../model/cache-spec.ts'
@@ -10,6 +10,7 @@ import { checkSampling } from './sampling-options.ts'
 import { Scheduler } from './scheduler.ts'
 import { ScoringJob } from './scoring.ts'
 
+export { BackendFailedError } from '../ops/backend.ts'
 export type * from './engine-types.ts'
 
 /** The queue of waiting generations is full. */
@@ -27,6 +28,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   checkCount('slots', slots, 1, 4096)
   checkCount('chunk', chunk, 1, 65536)
   const scheduler = new Scheduler({ backend, architecture, weights }, await backend.cache(spec), maxStallMs)
+  void backend.failed.then((error) => scheduler.fail(error))
 
   const checkIds = (name: string, ids: readonly number[], least: number, most: number) => {
     checkCount(`${name}: the number of ids`, ids.length, least, most, `the context of ${context} positions`)

@@ -43,6 +43,7 @@ export class Scheduler {
   #running: Running[] = []
   #active = false
   #closed = false
+  #failure: Error | undefined
   #sleeper: (() => void) | undefined
   #idle: Promise<void> = Promise.resolve()
 
@@ -63,6 +64,7 @@ export class Scheduler {
 
   submit(job: Job): void {
     if (this.#closed) throw new Error('the engine is closed')
+    if (this.#failure) throw this.#failure
     this.#waiting.push(job)
     this.wake()
   }
@@ -75,12 +77,23 @@ export class Scheduler {
     this.#idle = this.#run().catch((error) => this.#giveUp(error))
   }
 
+  /** The backend is dead: ends all jobs with this error, and refuses new ones. */
+  fail(error: Error): void {
+    this.#failure = error
+    for (const job of this.#jobs()) job.fail(error)
+    this.#sleeper?.()
+  }
+
   async close(): Promise<void> {
     this.#closed = true
-    for (const job of [...this.#waiting, ...this.#running.map(({ job }) => job)]) job.abort()
+    for (const job of this.#jobs()) job.abort()
     this.#sleeper?.()
     await this.#idle
     this.prefixes.dispose()
+  }
+
+  #jobs(): Job[] {
+    return [...this.#waiting, ...this.#running.map(({ job }) => job)]
   }
 
   async #run(): Promise<void> {
@@ -102,7 +115,7 @@ export class Scheduler {
 
   /** A failure outside of any step: nobody is left waiting for what will not come. */
   #giveUp(error: unknown): void {
-    for (const job of [...this.#waiting, ...this.#running.map(({ job }) => job)]) job.fail(error)
+    for (const job of this.#jobs()) job.fail(error)
     for (const { slot } of this.#running) this.prefixes.forget(slot)
     this.#waiting = []
     this.#running = []
@@ -114,7 +127,7 @@ export class Scheduler {
     this.#waiting = this.#waiting.filter((job) => !job.ended)
     for (const { job, slot, done } of this.#running) {
       if (!job.ended) continue
-      if (!this.#closed) await this.prefixes.remember(slot, done)
+      if (!this.#closed && !this.#failure) await this.prefixes.remember(slot, done)
       this.prefixes.release(slot)
       this.totals.completionTokens += job.ids.length - job.promptTokens
     }

@@ -86,13 +86,22 @@ export interface Backend extends Ops {
   settled(): Promise<void>
   /**
    * Resolves when the backend is dead, with the reason: a thread has ended, a device is lost. Never rejects, and stays pending after
-   * `dispose`. From then on every waiting operation rejects; weights and caches are gone, and only a new backend helps.
+   * `dispose`. From then on every op throws this error and every waiting operation rejects with it.
    */
-  readonly failed: Promise<Error>
+  readonly failed: Promise<BackendFailedError>
   /** Bytes held by weights, caches and temporaries. */
   memory(): { weights: number; caches: number; temporaries: number }
   /** Stops threads and frees memory; the backend is unusable afterwards. */
   dispose(): Promise<void>
+}
+
+/** A backend is dead. What it held is gone; load the model again, into a new backend. */
+export class BackendFailedError extends Error {
+  override name = 'BackendFailedError'
+
+  constructor(backend: string, cause: Error) {
+    super(`the ${backend} backend has failed: ${cause.message}; load the model again`, { cause })
+  }
 }
 
 export class MemoryError extends Error {

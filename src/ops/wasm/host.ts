@@ -11,6 +11,7 @@ const node = builtin
 export interface WorkerHandle {
   post(message: unknown): void
   onMessage(listener: (message: never) => void): void
+  /** An error that nobody caught, or the end of the thread, `terminate` included. */
   onError(listener: (error: Error) => void): void
   /** Whether this worker keeps the process alive; pages ignore it. */
   keepAlive(alive: boolean): void
@@ -78,7 +79,10 @@ export function startWorker(): WorkerHandle {
     return {
       post: (message) => worker.postMessage(message),
       onMessage: (listener) => void worker.on('message', listener as (message: unknown) => void),
-      onError: (listener) => void worker.on('error', (error) => listener(error as Error)),
+      onError(listener) {
+        worker.on('error', (error) => listener(error as Error))
+        worker.on('exit', (code) => listener(new Error(`a compute thread ended with code ${code}`)))
+      },
       keepAlive: (alive) => (alive ? worker.ref() : worker.unref()),
       terminate: async () => void (await worker.terminate()),
     }

@@ -2,6 +2,7 @@
  * The command queue as the host sees it: `enqueue` returns at once, `settled` is the only thing that waits. With workers the commands go into
  * a ring in shared memory; without them they run in the caller's thread, as they are enqueued.
  */
+import { BackendFailedError } from '../backend.ts'
 import { Executor } from './executor.ts'
 import { startWorker, type WorkerHandle } from './host.ts'
 import { KERNELS } from './kernels/kernels.ts'
@@ -33,7 +34,7 @@ export interface Pool {
   /** When everything enqueued so far has run. */
   settled(): Promise<void>
   /** Resolves when a thread has failed or ended by itself. */
-  readonly failed: Promise<Error>
+  readonly failed: Promise<BackendFailedError>
   dispose(): Promise<void>
 }
 
@@ -59,7 +60,7 @@ export class InlinePool implements Pool {
     this.executor.attach(arena, memory)
   }
   async settled(): Promise<void> {}
-  readonly failed = new Promise<Error>(() => {})
+  readonly failed = new Promise<BackendFailedError>(() => {})
   async dispose(): Promise<void> {}
 }
 
@@ -75,7 +76,7 @@ export class ThreadPool implements Pool {
   private readonly workers: WorkerHandle[]
   private readonly waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
   private failure: Error | undefined
-  private readonly failing = Promise.withResolvers<Error>()
+  private readonly failing = Promise.withResolvers<BackendFailedError>()
   readonly failed = this.failing.promise
   private nextSignal = 1
   private tail = 0
@@ -192,9 +193,10 @@ export class ThreadPool implements Pool {
 
   private fail(error: Error): void {
     if (this.failure) return // the first reason counts; after `dispose` every thread ends
-    this.failure = error
-    this.failing.resolve(error)
-    for (const { reject } of this.waiting.values()) reject(this.failure)
+    const failure = new BackendFailedError('wasm', error)
+    this.failure = failure
+    this.failing.resolve(failure) // whoever knows of it learns it before the reads reject
+    for (const { reject } of this.waiting.values()) reject(failure)
     this.waiting.clear()
     for (const worker of this.workers) void worker.terminate()
   }

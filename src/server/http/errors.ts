@@ -3,6 +3,7 @@
  * It refuses to leak: whatever is not an ApiError leaves as a plain 500 without its message.
  */
 import { ChatError } from '../../chat/messages.ts'
+import { BackendFailedError } from '../../engine/engine.ts'
 
 export interface ErrorBody {
   message: string
@@ -63,6 +64,8 @@ const retryAfter = (seconds: number): Record<string, string> => ({ 'retry-after'
 /** Any thrown value as an ApiError; only errors made for clients keep their text. */
 export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error
+  if (error instanceof BackendFailedError)
+    return overloaded('The model has stopped working. The next request loads it again.', 1, 'model_failed')
   if (error instanceof ChatError) return badRequest(error.message, error.field)
   if (error instanceof Error && error.name === 'UnsupportedSchemaError') return badRequest(error.message, null, 'unsupported_schema')
   return new ApiError(500, 'server_error', 'The server had an internal error; the log names it by the x-request-id of this answer.')

@@ -14,6 +14,8 @@ export interface ServedModel {
   architecture: { name: string; modelType: string; vocabSize: number; maxPositionEmbeddings: number; expertDtype: string }
   /** Bytes of weights and KV cache now, for the memory budget; without it the entry's figures count. */
   memoryBytes?(): number
+  /** Resolves when the model can answer no more; the next request loads it again. */
+  readonly failed?: Promise<Error>
   /** Frees weights and device; the engine is closed first. */
   dispose(): void | Promise<void>
 }

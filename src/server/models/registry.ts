@@ -1,6 +1,6 @@
 /**
- * The models of this server by name: loaded on demand, shared by all requests, the longest idle one unloaded when the next does not
- * fit into the memory budget. Names are looked up here and nowhere else: no request can name a path or start a download.
+ * The models of this server by name: loaded on demand, shared by all requests, loaded again after a failure of their backend. The one
+ * that is idle longest is unloaded when the next does not fit into the memory budget. Names are looked up here and nowhere else: no request can name a path or start a download.
  */
 import { ApiError, modelNotFound, overloaded, quote } from '../http/errors.ts'
 import type { ModelEntry, ServedModel } from './model.ts'
@@ -18,14 +18,13 @@ interface Slot {
   model?: ServedModel
   users: number
   lastUsed: number
-  failure?: string
 }
 
 export class ModelRegistry {
   readonly #slots = new Map<string, Slot>()
   readonly #names = new Map<string, Slot>()
   readonly #budgetBytes: number
-  /** Told about load failures; the log. */
+  /** Told about models that failed, while they loaded or later; the log. */
   onFailure: (id: string, error: unknown) => void = () => {}
 
   constructor(entries: readonly ModelEntry[], budgetBytes = Number.POSITIVE_INFINITY) {
@@ -107,6 +106,12 @@ export class ModelRegistry {
       await this.#makeRoom(slot.entry)
       const model = await slot.entry.load()
       slot.model = model
+      model.failed
+        ?.then((error) => {
+          this.onFailure(slot.entry.id, error)
+          return slot.model === model ? this.#dispose(slot) : undefined
+        })
+        .catch((error) => this.onFailure(slot.entry.id, error))
       return model
     } finally {
       delete slot.loading
