@@ -8,11 +8,11 @@ import { type AttentionMap, createProbe, type ExpertChoice, type NamedResult } f
 import { loadModel, type Model } from '../src/load-model-node.ts'
 import { forward } from '../src/model/transformer.ts'
 import { root } from './sources.ts'
-import { STOPS } from './walk.ts'
-
-const QUESTION = 'What is 47 + 85?'
+import { QUESTION, trip } from './trip.ts'
+import { delegated, extent, STOPS } from './walk.ts'
 
 const rms = (values: Float32Array): string => Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length).toFixed(2)
+const grouped = (count: number): string => count.toLocaleString('en-US')
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`
 const table = (head: string[], rows: string[][]): string =>
   [head, head.map(() => '---'), ...rows].map((row) => `| ${row.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`).join('\n')
@@ -108,14 +108,23 @@ async function write({ architecture, weights, backend, engine, tokenizer, format
     return []
   })
 
+  const ran = trip()
+  const under = delegated(ran).stops
+  const link = (path: string): string => `[\`${path.replace(/^src\//, '')}\`](../${path})`
   const stop = (number: number, title: string): string => {
     const { file } = STOPS[number - 1]!
-    return `## ${number}. ${title}\n\n[\`${file}\`](../${file})`
+    const others = under[number - 1]!
+    // Which kernels run depends on the machine.
+    const shown = others.some((path) => path.startsWith('src/ops/wasm/')) ? ['src/ops/wasm/'] : others
+    const note = number === 7 ? ', which does the same with vectors and threads' : ''
+    return `## ${number}. ${title}\n\n[\`${file}\`](../${file})${shown.length > 0 ? `\n\nDelegates to ${shown.map(link).join(', ')}${note}.` : ''}`
   }
+  const { files, lines, onTheWay, linesOnTheWay } = extent(ran)
   return `${[
     '# One token in ten stops',
     `This page follows one token of the embedded model \`abacus\` (${count(layers.length)} layers of width ${D}, in the architecture of gpt-oss) from a typed line to the answer. ` +
       'Every number below was reported by the running code: `node scripts/walk-page.ts` writes this page, and a test compares.',
+    `The ten files are the places to stand at, not all that happens: under each stands what it delegates to when this question is asked. One question runs functions of ${grouped(files)} files of \`src/\`, ${grouped(lines)} lines of them; without loading the model and the kernels ${grouped(onTheWay)} files and ${grouped(linesOnTheWay)} lines (\`node scripts/walk.ts\` counts them).`,
     stop(1, 'A line is typed'),
     `Somebody types \`${QUESTION}\` into \`lineage chat\`.`,
     stop(2, 'It becomes a conversation'),

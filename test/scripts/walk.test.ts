@@ -4,7 +4,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { test } from 'node:test'
-import { BUDGET_LINES, measure, STOPS } from '../../scripts/walk.ts'
+import { trip } from '../../scripts/trip.ts'
+import { BUDGET_LINES, delegated, extent, measure, STOPS } from '../../scripts/walk.ts'
 
 test('ten stops within a thousand lines', () => {
   assert.equal(STOPS.length, 10)
@@ -24,4 +25,32 @@ test('missing stops are counted as missing', () => {
   } finally {
     rmSync(folder, { recursive: true })
   }
+})
+
+test('a file belongs to the stop whose name for it is the longest', () => {
+  const ran = new Map([
+    ['src/chat/formats/harmony/harmony.ts', 40],
+    ['src/chat/formats/harmony/reader.ts', 30],
+    ['src/chat/formats/tool-names.ts', 5],
+    ['src/chat/session.ts', 60],
+    ['src/checkpoint/load.ts', 100],
+    ['src/ops/wasm/pool.ts', 200],
+  ])
+  const { stops, others } = delegated(ran)
+  assert.deepEqual(
+    [stops[0], stops[1], stops[6], stops[9]],
+    [['src/chat/session.ts'], ['src/chat/formats/tool-names.ts'], ['src/ops/wasm/pool.ts'], ['src/chat/formats/harmony/reader.ts']],
+  )
+  assert.deepEqual(others, ['src/checkpoint/load.ts'])
+  assert.deepEqual(extent(ran), { files: 6, lines: 435, onTheWay: 4, linesOnTheWay: 135 })
+})
+
+test('a question passes every stop but the arithmetic of the reference, and each has somebody to delegate to', () => {
+  const ran = trip()
+  for (const [index, { file, delegates }] of STOPS.entries()) {
+    if (index !== 6 && file !== 'src/tokenizer/tokenizer.ts') assert.ok(ran.has(file), file)
+    if (delegates) assert.ok(delegated(ran).stops[index]!.length > 0, `${file} delegates to nobody`)
+  }
+  assert.ok(!ran.has('src/ops/reference/attention.ts'))
+  assert.ok(!ran.has('src/train/trainer.ts'))
 })
