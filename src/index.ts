@@ -1,6 +1,6 @@
 /**
- * The public API in Node.js. `load` brings a model by name and gives back something that chats and generates; public.ts has the rest,
- * which a page gets from web.ts too.
+ * The public API in Node.js. `load` brings a model by name and gives back something that chats and
+ * generates; public.ts has the rest, which a page gets from web.ts too.
  */
 import type { PullEvent } from './hub/hub-node.ts'
 import { locateModel } from './hub/locate-node.ts'
@@ -17,8 +17,10 @@ export interface LoadOptions extends LoadModelOptions {
 }
 
 /**
- * Loads a model: a directory, a model of this package ('abacus'), a Hugging Face id ('openai/gpt-oss-20b') or a preset's name.
- * @throws ModelIdError, HubError and DiskSpaceError while locating and downloading; CheckpointError, ConfigError, MemoryError while loading; the signal's reason
+ * Loads a model: a directory, a model of this package ('abacus'), a Hugging Face id
+ * ('openai/gpt-oss-20b') or a preset's name.
+ * @throws ModelIdError, HubError and DiskSpaceError while locating and downloading; CheckpointError,
+ * ConfigError, MemoryError while loading; the signal's reason
  */
 export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
   const { pull = true, onPull, ...loading } = options

@@ -1,4 +1,4 @@
-/** `lineage bench MODEL`: how fast a model reads a prompt and writes an answer here, beside what the machine can do at best. */
+/** `lineage bench MODEL`: speed of prompt and answer, next to the limits of the machine. */
 import { availableParallelism, cpus } from 'node:os'
 import type { Command } from 'commander'
 import type { Engine, GenerateOptions } from '../engine/engine.ts'
@@ -52,7 +52,7 @@ async function bench(name: string, options: Options): Promise<BenchReport> {
   const loadMs = performance.now() - start
   try {
     const runs: Run[] = []
-    // A short repetition compiles and touches memory first; it does not count.
+    // A short first repetition compiles the kernels and touches the memory. It is not counted.
     await once(model, { batch, prompt: Math.min(prompt, 64), generate: Math.min(generate, 8) }, 0, signal)
     for (let n = 1; n <= repeat; n++) runs.push(await once(model, options, n, signal))
     const memory = { ...residentMemory(), ...model.backend.memory() }
@@ -67,7 +67,7 @@ async function bench(name: string, options: Options): Promise<BenchReport> {
   }
 }
 
-/** Repetition `n`: `batch` prompts of random ids at once, timed from outside. */
+/** Repetition `n`: runs `batch` prompts of random ids at once and measures the time. */
 export async function once({ engine, architecture }: IdsModel, size: Size, n: number, signal?: AbortSignal): Promise<Run> {
   const { prompt, generate, batch } = size
   const start = performance.now()
@@ -84,7 +84,7 @@ export async function once({ engine, architecture }: IdsModel, size: Size, n: nu
       return answer(engine, ids, { maxTokens: generate + batch, stopIds: [], cacheKey: `${n} ${b}`, driver, signal })
     }),
   )
-  // Answers of a batch start one after another; what counts for decoding is the time in which all of them run.
+  // The answers of a batch start one after another. Decoding is timed while all of them run.
   const [allStarted, firstEnded] = [Math.max(...times.map((own) => own[0]!)), Math.min(...times.map((own) => own.at(-1)!))]
   const together = times[0]!.filter((time) => time > allStarted && time <= firstEnded)
   return { prefillMs: allStarted - start, decodeMs: (together.at(-1)! - allStarted) / together.length }

@@ -1,6 +1,7 @@
 /**
- * `lineage chat`: a conversation in the terminal, or one answer for a script. Stop 1 of the walk: a line typed by a person becomes a
- * user message here. Loading is model.ts's matter, what a conversation is chat/session's.
+ * `lineage chat`: a conversation in the terminal, or one answer for a script. Stop 1 of the walk:
+ * here a typed line becomes a user message. support/model.ts loads the model; chat/session.ts holds
+ * the conversation.
  */
 import { text as readAll } from 'node:stream/consumers'
 import { type Command, Option } from 'commander'
@@ -34,9 +35,9 @@ export function register(program: Command): void {
     )
     .argument('[model]', `directory, Hugging Face id or preset (default: ${DEFAULT_MODEL}, which comes with the package)`)
     .argument('[question...]', 'what to ask')
-    .option('-p, --prompt <text>', 'ask this and leave; piped input is not read then')
+    .option('-p, --prompt <text>', 'ask this question and exit; piped input is not read')
     .option('--json', 'print the events as JSON lines (one answer only)')
-    .option('-q, --quiet', 'nothing on standard error but errors')
+    .option('-q, --quiet', 'print only errors on standard error')
     .option('--fold', 'show thinking as one line')
     .addOption(
       new Option('--effort <level>', 'reasoning effort, where the model has levels; its chat template names the default').choices([
@@ -47,7 +48,7 @@ export function register(program: Command): void {
     )
     .option('--think', 'think before answering, where the model has a switch')
     .option('--no-think', 'answer without thinking, where the model has a switch')
-    .option('--think-budget <tokens>', 'end the thinking after so many tokens', parseCount)
+    .option('--think-budget <tokens>', 'end the thinking after this many tokens', parseCount)
     .option('--system <text>', 'instructions')
     .option('--tools <file>', 'a module that exports tools the model may call, or calculator')
     .option('--schema <file>', 'a JSON schema the answer must follow (one answer only)')
@@ -55,11 +56,16 @@ export function register(program: Command): void {
     .option('--top-p <p>', 'keep the likeliest tokens of this total probability', parseNumber)
     .option('--top-k <k>', 'keep the k likeliest tokens', parseNumber)
     .option('--min-p <p>', 'keep tokens at least this fraction as likely as the likeliest', parseNumber)
-    .option('--repetition-penalty <x>', 'above 1: less of what was said', parseNumber)
+    .option('--repetition-penalty <x>', 'above 1: makes repeated tokens less likely', parseNumber)
     .option('--seed <n>', 'same seed, same answer', parseNumber)
     .option('--max-tokens <n>', 'limit of an answer, thinking included', parseCount)
     .addOption(
-      new Option('--format <name>', 'how to speak to it, if not as its files say').choices(['harmony', 'qwen', 'template', 'plain']),
+      new Option('--format <name>', 'chat format (default: found from the files of the model)').choices([
+        'harmony',
+        'qwen',
+        'template',
+        'plain',
+      ]),
     )
     .option('--no-history', 'do not remember what is typed')
   addRunOptions(command)

@@ -1,4 +1,4 @@
-/** `lineage compare A B [C …]`: what differs, what it costs, what is alike; as a table, Markdown, JSON or a drawing. */
+/** `lineage compare A B [C …]`: differences, their costs, and common features, as a table, Markdown, JSON or SVG. */
 import type { Command } from 'commander'
 import type { Architecture } from '../architecture/architecture.ts'
 import { type Account, account } from '../compare/account.ts'

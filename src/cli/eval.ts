@@ -1,4 +1,7 @@
-/** `lineage eval`: what a model's predictions of a text are worth, or what the embedded model can calculate at which effort. */
+/**
+ * `lineage eval`: what a model's predictions of a text are worth, or what the embedded model can
+ * calculate at which effort.
+ */
 import { readFileSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { type Command, InvalidArgumentError } from 'commander'
@@ -99,7 +102,10 @@ async function scoreText(directory: string, file: string, options: Options): Pro
 /** Logits of at most this many values are read at once. */
 const LOGITS = 1 << 26
 
-/** Sum over the windows of a batch. Straight forward passes, because a window may fill the context to the last position. */
+/**
+ * Sum over the windows of a batch. Straight forward passes, because a window may fill the context to
+ * the last position.
+ */
 async function negativeLogLikelihood(model: Model, batch: Batch, targets: Int32Array): Promise<number> {
   const V = model.architecture.vocabSize
   const step = Math.max(1, Math.floor(LOGITS / V))

@@ -1,4 +1,4 @@
-/** `lineage experiment`: one effect of the road in small models, with what is expected and what came. */
+/** `lineage experiment`: shows one effect of the steps from GPT-2 to gpt-oss in small models. */
 import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -27,8 +27,8 @@ const NAMES = experiments({ ids: new Int32Array(0), vocabSize: 1 }).map(({ name 
 export function register(program: Command): void {
   program
     .command('experiment')
-    .summary('one effect of the road from GPT-2 to gpt-oss in small models')
-    .description(`Runs small models and compares what came with what was expected.\n\nNAME is one of ${NAMES.join(', ')}, or all.`)
+    .summary('one effect of the steps from GPT-2 to gpt-oss, in small models')
+    .description(`Runs small models and compares the results with the expectation.\n\nNAME is one of ${NAMES.join(', ')}, or all.`)
     .argument('<name>', 'which')
     .option('--data <file>', 'text for the experiments about loss (default: generated stories)')
     .option('--seeds <n>', 'runs per variant', parseCount, 3)

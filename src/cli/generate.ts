@@ -1,4 +1,4 @@
-/** `lineage generate`: ids in, ids out. For other programs and for measuring; people use `chat`. */
+/** `lineage generate`: token ids in, token ids out, for other programs and for measurements. */
 import type { Command } from 'commander'
 import type { GenerationResult, SamplingOptions } from '../engine/engine.ts'
 import {
@@ -24,7 +24,7 @@ export function register(program: Command): void {
   const command = program
     .command('generate')
     .summary('token ids in, token ids out')
-    .description('Continues a prompt of token ids. Ids go to standard output as they come, figures to standard error.')
+    .description('Continues a prompt of token ids. Ids go to standard output as they are generated, timings to standard error.')
     .argument('<model>', 'directory of a checkpoint')
     .requiredOption('--ids <ids>', 'the prompt, such as "1 2 3"', parseIds)
     .option('--max-tokens <n>', 'limit of generated ids', parseCount, 32)

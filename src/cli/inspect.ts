@@ -1,4 +1,4 @@
-/** `lineage inspect MODEL`: one model in words and numbers. All numbers come from compare/account. */
+/** `lineage inspect MODEL`: describes one model in words and numbers. All numbers come from compare/account. */
 import type { Command } from 'commander'
 import { presets } from '../architecture/presets.ts'
 import { type Account, account } from '../compare/account.ts'
@@ -58,7 +58,7 @@ function asJson(described: Described, facts: Account, { memory }: Options): obje
     origin,
     ...facts,
     storedBytes: storedBytes(described, facts),
-    ...(memory !== undefined && { memory: fit(described, facts, memory) }),
+    memory: memory === undefined ? undefined : fit(described, facts, memory),
     features: Object.fromEntries(describe(architecture).map(({ key, value }) => [key, value])),
     notes: notes(architecture),
     architecture,

@@ -1,4 +1,7 @@
-/** `lineage ladder`: trains every step from GPT-2 to gpt-oss alike and says which differences exceed the noise. */
+/**
+ * `lineage ladder`: trains a small model of every step from GPT-2 to gpt-oss and reports which
+ * differences exceed the noise.
+ */
 import { readFileSync } from 'node:fs'
 import { mkdir, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -35,7 +38,7 @@ export function register(program: Command): void {
     .command('ladder')
     .summary('every step from GPT-2 to gpt-oss, trained and compared')
     .description(
-      'Trains a small model of every step of the road on the same tokens with several seeds; prints a table of losses, spreads, speed and sizes, and writes it as JSON, Markdown and SVG.',
+      'Trains a small model of every step from GPT-2 to gpt-oss on the same tokens with several seeds; prints a table of losses, spreads, speed and sizes, and writes it as JSON, Markdown and SVG.',
     )
     .option('--data <file>', 'text, taken by characters (default: generated stories)')
     .option('--seeds <n>', 'runs per step', parseCount, 3)
@@ -66,14 +69,14 @@ async function run(options: Options): Promise<void> {
   const steps = options.steps ?? (await stepsWithin(options.budget, base, road, threads))
   const ladder: LadderOptions = { ...base, steps }
   const jobs = ladderJobs(road, ladder)
-  process.stderr.write(`${road.length} steps of the road, ${seeds} seeds, ${steps} optimiser steps each, ${threads} runs at a time\n`)
+  process.stderr.write(`${road.length} architectures, ${seeds} seeds, ${steps} optimiser steps each, ${threads} runs at a time\n`)
   const start = performance.now()
   const results = await runJobs(jobs, {
     threads,
     signal,
     onResult: ({ label, seed, loss }, done, of) => {
-      const left = ((performance.now() - start) / 1000 / done) * (of - done)
-      process.stderr.write(`${done}/${of}  ${label}, seed ${seed}: ${loss.toFixed(4)}  ${clock(left)} left\n`)
+      const remaining = ((performance.now() - start) / 1000 / done) * (of - done)
+      process.stderr.write(`${done}/${of}  ${label}, seed ${seed}: ${loss.toFixed(4)}  ${clock(remaining)} left\n`)
     },
   })
   const summary = summarise(road, results, ladder, 1024)
@@ -89,7 +92,7 @@ async function run(options: Options): Promise<void> {
   process.stderr.write(`written to ${options.out} after ${clock((performance.now() - start) / 1000)}\n`)
 }
 
-/** Steps per run so that all of them end within the minutes: every rung is tried for a few steps. */
+/** Steps per run so that all runs end within the budget. Measures every architecture for a few steps. */
 async function stepsWithin(
   minutes: number,
   base: Omit<LadderOptions, 'steps'>,
@@ -102,7 +105,7 @@ async function stepsWithin(
     const { tokensPerSecond } = await runJob(job)
     seconds += (base.block * base.batch) / tokensPerSecond
   }
-  // Two runs at a time share caches, and evaluations and the first, slow steps come on top.
+  // 1.25: parallel runs share caches; evaluations and the slow first steps take extra time.
   const perStep = (seconds * base.seeds * 1.25) / Math.min(threads, 2)
   return Math.max(20, Math.floor((minutes * 60) / perStep / 10) * 10)
 }

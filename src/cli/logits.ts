@@ -1,4 +1,4 @@
-/** `lineage logits`: the logits after every id of a prompt, as a safetensors file. For whoever compares with another engine. */
+/** `lineage logits`: the logits after every id of a prompt, as a safetensors file, to compare with another engine. */
 import type { Command } from 'commander'
 import { writeSafetensors } from '../checkpoint/write-node.ts'
 import { readLogits } from '../engine/read-logits.ts'
@@ -11,7 +11,7 @@ interface Options extends BackendOptions {
   out: string
 }
 
-/** Rows per pass: their logits are what takes memory, 51 MB at a vocabulary of 200,000. */
+/** Rows per pass. Their logits take 51 MB at a vocabulary of 200,000. */
 const ROWS = 64
 
 export function register(program: Command): void {

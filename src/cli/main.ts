@@ -1,6 +1,6 @@
 /**
- * The command line: knows the names of the commands and one line about each, imports only the one that was asked for.
- * Exit codes: 0 done, 1 failed while running, 2 wrong usage. An error is one line; `--debug` adds the stack.
+ * The command line: the names of the commands with a summary of each. Imports only the command that runs.
+ * Exit codes: 0 success, 1 failure, 2 wrong usage. An error is one line; `--debug` adds the stack.
  */
 import { readFileSync, realpathSync } from 'node:fs'
 import { enableCompileCache, getCompileCacheDir } from 'node:module'
@@ -21,9 +21,9 @@ const COMMANDS: Record<string, Entry> = {
   compare: { summary: 'models side by side: what differs and what it costs', load: () => import('./compare.ts') },
   train: { summary: 'train a small model', load: () => import('./train.ts') },
   ladder: { summary: 'every step from GPT-2 to gpt-oss, trained and compared', load: () => import('./ladder.ts') },
-  experiment: { summary: 'one effect of the road in small models', load: () => import('./experiment.ts') },
+  experiment: { summary: 'one effect of the steps from GPT-2 to gpt-oss, in small models', load: () => import('./experiment.ts') },
   eval: { summary: 'how well a model predicts a text, or how well abacus calculates', load: () => import('./eval.ts') },
-  steps: { summary: 'the road from GPT-2 to gpt-oss, step by step', load: () => import('./steps.ts') },
+  steps: { summary: 'from GPT-2 to gpt-oss, step by step', load: () => import('./steps.ts') },
   verify: { summary: 'the claims of the article From GPT-2 to gpt-oss, checked', load: () => import('./verify.ts') },
   logits: { summary: 'the logits of a prompt as a safetensors file', load: () => import('./logits.ts') },
   bench: { summary: 'speed of a model as a share of what the machine can do', load: () => import('./bench.ts') },
@@ -56,7 +56,10 @@ export async function main(args: string[]): Promise<void> {
   }
 }
 
-/** Node keeps what it compiled (in its directory for temporary files), for the next start: a third of a second less. Threads look into the environment. */
+/**
+ * Lets Node.js cache compiled code in its temporary directory: the next start is a third of a second
+ * faster. Threads read the directory from the environment.
+ */
 function keepCompiled(): void {
   enableCompileCache()
   const directory = getCompileCacheDir()

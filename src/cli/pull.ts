@@ -1,4 +1,4 @@
-/** `lineage pull`: a published model from the hub into the cache that Python's tools share. */
+/** `lineage pull`: downloads a published model from the hub into the cache that it shares with Python's tools. */
 import type { Command } from 'commander'
 import { findPreset } from '../architecture/presets.ts'
 import { pull } from '../hub/hub-node.ts'
@@ -29,7 +29,7 @@ export function register(program: Command): void {
     })
 }
 
-/** Pulls with progress on standard error and gives the directory. Ctrl-C ends it in order. */
+/** Pulls a model with progress on standard error and returns its directory. Ctrl-C aborts it cleanly. */
 export async function pullModel(id: string, options: { revision?: string; connections?: number } = {}): Promise<string> {
   const progress = pullProgress(process.stderr, id)
   const stop = new AbortController()

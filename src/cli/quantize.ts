@@ -1,4 +1,4 @@
-/** `lineage quantize`: the experts of a mixture in MXFP4, with an account of what was lost. */
+/** `lineage quantize`: converts the experts of a mixture to MXFP4 and reports the rounding errors. */
 import { type Command, Option } from 'commander'
 import { relativeError } from '../checkpoint/quantize.ts'
 import { quantizeExperts } from '../checkpoint/quantize-node.ts'

@@ -1,4 +1,4 @@
-/** `lineage remove`: takes a model out of the cache. */
+/** `lineage remove`: deletes a model from the cache. */
 import type { Command } from 'commander'
 import { findPreset } from '../architecture/presets.ts'
 import { checkModelId, hubCacheDirectory, lockPath, removeCachedModel } from '../hub/cache-node.ts'
@@ -25,6 +25,6 @@ export function register(program: Command): void {
         process.stdout.write(`${id} removed, ${binary(freed)} freed\n`)
         return
       }
-      throw new Error(`${name} is not in the cache (${cache}); "lineage list" shows what is.`)
+      throw new Error(`${name} is not in the cache (${cache}); "lineage list" shows the cached models.`)
     })
 }

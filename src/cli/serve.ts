@@ -1,4 +1,7 @@
-/** `lineage serve`: the OpenAI and Ollama APIs over local models. Chooses models, limits and keys; the server itself is src/server. */
+/**
+ * `lineage serve`: the OpenAI and Ollama APIs for local models. Sets models, limits and keys; the
+ * server is src/server.
+ */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
@@ -63,12 +66,12 @@ export function register(program: Command): void {
 async function serve(names: string[], options: Options): Promise<void> {
   const keys = apiKeys(options)
   if (!isLoopback(options.host) && keys.length === 0 && !options.insecure)
-    throw new UsageError(`--host ${options.host} can be reached by others: set LINEAGE_API_KEY, or --insecure if that is meant`)
+    throw new UsageError(`--host ${options.host} is reachable from other machines: set LINEAGE_API_KEY, or pass --insecure`)
   const limits: Limits = {
     ...defaultLimits,
     queueLength: options.maxQueue,
     drainMs: options.drain * 1000,
-    ...(options.maxTokens ? { outputTokens: options.maxTokens } : {}),
+    outputTokens: options.maxTokens ?? defaultLimits.outputTokens,
   }
   const models = await Promise.all((names.length > 0 ? names : [EMBEDDED]).map((name) => servedEntry(name, options)))
   const store = options.store ? await DirectoryStore.open(await nodeDirectory(options.store), limits) : undefined
@@ -84,15 +87,15 @@ async function serve(names: string[], options: Options): Promise<void> {
     limits,
     log,
     version: version(),
-    ...(options.memory ? { memoryBytes: options.memory } : {}),
-    ...(store ? { store } : {}),
-    ...(process.env.LINEAGE_SECRET ? { secret: process.env.LINEAGE_SECRET } : {}),
-    ...(options.currentDate ? { currentDate: options.currentDate } : {}),
+    memoryBytes: options.memory,
+    store,
+    secret: process.env.LINEAGE_SECRET || undefined,
+    currentDate: options.currentDate || undefined,
   })
   const listening = await listen(app, { host: options.host, port: Number(options.port), limits })
   process.stderr.write(`lineage: serving ${models.map(({ id }) => id).join(', ')} at ${listening.url}/v1\n`)
   if (!isLoopback(options.host) && keys.length === 0)
-    process.stderr.write('lineage: anyone who reaches this address can use the server (--insecure)\n')
+    process.stderr.write('lineage: everyone who can reach this address can use the server (--insecure)\n')
   const failed = app.ready.then(() => new Promise<never>(() => {}))
   try {
     await Promise.race([untilSignal(listening), failed])
@@ -102,7 +105,10 @@ async function serve(names: string[], options: Options): Promise<void> {
   }
 }
 
-/** Ends with exit code 0 after the first SIGTERM or SIGINT, once running answers have finished or were told; at once after the second. */
+/**
+ * Resolves after the first SIGTERM or SIGINT, when all running answers have ended. The second signal
+ * ends the process at once.
+ */
 function untilSignal(listening: Listening): Promise<void> {
   return new Promise((resolve, reject) => {
     let stopping = false

@@ -1,4 +1,4 @@
-/** `lineage steps`: the road from GPT-2 to gpt-oss, and what each step does to parameters, cache and work. */
+/** `lineage steps`: the steps from GPT-2 to gpt-oss and their effect on parameters, cache and work. */
 import type { Command } from 'commander'
 import { steps, walkSteps } from '../architecture/steps.ts'
 import { account } from '../compare/account.ts'
@@ -15,7 +15,7 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('steps')
-    .description('The road from GPT-2 to gpt-oss: one idea at a time, with its source, what it buys and what it costs.')
+    .description('The steps from GPT-2 to gpt-oss: one idea at a time, with its source, its benefit and its costs.')
     .option('--from <model>', 'the model to start from; it should be a GPT-2', 'gpt2')
     .option('--context <tokens>', "context length for cache and work (default: the start's longest)", parseTokens)
     .option('--json', 'print everything as JSON')
@@ -25,11 +25,11 @@ export function register(program: Command): void {
       if (start.layers.some(({ feedForward }) => feedForward.kind !== 'mlp') || start.embedding.position.kind !== 'learned')
         throw new UsageError(`--from ${options.from}: expected a model with learned positions and plain feed-forwards, such as gpt2-xl`)
       const context = options.context ?? start.maxPositionEmbeddings
-      const stations = walkSteps(start)
-      const rows = stations.map((architecture, index) => ({
+      const stages = walkSteps(start)
+      const rows = stages.map((architecture, index) => ({
         step: steps[index - 1],
         facts: account(architecture, { context }),
-        changes: index ? difference([stations[index - 1]!, architecture]) : [],
+        changes: index ? difference([stages[index - 1]!, architecture]) : [],
       }))
       if (options.json) {
         const out = rows.map(({ step, facts, changes }) => ({ name: step?.name ?? start.name, ...step, changes, ...facts }))
@@ -47,7 +47,7 @@ export function register(program: Command): void {
         })
         return [
           step ? `${String(index).padStart(2)} ${step.name}` : `   ${start.name}`,
-          cell(grouped(stations[index]!.maxPositionEmbeddings), index ? grouped(stations[index - 1]!.maxPositionEmbeddings) : undefined),
+          cell(grouped(stages[index]!.maxPositionEmbeddings), index ? grouped(stages[index - 1]!.maxPositionEmbeddings) : undefined),
           cell(short(parameters.total), before && short(before.parameters.total)),
           cell(short(parameters.active), before && short(before.parameters.active)),
           cell(binary(weightBytes.published), before && binary(before.weightBytes.published)),

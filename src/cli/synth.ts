@@ -1,4 +1,7 @@
-/** `lineage synth`: a checkpoint of random numbers at full size, in the published layout, for benchmarks, with a tokenizer to speak with it. */
+/**
+ * `lineage synth`: writes a full-size checkpoint of random numbers in the published layout, with a
+ * tokenizer, for benchmarks.
+ */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
@@ -53,7 +56,7 @@ export function register(program: Command): void {
     })
 }
 
-/** A tokenizer that is there already, perhaps the published one, stays. */
+/** Keeps an existing tokenizer, which may be the published one. */
 async function writeTextFiles(architecture: Architecture, out: string): Promise<void> {
   if (['tokenizer.json', 'vocab.json', 'encoder.json'].some((name) => existsSync(join(out, name)))) return
   for (const [name, text] of synthTextFiles(architecture)) await writeFileAtomically(join(out, name), text)

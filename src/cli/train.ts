@@ -1,4 +1,7 @@
-/** `lineage train`: trains a small model of any step from GPT-2 to gpt-oss, of a config.json, or the embedded model by its recipe. */
+/**
+ * `lineage train`: trains a small model of a step from GPT-2 to gpt-oss or of a config.json, or the
+ * embedded model.
+ */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Command, Option } from 'commander'
@@ -59,7 +62,7 @@ export function register(program: Command): void {
     .command('train')
     .summary('train a small model')
     .description(
-      `Trains a model on this machine and saves it in the published layout.\n\nWHAT is a step of the road (${stepNames().join(', ')}), the path of a config.json, or abacus for the embedded model by its recipe.`,
+      `Trains a model on this machine and saves it in the published layout.\n\nWHAT is a step from GPT-2 to gpt-oss (${stepNames().join(', ')}), the path of a config.json, or abacus for the embedded model by its recipe.`,
     )
     .argument('<what>', 'a step, a config.json, or abacus')
     .option('--data <file>', 'text to train on; its last tenth is held out')

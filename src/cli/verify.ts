@@ -1,4 +1,4 @@
-/** `lineage verify`: the article's claims as checks that run. */
+/** `lineage verify`: runs checks of the article's claims. */
 import type { Command } from 'commander'
 import { createReferenceBackend } from '../ops/reference/reference.ts'
 import { claims, type Outcome, type Verdict, verify } from '../verify/verify.ts'

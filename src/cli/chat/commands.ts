@@ -15,9 +15,9 @@ export interface Conversation {
   finishes: FinishEvent[]
   view: ChatView
   print(text: string): void
-  /** Asks the last question again. */
+  /** Repeats the last question. */
   retry(): Promise<void>
-  /** Memory of the backend in bytes, where it is known. */
+  /** Memory of the backend in bytes, if known. */
   memoryBytes?(): number
 }
 
@@ -156,7 +156,7 @@ const aliases: Record<string, string> = {
   reset: 'clear',
 }
 
-/** Runs one line that begins with a slash; true: leave. What goes wrong is printed. */
+/** Runs one line that begins with a slash. Prints errors. Returns true when the program must end. */
 export async function runCommand(conversation: Conversation, line: string): Promise<boolean> {
   const [, word = '', argument = ''] = /^\/(\S*)\s*(.*)$/s.exec(line.trim()) ?? []
   const name = aliases[word] ?? word

@@ -1,11 +1,14 @@
-/** What was typed in earlier runs: one JSON string per line, readable by its owner only. Losing it is never an error. */
+/**
+ * The input history of earlier runs: one JSON string per line, readable by its owner only. Its loss
+ * is never an error.
+ */
 import { appendFileSync, chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
 import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
 
 const MOST_ENTRIES = 1000
 
-/** LINEAGE_HISTORY (empty: none), else the user's directory for such files. */
+/** LINEAGE_HISTORY (empty: no history), else a file in the user's state directory. */
 export function historyPath(env: NodeJS.ProcessEnv = process.env): string | undefined {
   if (env.LINEAGE_HISTORY !== undefined) return env.LINEAGE_HISTORY || undefined
   return join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'lineage', 'history')

@@ -1,6 +1,6 @@
 /**
- * A person typing: line editing and history by node's readline, and on top of it inputs of several lines (a backslash at the end, a
- * block in """, a paste), typing ahead while an answer runs, and Ctrl-C.
+ * Terminal input: line editing and history from Node's readline; in addition inputs of several lines (a
+ * backslash at the end, a block in """, a paste), input typed during an answer, and Ctrl-C.
  */
 import { createInterface, type Interface } from 'node:readline'
 import type { Readable } from 'node:stream'
@@ -12,12 +12,12 @@ export interface TerminalStreams {
   output: Writable & { isTTY?: boolean; columns?: number }
 }
 
-/** Stands for a line break in a recalled input, since one line is edited at a time. */
+/** Shows a line break in a recalled input, because readline edits a single line. */
 const LINE_BREAK = ' ⏎ '
 const SECOND_INTERRUPT_MS = 2000
 
 export class ChatInput {
-  /** Called on Ctrl-C while nobody is asked for a line. */
+  /** Called on Ctrl-C while no input is being read. */
   onInterrupt: () => void = () => {}
   readonly #streams: TerminalStreams
   readonly #history: InputHistory
@@ -36,7 +36,7 @@ export class ChatInput {
   constructor(streams: TerminalStreams, history: InputHistory) {
     this.#streams = streams
     this.#history = history
-    // What readline draws is shown only while a line is asked for.
+    // Show readline's output only while a line is being read.
     const screen = new Writable({
       write: (chunk, _encoding, done) => {
         if (this.#echo) streams.output.write(chunk)
@@ -63,7 +63,7 @@ export class ChatInput {
     streams.output.write('\x1b[?2004h') // ask the terminal to mark pastes
   }
 
-  /** The next input, or undefined when the person leaves (Ctrl-D, or Ctrl-C twice). */
+  /** The next input, or undefined when the user ends the program (Ctrl-D, or Ctrl-C twice). */
   async read(): Promise<string | undefined> {
     const ahead = this.#finished.shift()
     if (ahead !== undefined) {
@@ -101,7 +101,7 @@ export class ChatInput {
     this.#prompt()
   }
 
-  /** Gives the terminal back. */
+  /** Restores the terminal. */
   close(): void {
     if (!this.#closed) this.#lines.close()
     this.#finish()
@@ -158,6 +158,6 @@ export class ChatInput {
       this.#streams.output.write('\n')
       this.#waiting(undefined)
       this.#waiting = undefined
-    } // else an answer runs; it and what was typed ahead come first
+    } // else an answer is running; finish it and the waiting input first
   }
 }

@@ -1,4 +1,7 @@
-/** One question, one answer, for scripts: the text on standard output and everything else on standard error, or all events as JSON lines. */
+/**
+ * One question and one answer, for scripts: the text on standard output and the rest on standard error,
+ * or all events as JSON lines.
+ */
 import type { FinishReason } from '../../chat/messages.ts'
 import type { ChatSession } from '../../chat/session.ts'
 import { coloured } from '../support/terminal.ts'
@@ -9,7 +12,7 @@ export interface OnceOptions {
   question: string
   json?: boolean
   quiet?: boolean
-  /** The answer is of use only as a whole: a cut document is a failure. */
+  /** Treat an incomplete answer as a failure (a JSON document, for example). */
   whole?: boolean
   folded?: boolean
   stdout: Screen
@@ -17,7 +20,7 @@ export interface OnceOptions {
   signal?: AbortSignal
 }
 
-/** @returns exit code: 0, 130 when the answer was stopped, 1 when a whole one was wanted and it did not come to its end */
+/** @returns exit code: 0; 130 when the answer was stopped; 1 when `whole` is set and the answer is incomplete */
 export async function chatOnce({ session, question, json, quiet, whole, folded, stdout, stderr, signal }: OnceOptions): Promise<number> {
   const view = new ChatView({ text: stdout, aside: stderr, colour: coloured(stderr), quiet, folded })
   let reason: FinishReason = 'stop'

@@ -1,4 +1,4 @@
-/** A conversation in a terminal: a line typed, an answer streamed, a command obeyed, until the person leaves. */
+/** A conversation in a terminal: reads a line, streams the answer or runs the command, and repeats. */
 import { ChatError, type FinishEvent } from '../../chat/messages.ts'
 import type { ChatSession } from '../../chat/session.ts'
 import { duration } from '../support/progress.ts'
@@ -8,7 +8,7 @@ import type { InputHistory } from './history.ts'
 import { ChatInput, type TerminalStreams } from './input.ts'
 import { ChatView } from './view.ts'
 
-/** The engine's state, for the progress of long prompts: with one slot, its cached positions are what was read. */
+/** The engine's state, for the progress of long prompts. With one slot, the cached positions count the rows read. */
 export interface PromptMeter {
   load(): { cachedPositions: number; promptTokensPerSecond: number }
 }
@@ -22,11 +22,11 @@ export interface ReplOptions {
   folded?: boolean
   meter?: PromptMeter
   memoryBytes?: () => number
-  /** SIGINT and the like from outside; calls the function given to it, and returns how to stop listening. */
+  /** Registers a listener for SIGINT and returns a function that removes it. */
   onSignal?: (interrupt: () => void) => () => void
 }
 
-/** Silence after which the reading of a long prompt is shown. */
+/** Time without output after which the progress of a long prompt is shown. */
 const SILENCE_MS = 500
 
 /** @returns exit code: 0, or 130 when an answer was stopped twice */
@@ -97,7 +97,7 @@ export async function chatInTerminal(options: ReplOptions): Promise<number> {
   return exitCode
 }
 
-/** While a long prompt is read, a line says how far it is. */
+/** Shows a progress line while a long prompt is read. */
 function showReading({ session, streams: { output }, meter, colour }: ReplOptions, question: string): { end(): void } {
   let total: number | undefined
   let shown = false
@@ -122,6 +122,6 @@ function promptLength({ model, messages, options }: ChatSession, question: strin
   try {
     return model.format.render([...messages, { role: 'user', content: question }], options).length
   } catch {
-    return 0 // the answer itself will say what is wrong
+    return 0 // the answer itself reports the error
   }
 }

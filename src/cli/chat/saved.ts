@@ -1,4 +1,4 @@
-/** Conversations in files: what `/save` writes, read back with a check of every field, because people edit such files. */
+/** Reads conversations that `/save` wrote. Checks every field, because people edit these files. */
 import { type AssistantPart, ChatError, type Message } from '../../chat/messages.ts'
 
 /** @throws ChatError that names the file and the field */
@@ -39,7 +39,7 @@ function checkedPart(value: unknown, field: string): AssistantPart {
   const part = (typeof value === 'object' && value !== null ? value : {}) as Record<string, unknown>
   if (part.type === 'reasoning') return { type: part.type, text: string(part.text, `${field}.text`) }
   if (part.type === 'text')
-    return { type: part.type, text: string(part.text, `${field}.text`), ...(part.phase === 'commentary' ? { phase: part.phase } : {}) }
+    return { type: part.type, text: string(part.text, `${field}.text`), phase: part.phase === 'commentary' ? part.phase : undefined }
   if (part.type === 'tool-call') {
     return {
       type: part.type,

@@ -5,7 +5,8 @@ import { grammarOf, UnsupportedSchemaError } from '../../structured/structured.t
 
 /**
  * The schema, told to the model where its format has a place for it, and enforced.
- * @throws Error that names the file: unreadable, no JSON, or a schema that cannot be enforced, with its JSON pointer
+ * @throws Error that names the file: unreadable, no JSON, or a schema that cannot be enforced, with
+ * its JSON pointer
  */
 export async function readSchemaFile(path: string): Promise<Pick<ChatOptions, 'schema' | 'responseFormat'>> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
@@ -18,7 +19,7 @@ export async function readSchemaFile(path: string): Promise<Pick<ChatOptions, 's
     throw new Error(`--schema: ${path} is not JSON: ${(error as Error).message}`)
   }
   try {
-    grammarOf(schema) // the answers will find it there
+    grammarOf(schema) // compile it now; the answers find it in the cache
   } catch (error) {
     if (!(error instanceof UnsupportedSchemaError)) throw error
     throw new Error(`--schema: ${path} cannot be enforced: ${error.message}`)

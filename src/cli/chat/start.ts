@@ -1,4 +1,4 @@
-/** How `lineage chat` reads its first word, and what Ctrl-C means to it. */
+/** The start of `lineage chat`: the meaning of the first word, options without effect, and Ctrl-C. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { findPreset } from '../../architecture/presets.ts'
@@ -7,29 +7,29 @@ import type { ChatFormat } from '../../chat/messages.ts'
 /** The model that comes with the package. */
 export const DEFAULT_MODEL = 'abacus'
 
-/** Whether the first word is a model rather than the beginning of a question. */
+/** Whether the first word names a model; otherwise it begins a question. */
 export function namesModel(word: string): boolean {
   if (/^\.{0,2}\/|\/$|\.safetensors$/.test(word) || existsSync(join(word, 'config.json'))) return true
   const packaged = new URL(`../../../models/${encodeURIComponent(word)}/config.json`, import.meta.url)
   return word === DEFAULT_MODEL || existsSync(packaged) || findPreset(word) !== undefined || /^[\w.-]+\/[\w.-]+$/.test(word)
 }
 
-/** What was asked for and this model cannot do; it answers all the same. */
+/** Messages about options that this model does not support. They do not prevent an answer. */
 export function withoutEffect(
-  asked: { effort?: string; think?: boolean; thinkBudget?: number },
+  options: { effort?: string; think?: boolean; thinkBudget?: number },
   { reasoning }: ChatFormat['capabilities'],
 ): string[] {
-  const wantsThinking = asked.think === true || asked.thinkBudget !== undefined
+  const wantsThinking = options.think === true || options.thinkBudget !== undefined
   return [
-    ...(asked.effort !== undefined && reasoning !== 'levels' ? ['--effort has no effect: this model has no levels of effort'] : []),
-    ...(asked.think === false && reasoning !== 'switch' && reasoning !== 'never'
+    ...(options.effort !== undefined && reasoning !== 'levels' ? ['--effort has no effect: this model has no levels of effort'] : []),
+    ...(options.think === false && reasoning !== 'switch' && reasoning !== 'never'
       ? ['--no-think has no effect: this model always thinks']
       : []),
     ...(wantsThinking && reasoning === 'never' ? ['--think has no effect: this model does not think'] : []),
   ]
 }
 
-/** Ctrl-C: aborts once, or does what it is redirected to; the second one ends the program at once. */
+/** Ctrl-C: the first one aborts, or calls the redirected action. The second one ends the program at once. */
 export function interruption() {
   const controller = new AbortController()
   let act = () => {

@@ -1,15 +1,18 @@
-/** `--tools`: the functions a model may call, as exports of a module or by the name of what comes with the package. */
+/** `--tools`: loads the functions that a model may call, from a module or from this package. */
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Tool } from '../../chat/messages.ts'
 import { UsageError } from '../support/terminal.ts'
 
-/** Tools that come with the package. */
+/** Tools of this package. */
 const packaged: Record<string, () => Promise<Tool[]>> = {
   calculator: async () => [(await import('../../train/abacus/calculator.ts')).calculatorTool],
 }
 
-/** Accepts `calculator`, or a module with `export default [...]`, `export const tools = [...]`, and tools exported one by one. */
+/**
+ * Accepts `calculator`, or a module with `export default [...]`, `export const tools = [...]`, and
+ * tools exported one by one.
+ */
 export async function loadTools(file: string): Promise<Tool[]> {
   if (Object.hasOwn(packaged, file)) return packaged[file]!()
   let module: Record<string, unknown>

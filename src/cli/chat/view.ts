@@ -1,6 +1,7 @@
 /**
- * The events of an answer on a terminal: thinking dimmed or folded into one line, tool calls and results in short, warnings in colour.
- * What models and tools wrote is printed without control characters, so that it can't move the cursor or retitle the window.
+ * Prints the events of an answer on a terminal: thinking dimmed or folded into one line, tool calls and
+ * results shortened, warnings in colour. Text from models and tools is printed without control
+ * characters, so that it cannot move the cursor or change the window's title.
  */
 import type { ChatEvent, FinishReason } from '../../chat/messages.ts'
 import { fit } from '../support/progress.ts'
@@ -19,14 +20,14 @@ export function printable(text: string): string {
 }
 
 export interface ViewOptions {
-  /** Where the answer's text goes. */
+  /** Output of the answer's text. */
   text: Screen
-  /** Where everything else goes. */
+  /** Output of everything else. */
   aside: Screen
   colour: boolean
-  /** Thinking as one line that counts, instead of its text. */
+  /** Show thinking as one line with a count instead of its text. */
   folded?: boolean
-  /** Nothing but the text. */
+  /** Print only the text. */
   quiet?: boolean
 }
 
@@ -40,7 +41,7 @@ const endings: Partial<Record<FinishReason, string>> = {
 
 export class ChatView {
   folded: boolean
-  /** The thinking of the last answer, for whoever folded it. */
+  /** The thinking of the last answer, to show it later when it was folded. */
   reasoning = ''
   readonly #options: ViewOptions
   #atLineStart = { text: true, aside: true }
@@ -52,7 +53,7 @@ export class ChatView {
     this.folded = options.folded ?? false
   }
 
-  /** A new answer begins. */
+  /** Starts a new answer. */
   begin(): void {
     this.reasoning = ''
   }
@@ -99,7 +100,7 @@ export class ChatView {
     }
   }
 
-  /** A line that the next one replaces; '' takes it away. Does nothing where lines can't be replaced. */
+  /** Prints a line that the next one replaces; '' removes it. Does nothing where lines cannot be replaced. */
   #status(text: string): void {
     if (this.#options.quiet || !this.#options.aside.isTTY) return
     this.#options.aside.write(`\r\x1b[2K${painter(this.#options.colour)(fit(text, this.#options.aside), 'dim')}`)

@@ -1,7 +1,7 @@
 /**
- * What a MODEL argument of `inspect` and `compare` can be: the name or Hugging Face id of a published model, a config.json, or a
- * directory (of the package or of the cache too) with config.json and safetensors, whose headers are then checked against the
- * architecture. Loads no weights.
+ * Resolves the MODEL argument of `inspect` and `compare`: the name or Hugging Face id of a published
+ * model, a config.json, or a directory (also of this package or the cache) with config.json and
+ * safetensors, whose headers are checked against the architecture. Loads no weights.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
@@ -16,18 +16,18 @@ import { UsageError } from './terminal.ts'
 
 export interface Described {
   architecture: Architecture
-  /** Where the description comes from, for people. */
+  /** Source of the description, for people. */
   origin: string
   preset?: Preset
-  /** Tensor bytes of the files, where files were read. */
+  /** Tensor bytes of the files, if files were read. */
   storedBytes?: number
 }
 
-/** A path first, then published models, then those that came with the package, then the cache of pulled ones. */
+/** Tries a path, then published models, then models of this package, then the cache. */
 export async function describeModel(model: string): Promise<Described> {
   const exists = !model.includes('\0') && existsSync(model)
   const known = findPreset(model)
-  // A folder of the same name that holds no model does not hide a published one.
+  // A folder without a model does not hide a published model of the same name.
   if (exists && !(known && !isModel(model))) return isModelFolder(model) ? fromFolder(model, basename(resolve(model))) : fromConfig(model)
   if (known) return { architecture: preset(model)!, origin: known.source, preset: known }
   const directory = (await packagedModel(model)) ?? (/^[\w.-]+\/[\w.-]+$/.test(model) ? await findCachedModel(model) : undefined)
@@ -51,7 +51,7 @@ async function fromFolder(path: string, name: string): Promise<Described> {
   }
 }
 
-/** As short as it can be said from here. */
+/** The shortest path from the current directory. */
 function shown(path: string): string {
   const short = relative('', path) || '.'
   return short.length < path.length ? short : path
@@ -67,7 +67,7 @@ function fromConfig(path: string): Described {
   return { architecture: { ...configFromJson(json, path), name: folderName(path) }, origin: shown(path) }
 }
 
-/** The model's folder; OpenAI's own layout lies in a folder `original` below it. */
+/** The name of the model's folder. OpenAI's own layout is in a subfolder `original`. */
 function folderName(file: string): string {
   const folder = dirname(resolve(file))
   return basename(folder) === 'original' ? basename(dirname(folder)) : basename(folder)

@@ -1,4 +1,4 @@
-/** The figures of `lineage bench`: medians, and what they mean in bytes and multiply-adds. */
+/** The report of `lineage bench`: medians, and the rates in bytes and multiply-adds that follow from them. */
 import type { Architecture } from '../../architecture/architecture.ts'
 import { account } from '../../compare/account.ts'
 import type { MachineLimits } from './machine-limits.ts'
@@ -20,7 +20,7 @@ export interface Measurement {
   generate: number
   batch: number
   machine: { cpu: string; node: string }
-  /** Before and after. */
+  /** Measured before and after the runs. */
   limits: MachineLimits[]
   loadMs: number
   memory: { residentBytes: number; peakResidentBytes: number; weights: number; caches: number; temporaries: number }
@@ -36,7 +36,10 @@ export interface BenchReport extends Measurement {
     shareOfF32: number
     shareOfInt8: number | null
   }
-  /** Bytes are those of the published dtypes; null for a batch, whose answers share some of them, and where the backend keeps others. */
+  /**
+   * Bytes of the published dtypes; null for a batch, whose answers share reads, and where the backend
+   * stores other dtypes.
+   */
   decode: {
     tokensPerSecond: number
     bestTokensPerSecond: number
@@ -82,7 +85,7 @@ export function benchReport(architecture: Architecture, measured: Measurement): 
 
 const ascending = (values: number[]): number[] => values.toSorted((a, b) => a - b)
 
-/** Of ascending values. */
+/** The median of ascending values. */
 export function median(values: readonly number[]): number {
   const middle = values.length >> 1
   return values.length % 2 ? values[middle]! : (values[middle - 1]! + values[middle]!) / 2

@@ -1,11 +1,14 @@
-/** What `lineage inspect` prints for people: features, parameters by part, bytes, cache, work, and whether it fits. */
+/**
+ * The text report of `lineage inspect`: features, parameters by part, bytes, cache, work, and whether
+ * it fits into memory.
+ */
 import { type Account, COMPONENTS, fittingContext } from '../../compare/account.ts'
 import { describe } from '../../compare/difference.ts'
 import { notes } from '../../compare/notes.ts'
 import type { Described } from './architectures.ts'
 import { binary, type Cell, grouped, painter, short, table } from './terminal.ts'
 
-/** Bytes of the published files: headers that were read, or the parameters and what the files hold besides. */
+/** Bytes of the published files: from their headers, or computed from the parameters and the other tensors. */
 export const storedBytes = ({ storedBytes: read, preset }: Described, facts: Account): number =>
   read ?? facts.weightBytes.published + (preset?.alsoStored?.bytes ?? 0)
 
@@ -15,13 +18,13 @@ export interface Fit {
   context: number | null
 }
 
-/** Whether weights and cache of one sequence fit, and up to which context. */
+/** Whether the weights and the cache of one sequence fit, and the longest context that fits. */
 export function fit({ architecture }: Described, facts: Account, memoryBytes: number): Fit {
   const context = fittingContext(architecture, memoryBytes, facts.weightBytes.published)
   return { memoryBytes, fits: context !== null && context > 0, context }
 }
 
-/** The whole report as text; colours only where they are seen. */
+/** The whole report as text. */
 export function report(described: Described, facts: Account, memoryBytes?: number): string {
   const { architecture, origin, preset } = described
   const paint = painter()
@@ -90,10 +93,10 @@ export function report(described: Described, facts: Account, memoryBytes?: numbe
 }
 
 function verdict({ memoryBytes, fits, context }: Fit, { architecture }: Described, stored: number): string {
-  const room = `${binary(memoryBytes)} (${grouped(memoryBytes)} bytes)`
-  if (!fits) return painter()(`does not fit into ${room}: the weights alone take ${binary(stored)}`, 'red')
+  const limit = `${binary(memoryBytes)} (${grouped(memoryBytes)} bytes)`
+  if (!fits) return painter()(`does not fit into ${limit}: the weights alone take ${binary(stored)}`, 'red')
   const longest = context === architecture.maxPositionEmbeddings ? 'the full context' : `a context of ${grouped(context!)} tokens`
-  return painter()(`fits into ${room} with ${longest}, one sequence, bf16 cache; activations are not counted`, 'green')
+  return painter()(`fits into ${limit} with ${longest}, one sequence, bf16 cache; activations are not counted`, 'green')
 }
 
 const LABELS: Record<(typeof COMPONENTS)[number], string> = {

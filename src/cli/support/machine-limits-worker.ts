@@ -1,4 +1,7 @@
-/** One thread of machine-limits.ts: runs every probe in step with the others and reports the milliseconds of each round. */
+/**
+ * One thread of machine-limits.ts: runs every probe at the same time as the others and reports the
+ * milliseconds of each round.
+ */
 import { parentPort, workerData } from 'node:worker_threads'
 
 interface Task {
@@ -19,9 +22,9 @@ const probes = exports as Record<string, ((...args: number[]) => number) | undef
 const [from, to] = [index * share, (index + 1) * share]
 new Uint8Array(memory.buffer, from, share).fill(index + 1)
 
-const state = new Int32Array(barrier) // arrived, generation
+const state = new Int32Array(barrier) // [threads waiting, generation]
 
-/** Waits until all threads are here. */
+/** A barrier: waits until all threads have called it. */
 function meet(): void {
   const generation = Atomics.load(state, 1)
   if (Atomics.add(state, 0, 1) + 1 === threads) {
@@ -43,7 +46,7 @@ function measure(run: () => void): number[] {
 }
 
 parentPort!.postMessage({
-  // Two passes: one alone is so short that the start of the threads would show.
+  // Two passes: one is so short that the start of the threads would distort it.
   read: measure(() => {
     probes.read!(from, to)
     probes.read!(from, to)

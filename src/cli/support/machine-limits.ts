@@ -1,6 +1,6 @@
 /**
- * What this machine can do at best, measured in WebAssembly with all threads at once: bytes read from memory per second, and
- * multiply-adds per second without memory. Speeds of models are quoted as shares of these; nothing here knows a model.
+ * The limits of this machine, measured in WebAssembly with all threads at once: bytes read from memory per
+ * second, and multiply-adds per second on registers. Speeds of models are given as shares of them.
  */
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
@@ -14,22 +14,22 @@ export interface MachineLimits {
   threads: number
   /** Best and median of the rounds, summed over the threads. */
   readBytesPerSecond: { best: number; median: number }
-  /** Multiply-adds per second: of f32, and of int8 where there is a dot product for it. */
+  /** Multiply-adds per second in f32, and in int8 where the machine has a dot product. */
   f32PerSecond: number
   int8PerSecond: number | null
 }
 
-/** Far beyond every cache. */
+/** Far larger than any CPU cache. */
 const MEMORY_BYTES = 1 << 30
 const WARM_UPS = 3
 const ROUNDS = 8
 const TURNS = 1 << 21
-/** Independent sums: enough to hide the latency of a multiply-add, also where two of them are joined. */
+/** Independent sums that hide the latency of a multiply-add, also where the compiler joins two vectors. */
 const chainsOf = (features: Features) => (features.wide ? 16 : 8)
 
 const here = fileURLToPath(import.meta.url)
 
-/** Takes about two seconds and 1 GiB of memory, in a process of its own so that nothing of it stays. */
+/** Takes about two seconds and 1 GiB of memory, in a separate process that releases the memory. */
 export async function machineLimits(threads: number): Promise<MachineLimits> {
   const { stdout } = await promisify(execFile)(process.execPath, [here, String(threads)])
   return JSON.parse(stdout)
@@ -52,7 +52,7 @@ async function measure(threads: number): Promise<MachineLimits> {
       }).finally(() => worker.terminate())
     }),
   )
-  /** Work per second of every round, over all threads, ascending. */
+  /** Work per second of every round, summed over all threads, ascending. */
   const rates = (kind: 'read' | 'f32' | 'int8', work: number) =>
     Array.from({ length: ROUNDS }, (_, round) => measured.reduce((sum, times) => sum + (1000 * work) / times[kind][round]!, 0)).sort(
       (a, b) => a - b,
@@ -68,13 +68,16 @@ async function measure(threads: number): Promise<MachineLimits> {
 
 const all = (sums: readonly V128[]): V128 => sums.reduce((a, b) => v128.xor(a, b))
 
-/** read(from, to): loads every byte. f32(turns), int8(turns): multiply-adds in registers, several chains side by side. */
+/**
+ * read(from, to): loads every byte. f32(turns), int8(turns): multiply-adds in registers, several
+ * chains side by side.
+ */
 function probeModule(features: Features): Uint8Array<ArrayBuffer> {
   const { relaxedSimd: relaxed } = features
   const length = chainsOf(features)
   const module = new ModuleBuilder()
   const memory = module.memory(true)
-  /** Stores the sums, so that they are wanted, in the order in which pairs of them may be joined. */
+  /** Stores the sums, so that no compiler removes them, in the order in which pairs can be joined. */
   const keep = (f: FunctionBuilder, sums: readonly V128[]) => {
     for (let i = sums.length - 1; i >= 0; i--) f.do(memory.storeV128(0, sums[i]!, 16 * i))
   }
@@ -101,7 +104,7 @@ function probeModule(features: Features): Uint8Array<ArrayBuffer> {
   })
   if (!relaxed) return module.encode()
   module.func('int8', { turns: 'i32' }, (f, { turns }) => {
-    // The factors change with every turn and differ between the chains: a compiler could move equal products out of the loop.
+    // The factors differ between turns and chains: a compiler could move equal products out of the loop.
     const left = [1, 2].map((first) => f.v128(i8x16.splat(first)))
     const right = [3, 5, 7, 9].map((value) => f.v128(i8x16.splat(value)))
     const sums = Array.from({ length }, () => f.v128(v128.zero()))

@@ -1,6 +1,6 @@
 /**
- * What the commands that run a model share: which directory a MODEL argument means, the options that choose how it runs, and a
- * progress line while it loads.
+ * Shared by the commands that run a model: the directory of a MODEL argument, the options of backend and
+ * context, and a progress line during loading.
  */
 import { existsSync, statSync } from 'node:fs'
 import { join } from 'node:path'
@@ -29,8 +29,8 @@ export interface RunOptions extends BackendOptions, Pick<LoadIdsOptions, 'lowMem
 export type { BackendOptions }
 
 /**
- * The directory with the checkpoint of a MODEL: a path, a model that came with the package, or one in the shared cache, by Hugging
- * Face id or preset name. One that is not there is pulled if the user agrees.
+ * The checkpoint directory of a MODEL: a path, a model of this package, or one in the shared cache by
+ * Hugging Face id or preset name. A missing one is pulled if the user agrees.
  */
 export async function modelDirectory(model: string): Promise<string> {
   const located = await locateModel(model)
@@ -43,7 +43,7 @@ export async function modelDirectory(model: string): Promise<string> {
   return pullModel(located.id)
 }
 
-/** Asks on a terminal; elsewhere the answer is no. */
+/** Asks on a terminal. Without a terminal the answer is no. */
 async function agrees(question: string): Promise<boolean> {
   if (!process.stdin.isTTY || !process.stderr.isTTY) return false
   const lines = createInterface({ input: process.stdin, output: process.stderr })
@@ -71,10 +71,10 @@ export function addRunOptions(command: Command): Command {
     .option('--low-memory', 'leave the embedding table on disk and read its rows as they are needed')
 }
 
-/** Loads a model that speaks ids, showing progress on standard error. */
+/** Loads a model without tokenizer, with progress on standard error. */
 export const openIds = (model: string, options: RunOptions & LoadIdsOptions = {}): Promise<IdsModel> => open(loadIds, model, options)
 
-/** Loads a model that speaks text, showing progress on standard error. */
+/** Loads a model with its tokenizer and chat format, with progress on standard error. */
 export const openModel = (model: string, options: RunOptions & LoadModelOptions = {}): Promise<Model> => open(loadModel, model, options)
 
 async function open<O extends LoadIdsOptions, M>(
@@ -85,7 +85,7 @@ async function open<O extends LoadIdsOptions, M>(
   const directory = await modelDirectory(model)
   const line = transferLine(process.stderr, `loading ${model}`)
   const onProgress: LoadIdsOptions['onProgress'] = ({ bytes, totalBytes }) => {
-    if (totalBytes > 64 << 20) line.update(bytes, totalBytes) // smaller models are there before one can read a line
+    if (totalBytes > 64 << 20) line.update(bytes, totalBytes) // smaller models load too fast for a progress line
   }
   try {
     return await load(directory, { onProgress, ...options })
@@ -116,7 +116,7 @@ export function parseNumber(text: string): number {
   return Number(text)
 }
 
-/** An AbortSignal that Ctrl-C raises; a second Ctrl-C ends the program. */
+/** An AbortSignal for Ctrl-C. A second Ctrl-C ends the program. */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController()
   process.once('SIGINT', () => controller.abort(new Error('interrupted')))

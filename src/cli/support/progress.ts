@@ -1,6 +1,6 @@
 /**
- * Progress of transfers on standard error: a line that is redrawn on a terminal, one line every few seconds elsewhere.
- * Draws only; who transfers what is the commands' business.
+ * Progress of transfers on standard error: a line that is redrawn on a terminal, or else one line every
+ * few seconds.
  */
 import { binary } from './terminal.ts'
 
@@ -11,13 +11,13 @@ interface Stream {
 }
 
 export interface TransferLine {
-  /** Bytes so far and in all. */
+  /** Bytes so far, and in total. */
   update: (bytes: number, totalBytes: number) => void
   /** Leaves the last state on the screen. May be called twice. */
   end: () => void
 }
 
-/** One transfer with rate and time left. */
+/** One transfer with its rate and remaining time. */
 export function transferLine(stream: Stream, label: string): TransferLine {
   const rate = rateMeter()
   let drawn = Number.NEGATIVE_INFINITY
@@ -43,8 +43,8 @@ export function transferLine(stream: Stream, label: string): TransferLine {
 /** '  34 %  4.71 GiB of 12.82 GiB  312 MiB/s  27 s left  label'. */
 export function transferState(label: string, bytes: number, totalBytes: number, bytesPerSecond: number): string {
   const percent = totalBytes > 0 ? Math.floor((100 * bytes) / totalBytes) : 100
-  const left = bytesPerSecond > 0 ? `${duration((totalBytes - bytes) / bytesPerSecond)} left` : 'waiting'
-  const rate = bytes >= totalBytes ? '' : `  ${binary(Math.round(bytesPerSecond))}/s  ${left}`
+  const remaining = bytesPerSecond > 0 ? `${duration((totalBytes - bytes) / bytesPerSecond)} left` : 'waiting'
+  const rate = bytes >= totalBytes ? '' : `  ${binary(Math.round(bytesPerSecond))}/s  ${remaining}`
   return `${String(percent).padStart(3)} %  ${binary(bytes)} of ${binary(totalBytes)}${rate}  ${label}`
 }
 

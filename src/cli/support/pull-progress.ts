@@ -1,6 +1,6 @@
 /**
- * Draws a pull: one line per file and one for all with rate and time left. On a terminal the block is redrawn in place; elsewhere a
- * line appears when a file is complete and every few seconds.
+ * Progress of a pull: one line per file, and one total with rate and remaining time. On a terminal the
+ * block is redrawn in place. Otherwise a line is printed per complete file and every few seconds.
  */
 import type { PullEvent } from '../../hub/hub-node.ts'
 import { duration, fit, rateMeter, transferState } from './progress.ts'
@@ -47,7 +47,7 @@ export function pullProgress(stream: Stream, label: string, now: () => number = 
     const lines = [...visible([...files.values()], (stream.rows ?? 24) - 3).map(fileLine), total()]
     const up = drawnLines > 0 ? `\x1b[${drawnLines}A` : ''
     stream.write(up + lines.map((line) => `\r\x1b[2K${fit(line, stream)}\n`).join(''))
-    // A block that became shorter leaves lines below it.
+    // Clear the lines below a block that became shorter.
     if (drawnLines > lines.length) stream.write('\x1b[J')
     drawnLines = lines.length
   }
@@ -102,7 +102,7 @@ export function pullProgress(stream: Stream, label: string, now: () => number = 
   }
 }
 
-/** The files that are under way come first where the terminal is too small for all. */
+/** Where the terminal is too small for all files, active ones come first. */
 function visible(files: readonly FileState[], rows: number): FileState[] {
   if (files.length <= rows) return [...files]
   const order = (file: FileState) => (file.done ? 2 : file.bytes > 0 ? 0 : 1)

@@ -7,7 +7,10 @@ import { cacheBytes, loadModel } from '../../load-model-node.ts'
 import type { ModelEntry } from '../../server/models/model.ts'
 import { modelDirectory, type RunOptions } from './model.ts'
 
-/** @param name a path, a name that comes with the package, or a model in the cache; clients use it as it is, or its last part */
+/**
+ * @param name a path, a name that comes with the package, or a model in the cache; clients use it as
+ * it is, or its last part
+ */
 export async function servedEntry(name: string, options: RunOptions & { parallel: number }): Promise<ModelEntry> {
   const directory = await modelDirectory(name)
   const short = basename(name.replace(/\/+$/, ''))

@@ -1,7 +1,7 @@
 /**
- * What a synthetic checkpoint needs to be spoken with: a tokenizer.json of the published vocabulary size with the special tokens at their
- * published ids. It is nobody's vocabulary: one token per byte, and made-up words for all other ids, which are written but never read.
- * Ids of special tokens: the published tokenizer files of each family.
+ * The tokenizer files of a synthetic checkpoint: a tokenizer.json of the published vocabulary size with
+ * the special tokens at their published ids. The vocabulary is artificial: one token per byte, and
+ * invented words for all other ids, which decoding can produce and encoding never does.
  */
 import type { Architecture } from '../../architecture/architecture.ts'
 import { byteSpelling } from '../../tokenizer/byte-level.ts'
@@ -14,8 +14,9 @@ interface AddedToken {
 }
 
 /**
- * tokenizer_config.json and, last, tokenizer.json (name -> text) for a published architecture. The chat format follows from the special tokens, as with the
- * published files: harmony for gpt-oss, Qwen's for Qwen3; the other families are base models and continue text.
+ * tokenizer_config.json and tokenizer.json (name -> text, in this order) for a published architecture. The
+ * chat format follows from the special tokens, as with the published files: harmony for gpt-oss, Qwen's
+ * for Qwen3. The other families are base models, which continue text.
  */
 export function synthTextFiles({
   modelType,
@@ -53,7 +54,7 @@ function tokenizerJson(vocabSize: number, added: readonly AddedToken[]): object 
   }
 }
 
-/** A blank and four or more letters, another word for every id. */
+/** A space and four or more letters, a different word for every id. */
 function word(id: number): string {
   let letters = ''
   for (let rest = id; rest > 0 || letters.length < 4; rest = Math.floor(rest / 26))

@@ -1,10 +1,9 @@
 /**
- * What the commands share about terminals: colour only where someone looks, aligned tables, numbers for people, and
- * the parsing of sizes given by people. No command of its own.
+ * Shared by the commands: colour on terminals, aligned tables, numbers for people, and parsing of sizes.
  */
 import { InvalidArgumentError } from 'commander'
 
-/** Wrong usage found after parsing: exit code 2. */
+/** Wrong usage that is found after parsing. Exit code 2. */
 export class UsageError extends Error {
   override name = 'UsageError'
 }
@@ -18,7 +17,7 @@ export function coloured(stream: { isTTY?: boolean } = process.stdout): boolean 
 const CODES = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], blue: [34, 39], cyan: [36, 39] } as const
 export type Style = keyof typeof CODES
 
-/** Paints text, or leaves it alone. */
+/** Adds styles to a text, or returns it unchanged. */
 export type Paint = (text: string, ...styles: Style[]) => string
 
 export function painter(colour: boolean = coloured()): Paint {
@@ -31,7 +30,7 @@ export interface Cell {
   styles?: Style[]
 }
 
-/** Rows of cells as aligned text; columns after the first are right-aligned where `right` says so. */
+/** Rows of cells as aligned text. `right` selects the columns to align right. */
 export function table(rows: (string | Cell)[][], paint: Paint, right: readonly boolean[] = []): string {
   const cells = rows.map((row) => row.map((cell) => (typeof cell === 'string' ? { text: cell } : cell)))
   const widths: number[] = []
@@ -52,16 +51,19 @@ export function table(rows: (string | Cell)[][], paint: Paint, right: readonly b
     .join('\n')
 }
 
-/** Columns of the terminal; without one, COLUMNS or no limit. */
+/** Columns of the terminal; without a terminal, COLUMNS or no limit. */
 export const terminalWidth = (): number => process.stdout.columns || Number(process.env.COLUMNS) || Number.POSITIVE_INFINITY
 
-/** Breaks long cells at blanks into further rows, so that a table of these columns fits into `width`; the first column is never broken. */
+/**
+ * Breaks long cells at spaces into further rows so that the table fits into `width`. Never breaks the
+ * first column.
+ */
 export function fitColumns(rows: (string | Cell)[][], width: number): (string | Cell)[][] {
   const textOf = (cell: string | Cell): string => (typeof cell === 'string' ? cell : cell.text)
   const columns = Math.max(...rows.map((row) => row.length))
   const longest = (column: number): number => Math.max(0, ...rows.map((row) => textOf(row[column] ?? '').length))
   const widths = Array.from({ length: columns }, (_, column) => longest(column))
-  // The widest column gives way first, down to what still reads.
+  // Narrow the widest column first, down to a readable minimum.
   while (widths.reduce((sum, each) => sum + each + 2, -2) > width) {
     const widest = widths.indexOf(Math.max(...widths.slice(1)), 1)
     if (widest < 1 || widths[widest]! <= 12) break
@@ -82,7 +84,7 @@ export function fitColumns(rows: (string | Cell)[][], width: number): (string | 
 function breakText(text: string, width: number): string[] {
   const lines: string[] = []
   for (const word of text.split(/(?<!×) /)) {
-    // '× 32' stays together.
+    // Keep '× 32' on one line.
     const joined = lines.length ? `${lines.at(-1)} ${word}` : word
     if (lines.length && joined.length <= width) lines[lines.length - 1] = joined
     else lines.push(word)
