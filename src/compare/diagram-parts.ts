@@ -1,7 +1,7 @@
 /** The pictures inside a drawing: layers, heads, widths and experts to scale, shares of the parameters, and the legend. Places nothing. */
 import type { Architecture } from '../architecture/architecture.ts'
+import { cells, rect, text, textWidth } from '../drawing/svg.ts'
 import type { Account, Component } from './account.ts'
-import { cells, rect, text, textWidth } from './svg.ts'
 
 /** A stack's width with the ladder of layers at its left, and the gap to the next. */
 export const COLUMN = 366

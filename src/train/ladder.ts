@@ -3,7 +3,7 @@
  * differences exceed the noise. Active parameters stay about equal from rung to rung, because the road's steps are made that way.
  * Rules for seeds and noise: arXiv 2102.11972, 2605.20798.
  */
-import { type Chart, chartSvg } from './chart.ts'
+import { type Chart, chartSvg } from '../drawing/chart.ts'
 import type { Job, JobResult } from './job.ts'
 import { parameterLayout } from './parameters.ts'
 import { kvBytes, parameterCounts, type Rung } from './rungs.ts'

@@ -3,8 +3,8 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { chartSvg, ticks } from '../../src/drawing/chart.ts'
 import { random } from '../../src/random/stream.ts'
-import { chartSvg, ticks } from '../../src/train/chart.ts'
 import type { Crew } from '../../src/train/crew.ts'
 import { stories } from '../../src/train/data/stories.ts'
 import { packTask, taskData } from '../../src/train/data/task-data.ts'

@@ -1,6 +1,6 @@
 /**
- * The few SVG shapes that drawings here need, and one style for light and dark. Text widths are estimated, because nothing is
- * measured without a browser; the estimate is on the wide side.
+ * The few SVG shapes that diagrams and charts need. Looks come from classes, so that one style sheet serves light and dark.
+ * Text widths are estimated on the wide side, because only a browser could measure them.
  */
 
 /** Average advance of a proportional sans-serif digit or letter, as a share of the font size. */
@@ -22,13 +22,21 @@ export function wrap(text: string, width: number, fontSize: number): string[] {
   return lines
 }
 
-const n = (value: number): string => String(Math.round(value * 10) / 10)
+/** A coordinate with one decimal. */
+export const n = (value: number): string => String(Math.round(value * 10) / 10)
 
 export const rect = (x: number, y: number, width: number, height: number, className: string, radius = 0): string =>
   `<rect x="${n(x)}" y="${n(y)}" width="${n(Math.max(0, width))}" height="${n(height)}"${radius ? ` rx="${radius}"` : ''} class="${className}"/>`
 
 export const text = (x: number, y: number, content: string, className: string, anchor: 'start' | 'middle' | 'end' = 'start'): string =>
   `<text x="${n(x)}" y="${n(y)}" class="${className}"${anchor === 'start' ? '' : ` text-anchor="${anchor}"`}>${escapeXml(content)}</text>`
+
+/** Text turned by `degrees` around its own place. */
+export const turned = (x: number, y: number, degrees: number, content: string, className: string, anchor: 'middle' | 'end'): string =>
+  `<g transform="rotate(${degrees} ${n(x)} ${n(y)})">${text(x, y, content, className, anchor)}</g>`
+
+export const line = (x1: number, y1: number, x2: number, y2: number, className: string): string =>
+  `<line x1="${n(x1)}" x2="${n(x2)}" y1="${n(y1)}" y2="${n(y2)}" class="${className}"/>`
 
 export const path = (d: string, className: string): string => `<path d="${d}" class="${className}"/>`
 
