@@ -41,8 +41,8 @@ export async function createBackend({ backend = 'wasm', precision, threads }: Ba
 export async function cacheBytes(architecture: Architecture, { backend = 'wasm', precision, ...options }: LoadIdsOptions): Promise<number> {
   const spec = engineCacheSpec(architecture, options)
   if (backend === 'reference') return referenceCacheBytes(spec)
-  const { cacheBytes, storageOf } = await import('./ops/wasm/kv-cache.ts')
-  return cacheBytes(spec, storageOf(precision))
+  const { cacheBytes } = await import('./ops/wasm/kv-cache.ts')
+  return cacheBytes(spec, precision)
 }
 
 /** `loadIds` of load-model.ts for the path of a directory or of a `.safetensors` file, or for a folder. */

@@ -13,7 +13,6 @@ import type { WeightSpec } from '../../src/ops/backend.ts'
 import type { Batch } from '../../src/ops/ops.ts'
 import type { Tensor } from '../../src/ops/tensor.ts'
 import { Executor } from '../../src/ops/wasm/executor.ts'
-import { OP } from '../../src/ops/wasm/kernels/kernels.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
 
 const { values: flags, positionals } = parseArgs({
@@ -34,13 +33,13 @@ const architecture = { ...published, layers: published.layers.slice(0, layers) }
 const prompt = Number(flags.prompt)
 const sequences = Number(flags.batch)
 
-const spent = new Map<number, number>()
+const spent = new Map<string, number>()
 const cpu = () => process.cpuUsage().user / 1e3
 const run = Executor.prototype.run
-Executor.prototype.run = function (op, args, floats) {
+Executor.prototype.run = function (kernel, command) {
   const start = cpu()
-  run.call(this, op, args, floats)
-  spent.set(op, (spent.get(op) ?? 0) + cpu() - start)
+  run.call(this, kernel as never, command)
+  spent.set(kernel.name, (spent.get(kernel.name) ?? 0) + cpu() - start)
 }
 
 const backend = await createWasmBackend({ threads: 0, precision: flags.precision as 'faithful' | 'fast' })
@@ -77,11 +76,10 @@ const rows = (length: number, from: number): Batch => {
 }
 
 function report(what: string, ms: number, perToken: number) {
-  const names = Object.fromEntries(Object.entries(OP).map(([key, value]) => [value, key]))
   console.log(`${what}: ${ms.toFixed(1)} ms, ${(ms / perToken).toFixed(3)} ms per token`)
-  for (const [op, time] of [...spent].sort((a, b) => b[1] - a[1]))
+  for (const [kernel, time] of [...spent].sort((a, b) => b[1] - a[1]))
     if (time > 0.002 * ms)
-      console.log(`  ${names[op]!.padEnd(14)} ${time.toFixed(1).padStart(9)} ms ${((100 * time) / ms).toFixed(1).padStart(5)} %`)
+      console.log(`  ${kernel.padEnd(14)} ${time.toFixed(1).padStart(9)} ms ${((100 * time) / ms).toFixed(1).padStart(5)} %`)
   spent.clear()
 }
 

@@ -177,23 +177,26 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
 
     test('attention without a cache', async () => {
       const draw = random('attention')
-      for (const [lengths, H, G, K, window, sinks, softcap] of [
-        [[1], 1, 1, 4, null, false, null],
-        [[17], 4, 2, 16, null, false, null],
-        [[70, 1, 33], 8, 2, 16, 16, true, null],
-        [[150], 8, 1, 64, 128, true, null],
-        [[40, 9], 6, 3, 32, 12, false, 50],
-        [[21], 3, 3, 6, 1, true, null],
-        [[130], 2, 1, 128, null, true, 30],
+      for (const [lengths, H, G, K, U, window, sinks, softcap] of [
+        [[1], 1, 1, 4, 4, null, false, null],
+        [[17], 4, 2, 16, 16, null, false, null],
+        [[70, 1, 33], 8, 2, 16, 16, 16, true, null],
+        [[150], 8, 1, 64, 64, 128, true, null],
+        [[40, 9], 6, 3, 32, 32, 12, false, 50],
+        [[21], 3, 3, 6, 6, 1, true, null],
+        [[130], 2, 1, 128, 128, null, true, 30],
+        [[50, 3], 4, 2, 24, 9, null, true, null],
+        [[41], 6, 3, 6, 40, 12, false, 50],
+        [[77], 16, 1, 72, 64, null, false, null],
       ] as const) {
         const batch = batchOf(lengths)
         const T = batch.ids.length
-        const [q, k, v] = [draw.normals(T * H * K), draw.normals(T * G * K), draw.normals(T * G * K)]
+        const [q, k, v] = [draw.normals(T * H * K), draw.normals(T * G * K), draw.normals(T * G * U)]
         const s = draw.weight('sinks', [H], 'bf16', 'vector')
-        await agree(`${lengths} H ${H} G ${G} K ${K} window ${window}`, TOLERANCE.attention, async (on) => {
-          const options: AttentionOptions = { heads: H, kvHeads: G, keyDim: K, valueDim: K, scale: K ** -0.5, window, softcap }
+        await agree(`${lengths} H ${H} G ${G} K ${K} U ${U} window ${window}`, TOLERANCE.attention, async (on) => {
+          const options: AttentionOptions = { heads: H, kvHeads: G, keyDim: K, valueDim: U, scale: K ** -0.5, window, softcap }
           if (sinks) options.sinks = await s(on)
-          return (ops) => ops.attention(on.upload(q, [T, H * K]), on.upload(k, [T, G * K]), on.upload(v, [T, G * K]), batch, options)
+          return (ops) => ops.attention(on.upload(q, [T, H * K]), on.upload(k, [T, G * K]), on.upload(v, [T, G * U]), batch, options)
         })
       }
     })

@@ -19,7 +19,7 @@ export const PARALLEL = control(1)
 /** End of what has been computed, and of what every worker has read. */
 export const COMPLETED = control(2)
 export const CONSUMED = control(3)
-/** The barrier: how many have arrived, and how often everybody had. */
+/** The barrier: how many workers have arrived, and how often all of them had. */
 export const ARRIVED = control(4)
 export const GENERATION = control(5)
 /** How many threads sleep on TAIL, PARALLEL and GENERATION. */
@@ -42,5 +42,5 @@ export const afterScratch = (workers: number): number => SCRATCH + workers * SCR
 export const OP_WRAP = -1
 export const OP_SIGNAL = -2
 export const OP_ATTACH = -3
-/** Flag of a command that worker 0 runs alone, because meeting the others would cost more than their help saves. */
+/** Flag of a command that worker 0 runs alone, because a barrier would cost more time than sharing the work saves. */
 export const ALONE = 1 << 20

@@ -5,7 +5,7 @@
 import { BackendFailedError } from '../backend.ts'
 import { Executor } from './executor.ts'
 import { startWorker, type WorkerHandle } from './host.ts'
-import { KERNELS } from './kernels/kernels.ts'
+import type { Command, Kernel, Words } from './kernel.ts'
 import {
   ALONE,
   COMPLETED,
@@ -24,8 +24,8 @@ import type { FromWorker, ToWorker } from './worker.ts'
 
 export interface Pool {
   readonly threads: number
-  /** Adds a command behind all others. Arguments are 32-bit words (`floatBits` for floats). */
-  enqueue(op: number, args: readonly number[]): void
+  /** Adds a command behind all others. */
+  enqueue<W extends Words>(kernel: Kernel<W>, command: Command<W>): void
   /** A number that grows with every command; `done(position())` becomes true when everything enqueued so far has run. */
   position(): number
   done(position: number): boolean
@@ -46,9 +46,8 @@ export class InlinePool implements Pool {
   constructor(module: WebAssembly.Module, heap: WebAssembly.Memory) {
     this.executor = new Executor(module, heap, 0, 1)
   }
-  enqueue(op: number, args: readonly number[]): void {
-    const words = Int32Array.from(args)
-    this.executor.run(op, words, new Float32Array(words.buffer))
+  enqueue<W extends Words>(kernel: Kernel<W>, command: Command<W>): void {
+    this.executor.run(kernel, command)
   }
   position(): number {
     return 0
@@ -73,6 +72,7 @@ const START_TIMEOUT_MS = 10_000
 export class ThreadPool implements Pool {
   readonly threads: number
   private readonly words: Int32Array
+  private readonly floats: Float32Array
   private readonly workers: WorkerHandle[]
   private readonly waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
   private failure: Error | undefined
@@ -85,6 +85,7 @@ export class ThreadPool implements Pool {
 
   private constructor(heap: WebAssembly.Memory, workers: WorkerHandle[]) {
     this.words = new Int32Array(heap.buffer)
+    this.floats = new Float32Array(heap.buffer)
     this.workers = workers
     this.threads = workers.length
     for (const worker of workers) {
@@ -136,32 +137,48 @@ export class ThreadPool implements Pool {
     }
   }
 
-  enqueue(op: number, args: readonly number[]): void {
+  enqueue<W extends Words>(kernel: Kernel<W>, command: Command<W>): void {
     if (this.failure) throw this.failure
-    // Everybody has to come by now and then, so that ring words can be used again.
+    // At least one command per quarter of the ring must be for all workers: only those advance CONSUMED.
     const overdue = ((this.tail - this.parallel) | 0) > RING_WORDS / 4
-    const alone = !overdue && op >= 0 && (KERNELS[op]!.work?.(args) ?? Number.POSITIVE_INFINITY) < SHARED_WORK
-    const length = args.length + 2
-    const index = this.tail & (RING_WORDS - 1)
-    if (index + length > RING_WORDS) this.push(OP_WRAP, [], RING_WORDS - index)
-    this.push(alone ? op | ALONE : op, args, length)
+    const alone = !overdue && kernel.work(command) < SHARED_WORK
+    const at = this.reserve(kernel.length + 2)
+    this.words[at] = alone ? kernel.number | ALONE : kernel.number
+    this.words[at + 1] = kernel.length + 2
+    kernel.write(command, this.words, this.floats, at + 2)
+    this.publish(kernel.length + 2, !alone)
+  }
+
+  /** An entry that is no kernel: one word of argument. */
+  private control(op: typeof OP_SIGNAL | typeof OP_ATTACH, word: number): void {
+    if (this.failure) throw this.failure
+    const at = this.reserve(3)
+    this.words[at] = op
+    this.words[at + 1] = 3
+    this.words[at + 2] = word
+    this.publish(3, op === OP_ATTACH)
+  }
+
+  /** Index of the first of `length` free words in a row, at the tail of the ring. */
+  private reserve(length: number): number {
+    const rest = RING_WORDS - (this.tail & (RING_WORDS - 1))
+    const skipped = rest < length ? rest : 0
+    // Full only if the caller enqueues some hundred forward passes without reading; then it has to wait here.
+    while (((this.tail + skipped + length - Atomics.load(this.words, CONSUMED)) | 0) > RING_WORDS - 2);
+    if (skipped) this.words[RING + (this.tail & (RING_WORDS - 1))] = OP_WRAP // the reader knows where the ring ends
+    this.tail = (this.tail + skipped) | 0
+    return RING + (this.tail & (RING_WORDS - 1))
+  }
+
+  /** Shows the workers what was written: to worker 0, and to all workers where they share the work. */
+  private publish(length: number, shared: boolean): void {
+    this.tail = (this.tail + length) | 0
+    Atomics.store(this.words, TAIL, this.tail)
     if (Atomics.load(this.words, TAIL_SLEEPERS) > 0) Atomics.notify(this.words, TAIL)
-    if (alone || op === OP_SIGNAL) return
+    if (!shared) return
     this.parallel = this.tail
     Atomics.store(this.words, PARALLEL, this.tail)
     if (Atomics.load(this.words, PARALLEL_SLEEPERS) > 0) Atomics.notify(this.words, PARALLEL)
-  }
-
-  private push(op: number, args: readonly number[], length: number): void {
-    // Full only if the caller enqueues some hundred forward passes without reading; then it has to wait here.
-    while (((this.tail + length - Atomics.load(this.words, CONSUMED)) | 0) > RING_WORDS - 2);
-    const at = RING + (this.tail & (RING_WORDS - 1))
-    this.words[at] = op
-    // A wrap entry may have room for this one word only; the reader knows where the ring ends.
-    if (op !== OP_WRAP) this.words[at + 1] = length
-    for (let i = 0; i < args.length; i++) this.words[at + 2 + i] = args[i]!
-    this.tail = (this.tail + length) | 0
-    Atomics.store(this.words, TAIL, this.tail)
   }
 
   position(): number {
@@ -174,7 +191,7 @@ export class ThreadPool implements Pool {
 
   attach(arena: number, memory: WebAssembly.Memory): void {
     for (const worker of this.workers) worker.post({ kind: 'attach', arena, memory } satisfies ToWorker)
-    this.enqueue(OP_ATTACH, [arena])
+    this.control(OP_ATTACH, arena)
   }
 
   settled(): Promise<void> {
@@ -183,7 +200,7 @@ export class ThreadPool implements Pool {
     return new Promise((resolve, reject) => {
       this.waiting.set(id, { resolve, reject })
       this.keepAlive(true)
-      this.enqueue(OP_SIGNAL, [id])
+      this.control(OP_SIGNAL, id)
     })
   }
 
@@ -207,11 +224,4 @@ export class ThreadPool implements Pool {
     this.waiting.clear()
     await Promise.all(this.workers.map((worker) => worker.terminate()))
   }
-}
-
-const word = new DataView(new ArrayBuffer(4))
-/** A float argument as the word that carries it. */
-export function floatBits(value: number): number {
-  word.setFloat32(0, value)
-  return word.getInt32(0)
 }

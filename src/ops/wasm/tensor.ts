@@ -29,3 +29,10 @@ export interface WasmRouting extends Routing {
   readonly weights: WasmTensor
   readonly indices: WasmTensor
 }
+
+/** A tensor as this backend knows it. @throws TypeError when another backend made it */
+export function own(x: Tensor, what: string): WasmTensor {
+  if (typeof (x as WasmTensor).address !== 'number')
+    throw new TypeError(`${what}: tensor ${x.name ?? `[${x.shape}]`} belongs to another backend`)
+  return x as WasmTensor
+}

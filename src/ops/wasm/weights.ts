@@ -5,24 +5,63 @@
 import { DISK_ALIGNMENT, type Fill, type ReadRow, type WeightPart, type WeightSpec } from '../backend.ts'
 import { type DType, fromBf16, fromF16, storedBytes } from '../dtype.ts'
 import { size } from '../tensor.ts'
+import type { OpContext, Precision } from './context.ts'
 import { FORMAT, type Format, GROUP_ROWS, matrixBytes } from './formats.ts'
-import { OP } from './kernels/kernels.ts'
+import type { Heap } from './heap.ts'
+import { packInt8Kernel, repackMxfp4Kernel } from './kernels/pack.ts'
 import type { Memories, Place } from './memories.ts'
 import type { Block } from './memory.ts'
 import type { Pool } from './pool.ts'
 import type { WasmTensor } from './tensor.ts'
 
-/** What loading needs from the backend. */
-export interface Workshop {
+/** How many bytes of the host's area weights take up on their way to their places. */
+const STAGING_BYTES = 128 << 20
+
+/** What loading needs from the backend, and the heap blocks that are being filled. */
+export class LoadingContext {
   readonly pool: Pool
+  readonly heap: Heap
   readonly memories: Memories
-  readonly precision: 'faithful' | 'fast'
-  /** A heap block the host may write, when there is room for it; `retire` it after the commands that read it. */
-  hostBlock(bytes: number): Promise<Block>
-  hostBytes(address: number, length: number): Uint8Array<ArrayBuffer>
-  retire(block: Block): void
-  /** Bytes in the heap that stay. */
-  keep(data: ArrayBufferView): Block
+  readonly precision: Precision
+  /** Blocks that readers are filling, and the calls that wait until one is free. */
+  #lent = 0
+  readonly #waiting: (() => void)[] = []
+  #draining: Promise<void> | undefined
+
+  constructor({ pool, heap, precision }: OpContext, memories: Memories) {
+    this.pool = pool
+    this.heap = heap
+    this.memories = memories
+    this.precision = precision
+  }
+
+  /**
+   * A heap block that the host may write; give it back with `retire` after the commands that read it. Loading may run ahead of the readers
+   * that fill blocks and of the workers that convert them: then this waits until some blocks are free again.
+   */
+  async block(bytes: number): Promise<Block> {
+    const { heap, pool } = this
+    for (;;) {
+      heap.reclaim()
+      if (heap.hostUsed + bytes <= STAGING_BYTES || (!heap.pending && this.#lent === 0)) {
+        const block = heap.hostBlock(bytes)
+        this.#lent++
+        return block
+      }
+      if (heap.pending) await (this.#draining ??= pool.settled().finally(() => (this.#draining = undefined)))
+      else await new Promise<void>((resolve) => this.#waiting.push(resolve))
+    }
+  }
+
+  retire(block: Block): void {
+    this.#lent--
+    this.heap.retire(block)
+    for (const resolve of this.#waiting.splice(0)) resolve()
+  }
+
+  bytes(address: number, length: number): Uint8Array<ArrayBuffer> {
+    return this.heap.bytes.subarray(address, address + length)
+  }
 }
 
 /** Matrices with fewer rows stay as published in fast precision: they are small, and routers, whose choices rounding could change, are among them. */
@@ -39,35 +78,35 @@ function inStep(address: number, fill: Fill, part: WeightPart, offset: number): 
   return address + ((at - address) & (DISK_ALIGNMENT - 1))
 }
 
-export async function loadWeight(shop: Workshop, spec: WeightSpec, fill: Fill): Promise<{ tensor: WasmTensor; bytes: number }> {
+export async function loadWeight(context: LoadingContext, spec: WeightSpec, fill: Fill): Promise<{ tensor: WasmTensor; bytes: number }> {
   const { name, shape, dtype, use } = spec
   if (dtype === 'int8')
     throw new TypeError(`${name}: int8 is a backend's own format, not a published one; expected f32, f16, bf16 or mxfp4`)
-  if (use === 'vector') return loadVector(shop, spec, fill)
+  if (use === 'vector') return loadVector(context, spec, fill)
   const width = shape.at(-1)!
   const rows = shape.length > 1 ? shape.at(-2)! : 1
   const matrices = shape.length > 2 ? size(shape.slice(0, -2)) : 1
-  const format = formatOf(shop, spec, rows, width)
+  const format = formatOf(context, spec, rows, width)
   const each = matrixBytes(format, rows, width)
-  shop.memories.mustFit(each * matrices, name)
+  context.memories.mustFit(each * matrices, name)
   // Experts get a place each: they may lie in different arenas.
   const places: Place[] = []
   const load = format === FORMAT.mxfp4 ? loadMxfp4 : format === FORMAT.int8 ? loadInt8 : loadDense
-  const bands = use === 'experts' ? [] : bandsOf(format, rows, width, shop.memories.largestPlace - SLACK)
+  const bands = use === 'experts' ? [] : bandsOf(format, rows, width, context.memories.largestPlace - SLACK)
   try {
     const straight = load === loadDense && dtype !== 'f16'
     const allocate = (bytes: number, offset: number) => {
-      const place = shop.memories.allocate(bytes + SLACK, name)
+      const place = context.memories.allocate(bytes + SLACK, name)
       places.push(straight ? { ...place, address: inStep(place.address, fill, 'data', offset) } : place)
     }
     if (bands.length > 1) for (const band of bands) allocate(matrixBytes(format, band.rows, width), storedBytes(dtype, band.row * width))
     else for (let m = 0; m < matrices; m++) allocate(each, m * each)
-    if (shop.memories.reused) await shop.pool.settled()
+    if (context.memories.reused) await context.pool.settled()
     if (bands.length > 1)
-      await Promise.all(bands.map((band, n) => load(shop, spec, places[n]!, 0, band.rows, width, fromRow(fill, dtype, band.row, width))))
-    else await Promise.all(places.map((place, m) => load(shop, spec, place, m, rows, width, fill)))
+      await Promise.all(bands.map((band, n) => load(context, spec, places[n]!, 0, band.rows, width, fromRow(fill, dtype, band.row, width))))
+    else await Promise.all(places.map((place, m) => load(context, spec, place, m, rows, width, fill)))
   } catch (error) {
-    for (const place of places) shop.memories.release(place)
+    for (const place of places) context.memories.release(place)
     throw error
   }
   const first = places[0]!
@@ -79,7 +118,7 @@ export async function loadWeight(shop: Workshop, spec: WeightSpec, fill: Fill): 
   const bytes = each * matrices
   if (use !== 'experts') return { tensor, bytes }
   const table = Int32Array.from(places.flatMap(({ arena, address }) => [arena, address]))
-  return { tensor: { ...tensor, parts: shop.keep(table).address }, bytes }
+  return { tensor: { ...tensor, parts: context.heap.keep(table).address }, bytes }
 }
 
 /** The rows of a matrix in ranges of at most `largest` bytes, of whole groups: one range, unless arenas are small or the matrix is very large. */
@@ -109,28 +148,28 @@ export function tableOnDemand({ name, shape, dtype }: WeightSpec, readRow: ReadR
   return { name, shape, dtype, arena: 0, address: 0, format: dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32, readRow: gather }
 }
 
-function formatOf(shop: Workshop, { name, dtype, use }: WeightSpec, rows: number, width: number): Format {
+function formatOf(context: LoadingContext, { name, dtype, use }: WeightSpec, rows: number, width: number): Format {
   if (dtype === 'mxfp4') {
     if (width % 32 !== 0) throw new RangeError(`${name}: rows of mxfp4 must be a multiple of 32 long, got ${width}`)
     if (use === 'table') throw new TypeError(`${name}: a table cannot be mxfp4; expected f32, f16 or bf16`)
     return FORMAT.mxfp4
   }
   const rounded = use === 'experts' || (use === 'matrix' && rows >= LEAST_ROUNDED_ROWS)
-  if (shop.precision === 'fast' && rounded && width % 32 === 0) return FORMAT.int8
+  if (context.precision === 'fast' && rounded && width % 32 === 0) return FORMAT.int8
   return dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32
 }
 
-async function loadVector(shop: Workshop, { name, shape, dtype }: WeightSpec, fill: Fill) {
+async function loadVector(context: LoadingContext, { name, shape, dtype }: WeightSpec, fill: Fill) {
   if (dtype === 'mxfp4') throw new TypeError(`${name}: a vector cannot be mxfp4`)
   const raw = new Uint8Array(storedBytes(dtype, size(shape)))
   await fill('data', 0, raw)
-  const { address } = shop.keep(toF32(raw, dtype))
+  const { address } = context.heap.keep(toF32(raw, dtype))
   return { tensor: { name, shape, dtype, arena: 0, address, format: FORMAT.f32 }, bytes: 0 }
 }
 
 /** f32 and bf16 go straight to their place; f16 becomes f32 on the way, in pieces. */
 async function loadDense(
-  shop: Workshop,
+  context: LoadingContext,
   spec: WeightSpec,
   place: Place,
   m: number,
@@ -139,8 +178,8 @@ async function loadDense(
   fill: Fill,
 ): Promise<void> {
   const bytes = storedBytes(spec.dtype, rows * width)
-  if (spec.dtype !== 'f16') return fill('data', m * bytes, shop.memories.bytes(place, bytes))
-  const target = shop.memories.bytes(place, bytes * 2)
+  if (spec.dtype !== 'f16') return fill('data', m * bytes, context.memories.bytes(place, bytes))
+  const target = context.memories.bytes(place, bytes * 2)
   for (let at = 0; at < bytes; at += BAND_BYTES) {
     const raw = new Uint8Array(Math.min(BAND_BYTES, bytes - at))
     await fill('data', m * bytes + at, raw)
@@ -149,23 +188,32 @@ async function loadDense(
 }
 
 /** Bands of published rows wait in the staging area until a worker has rounded them. */
-async function loadInt8(shop: Workshop, spec: WeightSpec, place: Place, m: number, rows: number, width: number, fill: Fill): Promise<void> {
+async function loadInt8(
+  context: LoadingContext,
+  spec: WeightSpec,
+  place: Place,
+  m: number,
+  rows: number,
+  width: number,
+  fill: Fill,
+): Promise<void> {
   const rowBytes = storedBytes(spec.dtype, width)
   const band = Math.max(1, Math.floor(BAND_BYTES / rowBytes / GROUP_ROWS)) * GROUP_ROWS
   const convert = async (row: number) => {
     const count = Math.min(band, rows - row)
     const half = spec.dtype === 'f16'
-    const block = await shop.hostBlock(count * rowBytes * (half ? 2 : 1) + DISK_ALIGNMENT)
+    const block = await context.block(count * rowBytes * (half ? 2 : 1) + DISK_ALIGNMENT)
     const offset = (m * rows + row) * rowBytes
     const from = half ? block.address : inStep(block.address, fill, 'data', offset)
-    const raw = half ? new Uint8Array(count * rowBytes) : shop.hostBytes(from, count * rowBytes)
+    const raw = half ? new Uint8Array(count * rowBytes) : context.bytes(from, count * rowBytes)
     try {
       await fill('data', offset, raw)
-      if (half) shop.hostBytes(from, count * rowBytes * 2).set(new Uint8Array(toF32(raw, 'f16').buffer))
+      if (half) context.bytes(from, count * rowBytes * 2).set(new Uint8Array(toF32(raw, 'f16').buffer))
       const to = place.address + matrixBytes(FORMAT.int8, row, width)
-      shop.pool.enqueue(OP.packInt8, [place.arena, to, from, count, width, spec.dtype === 'bf16' ? 1 : 0])
+      const bf16 = spec.dtype === 'bf16' ? 1 : 0
+      context.pool.enqueue(packInt8Kernel, { arena: place.arena, to, from, rows: count, columns: width, bf16 })
     } finally {
-      shop.retire(block)
+      context.retire(block)
     }
   }
   await Promise.all(Array.from({ length: Math.ceil(rows / band) }, (_, i) => convert(i * band)))
@@ -173,7 +221,7 @@ async function loadInt8(shop: Workshop, spec: WeightSpec, place: Place, m: numbe
 
 /** Published blocks and scales of a matrix wait in the staging area until the workers have sorted them into groups. */
 async function loadMxfp4(
-  shop: Workshop,
+  context: LoadingContext,
   spec: WeightSpec,
   place: Place,
   m: number,
@@ -182,18 +230,19 @@ async function loadMxfp4(
   fill: Fill,
 ): Promise<void> {
   const count = rows * (width / 32)
-  const block = await shop.hostBlock(count * 17 + 2 * DISK_ALIGNMENT)
+  const block = await context.block(count * 17 + 2 * DISK_ALIGNMENT)
   try {
     const blocks = inStep(block.address, fill, 'blocks', m * count * 16)
     const scales = inStep(blocks + count * 16, fill, 'scales', m * count)
-    const bytes = shop.hostBytes(scales, count)
-    await Promise.all([fill('blocks', m * count * 16, shop.hostBytes(blocks, count * 16)), fill('scales', m * count, bytes)])
+    const bytes = context.bytes(scales, count)
+    await Promise.all([fill('blocks', m * count * 16, context.bytes(blocks, count * 16)), fill('scales', m * count, bytes)])
     const bad = bytes.indexOf(255)
     if (bad >= 0)
       throw new RangeError(`${spec.name}: the scale of block ${m * count + bad} is 255, which is not a number; the file is damaged`)
-    shop.pool.enqueue(OP.repackMxfp4, [place.arena, place.address, blocks, scales, rows, width])
+    const { arena, address } = place
+    context.pool.enqueue(repackMxfp4Kernel, { arena, to: address, from: blocks, scales, rows, columns: width })
   } finally {
-    shop.retire(block)
+    context.retire(block)
   }
 }
 

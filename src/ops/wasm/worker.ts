@@ -1,6 +1,6 @@
 /**
- * One thread of the pool: takes commands from the ring in shared memory, does its share, meets the others at a barrier.
- * It spins for a while, then sleeps; it returns to its event loop only to receive a further memory.
+ * One thread of the pool: takes commands from the ring in shared memory, does its share, waits for the others at a barrier.
+ * A waiting worker spins for a while, then sleeps. It returns to its event loop only to receive a further memory.
  */
 import { Executor } from './executor.ts'
 import { onHostMessage, postToHost } from './host.ts'
@@ -29,8 +29,9 @@ export type ToWorker =
 export type FromWorker = { kind: 'ready' } | { kind: 'signal'; id: number } | { kind: 'failed'; message: string }
 
 /**
- * Turns of a spin before sleeping: at most a little longer than waking takes (60 µs). On a busy machine, where the others wait for a core,
- * spinning only takes it from them: turns in vain halve the patience, others restore a sixteenth. When nothing is queued the host wants the core.
+ * Iterations of a spin before sleeping: at most a little longer than waking takes (60 µs). On a busy machine, where the other workers
+ * wait for a core, spinning only takes it from them. A spin that times out halves the limit, a successful one raises it by 1/16.
+ * A worker stops early when the queue is empty: the main thread then needs the core.
  */
 const MOST_SPINS = 60_000
 const LEAST_SPINS = 5_000
@@ -48,25 +49,24 @@ async function main(): Promise<void> {
   const { module, heap, index, count } = await started
   const executor = new Executor(module, heap, index, count)
   const words = executor.words
-  const floats = executor.floats
 
-  let patience = MOST_SPINS
+  let limit = MOST_SPINS
   /** Waits until a word differs from `seen`. */
   const awaitChange = (word: number, seen: number, sleepers: number): void => {
     let spins = 0
-    for (; spins < patience; spins++) {
+    for (; spins < limit; spins++) {
       if (Atomics.load(words, word) !== seen) {
-        patience = Math.min(MOST_SPINS, patience + MOST_SPINS / 16)
+        limit = Math.min(MOST_SPINS, limit + MOST_SPINS / 16)
         return
       }
       if (spins > LEAST_SPINS && Atomics.load(words, COMPLETED) === Atomics.load(words, TAIL)) break
     }
-    if (spins === patience) patience = Math.max(LEAST_SPINS, patience / 2)
+    if (spins === limit) limit = Math.max(LEAST_SPINS, limit / 2)
     Atomics.add(words, sleepers, 1)
     while (Atomics.load(words, word) === seen) Atomics.wait(words, word, seen, 1000)
     Atomics.sub(words, sleepers, 1)
   }
-  /** Everybody has come as far as `position`. */
+  /** The barrier: waits until all workers have come as far as `position`. */
   const meet = (position: number): void => {
     const generation = Atomics.load(words, GENERATION)
     if (Atomics.add(words, ARRIVED, 1) === count - 1) {
@@ -82,7 +82,7 @@ async function main(): Promise<void> {
   // Worker 0 follows every command, the others wake only for those they take part in.
   const [end, sleepers] = index === 0 ? [TAIL, TAIL_SLEEPERS] : [PARALLEL, PARALLEL_SLEEPERS]
   let head = 0
-  /** Whether worker 0 has run commands alone since the last meeting. */
+  /** Whether worker 0 has run commands alone since the last barrier. */
   let apart = false
   for (;;) {
     if (Atomics.load(words, end) === head) {
@@ -97,13 +97,11 @@ async function main(): Promise<void> {
     }
     const length = words[at + 1]!
     const next = (head + length) | 0
-    const run = (alone: boolean) =>
-      executor.run(op & ~ALONE, words.subarray(at + 2, at + length), floats.subarray(at + 2, at + length), alone)
     if (op === OP_SIGNAL || (op > 0 && op & ALONE)) {
       head = next
       if (op !== OP_SIGNAL) apart = true
       if (index > 0) continue
-      if (op !== OP_SIGNAL) run(true)
+      if (op !== OP_SIGNAL) executor.runAt(op & ~ALONE, at + 2, true)
       Atomics.store(words, COMPLETED, next)
       if (op === OP_SIGNAL) postToHost({ kind: 'signal', id: words[at + 2]! } satisfies FromWorker)
       continue
@@ -114,7 +112,7 @@ async function main(): Promise<void> {
       const arena = words[at + 2]!
       while (!memories[arena]) await new Promise<void>((resolve) => (wake = resolve))
       executor.attach(arena, memories[arena])
-    } else run(false)
+    } else executor.runAt(op, at + 2, false)
     head = next
     meet(next)
   }

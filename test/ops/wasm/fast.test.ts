@@ -127,14 +127,15 @@ test('attention over keys and values in bf16', async () => {
   for (const without of [[], ['wide'], ['relaxedSimd']] as const) {
     const draw = random('bf16 cache')
     const fast = await createWasmBackend({ threads: 0, precision: 'fast', without })
-    for (const { heads, kvHeads, headDim, window } of [
-      { heads: 4, kvHeads: 2, headDim: 64, window: null },
-      { heads: 3, kvHeads: 1, headDim: 20, window: 5 },
-      { heads: 8, kvHeads: 8, headDim: 6, window: 40 },
-      { heads: 6, kvHeads: 2, headDim: 128, window: 33 },
+    for (const { heads, kvHeads, keyDim, valueDim, window } of [
+      { heads: 4, kvHeads: 2, keyDim: 64, valueDim: 64, window: null },
+      { heads: 3, kvHeads: 1, keyDim: 20, valueDim: 20, window: 5 },
+      { heads: 8, kvHeads: 8, keyDim: 6, valueDim: 6, window: 40 },
+      { heads: 6, kvHeads: 2, keyDim: 128, valueDim: 128, window: 33 },
+      { heads: 4, kvHeads: 2, keyDim: 24, valueDim: 9, window: null },
+      { heads: 6, kvHeads: 1, keyDim: 10, valueDim: 72, window: 7 },
     ]) {
-      const cacheOf = (on: Backend) =>
-        on.cache({ layers: [{ kvHeads, keyDim: headDim, valueDim: headDim, window }], slots: 2, capacity: 150, maxRows: 50 })
+      const cacheOf = (on: Backend) => on.cache({ layers: [{ kvHeads, keyDim, valueDim, window }], slots: 2, capacity: 150, maxRows: 50 })
       const caches = [await cacheOf(fast), await cacheOf(judge)] as const
       for (const [from, rows] of [
         [0, 50],
@@ -142,30 +143,27 @@ test('attention over keys and values in bf16', async () => {
         [51, 13],
         [64, 50],
       ] as const) {
-        const [q, k, v] = [heads, kvHeads, kvHeads].map((n) => draw.normals(rows * n * headDim)) as [
-          Float32Array,
-          Float32Array,
-          Float32Array,
-        ]
+        const widths = [heads * keyDim, kvHeads * keyDim, kvHeads * valueDim] as const
+        const [q, k, v] = widths.map((width) => draw.normals(rows * width)) as [Float32Array, Float32Array, Float32Array]
         const positions = Int32Array.from({ length: rows }, (_, i) => from + i)
         const batch = { ids: positions, slots: new Int32Array(rows).fill(1), positions }
         const run = (on: Backend, cache: KvCache, kept: (values: Float32Array) => Float32Array) =>
           on.run(() => {
-            const tensor = (values: Float32Array, n: number) => on.upload(values, [rows, n * headDim])
+            const tensor = (values: Float32Array, width: number) => on.upload(values, [rows, width])
             const options = {
               heads,
               kvHeads,
-              keyDim: headDim,
-              valueDim: headDim,
-              scale: headDim ** -0.5,
+              keyDim,
+              valueDim,
+              scale: keyDim ** -0.5,
               window,
               softcap: null,
               cache: cache.layers[0]!,
             }
-            return on.attention(tensor(q, heads), tensor(kept(k), kvHeads), tensor(kept(v), kvHeads), batch, options)
+            return on.attention(tensor(q, widths[0]), tensor(kept(k), widths[1]), tensor(kept(v), widths[2]), batch, options)
           })
         const rounded = (values: Float32Array) => values.map((value) => fromBf16(toBf16(value)))
-        const what = `${without} ${heads} heads of ${headDim}, window ${window}, rows from ${from}`
+        const what = `${without} ${heads} heads of ${keyDim} and ${valueDim}, window ${window}, rows from ${from}`
         close(await run(fast, caches[0], (values) => values), await run(judge, caches[1], rounded), 1e-5, what)
       }
     }

@@ -1,450 +1,174 @@
 /**
- * Causal attention with grouped heads, window, sinks and soft cap, over keys and values of a cache (layouts below). Online softmax (Milakov &
- * Gimelshein 2018); keys outside of every row's window are never visited, but for those before it in the same block: blocks begin at multiples of
- * 32, so that a row's sums do not depend on the rows beside it.
- *
- *              block of 32 keys ──►
- *   ▒▒▒▒  q    S: scores, then probabilities          a task: one key/value head, some rows of one
- *   ▒▒▒▒       ▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒▒                 sequence, all query heads that share the keys
- *   rows × heads of the group                         scores: 2 q × 4 or 8 keys; sums: 4 rows × 8 or 16 columns
- *
- * A cache has its keys and values per head: row (slot, g, position), positions of a window go round in a ring.
- *   f32    rows of a head padded to 4 values
- *   bf16   the same for values, padded to 8; keys in groups of eight positions: values 4d … 4d + 3 of key i, then of key i + 4,   i = 0…3, d = 0…
+ * Attention over keys and values of a cache (layouts in cache-layout.ts): storing rows, and the tasks of the kernel in attend.ts.
+ * Without a cache the keys and values of the call lie in scratch, in the same form.
  */
-import { type FunctionBuilder, f32, f32x4, type I32, i8x16, i32, i32x4, type Local, type V128, v128 } from '../encoder.ts'
-import type { Kernel } from '../kernel.ts'
-import type { KernelModule } from '../simd.ts'
+import type { AttentionOptions, Batch } from '../../ops.ts'
+import { rowsOf, type Tensor } from '../../tensor.ts'
+import type { BatchData } from '../batches.ts'
+import { BLOCK, headBytes, STORAGES, storageOf } from '../cache-layout.ts'
+import type { OpContext } from '../context.ts'
+import { i8x16, i32, i32x4, v128 } from '../encoder.ts'
+import { floats, integers, Kernel } from '../kernel.ts'
+import type { WasmLayerCache } from '../kv-cache.ts'
+import type { WasmTensor } from '../tensor.ts'
+import { emitAttend } from './attend.ts'
 
-export const BLOCK = 32
 /** Query rows (times heads) of one task. */
 const TASK_ROWS = 16
-const NEVER = -3e38
+/** The window of a layer that sees everything. */
+const NO_WINDOW = 0x7fffffff
+/** The kernels may read so far behind the last key. */
+const OVERREAD = 4096
 
-/** How a cache keeps its numbers; the index is an argument of the commands. */
-export const STORAGES = ['f32', 'bf16'] as const
-export type Storage = (typeof STORAGES)[number]
-/** Values of a head, padded so that vectors never straddle two rows. */
-const paddedHead = (storage: Storage, headDim: number): number =>
-  storage === 'f32' ? Math.ceil(headDim / 4) * 4 : Math.ceil(headDim / 8) * 8
-/** Bytes of one position of one head. */
-export const rowBytes = (storage: Storage, headDim: number): number => paddedHead(storage, headDim) * (storage === 'f32' ? 4 : 2)
-/** Positions that lie together: copies of a cache take whole groups. */
-export const groupOf = (storage: Storage): number => (storage === 'f32' ? 1 : 8)
-
-/** Stores rows of k and v in the cache: [arena, keys, values, k, v, rows, kvHeads, headDim, capacity, slots list, positions list, storage] */
-export const storeKeys: Kernel = {
-  emit(k) {
-    k.module.func('storeKey', { from: 'i32', to: 'i32', count: 'i32' }, (f, { from, to, count }) => {
-      f.times(i32.shrU(count, 2), () => {
-        f.do(k.weights.storeV128(to, k.heap.v128(from)))
-        f.advance(from, 16)
-        f.advance(to, 16)
-      })
-      // The padding of a head is zero, like that of the queries.
-      f.if(i32.and(count, 3), () => {
-        f.do(k.weights.storeV128(to, v128.zero()))
-        f.times(i32.and(count, 3), () => {
-          f.do(k.weights.storeF32(to, k.heap.f32(from)))
-          f.advance(from, 4)
-          f.advance(to, 4)
+/** Stores rows of k and v in the cache. `slots` and `positions` are lists of one word per row; `storage` is an index of STORAGES. */
+export const storeKeysKernel = new Kernel(
+  'storeKeys',
+  integers('arena', 'keys', 'values', 'k', 'v', 'rows', 'kvHeads', 'keyDim', 'valueDim', 'capacity', 'slots', 'positions', 'storage'),
+  {
+    emit(k) {
+      k.module.func('storeKey', { from: 'i32', to: 'i32', count: 'i32' }, (f, { from, to, count }) => {
+        f.times(i32.shrU(count, 2), () => {
+          f.do(k.weights.storeV128(to, k.heap.v128(from)))
+          f.advance(from, 16)
+          f.advance(to, 16)
         })
-      })
-      return undefined
-    })
-    // `to` moves by `step` bytes for every four values; what is missing to a multiple of eight becomes zero.
-    k.module.func('storeKey_bf16', { from: 'i32', to: 'i32', count: 'i32', step: 'i32' }, (f, { from, to, count, step }) => {
-      const lanes = f.v128(i32x4.const([0, 1, 2, 3]))
-      f.times(i32.shl(i32.shrU(i32.add(count, 7), 3), 1), () => {
-        const bits = f.v128(v128.and(k.heap.v128(from), i32x4.gtS(i32x4.splat(count), lanes)))
-        const odd = v128.and(i32x4.shrU(bits, 16), k.splatInteger(1))
-        const rounded = f.v128(i32x4.add(bits, i32x4.add(odd, k.splatInteger(0x7fff)))) // to the nearest, ties to even
-        f.do(k.weights.storeLow64(to, i8x16.shuffle(rounded, rounded, [2, 3, 6, 7, 10, 11, 14, 15, 2, 3, 6, 7, 10, 11, 14, 15])))
-        f.set(count, i32.sub(count, 4))
-        f.advance(from, 16)
-        f.advance(to, step)
-      })
-      return undefined
-    })
-  },
-  work: ([, , , , , rows, kvHeads, headDim]) => rows! * kvHeads! * headDim! * 4,
-  run(c, [arena, keys, values, k, v, rows, kvHeads, headDim, capacity, slots, positions, storage]) {
-    const kernels = c.on(arena!)
-    const bytes = rowBytes(STORAGES[storage!]!, headDim!)
-    for (let g = c.index; g < kvHeads!; g += c.count)
-      for (let t = 0; t < rows!; t++) {
-        const place = c.words[positions! / 4 + t]! % capacity!
-        const first = (c.words[slots! / 4 + t]! * kvHeads! + g) * capacity! * bytes
-        const from = (t * kvHeads! + g) * headDim! * 4
-        if (STORAGES[storage!] === 'f32') {
-          kernels.storeKey!(k! + from, keys! + first + place * bytes, headDim!)
-          kernels.storeKey!(v! + from, values! + first + place * bytes, headDim!)
-        } else {
-          const inGroup = (place & 3) * 16 + ((place >> 2) & 1) * 8
-          kernels.storeKey_bf16!(k! + from, keys! + first + (place & ~7) * bytes + inGroup, headDim!, 64)
-          kernels.storeKey_bf16!(v! + from, values! + first + place * bytes, headDim!, 8)
-        }
-      }
-  },
-}
-
-/** Dot products of two query rows (or a last single one) with four keys, at every fourth key of the block. */
-function emitScores(
-  k: KernelModule,
-  f: FunctionBuilder,
-  p: { q: Local<'i32'>; keys: Local<'i32'>; head: Local<'i32'>; scores: Local<'i32'>; count: I32; rows: Local<'i32'> },
-): void {
-  const tile = (rows: number, q: Local<'i32'>, row: Local<'i32'>) => {
-    const key = f.i32(p.keys)
-    const score = f.i32(row)
-    f.times(i32.shrU(i32.add(p.count, 3), 2), () => {
-      const queries = [f.i32(q)]
-      if (rows === 2) queries.push(f.i32(i32.add(q, p.head)))
-      const keys = [f.i32(key)]
-      for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, p.head)))
-      const sums = queries.map(() => [0, 1, 2, 3].map(() => f.v128(f32x4.splat(0))))
-      const step = (at: number) => {
-        const values = queries.map((pointer) => f.v128(k.heap.v128(pointer, at)))
-        keys.forEach((pointer, i) => {
-          const value = f.v128(k.weights.v128(pointer, at))
-          values.forEach((query, t) => {
-            f.set(sums[t]![i]!, k.madd(query, value, sums[t]![i]!))
+        // The padding of a head is zero, like that of the queries.
+        f.if(i32.and(count, 3), () => {
+          f.do(k.weights.storeV128(to, v128.zero()))
+          f.times(i32.and(count, 3), () => {
+            f.do(k.weights.storeF32(to, k.heap.f32(from)))
+            f.advance(from, 4)
+            f.advance(to, 4)
           })
         })
-      }
-      const forward = (bytes: number) => {
-        for (const pointer of [...queries, ...keys]) f.advance(pointer, bytes)
-      }
-      f.times(i32.shrU(p.head, 6), () => {
-        for (let at = 0; at < 64; at += 16) step(at)
-        forward(64)
+        return undefined
       })
-      f.times(i32.and(i32.shrU(p.head, 4), 3), () => {
-        step(0)
-        forward(16)
-      })
-      sums.forEach((four, t) => {
-        f.do(k.heap.storeV128(score, k.sum4(four), t * BLOCK * 4))
-      })
-      f.set(key, keys[3]!)
-      f.advance(score, 16)
-    })
-  }
-  const q = f.i32(p.q)
-  const row = f.i32(p.scores)
-  f.times(i32.shrU(p.rows, 1), () => {
-    tile(2, q, row)
-    f.set(q, i32.add(i32.add(q, p.head), p.head))
-    f.advance(row, 2 * BLOCK * 4)
-  })
-  f.if(i32.and(p.rows, 1), () => tile(1, q, row))
-}
-
-/** The same over keys in bf16, eight at a time, which lie so that neighbouring vectors meet the same values of a query. */
-function emitScoresBf16(
-  k: KernelModule,
-  f: FunctionBuilder,
-  p: { q: Local<'i32'>; keys: Local<'i32'>; head: Local<'i32'>; scores: Local<'i32'>; count: I32; rows: Local<'i32'> },
-): void {
-  const tile = (rows: number, q: Local<'i32'>, row: Local<'i32'>) => {
-    const key = f.i32(p.keys)
-    const score = f.i32(row)
-    f.times(i32.shrU(i32.add(p.count, 7), 3), () => {
-      const queries = [f.i32(q)]
-      if (rows === 2) queries.push(f.i32(i32.add(q, p.head)))
-      const sums = queries.map(() => Array.from({ length: 8 }, () => f.v128(f32x4.splat(0))))
-      f.times(i32.shrU(p.head, 4), () => {
-        const values = queries.map((pointer) => f.v128(k.heap.v128(pointer)))
-        for (let i = 0; i < 4; i++) {
-          widened(k, f, key, i * 16).forEach((four, half) => {
-            values.forEach((query, t) => {
-              const sum = sums[t]![i + 4 * half]!
-              f.set(sum, k.madd(query, four, sum))
-            })
-          })
-        }
-        for (const pointer of queries) f.advance(pointer, 16)
-        f.advance(key, 64)
-      })
-      sums.forEach((eight, t) => {
-        k.storeRun(f, score, [f.v128(k.sum4(eight.slice(0, 4))), f.v128(k.sum4(eight.slice(4)))], t * BLOCK * 4)
-      })
-      f.advance(score, 32)
-    })
-  }
-  const q = f.i32(p.q)
-  const row = f.i32(p.scores)
-  const together = k.features.wide ? 2 : 1
-  f.times(together === 2 ? i32.shrU(p.rows, 1) : p.rows, () => {
-    tile(together, q, row)
-    f.set(q, i32.add(q, together === 2 ? i32.shl(p.head, 1) : p.head))
-    f.advance(row, together * BLOCK * 4)
-  })
-  if (together === 2) f.if(i32.and(p.rows, 1), () => tile(1, q, row))
-}
-
-/** Eight numbers in bf16 as two vectors. */
-function widened(k: KernelModule, f: FunctionBuilder, pointer: Local<'i32'>, at: number): Local<'v128'>[] {
-  const packed = f.v128(k.weights.v128(pointer, at))
-  return [i32x4.extendLowI16x8U(packed), i32x4.extendHighI16x8U(packed)].map((half) => f.v128(i32x4.shl(half, 16)))
-}
-
-/** sums += probabilities × values for `rows` rows at a time, four keys per turn. */
-function emitSums(
-  k: KernelModule,
-  f: FunctionBuilder,
-  storage: Storage,
-  rows: number,
-  p: { scores: Local<'i32'>; values: Local<'i32'>; head: Local<'i32'>; sums: Local<'i32'>; count: I32 },
-): void {
-  /** Vectors of columns that 16 bytes hold. */
-  const unit = storage === 'f32' ? 1 : 2
-  const load = (pointer: Local<'i32'>, i: number) =>
-    storage === 'f32' ? [f.v128(k.weights.v128(pointer, i * 16))] : widened(k, f, pointer, i * 16)
-  const columns = (units: number, value: Local<'i32'>, sum: Local<'i32'>) => {
-    const rowAddress = [f.i32(sum)]
-    for (let r = 1; r < rows; r++) rowAddress.push(f.i32(i32.add(rowAddress[r - 1]!, p.head)))
-    const accumulators = rowAddress.map((at) => Array.from({ length: units * unit }, (_, i) => f.v128(k.heap.v128(at, i * 16))))
-    const score = f.i32(p.scores)
-    const bytes = f.i32(unit === 1 ? p.head : i32.shrU(p.head, 1))
-    const keys = [f.i32(value)]
-    for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, bytes)))
-    const step = f.i32(i32.shl(bytes, 2))
-    const key = (pointer: Local<'i32'>, weightOf: (r: number) => V128) => {
-      const weights = rowAddress.map((_, r) => f.v128(weightOf(r)))
-      for (let i = 0; i < units; i++)
-        load(pointer, i).forEach((loaded, half) => {
-          for (let r = 0; r < rows; r++) {
-            const accumulator = accumulators[r]![i * unit + half]!
-            f.set(accumulator, k.madd(weights[r]!, loaded, accumulator))
-          }
+      // `to` moves by `step` bytes for every four values; what is missing to a multiple of eight becomes zero.
+      k.module.func('storeKey_bf16', { from: 'i32', to: 'i32', count: 'i32', step: 'i32' }, (f, { from, to, count, step }) => {
+        const lanes = f.v128(i32x4.const([0, 1, 2, 3]))
+        f.times(i32.shl(i32.shrU(i32.add(count, 7), 3), 1), () => {
+          const bits = f.v128(v128.and(k.heap.v128(from), i32x4.gtS(i32x4.splat(count), lanes)))
+          const odd = v128.and(i32x4.shrU(bits, 16), k.splatInteger(1))
+          const rounded = f.v128(i32x4.add(bits, i32x4.add(odd, k.splatInteger(0x7fff)))) // to the nearest, ties to even
+          f.do(k.weights.storeLow64(to, i8x16.shuffle(rounded, rounded, [2, 3, 6, 7, 10, 11, 14, 15, 2, 3, 6, 7, 10, 11, 14, 15])))
+          f.set(count, i32.sub(count, 4))
+          f.advance(from, 16)
+          f.advance(to, step)
         })
-    }
-    f.times(i32.shrU(p.count, 2), () => {
-      keys.forEach((pointer, lane) => {
-        key(pointer, (r) => k.broadcast(k.heap.v128(score, r * BLOCK * 4), lane))
-        f.advance(pointer, step)
+        return undefined
       })
-      f.advance(score, 16)
-    })
-    f.times(i32.and(p.count, 3), () => {
-      key(keys[0]!, (r) => k.heap.splat32(score, r * BLOCK * 4))
-      f.advance(keys[0]!, bytes)
-      f.advance(score, 4)
-    })
-    for (let r = 0; r < rows; r++) k.storeRun(f, rowAddress[r]!, accumulators[r]!)
-  }
-  const value = f.i32(p.values)
-  const sum = f.i32(p.sums)
-  const units = (unit === 2 && k.features.wide ? 16 : 8) / rows / unit
-  const run = (count: number) => () => {
-    columns(count, value, sum)
-    f.advance(value, 16 * count)
-    f.advance(sum, 16 * count * unit)
-  }
-  f.times(i32.divU(p.head, 16 * units * unit), run(units))
-  if (units > 1) f.times(i32.divU(i32.remU(p.head, 16 * units * unit), 16 * unit), run(1))
-}
-
-function emitAttend(k: KernelModule, storage: Storage): void {
-  const { heap } = k
-  k.module.func(
-    `attend_${storage}`,
-    {
-      q: 'i32', // first row, first head of the group
-      qRow: 'i32', // bytes from row to row of q and y
-      group: 'i32', // query heads per key/value head
-      rows: 'i32',
-      headDim: 'i32',
-      keys: 'i32',
-      values: 'i32',
-      capacity: 'i32',
-      position: 'i32', // of the first row
-      window: 'i32',
-      scale: 'f32',
-      cap: 'f32', // 0: none
-      sinks: 'i32', // 0: none
-      y: 'i32',
-      scratch: 'i32',
     },
-    (f, { q, qRow, group, rows, headDim, keys, values, capacity, position, window, scale, cap, sinks, y, scratch }) => {
-      const head = f.i32(i32.shl(storage === 'f32' ? i32.and(i32.add(headDim, 3), -4) : i32.and(i32.add(headDim, 7), -8), 2)) // bytes of q
-      const row = f.i32(storage === 'f32' ? head : i32.shrU(head, 1)) // of a key
-      const n = f.i32(i32.mul(rows, group))
-      const padded = f.i32(i32.and(i32.add(n, 4), -4))
-      const Q = f.i32(scratch)
-      const sums = f.i32(i32.add(Q, i32.mul(padded, head)))
-      const scores = f.i32(i32.add(sums, i32.mul(padded, head)))
-      const largest = f.i32(i32.add(scores, i32.mul(padded, BLOCK * 4)))
-      const weight = f.i32(i32.add(largest, i32.shl(padded, 2)))
-      const forRows = (body: (r: Local<'i32'>, row: Local<'i32'>, h: Local<'i32'>) => void) => {
-        const row = f.i32(0)
-        const h = f.i32(0)
-        f.for(0, n, 1, (r) => {
-          body(r, row, h)
-          f.advance(h, 1)
-          f.if(i32.eq(h, group), () => {
-            f.set(h, 0)
-            f.advance(row, 1)
-          })
-        })
-      }
-      f.do(heap.fill(Q, 0, i32.sub(scores, Q)))
-      forRows((r, row, h) => {
-        const from = f.i32(i32.add(i32.add(q, i32.mul(row, qRow)), i32.shl(i32.mul(h, headDim), 2)))
-        const to = f.i32(i32.add(Q, i32.mul(r, head)))
-        k.walk(f, headDim, [from, to], (s) => s.store(to, f32x4.mul(s.load(from), f32x4.splat(scale))))
-        const at = i32.shl(r, 2)
-        f.if(
-          sinks,
-          () => f.do(heap.storeF32(i32.add(largest, at), heap.f32(i32.add(sinks, i32.shl(h, 2)))), heap.storeF32(i32.add(weight, at), 1)),
-          () => f.do(heap.storeF32(i32.add(largest, at), -1e30), heap.storeF32(i32.add(weight, at), 0)),
-        )
-      })
-
-      const end = f.i32(i32.add(position, rows))
-      const s = f.i32(i32.sub(i32.add(position, 1), window))
-      f.if(i32.ltS(s, 0), () => f.set(s, 0))
-      f.set(s, i32.and(s, -BLOCK))
-      f.while(
-        () => i32.ltS(s, end),
-        () => {
-          const place = f.i32(i32.remU(s, capacity))
-          const count = f.i32(i32.sub(end, s))
-          f.if(i32.gtU(count, BLOCK), () => f.set(count, BLOCK))
-          f.if(i32.gtU(count, i32.sub(capacity, place)), () => f.set(count, i32.sub(capacity, place)))
-          const key = f.i32(i32.add(keys, i32.mul(place, row)))
-          const value = f.i32(i32.add(values, i32.mul(place, row)))
-          const scoresOf = storage === 'f32' ? emitScores : emitScoresBf16
-          scoresOf(k, f, { q: Q, keys: key, head, scores, count, rows: n })
-
-          forRows((r, row) => {
-            // Keys low…high of this block are visible to this row.
-            const high = f.i32(i32.sub(i32.add(position, row), s))
-            const low = f.i32(i32.add(i32.sub(high, window), 1))
-            f.if(i32.geS(high, count), () => f.set(high, i32.sub(count, 1)))
-            const lowLanes = f.v128(i32x4.splat(i32.sub(low, 1)))
-            const highLanes = f.v128(i32x4.splat(i32.add(high, 1)))
-            const lanes = f.v128(i32x4.const([0, 1, 2, 3]))
-            const from = f.i32(i32.add(scores, i32.mul(r, BLOCK * 4)))
-            const at = f.i32(from)
-            const vectors = f.i32(i32.shrU(i32.add(count, 3), 2))
-            const old = f.f32(heap.f32(i32.add(largest, i32.shl(r, 2))))
-            const most = f.v128(f32x4.splat(old))
-            // The common case first: every key of the block is visible, and there is no cap.
-            const whole = i32.and(i32.and(i32.leS(low, 0), i32.eq(high, i32.sub(count, 1))), i32.eqz(i32.and(count, 3)))
-            f.if(
-              i32.and(whole, f32.eq(cap, 0)),
-              () =>
-                f.times(vectors, () => {
-                  f.set(most, f32x4.pmax(most, heap.v128(at)))
-                  f.advance(at, 16)
-                }),
-              () =>
-                f.times(vectors, () => {
-                  const score = f.v128(heap.v128(at))
-                  f.if(f32.gt(cap, 0), () => f.set(score, f32x4.mul(k.tanh(f, f32x4.div(score, f32x4.splat(cap))), f32x4.splat(cap))))
-                  const visible = v128.and(i32x4.gtS(lanes, lowLanes), i32x4.gtS(highLanes, lanes))
-                  f.set(score, v128.bitselect(score, k.splat(NEVER), visible))
-                  f.set(most, f32x4.pmax(most, score))
-                  f.do(heap.storeV128(at, score))
-                  f.set(lanes, i32x4.add(lanes, k.splatInteger(4)))
-                  f.advance(at, 16)
-                }),
-            )
-            f.set(most, k.max(f, most))
-            f.set(at, from)
-            const total = f.v128(f32x4.splat(0))
-            f.times(vectors, () => {
-              const probability = k.exp(f, f32x4.sub(heap.v128(at), most))
-              f.set(total, f32x4.add(total, probability))
-              f.do(heap.storeV128(at, probability))
-              f.advance(at, 16)
-            })
-            const shrink = f.v128(k.exp(f, f32x4.sub(f32x4.splat(old), most)))
-            const factor = f32x4.extractLane(shrink, 0)
-            const w = f.i32(i32.add(weight, i32.shl(r, 2)))
-            f.do(
-              heap.storeF32(w, f32.add(f32.mul(heap.f32(w), factor), k.sum(f, total))),
-              heap.storeF32(i32.add(largest, i32.shl(r, 2)), f32x4.extractLane(most, 0)),
-            )
-            f.if(f32.ne(factor, 1), () => {
-              const sum = f.i32(i32.add(sums, i32.mul(r, head)))
-              f.times(i32.shrU(head, 4), () => {
-                f.do(heap.storeV128(sum, f32x4.mul(heap.v128(sum), shrink)))
-                f.advance(sum, 16)
-              })
-            })
-          })
-
-          const score = f.i32(scores)
-          const sum = f.i32(sums)
-          const left = f.i32(n)
-          for (const tile of [4, 2, 1]) {
-            const step = () => {
-              emitSums(k, f, storage, tile, { scores: score, values: value, head, sums: sum, count })
-              f.advance(score, tile * BLOCK * 4)
-              f.advance(sum, i32.mul(head, tile))
-              f.set(left, i32.sub(left, tile))
-            }
-            if (tile === 4) f.while(() => i32.geU(left, 4), step)
-            else f.if(i32.geU(left, tile), step)
+    work: ({ rows, kvHeads, keyDim, valueDim }) => rows * kvHeads * (keyDim + valueDim) * 2,
+    run(c, { arena, keys, values, k, v, rows, kvHeads, keyDim, valueDim, capacity, slots, positions, storage }) {
+      const kernels = c.on(arena)
+      const kind = STORAGES[storage]!
+      const [keyBytes, valueBytes] = [headBytes(kind, keyDim), headBytes(kind, valueDim)]
+      for (let g = c.index; g < kvHeads; g += c.count)
+        for (let t = 0; t < rows; t++) {
+          const place = c.words[positions / 4 + t]! % capacity
+          const first = (c.words[slots / 4 + t]! * kvHeads + g) * capacity
+          const [key, value] = [k + (t * kvHeads + g) * keyDim * 4, v + (t * kvHeads + g) * valueDim * 4]
+          const valueTo = values + (first + place) * valueBytes
+          if (kind === 'f32') {
+            kernels.storeKey!(key, keys + (first + place) * keyBytes, keyDim)
+            kernels.storeKey!(value, valueTo, valueDim)
+          } else {
+            const inGroup = (place & 3) * 16 + ((place >> 2) & 1) * 8
+            kernels.storeKey_bf16!(key, keys + (first + (place & ~7)) * keyBytes + inGroup, keyDim, 64)
+            kernels.storeKey_bf16!(value, valueTo, valueDim, 8)
           }
-          f.advance(s, count)
-        },
-      )
-      forRows((r, row, h) => {
-        const from = f.i32(i32.add(sums, i32.mul(r, head)))
-        const to = f.i32(i32.add(i32.add(y, i32.mul(row, qRow)), i32.shl(i32.mul(h, headDim), 2)))
-        const factor = f.v128(f32x4.splat(f32.div(1, heap.f32(i32.add(weight, i32.shl(r, 2))))))
-        k.walk(f, headDim, [from, to], (step) => step.store(to, f32x4.mul(step.load(from), factor)))
-      })
-      return undefined
+        }
     },
-  )
-}
+  },
+)
 
 /**
- * [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, scale (float), cap (float), sinks or 0, segments list, segment count, visible keys of all rows, storage];
- * a segment is four words: slot, first row, rows, first position.
+ * `group`: query heads per key/value head; `cap` and `sinks`: 0 without; `visible`: keys seen by all rows together.
+ * `segments` is a list of `count` runs of rows, four words each: slot, first row, rows, first position.
  */
-export const attention: Kernel = {
-  emit(k) {
-    for (const storage of STORAGES) emitAttend(k, storage)
+export const attentionKernel = new Kernel(
+  'attention',
+  {
+    ...integers('arena', 'keys', 'values', 'q', 'y', 'kvHeads', 'group', 'keyDim', 'valueDim', 'capacity', 'window'),
+    ...integers('sinks', 'segments', 'count', 'visible', 'storage'),
+    ...floats('scale', 'cap'),
   },
-  work: ([, , , , , kvHeads, group, headDim, , , , , , , , visible]) => visible! * kvHeads! * group! * headDim! * 2,
-  run(c, [arena, keys, values, q, y, kvHeads, group, headDim, capacity, window, , , sinks, segments, count, , storage], floats) {
-    const attend = c.on(arena!)[`attend_${STORAGES[storage!]!}`]!
-    const head = rowBytes(STORAGES[storage!]!, headDim!)
-    const row = kvHeads! * group! * headDim! * 4
-    const step = Math.max(1, Math.floor(TASK_ROWS / group!))
-    // Tasks are dealt out in turn: later rows of a prompt see more keys.
-    let task = 0
-    for (let i = 0; i < count!; i++) {
-      const [slot, first, rows, position] = c.words.subarray(segments! / 4 + 4 * i, segments! / 4 + 4 * i + 4)
-      for (let t = 0; t < rows!; t += step)
-        for (let g = 0; g < kvHeads!; g++) {
-          if (task++ % c.count !== c.index) continue
-          const at = (first! + t) * row + g * group! * headDim! * 4
-          const base = (slot! * kvHeads! + g) * capacity! * head
-          attend(
-            q! + at,
-            row,
-            group!,
-            Math.min(step, rows! - t),
-            headDim!,
-            keys! + base,
-            values! + base,
-            capacity!,
-            position! + t,
-            window!,
-            floats[10]!,
-            floats[11]!,
-            sinks ? sinks + g * group! * 4 : 0,
-            y! + at,
-            c.scratch,
-          )
-        }
-    }
+  {
+    emit(k) {
+      for (const storage of STORAGES) emitAttend(k, storage)
+    },
+    work: ({ kvHeads, group, keyDim, valueDim, visible }) => visible * kvHeads * group * (keyDim + valueDim),
+    run(c, command) {
+      const { arena, keys, values, q, y, kvHeads, group, keyDim, valueDim, capacity } = command
+      const { window, sinks, segments, count, storage, scale, cap } = command
+      const kind = STORAGES[storage]!
+      const attend = c.on(arena)[`attend_${kind}`]!
+      const [keyBytes, valueBytes] = [headBytes(kind, keyDim), headBytes(kind, valueDim)]
+      const [qRow, yRow] = [kvHeads * group * keyDim * 4, kvHeads * group * valueDim * 4]
+      const step = Math.max(1, Math.floor(TASK_ROWS / group))
+      // Workers take tasks in turn: later rows of a prompt see more keys.
+      let task = 0
+      for (let i = 0; i < count; i++) {
+        const segment = segments / 4 + 4 * i
+        const [slot, first, rows, position] = [c.words[segment]!, c.words[segment + 1]!, c.words[segment + 2]!, c.words[segment + 3]!]
+        for (let t = 0; t < rows; t += step)
+          for (let g = 0; g < kvHeads; g++) {
+            if (task++ % c.count !== c.index) continue
+            const base = (slot * kvHeads + g) * capacity
+            attend(
+              q + (first + t) * qRow + g * group * keyDim * 4,
+              qRow,
+              y + (first + t) * yRow + g * group * valueDim * 4,
+              yRow,
+              group,
+              Math.min(step, rows - t),
+              keyDim,
+              valueDim,
+              keys + base * keyBytes,
+              values + base * valueBytes,
+              capacity,
+              position + t,
+              window,
+              scale,
+              cap,
+              sinks ? sinks + g * group * 4 : 0,
+              c.scratch,
+            )
+          }
+      }
+    },
   },
+)
+
+export function attention(context: OpContext, q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): WasmTensor {
+  const { heap, pool, batches, precision } = context
+  const { heads, kvHeads, keyDim, valueDim, window, softcap, scale } = options
+  const rows = rowsOf(q)
+  const y = heap.result([rows, heads * valueDim], 'attention')
+  const kind = storageOf(precision)
+  const storage = STORAGES.indexOf(kind)
+  const [qa, ka, va] = [q, k, v].map((tensor) => heap.address(tensor, 'attention')) as [number, number, number]
+  const sinks = heap.address(options.sinks, 'attention')
+  const run = (data: BatchData, arena: number, keys: number, values: number, capacity: number) => {
+    const { slotList: slots, positionList: positions, segmentList: segments } = data
+    const place = { arena, keys, values, kvHeads, keyDim, valueDim, capacity, storage }
+    pool.enqueue(storeKeysKernel, { ...place, k: ka, v: va, rows, slots, positions })
+    const visible = data.positions.reduce((sum, position) => sum + Math.min(position + 1, window ?? position + 1), 0)
+    const runs = { segments, count: data.segments, visible, group: heads / kvHeads }
+    const scores = { window: window ?? NO_WINDOW, sinks, scale, cap: softcap ?? 0 }
+    pool.enqueue(attentionKernel, { ...place, ...runs, ...scores, q: qa, y: y.address })
+  }
+  const data = batches.of(batch)
+  if (options.cache) {
+    const { arena, keys, values, ring } = options.cache as WasmLayerCache
+    run(data, arena, keys, values, ring)
+    return y
+  }
+  const plain = batches.withoutCache(data)
+  // One ring as long as the longest run, for every run.
+  const ring = Math.ceil((plain.positions.reduce((a, b) => Math.max(a, b), 0) + 1) / BLOCK) * BLOCK
+  const positions = (plain.slots.at(-1)! + 1) * kvHeads * ring
+  const sizes = [keyDim, valueDim].map((width) => positions * headBytes(kind, width) + OVERREAD)
+  heap.withScratch(sizes, (keys, values) => run(plain, 0, keys!, values!, ring))
+  return y
 }

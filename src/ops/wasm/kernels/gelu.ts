@@ -2,9 +2,13 @@
  * GELU in its two published forms: 0.5·x·(1 + tanh(√(2/π)·(x + 0.044715·x³))) and 0.5·x·(1 + erf(x/√2)).
  * Hendrycks & Gimpel 2016. Elementwise; workers take runs of 64.
  */
+import type { Gelu } from '../../../architecture/architecture.ts'
+import { size, type Tensor } from '../../tensor.ts'
+import type { OpContext } from '../context.ts'
 import { type FunctionBuilder, f32x4, type V128 } from '../encoder.ts'
-import { type Kernel, share } from '../kernel.ts'
+import { integers, Kernel, share } from '../kernel.ts'
 import type { KernelModule } from '../simd.ts'
+import type { WasmTensor } from '../tensor.ts'
 
 export const GELU_FORMS = ['tanh', 'erf'] as const
 
@@ -18,8 +22,8 @@ export function emitGelu(k: KernelModule, f: FunctionBuilder, form: (typeof GELU
   return f32x4.mul(f32x4.mul(x, splat(0.5)), f32x4.add(bell, splat(1)))
 }
 
-/** [x, y, count, form] */
-export const gelu: Kernel = {
+/** `form`: index of GELU_FORMS. */
+export const geluKernel = new Kernel('gelu', integers('x', 'y', 'count', 'form'), {
   emit(k) {
     for (const form of GELU_FORMS)
       k.module.func(`gelu_${form}`, { x: 'i32', y: 'i32', count: 'i32' }, (f, { x, y, count }) => {
@@ -27,9 +31,16 @@ export const gelu: Kernel = {
         return undefined
       })
   },
-  work: ([, , count]) => 32 * count!,
-  run(c, [x, y, count, form]) {
-    const [from, to] = share(c, count!, 64)
-    if (from < to) c.on(0)[`gelu_${GELU_FORMS[form!]}`]!(x! + from * 4, y! + from * 4, to - from)
+  work: ({ count }) => 32 * count,
+  run(c, { x, y, count, form }) {
+    const [from, to] = share(c, count, 64)
+    if (from < to) c.on(0)[`gelu_${GELU_FORMS[form]}`]!(x + from * 4, y + from * 4, to - from)
   },
+})
+
+export function gelu({ heap, pool }: OpContext, x: Tensor, { approximation }: Gelu): WasmTensor {
+  const y = heap.result(x.shape, 'gelu')
+  const form = GELU_FORMS.indexOf(approximation)
+  pool.enqueue(geluKernel, { x: heap.address(x, 'gelu'), y: y.address, count: size(x.shape), form })
+  return y
 }

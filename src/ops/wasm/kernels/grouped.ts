@@ -5,11 +5,11 @@
  */
 import { i32 } from '../encoder.ts'
 import { FORMAT, GROUP_ROWS } from '../formats.ts'
-import { type Context, type Kernel, share } from '../kernel.ts'
+import { type Context, integers, Kernel, share } from '../kernel.ts'
 import { ZEROS } from '../layout.ts'
 import type { KernelModule } from '../simd.ts'
+import { LIST, writeList } from './dense.ts'
 import { emitInt8, INT8_PRODUCT } from './int8.ts'
-import { LIST, writeList } from './linear.ts'
 import { emitMxfp4, MXFP4_PRODUCT } from './mxfp4.ts'
 import { emitTile16, type Product } from './product.ts'
 import { ACTIVATION_BYTES, ACTIVATIONS } from './quantize.ts'
@@ -131,20 +131,24 @@ export function productOf(format: number, activation: number): Product {
   return format === FORMAT.int8 ? INT8_PRODUCT : MXFP4_PRODUCT[ACTIVATIONS[activation]!]
 }
 
-/** [arena, weight, format, x (blocks), y, bias or 0, T, columns, rows, activation] */
-export const linearGrouped: Kernel = {
-  emit(k) {
-    emitStartRows(k)
-    emitTile16(k)
-    emitMxfp4(k)
-    emitInt8(k)
+/** `x` in blocks of integers (quantize.ts), `activation` their kind; `bias` may be 0. */
+export const groupedKernel = new Kernel(
+  'grouped',
+  integers('arena', 'address', 'format', 'x', 'y', 'bias', 'T', 'columns', 'rows', 'activation'),
+  {
+    emit(k) {
+      emitStartRows(k)
+      emitTile16(k)
+      emitMxfp4(k)
+      emitInt8(k)
+    },
+    work: ({ T, columns, rows }) => T * columns * rows,
+    run(c, { arena, address, format, x, y, bias, T, columns, rows, activation }) {
+      const [from, to] = share(c, rows, GROUP_ROWS)
+      if (from >= to) return
+      const xBytes = (columns / 32) * ACTIVATION_BYTES[ACTIVATIONS[activation]!]
+      const weight = { arena, address, columns }
+      multiplyGroups(c, productOf(format, activation), weight, from, to, T, (i) => [x + i * xBytes, y + i * rows * 4], bias)
+    },
   },
-  work: ([, , , , , , T, columns, rows]) => T! * columns! * rows!,
-  run(c, [arena, address, format, x, y, bias, T, columns, rows, activation]) {
-    const [from, to] = share(c, rows!, GROUP_ROWS)
-    if (from >= to) return
-    const xBytes = (columns! / 32) * ACTIVATION_BYTES[ACTIVATIONS[activation!]!]
-    const weight = { arena: arena!, address: address!, columns: columns! }
-    multiplyGroups(c, productOf(format!, activation!), weight, from, to, T!, (i) => [x! + i * xBytes, y! + i * rows! * 4], bias!)
-  },
-}
+)

@@ -1,353 +1,52 @@
 /**
- * y = x·Wᵀ + b for dense weights as published, f32 or bf16; sums in f32.
- *
- * A sum over columns is sixteen sums (column modulo 16) within every CHUNK, which become one at its end; chunks add up in order. Every kernel
- * keeps to this, so that a row of x has the same result alone and among others, and with vectors of 4 or 8 lanes.
- *
- * One row of x (decode): one weight row at a time. Several (batches, prefill): tiles of 2 weight rows × 4 tokens straight from the published
- * bytes. 4 tokens × CHUNK of x stay in the first-level cache while ROW_BLOCK weight rows pass by; these come from the second level for the next tokens.
- *
- *       k ──►                    k ──►
- *   W   ▒▒▒▒▒▒▒▒  2 rows     x   ▒▒▒▒▒▒▒▒  4 tokens     8 accumulators of 8 lanes along k
+ * y = x·Wᵀ + b for a weight of any format: chooses between dense.ts and grouped.ts, and puts matrices together that no single arena could hold.
  */
-import { type FunctionBuilder, f32, f32x4, i32, i32x4, type Local, type Memory, type V128 } from '../encoder.ts'
-import { FORMAT, FORMAT_NAMES, rowBytes } from '../formats.ts'
-import { type Context, type Kernel, share } from '../kernel.ts'
-import { ZEROS } from '../layout.ts'
-import { interleave, type KernelModule, transpose } from '../simd.ts'
+import { columns, rowsOf, type Tensor } from '../../tensor.ts'
+import type { OpContext } from '../context.ts'
+import { isGrouped } from '../formats.ts'
+import { type Band, own, type WasmTensor } from '../tensor.ts'
+import { denseKernel } from './dense.ts'
+import { groupedKernel } from './grouped.ts'
+import { ACTIVATIONS, activationFor, inBlocks } from './quantize.ts'
 
-/** Columns of one visit: 4 tokens of f32 are 16 KiB. */
-const CHUNK = 1024
-/** Rows of x of one visit. */
-export const TOKEN_BLOCK = 128
-/** Weight rows of one visit. Their sums wait in scratch until all columns are done: y is written once, in runs. */
-const ROW_BLOCK = 64
-/** Where the list of rows of x, accumulators on their way into one, the sums and copied weights lie in a worker's scratch. */
-export const LIST = 65536
-const SPILL = 2 * 65536 - 1024
-const SUMS = 2 * 65536
-const GATHERED = 4 * 65536
+/** Writes y [T, rows] = x·Wᵀ + b to address `y`. `x` is f32 in the heap; `bias` is an address or 0. */
+export function product(context: OpContext, x: WasmTensor, w: WasmTensor, bias: number, y: number, T: number, rows: number): void {
+  const { pool, precision } = context
+  const { arena, address, format } = w
+  const place = { arena, address, format, y, bias, T, columns: columns(x), rows }
+  if (isGrouped(format)) {
+    const kind = activationFor(format, precision)
+    pool.enqueue(groupedKernel, { x: inBlocks(context, x, kind), ...place, activation: ACTIVATIONS.indexOf(kind) })
+  } else pool.enqueue(denseKernel, { x: x.address, ...place })
+}
 
-type DenseFormat = 'f32' | 'bf16'
-
-/**
- * Dot products of some weight rows with some rows of x along `columns`; calls `each` at the end of every chunk with its sums (four lanes each,
- * to be added up). The pointers move along. A tile has registers for the first or the second eight of sixteen columns: it walks a chunk twice.
- */
-function emitDots(
-  k: KernelModule,
-  f: FunctionBuilder,
-  format: DenseFormat,
-  p: { weights: Memory; w: readonly Local<'i32'>[]; x: readonly Local<'i32'>[]; columns: Local<'i32'>; spill: Local<'i32'> },
-  each: (sums: Local<'v128'>[][]) => void,
-): void {
-  const { heap } = k
-  const { weights } = p
-  const width = format === 'bf16' ? 2 : 4
-  const walks = p.w.length * p.x.length === 1 ? [[0, 1]] : [[0], [1]]
-  const left = f.i32(p.columns)
-  f.while(
-    () => i32.gtS(left, 0),
-    () => {
-      const count = f.i32(i32.select(i32.gtS(left, CHUNK), CHUNK, left))
-      const sums = p.w.map(() => p.x.map(() => [0, 1].map((): V128[] => [])))
-      walks.forEach((eights, walk) => {
-        const [w, x] = [p.w.map((pointer) => f.i32(pointer)), p.x.map((pointer) => f.i32(pointer))]
-        const accumulators = eights.map(() => w.map(() => x.map(() => [0, 1].map(() => f.v128(f32x4.splat(0))))))
-        const multiply = (index: number, column: number) => {
-          const rows = w.map((pointer) => {
-            if (format === 'f32') return [0, 16].map((half) => f.v128(weights.v128(pointer, column * 4 + half)))
-            const packed = f.v128(weights.v128(pointer, column * 2))
-            return [i32x4.extendLowI16x8U(packed), i32x4.extendHighI16x8U(packed)].map((half) => f.v128(i32x4.shl(half, 16)))
-          })
-          x.forEach((pointer, t) => {
-            const values = [0, 16].map((half) => f.v128(heap.v128(pointer, column * 4 + half)))
-            rows.forEach((weight, r) => {
-              accumulators[index]![r]![t]!.forEach((sum, half) => {
-                f.set(sum, k.madd(weight[half]!, values[half]!, sum))
-              })
-            })
-          })
-        }
-        const forward = (columns: number) => {
-          for (const pointer of w) f.advance(pointer, columns * width)
-          for (const pointer of x) f.advance(pointer, columns * 4)
-        }
-        const sixteen = (at: number) =>
-          eights.forEach((eight, index) => {
-            multiply(index, at + eight * 8)
-          })
-        f.times(i32.shrU(count, 6), () => {
-          for (let at = 0; at < 64; at += 16) sixteen(at)
-          forward(64)
-        })
-        f.times(i32.and(i32.shrU(count, 4), 3), () => {
-          sixteen(0)
-          forward(16)
-        })
-        if (eights[0] === 0) f.if(i32.and(count, 8), () => multiply(0, 0))
-        const flat = accumulators.flat(3)
-        k.storeRun(f, p.spill, flat, walk * flat.length * 16)
-        eights.forEach((eight, index) => {
-          accumulators[index]!.forEach((tokens, r) => {
-            tokens.forEach((halves, t) => {
-              sums[r]![t]![eight] = halves.map((half) => heap.v128(p.spill, (walk * flat.length + flat.indexOf(half)) * 16))
-            })
-          })
-        })
+/** The same for a matrix in several places: its bands are columns of y. */
+function bandedProduct(context: OpContext, x: WasmTensor, w: WasmTensor, bands: readonly Band[], bias: number, y: number, T: number): void {
+  const { heap } = context
+  const rows = w.shape[0]!
+  for (const { row, rows: count, arena, address } of bands) {
+    const part = { ...w, arena, address }
+    const partBias = bias && bias + row * 4
+    if (T === 1) product(context, x, part, partBias, y + row * 4, 1, count)
+    else
+      heap.withScratch([T * count * 4 + 64], (narrow) => {
+        product(context, x, part, partBias, narrow!, T, count)
+        for (let t = 0; t < T; t++)
+          heap.copy({ arena: 0, address: y + (t * rows + row) * 4 }, { arena: 0, address: narrow! + t * count * 4 }, count * 4)
       })
-      const add = ([a, b]: V128[]) => f32x4.add(a!, b!)
-      const results = sums.map((tokens) => tokens.map((eights) => f.v128(add(eights.map(add)))))
-      const whole = f.i32(i32.and(count, -8))
-      const [w, x] = [p.w, p.x]
-      for (const pointer of w) f.advance(pointer, i32.mul(whole, width))
-      for (const pointer of x) f.advance(pointer, i32.mul(whole, 4))
-      f.times(i32.and(count, 7), () => {
-        const one = w.map((pointer) => f.v128(format === 'bf16' ? i32x4.splat(i32.shl(weights.u16(pointer), 16)) : weights.zero32(pointer)))
-        x.forEach((pointer, t) => {
-          const value = f.v128(heap.zero32(pointer)) // the other lanes are zero
-          one.forEach((weight, r) => {
-            f.set(results[r]![t]!, k.madd(weight, value, results[r]![t]!))
-          })
-          f.advance(pointer, 4)
-        })
-        for (const pointer of w) f.advance(pointer, width)
-      })
-      each(results)
-      f.set(left, i32.sub(left, count))
-    },
-  )
-}
-
-/** One weight row after the other times one x: one strictly sequential stream, as memory likes it. */
-function emitVector(k: KernelModule, format: DenseFormat): void {
-  const { heap } = k
-  k.module.func(
-    `vector_${format}`,
-    { x: 'i32', w: 'i32', y: 'i32', bias: 'i32', biasStep: 'i32', columns: 'i32', rows: 'i32', spill: 'i32' },
-    (f, { x, w, y, bias, biasStep, columns, rows, spill }) => {
-      f.times(rows, () => {
-        const total = f.f32(0)
-        emitDots(k, f, format, { weights: k.weights, w: [w], x: [f.i32(x)], columns, spill }, (sums) => {
-          f.set(total, f32.add(total, k.sum(f, sums[0]![0]!)))
-        })
-        f.do(heap.storeF32(y, f32.add(total, heap.f32(bias))))
-        f.advance(y, 4)
-        f.advance(bias, biasStep)
-      })
-      return undefined
-    },
-  )
-}
-
-/** Two weight rows times four rows of x at a time, for all rows and all groups of four; the sums of four tokens lie row after row. */
-function emitMatrix(k: KernelModule, format: DenseFormat): void {
-  const { heap } = k
-  // Pairs of loads are joined only in the first memory: f32 is copied there, bf16 has no pairs (a load is eight weights).
-  const weights = format === 'f32' ? heap : k.weights
-  // Without vectors of eight lanes there are registers for two tokens only. Their sums: row 0 of both, row 1 of both.
-  const byRow = ([a]: V128[], [b]: V128[]) => [interleave(a!, b!, 8, 'low'), interleave(a!, b!, 8, 'high')]
-  k.module.func(
-    `matrix_${format}`,
-    {
-      w: 'i32',
-      stride: 'i32',
-      rows: 'i32',
-      columns: 'i32',
-      list: 'i32',
-      groups: 'i32',
-      xOffset: 'i32',
-      sums: 'i32',
-      groupBytes: 'i32',
-      first: 'i32',
-      spill: 'i32',
-    },
-    (f, { w, stride, rows, columns, list, groups, xOffset, sums, groupBytes, first, spill }) => {
-      f.times(groups, () => {
-        const row = f.i32(w)
-        const left = f.i32(rows)
-        const target = f.i32(sums)
-        f.while(
-          () => i32.gtS(left, 0),
-          () => {
-            const second = i32.select(i32.gtS(left, 1), i32.add(row, stride), row)
-            /** Sums of both rows for some of the four tokens, four to a vector. */
-            const dots = (tokens: number[]) => {
-              const totals = Array.from({ length: tokens.length / 2 }, () => f.v128(f32x4.splat(0)))
-              const x = tokens.map((t) => f.i32(i32.add(heap.i32(list, t * 8), xOffset)))
-              emitDots(k, f, format, { weights, w: [f.i32(row), f.i32(second)], x, columns, spill }, (sums) => {
-                const flat = sums.flat()
-                totals.forEach((total, i) => {
-                  f.set(total, f32x4.add(total, k.sum4(flat.slice(4 * i, 4 * i + 4))))
-                })
-              })
-              return totals
-            }
-            const results = k.features.wide ? dots([0, 1, 2, 3]) : byRow(dots([0, 1]), dots([2, 3]))
-            results.forEach((result, r) => {
-              const total = f.v128(result)
-              f.if(i32.eqz(first), () => f.set(total, f32x4.add(heap.v128(target, r * 16), total)))
-              f.do(heap.storeV128(target, total, r * 16))
-            })
-            f.advance(target, 32)
-            f.set(row, i32.add(row, i32.shl(stride, 1)))
-            f.set(left, i32.sub(left, 2))
-          },
-        )
-        f.advance(list, 32)
-        f.advance(sums, groupBytes)
-      })
-      return undefined
-    },
-  )
-}
-
-/** y[token][rows] = sums + bias: four tokens × four rows at a time, transposed. */
-function emitSpread(k: KernelModule): void {
-  const { heap } = k
-  k.module.func(
-    'spread',
-    { sums: 'i32', groupBytes: 'i32', list: 'i32', tokens: 'i32', yOffset: 'i32', rows: 'i32', bias: 'i32', biasStep: 'i32' },
-    (f, { sums, groupBytes, list, tokens, yOffset, rows, bias, biasStep }) => {
-      f.while(
-        () => i32.gtS(tokens, 0),
-        () => {
-          const y = [0, 1, 2, 3].map((t) => f.i32(i32.add(heap.i32(list, t * 8 + 4), yOffset)))
-          const from = f.i32(sums)
-          const b = f.i32(bias)
-          const left = f.i32(rows)
-          f.while(
-            () => i32.gtS(left, 0),
-            () => {
-              const start = f.v128(heap.v128(b))
-              transpose(
-                f,
-                [0, 1, 2, 3].map((r) => f.v128(heap.v128(from, r * 16))),
-              ).forEach((vector, t) => {
-                const value = f.v128(f32x4.add(vector, start))
-                f.if(i32.gtS(tokens, t), () =>
-                  f.if(
-                    i32.geU(left, 4),
-                    () => f.do(heap.storeV128(y[t]!, value)),
-                    () => {
-                      for (let r = 0; r < 3; r++)
-                        f.if(i32.gtS(left, r), () => f.do(heap.storeF32(y[t]!, f32x4.extractLane(value, r), r * 4)))
-                    },
-                  ),
-                )
-                f.advance(y[t]!, 16)
-              })
-              f.advance(from, 64)
-              f.advance(b, biasStep)
-              f.set(left, i32.sub(left, 4))
-            },
-          )
-          f.advance(sums, groupBytes)
-          f.advance(list, 32)
-          f.set(tokens, i32.sub(tokens, 4))
-        },
-      )
-      return undefined
-    },
-  )
-}
-
-/** Some columns of some rows of a matrix into the heap, one row behind the other. */
-function emitGather(k: KernelModule): void {
-  k.module.func('gather', { w: 'i32', stride: 'i32', rows: 'i32', bytes: 'i32', to: 'i32' }, (f, { w, stride, rows, bytes, to }) => {
-    f.times(rows, () => {
-      f.do(k.heap.copy(to, w, bytes, k.weights))
-      f.advance(w, stride)
-      f.advance(to, bytes)
-    })
-    return undefined
-  })
-}
-
-/** Reads one word of every cache line: the tile's own loads, several streams at once, come from memory at a third of the speed. */
-function emitTouch(k: KernelModule): void {
-  k.module.func('touch', { from: 'i32', bytes: 'i32' }, (f, { from, bytes }) => {
-    f.times(i32.shrU(bytes, 8), () => {
-      for (let at = 0; at < 256; at += 64) f.drop(k.weights.i32(from, at))
-      f.advance(from, 256)
-    })
-    return undefined
-  })
-}
-
-/** Rows of x and y as a list of addresses in scratch, a multiple of four of them: the last row is repeated. Gives the number of rows listed. */
-export function writeList(c: Context, count: number, at: (i: number) => [x: number, y: number]): number {
-  const word = (c.scratch + LIST) / 4
-  const listed = Math.ceil(count / 4) * 4
-  for (let i = 0; i < listed; i++) {
-    const [x, y] = at(Math.min(i, count - 1))
-    c.words[word + 2 * i] = x
-    c.words[word + 2 * i + 1] = y
-  }
-  return listed
-}
-
-/** Rows `from`…`to` of a dense matrix times `count` rows of x. */
-export function multiply(
-  c: Context,
-  weight: { arena: number; address: number; format: number; columns: number },
-  from: number,
-  to: number,
-  count: number,
-  at: (i: number) => [x: number, y: number],
-  bias: number,
-): void {
-  const { arena, address, format, columns } = weight
-  const kernels = c.on(arena)
-  const stride = rowBytes(format, columns)
-  const biasOf = (row: number) => (bias ? bias + row * 4 : ZEROS)
-  const spill = c.scratch + SPILL
-  if (count === 1) {
-    const vector = kernels[`vector_${FORMAT_NAMES[format]}`]!
-    const [x, y] = at(0)
-    vector(x, address + from * stride, y + from * 4, biasOf(from), bias ? 4 : 0, columns, to - from, spill)
-    return
-  }
-  const matrix = kernels[`matrix_${FORMAT_NAMES[format]}`]!
-  const width = format === FORMAT.bf16 ? 2 : 4
-  const list = c.scratch + LIST
-  const sums = c.scratch + SUMS
-  const gathered = format === FORMAT.f32 && arena !== 0 ? c.scratch + GATHERED : 0
-  for (let token = 0; token < count; token += TOKEN_BLOCK) {
-    const tokens = Math.min(TOKEN_BLOCK, count - token)
-    const groups = writeList(c, tokens, (i) => at(token + i)) / 4
-    for (let row = from; row < to; row += ROW_BLOCK) {
-      const rows = Math.min(ROW_BLOCK, to - row)
-      const groupBytes = Math.ceil(rows / 4) * 64
-      if (!gathered) kernels.touch!(address + row * stride, rows * stride)
-      for (let column = 0; column < columns; column += CHUNK) {
-        const w = address + row * stride + column * width
-        const depth = Math.min(CHUNK, columns - column)
-        if (gathered) kernels.gather!(w, stride, rows, depth * width, gathered)
-        const [from, step] = gathered ? [gathered, depth * width] : [w, stride]
-        matrix(from, step, rows, depth, list, groups, column * 4, sums, groupBytes, column === 0 ? 1 : 0, spill)
-      }
-      kernels.spread!(sums, groupBytes, list, tokens, row * 4, rows, biasOf(row), bias ? 16 : 0)
-    }
   }
 }
 
-/** [arena, weight, format, x, y, bias or 0, T, columns, rows] */
-export const linear: Kernel = {
-  emit(k) {
-    for (const format of ['f32', 'bf16'] as const) {
-      emitVector(k, format)
-      emitMatrix(k, format)
-    }
-    emitSpread(k)
-    emitGather(k)
-    emitTouch(k)
-  },
-  work: ([, , , , , , T, columns, rows]) => T! * columns! * rows!,
-  run(c, [arena, address, format, x, y, bias, T, columns, rows]) {
-    const [from, to] = share(c, rows!, 4)
-    if (from >= to) return
-    const weight = { arena: arena!, address: address!, format: format!, columns: columns! }
-    multiply(c, weight, from, to, T!, (i) => [x! + i * columns! * 4, y! + i * rows! * 4], bias!)
-  },
+export function linear(context: OpContext, x: Tensor, weight: Tensor, bias?: Tensor): WasmTensor {
+  const { heap } = context
+  const w = own(weight, 'linear')
+  const [rows, width] = w.shape as [number, number]
+  if (w.shape.length !== 2 || width !== columns(x))
+    throw new RangeError(`linear: x [${x.shape}] times ${w.name ?? 'weight'} [${w.shape}]: the last axes differ`)
+  const T = rowsOf(x)
+  const y = heap.result([...x.shape.slice(0, -1), rows], 'linear')
+  const [input, b] = [heap.tensor(x, 'linear'), heap.address(bias, 'linear')]
+  if (w.bands) bandedProduct(context, input, w, w.bands, b, y.address, T)
+  else product(context, input, w, b, y.address, T, rows)
+  return y
 }

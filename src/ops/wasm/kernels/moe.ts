@@ -3,42 +3,53 @@
  * expert's weights are read and unpacked once per call. Each worker owns a range of matrix rows of all experts.
  * The gated activation between the two products is `gatedPairs`; `combine` adds up the experts of a row in the order of its choices.
  */
+import type { Gated } from '../../../architecture/architecture.ts'
+import type { Experts, Routing } from '../../ops.ts'
+import { columns, rowsOf, type Tensor } from '../../tensor.ts'
+import type { OpContext } from '../context.ts'
 import { f32x4 } from '../encoder.ts'
 import { GROUP_ROWS, isGrouped } from '../formats.ts'
-import { type Kernel, share } from '../kernel.ts'
+import { integers, Kernel, share } from '../kernel.ts'
+import { own, type WasmRouting, type WasmTensor } from '../tensor.ts'
+import { multiply } from './dense.ts'
+import { formOf, gatedPairsKernel } from './gated.ts'
 import { multiplyGroups, productOf } from './grouped.ts'
-import { multiply } from './linear.ts'
-import { ACTIVATION_BYTES, ACTIVATIONS } from './quantize.ts'
+import { ACTIVATION_BYTES, ACTIVATIONS, activationFor, blockBytes, inBlocks, quantizeKernel } from './quantize.ts'
+import { groupKernel } from './route.ts'
 
 /**
- * [format, x, y, bias or 0, rows of a matrix, columns, experts, starts, pairs, active, x by pair, part table, activation, pairs]
- * x row: pair / active, or the place in the grouped list if `x by pair`; y: place in the grouped list. The part table has two words per expert: arena, address.
+ * `rows` of a matrix; `starts` and `pairs` as `group` writes them; `count` pairs; `bias` may be 0.
+ * Row of x: pair / active, or the place in the list `pairs` if `byPair` is 1. Row of y: the place in that list.
+ * `parts` has two words per expert: arena, address.
  */
-export const expertLinear: Kernel = {
-  emit() {},
-  work: ([, , , , rows, columns, , , , , , , , count]) => rows! * columns! * count!,
-  run(c, [format, x, y, bias, rows, columns, experts, starts, pairs, active, byPair, parts, activation]) {
-    const grouped = isGrouped(format!)
-    const [from, to] = share(c, rows!, grouped ? GROUP_ROWS : 4)
-    if (from >= to) return
-    const xBytes = grouped ? (columns! / 32) * ACTIVATION_BYTES[ACTIVATIONS[activation!]!] : columns! * 4
-    const start = c.words.subarray(starts! / 4, starts! / 4 + experts! + 1)
-    for (let e = 0; e < experts!; e++) {
-      const first = start[e]!
-      const count = start[e + 1]! - first
-      if (count === 0) continue
-      const weight = { arena: c.words[parts! / 4 + 2 * e]!, address: c.words[parts! / 4 + 2 * e + 1]!, format: format!, columns: columns! }
-      const row = (place: number) => (byPair ? place : Math.floor(c.words[pairs! / 4 + place]! / active!))
-      const at = (i: number): [number, number] => [x! + row(first + i) * xBytes, y! + (first + i) * rows! * 4]
-      const b = bias ? bias + e * rows! * 4 : 0
-      if (grouped) multiplyGroups(c, productOf(format!, activation!), weight, from, to, count, at, b)
-      else multiply(c, weight, from, to, count, at, b)
-    }
+export const expertLinearKernel = new Kernel(
+  'expertLinear',
+  integers('format', 'x', 'y', 'bias', 'rows', 'columns', 'experts', 'starts', 'pairs', 'active', 'byPair', 'parts', 'activation', 'count'),
+  {
+    work: ({ rows, columns, count }) => rows * columns * count,
+    run(c, { format, x, y, bias, rows, columns, experts, starts, pairs, active, byPair, parts, activation }) {
+      const grouped = isGrouped(format)
+      const [from, to] = share(c, rows, grouped ? GROUP_ROWS : 4)
+      if (from >= to) return
+      const xBytes = grouped ? (columns / 32) * ACTIVATION_BYTES[ACTIVATIONS[activation]!] : columns * 4
+      const start = c.words.subarray(starts / 4, starts / 4 + experts + 1)
+      for (let e = 0; e < experts; e++) {
+        const first = start[e]!
+        const count = start[e + 1]! - first
+        if (count === 0) continue
+        const weight = { arena: c.words[parts / 4 + 2 * e]!, address: c.words[parts / 4 + 2 * e + 1]!, format: format, columns: columns }
+        const row = (place: number) => (byPair ? place : Math.floor(c.words[pairs / 4 + place]! / active))
+        const at = (i: number): [number, number] => [x + row(first + i) * xBytes, y + (first + i) * rows * 4]
+        const b = bias ? bias + e * rows * 4 : 0
+        if (grouped) multiplyGroups(c, productOf(format, activation), weight, from, to, count, at, b)
+        else multiply(c, weight, from, to, count, at, b)
+      }
+    },
   },
-}
+)
 
-/** y[t] = Σ_a weight[t, a]·x[place of pair (t, a)]: [x, y, weights, rows, columns, active, pairs] */
-export const combine: Kernel = {
+/** y[t] = Σ_a weight[t, a]·x[place of pair (t, a)]. */
+export const combineKernel = new Kernel('combine', integers('x', 'y', 'weights', 'rows', 'columns', 'active', 'pairs'), {
   emit(k) {
     k.module.func('scaleAdd', { x: 'i32', y: 'i32', count: 'i32', factor: 'f32', first: 'i32' }, (f, { x, y, count, factor, first }) => {
       const weight = f.v128(f32x4.splat(factor))
@@ -50,18 +61,49 @@ export const combine: Kernel = {
       return undefined
     })
   },
-  work: ([, , , rows, columns, active]) => rows! * columns! * active! * 2,
-  run(c, [x, y, weights, rows, columns, active, pairs]) {
+  work: ({ rows, columns, active }) => rows * columns * active * 2,
+  run(c, { x, y, weights, rows, columns, active, pairs }) {
     const scaleAdd = c.on(0).scaleAdd!
-    const [from, to] = share(c, rows!)
+    const [from, to] = share(c, rows)
     if (from >= to) return
-    const total = rows! * active!
+    const total = rows * active
     const place = new Int32Array(total)
-    for (let i = 0; i < total; i++) place[c.words[pairs! / 4 + i]!] = i
+    for (let i = 0; i < total; i++) place[c.words[pairs / 4 + i]!] = i
     for (let t = from; t < to; t++)
-      for (let a = 0; a < active!; a++) {
-        const pair = t * active! + a
-        scaleAdd(x! + place[pair]! * columns! * 4, y! + t * columns! * 4, columns!, c.floats[weights! / 4 + pair]!, a === 0 ? 1 : 0)
+      for (let a = 0; a < active; a++) {
+        const pair = t * active + a
+        scaleAdd(x + place[pair]! * columns * 4, y + t * columns * 4, columns, c.floats[weights / 4 + pair]!, a === 0 ? 1 : 0)
       }
   },
+})
+
+export function moe(context: OpContext, x: Tensor, routing: Routing, experts: Experts, activation: Gated): WasmTensor {
+  const { heap, pool, precision } = context
+  const { weights, indices, active, experts: E } = routing as WasmRouting
+  const [gateUp, down] = [own(experts.gateUp, 'moe'), own(experts.down, 'moe')]
+  const T = rowsOf(x)
+  const [D, F] = [columns(x), columns(down)]
+  const count = T * active
+  const y = heap.result([T, D], 'moe')
+  const grouped = isGrouped(gateUp.format)
+  const kind = activationFor(gateUp.format, precision)
+  const index = ACTIVATIONS.indexOf(kind)
+  const hiddenBlocks = grouped ? blockBytes(kind, count, F) : 64
+  const input = grouped ? inBlocks(context, heap.tensor(x, 'moe'), kind) : heap.address(x, 'moe')
+  const sizes = [(E + 1) * 4, count * 4, count * 2 * F * 4 + 64, count * F * 4 + 64, count * D * 4 + 64, hiddenBlocks]
+  heap.withScratch(sizes, (starts, pairs, wide, hidden, narrow, blocks) => {
+    const product = (w: WasmTensor, from: number, to: number, bias: Tensor | undefined, rows: number, width: number, byPair: number) => {
+      const list = { experts: E, starts: starts!, pairs: pairs!, active, count }
+      const matrices = { format: w.format, parts: w.parts!, bias: heap.address(bias, 'moe'), rows, columns: width }
+      pool.enqueue(expertLinearKernel, { x: from, y: to, byPair, activation: index, ...list, ...matrices })
+    }
+    pool.enqueue(groupKernel, { indices: indices.address, rows: T, experts: E, active, starts: starts!, pairs: pairs! })
+    product(gateUp, input, wide!, experts.gateUpBias, 2 * F, D, 0)
+    pool.enqueue(gatedPairsKernel, { gateUp: wide!, y: hidden!, count: count * F, ...formOf(activation) })
+    if (grouped) pool.enqueue(quantizeKernel, { x: hidden!, to: blocks!, rows: count, columns: F, activation: index })
+    product(down, grouped ? blocks! : hidden!, narrow!, experts.downBias, D, F, 1)
+    const places = { x: narrow!, y: y.address, weights: weights.address, pairs: pairs! }
+    pool.enqueue(combineKernel, { ...places, rows: T, columns: D, active })
+  })
+  return y
 }

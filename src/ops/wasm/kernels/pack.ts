@@ -3,7 +3,7 @@
  */
 import { type FunctionBuilder, f32, f32x4, i8x16, i16x8, i32, type Local, type V128, v128 } from '../encoder.ts'
 import { GROUP_BLOCK_BYTES, GROUP_ROWS, INT8_BLOCK_BYTES } from '../formats.ts'
-import { type Kernel, share } from '../kernel.ts'
+import { integers, Kernel, share } from '../kernel.ts'
 import { bf16High, bf16Low, interleave, type KernelModule } from '../simd.ts'
 import { largestMagnitude } from './quantize.ts'
 
@@ -30,8 +30,8 @@ function transpose8(f: FunctionBuilder, rows: readonly V128[]): V128[] {
   return [0, 4, 2, 6, 1, 5, 3, 7].map((i) => from[i]!)
 }
 
-/** [arena, to, published blocks (heap), published scales (heap), rows, columns]: published order -> groups of 16 rows; the last one is padded with zeros */
-export const repackMxfp4: Kernel = {
+/** Published order -> groups of 16 rows; the last group is padded with zeros. `from` and `scales`: published blocks and scales in the heap. */
+export const repackMxfp4Kernel = new Kernel('repackMxfp4', integers('arena', 'to', 'from', 'scales', 'rows', 'columns'), {
   emit(k) {
     const { weights, heap } = k
     k.module.func(
@@ -70,27 +70,27 @@ export const repackMxfp4: Kernel = {
       },
     )
   },
-  run(c, [arena, to, from, scales, rows, columns]) {
-    const blocks = columns! / 32
-    const repack = c.on(arena!).repackMxfp4!
-    const [first, end] = share(c, Math.ceil(rows! / GROUP_ROWS))
-    const whole = Math.min(end, Math.floor(rows! / GROUP_ROWS))
-    const target = (group: number) => to! + group * blocks * GROUP_BLOCK_BYTES
-    const published = (group: number) => [from! + group * GROUP_ROWS * blocks * 16, scales! + group * GROUP_ROWS * blocks] as const
+  run(c, { arena, to, from, scales, rows, columns }) {
+    const blocks = columns / 32
+    const repack = c.on(arena).repackMxfp4!
+    const [first, end] = share(c, Math.ceil(rows / GROUP_ROWS))
+    const whole = Math.min(end, Math.floor(rows / GROUP_ROWS))
+    const target = (group: number) => to + group * blocks * GROUP_BLOCK_BYTES
+    const published = (group: number) => [from + group * GROUP_ROWS * blocks * 16, scales + group * GROUP_ROWS * blocks] as const
     if (first < whole) repack(target(first), ...published(first), whole - first, blocks)
     if (whole >= end) return
     const bytes = new Uint8Array(c.words.buffer)
-    const rest = (rows! % GROUP_ROWS) * blocks
+    const rest = (rows % GROUP_ROWS) * blocks
     const padded = [c.scratch, c.scratch + GROUP_ROWS * blocks * 16] as const
     bytes.fill(0, c.scratch, c.scratch + GROUP_ROWS * blocks * 17)
     bytes.copyWithin(padded[0], published(whole)[0], published(whole)[0] + rest * 16)
     bytes.copyWithin(padded[1], published(whole)[1], published(whole)[1] + rest)
     repack(target(whole), ...padded, 1, blocks)
   },
-}
+})
 
-/** [arena, to, published rows (heap), rows, columns, bf16]: rows of bf16 or f32 into groups; the last group is padded with zeros */
-export const packInt8: Kernel = {
+/** Published rows in the heap, f32 or (with the flag) bf16, into groups; the last group is padded with zeros. */
+export const packInt8Kernel = new Kernel('packInt8', integers('arena', 'to', 'from', 'rows', 'columns', 'bf16'), {
   emit(k) {
     const { heap, weights } = k
     for (const source of ['f32', 'bf16'] as const)
@@ -134,21 +134,15 @@ export const packInt8: Kernel = {
       )
     k.module.func('clearWeights', { to: 'i32', bytes: 'i32' }, (f, { to, bytes }) => void f.do(weights.fill(to, 0, bytes)))
   },
-  run(c, [arena, to, from, rows, columns, bf16]) {
-    const kernels = c.on(arena!)
-    const blocks = columns! / 32
-    const [first, end] = share(c, Math.ceil(rows! / GROUP_ROWS))
+  run(c, { arena, to, from, rows, columns, bf16 }) {
+    const kernels = c.on(arena)
+    const blocks = columns / 32
+    const [first, end] = share(c, Math.ceil(rows / GROUP_ROWS))
     for (let g = first; g < end; g++) {
-      const target = to! + g * blocks * INT8_BLOCK_BYTES
-      const count = Math.min(GROUP_ROWS, rows! - g * GROUP_ROWS)
+      const target = to + g * blocks * INT8_BLOCK_BYTES
+      const count = Math.min(GROUP_ROWS, rows - g * GROUP_ROWS)
       if (count < GROUP_ROWS) kernels.clearWeights!(target, blocks * INT8_BLOCK_BYTES)
-      kernels[bf16 ? 'packInt8_bf16' : 'packInt8_f32']!(
-        target,
-        from! + g * GROUP_ROWS * columns! * (bf16 ? 2 : 4),
-        count,
-        blocks,
-        c.scratch,
-      )
+      kernels[bf16 ? 'packInt8_bf16' : 'packInt8_f32']!(target, from + g * GROUP_ROWS * columns * (bf16 ? 2 : 4), count, blocks, c.scratch)
     }
   },
-}
+})

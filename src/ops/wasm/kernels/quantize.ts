@@ -6,9 +6,14 @@
  *
  * Corrections: -12·Σx over the elements of each half of a 32-bit word (mxfp4.ts says why).
  */
+import { columns, rowsOf, type Tensor } from '../../tensor.ts'
+import type { OpContext, Precision } from '../context.ts'
 import { type FunctionBuilder, f32, f32x4, i8x16, i16x8, type Local, type V128 } from '../encoder.ts'
-import { type Kernel, share } from '../kernel.ts'
+import { FORMAT, type Format } from '../formats.ts'
+import { integers, Kernel, share } from '../kernel.ts'
+import type { Block } from '../memory.ts'
 import type { KernelModule } from '../simd.ts'
+import type { WasmTensor } from '../tensor.ts'
 
 export const ACTIVATIONS = ['i8', 'i16'] as const
 export type Activation = (typeof ACTIVATIONS)[number]
@@ -43,8 +48,8 @@ function emitQuantize(k: KernelModule, f: FunctionBuilder, activation: Activatio
   f.do(heap.storeLow32(to, i16x8.mul(sum, i16x8.splat(-12)), 32), heap.storeF32(to, f32.mul(most, 0.5 / LARGEST.i8), 36))
 }
 
-/** [x, to, rows, columns, activation]: every row into blocks */
-export const quantize: Kernel = {
+/** Every row into blocks; `activation`: index of ACTIVATIONS. */
+export const quantizeKernel = new Kernel('quantize', integers('x', 'to', 'rows', 'columns', 'activation'), {
   emit(k) {
     for (const activation of ACTIVATIONS)
       k.module.func(`quantize_${activation}`, { x: 'i32', to: 'i32', blocks: 'i32' }, (f, { x, to, blocks }) => {
@@ -57,10 +62,30 @@ export const quantize: Kernel = {
         return undefined
       })
   },
-  work: ([, , rows, columns]) => rows! * columns! * 8,
-  run(c, [x, to, rows, columns, activation]) {
-    const kind = ACTIVATIONS[activation!]!
-    const [from, end] = share(c, rows! * (columns! / 32))
-    if (from < end) c.on(0)[`quantize_${kind}`]!(x! + from * 128, to! + from * ACTIVATION_BYTES[kind], end - from)
+  work: ({ rows, columns }) => rows * columns * 8,
+  run(c, { x, to, rows, columns, activation }) {
+    const kind = ACTIVATIONS[activation]!
+    const [from, end] = share(c, rows * (columns / 32))
+    if (from < end) c.on(0)[`quantize_${kind}`]!(x + from * 128, to + from * ACTIVATION_BYTES[kind], end - from)
   },
+})
+
+/** The kind of activations that a format of weights is multiplied with. */
+export const activationFor = (format: Format, precision: Precision): Activation =>
+  format === FORMAT.mxfp4 && precision === 'fast' ? 'i8' : 'i16'
+
+/** Bytes of `rows` rows of `width` values. */
+export const blockBytes = (kind: Activation, rows: number, width: number): number => rows * (width / 32) * ACTIVATION_BYTES[kind]
+
+const quantized = new WeakMap<Tensor, { kind: Activation; block: Block }>()
+
+/** Address of x in blocks of integers; made once for all products of the same x in one scope (q, k and v). */
+export function inBlocks({ heap, pool }: OpContext, x: WasmTensor, kind: Activation): number {
+  const known = quantized.get(x)
+  if (known && known.kind === kind && !known.block.released) return known.block.address
+  const [rows, width] = [rowsOf(x), columns(x)]
+  const block = heap.scoped(blockBytes(kind, rows, width), 'activations')
+  pool.enqueue(quantizeKernel, { x: x.address, to: block.address, rows, columns: width, activation: ACTIVATIONS.indexOf(kind) })
+  quantized.set(x, { kind, block })
+  return block.address
 }

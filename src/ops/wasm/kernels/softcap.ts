@@ -1,19 +1,31 @@
 /** y = cap·tanh(x / cap), elementwise (Gemma 2); workers take runs of 64. */
+import { size, type Tensor } from '../../tensor.ts'
+import type { OpContext } from '../context.ts'
 import { f32, f32x4 } from '../encoder.ts'
-import { type Kernel, share } from '../kernel.ts'
+import { floats, integers, Kernel, share } from '../kernel.ts'
+import type { WasmTensor } from '../tensor.ts'
 
-/** [x, y, count, cap (float)] */
-export const softcap: Kernel = {
-  emit(k) {
-    k.module.func('softcap', { x: 'i32', y: 'i32', count: 'i32', cap: 'f32' }, (f, { x, y, count, cap }) => {
-      const inverse = f.v128(f32x4.splat(f32.div(1, cap)))
-      k.walk(f, count, [x, y], (s) => s.store(y, f32x4.mul(k.tanh(f, f32x4.mul(s.load(x), inverse)), f32x4.splat(cap))))
-      return undefined
-    })
+export const softcapKernel = new Kernel(
+  'softcap',
+  { ...integers('x', 'y', 'count'), ...floats('cap') },
+  {
+    emit(k) {
+      k.module.func('softcap', { x: 'i32', y: 'i32', count: 'i32', cap: 'f32' }, (f, { x, y, count, cap }) => {
+        const inverse = f.v128(f32x4.splat(f32.div(1, cap)))
+        k.walk(f, count, [x, y], (s) => s.store(y, f32x4.mul(k.tanh(f, f32x4.mul(s.load(x), inverse)), f32x4.splat(cap))))
+        return undefined
+      })
+    },
+    work: ({ count }) => 24 * count,
+    run(c, { x, y, count, cap }) {
+      const [from, to] = share(c, count, 64)
+      if (from < to) c.on(0).softcap!(x + from * 4, y + from * 4, to - from, cap)
+    },
   },
-  work: ([, , count]) => 24 * count!,
-  run(c, [x, y, count], floats) {
-    const [from, to] = share(c, count!, 64)
-    if (from < to) c.on(0).softcap!(x! + from * 4, y! + from * 4, to - from, floats[3]!)
-  },
+)
+
+export function softcap({ heap, pool }: OpContext, x: Tensor, cap: number): WasmTensor {
+  const y = heap.result(x.shape, 'softcap')
+  pool.enqueue(softcapKernel, { x: heap.address(x, 'softcap'), y: y.address, count: size(x.shape), cap })
+  return y
 }
