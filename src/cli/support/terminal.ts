@@ -1,6 +1,8 @@
 /**
  * Shared by the commands: colour on terminals, aligned tables, numbers for people, and parsing of sizes.
  */
+import { Writable } from 'node:stream'
+import { styleText } from 'node:util'
 import { InvalidArgumentError } from 'commander'
 
 /** Wrong usage that is found after parsing. Exit code 2. */
@@ -8,22 +10,17 @@ export class UsageError extends Error {
   override name = 'UsageError'
 }
 
-/** Whether to colour: a terminal, unless NO_COLOR; FORCE_COLOR wins over both. */
-export function coloured(stream: { isTTY?: boolean } = process.stdout): boolean {
-  if (process.env.FORCE_COLOR !== undefined) return process.env.FORCE_COLOR !== '0'
-  return stream.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== 'dumb'
-}
+/** Whether to colour what goes to a stream. Node decides: a terminal, NO_COLOR, FORCE_COLOR, TERM. */
+export const coloured = (stream: object = process.stdout): boolean =>
+  stream instanceof Writable && styleText('bold', '-', { stream }) !== '-'
 
-const CODES = { bold: [1, 22], dim: [2, 22], red: [31, 39], green: [32, 39], yellow: [33, 39], blue: [34, 39], cyan: [36, 39] } as const
-export type Style = keyof typeof CODES
+export type Style = 'bold' | 'dim' | 'red' | 'green' | 'yellow' | 'blue' | 'cyan'
 
 /** Adds styles to a text, or returns it unchanged. */
 export type Paint = (text: string, ...styles: Style[]) => string
 
-export function painter(colour: boolean = coloured()): Paint {
-  if (!colour) return (text) => text
-  return (text, ...styles) => styles.reduce((inner, style) => `\x1b[${CODES[style][0]}m${inner}\x1b[${CODES[style][1]}m`, text)
-}
+export const painter = (colour: boolean = coloured()): Paint =>
+  colour ? (text, ...styles) => (styles.length ? styleText(styles, text, { validateStream: false }) : text) : (text) => text
 
 export interface Cell {
   text: string
