@@ -26,9 +26,11 @@ const MAY_IMPORT: Record<string, string[]> = {
   engine: ['model', 'ops', 'architecture'],
   // Grammars over token ids: what a constrained answer may continue with.
   structured: ['tokenizer'],
-  chat: ['engine', 'tokenizer', 'structured'],
-  server: ['chat', 'engine', 'tokenizer', 'structured'],
-  ai: ['server', 'chat', 'engine', 'tokenizer', 'structured'],
+  // Of chat, only session.ts runs answers; messages and formats know nothing of them.
+  chat: ['engine', 'tokenizer', 'structured', 'answer'],
+  answer: ['chat', 'engine', 'tokenizer', 'structured'],
+  server: ['answer', 'chat', 'engine', 'tokenizer', 'structured'],
+  ai: ['answer', 'chat', 'engine', 'tokenizer', 'structured'],
   compare: ['model', 'ops', 'architecture'],
   inspect: ['ops'],
   train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'files', 'tokenizer', 'chat'],

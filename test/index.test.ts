@@ -49,7 +49,7 @@ describe('load', () => {
   after(() => model.dispose())
 
   test('a session keeps its history and reuses its cache', async () => {
-    const session = model.session({ effort: 'low', sampling: { temperature: 0 } })
+    const session = model.session({ thinking: 'low', sampling: { temperature: 0 } })
     const finishes = []
     for (const question of ['What is 2 + 3?', 'What is 4 + 4?']) {
       for await (const event of session.send(question)) if (event.type === 'finish') finishes.push(event)

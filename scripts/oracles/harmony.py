@@ -148,7 +148,7 @@ render("a question alone", [system(), FERRY], api={"messages": [FERRY], "options
 render("only the system message", [system()])
 for effort in ["low", "medium", "high"]:
     render(f"effort {effort} with instructions", [system(reasoning_effort=effort), developer("Answer in one sentence."), FERRY],
-           api={"messages": [message("system", "Answer in one sentence."), FERRY], "options": {"effort": effort}})
+           api={"messages": [message("system", "Answer in one sentence."), FERRY], "options": {"thinking": effort}})
 render("a date", [system(conversation_start_date="2031-02-03"), FERRY], api={"messages": [FERRY], "options": {"currentDate": "2031-02-03"}})
 render("another identity and another cutoff", [system(model_identity="You are Halyard, a harbour clerk.", knowledge_cutoff="2029-12"), FERRY],
        api={"messages": [FERRY], "options": {"identity": "You are Halyard, a harbour clerk.", "knowledgeCutoff": "2029-12"}})

@@ -51,10 +51,11 @@ def render(template, messages, options):
     variables = {"messages": [to_template(each) for each in messages], "add_generation_prompt": True, "bos_token": "<s>", "eos_token": "</s>"}
     if options.get("tools"):
         variables["tools"] = [{"type": "function", "function": tool} for tool in options["tools"]]
-    if "thinking" in options:
-        variables["enable_thinking"] = options["thinking"]
-    if "effort" in options:
-        variables["reasoning_effort"] = options["effort"]
+    thinking = options.get("thinking")
+    if thinking is not None:
+        variables["enable_thinking"] = thinking is not False
+    if isinstance(thinking, str):
+        variables["reasoning_effort"] = thinking
     try:
         return {"text": environment.from_string(template).render(**variables)}
     except TemplateError as error:
@@ -184,8 +185,8 @@ for template_name, template in {"Qwen3": published, **OWN}.items():
             # Lineage never lets a text act as a marker, so its interpreter does not cut such texts as this one; its renderer of Qwen3 does.
             if template_name == "tags" and name == "thoughts written as text":
                 continue
-            if template_name == "white space" and "thinking" in options:
-                options = {**options, "effort": "low"}
+            if template_name == "white space" and options.get("thinking") is True:
+                options = {**options, "thinking": "low"}
             cases.append({"template": template_name, "name": ", ".join(filter(None, [name, options_name])), "messages": messages, "options": options, **render(template, messages, options)})
 
 lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)

@@ -1,9 +1,7 @@
-/** A call of the AI SDK in the form that all endpoints share. What a text model cannot use is an error; what it can do without, a warning. */
+/** A call of the AI SDK -> messages and an Ask. What a text model cannot use is an error; what it can do without, a warning. */
 import type { LanguageModelV3CallOptions, LanguageModelV3Prompt, LanguageModelV3ToolResultOutput, SharedV3Warning } from '@ai-sdk/provider'
+import { ANY_OBJECT, type ApiEffort, type Ask, type AskedTool, thinkingOf } from '../answer/ask.ts'
 import { type AssistantPart, ChatError, type JsonSchema, type Message } from '../chat/messages.ts'
-import type { ApiEffort } from '../server/effort.ts'
-import type { AskedChoice, AskedFormat, OfferedTool } from '../server/plan.ts'
-import type { Ask } from '../server/prepare.ts'
 
 /** `providerOptions: { lineage: … }` */
 export interface LineageProviderOptions {
@@ -19,43 +17,31 @@ export interface LineageProviderOptions {
 export function aiAsk(
   options: LanguageModelV3CallOptions,
   recall: (callId: string) => string | undefined,
-): { ask: Ask; warnings: SharedV3Warning[] } {
+): { messages: Message[]; ask: Ask; warnings: SharedV3Warning[] } {
   const warnings: SharedV3Warning[] = []
   const own = (options.providerOptions?.lineage ?? {}) as LineageProviderOptions
-  const tools = (options.tools ?? []).flatMap((tool, i): OfferedTool[] => {
-    if (tool.type !== 'function') {
-      warnings.push({ type: 'unsupported', feature: `provider tool ${tool.id}` })
-      return []
+  const tools = (options.tools ?? []).flatMap((tool): AskedTool[] => {
+    if (tool.type === 'function') {
+      const { name, description, inputSchema, strict } = tool
+      return [{ name, description: description || undefined, parameters: inputSchema as JsonSchema, strict }]
     }
-    const { name, description, inputSchema, strict } = tool
-    return [
-      {
-        name,
-        ...(description ? { description } : {}),
-        parameters: inputSchema as JsonSchema,
-        strict: strict ?? false,
-        param: `tools[${i}]`,
-      },
-    ]
+    warnings.push({ type: 'unsupported', feature: `provider tool ${tool.id}` })
+    return []
   })
   const { temperature, topP, topK, presencePenalty, frequencyPenalty, seed } = options
-  const sampling = { temperature, topP, topK, presencePenalty, frequencyPenalty, seed, minP: own.minP }
   return {
     warnings,
+    messages: options.prompt.flatMap((message, i) => messagesOf(message, `prompt[${i}]`, recall)),
     ask: {
-      messages: options.prompt.flatMap((message, i) => messagesOf(message, `prompt[${i}]`, recall)),
       tools,
       toolChoice: choiceOf(options),
-      parallel: own.parallelToolCalls ?? true,
-      format: formatOf(options),
-      effort: own.reasoningEffort,
-      thinkingEnabled: own.thinking,
-      reasoningBudget: own.thinkingBudget,
-      sampling: Object.fromEntries(Object.entries(sampling).filter(([, value]) => value !== undefined)),
+      parallelToolCalls: own.parallelToolCalls,
+      ...schemaOf(options),
+      thinking: thinkingOf(own.reasoningEffort, own.thinking, own.thinkingBudget),
+      sampling: { temperature, topP, topK, presencePenalty, frequencyPenalty, seed, minP: own.minP },
       maxTokens: options.maxOutputTokens,
-      stop: options.stopSequences ?? [],
-      logprobs: undefined,
-      answers: 1,
+      stop: options.stopSequences,
+      fields: { schema: 'responseFormat.schema' },
     },
   }
 }
@@ -108,22 +94,15 @@ function resultText(output: LanguageModelV3ToolResultOutput): string {
   }
 }
 
-function choiceOf({ toolChoice }: LanguageModelV3CallOptions): AskedChoice {
+function choiceOf({ toolChoice }: LanguageModelV3CallOptions): Ask['toolChoice'] {
   if (!toolChoice) return 'auto'
   return toolChoice.type === 'tool' ? { name: toolChoice.toolName } : toolChoice.type
 }
 
-function formatOf({ responseFormat }: LanguageModelV3CallOptions): AskedFormat {
-  if (responseFormat?.type !== 'json') return { type: 'text' }
+function schemaOf({ responseFormat }: LanguageModelV3CallOptions): Pick<Ask, 'schema' | 'schemaName' | 'schemaDescription'> {
+  if (responseFormat?.type !== 'json') return {}
   const { schema, name, description } = responseFormat
-  if (!schema) return { type: 'json_object' }
-  return {
-    type: 'json_schema',
-    name: name ?? 'response',
-    schema: schema as JsonSchema,
-    param: 'responseFormat.schema',
-    ...(description ? { description } : {}),
-  }
+  return schema ? { schema: schema as JsonSchema, schemaName: name, schemaDescription: description || undefined } : ANY_OBJECT
 }
 
 function noFiles(field: string): never {

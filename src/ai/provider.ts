@@ -1,6 +1,6 @@
 /**
  * The AI SDK (package `ai`) on a model in this process, without HTTP: `streamText({ model: lineage(await load('abacus')), … })`.
- * Reasoning, tools, forced tools, schemas and abort work as over HTTP, because both are views of the same answers.
+ * Reasoning, tools, forced tools, schemas and abort work as over HTTP, because both run answer/answer.ts.
  */
 import type {
   LanguageModelV3,
@@ -11,19 +11,16 @@ import type {
   LanguageModelV3StreamPart,
   LanguageModelV3Usage,
 } from '@ai-sdk/provider'
-import type { FinishEvent } from '../chat/messages.ts'
-import type { AnswerEvent } from '../server/answer-events.ts'
-import { type CompileConstraint, cachedCompile } from '../server/compile.ts'
-import { defaultLimits } from '../server/http/limits.ts'
-import type { ServedModel } from '../server/models/model.ts'
-import { prepare } from '../server/prepare.ts'
-import { ReasoningMemory } from '../server/responses/reasoning-memory.ts'
+import { Answer, type ChatModel } from '../answer/answer.ts'
+import { planFor } from '../answer/plan.ts'
+import { ReasoningMemory } from '../answer/reasoning-memory.ts'
+import type { ChatEvent, FinishEvent } from '../chat/messages.ts'
 import { aiAsk, type LineageProviderOptions } from './prompt.ts'
 
 export type { LineageProviderOptions }
 
 /** What the provider needs of a loaded model; the result of `load` has it. */
-export type LineageModel = Pick<ServedModel, 'tokenizer' | 'format' | 'engine' | 'architecture'>
+export type LineageModel = ChatModel & { architecture: { name: string } }
 
 export interface LineageSettings {
   /** Shown as the model's id. Default: the architecture's name. */
@@ -42,14 +39,14 @@ class LineageLanguageModel implements LanguageModelV3 {
   readonly provider = 'lineage'
   readonly modelId: string
   readonly supportedUrls = {}
-  readonly #model: ServedModel
-  readonly #ctx: { limits: typeof defaultLimits; compile: CompileConstraint; currentDate?: string }
+  readonly #model: LineageModel
+  readonly #currentDate: string | undefined
   readonly #memory = new ReasoningMemory()
 
   constructor(model: LineageModel, { modelId, currentDate }: LineageSettings) {
     this.modelId = modelId ?? model.architecture.name
-    this.#model = { ...model, dispose() {} }
-    this.#ctx = { limits: defaultLimits, compile: cachedCompile(), ...(currentDate ? { currentDate } : {}) }
+    this.#model = model
+    this.#currentDate = currentDate
   }
 
   async doGenerate(options: LanguageModelV3CallOptions): Promise<LanguageModelV3GenerateResult> {
@@ -88,25 +85,23 @@ class LineageLanguageModel implements LanguageModelV3 {
   }
 
   async #start(options: LanguageModelV3CallOptions) {
-    const { ask, warnings } = aiAsk(options, (callId) => this.#memory.recall('', callId))
-    const { answers, hideReasoning } = await prepare(this.#ctx, { tenant: '', signal: options.abortSignal }, this.#model, ask)
-    const signal = options.abortSignal ?? new AbortController().signal
-    return { events: this.#events(answers[0]!.events(signal), hideReasoning, signal), warnings }
+    const { messages, ask, warnings } = aiAsk(options, (callId) => this.#memory.recall('', callId))
+    const dated = { ...ask, currentDate: this.#currentDate }
+    const plan = await planFor(dated, this.#model, undefined, options.abortSignal)
+    return { events: this.#events(new Answer(this.#model, messages, dated, plan), options.abortSignal), warnings }
   }
 
   /** Remembers reasoning for the calls it led to; an abort rejects, as the SDK expects. */
-  async *#events(events: AsyncGenerator<AnswerEvent>, hideReasoning: boolean, signal: AbortSignal): AsyncGenerator<AnswerEvent> {
-    let reasoning = ''
-    for await (const event of events) {
-      if (event.type === 'reasoning-end') reasoning += event.text
-      else if (event.type === 'tool-call-end') this.#memory.remember('', event.id, reasoning)
-      else if (event.type === 'finish' && event.reason === 'abort') signal.throwIfAborted()
-      if (!(hideReasoning && event.type.startsWith('reasoning'))) yield event
+  async *#events(answer: Answer, signal: AbortSignal | undefined): AsyncGenerator<ChatEvent> {
+    for await (const event of answer.events(signal)) {
+      if (event.type === 'tool-call-end') this.#memory.remember('', event.id, answer.reasoning)
+      else if (event.type === 'finish' && event.reason === 'abort') signal?.throwIfAborted()
+      yield event
     }
   }
 
   async *#parts(
-    events: AsyncGenerator<AnswerEvent>,
+    events: AsyncGenerator<ChatEvent>,
     warnings: LanguageModelV3GenerateResult['warnings'],
   ): AsyncGenerator<LanguageModelV3StreamPart, undefined> {
     yield { type: 'stream-start', warnings }

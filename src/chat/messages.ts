@@ -1,8 +1,10 @@
 /**
- * The vocabulary of conversations: messages and tools go in, typed events come out, and a ChatFormat
- * is what stands between them and token ids. Types and small pure helpers only: no format, no engine.
- * The server, the session and the command line are all written against this file.
+ * The vocabulary of conversations: messages and tools go in, typed events come out, and a ChatFormat converts between them and
+ * token ids. Types and small pure helpers only: no format, no engine. What can be asked of an answer is in answer/ask.ts.
  */
+import type { SamplingOptions, TokenLogprob } from '../engine/engine.ts'
+
+export type { SamplingOptions }
 
 // ---------------------------------------------------------------- messages
 
@@ -94,17 +96,31 @@ export type BuiltinTool = 'browser' | 'python'
 
 // ---------------------------------------------------------------- options
 
+export type Effort = 'low' | 'medium' | 'high'
+
+/**
+ * How much the model may think before it answers, as one value.
+ * - `false`: not at all where the format has a switch (Qwen3); elsewhere as little as it can, and what it thinks is not shown
+ * - `true`: yes, as much as the format does by itself
+ * - a level: reasoning effort, where the format has levels (harmony); elsewhere the same as `true`
+ * - `{ budget }`: at most so many tokens; then the thinking is cut and the answer begins
+ */
+export type Thinking = boolean | Effort | { effort?: Effort; budget: number }
+
+/** The level that is asked for, if any. */
+export function effortOf(thinking: Thinking | undefined): Effort | undefined {
+  return typeof thinking === 'object' ? thinking.effort : typeof thinking === 'string' ? thinking : undefined
+}
+
 /** What shapes the prompt. */
 export interface RenderOptions {
-  /** Reasoning effort, where the format has levels (harmony). Default: what the model's chat template says, else medium. */
-  effort?: Effort
-  /** Thinking on or off, where the format has a switch (Qwen3), or a budget in tokens after which the thinking is cut and the answer begins. Default on, without budget. */
-  thinking?: boolean | { budget: number }
+  /** Default: what the format does by itself; the level is what the model's chat template says, else medium. */
+  thinking?: Thinking
   tools?: readonly ToolDefinition[]
   /** `none` renders no tools at all. `required` and a name are enforced while decoding, through `ChatParser.force`. Default auto. */
   toolChoice?: ToolChoice
   builtinTools?: readonly BuiltinTool[]
-  /** A schema the model is told about (harmony's "# Response Formats"); the guarantee comes from constrained sampling, elsewhere. */
+  /** A schema that the model is told about (harmony's "# Response Formats"). Enforcing it is the answer's task. */
   responseFormat?: { name: string; description?: string; schema: JsonSchema }
   /** First line of harmony's system message; the authors advise to leave it alone. */
   identity?: string
@@ -116,52 +132,12 @@ export interface RenderOptions {
   prefill?: string
 }
 
-export type Effort = 'low' | 'medium' | 'high'
-
-/** How the next id is drawn. Missing fields take the format's published defaults. */
-export interface Sampling {
-  /** 0 is greedy. */
-  temperature?: number
-  /** Nucleus mass, (0, 1]. */
-  topP?: number
-  /** Keep the k likeliest; 0 or missing: all. */
-  topK?: number
-  /** Keep ids at least this fraction as likely as the likeliest. */
-  minP?: number
-  repetitionPenalty?: number
-  presencePenalty?: number
-  frequencyPenalty?: number
-  /** Same seed, same ids. Default: a random one, reported by the engine. */
-  seed?: number
-}
-
-/** Everything one answer can be asked for. */
-export interface ChatOptions extends RenderOptions {
-  sampling?: Sampling
-  /** Limit of generated tokens, reasoning included. Default: what the context leaves. */
-  maxTokens?: number
-  /** Stops within one token; the events end with `finish` and reason `abort`. */
-  signal?: AbortSignal
-  /** Go on after a call for further calls, where the format would stop (harmony). Default false. */
-  parallelToolCalls?: boolean
-  /**
-   * The final answer is a JSON document under this schema; reasoning and calls before it stay free. A document that did not get
-   * finished ends with reason `length`. What is supported: docs/structured-output.md; excludes `prefill`. A `stop` text inside of it cuts it.
-   */
-  schema?: JsonSchema
-  /** Texts that end the answer when they appear in it; not part of the events' text. */
-  stop?: readonly string[]
-  /** The guard against endless loops: end the answer (reason `repetition`) when this many ids repeat the same few. Default 512; 0 switches it off. */
-  repetitionLimit?: number
-  /** Cached prompts are shared only between answers with the same key. Default ''. */
-  cacheKey?: string
-}
-
 // ---------------------------------------------------------------- events
 
 /**
  * What happens while a model answers, in order. Parts never interleave: every `*-start` is followed by its deltas and
  * its `*-end` before the next part starts; deltas are never empty; ends carry the whole part; `finish` is last.
+ * `text-token` comes only with `logprobs`: a drawn id of the final text, before the first text to which it contributes.
  */
 export type ChatEvent =
   | { type: 'reasoning-start' }
@@ -170,12 +146,22 @@ export type ChatEvent =
   | { type: 'text-start'; phase: TextPhase }
   | { type: 'text-delta'; delta: string; phase: TextPhase }
   | { type: 'text-end'; text: string; phase: TextPhase }
+  | TextToken
   | { type: 'tool-call-start'; id: string; name: string }
   | { type: 'tool-call-delta'; id: string; argumentsDelta: string }
   | { type: 'tool-call-end'; id: string; name: string; arguments: string }
   | { type: 'tool-result'; id: string; name: string; content: string; isError: boolean }
   | { type: 'warning'; code: WarningCode; message: string }
   | FinishEvent
+
+/** `logprob`: natural logarithm of the id's probability; `top`: the likeliest ids, best first. */
+export interface TextToken {
+  type: 'text-token'
+  id: number
+  bytes: Uint8Array
+  logprob: number
+  top: readonly TokenLogprob[]
+}
 
 export interface FinishEvent {
   type: 'finish'
@@ -203,7 +189,9 @@ export interface Usage {
 
 /** Wall clock. Rates are 0 when nothing was measured. */
 export interface Timings {
-  /** From the call to the first generated id. */
+  /** Waiting for a slot of the engine. */
+  queuedMs: number
+  /** From the call to the first generated id, waiting included. */
   firstTokenMs: number
   /** From the first generated id to the last. */
   completionMs: number
@@ -275,7 +263,7 @@ export interface ChatFormat {
     parallelToolCalls: boolean
   }
   /** The published sampling defaults for this way of asking. */
-  sampling(options: RenderOptions): Sampling
+  sampling(options: RenderOptions): SamplingOptions
   /** Conversation -> prompt ids, ending where the model's answer begins. Throws ChatError on messages that cannot be rendered. */
   render(messages: readonly Message[], options: RenderOptions): number[]
   /** A parser in the state in which this prompt leaves the model. */
@@ -286,13 +274,18 @@ export interface ChatFormat {
 
 /** A conversation or option that cannot be used, and which one: `messages[3].toolCallId`. */
 export class ChatError extends Error {
+  override name = 'ChatError'
   readonly field: string
-  constructor(field: string, message: string) {
-    super(`${field}: ${message}`)
-    this.name = 'ChatError'
+  /** For programs, where they need to tell one error from another. */
+  readonly code: ChatErrorCode | undefined
+  constructor(field: string, message: string, code?: ChatErrorCode, cause?: unknown) {
+    super(`${field}: ${message}`, { cause })
     this.field = field
+    this.code = code
   }
 }
+
+export type ChatErrorCode = 'context_length_exceeded' | 'tools_not_supported' | 'unsupported_schema'
 
 /** The parts of an assistant message; a string is one text part, an empty string none. */
 export function partsOf(message: AssistantMessage): AssistantPart[] {
@@ -306,7 +299,7 @@ export function offeredTools(options: RenderOptions): readonly ToolDefinition[] 
 }
 
 /** Schemas come from clients; printing them is recursive. */
-const deepestSchema = 64
+const DEEPEST_SCHEMA = 64
 
 /** @throws ChatError on tools that cannot be written down: without a name, of the same name, or with schemas nested without end */
 export function checkTools(tools: readonly ToolDefinition[]): void {
@@ -316,7 +309,7 @@ export function checkTools(tools: readonly ToolDefinition[]): void {
       throw new ChatError(`tools[${i}].name`, `there is another tool called ${JSON.stringify(name)}`)
     let level: unknown[] = [parameters]
     for (let depth = 0; level.length > 0; depth++) {
-      if (depth > deepestSchema) throw new ChatError(`tools[${i}].parameters`, `the schema is nested deeper than ${deepestSchema} levels`)
+      if (depth > DEEPEST_SCHEMA) throw new ChatError(`tools[${i}].parameters`, `the schema is nested deeper than ${DEEPEST_SCHEMA} levels`)
       level = level.flatMap((value) => (typeof value === 'object' && value !== null ? Object.values(value) : []))
     }
   })
@@ -335,38 +328,4 @@ export function toolNameOf(messages: readonly Message[], index: number): string 
     `messages[${index}].toolCallId`,
     `no earlier tool call has the id ${JSON.stringify(message.toolCallId)}; set it to the id of the call this result answers`,
   )
-}
-
-/** Collects the parts of an answer from its events, for use as the next assistant message; what was heard so far is there at any time. */
-export class AnswerCollector {
-  readonly #parts: AssistantPart[] = []
-
-  add(event: ChatEvent): void {
-    const open = this.#parts.at(-1)
-    if (event.type === 'reasoning-start') this.#parts.push({ type: 'reasoning', text: '' })
-    else if (event.type === 'text-start')
-      this.#parts.push({ type: 'text', text: '', ...(event.phase === 'commentary' ? { phase: event.phase } : {}) })
-    else if (event.type === 'tool-call-start') this.#parts.push({ type: 'tool-call', id: event.id, name: event.name, arguments: '' })
-    else if (event.type === 'tool-call-delta' && open?.type === 'tool-call') open.arguments += event.argumentsDelta
-    else if ((event.type === 'text-delta' || event.type === 'reasoning-delta') && open && open.type !== 'tool-call')
-      open.text += event.delta
-  }
-
-  /** All parts but empty ones. */
-  get parts(): AssistantPart[] {
-    return this.#parts.filter((part) => part.type === 'tool-call' || part.text !== '')
-  }
-
-  get message(): AssistantMessage {
-    return { role: 'assistant', content: this.parts }
-  }
-
-  get toolCalls(): ToolCallPart[] {
-    return this.parts.filter((part) => part.type === 'tool-call')
-  }
-
-  /** The answer itself, commentary included. */
-  get text(): string {
-    return this.parts.map((part) => (part.type === 'text' ? part.text : '')).join('')
-  }
 }

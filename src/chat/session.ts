@@ -1,28 +1,17 @@
 /**
- * Conversations: answers in turn, with the tools that the model calls run in between. `chat` is one turn on a given history and keeps
- * nothing; `ChatSession` keeps the history. What the model writes never throws; what a tool throws, the model reads.
+ * Conversations: several answers in one turn, with the tools that the model calls run in between. `chat` is one turn on a given
+ * history and keeps nothing; `ChatSession` keeps the history. What the model writes never throws; what a tool throws, the model reads.
  */
-import { answer, type ChatModel } from './answer.ts'
-import {
-  AnswerCollector,
-  type AssistantMessage,
-  type ChatEvent,
-  type ChatOptions,
-  type FinishEvent,
-  type Message,
-  type Timings,
-  type Tool,
-  type ToolCallPart,
-  type ToolDefinition,
-  type ToolMessage,
-  type Usage,
-} from './messages.ts'
+import { answer, type ChatModel } from '../answer/answer.ts'
+import type { Ask, AskedTool } from '../answer/ask.ts'
+import { AnswerCollector } from '../answer/collector.ts'
+import type { AssistantMessage, ChatEvent, FinishEvent, Message, Timings, Tool, ToolCallPart, ToolMessage, Usage } from './messages.ts'
 
 export type { ChatModel }
 
-export interface TurnOptions extends Omit<ChatOptions, 'tools'> {
+export interface TurnOptions extends Omit<Ask, 'tools'> {
   /** Those with `execute` are run here. A turn in which the model calls one without ends with reason `tool-calls`, for the caller to answer. */
-  tools?: readonly (Tool | ToolDefinition)[]
+  tools?: readonly (Tool | AskedTool)[]
   /** How often the model may call tools before it must be asked again. Default 8. */
   maxRounds?: number
 }
@@ -59,7 +48,7 @@ export async function* chat(
       yield { type: 'tool-result', id: message.toolCallId, name: message.name!, content: message.content, isError }
     }
     if (signal?.aborted) {
-      finishes.push({ ...finishes.at(-1)!, reason: 'abort', usage: noUsage, timings: noTimings })
+      finishes.push({ ...finishes.at(-1)!, reason: 'abort', usage: NO_USAGE, timings: NO_TIMINGS })
       break
     }
     if (finishes.length >= maxRounds) {
@@ -70,11 +59,16 @@ export async function* chat(
       }
       break
     }
-    // A call that was demanded has been made; demanding it again would never end.
-    round = { ...options, toolChoice: options.toolChoice === 'none' ? 'none' : 'auto' }
+    round = { ...options, toolChoice: afterCall(options.toolChoice) }
   }
   yield summed(finishes)
   return added
+}
+
+/** A call that was demanded has been made; demanding it again in every round would never end. */
+function afterCall(choice: Ask['toolChoice']): Ask['toolChoice'] {
+  if (typeof choice === 'object' && 'allowed' in choice) return { ...choice, mode: 'auto' }
+  return choice === 'none' ? 'none' : 'auto'
 }
 
 /** A conversation that goes on. One turn at a time; a turn that fails leaves the history as it was. */
@@ -138,7 +132,7 @@ function withoutCalls({ content }: AssistantMessage): AssistantMessage {
   return { role: 'assistant', content: hasText ? parts.filter((part) => part.type !== 'tool-call') : [] }
 }
 
-function executable(name: string, tools: readonly (Tool | ToolDefinition)[] = []): boolean {
+function executable(name: string, tools: readonly (Tool | AskedTool)[] = []): boolean {
   const tool = tools.find((candidate) => candidate.name === name)
   // An unknown tool is answered here, too, unless the caller answers calls himself.
   return tool === undefined ? tools.some((candidate) => 'execute' in candidate) : 'execute' in tool
@@ -146,7 +140,7 @@ function executable(name: string, tools: readonly (Tool | ToolDefinition)[] = []
 
 async function runTool(
   call: ToolCallPart,
-  tools: readonly (Tool | ToolDefinition)[],
+  tools: readonly (Tool | AskedTool)[],
   signal: AbortSignal | undefined,
 ): Promise<{ message: ToolMessage; isError: boolean }> {
   const result = (content: string, isError: boolean) => ({
@@ -179,8 +173,8 @@ async function runTool(
   }
 }
 
-const noUsage: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 }
-const noTimings: Timings = { firstTokenMs: 0, completionMs: 0, promptTokensPerSecond: 0, completionTokensPerSecond: 0 }
+const NO_USAGE: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 }
+const NO_TIMINGS: Timings = { queuedMs: 0, firstTokenMs: 0, completionMs: 0, promptTokensPerSecond: 0, completionTokensPerSecond: 0 }
 
 /** The sums over the answers of a turn; the reason is the last one's, the rates are weighted by time. */
 function summed(finishes: readonly FinishEvent[]): FinishEvent {
@@ -200,6 +194,7 @@ function summed(finishes: readonly FinishEvent[]): FinishEvent {
       reasoningTokens: sum(({ usage }) => usage.reasoningTokens),
     },
     timings: {
+      queuedMs: sum(({ timings }) => timings.queuedMs),
       firstTokenMs: finishes[0]!.timings.firstTokenMs,
       completionMs: sum(({ timings }) => timings.completionMs),
       promptTokensPerSecond: rate(

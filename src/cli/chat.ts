@@ -5,13 +5,13 @@
  */
 import { text as readAll } from 'node:stream/consumers'
 import { type Command, Option } from 'commander'
-import type { Effort, Sampling } from '../chat/messages.ts'
+import type { ChatFormat, Effort, SamplingOptions } from '../chat/messages.ts'
 import { ChatSession, type TurnOptions } from '../chat/session.ts'
 import { DEFAULT_MODEL, interruption, namesModel, withoutEffect } from './chat/start.ts'
 import { addRunOptions, openModel, parseCount, parseNumber, type RunOptions } from './support/model.ts'
 import { coloured, UsageError } from './support/terminal.ts'
 
-interface Options extends RunOptions, Sampling {
+interface Options extends RunOptions, SamplingOptions {
   prompt?: string
   json?: boolean
   quiet?: boolean
@@ -92,7 +92,7 @@ async function chat(first: string | undefined, others: string[], options: Option
   try {
     if (!options.quiet) for (const line of withoutEffect(options, model.format.capabilities)) process.stderr.write(`${line}\n`)
     const system = options.system ? [{ role: 'system' as const, content: options.system }] : []
-    const session = new ChatSession(model, { ...turnOptions(options, tools), ...schema }, system)
+    const session = new ChatSession(model, { ...turnOptions(options, model.format.capabilities), tools, schema }, system)
     if (question !== undefined) {
       const { chatOnce } = await import('./chat/once.ts')
       const { stdout, stderr } = process
@@ -126,8 +126,11 @@ async function chat(first: string | undefined, others: string[], options: Option
   }
 }
 
-function turnOptions({ effort, think, thinkBudget, maxTokens, ...o }: Options, tools: TurnOptions['tools']): TurnOptions {
-  const { temperature, topP, topK, minP, repetitionPenalty, seed } = o
-  const thinking = thinkBudget === undefined ? think : { budget: thinkBudget }
-  return { effort, thinking, maxTokens, tools, sampling: { temperature, topP, topK, minP, repetitionPenalty, seed } }
+/** The flags as an Ask. `--no-think` counts where the format has a switch; elsewhere a warning says that it has no effect. */
+export function turnOptions(options: Partial<Options>, { reasoning }: ChatFormat['capabilities']): TurnOptions {
+  const { effort, think, thinkBudget, maxTokens, temperature, topP, topK, minP, repetitionPenalty, seed } = options
+  const off = think === false && reasoning === 'switch'
+  const asked = effort ?? (think === true ? true : undefined)
+  const thinking = off ? false : thinkBudget === undefined ? asked : { effort, budget: thinkBudget }
+  return { thinking, maxTokens, sampling: { temperature, topP, topK, minP, repetitionPenalty, seed } }
 }

@@ -130,7 +130,7 @@ async function measureArithmetic(directory: string, options: Options): Promise<v
   const ask: Ask = async (question, effort, withCalculator) => {
     const answer = { text: '', reasoningTokens: 0, calls: [] as string[] }
     for await (const event of chat(model, [{ role: 'user', content: question }], {
-      effort,
+      thinking: effort,
       maxTokens: 300,
       ...(withCalculator && { tools: [calculatorTool] }),
     })) {

@@ -69,6 +69,11 @@ export interface GenerateOptions<E = GeneratedToken> {
   onToken?: (token: GeneratedToken, state: GenerationState) => 'stop' | readonly number[] | undefined
   /** Cached prefixes are shared only between generations with the same key. Default ''. */
   cacheKey?: string
+  /**
+   * Called when the generation has to wait for a slot and whenever its place in the queue changes, with the number of generations
+   * ahead of it; undefined when it gets its slot.
+   */
+  onQueue?: (ahead: number | undefined) => void
 }
 
 export interface GenerationState {

@@ -39,6 +39,8 @@ export class GenerationJob<E> implements Job, Generation<E> {
   readonly #all: Set<number>
   #draws = 0
   #cachedTokens = 0
+  /** Generations ahead in the queue, as they were told. */
+  #ahead: number | undefined
   #times = { created: performance.now(), started: 0, first: 0, last: 0 }
   #end: { reason: EndReason } | { error: unknown } | undefined
   /** One entry per id that the consumer has not seen. */
@@ -80,7 +82,14 @@ export class GenerationJob<E> implements Job, Generation<E> {
     return position === this.ids.length - 1
   }
 
+  waits(ahead: number): void {
+    if (ahead === this.#ahead) return
+    this.#ahead = ahead
+    this.#options.onQueue?.(ahead)
+  }
+
   start(cachedTokens: number): void {
+    this.#options.onQueue?.(undefined)
     this.#cachedTokens = cachedTokens
     this.#times.started = performance.now()
   }

@@ -17,6 +17,8 @@ export interface Job {
   readonly ended: boolean
   /** Whether the logits after this position are wanted. */
   wants(position: number): boolean
+  /** No slot is free; so many jobs are ahead in the queue. */
+  waits?(ahead: number): void
   /** A slot was found. */
   start(cachedTokens: number): void
   /** Logits [V] after `position`, the job's own until this returns. May append ids or end; may throw. */

@@ -144,6 +144,9 @@ export class Scheduler {
       job.start(cachedTokens)
       return false
     })
+    this.#waiting.forEach((job, ahead) => {
+      job.waits?.(ahead)
+    })
   }
 
   /** Whether a running job is just computing what this one needs too. */

@@ -1,65 +1,122 @@
-/** What all endpoints ask of a model, in one form, and the answers made of it. Every refusal (400) happens here, before the queue. */
-import type { Message, RenderOptions, Sampling } from '../chat/messages.ts'
-import { Answer } from './answer.ts'
-import { type ApiEffort, thinkingFor } from './effort.ts'
+/**
+ * Requests of all endpoints -> what answer/ask.ts can express, within the limits of this server. Every refusal (400) happens here,
+ * before the queue.
+ */
+import { Answer } from '../answer/answer.ts'
+import { ANY_OBJECT, type Ask, type AskedTool } from '../answer/ask.ts'
+import type { CompileConstraint } from '../answer/constraints.ts'
+import { planFor } from '../answer/plan.ts'
+import type { JsonSchema, Message, SamplingOptions, Thinking } from '../chat/messages.ts'
+import { UnsupportedSchemaError } from '../structured/structured.ts'
 import type { Scope, ServerContext } from './http/context.ts'
+import type { Limits } from './http/limits.ts'
 import type { ServedModel } from './models/model.ts'
-import { type Asked, planFor } from './plan.ts'
 
-export interface Ask extends Omit<Asked, 'thinking' | 'reasoningBudget'> {
+/** A request: the conversation, what is asked of the answer, and how many answers. */
+export interface Asked {
   messages: readonly Message[]
-  effort: ApiEffort | undefined
-  /** A plain thinking switch, if the request has one. */
-  thinkingEnabled: boolean | undefined
-  reasoningBudget: number | undefined
-  sampling: Sampling & { logitBias?: ReadonlyMap<number, number> }
-  maxTokens: number | undefined
-  stop: readonly string[]
-  logprobs: number | undefined
-  answers: number
+  ask: Ask
+  /** Default 1. The seed of each is one higher than that of the one before. */
+  answers?: number
 }
 
-export interface Prepared {
-  answers: Answer[]
-  /** The reasoning is not for the client. */
-  hideReasoning: boolean
-}
-
-/** @param ctx the server's, or as much of it as there is in process */
+/** Throws ChatError (400), SliceTimeoutError (503) or the signal's reason. */
 export async function prepare(
-  ctx: Pick<ServerContext, 'limits' | 'compile' | 'currentDate'>,
-  scope: Pick<Scope, 'tenant'> & { signal?: AbortSignal | undefined },
+  { limits, compile, currentDate }: ServerContext,
+  { tenant, signal }: Scope,
   model: ServedModel,
-  ask: Ask,
-): Promise<Prepared> {
-  const thinking = thinkingFor(model.format, ask.effort, ask.thinkingEnabled)
-  const { render: planned, plan } = await planFor(
-    { ...ask, thinking: thinking.allowed, reasoningBudget: ask.reasoningBudget ?? Number.POSITIVE_INFINITY },
-    model,
-    ctx.limits,
-    ctx.compile,
-    scope.signal,
-  )
-  const render: RenderOptions = {
-    ...thinking.render,
-    ...planned,
-    ...(ctx.currentDate === undefined ? {} : { currentDate: ctx.currentDate }),
+  { messages, ask, answers = 1 }: Asked,
+): Promise<Answer[]> {
+  const bounded: Ask = {
+    ...ask,
+    thinking: boundedThinking(ask.thinking, limits.reasoningTokens),
+    maxTokens: Math.min(ask.maxTokens ?? Number.POSITIVE_INFINITY, limits.outputTokens),
+    currentDate,
+    cacheKey: tenant,
   }
-  const answers = Array.from(
-    { length: ask.answers },
-    (_, i) =>
-      new Answer(model, {
-        messages: ask.messages,
-        render,
-        sampling: { ...ask.sampling, ...(ask.sampling.seed === undefined ? {} : { seed: ask.sampling.seed + i }) },
-        maxTokens: Math.min(ask.maxTokens ?? Number.POSITIVE_INFINITY, ctx.limits.outputTokens),
-        stop: ask.stop,
-        ...(ask.logprobs === undefined ? {} : { logprobs: ask.logprobs }),
-        plan,
-        cacheKey: scope.tenant,
-      }),
+  const plan = await planFor(bounded, model, boundedCompile(compile, limits), signal)
+  return Array.from({ length: answers }, (_, i) => {
+    const seed = ask.sampling?.seed
+    const sampling = { ...ask.sampling, seed: seed === undefined ? undefined : seed + i }
+    return new Answer(model, messages, { ...bounded, sampling }, plan)
+  })
+}
+
+function boundedThinking(thinking: Thinking | undefined, most: number): Thinking | undefined {
+  if (thinking === false || most === Number.POSITIVE_INFINITY) return thinking
+  if (typeof thinking === 'object') return { ...thinking, budget: Math.min(thinking.budget, most) }
+  return { effort: typeof thinking === 'string' ? thinking : undefined, budget: most }
+}
+
+/** Refuses schemas above the limits of one request. Throws UnsupportedSchemaError. */
+function boundedCompile(compile: CompileConstraint, limits: Limits): CompileConstraint {
+  let patterns = 0
+  return (schema, tokenizer, signal) => {
+    const refuse = (what: string, most: number) => {
+      throw new UnsupportedSchemaError('', `it has ${what}; at most ${most} are allowed`)
+    }
+    const { length } = JSON.stringify(schema)
+    if (length > limits.schemaChars) refuse(`${length} characters`, limits.schemaChars)
+    const depth = depthOf(schema)
+    if (depth > limits.schemaDepth) refuse(`${depth} levels`, limits.schemaDepth)
+    patterns += patternsIn(schema)
+    if (patterns > limits.schemaPatterns) refuse(`with the other schemas ${patterns} patterns and formats`, limits.schemaPatterns)
+    return compile(schema, tokenizer, signal)
+  }
+}
+
+/** Levels of objects and arrays. Recursion is safe: the body reader has bounded the nesting. */
+function depthOf(value: unknown): number {
+  return typeof value === 'object' && value !== null ? 1 + Math.max(0, ...Object.values(value).map(depthOf)) : 0
+}
+
+function patternsIn(value: unknown): number {
+  if (typeof value !== 'object' || value === null) return 0
+  return Object.entries(value).reduce(
+    (count, [key, inner]) => count + (typeof inner === 'string' ? Number(key === 'pattern' || key === 'format') : patternsIn(inner)),
+    0,
   )
-  return { answers, hideReasoning: thinking.hidden }
+}
+
+interface FunctionDefinition {
+  name: string
+  description?: string | null
+  parameters?: JsonSchema | null
+  strict?: boolean | null
+}
+
+/**
+ * The function tools of a request, with their places in it for errors. Tools of other types are left out.
+ * @param read checks a tool; `place` is where it stands, such as `tools[2]`
+ * @param inside where in a tool its definition stands, such as `.function`
+ */
+export function toolsOf<T extends { type?: string | null }>(
+  given: readonly T[] | null | undefined,
+  read: (tool: T, place: string) => FunctionDefinition,
+  inside = '',
+): { tools: AskedTool[]; places: string[] } {
+  const tools: AskedTool[] = []
+  const places: string[] = []
+  for (const [i, tool] of (given ?? []).entries()) {
+    if ((tool.type ?? 'function') !== 'function') continue
+    const { name, description, parameters, strict } = read(tool, `tools[${i}]`)
+    tools.push({ name, description: description || undefined, parameters: parameters ?? undefined, strict: strict ?? false })
+    places.push(`tools[${i}]${inside}`)
+  }
+  return { tools, places }
+}
+
+/** A response format of the chat and responses APIs. */
+export function schemaOf(
+  format:
+    | { type: 'text' }
+    | { type: 'json_object' }
+    | { type: 'json_schema'; name: string; description?: string | null; schema: JsonSchema }
+    | undefined,
+): Pick<Ask, 'schema' | 'schemaName' | 'schemaDescription'> {
+  if (!format || format.type === 'text') return {}
+  if (format.type === 'json_object') return ANY_OBJECT
+  return { schema: format.schema, schemaName: format.name, schemaDescription: format.description || undefined }
 }
 
 interface SamplingFields {
@@ -75,27 +132,21 @@ interface SamplingFields {
 }
 
 /** The sampling fields of a request; null and missing keep the format's defaults. */
-export function samplingOf(body: SamplingFields): Ask['sampling'] {
-  const sampling: Record<string, unknown> = {}
-  const names = {
-    temperature: 'temperature',
-    top_p: 'topP',
-    min_p: 'minP',
-    frequency_penalty: 'frequencyPenalty',
-    presence_penalty: 'presencePenalty',
-    repetition_penalty: 'repetitionPenalty',
-    seed: 'seed',
-  } as const
-  for (const [field, name] of Object.entries(names)) {
-    const value = body[field as keyof typeof names]
-    if (value !== null && value !== undefined) sampling[name] = value
+export function samplingOf(body: SamplingFields): SamplingOptions {
+  const bias = Object.entries(body.logit_bias ?? {}).map(([id, value]): [number, number] => [Number(id), value])
+  return {
+    temperature: body.temperature ?? undefined,
+    topP: body.top_p ?? undefined,
+    topK: typeof body.top_k === 'number' ? Math.max(0, body.top_k) : undefined,
+    minP: body.min_p ?? undefined,
+    frequencyPenalty: body.frequency_penalty ?? undefined,
+    presencePenalty: body.presence_penalty ?? undefined,
+    repetitionPenalty: body.repetition_penalty ?? undefined,
+    seed: body.seed ?? undefined,
+    logitBias: bias.length > 0 ? new Map(bias) : undefined,
   }
-  if (body.top_k !== null && body.top_k !== undefined) sampling.topK = Math.max(0, body.top_k)
-  const bias = Object.entries(body.logit_bias ?? {})
-  if (bias.length > 0) sampling.logitBias = new Map(bias.map(([id, value]) => [Number(id), value]))
-  return sampling as Ask['sampling']
 }
 
 export function stopsOf(stop: string | string[] | null | undefined): string[] {
-  return stop === null || stop === undefined ? [] : typeof stop === 'string' ? [stop] : stop
+  return typeof stop === 'string' ? [stop] : (stop ?? [])
 }

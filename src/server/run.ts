@@ -1,43 +1,73 @@
-/** Runs an answer in its turn: waits for a slot, counts, remembers reasoning for the calls it led to, fills the log line. */
-import type { FinishEvent, FinishReason } from '../chat/messages.ts'
-import type { AnswerEvent, AnswerSource } from './answer-events.ts'
+/** Runs the answers of a request: lends the model, waits for a slot, counts, remembers reasoning for calls, fills the log line. */
+import type { Generated } from '../answer/answer.ts'
+import type { ChatEvent, FinishEvent, FinishReason } from '../chat/messages.ts'
+import { BusyError } from '../engine/engine.ts'
 import type { Scope, ServerContext } from './http/context.ts'
-import { ApiError, overloaded } from './http/errors.ts'
+import { overloaded } from './http/errors.ts'
 import { linked } from './http/signals.ts'
 import type { Lease } from './models/registry.ts'
 
+/** Lends a model to a request until the request is over, its stream included. Throws 404 and 503 like the registry. */
+export async function withModel<T>(ctx: ServerContext, scope: Scope, name: string, use: (lease: Lease) => T | Promise<T>): Promise<T> {
+  const lease = await ctx.registry.acquire(name)
+  scope.facts.model = lease.entry.id
+  scope.atEnd(lease.release)
+  return use(lease)
+}
+
+/**
+ * The events of an answer, in its turn.
+ * @param onPosition told how many answers are ahead in the queue, whenever that changes
+ * @throws 503 when the queue is full or no slot became free in time, the signal's reason when it aborts in the queue
+ */
 export async function* runAnswer(
   ctx: ServerContext,
   scope: Scope,
   lease: Lease,
-  answer: AnswerSource,
+  answer: Generated,
   signal: AbortSignal,
   onPosition?: (ahead: number) => void,
-): AsyncGenerator<AnswerEvent> {
+): AsyncGenerator<ChatEvent> {
   const asked = performance.now()
   const { entry, model } = lease
-  let phase: 'queue' | 'prefill' | 'decode' | 'end' = 'queue'
-  let turn: Awaited<ReturnType<typeof ctx.admission.turn>> | undefined
-  let reasoning = ''
-  try {
-    turn = await ctx.admission.turn(entry, model.engine.load().slots, signal, onPosition)
+  ctx.admission.check(model.engine.load()) // again: others may have come since the request was checked
+  const letGo = lease.hold() // the request may end before its answer does
+  const work = linked([signal])
+  const load = () => model.engine.load()
+  const tooLate = () =>
+    work.abort(
+      overloaded(`No slot became free within ${ctx.limits.queueWaitMs} ms.`, ctx.admission.retryAfterSeconds(load()), 'queue_timeout'),
+    )
+  const timer = setTimeout(tooLate, ctx.limits.queueWaitMs)
+  let phase = 'queue' as 'queue' | 'prefill' | 'decode' | 'end'
+  const onQueue = (ahead: number | undefined) => {
+    if (ahead !== undefined) return onPosition?.(ahead)
+    clearTimeout(timer)
     phase = 'prefill'
-    for await (const event of answer.events(signal)) {
+  }
+  try {
+    for await (const event of answer.events(work.signal, onQueue)) {
       if (phase === 'prefill') phase = 'decode'
       if (event.type === 'warning') ctx.metrics.warnings.add({ model_name: entry.id, code: event.code })
-      else if (event.type === 'reasoning-end') reasoning += event.text
-      else if (event.type === 'tool-call-end') ctx.reasoning.remember(scope.tenant, event.id, reasoning)
+      else if (event.type === 'tool-call-end') ctx.reasoning.remember(scope.tenant, event.id, answer.reasoning)
       else if (event.type === 'finish') {
         if (event.reason !== 'abort') phase = 'end'
-        ctx.metrics.answered(entry.id, event, turn.queuedMs, performance.now() - asked)
-        addFacts(scope, event, turn.queuedMs)
+        else if (phase === 'queue') work.signal.throwIfAborted()
+        const took = performance.now() - asked
+        ctx.admission.answered(took - event.timings.queuedMs)
+        ctx.metrics.answered(entry.id, event, took)
+        addFacts(scope, event)
       }
       yield event
     }
   } catch (error) {
-    throw engineError(error, ctx)
+    if (error instanceof BusyError)
+      throw overloaded('All slots of the model are taken. Try again later.', ctx.admission.retryAfterSeconds(load()))
+    throw error
   } finally {
-    turn?.end()
+    clearTimeout(timer)
+    work.release()
+    letGo()
     if (phase !== 'end') ctx.metrics.aborted.add({ phase })
   }
 }
@@ -60,25 +90,15 @@ export async function together<T>(signal: AbortSignal, tasks: readonly ((signal:
   return results.map((result) => (result as PromiseFulfilledResult<T>).value)
 }
 
-function addFacts(scope: Scope, { usage, timings, reason }: FinishEvent, queuedMs: number): void {
+function addFacts(scope: Scope, { usage, timings, reason }: FinishEvent): void {
   const { facts } = scope
   facts.finish = reason
-  facts.queued_ms = Math.round(queuedMs)
+  facts.queued_ms = Math.round(timings.queuedMs)
   facts.prompt_tokens = ((facts.prompt_tokens as number) ?? 0) + usage.promptTokens
   facts.cached_tokens = ((facts.cached_tokens as number) ?? 0) + usage.cachedTokens
   facts.completion_tokens = ((facts.completion_tokens as number) ?? 0) + usage.completionTokens
   facts.prefill_per_second = Math.round(timings.promptTokensPerSecond)
   facts.decode_per_second = Math.round(timings.completionTokensPerSecond * 10) / 10
-}
-
-function engineError(error: unknown, ctx: ServerContext): unknown {
-  if (error instanceof ApiError || !(error instanceof Error)) return error
-  if (error.name === 'BusyError') return overloaded('All slots of the model are taken. Try again later.', ctx.admission.retryAfterSeconds())
-  if (error.name === 'MemoryError')
-    return overloaded('There is not enough memory for this answer now. Try again later or shorten it.', 10, 'out_of_memory')
-  if (error.name === 'TimeoutError')
-    return overloaded(`The answer took longer than ${ctx.limits.requestMs} ms, the limit of this server.`, 1, 'request_timeout')
-  return error
 }
 
 /** Why an answer ended, in the words of the chat and completion APIs. */
@@ -105,7 +125,7 @@ export function timingsOf({ usage, timings }: FinishEvent) {
   return {
     cache_n: usage.cachedTokens,
     prompt_n: usage.promptTokens - usage.cachedTokens,
-    prompt_ms: timings.firstTokenMs,
+    prompt_ms: timings.firstTokenMs - timings.queuedMs,
     prompt_per_second: timings.promptTokensPerSecond,
     predicted_n: usage.completionTokens,
     predicted_ms: timings.completionMs,

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'node:test'
 import { qwenFormat } from '../../src/chat/formats/qwen/qwen.ts'
-import type { ChatEvent, FinishEvent, JsonSchema } from '../../src/chat/messages.ts'
+import { ChatError, type ChatEvent, type FinishEvent, type JsonSchema } from '../../src/chat/messages.ts'
 import { chat, type TurnOptions } from '../../src/chat/session.ts'
 import { readSchemaFile } from '../../src/cli/chat/schema.ts'
 import { UnsupportedSchemaError } from '../../src/structured/structured.ts'
@@ -35,7 +35,7 @@ test('reasoning is free, the document follows', async () => {
   // Where only a document may follow, its header is not for the model to write.
   const expected = { said: ['reasoning: Hm.', 'text: {"n":7}'], reason: 'stop' }
   assert.deepEqual(await run(scriptedModel(['<|channel|>analysis<|message|>Hm.<|end|>{"n":7}'])), expected)
-  assert.deepEqual(await run(qwen('<think>Hm.</think>{"n":7}')), expected)
+  assert.deepEqual(await run(qwen('Hm.</think>{"n":7}')), expected)
 })
 
 test('without a tool the model cannot call one; with one it may, and the document comes after the result', async () => {
@@ -95,7 +95,10 @@ test('any ids at all: what ends with stop parses and validates', async () => {
 test('what cannot be is an error before anything is drawn', async () => {
   const model = scriptedModel(['x'])
   const odd: JsonSchema = { type: 'integer', multipleOf: 3 }
-  await assert.rejects(run(model, { schema: odd }), (error) => error instanceof UnsupportedSchemaError && error.path === '/multipleOf')
+  await assert.rejects(run(model, { schema: odd }), (error) => {
+    assert.ok(error instanceof ChatError && error.field === 'schema' && error.code === 'unsupported_schema')
+    return error.cause instanceof UnsupportedSchemaError && error.cause.path === '/multipleOf'
+  })
   await assert.rejects(run(model, { prefill: '{' }), /prefill: an answer under a schema/)
   assert.equal(model.asked.length, 0)
 })
@@ -107,7 +110,7 @@ test('a file that cannot serve is named', async () => {
     return join(folder, name)
   }
   try {
-    assert.deepEqual((await readSchemaFile(file('good.json', JSON.stringify(schema)))).schema, schema)
+    assert.deepEqual(await readSchemaFile(file('good.json', JSON.stringify(schema))), schema)
     await assert.rejects(readSchemaFile(file('broken.json', '{')), /broken\.json is not JSON/)
     const odd = file('odd.json', '{"properties":{"a":{"multipleOf":3}}}')
     await assert.rejects(readSchemaFile(odd), /odd\.json cannot be enforced: \/properties\/a\/multipleOf: /)

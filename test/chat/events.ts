@@ -6,7 +6,7 @@ export function checkEvents(events: readonly ChatEvent[]): void {
   let open: { kind: string; text: string; key: string } | undefined
   for (const event of events) {
     const [kind, step] = [event.type.slice(0, event.type.lastIndexOf('-')), event.type.slice(event.type.lastIndexOf('-') + 1)]
-    const key = 'phase' in event ? event.phase : 'id' in event ? event.id : ''
+    const key = 'phase' in event ? event.phase : 'id' in event ? String(event.id) : ''
     if (step === 'start') {
       assert.equal(open, undefined, `${event.type} inside ${open?.kind}`)
       open = { kind, text: '', key }

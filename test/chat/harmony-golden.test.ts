@@ -143,7 +143,7 @@ if (existsSync(published))
     assert.deepEqual(format.render([{ role: 'user', content: 'What is 2 + 2?' }], {}), ids('test_simple_convo'))
     const capital = { role: 'user' as const, content: 'What is the capital of the largest country in the world?' }
     const robot = { role: 'system' as const, content: "Answer the user's questions like a robot." }
-    assert.deepEqual(format.render([robot, capital], { effort: 'high' }), ids('test_simple_convo_high_effort'))
+    assert.deepEqual(format.render([robot, capital], { thinking: 'high' }), ids('test_simple_convo_high_effort'))
     const parameters = {
       type: 'object',
       properties: { location: { type: 'string' } },

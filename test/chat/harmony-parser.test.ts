@@ -1,8 +1,9 @@
 /** Harmony's forgiving parser: odd outputs of real models, random ids, prefixes, and that text never becomes a marker. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { AnswerCollector } from '../../src/answer/collector.ts'
 import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
-import { AnswerCollector, type ChatEvent, type Message, type RenderOptions } from '../../src/chat/messages.ts'
+import type { ChatEvent, Message, RenderOptions } from '../../src/chat/messages.ts'
 import { checkEvents, summary } from './events.ts'
 import { o200kHarmony } from './o200k.ts'
 

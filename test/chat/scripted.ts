@@ -1,5 +1,5 @@
 /** A model that says what a test wants: the engine's contract (callbacks, forced ids, stops, abort) over scripted ids instead of logits. */
-import type { ChatModel } from '../../src/chat/answer.ts'
+import type { ChatModel } from '../../src/answer/answer.ts'
 import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import type { ChatFormat } from '../../src/chat/messages.ts'
 import type { GeneratedToken, GenerateOptions, Generation, GenerationResult } from '../../src/engine/engine.ts'
@@ -52,6 +52,7 @@ export function scriptedModel(
     const driver = driverOf(options, { promptIds, ids })
     const limit = Math.min(options.maxTokens ?? Infinity, context - promptIds.length)
     async function* run(): AsyncGenerator<E, void> {
+      options.onQueue?.(undefined)
       let reason: GenerationResult['reason'] = 'abort'
       try {
         const waiting = tokenizer.encodeTemplate(text)

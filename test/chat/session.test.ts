@@ -274,9 +274,9 @@ test('a demanded call is made, and only once', async () => {
 
 test('a session: history, one turn at a time, failures leave no trace', async () => {
   const model = scriptedModel([think('1') + final('One.'), final('Two.')])
-  const session = new ChatSession(model, { effort: 'high' }, [{ role: 'system', content: 'Be brief.' }])
+  const session = new ChatSession(model, { thinking: 'high' }, [{ role: 'system', content: 'Be brief.' }])
   await Array.fromAsync(session.send('a'))
-  await Array.fromAsync(session.send('b', { effort: 'low' }))
+  await Array.fromAsync(session.send('b', { thinking: 'low' }))
   assert.ok(model.prompts[0]!.includes('Reasoning: high') && model.prompts[1]!.includes('Reasoning: low'))
   assert.ok(
     model.prompts[1]!.endsWith(

@@ -199,7 +199,7 @@ test("bare calls, as Llama 3's template asks for", () => {
 test('the default effort of harmony is what the chat template says, else medium', () => {
   const harmony = byteTokenizer(harmonySpecials)
   const prompt = (chatTemplate: string | undefined, effort?: 'low') =>
-    harmony.decode(formatFor({ tokenizer: harmony, chatTemplate }).render([{ role: 'user', content: 'x' }], { effort }))
+    harmony.decode(formatFor({ tokenizer: harmony, chatTemplate }).render([{ role: 'user', content: 'x' }], { thinking: effort }))
   const published = (effort: string) => `{%- if reasoning_effort is not defined %}\n{%- set reasoning_effort = "${effort}" %}\n{%- endif %}`
   assert.match(prompt(undefined), /Reasoning: medium\n/)
   assert.match(prompt(published('medium')), /Reasoning: medium\n/)

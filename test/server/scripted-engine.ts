@@ -39,24 +39,47 @@ export function scriptedEngine(
   let generated = 0
   let lastStepAt = 0
 
+  let waiting: { start(): void; place: GenerateOptions['onQueue'] }[] = []
+  const places = () => {
+    waiting.forEach(({ place }, ahead) => {
+      place?.(ahead)
+    })
+  }
+
   function generate<E = GeneratedToken>(promptIds: readonly number[], given: GenerateOptions<E> = {}): Generation<E> {
     if (promptIds.length === 0 || promptIds.length >= context) throw new RangeError('prompt length')
-    const text = tokenizer.decode(promptIds)
-    prompts.push(text)
-    options.push(given as GenerateOptions)
-    const wish = tokenizer.encodeTemplate(script(text, prompts.length - 1))
     const settled = Promise.withResolvers<GenerationResult>()
     settled.promise.catch(() => {})
-    running++
+    const asked = performance.now()
+    let started = 0
+    const slot = Promise.withResolvers<void>()
+    const start = () => {
+      running++
+      started = performance.now()
+      given.onQueue?.(undefined)
+      slot.resolve()
+    }
+    const waiter = { start, place: given.onQueue }
+    const leave = () => {
+      waiting = waiting.filter((other) => other !== waiter)
+      slot.resolve()
+    }
+    if (running < slots && waiting.length === 0) start()
+    else waiting.push(waiter)
+    places()
+    given.signal?.addEventListener('abort', leave, { once: true })
     const end = (reason: GenerationResult['reason'], ids: number[]) => {
-      running--
+      given.signal?.removeEventListener('abort', leave)
+      if (started > 0) running--
+      while (running < slots && waiting.length > 0) waiting.shift()!.start()
+      places()
       settled.resolve({
         reason,
         ids,
         promptTokens: promptIds.length,
         cachedTokens: 0,
         completionTokens: ids.length,
-        queuedMs: 0,
+        queuedMs: (started || performance.now()) - asked,
         prefillMs: 1,
         decodeMs: ids.length,
         seed: given.sampling?.seed ?? 0,
@@ -64,6 +87,12 @@ export function scriptedEngine(
     }
     async function* play(): AsyncGenerator<E> {
       const ids: number[] = []
+      await slot.promise
+      if (started === 0) return end('abort', ids)
+      const text = tokenizer.decode(promptIds)
+      prompts.push(text)
+      options.push(given as GenerateOptions)
+      const wish = tokenizer.encodeTemplate(script(text, prompts.length - 1))
       const driver = driverOf(given, { promptIds, ids })
       const limit = Math.min(given.maxTokens ?? Number.POSITIVE_INFINITY, context - promptIds.length)
       let at = 0
@@ -99,9 +128,9 @@ export function scriptedEngine(
           done = false
         }
       } catch (error) {
-        running--
         done = true
         settled.reject(error)
+        end('abort', ids)
         throw error
       } finally {
         // The consumer left.
@@ -157,7 +186,7 @@ export function scriptedEngine(
     load: () => ({
       slots,
       running,
-      waiting: 0,
+      waiting: waiting.length,
       maxWaiting: 0,
       cachePositions: slots * context,
       cachedPositions: 0,

@@ -44,14 +44,16 @@ test('it is a published-layout gpt-oss of at most 4 MB', () => {
 
 test('at high effort it solves problems it has never seen', async () => {
   const problems = KINDS.flatMap((kind) => heldOutProblems(kind, 3, 77))
-  const answers = await Promise.all(problems.map(({ operation, a, b }) => ask(`What is ${a} ${SIGN[operation]} ${b}?`, { effort: 'high' })))
+  const answers = await Promise.all(
+    problems.map(({ operation, a, b }) => ask(`What is ${a} ${SIGN[operation]} ${b}?`, { thinking: 'high' })),
+  )
   const wrong = problems.filter((problem, i) => answers[i]!.text !== String(evaluate(problem)))
   assert.ok(wrong.length <= 3, `${wrong.length} of ${problems.length} wrong: ${JSON.stringify(wrong)}`)
 })
 
 test('more effort means longer thinking', async () => {
   const lengths = await Promise.all(
-    (['low', 'medium', 'high'] as Effort[]).map(async (effort) => (await ask('What is 1234 + 4321?', { effort })).thinking),
+    (['low', 'medium', 'high'] as Effort[]).map(async (effort) => (await ask('What is 1234 + 4321?', { thinking: effort })).thinking),
   )
   assert.ok(lengths[0]! < lengths[1]! && lengths[1]! < lengths[2]!, lengths.join())
   assert.equal((await ask('What is 47 + 85?')).text, '132')
@@ -60,9 +62,9 @@ test('more effort means longer thinking', async () => {
 test('its chat template makes high the effort of everybody who names none', async () => {
   assert.equal(model.format.capabilities.defaultEffort, 'high')
   const unnamed = await ask('What is 1234 - 987?')
-  assert.deepEqual(unnamed, await ask('What is 1234 - 987?', { effort: 'high' }))
+  assert.deepEqual(unnamed, await ask('What is 1234 - 987?', { thinking: 'high' }))
   assert.equal(unnamed.text, '247')
-  assert.equal((await ask('What is 1234 - 987?', { effort: 'low' })).thinking, 0)
+  assert.equal((await ask('What is 1234 - 987?', { thinking: 'low' })).thinking, 0)
 })
 
 test('its chat template writes what the program writes, for other software', () => {
@@ -77,7 +79,7 @@ test('its chat template writes what the program writes, for other software', () 
   ] as const
   for (const effort of [undefined, 'low', 'medium', 'high'] as const) {
     const theirs = template.render({ messages, add_generation_prompt: true, ...(effort && { reasoning_effort: effort }) })
-    assert.equal(theirs, model.tokenizer.decode(model.format.render([...messages], { effort })))
+    assert.equal(theirs, model.tokenizer.decode(model.format.render([...messages], { thinking: effort })))
   }
 })
 

@@ -3,13 +3,13 @@
  * Reading is the caller's business, as for the tokenizer's files.
  */
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
-import type { Sampling } from '../messages.ts'
+import type { SamplingOptions } from '../messages.ts'
 import type { FormatSource } from './format.ts'
 
 type Fields = Record<string, unknown>
 
 /** Published names of the sampling fields, and what they may be. */
-const SAMPLING: [published: string, ours: keyof Sampling, low: number, high: number][] = [
+const SAMPLING: [published: string, ours: Exclude<keyof SamplingOptions, 'logitBias'>, low: number, high: number][] = [
   ['temperature', 'temperature', 0, 100],
   ['top_k', 'topK', 0, 2 ** 31],
   ['top_p', 'topP', 1e-9, 1],
@@ -59,9 +59,9 @@ function idsOf(value: unknown): number[] | undefined {
   return ids.length > 0 && ids.every((id) => Number.isInteger(id) && id >= 0) ? ids : undefined
 }
 
-function samplingOf(generation: Fields): Sampling | undefined {
+function samplingOf(generation: Fields): SamplingOptions | undefined {
   if (generation.do_sample === false) return { temperature: 0 }
-  const sampling: Sampling = {}
+  const sampling: SamplingOptions = {}
   for (const [published, ours, low, high] of SAMPLING) {
     const value = generation[published]
     if (typeof value === 'number' && value >= low && value <= high) sampling[ours] = value

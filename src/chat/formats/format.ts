@@ -2,7 +2,7 @@
  * Which chat format a checkpoint speaks, decided by what its files contain (special tokens, chat template), never by its name.
  */
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
-import { ChatError, type ChatFormat, type Effort, type Sampling } from '../messages.ts'
+import { ChatError, type ChatFormat, type Effort, type SamplingOptions } from '../messages.ts'
 import { harmonyFormat } from './harmony/harmony.ts'
 import { plainFormat } from './plain.ts'
 import { type QwenKind, qwenFormat } from './qwen/qwen.ts'
@@ -19,7 +19,7 @@ export interface FormatSource {
   /** `eos_token_id` of generation_config.json or config.json. */
   eosTokenIds?: readonly number[]
   /** Sampling fields of generation_config.json. */
-  sampling?: Sampling
+  sampling?: SamplingOptions
 }
 
 export type FormatName = ChatFormat['name']

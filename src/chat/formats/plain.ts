@@ -1,11 +1,11 @@
 /** Base models: no roles, no markers. The prompt is the text so far, the answer is how the model continues it. */
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
-import { ChatError, type ChatFormat, partsOf, type Sampling } from '../messages.ts'
+import { ChatError, type ChatFormat, partsOf, type SamplingOptions } from '../messages.ts'
 import { TagParser } from './tags/parser.ts'
 
 export interface PlainSource {
   eosTokenIds?: readonly number[]
-  sampling?: Sampling
+  sampling?: SamplingOptions
 }
 
 export function plainFormat(tokenizer: Tokenizer, { eosTokenIds, sampling }: PlainSource): ChatFormat {

@@ -1,4 +1,4 @@
-/** A prompt as text of which we know who wrote what: markers count in the template's own words and nowhere else. */
+/** Builds prompt text and marks untrusted ranges. Special tokens are recognised in the template's text only. */
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 
 export class PromptText {

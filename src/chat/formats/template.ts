@@ -1,6 +1,7 @@
 /**
  * Every other family: the checkpoint's own chat template, run by a Jinja interpreter. Texts of people, tools and models cannot become
- * markers: wherever one spells an added token, the spelling is broken before the template sees it and mended, as text, afterwards.
+ * markers: a special token spelled inside such a text is split by a private character before rendering, and joined again, as plain
+ * text, after it.
  */
 import { Template } from '@huggingface/jinja'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
@@ -8,11 +9,12 @@ import {
   ChatError,
   type ChatFormat,
   checkTools,
+  effortOf,
   type Message,
   offeredTools,
   partsOf,
   type RenderOptions,
-  type Sampling,
+  type SamplingOptions,
 } from '../messages.ts'
 import { TagParser } from './tags/parser.ts'
 
@@ -21,11 +23,11 @@ export interface TemplateSource {
   bosToken?: string
   eosToken?: string
   eosTokenIds?: readonly number[]
-  sampling?: Sampling
+  sampling?: SamplingOptions
 }
 
 /** Ends of turns under their published names; a model's own list is not always complete. */
-const endsOfTurn = [
+const ENDS_OF_TURN = [
   '<|im_end|>',
   '<|eot_id|>',
   '<|eom_id|>',
@@ -44,7 +46,7 @@ export function templateFormat(tokenizer: Tokenizer, source: TemplateSource): Ch
   const spellings = [...tokenizer.specials.keys()].map((spelling) => spelling.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
   const breakable = spellings.length > 0 ? new RegExp(`(?=(?:${spellings.join('|')}))[^]`, 'gu') : undefined
   const stopIds = new Set(source.eosTokenIds)
-  for (const name of [...endsOfTurn, source.eosToken ?? '']) if (id(name) !== undefined) stopIds.add(id(name)!)
+  for (const name of [...ENDS_OF_TURN, source.eosToken ?? '']) if (id(name) !== undefined) stopIds.add(id(name)!)
   const canThink = id('<think>') !== undefined && id('</think>') !== undefined
   const hasSwitch = canThink && source.chatTemplate.includes('enable_thinking')
   const hasTags = id('<tool_call>') !== undefined && id('</tool_call>') !== undefined
@@ -101,8 +103,9 @@ function run(
     add_generation_prompt: true,
     bos_token: source.bosToken ?? '',
     eos_token: source.eosToken ?? '',
-    ...(options.thinking === undefined ? {} : { enable_thinking: options.thinking !== false }),
-    ...(options.effort === undefined ? {} : { reasoning_effort: options.effort }),
+    // Templates ask whether a variable is defined, so absent ones are left out.
+    ...(options.thinking !== undefined && { enable_thinking: options.thinking !== false }),
+    ...(effortOf(options.thinking) !== undefined && { reasoning_effort: effortOf(options.thinking) }),
   }
   let rendered: string
   try {

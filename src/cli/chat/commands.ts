@@ -1,7 +1,7 @@
 /** The slash commands of `lineage chat`: a table of names, help lines and actions on the conversation. */
 import { chmod, readFile, rename, writeFile } from 'node:fs/promises'
-import type { Effort, FinishEvent } from '../../chat/messages.ts'
-import { ChatError } from '../../chat/messages.ts'
+import { toldBy } from '../../answer/plan.ts'
+import { ChatError, type Effort, effortOf, type FinishEvent, type Thinking } from '../../chat/messages.ts'
 import type { ChatSession } from '../../chat/session.ts'
 import { binary } from '../support/terminal.ts'
 import { parseSaved } from './saved.ts'
@@ -37,9 +37,13 @@ export const commands: Record<string, Command> = {
     run({ session, print }, level) {
       const { reasoning, defaultEffort } = session.model.format.capabilities
       if (reasoning !== 'levels') print(`this model has no levels of effort${reasoning === 'switch' ? '; use /think and /no-think' : ''}`)
-      else if (level === '') print(`effort: ${session.options.effort ?? defaultEffort}`)
+      else if (level === '') print(`effort: ${effortOf(session.options.thinking) ?? defaultEffort}`)
       else if (!EFFORTS.includes(level as Effort)) print(`effort is low, medium or high, not "${level}"`)
-      else session.options = { ...session.options, effort: level as Effort }
+      else {
+        const { thinking } = session.options
+        const effort = level as Effort
+        session.options = { ...session.options, thinking: typeof thinking === 'object' ? { ...thinking, effort } : effort }
+      }
     },
   },
   think: {
@@ -181,7 +185,12 @@ function setThinking({ session, print }: Conversation, thinking: boolean | { bud
           ? 'this model always thinks; /effort low makes it brief'
           : 'this model always thinks',
     )
-  } else session.options = { ...session.options, thinking }
+    return
+  }
+  // A level of effort that was set before stays.
+  const effort = effortOf(session.options.thinking)
+  const asked: Thinking = !effort || thinking === false ? thinking : thinking === true ? effort : { effort, ...thinking }
+  session.options = { ...session.options, thinking: asked }
 }
 
 function stats({ session, finishes, memoryBytes }: Conversation): string {
@@ -198,7 +207,7 @@ function stats({ session, finishes, memoryBytes }: Conversation): string {
     `prompt   ${usage.promptTokens} tokens, ${usage.cachedTokens} of them cached; the rest at ${rate(timings.promptTokensPerSecond)}`,
     `answer   ${usage.completionTokens} tokens, ${usage.reasoningTokens} of them thinking; ${rate(timings.completionTokensPerSecond)}`,
     `first    ${timings.firstTokenMs.toFixed(0)} ms to the first token`,
-    `context  ${session.model.format.render(session.messages, session.options).length} of ${session.model.engine.context} tokens`,
+    `context  ${session.model.format.render(session.messages, toldBy(session.options, session.model.format)).length} of ${session.model.engine.context} tokens`,
     `turns    ${finishes.length}, with ${total((finish) => finish.usage.completionTokens)} tokens generated`,
     `memory   ${memory}`,
   ].join('\n')

@@ -1,4 +1,5 @@
 /** A conversation in a terminal: reads a line, streams the answer or runs the command, and repeats. */
+import { toldBy } from '../../answer/plan.ts'
 import { ChatError, type FinishEvent } from '../../chat/messages.ts'
 import type { ChatSession } from '../../chat/session.ts'
 import { duration } from '../support/progress.ts'
@@ -120,7 +121,7 @@ function showReading({ session, streams: { output }, meter, colour }: ReplOption
 
 function promptLength({ model, messages, options }: ChatSession, question: string): number {
   try {
-    return model.format.render([...messages, { role: 'user', content: question }], options).length
+    return model.format.render([...messages, { role: 'user', content: question }], toldBy(options, model.format)).length
   } catch {
     return 0 // the answer itself reports the error
   }

@@ -1,14 +1,14 @@
 /** The file of `lineage chat --schema`, read and checked before a model is loaded. */
 import { readFile } from 'node:fs/promises'
-import type { ChatOptions, JsonSchema } from '../../chat/messages.ts'
-import { grammarOf, UnsupportedSchemaError } from '../../structured/structured.ts'
+import type { JsonSchema } from '../../chat/messages.ts'
+import { compileSchema, UnsupportedSchemaError } from '../../structured/structured.ts'
 
 /**
- * The schema, told to the model where its format has a place for it, and enforced.
+ * The schema, checked before a model is loaded.
  * @throws Error that names the file: unreadable, no JSON, or a schema that cannot be enforced, with
  * its JSON pointer
  */
-export async function readSchemaFile(path: string): Promise<Pick<ChatOptions, 'schema' | 'responseFormat'>> {
+export async function readSchemaFile(path: string): Promise<JsonSchema> {
   const text = await readFile(path, 'utf8').catch((error: NodeJS.ErrnoException) => {
     throw new Error(`--schema: cannot read ${path}: ${error.code === 'ENOENT' ? 'there is no such file' : error.message}`)
   })
@@ -19,10 +19,10 @@ export async function readSchemaFile(path: string): Promise<Pick<ChatOptions, 's
     throw new Error(`--schema: ${path} is not JSON: ${(error as Error).message}`)
   }
   try {
-    grammarOf(schema) // compile it now; the answers find it in the cache
+    compileSchema(schema)
   } catch (error) {
     if (!(error instanceof UnsupportedSchemaError)) throw error
     throw new Error(`--schema: ${path} cannot be enforced: ${error.message}`)
   }
-  return { schema, responseFormat: { name: 'answer', schema } }
+  return schema
 }

@@ -4,13 +4,11 @@ import { openaiFinish } from '../run.ts'
 
 export class ChatChunks {
   readonly #index: number
-  readonly #hideReasoning: boolean
   #calls = -1
   #logprobs: object[] = []
 
-  constructor(index: number, hideReasoning: boolean) {
+  constructor(index: number) {
     this.#index = index
-    this.#hideReasoning = hideReasoning
   }
 
   first(): object {
@@ -25,7 +23,7 @@ export class ChatChunks {
   of(event: ChatEvent): object[] {
     switch (event.type) {
       case 'reasoning-delta':
-        return this.#hideReasoning ? [] : [this.#choice({ reasoning: event.delta, reasoning_content: event.delta })]
+        return [this.#choice({ reasoning: event.delta, reasoning_content: event.delta })]
       case 'text-delta': {
         const choice = this.#choice({ content: event.delta })
         if (this.#logprobs.length === 0) return [choice]

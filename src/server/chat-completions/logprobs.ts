@@ -1,6 +1,6 @@
 /** Log-probabilities of the final text in the form of the chat and responses APIs. */
+import type { TextToken } from '../../chat/messages.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
-import type { TextToken } from '../answer-events.ts'
 
 export interface LogprobEntry {
   token: string

@@ -1,4 +1,4 @@
-/** Messages of the chat API -> messages of the house: parts joined, reasoning under any of its names put back. */
+/** OpenAI chat messages -> our `Message[]`: joins text parts, accepts `reasoning`, `reasoning_content` and `thinking`. */
 import type { AssistantPart, Message } from '../../chat/messages.ts'
 import { badRequest, notSupported } from '../http/errors.ts'
 import type { ChatContent, ChatRequest, ChatRequestMessage } from '../schemas/chat.ts'
@@ -14,13 +14,13 @@ function fromChatMessage(message: ChatRequestMessage, param: string, recall: (ca
     case 'developer':
       return { role: message.role, content: textOf(message.content, `${param}.content`) }
     case 'user':
-      return { role: 'user', content: textOf(message.content, `${param}.content`), ...(message.name ? { name: message.name } : {}) }
+      return { role: 'user', content: textOf(message.content, `${param}.content`), name: message.name || undefined }
     case 'tool':
       return {
         role: 'tool',
         content: textOf(message.content, `${param}.content`),
         toolCallId: message.tool_call_id,
-        ...(message.name ? { name: message.name } : {}),
+        name: message.name || undefined,
       }
     case 'assistant': {
       const calls = message.tool_calls ?? []
@@ -28,7 +28,7 @@ function fromChatMessage(message: ChatRequestMessage, param: string, recall: (ca
       const reasoning = message.reasoning || message.reasoning_content || message.thinking || (calls[0] && recall(calls[0].id))
       const parts: AssistantPart[] = []
       if (reasoning) parts.push({ type: 'reasoning', text: reasoning })
-      if (text) parts.push({ type: 'text', text, ...(calls.length > 0 ? { phase: 'commentary' as const } : {}) })
+      if (text) parts.push({ type: 'text', text, phase: calls.length > 0 ? 'commentary' : undefined })
       for (const { id, function: called } of calls) parts.push({ type: 'tool-call', id, name: called.name, arguments: called.arguments })
       return { role: 'assistant', content: parts }
     }

@@ -3,22 +3,22 @@
  * every request before its route, writes every error in OpenAI's form and one log line per request. Knows no sockets and no files.
  */
 import { Hono } from 'hono'
+import { type CompileConstraint, cachedCompile, constraints } from '../../answer/constraints.ts'
+import { ReasoningMemory } from '../../answer/reasoning-memory.ts'
 import { prepareVocabulary } from '../../structured/structured.ts'
-import { type CompileConstraint, cachedCompile } from '../compile.ts'
 import { Admission } from '../models/admission.ts'
 import { Joins } from '../models/joins.ts'
 import type { ModelEntry } from '../models/model.ts'
 import { ModelRegistry } from '../models/registry.ts'
 import { ServerMetrics } from '../operations/server-metrics.ts'
 import { ResponseJobs } from '../responses/jobs.ts'
-import { ReasoningMemory } from '../responses/reasoning-memory.ts'
 import { Sealer } from '../responses/sealer.ts'
 import { MemoryStore, type ResponseStore } from '../responses/store.ts'
 import type { LogLine, Scope, ServerContext } from './context.ts'
 import { errorResponse, logLine } from './error-response.ts'
 import { ApiError } from './errors.ts'
-import { newId } from './ids.ts'
 import { defaultLimits, type Limits } from './limits.ts'
+import { newId } from './names.ts'
 import { isOpen, routeOf, routes } from './routes.ts'
 import { corsHeaders, guard, preflightHeaders } from './security.ts'
 import { linked } from './signals.ts'
@@ -38,7 +38,7 @@ export interface AppOptions {
   store?: ResponseStore
   /** Seals `encrypted_content`; the same on all replicas. Default: random, good for this process. */
   secret?: string
-  /** Default: src/structured. */
+  /** Compiles schemas. Default: src/structured, with the cache of this process. */
   compile?: CompileConstraint
   /** Models to load at once; /readyz waits for them. */
   preload?: readonly string[]
@@ -72,25 +72,25 @@ export function createApp(options: AppOptions): App {
     admission,
     limits,
     store,
-    metrics: new ServerMetrics(registry, admission, () => store.size),
+    metrics: new ServerMetrics(registry, () => store.size),
     reasoning: new ReasoningMemory(),
     jobs: new ResponseJobs(),
     joins: new Joins(),
     sealer: new Sealer(options.secret),
-    compile: cachedCompile(options.compile),
+    compile: options.compile ? cachedCompile(options.compile) : constraints,
     version: options.version ?? '0.2.0',
     startedAt: Date.now(),
     loading: 0,
     loadFailed: false,
     background: new Set(),
     stopping: stopping.signal,
-    ...(options.currentDate === undefined ? {} : { currentDate: options.currentDate }),
+    currentDate: options.currentDate,
     log: options.log ?? (() => {}),
   }
   registry.onFailure = (id, error) =>
     ctx.log({ time: new Date().toISOString(), level: 'error', model: id, error: String((error as Error)?.stack ?? error) })
   const ready = Promise.all((options.preload ?? []).map((id) => preload(ctx, id))).then(() => {})
-  ready.catch(() => {}) // who wants to know, awaits it; /readyz tells the others
+  ready.catch(() => {}) // callers that await `ready` get the error; /readyz reports it to the others
   const check = guard({ hosts: options.hosts ?? [], origins: options.origins ?? [], apiKeys: options.apiKeys ?? [] })
   const origins = options.origins ?? []
   let active = 0
@@ -118,7 +118,7 @@ export function createApp(options: AppOptions): App {
     const started = performance.now()
     const url = new URL(request.url)
     const open = isOpen(url.pathname)
-    let leave = () => {}
+    const endings: (() => void)[] = []
     const work = linked([request.signal, stopping.signal], limits.requestMs)
     const scope: Scope = {
       id: newId('req'),
@@ -128,8 +128,9 @@ export function createApp(options: AppOptions): App {
       client: request.signal,
       facts: {},
       streaming: false,
+      atEnd: (action) => endings.push(action),
       done: () => {
-        leave()
+        for (const end of endings) end()
         work.release()
         active--
         if (!open) ctx.log(logLine(scope, request.method, url.pathname, status || 200, performance.now() - started)) // probes would fill the log
@@ -142,7 +143,7 @@ export function createApp(options: AppOptions): App {
       scope.tenant = await check(request, open)
       if (request.method === 'OPTIONS') response = new Response(null, { status: 204, headers: preflightHeaders })
       else {
-        if (request.method === 'POST' && !open) leave = admission.enter(scope.tenant)
+        if (request.method === 'POST' && !open) scope.atEnd(admission.enter(scope.tenant))
         response = await hono.fetch(request, { scope })
       }
     } catch (error) {

@@ -1,12 +1,12 @@
 /** What the handlers share: the server's parts, and the facts of one request. */
 
-import type { CompileConstraint } from '../compile.ts'
+import type { CompileConstraint } from '../../answer/constraints.ts'
+import type { ReasoningMemory } from '../../answer/reasoning-memory.ts'
 import type { Admission } from '../models/admission.ts'
 import type { Joins } from '../models/joins.ts'
 import type { ModelRegistry } from '../models/registry.ts'
 import type { ServerMetrics } from '../operations/server-metrics.ts'
 import type { ResponseJobs } from '../responses/jobs.ts'
-import type { ReasoningMemory } from '../responses/reasoning-memory.ts'
 import type { Sealer } from '../responses/sealer.ts'
 import type { ResponseStore } from '../responses/store.ts'
 import type { Limits } from './limits.ts'
@@ -50,10 +50,12 @@ export interface Scope {
   signal: AbortSignal
   /** Ends the work of this request. */
   abort(reason: unknown): void
-  /** The client is gone, and nothing more can be said. */
+  /** Aborts when the client has disconnected; no response can be written any more. */
   client: AbortSignal
   /** Added to the request's log line. */
   facts: Record<string, string | number | boolean | undefined>
+  /** Calls this when the request is over: answered, or its stream has ended. */
+  atEnd(action: () => void): void
   /** Ends when the response is written: streams call it themselves, through `stream`. */
   done(): void
   /** Set by handlers whose response is a stream: `done` comes later. */

@@ -4,6 +4,7 @@
  */
 import { ChatError } from '../../chat/messages.ts'
 import { BackendFailedError } from '../../engine/engine.ts'
+import { SliceTimeoutError } from '../../structured/structured.ts'
 
 export interface ErrorBody {
   message: string
@@ -33,7 +34,7 @@ export class ApiError extends Error {
   }
 }
 
-export const badRequest = (message: string, param: string | null = null, code: string | null = null): ApiError =>
+export const badRequest = (message: string, param: string | null = null, code?: string | null): ApiError =>
   new ApiError(400, 'invalid_request_error', message, { param, code })
 
 export const notFound = (message: string, code: string | null = null, param: string | null = null): ApiError =>
@@ -41,13 +42,6 @@ export const notFound = (message: string, code: string | null = null, param: str
 
 export const modelNotFound = (id: string): ApiError =>
   notFound(`The model ${quote(id)} does not exist here. GET /v1/models lists the models of this server.`, 'model_not_found', 'model')
-
-export const contextExceeded = (tokens: number, context: number, param: string): ApiError =>
-  badRequest(
-    `The prompt has ${tokens} tokens; this model's context is ${context} tokens and at least one is needed for the answer. Shorten the input.`,
-    param,
-    'context_length_exceeded',
-  )
 
 export const notSupported = (message: string, param: string | null = null): ApiError =>
   new ApiError(501, 'not_supported_error', message, { param, code: 'not_supported' })
@@ -66,10 +60,25 @@ export function toApiError(error: unknown): ApiError {
   if (error instanceof ApiError) return error
   if (error instanceof BackendFailedError)
     return overloaded('The model has stopped working. The next request loads it again.', 1, 'model_failed')
-  if (error instanceof ChatError) return badRequest(error.message, error.field)
-  if (error instanceof Error && error.name === 'UnsupportedSchemaError') return badRequest(error.message, null, 'unsupported_schema')
-  return new ApiError(500, 'server_error', 'The server had an internal error; the log names it by the x-request-id of this answer.')
+  if (error instanceof ChatError) {
+    const field = error.field.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)
+    return badRequest(
+      error.message.replace(error.field, () => field),
+      field,
+      error.code,
+    )
+  }
+  if (error instanceof SliceTimeoutError)
+    return overloaded('A schema could not be compiled in time. Try again later.', 10, 'schema_timeout')
+  if (!(error instanceof Error)) return internalError()
+  if (error.name === 'MemoryError')
+    return overloaded('There is not enough memory for this answer now. Try again later or shorten it.', 10, 'out_of_memory')
+  if (error.name === 'TimeoutError') return overloaded('The answer took longer than this server allows.', 1, 'request_timeout')
+  return internalError()
 }
+
+const internalError = () =>
+  new ApiError(500, 'server_error', 'The server had an internal error; the log names it by the x-request-id of this answer.')
 
 /** JSON.stringify, shortened: untrusted text inside a message. */
 export function quote(text: string): string {

@@ -5,7 +5,7 @@
 import type { Scope, ServerContext } from '../http/context.ts'
 import { linked } from '../http/signals.ts'
 
-/** Ends when `signal` aborts; `gone` tells that nobody is left to be told. */
+/** Ends when `signal` aborts; `gone` aborts when the last waiting client has disconnected. */
 type Work = (signal: AbortSignal, gone: AbortSignal) => Promise<object>
 
 interface Running {

@@ -10,6 +10,8 @@ export interface Lease {
   readonly model: ServedModel
   /** Says that the request no longer uses the model; calling it twice is harmless. */
   release(): void
+  /** Uses the model once more, until the returned function is called: for work that may outlive the request. */
+  hold(): () => void
 }
 
 interface Slot {
@@ -49,23 +51,12 @@ export class ModelRegistry {
   /** The model of this name, loading it if need be. Throws 404 for unknown names, 503 when it does not fit or cannot be loaded. */
   async acquire(name: string): Promise<Lease> {
     const slot = this.#find(name)
-    slot.users++
-    slot.lastUsed = Date.now()
+    const release = use(slot)
     try {
       const model = slot.model ?? (await (slot.loading ??= this.#load(slot)))
-      let released = false
-      return {
-        entry: slot.entry,
-        model,
-        release: () => {
-          if (released) return
-          released = true
-          slot.users--
-          slot.lastUsed = Date.now()
-        },
-      }
+      return { entry: slot.entry, model, release, hold: () => use(slot) }
     } catch (error) {
-      slot.users--
+      release()
       if (error instanceof ApiError) throw error
       this.onFailure(slot.entry.id, error)
       const told = overloaded(
@@ -148,6 +139,19 @@ export class ModelRegistry {
     delete slot.model
     await model.engine.close()
     await model.dispose()
+  }
+}
+
+/** Counts a user of the model until the returned function is called; calling it twice is harmless. */
+function use(slot: Slot): () => void {
+  slot.users++
+  slot.lastUsed = Date.now()
+  let released = false
+  return () => {
+    if (released) return
+    released = true
+    slot.users--
+    slot.lastUsed = Date.now()
   }
 }
 

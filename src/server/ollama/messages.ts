@@ -1,9 +1,9 @@
 /** Ollama's requests in the form that all endpoints share. Calls without ids get some, and results find theirs by order and name. */
+import { ANY_OBJECT, type Ask, thinkingOf } from '../../answer/ask.ts'
 import type { AssistantPart, JsonSchema, Message } from '../../chat/messages.ts'
 import { validate } from '../http/body.ts'
 import { badRequest } from '../http/errors.ts'
-import type { AskedFormat, OfferedTool } from '../plan.ts'
-import { type Ask, samplingOf, stopsOf } from '../prepare.ts'
+import { type Asked, samplingOf, stopsOf, toolsOf } from '../prepare.ts'
 import { functionTool } from '../schemas/chat.ts'
 import type { OllamaChatRequest, OllamaGenerateRequest } from '../schemas/ollama.ts'
 
@@ -19,7 +19,7 @@ export function fromOllamaMessages(body: OllamaChatRequest, recall: (callId: str
       )
       const call = at >= 0 ? open.splice(at, 1)[0]! : undefined
       const name = call?.name ?? message.tool_name
-      return { role: 'tool', content, toolCallId: call?.id ?? message.tool_call_id ?? '', ...(name ? { name } : {}) }
+      return { role: 'tool', content, toolCallId: call?.id ?? message.tool_call_id ?? '', name: name || undefined }
     }
     if (message.role !== 'assistant') return { role: message.role, content }
     const calls = (message.tool_calls ?? []).map(({ id, function: called }, c) => ({
@@ -31,60 +31,42 @@ export function fromOllamaMessages(body: OllamaChatRequest, recall: (callId: str
     const thinking = message.thinking || (calls[0] && recall(calls[0].id))
     const parts: AssistantPart[] = []
     if (thinking) parts.push({ type: 'reasoning', text: thinking })
-    if (content) parts.push({ type: 'text', text: content, ...(calls.length > 0 ? { phase: 'commentary' as const } : {}) })
+    if (content) parts.push({ type: 'text', text: content, phase: calls.length > 0 ? 'commentary' : undefined })
     for (const call of calls) parts.push({ type: 'tool-call', ...call })
     return { role: 'assistant', content: parts }
   })
 }
 
-export function ollamaAsk(
-  body: OllamaChatRequest | OllamaGenerateRequest,
-  messages: readonly Message[],
-  tools: readonly OfferedTool[],
-): Ask {
-  const options = body.options ?? {}
+export function ollamaAsk(body: OllamaChatRequest | OllamaGenerateRequest, messages: readonly Message[]): Asked {
+  const { think } = body
+  const [effort, enabled] = typeof think === 'string' ? [think, undefined] : [undefined, think]
+  const { tools, places } = toolsOf(
+    'tools' in body ? (body as OllamaChatRequest).tools : [],
+    (tool, place) => validate({ ...tool, type: 'function' }, functionTool, place).function,
+    '.function',
+  )
   return {
     messages,
-    tools,
-    toolChoice: 'auto',
-    parallel: true,
-    format: formatOf(body.format),
-    effort: typeof body.think === 'string' ? body.think : undefined,
-    thinkingEnabled: typeof body.think === 'boolean' ? body.think : undefined,
-    reasoningBudget: undefined,
-    sampling: samplingOf({ ...options, repetition_penalty: options.repeat_penalty ?? null }),
-    maxTokens: ollamaLimit(options.num_predict),
-    stop: stopsOf(options.stop),
-    logprobs: undefined,
-    answers: 1,
+    ask: {
+      thinking: thinkingOf(effort, enabled),
+      tools: tools.map((tool) => ({ ...tool, strict: false })),
+      ...formatOf(body.format),
+      ...ollamaOptions(body.options),
+      fields: { schema: 'format', tools: places },
+    },
   }
 }
 
-/** Ollama's -1 and -2 mean "as long as it fits". */
-export function ollamaLimit(predict: number | null | undefined): number | undefined {
-  return predict && predict > 0 ? predict : undefined
+/** The options that an answer and a raw continuation share. */
+export function ollamaOptions(options: OllamaChatRequest['options']): Pick<Ask, 'sampling' | 'maxTokens' | 'stop'> {
+  const predict = options?.num_predict
+  return {
+    sampling: samplingOf({ ...options, repetition_penalty: options?.repeat_penalty }),
+    maxTokens: predict && predict > 0 ? predict : undefined, // -1 and -2 mean "as long as it fits"
+    stop: stopsOf(options?.stop),
+  }
 }
 
-export function ollamaTools(body: OllamaChatRequest): OfferedTool[] {
-  return (body.tools ?? []).flatMap((tool, i) => {
-    if ((tool.type ?? 'function') !== 'function') return []
-    const { function: definition } = validate({ ...tool, type: 'function' }, functionTool, `tools[${i}]`)
-    const { name, description, parameters } = definition
-    return [
-      {
-        name,
-        ...(description ? { description } : {}),
-        ...(parameters ? { parameters } : {}),
-        strict: false,
-        param: `tools[${i}].function.parameters`,
-      },
-    ]
-  })
-}
-
-function formatOf(format: OllamaChatRequest['format']): AskedFormat {
-  if (!format) return { type: 'text' }
-  return format === 'json'
-    ? { type: 'json_object' }
-    : { type: 'json_schema', name: 'format', schema: format as JsonSchema, param: 'format' }
+function formatOf(format: OllamaChatRequest['format']): Pick<Ask, 'schema'> {
+  return !format ? {} : format === 'json' ? ANY_OBJECT : { schema: format as JsonSchema }
 }

@@ -2,8 +2,9 @@
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest } from '../http/errors.ts'
-import { fingerprintOf, hash } from '../http/fingerprint.ts'
+import { fingerprintOf, hash } from '../http/names.ts'
 import type { ModelEntry, ServedModel } from '../models/model.ts'
+import { withModel } from '../run.ts'
 import { ollamaShowRequest } from '../schemas/ollama.ts'
 
 export const ollamaVersion = (ctx: ServerContext): Response => Response.json({ version: ctx.version })
@@ -21,13 +22,11 @@ export function ollamaPs(ctx: ServerContext): Response {
   return Response.json({ models })
 }
 
-export async function ollamaShow(ctx: ServerContext, _scope: Scope, request: Request): Promise<Response> {
+export async function ollamaShow(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(request, ollamaShowRequest, ctx.limits)
   const name = body.model ?? body.name
   if (!name) throw badRequest('Send the name of a model.', 'model')
-  const lease = await ctx.registry.acquire(name)
-  try {
-    const { entry, model } = lease
+  return withModel(ctx, scope, name, ({ entry, model }) => {
     const { capabilities } = model.format
     const { architecture } = model
     return Response.json({
@@ -43,9 +42,7 @@ export async function ollamaShow(ctx: ServerContext, _scope: Scope, request: Req
       },
       capabilities: ['completion', ...(capabilities.tools ? ['tools'] : []), ...(capabilities.reasoning === 'never' ? [] : ['thinking'])],
     })
-  } finally {
-    lease.release()
-  }
+  })
 }
 
 function tag(entry: ModelEntry, model: ServedModel | undefined) {

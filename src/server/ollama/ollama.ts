@@ -1,16 +1,17 @@
 /** Ollama's /api/chat and /api/generate: lines of JSON, streamed unless told otherwise, durations in nanoseconds. */
-import type { FinishEvent } from '../../chat/messages.ts'
-import type { AnswerSource } from '../answer-events.ts'
-import { Continuation, promptOf } from '../continuation.ts'
+import type { Generated } from '../../answer/answer.ts'
+import { Continuation, promptOf } from '../../answer/continuation.ts'
+import type { FinishEvent, Message } from '../../chat/messages.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
-import { badRequest } from '../http/errors.ts'
+import { type ApiError, badRequest } from '../http/errors.ts'
 import { streamResponse } from '../http/stream.ts'
+import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
-import { prepare, samplingOf, stopsOf } from '../prepare.ts'
-import { runAnswer } from '../run.ts'
+import { prepare } from '../prepare.ts'
+import { runAnswer, withModel } from '../run.ts'
 import { type OllamaGenerateRequest, ollamaChatRequest, ollamaGenerateRequest } from '../schemas/ollama.ts'
-import { fromOllamaMessages, ollamaAsk, ollamaLimit, ollamaTools } from './messages.ts'
+import { fromOllamaMessages, ollamaAsk, ollamaOptions } from './messages.ts'
 
 /** A piece of an answer in the field names of one endpoint. */
 type Shape = (piece: { content?: string; thinking?: string; tool_calls?: object[] }) => object
@@ -20,12 +21,9 @@ export async function ollamaChat(ctx: ServerContext, scope: Scope, request: Requ
   if ((body.messages ?? []).length === 0)
     return loadOrUnload(ctx, body.model, body.keep_alive, { message: { role: 'assistant', content: '' } })
   const messages = fromOllamaMessages(body, (callId) => ctx.reasoning.recall(scope.tenant, callId))
-  const tools = ollamaTools(body)
+  const asked = ollamaAsk(body, messages)
   const shape: Shape = ({ content = '', ...rest }) => ({ message: { role: 'assistant', content, ...rest } })
-  return respond(ctx, scope, body, shape, async (lease) => {
-    const { answers, hideReasoning } = await prepare(ctx, scope, lease.model, ollamaAsk(body, messages, tools))
-    return { source: answers[0]!, hideReasoning: hideReasoning || body.think === false }
-  })
+  return respond(ctx, scope, body, shape, async ({ model }) => (await prepare(ctx, scope, model, asked))[0]!)
 }
 
 export async function ollamaGenerate(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
@@ -34,27 +32,19 @@ export async function ollamaGenerate(ctx: ServerContext, scope: Scope, request: 
   if (body.suffix) throw badRequest('This server continues texts; it cannot fill in before a suffix.', 'suffix')
   if (body.images?.length) throw badRequest('This model reads text only; images cannot be used.', 'images', 'unsupported_content')
   if (!body.prompt) return loadOrUnload(ctx, body.model, body.keep_alive, { response: '' })
-  const shape: Shape = ({ content = '', thinking }) => ({ response: content, ...(thinking === undefined ? {} : { thinking }) })
-  return respond(ctx, scope, body, shape, async (lease) => {
-    if (body.raw) return { source: rawContinuation(ctx, scope, lease, body, body.prompt!), hideReasoning: false }
-    const messages = [
-      ...(body.system ? [{ role: 'system' as const, content: body.system }] : []),
-      { role: 'user' as const, content: body.prompt! },
-    ]
-    const { answers, hideReasoning } = await prepare(ctx, scope, lease.model, ollamaAsk(body, messages, []))
-    return { source: answers[0]!, hideReasoning: hideReasoning || body.think === false }
+  const shape: Shape = ({ content = '', thinking }) => ({ response: content, ...(thinking !== undefined && { thinking }) })
+  return respond(ctx, scope, body, shape, async ({ model }) => {
+    if (body.raw) return rawContinuation(ctx, scope, model, body, body.prompt!)
+    const messages: Message[] = [{ role: 'user', content: body.prompt! }]
+    if (body.system) messages.unshift({ role: 'system', content: body.system })
+    return (await prepare(ctx, scope, model, ollamaAsk(body, messages)))[0]!
   })
 }
 
-function rawContinuation(ctx: ServerContext, scope: Scope, lease: Lease, body: OllamaGenerateRequest, prompt: string): Continuation {
-  const options = body.options ?? {}
-  return new Continuation(lease.model, {
-    promptIds: promptOf(lease.model, prompt, 'prompt'),
-    sampling: samplingOf({ ...options, repetition_penalty: options.repeat_penalty ?? null }),
-    maxTokens: Math.min(ollamaLimit(options.num_predict) ?? Number.POSITIVE_INFINITY, ctx.limits.outputTokens),
-    stop: stopsOf(options.stop),
-    cacheKey: scope.tenant,
-  })
+function rawContinuation(ctx: ServerContext, scope: Scope, model: ServedModel, body: OllamaGenerateRequest, prompt: string): Continuation {
+  const options = ollamaOptions(body.options)
+  const maxTokens = Math.min(options.maxTokens ?? Number.POSITIVE_INFINITY, ctx.limits.outputTokens)
+  return new Continuation(model, promptOf(model, prompt, 'prompt'), { ...options, maxTokens, cacheKey: scope.tenant })
 }
 
 async function respond(
@@ -62,60 +52,43 @@ async function respond(
   scope: Scope,
   body: { model: string; stream?: boolean | null },
   shape: Shape,
-  make: (lease: Lease) => Promise<{ source: AnswerSource; hideReasoning: boolean }>,
+  make: (lease: Lease) => Promise<Generated>,
 ): Promise<Response> {
   const started = performance.now()
-  const lease = await ctx.registry.acquire(body.model)
-  const loadedMs = performance.now() - started
-  scope.facts.model = lease.entry.id
-  let streaming = false
-  const head = () => ({ model: body.model, created_at: new Date().toISOString() })
-  const last = (finish: FinishEvent) => ({
-    done: true,
-    done_reason: finish.reason === 'stop' || finish.reason === 'tool-calls' ? 'stop' : 'length',
-    ...durations(finish, started, loadedMs),
-  })
-  try {
-    const { source, hideReasoning } = await make(lease)
-    ctx.admission.check(lease.entry, lease.model.engine.load().slots)
+  return withModel(ctx, scope, body.model, async (lease) => {
+    const loadedMs = performance.now() - started
+    const head = () => ({ model: body.model, created_at: new Date().toISOString() })
+    const last = (finish: FinishEvent) => ({
+      done: true,
+      done_reason: finish.reason === 'stop' || finish.reason === 'tool-calls' ? 'stop' : 'length',
+      ...durations(finish, started, loadedMs),
+    })
+    const source = await make(lease)
+    ctx.admission.check(lease.model.engine.load())
     if (body.stream === false) {
-      const piece = { content: '', thinking: '', tool_calls: [] as object[] }
+      let [content, thinking] = ['', '']
       let finish!: FinishEvent
+      const tool_calls: object[] = []
       for await (const event of runAnswer(ctx, scope, lease, source, scope.signal)) {
-        if (event.type === 'text-end') piece.content += event.text
-        else if (event.type === 'reasoning-end' && !hideReasoning) piece.thinking += event.text
-        else if (event.type === 'tool-call-end') piece.tool_calls.push(call(event.id, event.name, event.arguments))
+        if (event.type === 'text-end') content += event.text
+        else if (event.type === 'reasoning-end') thinking += event.text
+        else if (event.type === 'tool-call-end') tool_calls.push(call(event.id, event.name, event.arguments))
         else if (event.type === 'finish') finish = event
       }
-      const { content, thinking, tool_calls } = piece
-      return Response.json({
-        ...head(),
-        ...shape({ content, ...(thinking ? { thinking } : {}), ...(tool_calls.length > 0 ? { tool_calls } : {}) }),
-        ...last(finish),
-      })
+      const piece = { content, ...(thinking && { thinking }), ...(tool_calls.length > 0 && { tool_calls }) }
+      return Response.json({ ...head(), ...shape(piece), ...last(finish) })
     }
-    streaming = true
-    return streamResponse(
-      ctx,
-      scope,
-      { contentType: 'application/x-ndjson', error: ({ body: error }) => line({ error: error.message }) },
-      async (stream) => {
-        try {
-          const send = (piece: Parameters<Shape>[0]) => stream.send(line({ ...head(), ...shape(piece), done: false }))
-          for await (const event of runAnswer(ctx, scope, lease, source, stream.signal)) {
-            if (event.type === 'text-delta') await send({ content: event.delta })
-            else if (event.type === 'reasoning-delta' && !hideReasoning) await send({ thinking: event.delta })
-            else if (event.type === 'tool-call-end') await send({ tool_calls: [call(event.id, event.name, event.arguments)] })
-            else if (event.type === 'finish') await stream.send(line({ ...head(), ...shape({}), ...last(event) }))
-          }
-        } finally {
-          lease.release()
-        }
-      },
-    )
-  } finally {
-    if (!streaming) lease.release()
-  }
+    const options = { contentType: 'application/x-ndjson' as const, error: ({ body: error }: ApiError) => line({ error: error.message }) }
+    return streamResponse(ctx, scope, options, async (stream) => {
+      const send = (piece: Parameters<Shape>[0]) => stream.send(line({ ...head(), ...shape(piece), done: false }))
+      for await (const event of runAnswer(ctx, scope, lease, source, stream.signal)) {
+        if (event.type === 'text-delta') await send({ content: event.delta })
+        else if (event.type === 'reasoning-delta') await send({ thinking: event.delta })
+        else if (event.type === 'tool-call-end') await send({ tool_calls: [call(event.id, event.name, event.arguments)] })
+        else if (event.type === 'finish') await stream.send(line({ ...head(), ...shape({}), ...last(event) }))
+      }
+    })
+  })
 }
 
 /** An empty request loads the model; with keep_alive 0 it unloads it. */
@@ -148,7 +121,7 @@ function durations({ usage, timings }: FinishEvent, started: number, loadedMs: n
     total_duration: nanoseconds(performance.now() - started),
     load_duration: nanoseconds(loadedMs),
     prompt_eval_count: usage.promptTokens,
-    prompt_eval_duration: nanoseconds(timings.firstTokenMs),
+    prompt_eval_duration: nanoseconds(timings.firstTokenMs - timings.queuedMs),
     eval_count: usage.completionTokens,
     eval_duration: nanoseconds(timings.completionMs),
   }

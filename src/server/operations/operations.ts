@@ -52,7 +52,7 @@ export function slots(ctx: ServerContext, _scope: Scope, request: Request): Resp
         model: entry.id,
         slots: count,
         running,
-        waiting: waiting + ctx.admission.waitingFor(entry),
+        waiting,
         cached_positions: cachedPositions,
         cache_positions: cachePositions,
       },

@@ -3,7 +3,6 @@
  * `finished_reason` and `model_name` are the only labels taken from requests, and both come from fixed sets.
  */
 import type { FinishEvent } from '../../chat/messages.ts'
-import type { Admission } from '../models/admission.ts'
 import type { ModelRegistry } from '../models/registry.ts'
 import { Metrics } from './metrics.ts'
 
@@ -31,7 +30,7 @@ export class ServerMetrics {
   readonly #promptSize = this.#metrics.histogram('vllm:request_prompt_tokens', 'Prompt tokens per answer.', tokens)
   readonly #answerSize = this.#metrics.histogram('vllm:request_generation_tokens', 'Generated tokens per answer.', tokens)
 
-  constructor(registry: ModelRegistry, admission: Admission, storeEntries: () => number) {
+  constructor(registry: ModelRegistry, storeEntries: () => number) {
     const loaded = () => registry.list().flatMap(({ entry, model }) => (model ? [{ id: entry.id, load: model.engine.load() }] : []))
     const perModel = (read: (load: ReturnType<typeof loaded>[number]['load']) => number) => () =>
       loaded().map(({ id, load }) => ({ labels: { model_name: id }, value: read(load) }))
@@ -40,8 +39,10 @@ export class ServerMetrics {
       'Answers being generated.',
       perModel((load) => load.running),
     )
-    this.#metrics.gauge('vllm:num_requests_waiting', 'Answers waiting for a slot.', () =>
-      registry.list().map(({ entry }) => ({ labels: { model_name: entry.id }, value: admission.waitingFor(entry) })),
+    this.#metrics.gauge(
+      'vllm:num_requests_waiting',
+      'Answers waiting for a slot.',
+      perModel((load) => load.waiting),
     )
     this.#metrics.gauge(
       'vllm:kv_cache_usage_perc',
@@ -63,14 +64,14 @@ export class ServerMetrics {
   }
 
   /** One answer ended. */
-  answered(model: string, finish: FinishEvent, queuedMs: number, totalMs: number): void {
+  answered(model: string, finish: FinishEvent, totalMs: number): void {
     const labels = { model_name: model }
     const { usage, timings } = finish
     this.#prompt.add(labels, usage.promptTokens)
     this.#generated.add(labels, usage.completionTokens)
     this.#queries.add(labels, usage.promptTokens)
     this.#hits.add(labels, usage.cachedTokens)
-    this.#queue.observe(labels, queuedMs / 1000)
+    this.#queue.observe(labels, timings.queuedMs / 1000)
     this.#promptSize.observe(labels, usage.promptTokens)
     this.#answerSize.observe(labels, usage.completionTokens)
     if (finish.reason === 'abort') return
@@ -78,8 +79,8 @@ export class ServerMetrics {
       model_name: model,
       finished_reason: finish.reason === 'stop' || finish.reason === 'tool-calls' ? 'stop' : 'length',
     })
-    this.#firstToken.observe(labels, (queuedMs + timings.firstTokenMs) / 1000)
-    this.#prefill.observe(labels, timings.firstTokenMs / 1000)
+    this.#firstToken.observe(labels, timings.firstTokenMs / 1000)
+    this.#prefill.observe(labels, (timings.firstTokenMs - timings.queuedMs) / 1000)
     this.#decode.observe(labels, timings.completionMs / 1000)
     if (usage.completionTokens > 1) this.#interToken.observe(labels, timings.completionMs / 1000 / (usage.completionTokens - 1))
     this.#endToEnd.observe(labels, totalMs / 1000)

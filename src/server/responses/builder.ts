@@ -2,10 +2,9 @@
  * Events of an answer -> the response object and its stream events, in the one order that the strict clients accept:
  * added and done are nested, every part is announced before its first delta, ids and indexes never change.
  */
-import type { FinishEvent } from '../../chat/messages.ts'
-import type { AnswerEvent, TextToken } from '../answer-events.ts'
+import type { ChatEvent, FinishEvent, TextToken } from '../../chat/messages.ts'
 import type { ErrorBody } from '../http/errors.ts'
-import { newId, unixSeconds } from '../http/ids.ts'
+import { newId, unixSeconds } from '../http/names.ts'
 import type { StoredItem } from './store.ts'
 
 export interface ResponseEvent {
@@ -22,7 +21,6 @@ export interface ResponseObject {
 }
 
 export interface BuilderOptions {
-  hideReasoning: boolean
   /** Seals reasoning for the client to carry, when it asked for that. */
   seal?: (text: string) => Promise<string>
   /** Log-probabilities of the final text, when asked for. */
@@ -70,9 +68,8 @@ export class ResponseBuilder {
     return [...events, this.#event('response.in_progress', { response: this.#snapshot() })]
   }
 
-  async of(event: AnswerEvent): Promise<ResponseEvent[]> {
-    const reasoning = event.type.startsWith('reasoning')
-    if ((reasoning && this.#options.hideReasoning) || event.type === 'warning' || event.type === 'tool-result') return []
+  async of(event: ChatEvent): Promise<ResponseEvent[]> {
+    if (event.type === 'warning' || event.type === 'tool-result') return []
     if (event.type === 'text-token') {
       if (this.#options.logprobs) this.#logprobs.push(this.#options.logprobs(event))
       return []
@@ -107,7 +104,7 @@ export class ResponseBuilder {
     return this.#event('response.incomplete', { response: this.#snapshot() }) // no client knows an event of that name
   }
 
-  #then(event: AnswerEvent): ResponseEvent[] {
+  #then(event: ChatEvent): ResponseEvent[] {
     switch (event.type) {
       case 'reasoning-start':
         return this.#open(

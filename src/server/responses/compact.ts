@@ -2,12 +2,13 @@
  * POST /v1/responses/compact: the model writes a summary of the conversation; the client carries it, sealed, as a `compaction` item
  * in place of the items it stands for.
  */
+import type { Ask } from '../../answer/ask.ts'
 import type { FinishEvent, Message } from '../../chat/messages.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
-import { newId, unixSeconds } from '../http/ids.ts'
+import { newId, unixSeconds } from '../http/names.ts'
 import { prepare } from '../prepare.ts'
-import { runAnswer } from '../run.ts'
+import { runAnswer, withModel } from '../run.ts'
 import { compactRequest } from '../schemas/responses.ts'
 import { responseAsk } from './ask.ts'
 import { responsesUsage } from './builder.ts'
@@ -18,16 +19,14 @@ const REQUEST =
 
 export async function compactResponse(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = { input: [], ...(await readBody(request, compactRequest, ctx.limits)) }
-  const ask = await responseAsk(ctx, scope, body, await inputItems(ctx, scope, body.input))
-  const lease = await ctx.registry.acquire(body.model)
-  scope.facts.model = lease.entry.id
-  try {
-    const messages: Message[] = [...ask.messages, { role: 'user', content: REQUEST }]
-    const plain = { messages, tools: [], toolChoice: 'none' as const, format: { type: 'text' as const }, logprobs: undefined }
-    const { answers } = await prepare(ctx, scope, lease.model, { ...ask, ...plain })
+  const asked = await responseAsk(ctx, scope, body, await inputItems(ctx, scope, body.input))
+  return withModel(ctx, scope, body.model, async (lease) => {
+    const messages: Message[] = [...asked.messages, { role: 'user', content: REQUEST }]
+    const plain: Ask = { ...asked.ask, tools: [], toolChoice: 'none', schema: undefined, logprobs: undefined }
+    const [answer] = await prepare(ctx, scope, lease.model, { messages, ask: plain })
     let summary = ''
     let finish!: FinishEvent
-    for await (const event of runAnswer(ctx, scope, lease, answers[0]!, scope.signal)) {
+    for await (const event of runAnswer(ctx, scope, lease, answer!, scope.signal)) {
       if (event.type === 'text-end') summary += event.text
       else if (event.type === 'finish') finish = event
     }
@@ -38,7 +37,5 @@ export async function compactResponse(ctx: ServerContext, scope: Scope, request:
       output: [{ id: newId('cmp'), type: 'compaction', encrypted_content: await ctx.sealer.seal(scope.tenant, summary) }],
       usage: responsesUsage(finish),
     })
-  } finally {
-    lease.release()
-  }
+  })
 }

@@ -8,7 +8,7 @@ import { notReadable } from '../chat-completions/messages.ts'
 import { validate } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest, notFound, quote } from '../http/errors.ts'
-import { newId } from '../http/ids.ts'
+import { newId } from '../http/names.ts'
 import * as schemas from '../schemas/responses.ts'
 import type { StoredItem, StoredResponse } from './store.ts'
 

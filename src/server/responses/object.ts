@@ -1,5 +1,5 @@
 /** The response object with every key that the schema of Open Responses requires, null where there is nothing. */
-import { newId, unixSeconds } from '../http/ids.ts'
+import { newId, unixSeconds } from '../http/names.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { ResponseRequest } from '../schemas/responses.ts'
 import type { ResponseObject } from './builder.ts'

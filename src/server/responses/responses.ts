@@ -1,6 +1,6 @@
 /** POST /v1/responses: input items in, output items out, whole, streamed or in the background. */
+import type { Answer } from '../../answer/answer.ts'
 import type { FinishEvent } from '../../chat/messages.ts'
-import type { Answer } from '../answer.ts'
 import { logprobsOf } from '../chat-completions/logprobs.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
@@ -8,7 +8,7 @@ import { type ApiError, badRequest, toApiError } from '../http/errors.ts'
 import { linked } from '../http/signals.ts'
 import { sse, streamResponse } from '../http/stream.ts'
 import type { Lease } from '../models/registry.ts'
-import { runAnswer } from '../run.ts'
+import { runAnswer, withModel } from '../run.ts'
 import { type ResponseRequest, responseRequest } from '../schemas/responses.ts'
 import { prepareTruncated, responseAsk, wantsLogprobs } from './ask.ts'
 import { ResponseBuilder, type ResponseEvent } from './builder.ts'
@@ -22,26 +22,15 @@ export async function createResponse(ctx: ServerContext, scope: Scope, request: 
   if (body.background && body.store === false)
     throw badRequest('A background response must be stored; leave out "store": false.', 'background')
   const items = await inputItems(ctx, scope, body.input)
-  const ask = await responseAsk(ctx, scope, body, items)
-  const lease = await ctx.registry.acquire(body.model)
-  scope.facts.model = lease.entry.id
-  let handedOver = false
-  try {
-    const { answers, hideReasoning } = await prepareTruncated(ctx, scope, lease, ask, body.truncation === 'auto')
-    ctx.admission.check(lease.entry, lease.model.engine.load().slots)
-    const work = new ResponseWork(ctx, scope, lease, body, items, answers[0]!, hideReasoning)
-    if (body.background) {
-      handedOver = true
-      return await work.inBackground()
-    }
-    if (body.stream) {
-      handedOver = true
-      return work.streamed()
-    }
+  const asked = await responseAsk(ctx, scope, body, items)
+  return withModel(ctx, scope, body.model, async (lease) => {
+    const answer = await prepareTruncated(ctx, scope, lease, asked, body.truncation === 'auto')
+    ctx.admission.check(lease.model.engine.load())
+    const work = new ResponseWork(ctx, scope, lease, body, items, answer)
+    if (body.background) return work.inBackground()
+    if (body.stream) return work.streamed()
     return Response.json(await ctx.joins.run(ctx, scope, request, body, (signal, gone) => work.whole(signal, gone)))
-  } finally {
-    if (!handedOver) lease.release()
-  }
+  })
 }
 
 class ResponseWork {
@@ -53,15 +42,7 @@ class ResponseWork {
   readonly #answer: Answer
   readonly #builder: ResponseBuilder
 
-  constructor(
-    ctx: ServerContext,
-    scope: Scope,
-    lease: Lease,
-    body: ResponseRequest,
-    items: StoredItem[],
-    answer: Answer,
-    hideReasoning: boolean,
-  ) {
+  constructor(ctx: ServerContext, scope: Scope, lease: Lease, body: ResponseRequest, items: StoredItem[], answer: Answer) {
     this.#ctx = ctx
     this.#scope = scope
     this.#lease = lease
@@ -69,10 +50,10 @@ class ResponseWork {
     this.#items = items
     this.#answer = answer
     const { tokenizer } = lease.model
+    const seals = body.include?.includes('reasoning.encrypted_content')
     this.#builder = new ResponseBuilder(responseObject(body, lease.model), {
-      hideReasoning,
-      ...(body.include?.includes('reasoning.encrypted_content') ? { seal: (text: string) => ctx.sealer.seal(scope.tenant, text) } : {}),
-      ...(wantsLogprobs(body) ? { logprobs: (token) => logprobsOf(tokenizer, token, body.top_logprobs ?? 0) } : {}),
+      seal: seals ? (text) => ctx.sealer.seal(scope.tenant, text) : undefined,
+      logprobs: wantsLogprobs(body) ? (token) => logprobsOf(tokenizer, token, body.top_logprobs ?? 0) : undefined,
     })
   }
 
@@ -88,16 +69,12 @@ class ResponseWork {
       error: (error: ApiError) => [...this.#builder.fail(error.body).map(eventText), sse('[DONE]')].join(''),
     }
     return streamResponse(this.#ctx, this.#scope, options, async (stream) => {
-      try {
-        const send = async (events: readonly ResponseEvent[]) => {
-          for (const event of events) await stream.send(eventText(event))
-        }
-        await send(this.#builder.start())
-        await this.#run(stream.signal, this.#scope.client, send, (ahead) => stream.comment(`queued ${ahead + 1}`))
-        await stream.send(sse('[DONE]'))
-      } finally {
-        this.#lease.release()
+      const send = async (events: readonly ResponseEvent[]) => {
+        for (const event of events) await stream.send(eventText(event))
       }
+      await send(this.#builder.start())
+      await this.#run(stream.signal, this.#scope.client, send, (ahead) => stream.comment(`queued ${ahead + 1}`))
+      await stream.send(sse('[DONE]'))
     })
   }
 
@@ -120,14 +97,13 @@ class ResponseWork {
       .finally(() => {
         job.end()
         work.release()
-        this.#lease.release()
         this.#ctx.background.delete(done)
       })
     this.#ctx.background.add(done)
     return this.#body.stream ? followJob(this.#ctx, this.#scope, job, -1) : Response.json(first)
   }
 
-  /** @param gone the client, or whoever cancelled: there is nobody to tell */
+  /** @param gone aborts on disconnect or cancel; no response can be written any more */
   async #run(
     signal: AbortSignal,
     gone: AbortSignal,
@@ -142,7 +118,7 @@ class ResponseWork {
     }
     if (finish!.reason === 'abort') gone.throwIfAborted() // the time limit and a stopping server give an incomplete response instead
     const last = this.#builder.end(finish!)
-    await this.#store() // before the client is told, so that what it was told of survives a crash
+    await this.#store() // before the client is told, so that a response that was announced survives a crash
     await send([last])
   }
 

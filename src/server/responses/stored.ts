@@ -5,6 +5,7 @@ import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest, notFound, quote } from '../http/errors.ts'
 import { sse, streamResponse } from '../http/stream.ts'
 import { prepare } from '../prepare.ts'
+import { withModel } from '../run.ts'
 import { inputTokensRequest } from '../schemas/responses.ts'
 import { responseAsk } from './ask.ts'
 import { ResponseBuilder, type ResponseEvent } from './builder.ts'
@@ -69,14 +70,11 @@ export async function inputTokens(ctx: ServerContext, scope: Scope, request: Req
   const body = await readBody(request, inputTokensRequest, ctx.limits)
   const name = body.model ?? ctx.registry.list()[0]?.entry.id ?? ''
   const whole = { ...body, model: name, input: body.input ?? [] }
-  const ask = await responseAsk(ctx, scope, whole, await inputItems(ctx, scope, whole.input))
-  const lease = await ctx.registry.acquire(name)
-  try {
-    const { answers } = await prepare(ctx, scope, lease.model, ask)
-    return Response.json({ object: 'response.input_tokens', input_tokens: answers[0]!.promptIds.length })
-  } finally {
-    lease.release()
-  }
+  const asked = await responseAsk(ctx, scope, whole, await inputItems(ctx, scope, whole.input))
+  return withModel(ctx, scope, name, async ({ model }) => {
+    const [answer] = await prepare(ctx, scope, model, asked)
+    return Response.json({ object: 'response.input_tokens', input_tokens: answer!.promptIds.length })
+  })
 }
 
 async function find(ctx: ServerContext, scope: Scope, id: string): Promise<StoredResponse> {
@@ -89,7 +87,7 @@ async function find(ctx: ServerContext, scope: Scope, id: string): Promise<Store
 async function replay({ response }: StoredResponse): Promise<ResponseEvent[]> {
   const builder = new ResponseBuilder(
     { ...response, status: 'in_progress', output: [], usage: null, completed_at: null, incomplete_details: null },
-    { hideReasoning: false, ids: response.output.map(({ id }) => id) },
+    { ids: response.output.map(({ id }) => id) },
   )
   const events = builder.start()
   for (const item of response.output) for (const event of eventsOf(item)) events.push(...(await builder.of(event)))
@@ -108,7 +106,7 @@ async function replay({ response }: StoredResponse): Promise<ResponseEvent[]> {
       cachedTokens: usage?.input_tokens_details.cached_tokens ?? 0,
       reasoningTokens: usage?.output_tokens_details.reasoning_tokens ?? 0,
     },
-    timings: { firstTokenMs: 0, completionMs: 0, promptTokensPerSecond: 0, completionTokensPerSecond: 0 },
+    timings: { queuedMs: 0, firstTokenMs: 0, completionMs: 0, promptTokensPerSecond: 0, completionTokensPerSecond: 0 },
   }
   events.push(...(await builder.of(finish)))
   const last = builder.end(finish)

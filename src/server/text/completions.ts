@@ -1,18 +1,17 @@
 /** POST /v1/completions: texts continued, with log-probabilities of prompt and answer for those who score models with them. */
+import { Continuation, promptOf } from '../../answer/continuation.ts'
 import type { FinishEvent } from '../../chat/messages.ts'
 import type { TokenLogprob } from '../../engine/logprobs.ts'
 import { finite } from '../chat-completions/logprobs.ts'
-import { Continuation, promptOf } from '../continuation.ts'
+import { type ChoiceRun, respondWithChoices } from '../choices.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest } from '../http/errors.ts'
-import { fingerprintOf } from '../http/fingerprint.ts'
-import { newChatId, unixSeconds } from '../http/ids.ts'
-import { sse, streamResponse } from '../http/stream.ts'
+import { fingerprintOf, newChatId, unixSeconds } from '../http/names.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
 import { samplingOf, stopsOf } from '../prepare.ts'
-import { chatUsage, openaiFinish, runAnswer, together } from '../run.ts'
+import { chatUsage, openaiFinish, runAnswer, withModel } from '../run.ts'
 import { type CompletionRequest, completionRequest } from '../schemas/completions.ts'
 
 const utf8 = new TextDecoder()
@@ -22,12 +21,9 @@ export async function completions(ctx: ServerContext, scope: Scope, request: Req
   if (body.suffix) throw badRequest('This server continues texts; it cannot fill in before a suffix.', 'suffix')
   if (body.echo && body.stream) throw badRequest('echo cannot be streamed.', 'echo')
   if (body.max_tokens === 0 && !body.echo) throw badRequest('max_tokens 0 makes sense with echo only.', 'max_tokens')
-  const lease = await ctx.registry.acquire(body.model)
-  scope.facts.model = lease.entry.id
-  let streaming = false
-  try {
+  return withModel(ctx, scope, body.model, (lease) => {
     const tasks = continuations(ctx, scope, lease.model, body)
-    ctx.admission.check(lease.entry, lease.model.engine.load().slots, tasks.length)
+    ctx.admission.check(lease.model.engine.load(), tasks.length)
     const head = {
       id: newChatId('cmpl'),
       object: 'text_completion',
@@ -35,45 +31,10 @@ export async function completions(ctx: ServerContext, scope: Scope, request: Req
       model: body.model,
       system_fingerprint: fingerprintOf(lease.entry),
     }
-    if (!body.stream) {
-      const whole = await ctx.joins.run(ctx, scope, request, body, async (shared) => {
-        const choices = await together(
-          shared,
-          tasks.map((task, i) => (signal) => wholeChoice(ctx, scope, lease, task, i, body, signal)),
-        )
-        const finishes = choices.map(({ finish }) => finish)
-        return { ...head, choices: choices.map(({ choice }) => choice), usage: usageOf(finishes, body.n ?? 1) }
-      })
-      return Response.json(whole)
-    }
-    streaming = true
-    return streamResponse(ctx, scope, { contentType: 'text/event-stream', error: ({ body: error }) => sse({ error }) }, async (stream) => {
-      try {
-        const finishes = await together(
-          stream.signal,
-          tasks.map((task, index) => async (signal) => {
-            const send = (text: string, logprobs: object | null, finish_reason: string | null) =>
-              stream.send(sse({ ...head, choices: [{ index, text, logprobs, finish_reason }] }))
-            const table = new LogprobTable(lease.model, body.logprobs ?? 0)
-            let finish!: FinishEvent
-            for await (const event of runAnswer(ctx, scope, lease, task, signal, (ahead) => stream.comment(`queued ${ahead + 1}`))) {
-              if (event.type === 'text-token') table.add(event.id, event.logprob, event.top)
-              else if (event.type === 'text-delta') await send(event.delta, logprobsAsked(body) ? table.take() : null, null)
-              else if (event.type === 'finish') finish = event
-            }
-            await send('', null, openaiFinish(finish.reason))
-            return finish
-          }),
-        )
-        if (body.stream_options?.include_usage) await stream.send(sse({ ...head, choices: [], usage: usageOf(finishes, body.n ?? 1) }))
-        await stream.send(sse('[DONE]'))
-      } finally {
-        lease.release()
-      }
-    })
-  } finally {
-    if (!streaming) lease.release()
-  }
+    const runs = tasks.map((task, i) => choiceRun(ctx, scope, lease, task, i, body))
+    const totals = (finishes: readonly FinishEvent[]) => ({ usage: usageOf(finishes, body.n ?? 1) })
+    return respondWithChoices(ctx, scope, request, body, runs, { whole: head, chunk: head, totals })
+  })
 }
 
 const logprobsAsked = (body: CompletionRequest) => body.logprobs !== null && body.logprobs !== undefined
@@ -88,60 +49,58 @@ function continuations(ctx: ServerContext, scope: Scope, model: ServedModel, bod
     const promptIds = typeof one === 'string' ? promptOf(model, one, param) : one
     const unknown = promptIds.find((id) => id >= model.architecture.vocabSize)
     if (unknown !== undefined) throw badRequest(`Token ${unknown} is not in the vocabulary of ${model.architecture.vocabSize}.`, param)
-    return Array.from(
-      { length: body.n ?? 1 },
-      (_, i) =>
-        new Continuation(
-          model,
-          {
-            promptIds,
-            sampling: { ...sampling, ...(sampling.seed === undefined ? {} : { seed: sampling.seed + i }) },
-            maxTokens: Math.min(body.max_tokens ?? 16, ctx.limits.outputTokens),
-            stop: stopsOf(body.stop),
-            ...(logprobsAsked(body) ? { logprobs: body.logprobs! } : {}),
-            cacheKey: scope.tenant,
-          },
-          param,
-        ),
-    )
+    return Array.from({ length: body.n ?? 1 }, (_, i) => {
+      const ask = {
+        sampling: { ...sampling, seed: sampling.seed === undefined ? undefined : sampling.seed + i },
+        maxTokens: Math.min(body.max_tokens ?? 16, ctx.limits.outputTokens),
+        stop: stopsOf(body.stop),
+        logprobs: body.logprobs ?? undefined,
+        cacheKey: scope.tenant,
+      }
+      return new Continuation(model, promptIds, ask, param)
+    })
   })
 }
 
-async function wholeChoice(
-  ctx: ServerContext,
-  scope: Scope,
-  lease: Lease,
-  task: Continuation,
-  index: number,
-  body: CompletionRequest,
-  signal: AbortSignal,
-) {
+function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, task: Continuation, index: number, body: CompletionRequest): ChoiceRun {
   const { model } = lease
-  const table = new LogprobTable(model, body.logprobs ?? 0)
-  let text = ''
-  let finish: FinishEvent | undefined
-  if (body.echo) {
-    text = model.tokenizer.decode(task.promptIds)
-    if (logprobsAsked(body)) {
-      const [first, ...rest] = task.promptIds
-      table.add(first!, null, [])
-      const scores = rest.length > 0 ? await model.engine.score(task.promptIds, { top: body.logprobs!, signal }) : []
-      scores.forEach(({ id, logprob, top }) => {
-        table.add(id, logprob, top)
-      })
-    }
-  }
-  if (body.max_tokens !== 0) {
-    for await (const event of runAnswer(ctx, scope, lease, task, signal)) {
-      if (event.type === 'text-token') table.add(event.id, event.logprob, event.top)
-      else if (event.type === 'text-end') text += event.text
-      else if (event.type === 'finish') finish = event
-    }
-  }
-  finish ??= nothingGenerated(task.promptIds.length)
   return {
-    choice: { index, text, logprobs: logprobsAsked(body) ? table.take() : null, finish_reason: openaiFinish(finish.reason) },
-    finish,
+    async whole(signal) {
+      const table = new LogprobTable(model, body.logprobs ?? 0)
+      let text = ''
+      let finish: FinishEvent | undefined
+      if (body.echo) {
+        text = model.tokenizer.decode(task.promptIds)
+        if (logprobsAsked(body)) {
+          const [first, ...rest] = task.promptIds
+          table.add(first!, null, [])
+          const scores = rest.length > 0 ? await model.engine.score(task.promptIds, { top: body.logprobs!, signal }) : []
+          for (const { id, logprob, top } of scores) table.add(id, logprob, top)
+        }
+      }
+      if (body.max_tokens !== 0) {
+        for await (const event of runAnswer(ctx, scope, lease, task, signal)) {
+          if (event.type === 'text-token') table.add(event.id, event.logprob, event.top)
+          else if (event.type === 'text-end') text += event.text
+          else if (event.type === 'finish') finish = event
+        }
+      }
+      finish ??= nothingGenerated(task.promptIds.length)
+      const logprobs = logprobsAsked(body) ? table.take() : null
+      return { choice: { index, text, logprobs, finish_reason: openaiFinish(finish.reason) }, finish }
+    },
+    async stream(signal, send, onPosition) {
+      const table = new LogprobTable(model, body.logprobs ?? 0)
+      const choice = (text: string, logprobs: object | null, finish_reason: string | null) => send({ index, text, logprobs, finish_reason })
+      let finish!: FinishEvent
+      for await (const event of runAnswer(ctx, scope, lease, task, signal, onPosition)) {
+        if (event.type === 'text-token') table.add(event.id, event.logprob, event.top)
+        else if (event.type === 'text-delta') await choice(event.delta, logprobsAsked(body) ? table.take() : null, null)
+        else if (event.type === 'finish') finish = event
+      }
+      await choice('', null, openaiFinish(finish.reason))
+      return finish
+    },
   }
 }
 
@@ -150,7 +109,7 @@ function nothingGenerated(promptTokens: number): FinishEvent {
     type: 'finish',
     reason: 'length',
     usage: { promptTokens, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 },
-    timings: { firstTokenMs: 0, completionMs: 0, promptTokensPerSecond: 0, completionTokensPerSecond: 0 },
+    timings: { queuedMs: 0, firstTokenMs: 0, completionMs: 0, promptTokensPerSecond: 0, completionTokensPerSecond: 0 },
   }
 }
 

@@ -1,28 +1,28 @@
 /** /tokenize, /detokenize and /apply-template: what a model really sees. Text is encoded as ordinary text, never as markers. */
-import { renderPrompt } from '../answer.ts'
+import { checkLength } from '../../answer/answer.ts'
 import { chatAsk } from '../chat-completions/chat-completions.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
-import { badRequest, contextExceeded } from '../http/errors.ts'
-import type { ServedModel } from '../models/model.ts'
+import { badRequest } from '../http/errors.ts'
 import { prepare } from '../prepare.ts'
+import { withModel } from '../run.ts'
 import { applyTemplateRequest, detokenizeRequest, tokenizeRequest } from '../schemas/completions.ts'
 
-export async function tokenize(ctx: ServerContext, _scope: Scope, request: Request): Promise<Response> {
+export async function tokenize(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(request, tokenizeRequest, ctx.limits)
   const text = body.content ?? body.prompt
   if (typeof text !== 'string') throw badRequest('Send the text as "content".', 'content')
-  return withModel(ctx, body.model, (model) => {
-    if (text.length > model.engine.context * 24) throw contextExceeded(Math.ceil(text.length / 24), model.engine.context, 'content')
+  return withModel(ctx, scope, named(ctx, body.model), ({ model }) => {
+    checkLength(text.length, model.engine.context, 'content')
     const ids = model.tokenizer.encode(text)
     const tokens = body.with_pieces ? ids.map((id) => ({ id, piece: model.tokenizer.decode([id]) })) : ids
     return Response.json({ tokens, count: ids.length, max_model_len: model.engine.context })
   })
 }
 
-export async function detokenize(ctx: ServerContext, _scope: Scope, request: Request): Promise<Response> {
+export async function detokenize(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(request, detokenizeRequest, ctx.limits)
-  return withModel(ctx, body.model, (model) => {
+  return withModel(ctx, scope, named(ctx, body.model), ({ model }) => {
     const unknown = body.tokens.findIndex((id) => id >= model.tokenizer.vocabSize)
     if (unknown >= 0)
       throw badRequest(`Token ${body.tokens[unknown]} is not in the vocabulary of ${model.tokenizer.vocabSize}.`, `tokens[${unknown}]`)
@@ -33,24 +33,13 @@ export async function detokenize(ctx: ServerContext, _scope: Scope, request: Req
 
 export async function applyTemplate(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(request, applyTemplateRequest, ctx.limits)
-  return withModel(ctx, body.model, async (model) => {
-    const ask = chatAsk({ ...body, model: body.model ?? '' }, (callId) => ctx.reasoning.recall(scope.tenant, callId))
-    const { answers } = await prepare(ctx, scope, model, ask)
-    const ids = answers[0]?.promptIds ?? renderPrompt(model, ask.messages, {})
+  return withModel(ctx, scope, named(ctx, body.model), async ({ model }) => {
+    const asked = chatAsk({ ...body, model: body.model ?? '' }, (callId) => ctx.reasoning.recall(scope.tenant, callId))
+    const [answer] = await prepare(ctx, scope, model, { ...asked, answers: 1 })
+    const ids = answer!.promptIds
     return Response.json({ prompt: model.tokenizer.decode(ids), tokens: ids })
   })
 }
 
-async function withModel(
-  ctx: ServerContext,
-  name: string | null | undefined,
-  use: (model: ServedModel) => Response | Promise<Response>,
-): Promise<Response> {
-  const first = ctx.registry.list()[0]?.entry.id
-  const lease = await ctx.registry.acquire(name ?? first ?? '')
-  try {
-    return await use(lease.model)
-  } finally {
-    lease.release()
-  }
-}
+/** The model of a request that may leave it out: then the first one. */
+const named = (ctx: ServerContext, name: string | null | undefined): string => name ?? ctx.registry.list()[0]?.entry.id ?? ''

@@ -1,10 +1,18 @@
 /**
  * Harmony, the prompt format of gpt-oss: conversation -> token ids. Stop 2 of the walk.
- * `renderHarmony` is identical to openai/harmony 0.0.8; what of a conversation is rendered, harmony-history decides.
+ * `renderHarmony` gives the same ids as openai/harmony 0.0.8. history.ts decides what of a conversation is rendered.
  * Markers are appended as ids and everything else is encoded as plain text, so no text can ever become a marker.
  */
 import type { Tokenizer } from '../../../tokenizer/tokenizer.ts'
-import { ChatError, type ChatFormat, type Effort, offeredTools, type RenderOptions, type Sampling } from '../../messages.ts'
+import {
+  ChatError,
+  type ChatFormat,
+  type Effort,
+  effortOf,
+  offeredTools,
+  type RenderOptions,
+  type SamplingOptions,
+} from '../../messages.ts'
 import { toolNames } from '../tool-names.ts'
 import { fromConversation } from './history.ts'
 import { type HarmonyMessage, harmonyMarkers } from './message.ts'
@@ -48,7 +56,7 @@ export function renderHarmonyForTraining(tokenizer: Tokenizer, messages: readonl
 
 export interface HarmonySource {
   /** Published sampling defaults. */
-  sampling?: Sampling
+  sampling?: SamplingOptions
   /** The effort when none is asked for: what the published chat template says. Default medium, as for gpt-oss. */
   effort?: Effort
 }
@@ -63,7 +71,10 @@ export function harmonyFormat(tokenizer: Tokenizer, { sampling, effort = 'medium
     capabilities: { reasoning: 'levels', defaultEffort: effort, tools: true, parallelToolCalls: false },
     sampling: () => sampling ?? { temperature: 1, topP: 1 },
     render(messages, options) {
-      const ids = renderHarmony(tokenizer, fromConversation(messages, { ...options, effort: options.effort ?? effort }, namesOf(options)))
+      const ids = renderHarmony(
+        tokenizer,
+        fromConversation(messages, options, namesOf(options), options.thinking === false ? 'low' : (effortOf(options.thinking) ?? effort)),
+      )
       ids.push(marker.start, ...assistant)
       if (options.prefill === undefined) return ids
       return [...ids, marker.channel, ...tokenizer.encode('final'), marker.message, ...tokenizer.encode(options.prefill)]

@@ -3,7 +3,7 @@
  * instructions and tools, then the turns, where finished turns lose their thinking. Their wording is harmony-prompt's matter.
  */
 
-import { checkTools, type Message, offeredTools, partsOf, type RenderOptions, toolNameOf } from '../../messages.ts'
+import { checkTools, type Effort, type Message, offeredTools, partsOf, type RenderOptions, toolNameOf } from '../../messages.ts'
 import type { ToolNames } from '../tool-names.ts'
 import { builtinNamespaces } from './builtins.ts'
 import type { HarmonyMessage } from './message.ts'
@@ -29,7 +29,7 @@ export function autoDropAnalysis(messages: readonly HarmonyMessage[]): HarmonyMe
 }
 
 /** A conversation of the API as harmony messages, system message included. */
-export function fromConversation(messages: readonly Message[], options: RenderOptions, names: ToolNames): HarmonyMessage[] {
+export function fromConversation(messages: readonly Message[], options: RenderOptions, names: ToolNames, effort: Effort): HarmonyMessage[] {
   checkTools(offeredTools(options))
   const tools = offeredTools(options).map((tool) => ({ ...tool, name: names.toIdentifier(tool.name) }))
   const builtins = (options.builtinTools ?? []).map((name) => builtinNamespaces[name])
@@ -43,7 +43,7 @@ export function fromConversation(messages: readonly Message[], options: RenderOp
   const functions: ToolNamespace = { name: 'functions', tools }
   const instructions = leading.map((message) => message.content).filter((text) => text !== '')
   const developer = developerText(instructions.join('\n\n'), [functions], options.responseFormat)
-  const result: HarmonyMessage[] = [{ role: 'system', content: systemText({ ...options, builtins, functions: tools.length > 0 }) }]
+  const result: HarmonyMessage[] = [{ role: 'system', content: systemText({ ...options, effort, builtins, functions: tools.length > 0 }) }]
   if (developer !== '') result.push({ role: 'developer', content: developer })
 
   for (let i = leading.length; i < messages.length; i++) {

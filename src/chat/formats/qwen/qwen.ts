@@ -11,7 +11,7 @@ import {
   offeredTools,
   partsOf,
   type RenderOptions,
-  type Sampling,
+  type SamplingOptions,
 } from '../../messages.ts'
 import { PromptText } from '../prompt-text.ts'
 import { TagParser } from '../tags/parser.ts'
@@ -24,7 +24,7 @@ export interface QwenKind {
   tools: 'json' | 'xml'
   eosTokenIds?: readonly number[]
   /** Of generation_config.json. */
-  sampling?: Sampling
+  sampling?: SamplingOptions
 }
 
 const toolsBefore =
@@ -57,7 +57,8 @@ export function qwenFormat(tokenizer: Tokenizer, kind: QwenKind): ChatFormat {
           .plain(options.prefill)
           .encode(tokenizer)
       if (kind.thinking === 'switch' && !thinks(options)) prompt.template(emptyThinking)
-      // Thinking-2507's own prompt ends like this. Where a grammar will act, the others are led the same way, so that it can't hit the opening tag.
+      // Thinking-2507's own prompt ends like this. With a grammar, `<think>` is opened in the prompt for the other releases too:
+      // otherwise the mask would forbid the opening tag.
       else if (kind.thinking === 'always' || (thinks(options) && isConstrained(options))) prompt.template('<think>\n')
       return prompt.encode(tokenizer)
     },

@@ -1,6 +1,6 @@
 /**
- * Schemas to constraints beside running answers: a few milliseconds at a time, once per schema and tokenizer, because agents send the
- * same ones with every request. Given up when nobody waits for it any more, or when it takes too long.
+ * Compiles schemas to constraints beside running answers, a few milliseconds at a time. The one cache of constraints: agents send the
+ * same schemas with every request. Compiling ends early when its last caller has left, or when it takes too long.
  */
 import type { JsonSchema } from '../chat/messages.ts'
 import { type Constraint, compileConstraint } from '../structured/structured.ts'
@@ -10,13 +10,10 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 export type CompileConstraint = (schema: JsonSchema, tokenizer: Tokenizer, signal?: AbortSignal) => Constraint | Promise<Constraint>
 
 /** A single schema takes about a second at most; many that are compiled at once share the processor. */
-const limitMs = 30_000
+const LIMIT_MS = 30_000
 
-export const compileInSlices: CompileConstraint = (schema, tokenizer, signal) =>
-  compileConstraint(schema, tokenizer, { limitMs, ...(signal ? { signal } : {}) })
-
-/** Remembers constraints, the least recently used ones at most so many per tokenizer, and lets equal requests wait together. */
-export function cachedCompile(compile: CompileConstraint = compileInSlices, entries = 128): CompileConstraint {
+/** Keeps the constraints that were used last, at most `entries` per tokenizer. Equal schemas at the same time are compiled once. */
+export function cachedCompile(compile: CompileConstraint, entries = 128): CompileConstraint {
   const perTokenizer = new WeakMap<Tokenizer, Map<string, Compilation>>()
   return (schema, tokenizer, signal) => {
     let cache = perTokenizer.get(tokenizer)
@@ -33,13 +30,16 @@ export function cachedCompile(compile: CompileConstraint = compileInSlices, entr
   }
 }
 
+/** Compiles in slices and remembers: what the library, the server and the AI SDK share. */
+export const constraints = cachedCompile((schema, tokenizer, signal) => compileConstraint(schema, tokenizer, { limitMs: LIMIT_MS, signal }))
+
 /** A schema that is being compiled, or was. */
 class Compilation {
   readonly #wanted = new AbortController()
   readonly #result: Promise<Constraint>
   #waiting = 0
   #isOver = false
-  /** Called when there will be nothing to keep. */
+  /** Called when there will be no result to keep. */
   drop = () => {}
 
   constructor(compile: (whileWanted: AbortSignal) => Constraint | Promise<Constraint>) {

@@ -1,4 +1,4 @@
-/** Stop texts in a stream: what could be the beginning of one is held back until it is decided; a stop text never comes out. */
+/** Stop texts in a stream. Text that may begin a stop text is held back until that is decided; a stop text never comes out. */
 export class StopTexts {
   readonly #stops: readonly string[]
   #held = ''

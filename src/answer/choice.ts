@@ -1,4 +1,4 @@
-/** One of several id sequences, decided by the model id by id: which tool it calls, or whether it answers instead. */
+/** One of several id sequences, chosen by the model id by id: which tool it calls, or that it ends the answer. */
 import { maskOf, type TokenMask } from './token-mask.ts'
 
 export interface Candidate<T> {
@@ -26,6 +26,14 @@ export class Choice<T> {
     this.#candidates = left
     this.#taken++
     return true
+  }
+
+  /** Takes the ids that all candidates share from here on, and returns them: there is nothing to choose among. */
+  shared(): number[] {
+    const start = this.#taken
+    const [first, ...others] = this.#candidates.map(({ ids }) => ids)
+    while (this.#taken < first!.length && others.every((ids) => ids[this.#taken] === first![this.#taken])) this.#taken++
+    return first!.slice(start, this.#taken)
   }
 
   /** The decision, once it is made, with the ids that are still missing. */

@@ -1,21 +1,25 @@
 /**
- * The parser's events as a client may see them: text ends before a stop text, text and calls that the plan did not ask for become
- * reasoning or vanish, parts without text are left out.
+ * The parser's events as a caller may see them. Text ends before a stop text. Text that the rules did not ask for becomes reasoning,
+ * calls that they did not ask for are left out. Parts without text are left out, and reasoning where the caller wants none.
  */
-import type { Guide } from '../chat/guide.ts'
-import type { ChatEvent, TextPhase } from '../chat/messages.ts'
-import { StopTexts } from '../chat/stop-texts.ts'
-import type { AnswerEvent, TextToken } from './answer-events.ts'
+import type { ChatEvent, TextPhase, TextToken } from '../chat/messages.ts'
+import type { Guide } from './guide.ts'
+import { StopTexts } from './stop-texts.ts'
 
 const utf8 = new TextEncoder()
 
-export class EventFilter {
+export class AnswerEvents {
   calls = 0
-  /** Whether text of the answer came out. */
+  /** The last call was cut before its arguments were complete. */
+  lastCallIsCut = false
+  /** Text of the answer came out. */
   hasText = false
+  /** All reasoning so far, shown or not. */
+  reasoning = ''
   readonly #guide: Guide
   readonly #stops: StopTexts
-  #out: AnswerEvent[] = []
+  readonly #hidesReasoning: boolean
+  #out: ChatEvent[] = []
   #tokens: TextToken[] = []
   #tokenBytes = 0
   #textBytes = 0
@@ -23,21 +27,22 @@ export class EventFilter {
   #text: { phase: TextPhase; as: 'text' | 'reasoning' | undefined; written: string } | undefined
   readonly #calls = new Set<string>()
 
-  constructor(guide: Guide, stops: readonly string[]) {
+  constructor(guide: Guide, stops: readonly string[], hidesReasoning: boolean) {
     this.#guide = guide
     this.#stops = new StopTexts(stops)
+    this.#hidesReasoning = hidesReasoning
   }
 
   get stopped(): boolean {
     return this.#stops.found
   }
 
-  take(): AnswerEvent[] {
-    const out = this.#out
-    this.#out = []
-    return out
+  /** The events since the last call. */
+  take(): ChatEvent[] {
+    return this.#out.splice(0)
   }
 
+  /** A drawn id of the final text; it comes out with the first text to which it contributes. */
   token(token: TextToken): void {
     this.#tokens.push(token)
   }
@@ -66,6 +71,7 @@ export class EventFilter {
         if (this.stopped || !this.#guide.showsCall) return
         this.#calls.add(event.id)
         this.calls++
+        this.lastCallIsCut = false
         break
       case 'tool-call-delta':
       case 'tool-call-end':
@@ -74,9 +80,18 @@ export class EventFilter {
       case 'reasoning-start':
       case 'reasoning-delta':
       case 'reasoning-end':
-        if (this.stopped) return
+        this.#reason(event)
+        return
+      case 'warning':
+        if (event.code === 'unfinished-tool-call') this.lastCallIsCut = true
     }
     this.#out.push(event)
+  }
+
+  #reason(event: ChatEvent): void {
+    if (this.stopped) return
+    if (event.type === 'reasoning-delta') this.reasoning += event.delta
+    if (!this.#hidesReasoning) this.#out.push(event)
   }
 
   #write(delta: string): void {
@@ -84,14 +99,15 @@ export class EventFilter {
     if (!part || delta === '') return
     if (part.as === undefined) {
       part.as = this.#guide.showsText ? 'text' : 'reasoning'
-      this.#out.push(part.as === 'text' ? { type: 'text-start', phase: part.phase } : { type: 'reasoning-start' })
+      if (part.as === 'text') this.#out.push({ type: 'text-start', phase: part.phase })
+      else this.#reason({ type: 'reasoning-start' })
     }
     part.written += delta
     if (part.as === 'text') {
       this.hasText = true
       this.#showTokens(delta)
       this.#out.push({ type: 'text-delta', delta, phase: part.phase })
-    } else this.#out.push({ type: 'reasoning-delta', delta })
+    } else this.#reason({ type: 'reasoning-delta', delta })
   }
 
   /** The tokens that begin within the text shown so far. */
@@ -109,6 +125,6 @@ export class EventFilter {
     const part = this.#text
     this.#text = undefined
     if (part?.as === 'text') this.#out.push({ type: 'text-end', text: part.written, phase: part.phase })
-    else if (part?.as === 'reasoning') this.#out.push({ type: 'reasoning-end', text: part.written })
+    else if (part?.as === 'reasoning') this.#reason({ type: 'reasoning-end', text: part.written })
   }
 }

@@ -1,6 +1,6 @@
 /**
- * What the model thought before each tool call, by call id and tenant. Many clients send a call back without the reasoning that led
- * to it; without it tool use degrades after a few calls. Bounded, in memory only, longest unused first out.
+ * The reasoning before each tool call, by call id and tenant. Many clients send a call back without the reasoning that led to it, and
+ * models use tools worse without it. Bounded, in memory only; the entries unused for longest go first.
  */
 
 export class ReasoningMemory {

@@ -1,20 +1,22 @@
 /**
- * Keeps one answer inside what was asked for: a schema on the final text, a forced tool, strict arguments, a reasoning budget.
- * It says before each id which ids are allowed and after it which ids must follow. Constraints bind only where the parser says
- * the answer or the arguments are being written; the analysis stays free. Knows regions and forced ids, no format's markup.
+ * Enforces the rules of one answer: a schema on the final text, a forced tool, strict arguments, a reasoning budget, how many calls.
+ * It says before each id which ids are allowed, and after it which ids must follow. Constraints bind only where the parser says that
+ * the answer or the arguments are being written; reasoning stays free. Knows regions and forced ids, no format's markup.
  */
+import type { ChatEvent, ChatFormat, ChatParser, Region } from '../chat/messages.ts'
 import type { Constraint, Matcher } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { type Candidate, Choice } from './choice.ts'
-import type { ChatFormat, ChatParser, Region } from './messages.ts'
 import { isEmpty, maskOf, type TokenMask, union } from './token-mask.ts'
 
-/** What an answer must be. */
-export interface Plan {
+/** What is enforced in an answer. */
+export interface Rules {
   /** The final text follows this. */
   text?: Constraint
   /** The answer is a call of one of these tools; of several calls, if `several`. Each has a constraint in `arguments`. */
   forcedCalls?: { names: readonly string[]; several: boolean }
+  /** false: the answer ends after its first call. true: it goes on after a call, also where the format would stop. */
+  parallel?: boolean
   /** Tools that the model may call instead of answering, under `text`. */
   callable: readonly string[]
   /** Constraints of arguments by tool: of forced and of strict tools. */
@@ -38,7 +40,7 @@ type Stage =
   | { at: 'called'; endIds: readonly number[] }
   | { at: 'end' }
 
-/** The longest header that a model may write under a plan before it is told what to write; parsers give up on longer ones. */
+/** Ids of the longest header that a model may write under rules before it is told what to write; parsers give up on longer ones. */
 const LONGEST_FREE_HEADER = 48
 const MOST_FREE_HEADERS = 4
 const MOST_CALLS = 16
@@ -49,7 +51,7 @@ export class Guide {
   readonly #format: ChatFormat
   readonly #tokenizer: Tokenizer
   readonly #parser: ChatParser
-  readonly #plan: Plan
+  readonly #rules: Rules
   readonly #bound: boolean
   #stage: Stage = { at: 'free' }
   #reasoned: boolean
@@ -58,21 +60,23 @@ export class Guide {
   #reasoningIds = 0
   #calls = 0
   #callIsOpen = false
+  /** The format would stop after the call that just ended; the next forced ids lead past it. */
+  #goesOn = false
   #sanctionedCall = false
   #answering = false
-  /** An unfinished header is being closed; what it might have been is nobody's call. */
+  /** While a half-written header is being closed by force, a tool call that it seems to start is ignored. */
   #abandoning = false
   /** What the format writes between its reasoning and the answer. */
   #separator: readonly number[] = []
 
   /** @param probe makes parsers in the state in which the prompt leaves the model */
-  constructor(format: ChatFormat, tokenizer: Tokenizer, parser: ChatParser, probe: () => ChatParser, plan: Plan) {
+  constructor(format: ChatFormat, tokenizer: Tokenizer, parser: ChatParser, probe: () => ChatParser, rules: Rules) {
     this.#format = format
     this.#tokenizer = tokenizer
     this.#parser = parser
-    this.#plan = plan
-    this.#bound = plan.text !== undefined || plan.forcedCalls !== undefined
-    this.#reasoned = !plan.thinking || format.capabilities.reasoning === 'never'
+    this.#rules = rules
+    this.#bound = rules.text !== undefined || rules.forcedCalls !== undefined
+    this.#reasoned = !rules.thinking || format.capabilities.reasoning === 'never'
     if (this.#bound && parser.region === 'reasoning') this.#learnSeparator()
     if (this.#bound && !this.#reasoned && parser.region !== 'reasoning') {
       const openers = reasoningOpeners(format, tokenizer, probe)
@@ -92,7 +96,7 @@ export class Guide {
 
   /** Whether a call that the parser starts now was asked for. */
   get showsCall(): boolean {
-    return !this.#abandoning && (this.#plan.forcedCalls === undefined || this.#sanctionedCall)
+    return !this.#abandoning && (this.#rules.forcedCalls === undefined || this.#sanctionedCall)
   }
 
   /** Whether the answer is over, whatever the model would like to add. */
@@ -133,10 +137,9 @@ export class Guide {
   /**
    * Learns of an id that the model drew, after the parser was given it.
    * @param before region before the id
-   * @param endedPart whether the id ended a part of the answer
-   * @param started the call whose beginning this id showed, with what is known of its arguments
+   * @param events what the parser made of the id
    */
-  drew(id: number, before: Region, endedPart: boolean, started: { tool: string; written: string } | undefined): void {
+  drew(id: number, before: Region, events: readonly ChatEvent[]): void {
     const stage = this.#stage
     const isStop = this.#format.stopIds.includes(id)
     if (stage.at === 'either') {
@@ -152,7 +155,7 @@ export class Guide {
     } else if (stage.at === 'text' || stage.at === 'arguments') {
       if (isStop && stage.at === 'text' && stage.matcher.isComplete()) this.#stage = { at: 'end' }
       else if (!stage.matcher.accept(id)) throw forbidden(id)
-    } else this.#drewFreely(before, endedPart, started, isStop)
+    } else this.#drewFreely(id, before, events, isStop)
   }
 
   /** Ids that must follow now. Push them through the parser, too, and ask again until there are none. */
@@ -162,13 +165,13 @@ export class Guide {
     switch (stage.at) {
       case 'choosing': {
         const decision = stage.choice.decision()
-        return decision ? this.#decide(decision) : []
+        return decision ? this.#decide(decision) : stage.choice.shared()
       }
       case 'text':
         if (stage.matcher.isComplete() && isEmpty(stage.matcher.mask())) this.#stage = { at: 'end' }
         return []
       case 'arguments': {
-        this.#sanctionedCall = true // only now, because the ids that led here may have closed a call that nobody wanted
+        this.#sanctionedCall = true // only now: the ids that led here may have closed a call that was not asked for
         if (!stage.matcher.isComplete()) return []
         this.#calls++
         const endIds = this.#parser.force.endToolCall()
@@ -192,39 +195,58 @@ export class Guide {
   #freeMask(): TokenMask | undefined {
     if (this.#parser.region === 'tool-call') {
       // Until the parser names the tool, only what begins any arguments may be written.
-      const brace = this.#plan.arguments.size > 0 && !this.#callIsOpen ? this.#tokenizer.encode('{') : []
+      const brace = this.#rules.arguments.size > 0 && !this.#callIsOpen ? this.#tokenizer.encode('{') : []
       return brace.length === 1 ? maskOf(brace) : undefined
     }
     return undefined
   }
 
-  #drewFreely(before: Region, endedPart: boolean, started: { tool: string; written: string } | undefined, isStop: boolean): void {
+  #drewFreely(id: number, before: Region, events: readonly ChatEvent[], isStop: boolean): void {
     const { region } = this.#parser
+    const ended = (type: ChatEvent['type']) => events.some((event) => event.type === type)
+    const endedPart = ended('reasoning-end') || ended('text-end')
     if (before === 'reasoning') this.#reasoningIds++
     if (endedPart) this.#reasoned = true
     if (this.#bound && before !== 'reasoning' && region === 'reasoning') this.#learnSeparator()
     this.#headerIds = before === 'header' && region === 'header' && !endedPart && !isStop ? this.#headerIds + 1 : 0
+    const started = startedCall(events)
     if (started !== undefined) {
       this.#callIsOpen = true
-      const matcher = region === 'tool-call' ? this.#plan.arguments.get(started.tool)?.matcher() : undefined
+      const matcher = region === 'tool-call' ? this.#rules.arguments.get(started.tool)?.matcher() : undefined
       // The matcher counts bytes, so any ids of the same text bring it to the same place.
-      if (matcher && this.#tokenizer.encode(started.written).every((id) => matcher.accept(id))) this.#stage = { at: 'arguments', matcher }
+      if (matcher && this.#tokenizer.encode(started.written).every((each) => matcher.accept(each)))
+        this.#stage = { at: 'arguments', matcher }
     }
-    if (before === 'tool-call' && (isStop || region !== 'tool-call')) {
+    const endedCall = this.#callIsOpen && (ended('tool-call-end') || (before === 'tool-call' && (isStop || region !== 'tool-call')))
+    if (endedCall) {
       this.#calls++
       this.#callIsOpen = false
+      if (this.#goesOnAfter(id)) return
+      if (this.#rules.parallel === false) this.#stage = { at: 'end' }
     }
     if (!isStop) return
-    // Under a plan an early end is only the end of a message; what was asked for follows.
+    // Under rules an early end is only the end of a message; what was asked for follows.
     this.#reasoned = true
     this.#separator = []
     if (!this.#bound || this.#calls > 0) this.#stage = { at: 'end' }
   }
 
+  /** Whether the answer goes on after a call although this id, which ended the call, would end it. */
+  #goesOnAfter(id: number | undefined): boolean {
+    const stops = id !== undefined && this.#format.stopIds.includes(id) && this.#parser.force.endToolCall().includes(id)
+    this.#goesOn = stops && this.#rules.parallel === true && this.#calls < MOST_CALLS
+    return this.#goesOn
+  }
+
   #steer(): readonly number[] {
     const { region, force } = this.#parser
+    if (this.#goesOn) {
+      this.#goesOn = false
+      return force.endReasoning()
+    }
     if (region === 'reasoning') {
-      if (this.#reasoningIds < this.#plan.reasoningBudget) return []
+      if (this.#reasoningIds < this.#rules.reasoningBudget) return []
+      if (this.budgetSpent) return force.text() // it began to think again
       this.budgetSpent = true
       this.#reasoned = true
       return force.endReasoning()
@@ -234,14 +256,14 @@ export class Guide {
     const header = region === 'header' ? force.endReasoning() : []
     if (header.length > 0) this.#reasoned = true
     if (region === 'header' && !this.#reasoned && this.#headerIds <= LONGEST_FREE_HEADER) return []
-    const { text, callable } = this.#plan
+    const { text, callable } = this.#rules
     if (region === 'text' && this.#separator.length > 0) {
       const separator = this.#separator
       this.#separator = []
       return separator
     }
     if (!text) {
-      this.#stage = { at: 'choosing', choice: new Choice(this.#calling(this.#plan.forcedCalls!.names)) }
+      this.#stage = { at: 'choosing', choice: new Choice(this.#calling(this.#rules.forcedCalls!.names)) }
       return this.forced()
     }
     if (region === 'text') {
@@ -273,29 +295,33 @@ export class Guide {
     this.#reasoned = true
     if (value.to === 'end') this.#stage = { at: 'end' }
     else if (value.to === 'call') {
-      const constraint = this.#plan.arguments.get(value.tool)
+      const constraint = this.#rules.arguments.get(value.tool)
       this.#callIsOpen = true
       this.#stage = constraint ? { at: 'arguments', matcher: constraint.matcher() } : { at: 'free' }
     } else {
       this.#answering = true
-      this.#stage = { at: 'text', matcher: this.#plan.text!.matcher() }
+      this.#stage = { at: 'text', matcher: this.#rules.text!.matcher() }
     }
     return ids
   }
 
   #afterCall(endIds: readonly number[]): readonly number[] {
-    const { forcedCalls } = this.#plan
+    const { forcedCalls, parallel } = this.#rules
     const ends = this.#format.stopIds
     this.#callIsOpen = false
+    if ((!forcedCalls || forcedCalls.several) && this.#goesOnAfter(endIds.at(-1))) {
+      this.#stage = { at: 'free' }
+      return this.forced()
+    }
     if (forcedCalls?.several && this.#format.capabilities.parallelToolCalls && this.#calls < MOST_CALLS) {
       const end = ends.map((id): Candidate<Turn> => ({ ids: [id], value: { to: 'end' } }))
       this.#stage = { at: 'choosing', choice: new Choice<Turn>([...end, ...this.#calling(forcedCalls.names)]) }
-    } else this.#stage = forcedCalls || ends.includes(endIds.at(-1) ?? -1) ? { at: 'end' } : { at: 'free' }
+    } else this.#stage = forcedCalls || parallel === false || ends.includes(endIds.at(-1) ?? -1) ? { at: 'end' } : { at: 'free' }
     return []
   }
 
   #either(openers: readonly number[]): Stage {
-    const { text, forcedCalls, callable } = this.#plan
+    const { text, forcedCalls, callable } = this.#rules
     const names = forcedCalls?.names ?? callable
     return { at: 'either', openers, choice: names.length > 0 ? new Choice(this.#calling(names)) : undefined, matcher: text?.matcher() }
   }
@@ -303,6 +329,14 @@ export class Guide {
   #calling(names: readonly string[]): Candidate<Turn>[] {
     return names.map((tool) => ({ ids: this.#parser.force.toolCall(tool), value: { to: 'call', tool } }))
   }
+}
+
+/** The call that these events begin, with what they tell of its arguments. */
+function startedCall(events: readonly ChatEvent[]): { tool: string; written: string } | undefined {
+  const start = events.findLastIndex((event) => event.type === 'tool-call-start')
+  if (start < 0) return undefined
+  const written = events.slice(start).map((event) => (event.type === 'tool-call-delta' ? event.argumentsDelta : ''))
+  return { tool: (events[start] as { name: string }).name, written: written.join('') }
 }
 
 const forbidden = (id: number) => new RangeError(`token ${id} was drawn although the mask forbade it`)

@@ -1,8 +1,8 @@
 /** Compiled schemas are shared and remembered; work that nobody waits for is given up. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { cachedCompile } from '../../src/answer/constraints.ts'
 import type { JsonSchema } from '../../src/chat/messages.ts'
-import { cachedCompile } from '../../src/server/compile.ts'
 import type { Constraint } from '../../src/structured/structured.ts'
 import { byteTokenizer } from '../chat/byte-tokenizer.ts'
 

@@ -1,0 +1,241 @@
+/**
+ * One answer: the conversation is rendered, and a driver turns the engine's ids into events, id by id. It keeps the rules, the stop
+ * texts, the budget and the guard against loops. Library, command line, HTTP and AI SDK all run answers through this file.
+ */
+import {
+  ChatError,
+  type ChatEvent,
+  type ChatFormat,
+  type ChatParser,
+  type FinishEvent,
+  type FinishReason,
+  type Message,
+} from '../chat/messages.ts'
+import type { Driver, Engine, GeneratedToken, GenerateOptions, GenerationResult, Taken } from '../engine/engine.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { Ask } from './ask.ts'
+import { AnswerEvents } from './events.ts'
+import { Guide } from './guide.ts'
+import { type Plan, planFor } from './plan.ts'
+import { RepetitionGuard } from './repetition.ts'
+
+/** What an answer needs of a loaded model. */
+export interface ChatModel {
+  tokenizer: Tokenizer
+  format: ChatFormat
+  engine: Pick<Engine, 'generate' | 'context'>
+}
+
+/** What is said when the ids have ended. */
+export interface AnswerEnd {
+  events: readonly ChatEvent[]
+  reason: FinishReason
+  reasoningTokens: number
+}
+
+/** Something that the engine can generate and that ends with a `finish` event: an answer, or a text continued without a format. */
+export abstract class Generated implements Driver<ChatEvent> {
+  abstract readonly promptIds: readonly number[]
+  protected readonly model: ChatModel
+  readonly #ask: Ask
+
+  constructor(model: ChatModel, ask: Ask) {
+    this.model = model
+    this.#ask = ask
+  }
+
+  /**
+   * Generates. The last event is `finish`. Leaving the iteration or aborting the signal stops within one token.
+   * @param onQueue see GenerateOptions
+   */
+  async *events(signal = this.#ask.signal, onQueue?: GenerateOptions['onQueue']): AsyncGenerator<ChatEvent, void> {
+    const { maxTokens, sampling, logprobs, cacheKey } = this.#ask
+    const first = this.begin()
+    if (first.length > 0) yield* first // with nothing to say the generation is queued at once
+    const generation = this.model.engine.generate(this.promptIds, {
+      maxTokens,
+      sampling: { ...this.defaults(), ...defined(sampling) },
+      stopIds: [], // the driver stops
+      logprobs,
+      cacheKey,
+      signal,
+      onQueue,
+      driver: this,
+    })
+    yield* generation
+    const result = await generation.result
+    const { events, reason, reasoningTokens } = this.end(result)
+    yield* events
+    yield finishEvent(result, reason, reasoningTokens)
+  }
+
+  /** All reasoning so far, whether or not it is shown. */
+  get reasoning(): string {
+    return ''
+  }
+  abstract take(token: GeneratedToken): Taken<ChatEvent>
+  mask(_tokensLeft: number): Uint32Array | undefined {
+    return undefined
+  }
+  /** The published sampling of the model. */
+  protected abstract defaults(): GenerateOptions['sampling']
+  /** The events before the first id. */
+  protected abstract begin(): readonly ChatEvent[]
+  protected abstract end(result: GenerationResult): AnswerEnd
+}
+
+export class Answer extends Generated {
+  readonly promptIds: readonly number[]
+  readonly #plan: Plan
+  readonly #parser: ChatParser
+  readonly #guide: Guide
+  readonly #events: AnswerEvents
+  readonly #guard: RepetitionGuard
+  #reasoningTokens = 0
+  #warned = false
+  #loops = false
+
+  /**
+   * Renders at once, so that a request that cannot be answered fails before anything is queued.
+   * @throws ChatError on a conversation that cannot be rendered or is too long for the context
+   */
+  constructor(model: ChatModel, messages: readonly Message[], ask: Ask, plan: Plan) {
+    super(model, ask)
+    const { format, tokenizer, engine } = model
+    const rendered = renderPrompt(model, messages, plan)
+    const probe = () => format.parser(rendered, plan.render)
+    this.#plan = plan
+    this.#parser = probe()
+    this.#guide = new Guide(format, tokenizer, this.#parser, probe, plan.rules)
+    this.#events = new AnswerEvents(this.#guide, ask.stop ?? [], plan.hidesReasoning)
+    this.#guard = new RepetitionGuard(ask.repetitionLimit)
+    this.promptIds = [...rendered, ...this.#follow()]
+    checkFits(this.promptIds.length, engine.context, 'messages')
+  }
+
+  override get reasoning(): string {
+    return this.#events.reasoning
+  }
+
+  override mask(tokensLeft: number): Uint32Array | undefined {
+    return this.#guide.mask(tokensLeft)
+  }
+
+  take({ id, forced, logprob, top = [] }: GeneratedToken): Taken<ChatEvent> {
+    if (forced) return {} // #follow has read it already
+    const { format, tokenizer } = this.model
+    const before = this.#parser.region
+    if (before === 'reasoning') this.#reasoningTokens++
+    const events = this.#parser.push(id)
+    this.#guide.drew(id, before, events)
+    const isMarkup = format.stopIds.includes(id) || tokenizer.isSpecial(id)
+    if (before === 'text' && logprob !== undefined && !isMarkup && this.#guide.showsText)
+      this.#events.token({ type: 'text-token', id, bytes: tokenizer.bytes(id), logprob, top })
+    this.#events.add(events)
+    const ids = this.#follow()
+    this.#loops = this.#guard.push(id)
+    const stops = this.#events.stopped || this.#guide.isOver || this.#loops
+    return { events: this.#events.take(), next: stops ? 'stop' : ids }
+  }
+
+  protected defaults() {
+    return this.model.format.sampling(this.#plan.render)
+  }
+
+  protected begin() {
+    return this.#events.take()
+  }
+
+  protected end(result: GenerationResult): AnswerEnd {
+    this.#events.add(this.#parser.end())
+    this.#events.end()
+    return { events: this.#events.take(), reason: this.#reason(result), reasoningTokens: this.#reasoningTokens }
+  }
+
+  /** Pushes what the guide forces until it forces nothing more. */
+  #follow(): number[] {
+    const all: number[] = []
+    for (let ids = this.#guide.forced(); ids.length > 0; ids = this.#guide.forced()) {
+      if (this.#guide.budgetSpent && !this.#warned) {
+        this.#warned = true
+        const message = `the thinking was ended after its budget of ${this.#plan.rules.reasoningBudget} tokens`
+        this.#events.add([{ type: 'warning', code: 'thinking-budget', message }])
+      }
+      for (const id of ids) {
+        all.push(id)
+        this.#events.add(this.#parser.push(id))
+      }
+    }
+    return all
+  }
+
+  #reason(result: GenerationResult): FinishReason {
+    const { calls, hasText, stopped, lastCallIsCut } = this.#events
+    const { isBound, isSatisfied } = this.#guide
+    if (result.reason !== 'stop') return result.reason
+    if (this.#loops) return 'repetition'
+    // An unfinished document is never called complete, nor one that did not come out, nor one that a stop text cut.
+    if (!isSatisfied || (isBound && (stopped || (calls === 0 && !hasText)))) return 'length'
+    return calls > 0 && !lastCallIsCut ? 'tool-calls' : 'stop'
+  }
+}
+
+/**
+ * The events of one answer, `finish` last. Tools are not run; chat/session.ts does that. Leaving the iteration ends the generation.
+ * @throws ChatError on a conversation that cannot be rendered or is too long, or on a schema that cannot be enforced
+ */
+export async function* answer(model: ChatModel, messages: readonly Message[], ask: Ask = {}): AsyncGenerator<ChatEvent, void> {
+  yield* new Answer(model, messages, ask, await planFor(ask, model)).events()
+}
+
+/** No text of a person has this many characters per token. A bound before the tokenizer spends time on it. */
+const CHARACTERS_PER_TOKEN = 24
+
+/** @throws ChatError when the context cannot hold a text of so many characters, or a prompt of so many ids and one more */
+export function checkLength(characters: number, context: number, field: string): void {
+  if (characters > context * CHARACTERS_PER_TOKEN) tooLong(Math.ceil(characters / CHARACTERS_PER_TOKEN), context, field)
+}
+
+export function checkFits(ids: number, context: number, field: string): void {
+  if (ids >= context) tooLong(ids, context, field)
+}
+
+function tooLong(tokens: number, context: number, field: string): never {
+  const message = `the prompt has ${tokens} tokens and the context holds ${context}, answer included; shorten it or load the model with a longer context`
+  throw new ChatError(field, message, 'context_length_exceeded')
+}
+
+function renderPrompt({ format, engine: { context } }: ChatModel, messages: readonly Message[], { render }: Plan): number[] {
+  const characters = messages.reduce((sum, message) => sum + charactersOf(message), 0)
+  checkLength(characters, context, 'messages')
+  const prompt = format.render(messages, render)
+  checkFits(prompt.length, context, 'messages')
+  return prompt
+}
+
+function charactersOf({ content }: Message): number {
+  if (typeof content === 'string') return content.length
+  return content.reduce((sum, part) => sum + (part.type === 'tool-call' ? part.arguments : part.text).length, 0)
+}
+
+function finishEvent(result: GenerationResult, reason: FinishReason, reasoningTokens: number): FinishEvent {
+  const { promptTokens, cachedTokens, completionTokens, queuedMs, prefillMs, decodeMs } = result
+  const perSecond = (tokens: number, ms: number) => (tokens > 0 && ms > 0 ? (1000 * tokens) / ms : 0)
+  return {
+    type: 'finish',
+    reason,
+    usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens },
+    timings: {
+      queuedMs,
+      firstTokenMs: queuedMs + prefillMs,
+      completionMs: decodeMs,
+      promptTokensPerSecond: perSecond(promptTokens - cachedTokens, prefillMs),
+      completionTokensPerSecond: perSecond(completionTokens - 1, decodeMs),
+    },
+  }
+}
+
+/** Without the fields that are there but undefined, which would hide the defaults. */
+function defined<T extends object>(value: T | undefined): Partial<T> {
+  return Object.fromEntries(Object.entries(value ?? {}).filter(([, item]) => item !== undefined)) as Partial<T>
+}

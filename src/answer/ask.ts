@@ -1,0 +1,66 @@
+/**
+ * What can be asked of one answer, as one type. The library, the command line, the HTTP APIs and the AI SDK all express a request
+ * in it, so the same request gives the same answer everywhere. plan.ts says what is told to the model and what is enforced.
+ */
+import type { Effort, JsonSchema, RenderOptions, Thinking, ToolChoice, ToolDefinition } from '../chat/messages.ts'
+import type { SamplingOptions } from '../engine/engine.ts'
+import { anyObject } from '../structured/structured.ts'
+
+export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'responseFormat'> {
+  tools?: readonly AskedTool[]
+  /**
+   * Which tools may or must be called. `required` and a name are enforced while decoding, and the arguments of such a call follow
+   * the schema of the tool. `allowed` offers some of the tools only. Default `auto`.
+   */
+  toolChoice?: ToolChoice | { allowed: readonly string[]; mode: 'auto' | 'required' }
+  /**
+   * `true`: go on after a call for further calls, also where the format would stop after one (harmony).
+   * `false`: the answer ends after its first call. Default: as the format does by itself.
+   */
+  parallelToolCalls?: boolean
+  /**
+   * The final answer is a JSON document under this schema. The model is told the schema, and it is enforced. Reasoning and calls
+   * before the document stay free. A document that did not get finished, or that a `stop` text cut, ends with reason `length`.
+   * Excludes `prefill`. docs/structured-output.md lists what is supported.
+   */
+  schema?: JsonSchema
+  /** How the schema is introduced to the model, where its format has a place for that. Default `response`, without a description. */
+  schemaName?: string
+  schemaDescription?: string
+  /** How each id is drawn. Missing fields take the format's published defaults. */
+  sampling?: SamplingOptions
+  /** Most generated tokens, reasoning included. Default: what the context leaves. */
+  maxTokens?: number
+  /** Texts that end the final answer where they appear in it; they are not part of the events. */
+  stop?: readonly string[]
+  /** Report the ids of the final text with their log-probabilities and so many alternatives, as `text-token` events. */
+  logprobs?: number
+  /** Ends the answer (reason `repetition`) when so many ids repeat the same few. Default REPEATED_IDS (256); 0: never. */
+  repetitionLimit?: number
+  /** Cached prompts are shared only between answers with the same key. Default ''. */
+  cacheKey?: string
+  /** Ends the answer within one token, with reason `abort`. */
+  signal?: AbortSignal
+  /** Names that errors use for these fields, where the caller's request has other ones. Default `schema` and `tools[i]`. */
+  fields?: { schema?: string; tools?: readonly string[] }
+}
+
+export interface AskedTool extends ToolDefinition {
+  /** The arguments follow the schema also in calls that the model makes by itself. */
+  strict?: boolean
+}
+
+/** The wish for any JSON object, without a schema. */
+export const ANY_OBJECT = { schema: anyObject, schemaName: 'json_object', schemaDescription: 'One JSON object.' }
+
+/** The levels of effort that requests of the HTTP APIs and of the AI SDK name. */
+export type ApiEffort = 'none' | 'minimal' | Effort | 'xhigh' | 'max'
+
+const LEVELS = { minimal: 'low', low: 'low', medium: 'medium', high: 'high', xhigh: 'high', max: 'high' } as const
+
+/** The three fields in which requests say how much to think, as one value; a switch counts more than the level `none`. */
+export function thinkingOf(effort: ApiEffort | null | undefined, enabled?: boolean | null, budget?: number | null): Thinking | undefined {
+  if (enabled === false || (effort === 'none' && enabled !== true)) return false
+  const level = effort && effort !== 'none' ? LEVELS[effort] : undefined
+  return typeof budget === 'number' ? { effort: level, budget } : (level ?? enabled ?? undefined)
+}

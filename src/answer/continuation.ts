@@ -1,0 +1,70 @@
+/** A text continued without any chat format: the completions endpoint and Ollama's raw mode. The same events as an answer, text only. */
+import type { ChatEvent, TextToken } from '../chat/messages.ts'
+import type { GeneratedToken, GenerationResult, Taken } from '../engine/engine.ts'
+import type { TextStream } from '../tokenizer/tokenizer.ts'
+import { type AnswerEnd, type ChatModel, checkFits, checkLength, Generated } from './answer.ts'
+import type { Ask } from './ask.ts'
+import { StopTexts } from './stop-texts.ts'
+
+/** What of an Ask makes sense without a format. */
+export type ContinuationAsk = Pick<Ask, 'sampling' | 'maxTokens' | 'stop' | 'logprobs' | 'cacheKey' | 'signal'>
+
+/** Ids of a text to continue, with what the published tokenizer puts first. Never empty. Throws ChatError when it is too long. */
+export function promptOf({ engine, tokenizer, format }: ChatModel, text: string, field: string): number[] {
+  checkLength(text.length, engine.context, field)
+  const ids = [...(tokenizer.prefix ?? []), ...tokenizer.encode(text)]
+  if (ids.length > 0) return ids
+  // A model must be given something to continue; a document begins after this.
+  return [tokenizer.specials.get('<|endoftext|>') ?? format.stopIds[0] ?? 0]
+}
+
+export class Continuation extends Generated {
+  readonly promptIds: readonly number[]
+  readonly #stops: StopTexts
+  readonly #stream: TextStream
+  #text = ''
+  #started = false
+  #held: TextToken[] = []
+
+  /** @throws ChatError on a prompt that is too long; `field` is its name in the request */
+  constructor(model: ChatModel, promptIds: readonly number[], ask: ContinuationAsk, field = 'prompt') {
+    super(model, ask)
+    checkFits(promptIds.length, model.engine.context, field)
+    this.promptIds = promptIds
+    this.#stops = new StopTexts(ask.stop ?? [])
+    this.#stream = model.tokenizer.stream()
+  }
+
+  take({ id, logprob, top = [] }: GeneratedToken): Taken<ChatEvent> {
+    const { format, tokenizer } = this.model
+    if (format.stopIds.includes(id)) return { next: 'stop' }
+    if (logprob !== undefined) this.#held.push({ type: 'text-token', id, bytes: tokenizer.bytes(id), logprob, top })
+    const events = this.#write(this.#stops.push(this.#stream.push(id)))
+    return { events, next: this.#stops.found ? 'stop' : [] }
+  }
+
+  protected defaults() {
+    return this.model.format.sampling({})
+  }
+
+  protected begin(): ChatEvent[] {
+    return []
+  }
+
+  protected end({ reason }: GenerationResult): AnswerEnd {
+    const rest = [...this.#write(this.#stops.push(this.#stream.end())), ...this.#write(this.#stops.rest())]
+    return { events: [...rest, ...this.#start(), { type: 'text-end', text: this.#text, phase: 'final' }], reason, reasoningTokens: 0 }
+  }
+
+  #write(delta: string): ChatEvent[] {
+    if (delta === '') return []
+    this.#text += delta
+    return [...this.#start(), ...this.#held.splice(0), { type: 'text-delta', delta, phase: 'final' }]
+  }
+
+  #start(): ChatEvent[] {
+    const started = this.#started
+    this.#started = true
+    return started ? [] : [{ type: 'text-start', phase: 'final' }]
+  }
+}

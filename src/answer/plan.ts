@@ -1,0 +1,112 @@
+/**
+ * From what is asked to what the model is told and what is enforced. Everything that is enforced is compiled here, before anything is
+ * drawn: a schema that cannot be enforced is an error, never ignored. Errors name the field; the server makes a 400 of them.
+ */
+import { ChatError, type ChatFormat, type JsonSchema, type RenderOptions, type Thinking } from '../chat/messages.ts'
+import { type Constraint, UnsupportedSchemaError } from '../structured/structured.ts'
+import type { Tokenizer } from '../tokenizer/tokenizer.ts'
+import type { Ask, AskedTool } from './ask.ts'
+import { type CompileConstraint, constraints } from './constraints.ts'
+import type { Rules } from './guide.ts'
+
+export interface Plan {
+  /** What the model is told. */
+  render: RenderOptions
+  /** What is enforced. */
+  rules: Rules
+  /** The caller wants no thinking, whether or not the format can do without. */
+  hidesReasoning: boolean
+}
+
+const NO_ARGUMENTS: JsonSchema = { type: 'object', properties: {}, additionalProperties: false }
+
+/** @throws ChatError that names the field, or what `compile` throws of its own: SliceTimeoutError, the signal's reason */
+export async function planFor(
+  ask: Ask,
+  { format, tokenizer }: { format: ChatFormat; tokenizer: Tokenizer },
+  compile: CompileConstraint = constraints,
+  signal?: AbortSignal,
+): Promise<Plan> {
+  const { schema, thinking, fields = {} } = ask
+  const constraint = async (given: JsonSchema, field: string): Promise<Constraint> => {
+    try {
+      return await compile(given, tokenizer, signal)
+    } catch (error) {
+      if (!(error instanceof UnsupportedSchemaError)) throw error
+      throw new ChatError(field, `this schema cannot be enforced: ${error.message}`, 'unsupported_schema', error)
+    }
+  }
+  const { tools, choice } = chosenTools(ask, format)
+  const forced = choice === 'required' ? tools.map(({ name }) => name) : typeof choice === 'object' ? [choice.name] : undefined
+  const text = schema === undefined || forced ? undefined : await constraint(schema, fields.schema ?? 'schema')
+  const args = new Map<string, Constraint>()
+  for (const { name, parameters = NO_ARGUMENTS, strict } of tools)
+    if (strict || forced?.includes(name)) args.set(name, await constraint(parameters, `${fieldOf(ask, name)}.parameters`))
+  return {
+    render: toldBy(ask, format),
+    rules: {
+      text,
+      forcedCalls: forced && { names: forced, several: choice === 'required' && ask.parallelToolCalls !== false },
+      parallel: ask.parallelToolCalls,
+      callable: tools.map(({ name }) => name),
+      arguments: args,
+      thinking: mayThink(format, thinking),
+      reasoningBudget: typeof thinking === 'object' ? thinking.budget : Number.POSITIVE_INFINITY,
+    },
+    hidesReasoning: thinking === false,
+  }
+}
+
+/** What the model is told of an Ask. @throws ChatError on a wish that the format cannot express */
+export function toldBy(ask: Ask, format: ChatFormat): RenderOptions {
+  const { tools, choice } = chosenTools(ask, format)
+  const { schema, schemaName: name = 'response', schemaDescription: description, prefill } = ask
+  if (schema !== undefined && choice === 'auto' && prefill !== undefined)
+    throw new ChatError('prefill', 'an answer under a schema cannot begin with a given text')
+  return {
+    thinking: ask.thinking,
+    builtinTools: ask.builtinTools,
+    identity: ask.identity,
+    knowledgeCutoff: ask.knowledgeCutoff,
+    currentDate: ask.currentDate,
+    prefill,
+    tools: tools.length > 0 ? tools : undefined,
+    toolChoice: tools.length > 0 ? choice : undefined,
+    responseFormat: schema === undefined ? undefined : { name, description, schema },
+  }
+}
+
+function mayThink({ capabilities: { reasoning } }: ChatFormat, thinking: Thinking | undefined): boolean {
+  return reasoning !== 'never' && (reasoning !== 'switch' || thinking !== false)
+}
+
+/** The tools that may be called, and how. */
+function chosenTools(ask: Ask, format: ChatFormat): { tools: readonly AskedTool[]; choice: 'auto' | 'required' | { name: string } } {
+  const { tools = [], toolChoice = 'auto' } = ask
+  const names = tools.map(({ name }) => name)
+  for (const [i, name] of names.entries()) {
+    const field = `${fieldOf(ask, i)}.name`
+    if (typeof name !== 'string' || name === '') throw new ChatError(field, 'a tool needs a name')
+    if (names.indexOf(name) < i) throw new ChatError(field, `two tools are called ${JSON.stringify(name)}; names must differ`)
+  }
+  if (toolChoice === 'none') return { tools: [], choice: 'auto' }
+  if (tools.length > 0 && !format.capabilities.tools)
+    throw new ChatError('tools', 'this model has no way to call tools; ask without tools', 'tools_not_supported')
+  const known = (name: string) => {
+    if (!names.includes(name)) throw new ChatError('toolChoice', `${JSON.stringify(name)} is not among the tools`)
+  }
+  if (typeof toolChoice === 'object' && 'allowed' in toolChoice) {
+    toolChoice.allowed.forEach(known)
+    const allowed = tools.filter(({ name }) => toolChoice.allowed.includes(name))
+    return chosenTools({ ...ask, tools: allowed, toolChoice: toolChoice.mode }, format)
+  }
+  if (typeof toolChoice === 'object') known(toolChoice.name)
+  else if (toolChoice === 'required' && tools.length === 0) throw new ChatError('toolChoice', '"required" needs at least one tool')
+  return { tools, choice: toolChoice }
+}
+
+/** The name that errors use for a tool. */
+function fieldOf({ tools = [], fields }: Ask, tool: string | number): string {
+  const index = typeof tool === 'number' ? tool : tools.findIndex(({ name }) => name === tool)
+  return fields?.tools?.[index] ?? `tools[${index}]`
+}
