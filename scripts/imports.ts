@@ -70,6 +70,8 @@ export function violations(files: SourceFile[]): string[] {
       const to = roomOf(target)
       if (to !== room && !LEAVES.includes(to) && !ROOTS.includes(room) && !MAY_IMPORT[room]?.includes(to))
         found.push(`${at}: ${room} must not import ${to} (${specifier})`)
+      if (room === 'chat' && to === 'answer' && file.path !== 'src/chat/session.ts')
+        found.push(`${at}: in chat, only session.ts may import answer (${specifier})`)
     }
     const code = withoutComments(file.text)
     if (/navigator\s*\.\s*gpu/.test(code) && file.path !== 'src/ops/webgpu/device.ts')

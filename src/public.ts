@@ -7,11 +7,12 @@ import { type ChatModel, ChatSession, chat, type TurnOptions } from './chat/sess
 import type { GenerateOptions, GenerationResult } from './engine/engine.ts'
 import type { Model as ModelParts } from './load-model.ts'
 
+export type { Ask } from './answer/ask.ts'
 export type { Architecture } from './architecture/architecture.ts'
 export { configFromJson } from './architecture/config-json.ts'
 export { preset, presetNames } from './architecture/presets.ts'
 export { steps } from './architecture/steps.ts'
-export type { ChatEvent, ChatOptions, Effort, FinishReason, Message, Sampling, Tool, ToolDefinition } from './chat/messages.ts'
+export type { ChatEvent, Effort, FinishReason, Message, SamplingOptions, Thinking, Tool, ToolDefinition } from './chat/messages.ts'
 export { ChatSession, type TurnOptions } from './chat/session.ts'
 export { CheckpointError } from './checkpoint/errors.ts'
 export type { LoadProgress } from './checkpoint/load.ts'

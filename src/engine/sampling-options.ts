@@ -2,7 +2,7 @@
  * What one may ask of the draw, and the ranges in which it makes sense.
  */
 
-/** How the next id is drawn; the fields of the chat's `Sampling` and, for servers, a bias per id. */
+/** How the next id is drawn. */
 export interface SamplingOptions {
   /** 0 (the default) is greedy: the likeliest id, on ties the lowest. */
   temperature?: number

@@ -62,7 +62,7 @@ export async function answersUnder(
   const architecture = { ...configFromJson({ ...sized, ...layers }, file.pathname), initializerRange: range }
   const backend = await createBackend({ backend: 'wasm', threads: 1 })
   const weights = await initialize(architecture, backend, seed)
-  const engine = await createEngine({ backend, architecture, weights, slots: SLOTS, context: 2048 })
+  const engine = await createEngine({ backend, architecture, weights, slots: SLOTS, context: 8192 })
   const model = { engine, tokenizer, format: format(tokenizer) }
   const reasons: Partial<Record<FinishReason, number>> = {}
   let tokens = 0

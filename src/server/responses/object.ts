@@ -23,7 +23,7 @@ export function responseObject(body: ResponseRequest, model: ServedModel): Respo
     ),
     tool_choice: body.tool_choice ?? 'auto',
     truncation: body.truncation ?? 'disabled',
-    parallel_tool_calls: (body.parallel_tool_calls ?? true) && model.format.capabilities.parallelToolCalls,
+    parallel_tool_calls: body.parallel_tool_calls ?? model.format.capabilities.parallelToolCalls,
     text: { format: body.text?.format ?? { type: 'text' }, ...(body.text?.verbosity ? { verbosity: body.text.verbosity } : {}) },
     top_p: body.top_p ?? sampling.topP ?? 1,
     presence_penalty: body.presence_penalty ?? 0,
