@@ -7,12 +7,12 @@ import { readFileSync } from 'node:fs'
 import { machineLimits } from '../src/cli/support/machine-limits.ts'
 import { characterTokenizerJson } from '../src/tokenizer/build.ts'
 import { tokenizerFromJson } from '../src/tokenizer/tokenizer-json.ts'
-import { crewMemory } from '../src/train/crew.ts'
-import { threadCrew } from '../src/train/crew-node.ts'
 import { textData } from '../src/train/data/text.ts'
-import { smallGpt2 } from '../src/train/rungs.ts'
 import { Shard } from '../src/train/shard.ts'
-import { DEFAULT_PLAN, train } from '../src/train/trainer.ts'
+import { smallGpt2 } from '../src/train/small-models.ts'
+import { DEFAULT_SETTINGS, train } from '../src/train/trainer.ts'
+import { workerMemory } from '../src/train/workers.ts'
+import { threadWorkers } from '../src/train/workers-node.ts'
 
 const [file, steps = '300', threads = '2'] = process.argv.slice(2)
 if (!file) throw new Error('give the path of a text')
@@ -25,7 +25,7 @@ const data = textData(ids, { block: 64, batch: 12, parts: shards, seed: 1 })
 
 /** Floating-point operations of the matrix products of one step. */
 function flopPerStep(): number {
-  const { memory, plan, modules } = crewMemory(architecture, { shards: 1, arenaBytes: 256 << 20, seed: 1 })
+  const { memory, plan, modules } = workerMemory(architecture, { shards: 1, arenaBytes: 256 << 20, seed: 1 })
   const shard = new Shard(architecture, memory, plan, 0, modules)
   let flop = 0
   shard.watchProducts((M, N, K) => {
@@ -35,13 +35,13 @@ function flopPerStep(): number {
   return flop
 }
 
-const crew = threadCrew(architecture, { shards, arenaBytes: 256 << 20, seed: 1 })
+const workers = threadWorkers(architecture, { shards, arenaBytes: 256 << 20, seed: 1 })
 const times: number[] = []
 let last = performance.now()
 await train(
-  crew,
+  workers,
   data,
-  { ...DEFAULT_PLAN, steps: Number(steps), evaluateEvery: 1e9, saveEvery: 1e9 },
+  { ...DEFAULT_SETTINGS, steps: Number(steps), evaluateEvery: 1e9, saveEvery: 1e9 },
   {
     log: (record) => {
       const now = performance.now()
@@ -50,7 +50,7 @@ await train(
     },
   },
 )
-await crew.close()
+await workers.close()
 const steady = times.slice(Math.floor(times.length / 5)).sort((a, b) => a - b)
 const median = steady[Math.floor(steady.length / 2)]!
 const gflops = flopPerStep() / 1e9

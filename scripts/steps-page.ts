@@ -1,5 +1,5 @@
 /**
- * Writes docs/steps.md: the road from GPT-2 to gpt-oss, one section per step with idea, formula, what changes in the architecture and
+ * Writes docs/steps.md: the steps from GPT-2 to gpt-oss, one section per step with idea, formula, what changes in the architecture and
  * what it costs. Differences and costs come from the code; a test writes the page again and compares.
  */
 import { writeFileSync } from 'node:fs'
@@ -93,12 +93,12 @@ const TEXTS: Record<string, { idea: string; formula: string }> = {
 
 /** The page as text. */
 export function stepsPage(): string {
-  const stations = walkSteps(preset(START)!)
-  const facts = stations.map((station) => account(station, { context: CONTEXT }))
+  const models = walkSteps(preset(START)!)
+  const facts = models.map((model) => account(model, { context: CONTEXT }))
   const sections = steps.map(({ name, title, source, buys, claims }, index) => {
     const text = TEXTS[name]
     if (!text) throw new Error(`scripts/steps-page.ts: no text for the step ${name}`)
-    const [before, after] = [stations[index]!, stations[index + 1]!]
+    const [before, after] = [models[index]!, models[index + 1]!]
     return [
       `## ${index + 1}. ${capital(title)}`,
       text.idea,
@@ -113,7 +113,7 @@ export function stepsPage(): string {
     '# From GPT-2 to gpt-oss in steps',
     `Each step is a patch of an architecture (\`src/architecture/steps.ts\`): it changes one idea and leaves all other sizes alone. The costs are those of GPT-2 with 124 million parameters, at a context of ${CONTEXT.toLocaleString('en-US')} ` +
       'tokens, counted by the metered forward pass; `lineage steps --from gpt2-xl` gives them for another start. `node scripts/steps-page.ts` writes this page, and a test compares. The letters are those of `src/ops/ops.ts`.',
-    `The whole road: ${row(first).join(', ')} become ${row(last).join(', ')}.`,
+    `All steps together: ${row(first).join(', ')} become ${row(last).join(', ')}.`,
     ...sections,
   ].join('\n\n')}\n`
 }

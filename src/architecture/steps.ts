@@ -1,6 +1,6 @@
 /**
- * The road from GPT-2 to gpt-oss as patches of an Architecture, in the order of the ladder. A patch changes one idea and leaves
- * every size alone that the idea is not about, so the road can be walked at any scale. Data and citations, nothing computed.
+ * The steps from GPT-2 to gpt-oss as patches of an Architecture, in the order of the ladder. A patch changes one idea and leaves
+ * every size alone that the idea is not about, so the steps can be applied at any scale. Data and citations, nothing computed.
  */
 import type { Architecture, Attention, FeedForward, Gated, Layer, Norm } from './architecture.ts'
 
@@ -54,7 +54,7 @@ function groups(heads: number, perGroup: number): number {
   return best
 }
 
-/** The road with other sizes for windows, groups and experts, as small models need them. */
+/** The steps with other sizes for windows, groups and experts, as small models need them. */
 export function stepsWith(sizes: Partial<StepSizes> = {}): Step[] {
   const { headsPerGroup, slidingWindow, experts, expertsPerToken, contextFactor } = { ...PUBLISHED, ...sizes }
   return [
@@ -229,12 +229,12 @@ export function stepsWith(sizes: Partial<StepSizes> = {}): Step[] {
   ]
 }
 
-/** The road at the published sizes of gpt-oss-20b. */
+/** The steps at the published sizes of gpt-oss-20b. */
 export const steps: readonly Step[] = stepsWith()
 
 /** The architecture after each step, the start first: steps.length + 1 entries. */
-export function walkSteps(start: Architecture, road: readonly Step[] = steps): Architecture[] {
-  const stations = [start]
-  for (const { name, patch } of road) stations.push({ ...patch(stations.at(-1)!), name: `${start.name} + ${name}` })
-  return stations
+export function walkSteps(start: Architecture, list: readonly Step[] = steps): Architecture[] {
+  const models = [start]
+  for (const { name, patch } of list) models.push({ ...patch(models.at(-1)!), name: `${start.name} + ${name}` })
+  return models
 }

@@ -8,9 +8,9 @@ import { characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
 import { stories } from '../train/data/stories.ts'
 import { type Experiment, experiments, type Outcome } from '../train/experiments.ts'
-import type { JobResult } from '../train/job.ts'
-import { runJobs } from '../train/jobs-node.ts'
 import { clock } from '../train/live-line.ts'
+import type { SmallRunResult } from '../train/small-run.ts'
+import { trainSmallRuns } from '../train/workers-node.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
 import { UsageError } from './support/terminal.ts'
 
@@ -50,7 +50,7 @@ async function run(name: string, options: Options): Promise<void> {
   for (const experiment of all.filter((e) => name === 'all' || e.name === name)) {
     const start = performance.now()
     process.stderr.write(`${experiment.title}\n`)
-    const results = await runJobs(experiment.jobs(options.scale, options.seeds), {
+    const results = await trainSmallRuns(experiment.runs(options.scale, options.seeds), {
       threads: options.threads,
       signal,
       onResult: ({ label, seed, loss, accuracy }, done, of) =>
@@ -75,7 +75,7 @@ async function run(name: string, options: Options): Promise<void> {
 function report(
   { name, title, expectation, source }: Experiment,
   { verdict, findings }: Outcome,
-  results: readonly JobResult[],
+  results: readonly SmallRunResult[],
   { seeds }: Options,
 ): string {
   const steps = results.map(({ curve }) => curve.at(-1)!.step)

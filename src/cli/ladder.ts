@@ -10,11 +10,11 @@ import { random } from '../random/stream.ts'
 import { characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
 import { stories } from '../train/data/stories.ts'
-import { runJob } from '../train/job.ts'
-import { runJobs } from '../train/jobs-node.ts'
-import { type LadderOptions, ladderJobs, ladderMarkdown, ladderSvg, summarise } from '../train/ladder.ts'
+import { type LadderOptions, ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../train/ladder.ts'
 import { clock } from '../train/live-line.ts'
-import { rungs, SMALL, withEqualActive } from '../train/rungs.ts'
+import { SMALL, smallModels, withEqualActive } from '../train/small-models.ts'
+import { trainSmallRun } from '../train/small-run.ts'
+import { trainSmallRuns } from '../train/workers-node.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
 
 interface Options {
@@ -63,15 +63,15 @@ async function run(options: Options): Promise<void> {
   const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
   const ids = Int32Array.from(tokenizer.encode(text))
   const { block, layers, heads, width, seeds, batch, rate, threads } = options
-  const published = rungs({ vocabSize: tokenizer.vocabSize, block, layers, heads, width, dropout: SMALL.dropout })
-  const road = options.equalActive ? withEqualActive(published) : published
+  const published = smallModels({ vocabSize: tokenizer.vocabSize, block, layers, heads, width, dropout: SMALL.dropout })
+  const models = options.equalActive ? withEqualActive(published) : published
   const base = { seeds, block, batch, ids, learningRate: rate }
-  const steps = options.steps ?? (await stepsWithin(options.budget, base, road, threads))
+  const steps = options.steps ?? (await stepsWithin(options.budget, base, models, threads))
   const ladder: LadderOptions = { ...base, steps }
-  const jobs = ladderJobs(road, ladder)
-  process.stderr.write(`${road.length} architectures, ${seeds} seeds, ${steps} optimiser steps each, ${threads} runs at a time\n`)
+  const runs = ladderRuns(models, ladder)
+  process.stderr.write(`${models.length} architectures, ${seeds} seeds, ${steps} optimiser steps each, ${threads} runs at a time\n`)
   const start = performance.now()
-  const results = await runJobs(jobs, {
+  const results = await trainSmallRuns(runs, {
     threads,
     signal,
     onResult: ({ label, seed, loss }, done, of) => {
@@ -79,7 +79,7 @@ async function run(options: Options): Promise<void> {
       process.stderr.write(`${done}/${of}  ${label}, seed ${seed}: ${loss.toFixed(4)}  ${clock(remaining)} left\n`)
     },
   })
-  const summary = summarise(road, results, ladder, 1024)
+  const summary = summarise(models, results, ladder, 1024)
   const markdown = ladderMarkdown(summary)
   await mkdir(options.out, { recursive: true })
   await writeFile(
@@ -96,13 +96,13 @@ async function run(options: Options): Promise<void> {
 async function stepsWithin(
   minutes: number,
   base: Omit<LadderOptions, 'steps'>,
-  road: ReturnType<typeof rungs>,
+  models: ReturnType<typeof smallModels>,
   threads: number,
 ): Promise<number> {
-  const probe = ladderJobs(road, { ...base, steps: 8, seeds: 1 })
+  const probe = ladderRuns(models, { ...base, steps: 8, seeds: 1 })
   let seconds = 0
-  for (const job of probe) {
-    const { tokensPerSecond } = await runJob(job)
+  for (const run of probe) {
+    const { tokensPerSecond } = await trainSmallRun(run)
     seconds += (base.block * base.batch) / tokensPerSecond
   }
   // 1.25: parallel runs share caches; evaluations and the slow first steps take extra time.

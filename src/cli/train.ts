@@ -13,7 +13,7 @@ import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
 import {
   ABACUS_CHAT_TEMPLATE,
   ABACUS_GENERATION,
-  ABACUS_PLAN,
+  ABACUS_SETTINGS,
   ABACUS_TOKENIZER_CONFIG,
   abacusArchitecture,
   abacusData,
@@ -22,9 +22,9 @@ import { textData } from '../train/data/text.ts'
 import { LiveLine } from '../train/live-line.ts'
 import { parameterLayout } from '../train/parameters.ts'
 import { type RunOptions, trainingRun } from '../train/run-node.ts'
-import { parameterCounts, rungs, SMALL } from '../train/rungs.ts'
 import type { TokenizerSource } from '../train/save-node.ts'
-import { DEFAULT_PLAN, type LogRecord } from '../train/trainer.ts'
+import { parameterCounts, SMALL, smallModels } from '../train/small-models.ts'
+import { DEFAULT_SETTINGS, type LogRecord } from '../train/trainer.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
 import { fit } from './support/progress.ts'
 import { short, UsageError } from './support/terminal.ts'
@@ -97,7 +97,7 @@ export function register(program: Command): void {
     .action(run)
 }
 
-const stepNames = (): string[] => rungs({ ...SMALL, vocabSize: 65 }).map(({ name }) => name)
+const stepNames = (): string[] => smallModels({ ...SMALL, vocabSize: 65 }).map(({ name }) => name)
 
 async function run(what: string, options: Options): Promise<void> {
   const plain = what === 'abacus' ? abacusRun(options) : await textRun(what, options)
@@ -107,9 +107,9 @@ async function run(what: string, options: Options): Promise<void> {
   if (existsSync(join(out, 'state.bin')) && !options.resume)
     throw new UsageError(`${out} holds a run already: continue it with --resume, or choose another --out`)
   process.stderr.write(
-    `${plain.title}: ${short(total)} parameters${active < total ? `, ${short(active)} active` : ''}, ${plain.plan.steps} steps, run in ${out}\n`,
+    `${plain.title}: ${short(total)} parameters${active < total ? `, ${short(active)} active` : ''}, ${plain.settings.steps} steps, run in ${out}\n`,
   )
-  const live = new LiveLine(plain.plan.steps)
+  const live = new LiveLine(plain.settings.steps)
   let drawn = 0
   const log = (record: LogRecord) => {
     const line = live.update(record)
@@ -121,14 +121,14 @@ async function run(what: string, options: Options): Promise<void> {
     }
   }
   const result = await trainingRun({ ...plain, log, signal: interruptSignal() })
-  await result.crew.close()
+  await result.workers.close()
   if (process.stderr.isTTY) process.stderr.write('\n')
   const last = result.records.findLast((record) => record.kind === 'evaluation')
   if (last)
     process.stdout.write(
       `held-out loss ${last.loss.toFixed(4)} after ${result.progress.step} steps, ${Math.round(result.progress.seconds)} s\n`,
     )
-  if (result.progress.step < plain.plan.steps && !plain.plan.patience)
+  if (result.progress.step < plain.settings.steps && !plain.settings.patience)
     process.stdout.write(`stopped; continue with --resume --out ${out}\n`)
   process.stdout.write(
     result.model ? `model in ${result.model}\n` : `log and state in ${out}; a model of this step has no published layout\n`,
@@ -146,7 +146,7 @@ function shared(options: Options): Pick<Prepared, 'resume' | 'shards' | 'threade
   }
 }
 
-function changes(options: Options): Partial<Prepared['plan']> {
+function changes(options: Options): Partial<Prepared['settings']> {
   const { steps, rate, finalRate, warmup, decay, clip, evaluateEvery, saveEvery, patience, quantiseFrom, seed } = options
   const given = {
     steps,
@@ -165,14 +165,14 @@ function changes(options: Options): Partial<Prepared['plan']> {
 }
 
 function abacusRun(options: Options): Prepared {
-  const plan = { ...ABACUS_PLAN, ...changes(options) }
-  const data = abacusData(options.threads, plan.seed)
+  const settings = { ...ABACUS_SETTINGS, ...changes(options) }
+  const data = abacusData(options.threads, settings.seed)
   const tokenizer = { json: data.tokenizerJson, config: ABACUS_TOKENIZER_CONFIG, chatTemplate: ABACUS_CHAT_TEMPLATE }
   return {
     ...shared(options),
     architecture: abacusArchitecture(),
     data,
-    plan,
+    settings,
     out: options.out ?? 'runs/abacus',
     tokenizer,
     generation: ABACUS_GENERATION,
@@ -185,19 +185,19 @@ async function textRun(what: string, options: Options): Promise<Prepared> {
   const text = readFileSync(options.data, 'utf8')
   const { source, ids, vocabSize } = await tokenize(options.tokenizer, text)
   const architecture = chooseArchitecture(what, options, vocabSize)
-  const steps = options.steps ?? DEFAULT_PLAN.steps
-  const plan = { ...DEFAULT_PLAN, evaluateEvery: Math.max(1, Math.round(steps / 8)), ...changes(options) }
+  const steps = options.steps ?? DEFAULT_SETTINGS.steps
+  const settings = { ...DEFAULT_SETTINGS, evaluateEvery: Math.max(1, Math.round(steps / 8)), ...changes(options) }
   const data = textData(ids, {
     block: options.block,
     batch: options.batch,
     parts: options.threads * options.accumulate,
-    seed: plan.seed,
+    seed: settings.seed,
   })
   return {
     ...shared(options),
     architecture,
     data,
-    plan,
+    settings,
     out: options.out ?? `runs/${basename(what, '.json')}`,
     tokenizer: source,
     title: `${architecture.name} on ${basename(options.data)}`,
@@ -220,8 +220,8 @@ async function tokenize(kind: string, text: string): Promise<{ source: Tokenizer
 
 function chooseArchitecture(what: string, options: Options, vocabSize: number): Architecture {
   const { layers, heads, width, block, dropout = SMALL.dropout } = options
-  const rung = rungs({ vocabSize, block, layers, heads, width, dropout }).find(({ name }) => name === what)
-  if (rung) return rung.architecture
+  const model = smallModels({ vocabSize, block, layers, heads, width, dropout }).find(({ name }) => name === what)
+  if (model) return model.architecture
   if (!existsSync(what)) throw new UsageError(`unknown step "${what}": expected one of ${stepNames().join(', ')}, a config.json, or abacus`)
   const path = statSync(what).isDirectory() ? join(what, 'config.json') : what
   const architecture = configFromJson(JSON.parse(readFileSync(path, 'utf8')), path)

@@ -1,14 +1,14 @@
 /**
- * The ladder: every step from GPT-2 to gpt-oss trained on the same tokens in the same order with several seeds, and a table that says which
- * differences exceed the noise. Active parameters stay about equal from rung to rung, because the road's steps are made that way.
- * Rules for seeds and noise: arXiv 2102.11972, 2605.20798.
+ * The ladder: a small model of every step from GPT-2 to gpt-oss, trained on the same tokens in the same order
+ * with several seeds, and a table that says which differences exceed the noise. Active parameters stay about
+ * equal from step to step. Rules for seeds and noise: arXiv 2102.11972, 2605.20798.
  */
 import { type Chart, chartSvg } from '../drawing/chart.ts'
-import type { Job, JobResult } from './job.ts'
 import { parameterLayout } from './parameters.ts'
-import { kvBytes, parameterCounts, type Rung } from './rungs.ts'
+import { kvBytes, parameterCounts, type SmallModel } from './small-models.ts'
+import type { SmallRun, SmallRunResult } from './small-run.ts'
 import { type Difference, deviation, mean, pairedDifference } from './statistics.ts'
-import { DEFAULT_PLAN } from './trainer.ts'
+import { DEFAULT_SETTINGS } from './trainer.ts'
 
 export interface LadderOptions {
   steps: number
@@ -19,29 +19,29 @@ export interface LadderOptions {
   learningRate: number
 }
 
-/** One job per seed and rung, the first seed of all rungs first: a ladder that is stopped early is complete for some seeds. */
-export function ladderJobs(rungs: readonly Rung[], options: LadderOptions): Job[] {
+/** One run per seed and model. The first seed of all models comes first, so a ladder that is stopped early is complete for some seeds. */
+export function ladderRuns(models: readonly SmallModel[], options: LadderOptions): SmallRun[] {
   const { steps, seeds, block, batch, ids, learningRate } = options
-  const jobs: Job[] = []
+  const runs: SmallRun[] = []
   for (let seed = 1; seed <= seeds; seed++)
-    for (const { name, architecture } of rungs)
-      jobs.push({
+    for (const { name, architecture } of models)
+      runs.push({
         label: name,
         architecture,
         data: { kind: 'text', ids, block, batch },
-        plan: {
-          ...DEFAULT_PLAN,
+        settings: {
+          ...DEFAULT_SETTINGS,
           steps,
           warmup: Math.min(100, Math.ceil(steps / 10)),
           learningRate,
           finalLearningRate: learningRate / 10,
           evaluateEvery: Math.max(1, Math.ceil(steps / 8)),
-          // The last rung finishes in the precision it would ship in.
+          // The last model finishes in the precision in which it would be published.
           quantiseFrom: architecture.expertDtype === 'mxfp4' ? Math.ceil(steps * 0.8) : null,
           seed,
         },
       })
-  return jobs
+  return runs
 }
 
 export interface LadderRow {
@@ -56,23 +56,28 @@ export interface LadderRow {
   /** Loss at a quarter of the run. */
   early: number
   tokensPerSecond: number
-  /** Against the rung before; null for the first. */
+  /** Against the model before; null for the first. */
   difference: Difference | null
 }
 
 export interface Ladder {
   rows: LadderRow[]
-  /** Mean spread of one rung over its seeds. */
+  /** Mean spread of one model over its seeds. */
   noiseFloor: number
   options: Omit<LadderOptions, 'ids'> & { tokens: number; contextOfCache: number }
 }
 
 /** `contextOfCache`: length of the sequence whose cache bytes are stated. */
-export function summarise(rungs: readonly Rung[], results: readonly JobResult[], options: LadderOptions, contextOfCache: number): Ladder {
+export function summarise(
+  models: readonly SmallModel[],
+  results: readonly SmallRunResult[],
+  options: LadderOptions,
+  contextOfCache: number,
+): Ladder {
   const bySeed = (name: string) => results.filter(({ label }) => label === name).sort((a, b) => a.seed - b.seed)
-  const noiseFloor = mean(rungs.map(({ name }) => deviation(bySeed(name).map(({ loss }) => loss))))
+  const noiseFloor = mean(models.map(({ name }) => deviation(bySeed(name).map(({ loss }) => loss))))
   const rows: LadderRow[] = []
-  for (const { name, title, architecture } of rungs) {
+  for (const { name, title, architecture } of models) {
     const own = bySeed(name)
     const losses = own.map(({ loss }) => loss)
     const { total, active } = parameterCounts(architecture, parameterLayout(architecture).count)
@@ -100,7 +105,7 @@ const signed = (x: number, digits = 3): string => `${x >= 0 ? '+' : '−'}${Math
 /** The table, in Markdown. */
 export function ladderMarkdown({ rows, noiseFloor, options }: Ladder): string {
   const lines = [
-    `${options.steps} steps of ${options.batch} windows of ${options.block} tokens (${options.tokens.toLocaleString('en-US')} tokens), ${options.seeds} seeds, highest learning rate ${options.learningRate}. Spread of one rung over its seeds: ${noiseFloor.toFixed(4)} on average; a difference counts when it exceeds twice the larger of this and of its own spread.`,
+    `${options.steps} steps of ${options.batch} windows of ${options.block} tokens (${options.tokens.toLocaleString('en-US')} tokens), ${options.seeds} seeds, highest learning rate ${options.learningRate}. Spread of one model over its seeds: ${noiseFloor.toFixed(4)} on average; a difference counts when it exceeds twice the larger of this and of its own spread.`,
     '',
     `| step | held-out loss | at a quarter | against the step before | beyond noise | parameters | active | KV bytes at ${options.contextOfCache} tokens | tokens/s |`,
     '|---|---|---|---|---|---|---|---|---|',
@@ -115,11 +120,11 @@ export function ladderMarkdown({ rows, noiseFloor, options }: Ladder): string {
   return `${lines.join('\n')}\n`
 }
 
-/** Held-out loss per rung with the spread over seeds. */
+/** Held-out loss per model with the spread over seeds. */
 export function ladderSvg({ rows }: Ladder): string {
   const chart: Chart = {
     title: `Held-out loss from ${rows[0]!.title} to ${rows.at(-1)!.name}`,
-    xTitle: 'step of the road',
+    xTitle: 'step',
     xLabels: rows.map(({ name }) => name),
     yTitle: 'loss (nats per token)',
     series: [

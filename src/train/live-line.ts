@@ -1,32 +1,30 @@
-/**
- * The line a person watches while a model trains: step, loss, speed, time left. Pure text; who draws it is the caller.
- */
+/** The progress of a training run as one line of text: step, loss, speed, time left. */
 import type { LogRecord } from './trainer.ts'
 
 export class LiveLine {
-  private readonly steps: number
-  private smooth: number | null = null
-  private evaluation = ''
-  private first: { step: number; tokens: number; seconds: number } | null = null
+  readonly #steps: number
+  #smooth: number | null = null
+  #evaluation = ''
+  #first: { step: number; tokens: number; seconds: number } | null = null
 
   constructor(steps: number) {
-    this.steps = steps
+    this.#steps = steps
   }
 
   /** The line after a record. */
   update(record: LogRecord): string {
     if (record.kind === 'evaluation') {
-      this.evaluation = `  held-out ${record.loss.toFixed(4)} (${(100 * record.accuracy).toFixed(1)} % of tokens)`
-      return `step ${record.step}${this.evaluation}`
+      this.#evaluation = `  held-out ${record.loss.toFixed(4)} (${(100 * record.accuracy).toFixed(1)} % of tokens)`
+      return `step ${record.step}${this.#evaluation}`
     }
     const { step, loss, tokens, seconds, learningRate } = record
-    this.smooth = this.smooth === null ? loss : 0.95 * this.smooth + 0.05 * loss
-    this.first ??= { step: step - 1, tokens, seconds }
-    const elapsed = seconds - this.first.seconds
-    const speed = elapsed > 0 ? Math.round((tokens - this.first.tokens) / elapsed) : 0
-    const left = step > this.first.step + 1 ? (elapsed / (step - this.first.step - 1)) * (this.steps - step) : Number.NaN
+    this.#smooth = this.#smooth === null ? loss : 0.95 * this.#smooth + 0.05 * loss
+    this.#first ??= { step: step - 1, tokens, seconds }
+    const elapsed = seconds - this.#first.seconds
+    const speed = elapsed > 0 ? Math.round((tokens - this.#first.tokens) / elapsed) : 0
+    const left = step > this.#first.step + 1 ? (elapsed / (step - this.#first.step - 1)) * (this.#steps - step) : Number.NaN
     const time = Number.isNaN(left) ? '' : `  ${clock(left)} left`
-    return `step ${step}/${this.steps}  loss ${this.smooth.toFixed(4)}  ${speed} tokens/s${time}  rate ${learningRate.toExponential(1)}${this.evaluation}`
+    return `step ${step}/${this.#steps}  loss ${this.#smooth.toFixed(4)}  ${speed} tokens/s${time}  rate ${learningRate.toExponential(1)}${this.#evaluation}`
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * One training run as a directory: log.jsonl, curve.svg, state.bin to continue from, and the model itself in `model/`. Ties trainer, threads and
- * files together; the commands and the ladder call it.
+ * One training run as a directory: log.jsonl, curve.svg, state.bin to continue from, and the model in `model/`.
+ * Joins trainer, threads and files.
  */
 import { appendFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,16 +8,16 @@ import type { Architecture } from '../architecture/architecture.ts'
 import { UnwritableArchitectureError } from '../architecture/to-config-json.ts'
 import { chartSvg } from '../drawing/chart.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
-import { type Crew, inlineCrew } from './crew.ts'
-import { threadCrew } from './crew-node.ts'
 import { saveModel, type TokenizerSource } from './save-node.ts'
 import { loadState, saveState } from './state-node.ts'
-import { FRESH, type LogRecord, type Progress, type TrainingData, type TrainingPlan, train } from './trainer.ts'
+import { FRESH, type LogRecord, type Progress, type TrainingData, type TrainingSettings, train } from './trainer.ts'
+import { inlineWorkers, type TrainingWorkers } from './workers.ts'
+import { threadWorkers } from './workers-node.ts'
 
 export interface RunOptions {
   architecture: Architecture
   data: TrainingData
-  plan: TrainingPlan
+  settings: TrainingSettings
   /** Directory of the run; null: nothing is written. */
   out: string | null
   /** Continue from the state in `out`, if there is one. */
@@ -39,20 +39,20 @@ export interface RunResult {
   records: LogRecord[]
   /** Directory of the saved model; null where none was wanted or the architecture has no published layout. */
   model: string | null
-  crew: Crew
+  workers: TrainingWorkers
 }
 
-/** Trains and saves. The caller closes the crew. */
+/** Trains and saves. The caller closes the workers of the result. */
 export async function trainingRun(options: RunOptions): Promise<RunResult> {
-  const { architecture, data, plan, out, shards, threaded, arenaMiB, title } = options
-  const crew = (threaded ? threadCrew : inlineCrew)(architecture, { shards, arenaBytes: arenaMiB * 2 ** 20, seed: plan.seed })
+  const { architecture, data, settings, out, shards, threaded, arenaMiB, title } = options
+  const workers = (threaded ? threadWorkers : inlineWorkers)(architecture, { shards, arenaBytes: arenaMiB * 2 ** 20, seed: settings.seed })
   const files = out === null ? null : { log: join(out, 'log.jsonl'), state: join(out, 'state.bin'), curve: join(out, 'curve.svg') }
   let from = FRESH
   let records: LogRecord[] = []
   if (files && out) {
     await mkdir(out, { recursive: true })
     if (options.resume && (await exists(files.state))) {
-      from = await loadState(files.state, crew)
+      from = await loadState(files.state, workers)
       records = (await readLog(files.log)).filter(({ step }) => step <= from.step)
       await writeFile(files.log, records.map((record) => `${JSON.stringify(record)}\n`).join(''))
     } else await rm(files.log, { force: true })
@@ -65,9 +65,9 @@ export async function trainingRun(options: RunOptions): Promise<RunResult> {
     await appendFile(files.log, text)
   }
   const progress = await train(
-    crew,
+    workers,
     data,
-    plan,
+    settings,
     {
       signal: options.signal,
       log(record) {
@@ -77,28 +77,28 @@ export async function trainingRun(options: RunOptions): Promise<RunResult> {
       },
       async save(state, why) {
         await flush()
-        // The best weights so far are what early stopping wants to keep; without it the last state is the result.
-        if (files && (why !== 'best' || plan.patience !== null))
-          await saveState(why === 'best' ? `${files.state}.best` : files.state, crew, state)
+        // With early stopping the best weights are the result; without it the last ones.
+        if (files && (why !== 'best' || settings.patience !== null))
+          await saveState(why === 'best' ? `${files.state}.best` : files.state, workers, state)
       },
     },
     from,
   )
   await flush()
-  if (!files || !out) return { progress, records, model: null, crew }
-  if (plan.patience !== null && (await exists(`${files.state}.best`))) await loadState(`${files.state}.best`, crew)
+  if (!files || !out) return { progress, records, model: null, workers }
+  if (settings.patience !== null && (await exists(`${files.state}.best`))) await loadState(`${files.state}.best`, workers)
   await writeFileAtomically(files.curve, lossCurve(title, records))
   let model: string | null = null
   if (options.tokenizer) {
     try {
       model = join(out, 'model')
-      await saveModel(model, architecture, crew.layout, crew.values, options.tokenizer, options.generation)
+      await saveModel(model, architecture, workers.layout, workers.values, options.tokenizer, options.generation)
     } catch (error) {
       if (!(error instanceof UnwritableArchitectureError)) throw error
       model = null
     }
   }
-  return { progress, records, model, crew }
+  return { progress, records, model, workers }
 }
 
 /** Training and held-out loss over steps. */

@@ -1,6 +1,6 @@
 /**
- * A trained model as a checkpoint directory in the published layout: config.json, model.safetensors, generation_config.json and the tokenizer's
- * files, readable by this program and by others.
+ * A trained model as a checkpoint directory in the published layout: config.json, model.safetensors,
+ * generation_config.json and the tokenizer's files.
  */
 import { copyFile, mkdir } from 'node:fs/promises'
 import { join } from 'node:path'

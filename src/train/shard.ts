@@ -1,6 +1,7 @@
 /**
- * One share of the work of a training step, in one thread: passes over examples into gradients of its own, then its slice of the sum and of
- * the update. Shards share one memory; each writes only its own parts, in an order that does not depend on time, so that runs repeat bit for bit.
+ * One share of a training step, in one thread. A shard passes over its examples into gradients of its own, then sums and updates
+ * its slice of the parameters. Shards share one memory. Each writes only its own parts, in an order that does not depend on time,
+ * so runs repeat bit for bit.
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import { packMxfp4 } from '../checkpoint/quantize.ts'
@@ -70,37 +71,37 @@ export interface AttentionMass {
 export class Shard {
   readonly index: number
   readonly layout: ParameterLayout
-  private readonly architecture: Architecture
-  private readonly plan: MemoryPlan
-  private readonly backend: TrainingBackend
-  private readonly values: Float32Array
-  private readonly rounded: Float32Array
-  private readonly first: Float32Array
-  private readonly second: Float32Array
-  private readonly gradients: Float32Array[]
-  private weights: Weights<Tensor>
-  private quantised = false
+  readonly #architecture: Architecture
+  readonly #plan: MemoryPlan
+  readonly #backend: TrainingBackend
+  readonly #values: Float32Array
+  readonly #rounded: Float32Array
+  readonly #first: Float32Array
+  readonly #second: Float32Array
+  readonly #gradients: Float32Array[]
+  #weights: Weights<Tensor>
+  #quantised = false
 
   constructor(architecture: Architecture, memory: WebAssembly.Memory, plan: MemoryPlan, index: number, modules: TrainingModules) {
-    this.architecture = architecture
-    this.plan = plan
+    this.#architecture = architecture
+    this.#plan = plan
     this.index = index
     this.layout = parameterLayout(architecture)
     const flat = (at: number) => new Float32Array(memory.buffer, at, this.layout.length)
-    this.values = flat(plan.values)
-    this.rounded = flat(plan.rounded)
-    this.first = flat(plan.first)
-    this.second = flat(plan.second)
-    this.gradients = plan.gradients.map(flat)
-    this.backend = simdTraining(memory, plan.arenas[index]!, plan.arenaBytes, modules)
-    this.weights = this.tree()
+    this.#values = flat(plan.values)
+    this.#rounded = flat(plan.rounded)
+    this.#first = flat(plan.first)
+    this.#second = flat(plan.second)
+    this.#gradients = plan.gradients.map(flat)
+    this.#backend = simdTraining(memory, plan.arenas[index]!, plan.arenaBytes, modules)
+    this.#weights = this.#tree()
   }
 
-  private tree(): Weights<Tensor> {
-    const own = this.gradients[this.index]!
-    return buildWeights(this.architecture, this.layout, ({ spec, at, count }) => {
-      const source = this.quantised && spec.use === 'experts' ? this.rounded : this.values
-      return this.backend.tensor(spec.shape, source.subarray(at, at + count), own.subarray(at, at + count), spec.name)
+  #tree(): Weights<Tensor> {
+    const own = this.#gradients[this.index]!
+    return buildWeights(this.#architecture, this.layout, ({ spec, at, count }) => {
+      const source = this.#quantised && spec.use === 'experts' ? this.#rounded : this.#values
+      return this.#backend.tensor(spec.shape, source.subarray(at, at + count), own.subarray(at, at + count), spec.name)
     })
   }
 
@@ -108,48 +109,48 @@ export class Shard {
   accumulate(examples: readonly Example[], scale: number, seed: number): number {
     let total = 0
     examples.forEach((example, i) => {
-      this.backend.reset(seed + i)
-      const tape = new Tape(this.backend)
-      const logits = forward(tape, this.architecture, this.weights, example.batch, {
+      this.#backend.reset(seed + i)
+      const tape = new Tape(this.#backend)
+      const logits = forward(tape, this.#architecture, this.#weights, example.batch, {
         logitRows: example.rows,
-        dropout: this.architecture.dropout,
+        dropout: this.#architecture.dropout,
       })
       const loss = tape.crossEntropy(logits, example.targets, scale)
-      total += this.backend.values(loss)[0]!
-      // Every example carries its share of the balance loss, as it does of the mean.
+      total += this.#backend.values(loss)[0]!
+      // Every example adds its share of the balance loss, as of the mean.
       tape.backward(tape.withBalance(loss, scale * example.rows.length))
     })
     return total
   }
 
-  /** Tells somebody about every matrix product [M, K]·[K, N] from now on. */
+  /** Calls `see` for every matrix product [M, K]·[K, N] from now on. */
   watchProducts(see: (M: number, N: number, K: number) => void): void {
-    this.backend.watchProducts(see)
+    this.#backend.watchProducts(see)
   }
 
   evaluate(examples: readonly Example[]): Evaluation {
     const result: Evaluation = { loss: 0, rows: 0, correct: [] }
     for (const { batch, rows, targets } of examples) {
-      this.backend.reset(0)
-      const logits = forward(this.backend, this.architecture, this.weights, batch, { logitRows: rows })
-      result.loss += this.backend.values(this.backend.crossEntropy(logits, targets, 1))[0]!
+      this.#backend.reset(0)
+      const logits = forward(this.#backend, this.#architecture, this.#weights, batch, { logitRows: rows })
+      result.loss += this.#backend.values(this.#backend.crossEntropy(logits, targets, 1))[0]!
       result.rows += rows.length
-      result.correct.push(likeliest(this.backend.values(logits), targets))
+      result.correct.push(likeliest(this.#backend.values(logits), targets))
     }
     return result
   }
 
-  /** Where the counted rows look, per layer: mean over rows and heads of what falls on the first position and of what is lost to sinks. */
+  /** Per layer: mean attention of the counted rows, over rows and heads, on the first position and on the sink. */
   attentionMass(examples: readonly Example[]): AttentionMass[] {
-    const masses = this.architecture.layers.map((): AttentionMass => ({ first: 0, sink: 0 }))
+    const masses = this.#architecture.layers.map((): AttentionMass => ({ first: 0, sink: 0 }))
     let count = 0
     for (const { batch, rows } of examples) {
-      this.backend.reset(0)
-      this.backend.watched = []
-      forward(this.backend, this.architecture, this.weights, batch)
-      // Squares come segment by segment, all heads of one before the next; a segment is a sequence.
-      this.backend.watched.forEach((memory, layer) => {
-        const { heads } = this.architecture.layers[layer]!.attention
+      this.#backend.reset(0)
+      this.#backend.watched = []
+      forward(this.#backend, this.#architecture, this.#weights, batch)
+      // One square per sequence and head; all heads of a sequence come before the next sequence.
+      this.#backend.watched.forEach((memory, layer) => {
+        const { heads } = this.#architecture.layers[layer]!.attention
         attentionSquares(memory).forEach(({ stride, values }, i) => {
           const slot = Math.floor(i / heads)
           for (const row of rows) {
@@ -163,16 +164,16 @@ export class Shard {
           }
         })
       })
-      this.backend.watched = null
+      this.#backend.watched = null
     }
     return masses.map(({ first, sink }) => ({ first: first / count, sink: Math.max(0, sink / count) }))
   }
 
-  /** Sums this shard's slice over all gradient arrays into the first; returns the sum of squares and, of a value that is not finite, where. */
+  /** Sums this shard's slice over all gradient arrays into the first. Returns the sum of squares and the place of a value that is not finite, or -1. */
   reduce(): { squares: number; broken: number } {
-    const [from, to] = slice(this.layout, this.index, this.plan.shards)
-    const sum = this.gradients[0]!
-    for (const other of this.gradients.slice(1))
+    const [from, to] = slice(this.layout, this.index, this.#plan.shards)
+    const sum = this.#gradients[0]!
+    for (const other of this.#gradients.slice(1))
       for (let i = from; i < to; i++) {
         sum[i]! += other[i]!
         other[i] = 0
@@ -186,26 +187,26 @@ export class Shard {
 
   /** Updates this shard's slice. */
   update(options: AdamStep): void {
-    const [from, to] = slice(this.layout, this.index, this.plan.shards)
-    adamw(this.layout, from, to, this.values, this.gradients[0]!, this.first, this.second, options, this.backend.workshop.kernels)
-    if (this.quantised) this.round()
+    const [from, to] = slice(this.layout, this.index, this.#plan.shards)
+    adamw(this.layout, from, to, this.#values, this.#gradients[0]!, this.#first, this.#second, options, this.#backend.workshop.kernels)
+    if (this.#quantised) this.#round()
   }
 
-  /** From now on experts are read through MXFP4; their gradients pass straight through (Bengio et al. 2013). Call on all shards. */
+  /** From now on experts are read through MXFP4; gradients ignore the rounding (straight-through, Bengio et al. 2013). Call it on all shards. */
   quantise(on: boolean): void {
-    this.quantised = on
-    if (on) this.round()
-    this.weights = this.tree()
+    this.#quantised = on
+    if (on) this.#round()
+    this.#weights = this.#tree()
   }
 
-  private round(): void {
-    const [from, to] = slice(this.layout, this.index, this.plan.shards)
+  #round(): void {
+    const [from, to] = slice(this.layout, this.index, this.#plan.shards)
     for (const { spec, at, count } of this.layout.parameters) {
       const begin = Math.max(at, from)
       const end = Math.min(at + count, to)
       if (spec.use !== 'experts' || begin >= end) continue
-      const { blocks, scales } = packMxfp4(this.values.subarray(begin, end))
-      for (let i = 0; i < scales.length; i++) unpackMxfp4Block(blocks, 16 * i, scales[i]!, this.rounded, begin + 32 * i)
+      const { blocks, scales } = packMxfp4(this.#values.subarray(begin, end))
+      for (let i = 0; i < scales.length; i++) unpackMxfp4Block(blocks, 16 * i, scales[i]!, this.#rounded, begin + 32 * i)
     }
   }
 }

@@ -1,6 +1,4 @@
-/**
- * Small statistics of repeated runs: means, spreads, paired differences, and when a difference deserves to be called one.
- */
+/** Statistics of repeated runs: means, spreads, paired differences, and whether a difference exceeds the noise. */
 
 export const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length
 

@@ -7,17 +7,17 @@ import type { Ops, Routing } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 
 export class Tape implements Ops {
-  private readonly inner: GradientOps
-  private readonly steps: (() => void)[] = []
+  readonly #inner: GradientOps
+  readonly #steps: (() => void)[] = []
   /** The routings of this pass with the weight of their load-balancing loss, in layer order. */
   readonly routings: { routing: Routing; coefficient: number }[] = []
 
   constructor(inner: GradientOps) {
-    this.inner = inner
+    this.#inner = inner
   }
 
-  private record<T>(y: T, backward: (y: T) => void): T {
-    this.steps.push(() => backward(y))
+  #record<T>(y: T, backward: (y: T) => void): T {
+    this.#steps.push(() => backward(y))
     return y
   }
 
@@ -26,29 +26,31 @@ export class Tape implements Ops {
     return body()
   }
 
-  embed: Ops['embed'] = (...a) => this.record(this.inner.embed(...a), (y) => this.inner.embedBackward(y, ...a))
-  add: Ops['add'] = (...a) => this.record(this.inner.add(...a), (y) => this.inner.addBackward(y, ...a))
-  linear: Ops['linear'] = (...a) => this.record(this.inner.linear(...a), (y) => this.inner.linearBackward(y, ...a))
-  layerNorm: Ops['layerNorm'] = (...a) => this.record(this.inner.layerNorm(...a), (y) => this.inner.layerNormBackward(y, ...a))
-  rmsNorm: Ops['rmsNorm'] = (...a) => this.record(this.inner.rmsNorm(...a), (y) => this.inner.rmsNormBackward(y, ...a))
-  rope: Ops['rope'] = (...a) => this.record(this.inner.rope(...a), (y) => this.inner.ropeBackward(y, ...a))
-  attention: Ops['attention'] = (...a) => this.record(this.inner.attention(...a), (y) => this.inner.attentionBackward(y, ...a))
-  gelu: Ops['gelu'] = (...a) => this.record(this.inner.gelu(...a), (y) => this.inner.geluBackward(y, ...a))
-  gated: Ops['gated'] = (...a) => this.record(this.inner.gated(...a), (y) => this.inner.gatedBackward(y, ...a))
-  moe: Ops['moe'] = (...a) => this.record(this.inner.moe(...a), (y) => this.inner.moeBackward(y, ...a))
-  select: Ops['select'] = (...a) => this.record(this.inner.select(...a), (y) => this.inner.selectBackward(y, ...a))
-  softcap: Ops['softcap'] = (...a) => this.record(this.inner.softcap(...a), (y) => this.inner.softcapBackward(y, ...a))
-  dropout: GradientOps['dropout'] = (...a) => this.record(this.inner.dropout(...a), (y) => this.inner.dropoutBackward(y, ...a))
+  embed: Ops['embed'] = (...a) => this.#record(this.#inner.embed(...a), (y) => this.#inner.embedBackward(y, ...a))
+  add: Ops['add'] = (...a) => this.#record(this.#inner.add(...a), (y) => this.#inner.addBackward(y, ...a))
+  linear: Ops['linear'] = (...a) => this.#record(this.#inner.linear(...a), (y) => this.#inner.linearBackward(y, ...a))
+  layerNorm: Ops['layerNorm'] = (...a) => this.#record(this.#inner.layerNorm(...a), (y) => this.#inner.layerNormBackward(y, ...a))
+  rmsNorm: Ops['rmsNorm'] = (...a) => this.#record(this.#inner.rmsNorm(...a), (y) => this.#inner.rmsNormBackward(y, ...a))
+  rope: Ops['rope'] = (...a) => this.#record(this.#inner.rope(...a), (y) => this.#inner.ropeBackward(y, ...a))
+  attention: Ops['attention'] = (...a) => this.#record(this.#inner.attention(...a), (y) => this.#inner.attentionBackward(y, ...a))
+  gelu: Ops['gelu'] = (...a) => this.#record(this.#inner.gelu(...a), (y) => this.#inner.geluBackward(y, ...a))
+  gated: Ops['gated'] = (...a) => this.#record(this.#inner.gated(...a), (y) => this.#inner.gatedBackward(y, ...a))
+  moe: Ops['moe'] = (...a) => this.#record(this.#inner.moe(...a), (y) => this.#inner.moeBackward(y, ...a))
+  select: Ops['select'] = (...a) => this.#record(this.#inner.select(...a), (y) => this.#inner.selectBackward(y, ...a))
+  softcap: Ops['softcap'] = (...a) => this.#record(this.#inner.softcap(...a), (y) => this.#inner.softcapBackward(y, ...a))
+  dropout: GradientOps['dropout'] = (...a) => this.#record(this.#inner.dropout(...a), (y) => this.#inner.dropoutBackward(y, ...a))
 
   route: Ops['route'] = (...a) => {
-    const routing = this.record(this.inner.route(...a), (y) => this.inner.routeBackward(y, ...a))
+    const routing = this.#record(this.#inner.route(...a), (y) => this.#inner.routeBackward(y, ...a))
     this.routings.push({ routing, coefficient: a[4].auxLossCoef })
     return routing
   }
 
   /** The mean negative log likelihood of the targets, as [1]. */
   crossEntropy(logits: Tensor, targets: Int32Array, scale: number): Tensor {
-    return this.record(this.inner.crossEntropy(logits, targets, scale), (y) => this.inner.crossEntropyBackward(y, logits, targets, scale))
+    return this.#record(this.#inner.crossEntropy(logits, targets, scale), (y) =>
+      this.#inner.crossEntropyBackward(y, logits, targets, scale),
+    )
   }
 
   /** `loss` plus the mean over layers of the load-balancing losses times their coefficient times `scale`; `loss` itself where none is wanted. */
@@ -58,15 +60,15 @@ export class Tape implements Ops {
     const terms = [loss]
     const factors = [1]
     for (const { routing, coefficient } of wanted) {
-      terms.push(this.record(this.inner.balanceLoss(routing), (y) => this.inner.balanceLossBackward(y, routing)))
+      terms.push(this.#record(this.#inner.balanceLoss(routing), (y) => this.#inner.balanceLossBackward(y, routing)))
       factors.push((coefficient * scale) / this.routings.length)
     }
-    return this.record(this.inner.combine(terms, factors), (y) => this.inner.combineBackward(y, terms, factors))
+    return this.#record(this.#inner.combine(terms, factors), (y) => this.#inner.combineBackward(y, terms, factors))
   }
 
   /** Plays the steps in reverse from d loss = 1; gradients are added to what the weights have already. */
   backward(loss: Tensor): void {
-    this.inner.seed(loss)
-    while (this.steps.length > 0) this.steps.pop()!()
+    this.#inner.seed(loss)
+    while (this.#steps.length > 0) this.#steps.pop()!()
   }
 }

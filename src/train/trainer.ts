@@ -1,15 +1,13 @@
 /**
- * The training loop: examples in, smaller losses out. It owns the schedule, clipping, evaluation, early stop and when to save; how a step is
- * computed is the crew's, where things are written the caller's. Every step depends on the plan, the seed and the step number alone, so a resumed
- * run continues exactly.
+ * The training loop. It decides the schedule, clipping, evaluation, early stop and when to save. The workers compute a step;
+ * the caller writes files. A step depends on the settings, the seed and its number alone, so a resumed run continues exactly.
  */
-
 import { mixSeeds } from '../random/hash.ts'
 import { cosineSchedule } from './adamw.ts'
-import type { Crew } from './crew.ts'
 import type { Example } from './shard.ts'
+import type { TrainingWorkers } from './workers.ts'
 
-export interface TrainingPlan {
+export interface TrainingSettings {
   steps: number
   warmup: number
   learningRate: number
@@ -32,7 +30,7 @@ export interface TrainingPlan {
   seed: number
 }
 
-export const DEFAULT_PLAN: TrainingPlan = {
+export const DEFAULT_SETTINGS: TrainingSettings = {
   steps: 2000,
   warmup: 100,
   learningRate: 1e-3,
@@ -62,7 +60,7 @@ export type LogRecord =
   | { kind: 'step'; step: number; loss: number; learningRate: number; gradientNorm: number; tokens: number; seconds: number }
   | { kind: 'evaluation'; step: number; loss: number; perplexity: number; accuracy: number; seconds: number }
 
-/** What must be kept to continue: everything else follows from plan and step. */
+/** What must be kept to continue: everything else follows from settings and step. */
 export interface Progress {
   step: number
   /** Tokens read so far. */
@@ -100,9 +98,9 @@ export class NonFiniteError extends Error {
 }
 
 export async function train(
-  crew: Crew,
+  workers: TrainingWorkers,
   data: TrainingData,
-  plan: TrainingPlan,
+  settings: TrainingSettings,
   hooks: TrainerHooks = {},
   from: Progress = FRESH,
 ): Promise<Progress> {
@@ -110,30 +108,38 @@ export async function train(
   const begun = performance.now()
   const seconds = () => from.seconds + (performance.now() - begun) / 1000
   let lastSaved = from.step
-  if (plan.quantiseFrom !== null && progress.step >= plan.quantiseFrom) await crew.quantise(true)
-  while (progress.step < plan.steps && !hooks.signal?.aborted) {
+  if (settings.quantiseFrom !== null && progress.step >= settings.quantiseFrom) await workers.quantise(true)
+  while (progress.step < settings.steps && !hooks.signal?.aborted) {
     const step = progress.step + 1
-    if (plan.quantiseFrom === step) await crew.quantise(true)
+    if (settings.quantiseFrom === step) await workers.quantise(true)
     const examples = data.examples(step)
     const rows = examples.reduce((sum, example) => sum + example.rows.length, 0)
-    const loss = await crew.accumulate(examples, 1 / rows, mixSeeds(plan.seed, step))
-    const { norm, broken } = await crew.reduce()
+    const loss = await workers.accumulate(examples, 1 / rows, mixSeeds(settings.seed, step))
+    const { norm, broken } = await workers.reduce()
     if (broken !== null || !Number.isFinite(norm)) throw new NonFiniteError(step, 'the gradient', broken, lastSaved)
     if (!Number.isFinite(loss)) throw new NonFiniteError(step, 'the loss', null, lastSaved)
-    const learningRate = cosineSchedule(step, plan.steps, plan.warmup, plan.learningRate, plan.finalLearningRate)
-    const { beta1, beta2, eps, weightDecay } = plan
-    await crew.update({ step, learningRate, beta1, beta2, eps, weightDecay, gradientFactor: norm > plan.clip ? plan.clip / norm : 1 })
+    const learningRate = cosineSchedule(step, settings.steps, settings.warmup, settings.learningRate, settings.finalLearningRate)
+    const { beta1, beta2, eps, weightDecay } = settings
+    await workers.update({
+      step,
+      learningRate,
+      beta1,
+      beta2,
+      eps,
+      weightDecay,
+      gradientFactor: norm > settings.clip ? settings.clip / norm : 1,
+    })
     progress.step = step
     progress.tokens += examples.reduce((sum, { batch }) => sum + batch.ids.length, 0)
     progress.seconds = seconds()
     hooks.log?.({ kind: 'step', step, loss, learningRate, gradientNorm: norm, tokens: progress.tokens, seconds: progress.seconds })
-    const last = step === plan.steps
-    if (step % plan.evaluateEvery === 0 || last) {
-      const better = await evaluate(crew, data, progress, hooks, seconds)
+    const last = step === settings.steps
+    if (step % settings.evaluateEvery === 0 || last) {
+      const better = await evaluate(workers, data, progress, hooks, seconds)
       if (better) await hooks.save?.({ ...progress }, 'best')
-      if (plan.patience !== null && progress.stale >= plan.patience) break
+      if (settings.patience !== null && progress.stale >= settings.patience) break
     }
-    if (step % plan.saveEvery === 0 && !last) {
+    if (step % settings.saveEvery === 0 && !last) {
       await hooks.save?.({ ...progress }, 'due')
       lastSaved = step
     }
@@ -143,8 +149,14 @@ export async function train(
   return progress
 }
 
-async function evaluate(crew: Crew, data: TrainingData, progress: Progress, hooks: TrainerHooks, seconds: () => number): Promise<boolean> {
-  const result = await crew.evaluate(data.evaluation())
+async function evaluate(
+  workers: TrainingWorkers,
+  data: TrainingData,
+  progress: Progress,
+  hooks: TrainerHooks,
+  seconds: () => number,
+): Promise<boolean> {
+  const result = await workers.evaluate(data.evaluation())
   const loss = result.loss / result.rows
   const hits = result.correct.reduce((sum, row) => sum + row.reduce((n, hit) => n + hit, 0), 0)
   hooks.log?.({

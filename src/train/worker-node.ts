@@ -1,24 +1,32 @@
-/**
- * The thread of one shard: obeys the orders of `crew-node.ts`.
- */
+/** A thread of `workers-node.ts`: trains one small model and sends the result, or handles the requests to one shard. */
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Architecture } from '../architecture/architecture.ts'
 import type { TrainingModules } from '../ops/training/backend.ts'
-import { type Order, obey } from './crew.ts'
 import { type MemoryPlan, Shard } from './shard.ts'
+import { type SmallRun, trainSmallRun } from './small-run.ts'
+import { handle, type ShardRequest } from './workers.ts'
 
-const { architecture, memory, plan, index, modules } = workerData as {
-  architecture: Architecture
-  memory: WebAssembly.Memory
-  plan: MemoryPlan
-  index: number
-  modules: TrainingModules
+export type ThreadData =
+  | { kind: 'run'; run: SmallRun }
+  | {
+      kind: 'shard'
+      architecture: Architecture
+      memory: WebAssembly.Memory
+      plan: MemoryPlan
+      index: number
+      modules: TrainingModules
+    }
+
+const port = parentPort!
+const data = workerData as ThreadData
+if (data.kind === 'run') port.postMessage(await trainSmallRun(data.run))
+else {
+  const shard = new Shard(data.architecture, data.memory, data.plan, data.index, data.modules)
+  port.on('message', ({ id, request }: { id: number; request: ShardRequest }) => {
+    try {
+      port.postMessage({ id, answer: handle(shard, request) })
+    } catch (error) {
+      port.postMessage({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
+    }
+  })
 }
-const shard = new Shard(architecture, memory, plan, index, modules)
-parentPort!.on('message', ({ id, order }: { id: number; order: Order }) => {
-  try {
-    parentPort!.postMessage({ id, answer: obey(shard, order) })
-  } catch (error) {
-    parentPort!.postMessage({ id, error: error instanceof Error ? (error.stack ?? error.message) : String(error) })
-  }
-})

@@ -69,7 +69,7 @@ export const undecidedClaims: Claim[] = [
     'C31',
     'Learning GPT-2 first and stacking the changes is a good way to learn.',
     'opinion',
-    'lineage steps shows the road, lineage ladder trains it',
+    'lineage steps shows the steps, lineage ladder trains them',
   ),
   trained(
     'C34',

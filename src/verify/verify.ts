@@ -1,7 +1,7 @@
 /** All claims in order, and the run that checks them. */
 import type { Backend } from '../ops/backend.ts'
 import type { Claim, Measurement } from './claim.ts'
-import { partClaims } from './parts.ts'
+import { operationClaims } from './operations.ts'
 import { promptClaims } from './prompts.ts'
 import { sizeClaims } from './sizes.ts'
 import { undecidedClaims } from './undecided.ts'
@@ -17,7 +17,7 @@ export interface Outcome {
 }
 
 /** C1, C2, …, C58, then the figures. */
-export const claims: readonly Claim[] = [...sizeClaims, ...partClaims, ...promptClaims, ...undecidedClaims].sort(
+export const claims: readonly Claim[] = [...sizeClaims, ...operationClaims, ...promptClaims, ...undecidedClaims].sort(
   (a, b) => order(a) - order(b),
 )
 

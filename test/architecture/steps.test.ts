@@ -1,4 +1,4 @@
-/** The road from GPT-2 to gpt-oss: every station is a model that runs, and the last one has the slots of gpt-oss. */
+/** The steps from GPT-2 to gpt-oss: every step gives a model that runs, and the last one has the slots of gpt-oss. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Architecture } from '../../src/architecture/architecture.ts'
@@ -39,9 +39,9 @@ test('the sum of the patches turns the slots of GPT-2 into those of gpt-oss', ()
 test('a patch changes its own idea, leaves the sizes alone and does not touch what it is given', () => {
   const start = preset('gpt2-medium')!
   const frozen = structuredClone(start)
-  const stations = walkSteps(start)
+  const models = walkSteps(start)
   assert.deepEqual(start, frozen)
-  const changed = stations.slice(1).map((station, index) => difference([stations[index]!, station]).map(({ key }) => key))
+  const changed = models.slice(1).map((model, index) => difference([models[index]!, model]).map(({ key }) => key))
   assert.deepEqual(changed, [
     ['dropout'],
     ['norm'],
@@ -57,13 +57,13 @@ test('a patch changes its own idea, leaves the sizes alone and does not touch wh
     ['maxPositionEmbeddings', 'position'],
     ['dtype', 'expertDtype'],
   ])
-  for (const { layers, hiddenSize, vocabSize } of stations) {
+  for (const { layers, hiddenSize, vocabSize } of models) {
     assert.deepEqual([layers.length, hiddenSize, vocabSize, layers[0]!.attention.heads], [24, 1024, 50257, 16])
   }
 })
 
 test('gated and mixed feed-forwards keep the active parameters', () => {
-  const active = walkSteps(preset('gpt2-xl')!).map((station) => account(station, { context: 1 }).parameters.active)
+  const active = walkSteps(preset('gpt2-xl')!).map((model) => account(model, { context: 1 }).parameters.active)
   const [atMlp, atGated, atExperts] = [active[3]!, active[4]!, active[8]!]
   assert.ok(Math.abs(atGated / atMlp - 1) < 0.01, `${atMlp} -> ${atGated}`)
   assert.ok(Math.abs(atExperts / active[7]! - 1) < 0.01, `${active[7]} -> ${atExperts}`)
@@ -78,7 +78,7 @@ test('every step cites a source and a sentence', () => {
   }
 })
 
-test('every station runs a forward pass at ladder size', async () => {
+test('the model after every step runs a forward pass at ladder size', async () => {
   const small: Architecture = (() => {
     const model = preset('gpt2')!
     const layer = model.layers[0]!
@@ -98,10 +98,10 @@ test('every station runs a forward pass at ladder size', async () => {
   })()
   const ops = createReferenceBackend()
   const batch = { ids: Int32Array.of(1, 2, 3, 4, 5, 6), slots: new Int32Array(6), positions: Int32Array.of(0, 1, 2, 3, 4, 5) }
-  for (const station of walkSteps(small, stepsWith({ experts: 4, expertsPerToken: 2, slidingWindow: 4, headsPerGroup: 2 }))) {
+  for (const model of walkSteps(small, stepsWith({ experts: 4, expertsPerToken: 2, slidingWindow: 4, headsPerGroup: 2 }))) {
     const tensors = new Map<string, Tensor>()
     let seed = 1
-    for (const spec of leaves(weightSpecs(station))) {
+    for (const spec of leaves(weightSpecs(model))) {
       const tensor = await ops.weight(spec, async (part, offset, into) => {
         // Any bytes that decode to small finite numbers do: this is about shapes and slots.
         for (let i = 0; i < into.length; i++) {
@@ -112,11 +112,11 @@ test('every station runs a forward pass at ladder size', async () => {
       })
       tensors.set(spec.name, tensor)
     }
-    const weights = mapWeights(weightSpecs(station), ({ name }) => tensors.get(name)!)
-    const logits = await ops.read(forward(ops, station, weights, batch))
-    assert.equal(logits.length, 6 * 40, station.name)
-    assert.ok(logits.every(Number.isFinite), station.name)
-    assert.ok(new Set(logits).size > 100, `${station.name}: the logits are all alike`)
+    const weights = mapWeights(weightSpecs(model), ({ name }) => tensors.get(name)!)
+    const logits = await ops.read(forward(ops, model, weights, batch))
+    assert.equal(logits.length, 6 * 40, model.name)
+    assert.ok(logits.every(Number.isFinite), model.name)
+    assert.ok(new Set(logits).size > 100, `${model.name}: the logits are all alike`)
   }
   await ops.dispose()
 })

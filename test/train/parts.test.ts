@@ -1,23 +1,23 @@
 /**
- * The small parts of the trainer: data cut the same way every time, statistics, charts, the live line, early stopping, jobs and the ladder's table.
+ * The small parts of the trainer: data cut the same way every time, statistics, charts, the live line, early stopping, runs and the ladder's table.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { chartSvg, ticks } from '../../src/drawing/chart.ts'
 import { random } from '../../src/random/stream.ts'
-import type { Crew } from '../../src/train/crew.ts'
 import { stories } from '../../src/train/data/stories.ts'
 import { packTask, taskData } from '../../src/train/data/task-data.ts'
 import { induction } from '../../src/train/data/tasks.ts'
 import { cutEvaluation, textData } from '../../src/train/data/text.ts'
 import { experiments } from '../../src/train/experiments.ts'
-import { type JobResult, runJob } from '../../src/train/job.ts'
-import { ladderJobs, ladderMarkdown, ladderSvg, summarise } from '../../src/train/ladder.ts'
+import { ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../../src/train/ladder.ts'
 import { clock, LiveLine } from '../../src/train/live-line.ts'
 import { parameterLayout, slice } from '../../src/train/parameters.ts'
-import { kvBytes, parameterCounts, rungs, SMALL, withEqualActive } from '../../src/train/rungs.ts'
+import { kvBytes, parameterCounts, SMALL, smallModels, withEqualActive } from '../../src/train/small-models.ts'
+import { type SmallRunResult, trainSmallRun } from '../../src/train/small-run.ts'
 import { deviation, pairedDifference } from '../../src/train/statistics.ts'
-import { DEFAULT_PLAN, type LogRecord, train } from '../../src/train/trainer.ts'
+import { DEFAULT_SETTINGS, type LogRecord, train } from '../../src/train/trainer.ts'
+import type { TrainingWorkers } from '../../src/train/workers.ts'
 
 const ids = Int32Array.from({ length: 1000 }, (_, i) => i % 37)
 
@@ -90,18 +90,18 @@ test('charts and the live line', () => {
 
 test('early stopping ends after the given number of evaluations without a better loss', async () => {
   const losses = [3, 2, 2.5, 2.4, 1]
-  const crew = {
+  const workers = {
     accumulate: async () => 1,
     reduce: async () => ({ norm: 1, broken: null }),
     update: async () => {},
     evaluate: async () => ({ loss: losses.shift()!, rows: 1, correct: [Uint8Array.of(1)] }),
-  } as unknown as Crew
+  } as unknown as TrainingWorkers
   const why: string[] = []
   const data = { examples: () => [], evaluation: () => [] }
   const progress = await train(
-    crew,
+    workers,
     data,
-    { ...DEFAULT_PLAN, steps: 50, evaluateEvery: 2, patience: 2 },
+    { ...DEFAULT_SETTINGS, steps: 50, evaluateEvery: 2, patience: 2 },
     { save: async (_, reason) => void why.push(reason) },
   )
   assert.equal(progress.step, 8)
@@ -109,14 +109,14 @@ test('early stopping ends after the given number of evaluations without a better
   assert.deepEqual(why, ['best', 'best', 'last'])
 })
 
-test('rungs: counts, cache bytes, slices', () => {
-  const road = rungs({ ...SMALL, vocabSize: 65 })
-  const gpt2 = road[0]!.architecture
+test('smallModels: counts, cache bytes, slices', () => {
+  const models = smallModels({ ...SMALL, vocabSize: 65 })
+  const gpt2 = models[0]!.architecture
   assert.equal(parameterLayout(gpt2).count, 65 * 128 + 64 * 128 + 4 * (12 * 128 * 128 + 13 * 128) + 2 * 128)
   assert.equal(kvBytes(gpt2, 100), 4 * 2 * 2 * 128 * 100)
-  const moe = road.find(({ name }) => name === 'moe')!.architecture
+  const moe = models.find(({ name }) => name === 'moe')!.architecture
   const { total, active } = parameterCounts(moe, parameterLayout(moe).count)
-  const dense = parameterLayout(road.find(({ name }) => name === 'sliding-window')!.architecture).count
+  const dense = parameterLayout(models.find(({ name }) => name === 'sliding-window')!.architecture).count
   assert.ok(total > 2 * active && Math.abs(active / dense - 1) < 0.08, `${total} ${active} ${dense}`)
   const layout = parameterLayout(moe)
   assert.equal(slice(layout, 0, 3)[0], 0)
@@ -125,10 +125,10 @@ test('rungs: counts, cache bytes, slices', () => {
 })
 
 test('the ladder’s table says which differences exceed the noise', () => {
-  const road = rungs({ ...SMALL, vocabSize: 65 }).slice(0, 3)
+  const models = smallModels({ ...SMALL, vocabSize: 65 }).slice(0, 3)
   const options = { steps: 8, seeds: 3, block: 64, batch: 12, ids, learningRate: 1e-3 }
-  assert.equal(ladderJobs(road, options).length, 9)
-  const result = (label: string, seed: number, loss: number): JobResult => ({
+  assert.equal(ladderRuns(models, options).length, 9)
+  const result = (label: string, seed: number, loss: number): SmallRunResult => ({
     label,
     seed,
     parameters: 1,
@@ -143,7 +143,7 @@ test('the ladder’s table says which differences exceed the noise', () => {
     result('no-dropout', seed, 1.8 + seed / 1000),
     result('rmsnorm', seed, 1.8 + seed / 900),
   ])
-  const ladder = summarise(road, results, options, 1024)
+  const ladder = summarise(models, results, options, 1024)
   assert.deepEqual(
     ladder.rows.map(({ difference }) => difference?.exceedsNoise),
     [undefined, true, false],
@@ -152,15 +152,15 @@ test('the ladder’s table says which differences exceed the noise', () => {
   assert.ok(ladderSvg(ladder).includes('rmsnorm'))
 })
 
-test('a job trains and measures; every experiment can be concluded', async () => {
+test('a run trains and measures; every experiment can be concluded', async () => {
   const text = stories(random(2), 6000)
   const alphabet = [...new Set(text)].sort()
   const texts = { ids: Int32Array.from(text, (c) => alphabet.indexOf(c)), vocabSize: alphabet.length }
   const all = experiments(texts)
   const sinks = all.find(({ name }) => name === 'sinks')!
-  const jobs = sinks.jobs(0.012, 1)
-  const results: JobResult[] = []
-  for (const job of jobs) results.push(await runJob(job))
+  const runs = sinks.runs(0.012, 1)
+  const results: SmallRunResult[] = []
+  for (const run of runs) results.push(await trainSmallRun(run))
   assert.ok(
     results.every(({ attention, loss }) => attention!.length === 2 && attention!.every(({ first }) => first > 0 && first < 1) && loss > 0),
   )
@@ -169,10 +169,10 @@ test('a job trains and measures; every experiment can be concluded', async () =>
   assert.ok(lost('sinks from 0').every((share, i) => share > 0.01 && share < lost('sinks from 4')[i]!))
   assert.ok(['as expected', 'not visible', 'opposite'].includes(sinks.conclude(results).verdict))
   for (const experiment of all) {
-    const made = experiment.jobs(0.01, 2).map(
-      ({ label, plan }, i): JobResult => ({
+    const made = experiment.runs(0.01, 2).map(
+      ({ label, settings }, i): SmallRunResult => ({
         label,
-        seed: plan.seed,
+        seed: settings.seed,
         parameters: 1,
         curve: [],
         loss: 1 + i / 10,
@@ -194,15 +194,15 @@ test('a job trains and measures; every experiment can be concluded', async () =>
 })
 
 test('a ladder at equal active parameters', () => {
-  const road = rungs({ vocabSize: 65, ...SMALL })
-  const activeOf = ({ architecture }: (typeof road)[number]) => parameterCounts(architecture, parameterLayout(architecture).count).active
-  const wanted = activeOf(road[0]!)
+  const models = smallModels({ vocabSize: 65, ...SMALL })
+  const activeOf = ({ architecture }: (typeof models)[number]) => parameterCounts(architecture, parameterLayout(architecture).count).active
+  const wanted = activeOf(models[0]!)
   assert.ok(
-    road.some((rung) => Math.abs(activeOf(rung) / wanted - 1) > 0.04),
-    'the road alone does not keep them equal',
+    models.some((model) => Math.abs(activeOf(model) / wanted - 1) > 0.04),
+    'the steps alone do not keep them equal',
   )
-  for (const rung of withEqualActive(road)) {
-    const allowed = rung.architecture.expertDtype === 'mxfp4' ? 0.07 : 0.01
-    assert.ok(Math.abs(activeOf(rung) / wanted - 1) < allowed, `${rung.name}: ${activeOf(rung)} for ${wanted}`)
+  for (const model of withEqualActive(models)) {
+    const allowed = model.architecture.expertDtype === 'mxfp4' ? 0.07 : 0.01
+    assert.ok(Math.abs(activeOf(model) / wanted - 1) < allowed, `${model.name}: ${activeOf(model)} for ${wanted}`)
   }
 })

@@ -17,15 +17,15 @@ import { random } from '../../src/random/stream.ts'
 import { characterTokenizerJson } from '../../src/tokenizer/build.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
 import { adamw, cosineSchedule } from '../../src/train/adamw.ts'
-import { type Crew, inlineCrew } from '../../src/train/crew.ts'
-import { threadCrew } from '../../src/train/crew-node.ts'
 import { stories } from '../../src/train/data/stories.ts'
 import { textData } from '../../src/train/data/text.ts'
 import { parameterLayout } from '../../src/train/parameters.ts'
 import { trainingRun } from '../../src/train/run-node.ts'
-import { rungs } from '../../src/train/rungs.ts'
 import { saveModel } from '../../src/train/save-node.ts'
-import { DEFAULT_PLAN, type LogRecord, NonFiniteError, train } from '../../src/train/trainer.ts'
+import { smallModels } from '../../src/train/small-models.ts'
+import { DEFAULT_SETTINGS, type LogRecord, NonFiniteError, train } from '../../src/train/trainer.ts'
+import { inlineWorkers, type TrainingWorkers } from '../../src/train/workers.ts'
+import { threadWorkers } from '../../src/train/workers-node.ts'
 import { loadCheckpoint } from '../checkpoint/load-directory.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'lineage-train-'))
@@ -36,35 +36,35 @@ const tokenizerJson = characterTokenizerJson(text)
 const ids = Int32Array.from(tokenizerFromJson(tokenizerJson, 'test').encode(text))
 const vocabSize = Math.max(...ids) + 1
 const sizes = { vocabSize, block: 24, layers: 2, heads: 4, width: 32, dropout: 0.1 }
-const road = rungs(sizes, { slidingWindow: 8 })
-const rung = (name: string): Architecture => road.find((r) => r.name === name)!.architecture
+const models = smallModels(sizes, { slidingWindow: 8 })
+const model = (name: string): Architecture => models.find((r) => r.name === name)!.architecture
 const data = () => textData(ids, { block: 24, batch: 8, parts: 2, seed: 3, evaluationWindows: 8 })
-const plan = { ...DEFAULT_PLAN, steps: 6, warmup: 2, evaluateEvery: 3, saveEvery: 2 }
-const crewOptions = { shards: 2, arenaBytes: 24 << 20, seed: 1 }
+const settings = { ...DEFAULT_SETTINGS, steps: 6, warmup: 2, evaluateEvery: 3, saveEvery: 2 }
+const workerOptions = { shards: 2, arenaBytes: 24 << 20, seed: 1 }
 
 const losses = (records: LogRecord[]): number[] => records.map(({ loss }) => loss)
 
-async function records(crew: Crew): Promise<LogRecord[]> {
+async function records(workers: TrainingWorkers): Promise<LogRecord[]> {
   const all: LogRecord[] = []
-  await train(crew, data(), plan, { log: (record) => all.push(record) })
-  await crew.close()
+  await train(workers, data(), settings, { log: (record) => all.push(record) })
+  await workers.close()
   return all
 }
 
 test('two threads give the numbers of one, bit for bit, also with dropout and experts', async () => {
   for (const name of ['gpt2', 'biases-and-sinks']) {
-    const one = inlineCrew(rung(name), crewOptions)
-    const two = threadCrew(rung(name), crewOptions)
+    const one = inlineWorkers(model(name), workerOptions)
+    const two = threadWorkers(model(name), workerOptions)
     assert.deepEqual(losses(await records(two)), losses(await records(one)))
     assert.deepEqual([...two.values], [...one.values])
   }
 })
 
-test('the loss falls on every step of the road', async () => {
-  for (const { name, architecture } of road) {
-    const crew = inlineCrew(architecture, { ...crewOptions, shards: 1 })
+test('the loss falls after every step', async () => {
+  for (const { name, architecture } of models) {
+    const workers = inlineWorkers(architecture, { ...workerOptions, shards: 1 })
     const all: LogRecord[] = []
-    await train(crew, data(), { ...plan, steps: 12, learningRate: 3e-3, evaluateEvery: 12 }, { log: (record) => all.push(record) })
+    await train(workers, data(), { ...settings, steps: 12, learningRate: 3e-3, evaluateEvery: 12 }, { log: (record) => all.push(record) })
     const [first, last] = [all[0]!.loss, all.at(-1)!.loss]
     assert.ok(Math.abs(first - Math.log(vocabSize)) < 0.5, `${name} begins near the logarithm of the vocabulary, got ${first}`)
     assert.ok(last < first - 0.2, `${name}: ${first} -> ${last}`)
@@ -81,16 +81,16 @@ test('a run that was killed continues exactly', async () => {
     `import { trainingRun } from ${src('train/run-node.ts')}
 import { textData } from ${src('train/data/text.ts')}
 import { readFileSync } from 'node:fs'
-const { architecture, plan, ids } = JSON.parse(readFileSync(process.argv[2], 'utf8'))
+const { architecture, settings, ids } = JSON.parse(readFileSync(process.argv[2], 'utf8'))
 const data = textData(Int32Array.from(ids), { block: 24, batch: 8, parts: 2, seed: 3, evaluationWindows: 8 })
-await trainingRun({ architecture, plan, data, out: process.argv[3], resume: false, shards: 2, threaded: false, arenaMiB: 24, tokenizer: null, title: 't',
+await trainingRun({ architecture, settings, data, out: process.argv[3], resume: false, shards: 2, threaded: false, arenaMiB: 24, tokenizer: null, title: 't',
   log: (record) => process.stdout.write(record.step + '\\n') })
 `,
   )
-  const longPlan = { ...plan, steps: 60, saveEvery: 5, evaluateEvery: 20 }
-  const architecture = rung('biases-and-sinks')
+  const longSettings = { ...settings, steps: 60, saveEvery: 5, evaluateEvery: 20 }
+  const architecture = model('biases-and-sinks')
   const input = join(directory, 'input.json')
-  writeFileSync(input, JSON.stringify({ architecture, plan: longPlan, ids: [...ids] }))
+  writeFileSync(input, JSON.stringify({ architecture, settings: longSettings, ids: [...ids] }))
   const killAt = 12 + Math.floor(Math.random() * 20)
   const child = spawn(process.execPath, [script, input, out], { stdio: ['ignore', 'pipe', 'inherit'] })
   await new Promise<void>((resolve) => {
@@ -99,26 +99,35 @@ await trainingRun({ architecture, plan, data, out: process.argv[3], resume: fals
     })
     child.on('exit', () => resolve())
   })
-  const common = { architecture, data: data(), plan: longPlan, shards: 2, threaded: false, arenaMiB: 24, tokenizer: null, title: 't' }
+  const common = {
+    architecture,
+    data: data(),
+    settings: longSettings,
+    shards: 2,
+    threaded: false,
+    arenaMiB: 24,
+    tokenizer: null,
+    title: 't',
+  }
   const resumed = await trainingRun({ ...common, out, resume: true })
   const whole = await trainingRun({ ...common, out: null, resume: false })
   assert.ok(resumed.records.length === whole.records.length, `${resumed.records.length} and ${whole.records.length} records`)
   assert.deepEqual(losses(resumed.records), losses(whole.records))
-  assert.deepEqual([...resumed.crew.values], [...whole.crew.values])
+  assert.deepEqual([...resumed.workers.values], [...whole.workers.values])
   assert.match(readFileSync(join(out, 'curve.svg'), 'utf8'), /<svg.*held out/s)
 })
 
 test('a loss that is not finite stops with step, tensor and last good state', async () => {
-  const crew = inlineCrew(rung('rope'), { ...crewOptions, shards: 1 })
+  const workers = inlineWorkers(model('rope'), { ...workerOptions, shards: 1 })
   const saved: number[] = []
   const failing = {
     ...data(),
     examples: (step: number) => {
-      if (step === 4) crew.values[crew.layout.parameters.find(({ spec }) => spec.name === 'layers.1.attention.v')!.at] = Number.NaN
+      if (step === 4) workers.values[workers.layout.parameters.find(({ spec }) => spec.name === 'layers.1.attention.v')!.at] = Number.NaN
       return data().examples(step)
     },
   }
-  await assert.rejects(train(crew, failing, plan, { save: async ({ step }) => void saved.push(step) }), (error) => {
+  await assert.rejects(train(workers, failing, settings, { save: async ({ step }) => void saved.push(step) }), (error) => {
     assert.ok(error instanceof NonFiniteError)
     assert.match(error.message, /^step 4: .* is not finite \(first in .+\); the last saved state is that of step 2\./)
     return true
@@ -169,16 +178,16 @@ test('saved models have the published layout and give the same loss', async () =
     ],
   }
   for (const [name, architecture] of [
-    ['gpt2', rung('gpt2')],
-    ['mxfp4', rung('mxfp4')],
+    ['gpt2', model('gpt2')],
+    ['mxfp4', model('mxfp4')],
     ['qwen3-moe', qwen],
   ] as const) {
     const quantiseFrom = architecture.expertDtype === 'mxfp4' ? 3 : null
-    const crew = inlineCrew(architecture, crewOptions)
+    const workers = inlineWorkers(architecture, workerOptions)
     const all: LogRecord[] = []
-    await train(crew, data(), { ...plan, quantiseFrom }, { log: (record) => all.push(record) })
+    await train(workers, data(), { ...settings, quantiseFrom }, { log: (record) => all.push(record) })
     const out = join(directory, name)
-    await saveModel(out, architecture, crew.layout, crew.values, { json: tokenizerJson })
+    await saveModel(out, architecture, workers.layout, workers.values, { json: tokenizerJson })
     const header = readFileSync(join(out, 'model.safetensors')).toString('latin1')
     for (const tensor of expected[name]!)
       assert.ok(header.includes(`"${name === 'gpt2' && !header.includes('"wte') ? 'transformer.' : ''}${tensor}"`), `${name}: ${tensor}`)
@@ -205,7 +214,7 @@ test('saved models have the published layout and give the same loss', async () =
 })
 
 test('AdamW is the published formula, with decay on matrices only', () => {
-  const architecture = rung('rmsnorm')
+  const architecture = model('rmsnorm')
   const layout = parameterLayout(architecture)
   const make = () => Float32Array.from({ length: layout.length }, (_, i) => Math.sin(i + 1) / 3)
   const [values, gradients, first, second] = [make(), make().map((x) => x * 0.7 + 0.1), make().map((x) => x / 10), make().map((x) => x * x)]

@@ -20,11 +20,11 @@ export interface EncodedDialogue {
 }
 
 export class DialogueEncoder {
-  private readonly tokenizer: Tokenizer
-  private readonly known = new Map<string, number[]>()
+  readonly #tokenizer: Tokenizer
+  readonly #known = new Map<string, number[]>()
 
   constructor(tokenizer: Tokenizer) {
-    this.tokenizer = tokenizer
+    this.#tokenizer = tokenizer
   }
 
   encode(dialogue: Dialogue): EncodedDialogue {
@@ -36,10 +36,10 @@ export class DialogueEncoder {
     const say = (message: HarmonyMessage, last: boolean, remember = false) => {
       const assistant = message.role === 'assistant'
       const made = remember
-        ? this.remembered(message)
+        ? this.#remembered(message)
         : last
-          ? renderHarmonyForTraining(this.tokenizer, [message])
-          : renderHarmony(this.tokenizer, [message])
+          ? renderHarmonyForTraining(this.#tokenizer, [message])
+          : renderHarmony(this.#tokenizer, [message])
       made.forEach((id, i) => {
         ids.push(id)
         // A turn begins after <|start|>assistant, which the prompt holds; further messages of the turn the model begins itself.
@@ -69,10 +69,10 @@ export class DialogueEncoder {
     return { category: dialogue.category, effort, ids, counts }
   }
 
-  private remembered(message: HarmonyMessage): number[] {
+  #remembered(message: HarmonyMessage): number[] {
     const key = `${message.role}\0${message.content}`
-    let made = this.known.get(key)
-    if (!made) this.known.set(key, (made = renderHarmony(this.tokenizer, [message])))
+    let made = this.#known.get(key)
+    if (!made) this.#known.set(key, (made = renderHarmony(this.#tokenizer, [message])))
     return made
   }
 }

@@ -1,5 +1,5 @@
 /**
- * The recipe of the embedded model: its configuration, its data and its plan. `lineage train abacus` follows it.
+ * The recipe of the embedded model: its configuration, its data and its settings. `lineage train abacus` follows it.
  */
 import type { Architecture } from '../../architecture/architecture.ts'
 import { configFromJson } from '../../architecture/config-json.ts'
@@ -7,7 +7,7 @@ import { mixSeeds } from '../../random/hash.ts'
 import { random } from '../../random/stream.ts'
 import { tokenizerFromJson } from '../../tokenizer/tokenizer-json.ts'
 import type { Example } from '../shard.ts'
-import { DEFAULT_PLAN, type TrainingData, type TrainingPlan } from '../trainer.ts'
+import { DEFAULT_SETTINGS, type TrainingData, type TrainingSettings } from '../trainer.ts'
 import { type Dialogue, drawDialogue } from './dialogues.ts'
 import { DialogueEncoder, drawExample, type EncodedDialogue, pack } from './encode.ts'
 import { abacusTokenizerJson } from './tokenizer.ts'
@@ -65,8 +65,8 @@ export function abacusConfig(): Record<string, unknown> {
 
 export const abacusArchitecture = (): Architecture => configFromJson(abacusConfig(), 'abacus/config.json')
 
-export const ABACUS_PLAN: TrainingPlan = {
-  ...DEFAULT_PLAN,
+export const ABACUS_SETTINGS: TrainingSettings = {
+  ...DEFAULT_SETTINGS,
   steps: 8000,
   warmup: 150,
   learningRate: 2e-3,

@@ -1,6 +1,6 @@
 /**
- * Small stories from templates with rules that hold over a whole story: who carries what, who is where. Plain English text for
- * character or byte models, endless and free of anybody's copyright.
+ * Small stories from templates with rules that hold over a whole story: who carries what, who is where.
+ * Endless plain English text without copyright, for character or byte models.
  */
 import { integer, pick, type Random } from '../../random/stream.ts'
 

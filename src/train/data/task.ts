@@ -1,6 +1,6 @@
 /**
  * What a synthetic task is: an endless, seeded source of sequences over a small vocabulary, with a mark on every position whose
- * next id is predictable and therefore counts. Tasks are data only; who trains on them and what is concluded lives in the ladder.
+ * next id is predictable and therefore counts. Tasks are data only.
  */
 import type { Random } from '../../random/stream.ts'
 
@@ -19,23 +19,23 @@ export interface Example {
 
 /** Collects ids and marks, cuts or pads to a length. */
 export class Sequence {
-  private readonly ids: number[] = []
-  private readonly scoredIds = new Set<number>()
+  readonly #ids: number[] = []
+  readonly #scoredIds = new Set<number>()
 
   get length(): number {
-    return this.ids.length
+    return this.#ids.length
   }
 
   push(...ids: number[]): this {
-    this.ids.push(...ids)
+    this.#ids.push(...ids)
     return this
   }
 
   /** Pushes ids that the ids before them determine. */
   pushScored(...ids: number[]): this {
     for (const id of ids) {
-      this.scoredIds.add(this.ids.length)
-      this.ids.push(id)
+      this.#scoredIds.add(this.#ids.length)
+      this.#ids.push(id)
     }
     return this
   }
@@ -43,9 +43,9 @@ export class Sequence {
   end(length: number, padding = 0): Example {
     const ids = new Int32Array(length).fill(padding)
     const scored = new Uint8Array(length)
-    for (let t = 0; t < Math.min(length, this.ids.length); t++) {
-      ids[t] = this.ids[t]!
-      if (t > 0 && this.scoredIds.has(t)) scored[t - 1] = 1
+    for (let t = 0; t < Math.min(length, this.#ids.length); t++) {
+      ids[t] = this.#ids[t]!
+      if (t > 0 && this.#scoredIds.has(t)) scored[t - 1] = 1
     }
     return { ids, scored }
   }

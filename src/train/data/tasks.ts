@@ -1,6 +1,6 @@
 /**
- * Synthetic tasks that show one mechanism each: recall, copying, nesting, chains of pointers, memorised facts, modular sums.
- * All written for this project from the descriptions in the papers named at each.
+ * Synthetic tasks that show one mechanism each: recall, copying, nesting, chains of pointers, memorised facts.
+ * Written for this project from the descriptions in the papers named at each.
  */
 import { integer, pick, type Random } from '../../random/stream.ts'
 import { Sequence, type Task } from './task.ts'
@@ -28,8 +28,8 @@ export interface RecallOptions {
 }
 
 /**
- * Multi-query associative recall: k₁ v₁ k₂ v₂ … noise … kᵢ vᵢ kⱼ vⱼ …; every asked value is scored. No key is asked again before all were,
- * so that answers have to come from behind the noise and not from an earlier question. Arora et al. 2023 (Zoology).
+ * Multi-query associative recall: k₁ v₁ k₂ v₂ … noise … kᵢ vᵢ kⱼ vⱼ …; every asked value is scored. No key is asked again before
+ * all keys were asked, so an answer comes from before the noise and not from an earlier question. Arora et al. 2023 (Zoology).
  * Ids: 0 padding, 1 noise and nothing, then keys, then values.
  */
 export function associativeRecall({ keys, values, pairs, gap, leastGap = gap, absent = 0 }: RecallOptions): Task {
@@ -76,8 +76,8 @@ export function copy(symbols: number, span: number): Task {
 }
 
 /**
- * Induction: a random order of all symbols, then pieces of it of `piece` symbols from random places; within a piece the symbol that followed
- * the last one before is scored. The distance varies, so that a fixed offset does not help. Elhage et al. 2021.
+ * Induction: a random order of all symbols, then pieces of it of `piece` symbols from random places. Within a piece every symbol
+ * after the first is scored. The distance varies, so a fixed offset does not help. Elhage et al. 2021.
  */
 export function induction(symbols: number, piece: number): Task {
   return {
@@ -142,8 +142,8 @@ export function kHop(nodes: number, hops: number): Task {
 }
 
 /**
- * A fixed table of random facts (subject, relation) -> object, drawn from `seed`, shown again and again in random order: what can be
- * learnt is only what fits in the weights. Objects are scored. Allen-Zhu & Li 2024 (knowledge capacity).
+ * A fixed table of random facts (subject, relation) -> object, drawn from `seed` and shown again and again in random order.
+ * A model can learn only what fits in its weights. Objects are scored. Allen-Zhu & Li 2024 (knowledge capacity).
  */
 export function facts(subjects: number, relations: number, objects: number, seed: number): Task {
   const table = factTable(subjects * relations, objects, seed)
@@ -170,8 +170,8 @@ function factTable(count: number, objects: number, seed: number): Int32Array {
 }
 
 /**
- * A bigram text in which, after a trigger symbol, the symbol before the trigger is repeated. Everything is scored: elsewhere the last symbol says all
- * there is to know, so attention has nothing to do there and must not disturb. Guo et al. 2024 (Bigram-Backcopy).
+ * A bigram text in which, after a trigger symbol, the symbol before the trigger is repeated. Everything is scored. Elsewhere the last
+ * symbol decides, so attention must not change the result there. Guo et al. 2024 (Bigram-Backcopy).
  */
 export function bigramBackcopy(symbols: number, triggers: number, seed: number): Task {
   const successors = Array.from({ length: symbols }, (_, a) => factTable(4, symbols - triggers, seed + 7919 * a))

@@ -1,12 +1,12 @@
 /**
- * Experiments about attention: positions, windows, induction, sinks. The tasks have exactly one right answer per counted token, so what is measured is
- * the share of right answers. Heads are 32 wide: with 16 the rotary code has too few fast frequencies to single out the token before, and
- * neither induction nor recall is learnt in minutes.
+ * Experiments about attention: positions, windows, induction, sinks. The tasks have exactly one right answer per counted token,
+ * so the share of right answers is measured. Heads are 32 wide: with 16 the rotary code has too few fast frequencies to find
+ * the previous token, and neither induction nor recall is learnt in minutes.
  */
-import type { DataSpec, TaskSpec } from '../job.ts'
+import type { DataSpec, TaskSpec } from '../small-run.ts'
 import { mean } from '../statistics.ts'
 import { orderSensitivity } from './exact.ts'
-import { accuracies, accuracy, attention, type Experiment, labels, modern, of, percent, runs, small, verdict } from './kit.ts'
+import { accuracies, accuracy, attention, type Experiment, labels, modern, of, percent, perSeed, small, verdict } from './experiment.ts'
 
 export const positions: Experiment = {
   name: 'positions',
@@ -14,13 +14,17 @@ export const positions: Experiment = {
   expectation:
     'One layer without positions cannot tell the order of what it reads; with rotary positions it can. Copying is learnt with positions first.',
   source: 'arXiv:2104.09864, arXiv:2305.19466',
-  jobs: (scale, seeds) => {
+  runs: (scale, seeds) => {
     const data: DataSpec = { kind: 'task', task: { name: 'copy', symbols: 12, span: 12 }, length: 25, batch: 24 }
     const setting = { steps: 300, scale, seeds, rate: 2e-3 }
     const learned = small(13, 32, 2, 64).find(({ name }) => name === 'no-dropout')!.architecture
     const rope = modern(13, 32, 2, 64)
     const none = attention(rope, () => ({ position: { kind: 'none' } }))
-    return [...runs('none', none, data, setting), ...runs('learned', learned, data, setting), ...runs('rotary', rope, data, setting)]
+    return [
+      ...perSeed('none', none, data, setting),
+      ...perSeed('learned', learned, data, setting),
+      ...perSeed('rotary', rope, data, setting),
+    ]
   },
   conclude: (results) => {
     const blind = orderSensitivity('none')
@@ -41,7 +45,7 @@ export const window: Experiment = {
   title: 'Recall beyond the window',
   expectation: 'With windows of W in all L layers nothing passes a gap longer than L·(W − 1); one full layer restores recall.',
   source: 'arXiv:2312.04927 (task), arXiv:2004.05150',
-  jobs: (scale, seeds) => {
+  runs: (scale, seeds) => {
     const setting = { steps: 400, scale, seeds }
     const model = modern(2 + 8 + 8, 80, 2, 64, 2)
     const windowed = (full: (i: number) => boolean) => attention(model, (_, i) => ({ slidingWindow: full(i) ? null : 16 }))
@@ -57,10 +61,10 @@ export const window: Experiment = {
     const none = windowed(() => false)
     const second = windowed((i) => i === 1)
     return [
-      ...runs('windows of 16, gap 2', none, data(2), setting),
-      ...runs('windows of 16, gap 32', none, data(32), setting),
-      ...runs('second layer full, gap 32', second, data(32), setting),
-      ...runs('both layers full, gap 32', model, data(32), setting),
+      ...perSeed('windows of 16, gap 2', none, data(2), setting),
+      ...perSeed('windows of 16, gap 32', none, data(32), setting),
+      ...perSeed('second layer full, gap 32', second, data(32), setting),
+      ...perSeed('both layers full, gap 32', model, data(32), setting),
     ]
   },
   conclude: (results) => {
@@ -78,13 +82,13 @@ export const induction: Experiment = {
   title: 'One layer and two on induction',
   expectation: 'A single layer cannot look up what followed an earlier occurrence; two layers can.',
   source: 'Olsson et al. 2022, arXiv:2209.11895',
-  jobs: (scale, seeds) => {
+  runs: (scale, seeds) => {
     const data: DataSpec = { kind: 'task', task: { name: 'induction', symbols: 16, piece: 8 }, length: 64, batch: 16 }
     const setting = { steps: 1200, scale, seeds }
     return [
-      ...runs('1 layer of 64', modern(16, 64, 1, 64, 2), data, setting),
-      ...runs('1 layer of 96', modern(16, 64, 1, 96, 3), data, setting),
-      ...runs('2 layers of 64', modern(16, 64, 2, 64, 2), data, setting),
+      ...perSeed('1 layer of 64', modern(16, 64, 1, 64, 2), data, setting),
+      ...perSeed('1 layer of 96', modern(16, 64, 1, 96, 3), data, setting),
+      ...perSeed('2 layers of 64', modern(16, 64, 2, 64, 2), data, setting),
     ]
   },
   conclude: (results) => {
@@ -110,7 +114,7 @@ export const sinks: Experiment = {
   expectation:
     'A question without an answer in the text sends attention to the first token, more than an even share; a sink takes part of it away.',
   source: 'arXiv:2309.17453, arXiv:2410.13835',
-  jobs: (scale, seeds) => {
+  runs: (scale, seeds) => {
     const setting = { steps: 600, scale, seeds }
     const task = (absent: number): TaskSpec => ({ name: 'recall', options: { keys: 12, values: 8, pairs: 4, gap: 0, absent } })
     const data: DataSpec = { kind: 'task', task: task(0.5), length: SINK_LENGTH, batch: 32 }
@@ -118,9 +122,9 @@ export const sinks: Experiment = {
     const withSinks = attention(model, () => ({ sinks: true }))
     const look = { attentionOn: task(1) }
     return [
-      ...runs('without sinks', model, data, setting, look),
-      ...runs('sinks from 0', withSinks, data, setting, look),
-      ...runs('sinks from 4', withSinks, data, setting, { ...look, sinksFrom: 4 }),
+      ...perSeed('without sinks', model, data, setting, look),
+      ...perSeed('sinks from 0', withSinks, data, setting, look),
+      ...perSeed('sinks from 4', withSinks, data, setting, { ...look, sinksFrom: 4 }),
     ]
   },
   conclude: (results) => {

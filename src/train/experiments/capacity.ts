@@ -1,7 +1,7 @@
 /**
  * Experiments about what a model can hold and how well it predicts text: dropout, depth, experts, facts.
  */
-import type { DataSpec } from '../job.ts'
+import type { DataSpec } from '../small-run.ts'
 import {
   accuracies,
   accuracy,
@@ -16,12 +16,12 @@ import {
   mixture,
   modern,
   percent,
-  runs,
+  perSeed,
   signed,
   small,
   type Texts,
   verdict,
-} from './kit.ts'
+} from './experiment.ts'
 
 const text = (ids: Int32Array, heldOut = 0.1): DataSpec => ({ kind: 'text', ids, block: 64, batch: 12, heldOut })
 
@@ -33,15 +33,15 @@ export const dropout = ({ ids, vocabSize }: Texts): Experiment => ({
   title: 'Dropout in one pass and in many',
   expectation: 'On a text read less than once dropout makes the loss worse; after many passes over a small text it makes it better.',
   source: 'arXiv:2505.24788',
-  jobs: (scale, seeds) => {
+  runs: (scale, seeds) => {
     const model = (p: number) => small(vocabSize, 64, 2, 64, 4, p)[0]!.architecture
     const once = { steps: 400, scale, seeds }
     const often = { steps: 700, scale, seeds }
     return [
-      ...runs('one pass, p = 0', model(0), text(ids), once),
-      ...runs('one pass, p = 0.2', model(0.2), text(ids), once),
-      ...runs('many passes, p = 0', model(0), text(ids.slice(0, FEW), 0.5), often),
-      ...runs('many passes, p = 0.2', model(0.2), text(ids.slice(0, FEW), 0.5), often),
+      ...perSeed('one pass, p = 0', model(0), text(ids), once),
+      ...perSeed('one pass, p = 0.2', model(0.2), text(ids), once),
+      ...perSeed('many passes, p = 0', model(0), text(ids.slice(0, FEW), 0.5), often),
+      ...perSeed('many passes, p = 0.2', model(0.2), text(ids.slice(0, FEW), 0.5), often),
     ]
   },
   conclude: (results) => {
@@ -64,11 +64,11 @@ export const depth = ({ ids, vocabSize }: Texts): Experiment => ({
   title: 'Depth against width at equal parameters',
   expectation: 'At about equal parameters four narrow layers predict text better than one wide layer; the wide one is faster.',
   source: 'arXiv:2402.14905',
-  jobs: (scale, seeds) => {
+  runs: (scale, seeds) => {
     const setting = { steps: 400, scale, seeds }
     return [
-      ...runs('4 layers of 64', modern(vocabSize, 64, 4, 64), text(ids), setting),
-      ...runs('1 layer of 128', modern(vocabSize, 64, 1, 128), text(ids), setting),
+      ...perSeed('4 layers of 64', modern(vocabSize, 64, 4, 64), text(ids), setting),
+      ...perSeed('1 layer of 128', modern(vocabSize, 64, 1, 128), text(ids), setting),
     ]
   },
   conclude: (results) => {
@@ -85,13 +85,13 @@ export const experts = ({ ids, vocabSize }: Texts): Experiment => ({
   title: 'Few large and many small experts',
   expectation: 'At equal total and active width many small experts give a slightly lower loss, or the same.',
   source: 'DeepSeekMoE, arXiv:2401.06066',
-  jobs: (scale, seeds) => {
+  runs: (scale, seeds) => {
     const setting = { steps: 400, scale, seeds }
     const model = modern(vocabSize, 64, 2, 64)
     // Two active at least: the weight of a single one is always 1, and its router would learn from the balance loss alone.
     return [
-      ...runs('4 experts of 128, 2 active', feedForward(model, mixture(4, 2, 128)), text(ids), setting),
-      ...runs('16 experts of 32, 8 active', feedForward(model, mixture(16, 8, 32)), text(ids), setting),
+      ...perSeed('4 experts of 128, 2 active', feedForward(model, mixture(4, 2, 128)), text(ids), setting),
+      ...perSeed('16 experts of 32, 8 active', feedForward(model, mixture(16, 8, 32)), text(ids), setting),
     ]
   },
   conclude: (results) => {
@@ -109,15 +109,15 @@ export const facts: Experiment = {
   expectation:
     'At equal active width a mixture remembers more of a table of random facts than a dense model, and about as much as a dense model of its full width.',
   source: 'arXiv:2404.05405 (knowledge capacity)',
-  jobs: (scale, seeds) => {
+  runs: (scale, seeds) => {
     const [subjects, relations, objects] = [200, 32, 64]
     const data: DataSpec = { kind: 'task', task: { name: 'facts', subjects, relations, objects, seed: 3 }, length: 24, batch: 24 }
     const setting = { steps: 1200, scale, seeds, rate: 8e-3 }
     const model = modern(subjects + relations + objects, 24, 2, 32, 2)
     return [
-      ...runs('dense, width 64', feedForward(model, gated(64)), data, setting),
-      ...runs('8 experts of 32, 2 active', feedForward(model, mixture(8, 2, 32)), data, setting),
-      ...runs('dense, width 256', feedForward(model, gated(256)), data, setting),
+      ...perSeed('dense, width 64', feedForward(model, gated(64)), data, setting),
+      ...perSeed('8 experts of 32, 2 active', feedForward(model, mixture(8, 2, 32)), data, setting),
+      ...perSeed('dense, width 256', feedForward(model, gated(256)), data, setting),
     ]
   },
   conclude: (results) => {

@@ -1,6 +1,6 @@
 /**
- * Experiments that need no training, because they hold for any weights: what a layer without positions can see, and which gradient is zero.
- * In f64 on the reference, with random weights.
+ * Experiments without training, because they hold for any weights: whether a layer without positions can tell the order of its input,
+ * and which gradient is zero. In f64 on the reference, with random weights.
  */
 import type { Architecture } from '../../architecture/architecture.ts'
 import { forward } from '../../model/transformer.ts'
@@ -9,7 +9,7 @@ import { referenceTraining } from '../../ops/training/backend.ts'
 import { random } from '../../random/stream.ts'
 import { buildWeights, initializeParameters, parameterLayout } from '../parameters.ts'
 import { Tape } from '../tape.ts'
-import { attention, type Experiment, modern, small, verdict } from './kit.ts'
+import { attention, type Experiment, modern, small, verdict } from './experiment.ts'
 
 export const keyBias: Experiment = {
   name: 'key-bias',
@@ -17,7 +17,7 @@ export const keyBias: Experiment = {
   expectation:
     'In GPT-2 the bias of the keys moves all scores of a query alike, so its gradient is zero; with rotary positions and sinks it is not.',
   source: 'arXiv:2302.08626',
-  jobs: () => [],
+  runs: () => [],
   conclude: () => {
     const gpt2 = keyBiasGradient('gpt2')
     const last = keyBiasGradient('biases-and-sinks')

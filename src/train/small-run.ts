@@ -1,15 +1,15 @@
 /**
- * A small training run described by plain data, so that it can be sent to a thread: what the ladder and the experiments are made of.
- * One shard, nothing written; the result is what was measured.
+ * A small training run as plain data, which can be sent to a thread. The ladder and the experiments consist of such runs.
+ * One shard, no files; the result holds what was measured.
  */
 import type { Architecture } from '../architecture/architecture.ts'
-import { inlineCrew } from './crew.ts'
 import type { Task } from './data/task.ts'
 import { taskData } from './data/task-data.ts'
 import * as tasks from './data/tasks.ts'
 import { textData } from './data/text.ts'
 import type { AttentionMass } from './shard.ts'
-import { type LogRecord, type TrainingData, type TrainingPlan, train } from './trainer.ts'
+import { type LogRecord, type TrainingData, type TrainingSettings, train } from './trainer.ts'
+import { inlineWorkers } from './workers.ts'
 
 /** A task by name with its arguments. */
 export type TaskSpec =
@@ -25,19 +25,19 @@ export type DataSpec =
   | { kind: 'text'; ids: Int32Array; block: number; batch: number; heldOut?: number }
   | { kind: 'task'; task: TaskSpec; evaluationTask?: TaskSpec; length: number; batch: number }
 
-export interface Job {
+export interface SmallRun {
   /** What is being compared ('rope', '2 layers'). */
   label: string
   architecture: Architecture
   data: DataSpec
-  plan: TrainingPlan
+  settings: TrainingSettings
   /** Logits of the sinks before the first step; default 0. */
   sinksFrom?: number
-  /** Also measure where the counted rows of this task look. */
+  /** Also measure what the counted rows of this task attend to. */
   attentionOn?: TaskSpec
 }
 
-export interface JobResult {
+export interface SmallRunResult {
   label: string
   seed: number
   parameters: number
@@ -79,13 +79,13 @@ function makeData(spec: DataSpec, seed: number): TrainingData {
   return taskData(makeTask(task), { length, batch, parts: 1, seed, evaluationTask: makeTask(evaluationTask) })
 }
 
-export async function runJob(job: Job, onStep?: (step: number) => void): Promise<JobResult> {
-  const { architecture, plan, label } = job
-  const crew = inlineCrew(architecture, { shards: 1, arenaBytes: 384 * 2 ** 20, seed: plan.seed })
-  for (const { spec, at, count } of crew.layout.parameters)
-    if (job.sinksFrom !== undefined && spec.name.endsWith('.sinks')) crew.values.fill(job.sinksFrom, at, at + count)
-  const data = makeData(job.data, plan.seed)
-  const curve: JobResult['curve'] = []
+export async function trainSmallRun(run: SmallRun, onStep?: (step: number) => void): Promise<SmallRunResult> {
+  const { architecture, settings, label } = run
+  const workers = inlineWorkers(architecture, { shards: 1, arenaBytes: 384 * 2 ** 20, seed: settings.seed })
+  for (const { spec, at, count } of workers.layout.parameters)
+    if (run.sinksFrom !== undefined && spec.name.endsWith('.sinks')) workers.values.fill(run.sinksFrom, at, at + count)
+  const data = makeData(run.data, settings.seed)
+  const curve: SmallRunResult['curve'] = []
   let tokens = 0
   let spent = 0
   let mark = performance.now()
@@ -98,21 +98,21 @@ export async function runJob(job: Job, onStep?: (step: number) => void): Promise
     } else curve.push({ step: record.step, loss: record.loss, accuracy: record.accuracy })
     mark = performance.now()
   }
-  const { bestLoss } = await train(crew, data, plan, { log })
+  const { bestLoss } = await train(workers, data, settings, { log })
   const last = curve.at(-1)!
-  const result: JobResult = {
+  const result: SmallRunResult = {
     label,
-    seed: plan.seed,
-    parameters: crew.layout.count,
+    seed: settings.seed,
+    parameters: workers.layout.count,
     curve,
     loss: last.loss,
     bestLoss,
     accuracy: last.accuracy,
     tokensPerSecond: (1000 * tokens) / spent,
   }
-  if (job.attentionOn && job.data.kind === 'task') {
-    const watched = taskData(makeTask(job.attentionOn), { length: job.data.length, batch: 1, parts: 1, seed: plan.seed })
-    result.attention = await crew.attentionMass(watched.evaluation())
+  if (run.attentionOn && run.data.kind === 'task') {
+    const watched = taskData(makeTask(run.attentionOn), { length: run.data.length, batch: 1, parts: 1, seed: settings.seed })
+    result.attention = await workers.attentionMass(watched.evaluation())
   }
   return result
 }

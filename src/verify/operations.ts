@@ -69,7 +69,7 @@ async function biasEffects(ops: Backend, rotary: boolean, sink: boolean): Promis
   return { key: largestDifference(plain, withKeyBias), value: largestDifference(plus(plain), withValueBias) }
 }
 
-export const partClaims: Claim[] = [
+export const operationClaims: Claim[] = [
   {
     id: 'C6',
     says: 'Dropout zeroes values at random during training; GPT-2 had it, later models dropped it.',

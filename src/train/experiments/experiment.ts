@@ -1,11 +1,9 @@
-/**
- * What experiments are made of: what one is, models to vary, runs per seed, and the reading of results.
- */
+/** What all experiments share: the interface, models to vary, runs per seed, and statistics of results. */
 import type { Architecture, Attention, FeedForward } from '../../architecture/architecture.ts'
-import type { DataSpec, Job, JobResult } from '../job.ts'
-import { rungs } from '../rungs.ts'
+import { smallModels } from '../small-models.ts'
+import type { DataSpec, SmallRun, SmallRunResult } from '../small-run.ts'
 import { mean } from '../statistics.ts'
-import { DEFAULT_PLAN } from '../trainer.ts'
+import { DEFAULT_SETTINGS } from '../trainer.ts'
 
 export interface Finding {
   label: string
@@ -23,8 +21,8 @@ export interface Experiment {
   expectation: string
   source: string
   /** Runs; none where a computation is enough. `scale` shortens or lengthens all of them. */
-  jobs(scale: number, seeds: number): Job[]
-  conclude(results: readonly JobResult[]): Outcome
+  runs(scale: number, seeds: number): SmallRun[]
+  conclude(results: readonly SmallRunResult[]): Outcome
 }
 
 /** Text by characters, for the experiments about loss. */
@@ -35,7 +33,7 @@ export interface Texts {
 }
 
 export const small = (vocabSize: number, block: number, layers: number, width: number, heads = 4, dropout = 0) =>
-  rungs({ vocabSize, block, layers, heads, width, dropout }, { slidingWindow: 8, headsPerGroup: 1 })
+  smallModels({ vocabSize, block, layers, heads, width, dropout }, { slidingWindow: 8, headsPerGroup: 1 })
 
 /** GPT-2 with RMSNorm, rotary positions and a gate, without biases. */
 export const modern = (vocabSize: number, block: number, layers: number, width: number, heads = 4): Architecture =>
@@ -77,16 +75,22 @@ export interface Setting {
   rate?: number
 }
 
-/** One job per seed. */
-export function runs(label: string, architecture: Architecture, data: DataSpec, setting: Setting, extra: Partial<Job> = {}): Job[] {
+/** One run per seed. */
+export function perSeed(
+  label: string,
+  architecture: Architecture,
+  data: DataSpec,
+  setting: Setting,
+  extra: Partial<SmallRun> = {},
+): SmallRun[] {
   const { steps, scale, seeds, rate = 4e-3 } = setting
   const count = Math.max(10, Math.round(steps * scale))
   return Array.from({ length: seeds }, (_, i) => ({
     label,
     architecture,
     data,
-    plan: {
-      ...DEFAULT_PLAN,
+    settings: {
+      ...DEFAULT_SETTINGS,
       steps: count,
       warmup: Math.ceil(count / 10),
       learningRate: rate,
@@ -98,27 +102,27 @@ export function runs(label: string, architecture: Architecture, data: DataSpec, 
   }))
 }
 
-export const of = (results: readonly JobResult[], label: string): JobResult[] => results.filter((r) => r.label === label)
-export const accuracy = (results: readonly JobResult[], label: string): number => mean(of(results, label).map((r) => r.accuracy))
-export const loss = (results: readonly JobResult[], label: string): number => mean(of(results, label).map((r) => r.loss))
-export const best = (results: readonly JobResult[], label: string): number => mean(of(results, label).map((r) => r.bestLoss))
-export const labels = (results: readonly JobResult[]): string[] => [...new Set(results.map(({ label }) => label))]
+export const of = (results: readonly SmallRunResult[], label: string): SmallRunResult[] => results.filter((r) => r.label === label)
+export const accuracy = (results: readonly SmallRunResult[], label: string): number => mean(of(results, label).map((r) => r.accuracy))
+export const loss = (results: readonly SmallRunResult[], label: string): number => mean(of(results, label).map((r) => r.loss))
+export const best = (results: readonly SmallRunResult[], label: string): number => mean(of(results, label).map((r) => r.bestLoss))
+export const labels = (results: readonly SmallRunResult[]): string[] => [...new Set(results.map(({ label }) => label))]
 export const percent = (x: number): string => `${(100 * x).toFixed(1)} %`
 export const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(3)}`
 
 /** Mean of every variant, and its seeds. */
-export const accuracies = (results: readonly JobResult[]): Finding[] =>
+export const accuracies = (results: readonly SmallRunResult[]): Finding[] =>
   labels(results).map((label) => {
     const each = of(results, label).map((r) => percent(r.accuracy))
     return { label, value: percent(accuracy(results, label)) + (each.length > 1 ? ` (${each.join(', ')})` : '') }
   })
-export const losses = (results: readonly JobResult[]): Finding[] =>
+export const losses = (results: readonly SmallRunResult[]): Finding[] =>
   labels(results).map((label) => {
     const each = of(results, label).map((r) => r.loss.toFixed(3))
     return { label, value: loss(results, label).toFixed(3) + (each.length > 1 ? ` (${each.join(', ')})` : '') }
   })
 /** Parameters and speed of every variant. */
-export const costs = (results: readonly JobResult[]): Finding[] =>
+export const costs = (results: readonly SmallRunResult[]): Finding[] =>
   labels(results).map((label) => {
     const own = of(results, label)
     const speed = Math.round(mean(own.map((r) => r.tokensPerSecond)))

@@ -1,6 +1,4 @@
-/**
- * Small models of every step from GPT-2 to gpt-oss, at sizes that train in minutes on a laptop, with the same road as the published ones.
- */
+/** Small models of every step from GPT-2 to gpt-oss, at sizes that train in minutes on a laptop. The steps are the published ones. */
 import type { Architecture } from '../architecture/architecture.ts'
 import { type Step, type StepSizes, stepsWith, walkSteps } from '../architecture/steps.ts'
 import { parameterLayout } from './parameters.ts'
@@ -12,7 +10,7 @@ export interface SmallSizes {
   layers: number
   heads: number
   width: number
-  /** Dropout of the first rung, GPT-2's three places alike. */
+  /** Dropout of the first model, in GPT-2's three places alike. */
   dropout: number
 }
 
@@ -25,8 +23,8 @@ export const SMALL_STEPS: StepSizes = { headsPerGroup: 2, slidingWindow: 16, exp
 const BALANCE = 0.01
 
 /**
- * Deviation of fresh matrices: 0.02 at GPT-2's width of 1024, wider in narrower models (SmallInit: Nguyen & Salazar 2019, arXiv:1910.05895).
- * With 0.02 at a width of 128 the layers begin close to silent, and a short run ends before it has made up for that.
+ * Deviation of fresh matrices: 0.02 at GPT-2's width of 1024, larger in narrower models (SmallInit: Nguyen & Salazar 2019,
+ * arXiv:1910.05895). With 0.02 at a width of 128 the outputs of the layers begin close to zero, and a short run cannot make up for that.
  */
 const deviation = (width: number): number => Math.sqrt(2 / (5 * width))
 
@@ -73,7 +71,7 @@ export function smallGpt2({ vocabSize, block, layers, heads, width, dropout }: S
   }
 }
 
-export interface Rung {
+export interface SmallModel {
   /** 'gpt2', then the name of the last step taken. */
   name: string
   title: string
@@ -82,23 +80,23 @@ export interface Rung {
 }
 
 /** GPT-2 and the model after every step, in order. */
-export function rungs(sizes: SmallSizes, stepSizes: Partial<StepSizes> = {}): Rung[] {
-  const road = stepsWith({ ...SMALL_STEPS, ...stepSizes })
-  return walkSteps(smallGpt2(sizes), road).map((architecture, i) => {
-    const step = i === 0 ? null : road[i - 1]!
+export function smallModels(sizes: SmallSizes, stepSizes: Partial<StepSizes> = {}): SmallModel[] {
+  const steps = stepsWith({ ...SMALL_STEPS, ...stepSizes })
+  return walkSteps(smallGpt2(sizes), steps).map((architecture, i) => {
+    const step = i === 0 ? null : steps[i - 1]!
     return { name: step?.name ?? 'gpt2', title: step?.title ?? 'GPT-2', step, architecture: balanced(architecture, step?.name ?? 'gpt2') }
   })
 }
 
 /**
- * The same rungs with feed-forward layers widened or narrowed until a token passes through as many parameters as on the first rung, as nearly as
- * whole columns (whole blocks of 32 where experts are mxfp4) allow. So a difference in loss is not one of size.
+ * The same models with feed-forward layers widened or narrowed until a token passes through as many parameters as in the first,
+ * so that a difference in loss is not one of size. Equal up to whole columns, or whole blocks of 32 where experts are mxfp4.
  */
-export function withEqualActive(road: readonly Rung[]): Rung[] {
+export function withEqualActive(models: readonly SmallModel[]): SmallModel[] {
   const activeOf = (architecture: Architecture) => parameterCounts(architecture, parameterLayout(architecture).count).active
-  const wanted = activeOf(road[0]!.architecture)
-  return road.map((rung) => {
-    const { architecture } = rung
+  const wanted = activeOf(models[0]!.architecture)
+  return models.map((model) => {
+    const { architecture } = model
     const unit = architecture.expertDtype === 'mxfp4' ? 32 : 4
     const widened = (more: number): Architecture => ({
       ...architecture,
@@ -108,7 +106,7 @@ export function withEqualActive(road: readonly Rung[]): Rung[] {
       })),
     })
     const perUnit = activeOf(widened(unit)) - activeOf(architecture)
-    return { ...rung, architecture: widened(unit * Math.round((wanted - activeOf(architecture)) / perUnit)) }
+    return { ...model, architecture: widened(unit * Math.round((wanted - activeOf(architecture)) / perUnit)) }
   })
 }
 
