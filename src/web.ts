@@ -12,8 +12,8 @@ import { type Model, withMethods } from './public.ts'
 
 export * from './public.ts'
 
-export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precision' | 'threads'> {
-  /** Default: WebAssembly with `precision` and `threads`. The backend belongs to the model and is disposed of with it. */
+export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precision' | 'threads' | 'memoryBytes'> {
+  /** Default: WebAssembly with `precision`, `threads` and `memoryBytes`. The backend belongs to the model and is disposed of with it. */
   backend?: Backend | Promise<Backend>
 }
 
@@ -23,7 +23,10 @@ export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precis
  * folder such as `blobFolder(input.files)`
  * @throws CheckpointError, ConfigError, MemoryError; Error and ChatError about tokenizer or format files; the signal's reason
  */
-export async function load(place: string | URL | Folder, { backend, precision, threads, ...options }: LoadOptions = {}): Promise<Model> {
+export async function load(
+  place: string | URL | Folder,
+  { backend, precision, threads, memoryBytes, ...options }: LoadOptions = {},
+): Promise<Model> {
   const folder = typeof place === 'string' || place instanceof URL ? httpFolder(String(place)) : place
-  return withMethods(await loadModel(folder, backend ?? createWasmBackend({ precision, threads }), options))
+  return withMethods(await loadModel(folder, backend ?? createWasmBackend({ precision, threads, memoryBytes }), options))
 }

@@ -1,5 +1,5 @@
 /**
- * The vocabulary: every numeric step a model of this house may take, named as the field names it. Whoever implements
+ * The vocabulary: every numeric step a model may take, named as the field names it. Whoever implements
  * it gives a feature: `reference` and `wasm` run models, `meter` counts, `probe` watches, `tape` differentiates.
  *
  * Letters used in every shape:

@@ -188,7 +188,7 @@ export class Shard {
   /** Updates this shard's slice. */
   update(options: AdamStep): void {
     const [from, to] = slice(this.layout, this.index, this.#plan.shards)
-    adamw(this.layout, from, to, this.#values, this.#gradients[0]!, this.#first, this.#second, options, this.#backend.workshop.kernels)
+    adamw(this.layout, from, to, this.#values, this.#gradients[0]!, this.#first, this.#second, options, this.#backend.context.kernels)
     if (this.#quantised) this.#round()
   }
 

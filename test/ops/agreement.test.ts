@@ -1,5 +1,5 @@
 /**
- * One body per op, run on every backend other than the reference, which is the judge: random shapes, among them rows and
+ * One body per op, run on every backend other than the reference, which is the reference: random shapes, among them rows and
  * columns that are no multiple of any tile, in every weight format.
  */
 import assert from 'node:assert/strict'
@@ -17,7 +17,7 @@ const TOLERANCE = { elementwise: 2e-6, norm: 2e-6, rope: 2e-6, attention: 1e-5, 
 
 for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filter((b) => b.name !== 'reference')) {
   describe(name, async () => {
-    const judge = createReferenceBackend({ precision: 'f64' })
+    const reference = createReferenceBackend({ precision: 'f64' })
     const backend = await create()
     after(() => backend.dispose())
 
@@ -27,7 +27,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
         const call = await body(on)
         return on.run(() => call(on))
       }
-      const [expected, actual] = [await run(judge), await run(backend)]
+      const [expected, actual] = [await run(reference), await run(backend)]
       assert.equal(actual.length, expected.length, what)
       const largest = expected.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-30)
       const worst = expected.reduce((a, e, i) => Math.max(a, Math.abs(actual[i]! - e)), 0)
@@ -233,7 +233,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
           cache.dispose()
           return outputs
         }
-        const [expected, actual] = [await run(judge), await run(backend)]
+        const [expected, actual] = [await run(reference), await run(backend)]
         for (const [n, wanted] of expected.entries()) {
           const worst = wanted.reduce((a, e, i) => Math.max(a, Math.abs(actual[n]![i]! - e)), 0)
           assert.ok(

@@ -233,7 +233,7 @@ test('AdamW is the published formula, with decay on matrices only', () => {
     layout.length,
     ...copies,
     step,
-    simdTraining(memory, 1 << 21, 1 << 21, trainingModules(memory.buffer instanceof SharedArrayBuffer)).workshop.kernels,
+    simdTraining(memory, 1 << 21, 1 << 21, trainingModules(memory.buffer instanceof SharedArrayBuffer)).context.kernels,
   )
   adamw(layout, 0, layout.length, values, gradients, first, second, step)
   for (const { at, count } of layout.parameters)

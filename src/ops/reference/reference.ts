@@ -1,5 +1,5 @@
 /**
- * The judge: every op as plain loops in the order of its formula, sums in f64. Slow on purpose; other backends are right
+ * The reference: every op as plain loops in the order of its formula, sums in f64. Slow on purpose; other backends are right
  * when they agree with it. With `precision: 'f64'` temporaries keep f64, for gradient checks.
  */
 import type { Backend, Fill, WeightSpec } from '../backend.ts'

@@ -3,7 +3,7 @@
  */
 import type { Gated, Gelu } from '../../architecture/architecture.ts'
 import type { Floats } from './matmul.ts'
-import { address, arrived, gradientOf, result, type Value, type Workshop } from './values.ts'
+import { address, gradientOf, outputGradient, result, type TrainingContext, type Value } from './values.ts'
 
 const ROOT = Math.sqrt(2 / Math.PI)
 const CUBE = 0.044715
@@ -37,23 +37,23 @@ function geluSlope(x: number, tanh: boolean): number {
   return 0.5 * (1 + t) + 0.5 * x * (1 - t * t) * ROOT * (1 + 3 * CUBE * x * x)
 }
 
-export function gelu(shop: Workshop, x: Value, activation: Gelu): Value {
-  const y = result(shop, x.shape)
+export function gelu(context: TrainingContext, x: Value, activation: Gelu): Value {
+  const y = result(context, x.shape)
   const { data } = y
   const values = x.data
   const tanh = activation.approximation === 'tanh'
-  if (shop.kernels && tanh && data.length % 4 === 0) shop.kernels.geluTanh(address(values), address(data), data.length)
+  if (context.kernels && tanh && data.length % 4 === 0) context.kernels.geluTanh(address(values), address(data), data.length)
   else for (let i = 0; i < data.length; i++) data[i] = geluValue(values[i]!, tanh)
   return y
 }
 
-export function geluBackward(shop: Workshop, y: Value, x: Value, activation: Gelu): void {
-  const dy = arrived(y)
-  const dx = gradientOf(shop, x)
+export function geluBackward(context: TrainingContext, y: Value, x: Value, activation: Gelu): void {
+  const dy = outputGradient(y)
+  const dx = gradientOf(context, x)
   if (!dy || !dx) return
   const tanh = activation.approximation === 'tanh'
   const values = x.data
-  if (shop.kernels && tanh && dy.length % 4 === 0) shop.kernels.geluTanhBackward(address(values), address(dy), address(dx), dy.length)
+  if (context.kernels && tanh && dy.length % 4 === 0) context.kernels.geluTanhBackward(address(values), address(dy), address(dx), dy.length)
   else for (let i = 0; i < dy.length; i++) dx[i]! += dy[i]! * geluSlope(values[i]!, tanh)
 }
 
@@ -63,7 +63,7 @@ const sigmoidForm = (activation: Exclude<Gated, { kind: 'geglu' }>): { alpha: nu
 
 /** out[i] = gated(gate[gateAt + i·step], up[upAt + i·step]); step 2 for interleaved rows. */
 export function gatedForward(
-  shop: Workshop,
+  context: TrainingContext,
   activation: Gated,
   gate: Floats,
   gateAt: number,
@@ -72,10 +72,10 @@ export function gatedForward(
   step: 1 | 2,
   out: Floats,
 ): void {
-  if (shop.kernels && out.length % 4 === 0 && activation.kind !== 'geglu') {
+  if (context.kernels && out.length % 4 === 0 && activation.kind !== 'geglu') {
     const { alpha, limit, plus } = sigmoidForm(activation)
-    if (step === 2) shop.kernels.gatedInterleaved(address(gate), address(out), out.length, alpha, limit, plus)
-    else shop.kernels.gatedSplit(address(gate), address(up), address(out), out.length, alpha, limit, plus)
+    if (step === 2) context.kernels.gatedInterleaved(address(gate), address(out), out.length, alpha, limit, plus)
+    else context.kernels.gatedSplit(address(gate), address(up), address(out), out.length, alpha, limit, plus)
     return
   }
   switch (activation.kind) {
@@ -105,7 +105,7 @@ export function gatedForward(
 
 /** Step 1: adds to dGate and dUp. Step 2: writes the one array that holds both. */
 export function gatedSlopes(
-  shop: Workshop,
+  context: TrainingContext,
   activation: Gated,
   gate: Floats,
   gateAt: number,
@@ -116,11 +116,11 @@ export function gatedSlopes(
   dGate: Floats,
   dUp: Floats,
 ): void {
-  if (shop.kernels && dOut.length % 4 === 0 && activation.kind !== 'geglu') {
+  if (context.kernels && dOut.length % 4 === 0 && activation.kind !== 'geglu') {
     const { alpha, limit, plus } = sigmoidForm(activation)
-    if (step === 2) shop.kernels.gatedInterleavedBackward(address(gate), address(dOut), address(dGate), dOut.length, alpha, limit, plus)
+    if (step === 2) context.kernels.gatedInterleavedBackward(address(gate), address(dOut), address(dGate), dOut.length, alpha, limit, plus)
     else
-      shop.kernels.gatedSplitBackward(
+      context.kernels.gatedSplitBackward(
         address(gate),
         address(up),
         address(dOut),

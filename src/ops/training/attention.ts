@@ -1,14 +1,14 @@
 /**
- * Causal attention over the rows of each slot, forward and backward: windows, sinks, grouped heads, soft cap, dropout. Scores are made and
- * taken apart by matrix products per sequence and head; the probabilities are kept, so memory grows with the square of the longest
- * sequence (a trainer's trade, not an engine's).
+ * Causal attention over the rows of each slot, forward and backward: windows, sinks, grouped heads, soft cap, dropout. Matrix products per
+ * sequence and head compute the scores and their gradients. All probabilities are kept for the backward pass: O(T²) memory, acceptable for
+ * training only.
  */
 import { dropoutKeeps } from '../../random/hash.ts'
 import type { AttentionOptions, Batch } from '../ops.ts'
 import type { Floats } from './matmul.ts'
-import { address, arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
+import { address, gradientOf, outputGradient, result, type TrainingContext, type Value, value } from './values.ts'
 
-/** What going back needs. */
+/** What the backward pass needs. */
 export interface AttentionMemory {
   segments: readonly { from: number; length: number }[]
   /** Per segment and head [n, m], rows t, columns s, m the next multiple of 4. */
@@ -39,7 +39,7 @@ function segmentsOf({ slots, positions }: Batch): { from: number; length: number
 }
 
 export function attention(
-  shop: Workshop,
+  context: TrainingContext,
   q: Value,
   k: Value,
   v: Value,
@@ -50,23 +50,23 @@ export function attention(
   const { heads: H, kvHeads: G, keyDim: K, valueDim: U, scale, window, sinks, softcap, dropout = 0 } = options
   if (options.cache) throw new Error('attention while training takes no cache: give whole sequences in one batch')
   const segments = segmentsOf(batch)
-  const y = result(shop, [q.shape[0]!, H * U])
+  const y = result(context, [q.shape[0]!, H * U])
   const memory: AttentionMemory = { segments, probabilities: [], slopes: [], seed }
   for (const { from, length: n } of segments)
     for (let h = 0; h < H; h++) {
       const g = Math.floor((h * G) / H)
       const m = padded(n)
-      const p = shop.arena.take(n * m)
-      const slopes = softcap === null ? null : shop.arena.take(n * m)
-      shop.matmul(false, true, n, n, K, q.data, from * H * K + h * K, H * K, k.data, from * G * K + g * K, G * K, p, 0, m, false)
+      const p = context.arena.take(n * m)
+      const slopes = softcap === null ? null : context.arena.take(n * m)
+      context.matmul(false, true, n, n, K, q.data, from * H * K + h * K, H * K, k.data, from * G * K + g * K, G * K, p, 0, m, false)
       if (softcap !== null) capScores(p, slopes!, scale, softcap)
-      normalise(shop, p, n, window ?? n, softcap === null ? scale : 1, sinks ? value(sinks).data[h]! : null)
+      normalise(context, p, n, window ?? n, softcap === null ? scale : 1, sinks ? value(sinks).data[h]! : null)
       let used = p
       if (dropout > 0) {
-        used = shop.arena.take(n * m)
+        used = context.arena.take(n * m)
         masked(p, used, dropout, seed, memory.probabilities.length)
       }
-      shop.matmul(false, false, n, U, n, used, 0, m, v.data, from * G * U + g * U, G * U, y.data, from * H * U + h * U, H * U, false)
+      context.matmul(false, false, n, U, n, used, 0, m, v.data, from * G * U + g * U, G * U, y.data, from * H * U + h * U, H * U, false)
       memory.probabilities.push(p)
       if (slopes) memory.slopes.push(slopes)
     }
@@ -86,10 +86,10 @@ function capScores(p: Floats, slopes: Floats, scale: number, cap: number): void 
 }
 
 /** Scores -> probabilities in place; columns outside of the window become 0. */
-function normalise(shop: Workshop, p: Floats, n: number, window: number, scale: number, sink: number | null): void {
+function normalise(context: TrainingContext, p: Floats, n: number, window: number, scale: number, sink: number | null): void {
   const m = padded(n)
-  if (shop.kernels) {
-    shop.kernels.softmaxCausal(address(p), n, m, window, scale, sink ?? 0, sink === null ? 0 : 1)
+  if (context.kernels) {
+    context.kernels.softmaxCausal(address(p), n, m, window, scale, sink ?? 0, sink === null ? 0 : 1)
     return
   }
   for (let t = 0; t < n; t++) {
@@ -119,7 +119,7 @@ function masked(from: Floats, into: Floats, p: number, seed: number, stream: num
 }
 
 export function attentionBackward(
-  shop: Workshop,
+  context: TrainingContext,
   y: Value,
   q: Value,
   k: Value,
@@ -127,16 +127,16 @@ export function attentionBackward(
   options: AttentionOptions,
   memory: AttentionMemory,
 ): void {
-  const dy = arrived(y)
+  const dy = outputGradient(y)
   if (!dy) return
   const { heads: H, kvHeads: G, keyDim: K, valueDim: U, scale, sinks, softcap, dropout = 0 } = options
-  const dq = gradientOf(shop, q)!
-  const dk = gradientOf(shop, k)!
-  const dv = gradientOf(shop, v)!
-  const dSinks = sinks && gradientOf(shop, sinks)
+  const dq = gradientOf(context, q)!
+  const dk = gradientOf(context, k)!
+  const dv = gradientOf(context, v)!
+  const dSinks = sinks && gradientOf(context, sinks)
   const longest = Math.max(...memory.segments.map(({ length }) => length))
-  const slope = shop.arena.take(longest * padded(longest))
-  const used = dropout > 0 ? shop.arena.take(longest * padded(longest)) : null
+  const slope = context.arena.take(longest * padded(longest))
+  const used = dropout > 0 ? context.arena.take(longest * padded(longest)) : null
   let index = 0
   for (const { from, length: n } of memory.segments)
     for (let h = 0; h < H; h++) {
@@ -153,25 +153,25 @@ export function attentionBackward(
         forward = used.subarray(0, n * m)
         masked(p, forward, dropout, memory.seed, index)
       }
-      shop.matmul(true, false, n, U, n, forward, 0, m, dy, yAt, H * U, dv, vAt, G * U, true)
-      shop.matmul(false, true, n, n, U, dy, yAt, H * U, v.data, vAt, G * U, d, 0, m, false)
+      context.matmul(true, false, n, U, n, forward, 0, m, dy, yAt, H * U, dv, vAt, G * U, true)
+      context.matmul(false, true, n, n, U, dy, yAt, H * U, v.data, vAt, G * U, d, 0, m, false)
       if (used) masked(d, d, dropout, memory.seed, index)
-      const sink = softmaxBackward(shop, p, d, n, scale)
+      const sink = softmaxBackward(context, p, d, n, scale)
       if (softcap !== null) {
         const slopes = memory.slopes[index]!
         for (let i = 0; i < d.length; i++) d[i]! *= slopes[i]!
       }
       if (dSinks) dSinks[h]! -= sink
-      shop.matmul(false, false, n, K, n, d, 0, m, k.data, kAt, G * K, dq, qAt, H * K, true)
-      shop.matmul(true, false, n, K, n, d, 0, m, q.data, qAt, H * K, dk, kAt, G * K, true)
+      context.matmul(false, false, n, K, n, d, 0, m, k.data, kAt, G * K, dq, qAt, H * K, true)
+      context.matmul(true, false, n, K, n, d, 0, m, q.data, qAt, H * K, dk, kAt, G * K, true)
       index++
     }
 }
 
 /** d p -> d (q·k) in place; returns Σ_t p_sink·Σ_s p·d p, the negative gradient of the sink logit. */
-function softmaxBackward(shop: Workshop, p: Floats, d: Floats, n: number, scale: number): number {
+function softmaxBackward(context: TrainingContext, p: Floats, d: Floats, n: number, scale: number): number {
   const m = padded(n)
-  if (shop.kernels) return shop.kernels.softmaxCausalBackward(address(p), address(d), n, m, scale)
+  if (context.kernels) return context.kernels.softmaxCausalBackward(address(p), address(d), n, m, scale)
   let sink = 0
   for (let t = 0; t < n; t++) {
     const row = t * m

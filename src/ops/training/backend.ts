@@ -1,7 +1,7 @@
 /**
- * The backend that trains: every op of the vocabulary with its derivative, over typed arrays in one thread. `reference` precision (f64,
- * plain loops) is the judge of gradients; the fast one (f32, generated SIMD products) lives in a WebAssembly memory that threads may share.
- * Not for inference: it has no caches and keeps all it makes until `reset`.
+ * The backend that trains: every op of the vocabulary with its derivative, over typed arrays in one thread. The precise form (f64, plain
+ * loops) is the reference for gradients. The fast form (f32, generated SIMD products) uses a WebAssembly memory that threads may share.
+ * Not for inference: it has no caches and keeps all results until `reset`.
  */
 import type { Gated, Gelu, Router } from '../../architecture/architecture.ts'
 import type { GradientOps } from '../gradients.ts'
@@ -16,7 +16,7 @@ import { type ElementKernels, elementModule } from './element-kernels.ts'
 import { type Floats, matmulScratch, plainMatmul, simdMatmul } from './matmul.ts'
 import { matmulModule } from './matmul-kernels.ts'
 import { balanceLoss, balanceLossBackward, type MoeMemory, moe, moeBackward, type Route, route, routeBackward } from './mixture.ts'
-import { arrived, gradientOf, HeapArena, RegionArena, result, Value, value, type Workshop } from './values.ts'
+import { gradientOf, HeapArena, outputGradient, RegionArena, result, type TrainingContext, Value, value } from './values.ts'
 
 export { Value } from './values.ts'
 
@@ -45,32 +45,33 @@ export function simdTraining(memory: WebAssembly.Memory, byteOffset: number, byt
 }
 
 export class TrainingBackend implements GradientOps {
-  readonly workshop: { -readonly [K in keyof Workshop]: Workshop[K] }
-  private readonly memories = new WeakMap<object, unknown>()
-  private readonly turnTables = new Map<Rotation, { batch: Batch; turns: dense.Turns }>()
+  readonly context: { -readonly [K in keyof TrainingContext]: TrainingContext[K] }
+  readonly #memories = new WeakMap<object, unknown>()
+  /** The table of the last batch, per rotation. */
+  readonly #rotationTables = new Map<Rotation, { batch: Batch; table: dense.RotationTable }>()
   /** When not null, every attention adds what it kept, for those who want to look at the probabilities. */
   watched: AttentionMemory[] | null = null
-  private randomSeed = 0
-  private draws = 0
+  #randomSeed = 0
+  #draws = 0
 
-  constructor(workshop: Workshop) {
-    this.workshop = workshop
+  constructor(context: TrainingContext) {
+    this.context = context
   }
 
-  /** Tells somebody about every matrix product from now on: for counting work. */
+  /** Calls `see` at every matrix product from now on: for counting work. */
   watchProducts(see: (M: number, N: number, K: number) => void): void {
-    const { matmul } = this.workshop
-    this.workshop.matmul = (...call) => {
+    const { matmul } = this.context
+    this.context.matmul = (...call) => {
       see(call[2], call[3], call[4])
       matmul(...call)
     }
   }
 
   reset(randomSeed: number): void {
-    this.workshop.arena.reset()
-    this.turnTables.clear()
-    this.randomSeed = randomSeed
-    this.draws = 0
+    this.context.arena.reset()
+    this.#rotationTables.clear()
+    this.#randomSeed = randomSeed
+    this.#draws = 0
   }
 
   /** A tensor over an existing array; with a gradient array it is a weight, without one a constant. */
@@ -86,148 +87,148 @@ export class TrainingBackend implements GradientOps {
     return value(x).data
   }
 
-  /** The gradient collected so far; undefined when nothing arrived. */
+  /** The gradient collected so far; undefined without one. */
   gradient(x: Tensor): Floats | undefined {
-    return arrived(x) ?? undefined
+    return outputGradient(x) ?? undefined
   }
 
   /** A seed of its own for every random op of a pass. */
-  private drawSeed(): number {
-    return Math.imul(this.randomSeed ^ 0x51ed270b, 0x2c1b3c6d) + Math.imul(++this.draws, 0x297a2d39)
+  #drawSeed(): number {
+    return Math.imul(this.#randomSeed ^ 0x51ed270b, 0x2c1b3c6d) + Math.imul(++this.#draws, 0x297a2d39)
   }
 
-  private turns(rotation: Rotation, batch: Batch): dense.Turns {
-    const known = this.turnTables.get(rotation)
-    if (known?.batch === batch) return known.turns
-    const turns = dense.turns(this.workshop, rotation, batch)
-    this.turnTables.set(rotation, { batch, turns })
-    return turns
+  #rotationTable(rotation: Rotation, batch: Batch): dense.RotationTable {
+    const known = this.#rotationTables.get(rotation)
+    if (known?.batch === batch) return known.table
+    const table = dense.rotationTable(this.context, rotation, batch)
+    this.#rotationTables.set(rotation, { batch, table })
+    return table
   }
 
   scope<R>(_name: string, body: () => R): R {
     return body()
   }
   seed(loss: Tensor): void {
-    gradientOf(this.workshop, loss)![0] = 1
+    gradientOf(this.context, loss)![0] = 1
   }
 
   embed(table: Tensor, index: Int32Array, scale: number): Value {
-    return dense.embed(this.workshop, value(table), index, scale)
+    return dense.embed(this.context, value(table), index, scale)
   }
   embedBackward(y: Tensor, table: Tensor, index: Int32Array, scale: number): void {
-    dense.embedBackward(this.workshop, value(y), value(table), index, scale)
+    dense.embedBackward(this.context, value(y), value(table), index, scale)
   }
   add(a: Tensor, b: Tensor): Value {
-    return dense.add(this.workshop, value(a), value(b))
+    return dense.add(this.context, value(a), value(b))
   }
   addBackward(y: Tensor, a: Tensor, b: Tensor): void {
-    dense.addBackward(this.workshop, value(y), value(a), value(b))
+    dense.addBackward(this.context, value(y), value(a), value(b))
   }
   linear(x: Tensor, weight: Tensor, bias?: Tensor): Value {
-    return dense.linear(this.workshop, value(x), value(weight), bias && value(bias))
+    return dense.linear(this.context, value(x), value(weight), bias && value(bias))
   }
   linearBackward(y: Tensor, x: Tensor, weight: Tensor, bias?: Tensor): void {
-    dense.linearBackward(this.workshop, value(y), value(x), value(weight), bias && value(bias))
+    dense.linearBackward(this.context, value(y), value(x), value(weight), bias && value(bias))
   }
   layerNorm(x: Tensor, gain: Tensor, bias: Tensor, eps: number): Value {
-    return dense.layerNorm(this.workshop, value(x), value(gain), value(bias), eps)
+    return dense.layerNorm(this.context, value(x), value(gain), value(bias), eps)
   }
   layerNormBackward(y: Tensor, x: Tensor, gain: Tensor, bias: Tensor, eps: number): void {
-    dense.layerNormBackward(this.workshop, value(y), value(x), value(gain), value(bias), eps)
+    dense.layerNormBackward(this.context, value(y), value(x), value(gain), value(bias), eps)
   }
   rmsNorm(x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): Value {
-    return dense.rmsNorm(this.workshop, value(x), value(gain), eps, unitOffset)
+    return dense.rmsNorm(this.context, value(x), value(gain), eps, unitOffset)
   }
   rmsNormBackward(y: Tensor, x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): void {
-    dense.rmsNormBackward(this.workshop, value(y), value(x), value(gain), eps, unitOffset)
+    dense.rmsNormBackward(this.context, value(y), value(x), value(gain), eps, unitOffset)
   }
   rope(x: Tensor, rotation: Rotation, batch: Batch): Value {
-    return dense.rope(this.workshop, value(x), rotation.headDim, this.turns(rotation, batch))
+    return dense.rope(this.context, value(x), rotation.headDim, this.#rotationTable(rotation, batch))
   }
   ropeBackward(y: Tensor, x: Tensor, rotation: Rotation, batch: Batch): void {
-    dense.ropeBackward(this.workshop, value(y), value(x), rotation.headDim, this.turns(rotation, batch))
+    dense.ropeBackward(this.context, value(y), value(x), rotation.headDim, this.#rotationTable(rotation, batch))
   }
   attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): Value {
-    const { y, memory } = attention(this.workshop, value(q), value(k), value(v), batch, options, this.drawSeed())
-    this.memories.set(y, memory)
+    const { y, memory } = attention(this.context, value(q), value(k), value(v), batch, options, this.#drawSeed())
+    this.#memories.set(y, memory)
     this.watched?.push(memory)
     return y
   }
   attentionBackward(y: Tensor, q: Tensor, k: Tensor, v: Tensor, _batch: Batch, options: AttentionOptions): void {
-    attentionBackward(this.workshop, value(y), value(q), value(k), value(v), options, this.memories.get(y) as AttentionMemory)
+    attentionBackward(this.context, value(y), value(q), value(k), value(v), options, this.#memories.get(y) as AttentionMemory)
   }
   gelu(x: Tensor, activation: Gelu): Value {
-    return gelu(this.workshop, value(x), activation)
+    return gelu(this.context, value(x), activation)
   }
   geluBackward(y: Tensor, x: Tensor, activation: Gelu): void {
-    geluBackward(this.workshop, value(y), value(x), activation)
+    geluBackward(this.context, value(y), value(x), activation)
   }
   gated(gate: Tensor, up: Tensor, activation: Gated): Value {
-    const y = result(this.workshop, gate.shape)
-    gatedForward(this.workshop, activation, value(gate).data, 0, value(up).data, 0, 1, y.data)
+    const y = result(this.context, gate.shape)
+    gatedForward(this.context, activation, value(gate).data, 0, value(up).data, 0, 1, y.data)
     return y
   }
   gatedBackward(y: Tensor, gate: Tensor, up: Tensor, activation: Gated): void {
-    const dy = arrived(y)
+    const dy = outputGradient(y)
     if (!dy) return
-    const dGate = gradientOf(this.workshop, gate)!
-    const dUp = gradientOf(this.workshop, up)!
-    gatedSlopes(this.workshop, activation, value(gate).data, 0, value(up).data, 0, 1, dy, dGate, dUp)
+    const dGate = gradientOf(this.context, gate)!
+    const dUp = gradientOf(this.context, up)!
+    gatedSlopes(this.context, activation, value(gate).data, 0, value(up).data, 0, 1, dy, dGate, dUp)
   }
   route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router): Route {
-    return route(this.workshop, value(x), value(weight), bias && value(bias), active, router)
+    return route(this.context, value(x), value(weight), bias && value(bias), active, router)
   }
   routeBackward(y: Routing, x: Tensor, weight: Tensor, bias: Tensor | undefined, _active: number, router: Router): void {
-    routeBackward(this.workshop, y as Route, value(x), value(weight), bias && value(bias), router)
+    routeBackward(this.context, y as Route, value(x), value(weight), bias && value(bias), router)
   }
   moe(x: Tensor, routing: Routing, experts: Experts, activation: Gated): Value {
-    const { y, memory } = moe(this.workshop, value(x), routing as Route, experts, activation)
-    this.memories.set(y, memory)
+    const { y, memory } = moe(this.context, value(x), routing as Route, experts, activation)
+    this.#memories.set(y, memory)
     return y
   }
   moeBackward(y: Tensor, x: Tensor, routing: Routing, experts: Experts, activation: Gated): void {
-    moeBackward(this.workshop, value(y), value(x), routing as Route, experts, activation, this.memories.get(y) as MoeMemory)
+    moeBackward(this.context, value(y), value(x), routing as Route, experts, activation, this.#memories.get(y) as MoeMemory)
   }
   select(x: Tensor, rows: Int32Array): Value {
-    return dense.select(this.workshop, value(x), rows)
+    return dense.select(this.context, value(x), rows)
   }
   selectBackward(y: Tensor, x: Tensor, rows: Int32Array): void {
-    dense.selectBackward(this.workshop, value(y), value(x), rows)
+    dense.selectBackward(this.context, value(y), value(x), rows)
   }
   softcap(x: Tensor, cap: number): Value {
-    return dense.softcap(this.workshop, value(x), cap)
+    return dense.softcap(this.context, value(x), cap)
   }
   softcapBackward(y: Tensor, x: Tensor, cap: number): void {
-    dense.softcapBackward(this.workshop, value(y), value(x), cap)
+    dense.softcapBackward(this.context, value(y), value(x), cap)
   }
   dropout(x: Tensor, p: number): Tensor {
     if (p === 0) return x
-    const seed = this.drawSeed()
-    const y = dense.dropout(this.workshop, value(x), p, seed)
-    this.memories.set(y, seed)
+    const seed = this.#drawSeed()
+    const y = dense.dropout(this.context, value(x), p, seed)
+    this.#memories.set(y, seed)
     return y
   }
   dropoutBackward(y: Tensor, x: Tensor, p: number): void {
-    if (p > 0) dense.dropoutBackward(this.workshop, value(y), value(x), p, this.memories.get(y) as number)
+    if (p > 0) dense.dropoutBackward(this.context, value(y), value(x), p, this.#memories.get(y) as number)
   }
   crossEntropy(logits: Tensor, targets: Int32Array, scale: number): Value {
-    const { y, probabilities } = dense.crossEntropy(this.workshop, value(logits), targets, scale)
-    this.memories.set(y, probabilities)
+    const { y, probabilities } = dense.crossEntropy(this.context, value(logits), targets, scale)
+    this.#memories.set(y, probabilities)
     return y
   }
   crossEntropyBackward(y: Tensor, logits: Tensor, targets: Int32Array, scale: number): void {
-    dense.crossEntropyBackward(this.workshop, value(y), value(logits), targets, scale, this.memories.get(y) as Floats)
+    dense.crossEntropyBackward(this.context, value(y), value(logits), targets, scale, this.#memories.get(y) as Floats)
   }
   balanceLoss(routing: Routing): Value {
-    return balanceLoss(this.workshop, routing as Route)
+    return balanceLoss(this.context, routing as Route)
   }
   balanceLossBackward(y: Tensor, routing: Routing): void {
-    balanceLossBackward(this.workshop, value(y), routing as Route)
+    balanceLossBackward(this.context, value(y), routing as Route)
   }
   combine(terms: readonly Tensor[], factors: readonly number[]): Value {
-    return dense.combine(this.workshop, terms, factors)
+    return dense.combine(this.context, terms, factors)
   }
   combineBackward(y: Tensor, terms: readonly Tensor[], factors: readonly number[]): void {
-    dense.combineBackward(this.workshop, value(y), terms, factors)
+    dense.combineBackward(this.context, value(y), terms, factors)
   }
 }

@@ -6,11 +6,11 @@ import { dropoutKeeps } from '../../random/hash.ts'
 import type { Batch, Rotation } from '../ops.ts'
 import { columns, rowsOf, type Tensor } from '../tensor.ts'
 import type { Floats } from './matmul.ts'
-import { address, arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
+import { address, gradientOf, outputGradient, result, type TrainingContext, type Value, value } from './values.ts'
 
-export function embed(shop: Workshop, table: Value, index: Int32Array, scale: number): Value {
+export function embed(context: TrainingContext, table: Value, index: Int32Array, scale: number): Value {
   const D = columns(table)
-  const y = result(shop, [index.length, D])
+  const y = result(context, [index.length, D])
   const { data } = y
   const rows = table.data
   for (let t = 0; t < index.length; t++) {
@@ -20,9 +20,9 @@ export function embed(shop: Workshop, table: Value, index: Int32Array, scale: nu
   return y
 }
 
-export function embedBackward(shop: Workshop, y: Value, table: Value, index: Int32Array, scale: number): void {
-  const dy = arrived(y)
-  const dTable = gradientOf(shop, table)
+export function embedBackward(context: TrainingContext, y: Value, table: Value, index: Int32Array, scale: number): void {
+  const dy = outputGradient(y)
+  const dTable = gradientOf(context, table)
   if (!dy || !dTable) return
   const D = columns(table)
   for (let t = 0; t < index.length; t++) {
@@ -31,67 +31,67 @@ export function embedBackward(shop: Workshop, y: Value, table: Value, index: Int
   }
 }
 
-export function add(shop: Workshop, a: Value, b: Value): Value {
-  const y = result(shop, a.shape)
+export function add(context: TrainingContext, a: Value, b: Value): Value {
+  const y = result(context, a.shape)
   const { data } = y
   const left = a.data
   const right = b.data
-  if (shop.kernels) shop.kernels.sum(address(left), address(right), address(data), data.length)
+  if (context.kernels) context.kernels.sum(address(left), address(right), address(data), data.length)
   else for (let i = 0; i < data.length; i++) data[i] = left[i]! + right[i]!
   return y
 }
 
-function addTo(shop: Workshop, into: Floats | null, from: Floats): void {
+function addTo(context: TrainingContext, into: Floats | null, from: Floats): void {
   if (!into) return
-  if (shop.kernels) shop.kernels.addTo(address(into), address(from), from.length)
+  if (context.kernels) context.kernels.addTo(address(into), address(from), from.length)
   else for (let i = 0; i < from.length; i++) into[i]! += from[i]!
 }
 
-export function addBackward(shop: Workshop, y: Value, a: Value, b: Value): void {
-  const dy = arrived(y)
+export function addBackward(context: TrainingContext, y: Value, a: Value, b: Value): void {
+  const dy = outputGradient(y)
   if (!dy) return
-  addTo(shop, gradientOf(shop, a), dy)
-  addTo(shop, gradientOf(shop, b), dy)
+  addTo(context, gradientOf(context, a), dy)
+  addTo(context, gradientOf(context, b), dy)
 }
 
-export function linear(shop: Workshop, x: Value, weight: Value, bias: Value | undefined): Value {
+export function linear(context: TrainingContext, x: Value, weight: Value, bias: Value | undefined): Value {
   const T = rowsOf(x)
   const I = columns(x)
   const O = weight.shape[0]!
-  const y = result(shop, [T, O])
+  const y = result(context, [T, O])
   if (bias) for (let t = 0; t < T; t++) y.data.set(bias.data, t * O)
-  shop.matmul(false, true, T, O, I, x.data, 0, I, weight.data, 0, I, y.data, 0, O, bias !== undefined)
+  context.matmul(false, true, T, O, I, x.data, 0, I, weight.data, 0, I, y.data, 0, O, bias !== undefined)
   return y
 }
 
-export function linearBackward(shop: Workshop, y: Value, x: Value, weight: Value, bias: Value | undefined): void {
-  const dy = arrived(y)
+export function linearBackward(context: TrainingContext, y: Value, x: Value, weight: Value, bias: Value | undefined): void {
+  const dy = outputGradient(y)
   if (!dy) return
   const T = rowsOf(x)
   const I = columns(x)
   const O = weight.shape[0]!
-  const dx = gradientOf(shop, x)
-  if (dx) shop.matmul(false, false, T, I, O, dy, 0, O, weight.data, 0, I, dx, 0, I, true)
-  const dWeight = gradientOf(shop, weight)
-  if (dWeight) shop.matmul(true, false, O, I, T, dy, 0, O, x.data, 0, I, dWeight, 0, I, true)
-  const dBias = bias && gradientOf(shop, bias)
-  if (dBias) sumRows(shop, dy, 0, T, O, dBias, 0)
+  const dx = gradientOf(context, x)
+  if (dx) context.matmul(false, false, T, I, O, dy, 0, O, weight.data, 0, I, dx, 0, I, true)
+  const dWeight = gradientOf(context, weight)
+  if (dWeight) context.matmul(true, false, O, I, T, dy, 0, O, x.data, 0, I, dWeight, 0, I, true)
+  const dBias = bias && gradientOf(context, bias)
+  if (dBias) sumRows(context, dy, 0, T, O, dBias, 0)
 }
 
 /** into[at + o] += Σ_t from[start + t·O + o] */
-export function sumRows(shop: Workshop, from: Floats, start: number, T: number, O: number, into: Floats, at: number): void {
-  if (shop.kernels) {
-    shop.kernels.sumRows(address(from, start), address(into, at), T, O)
+export function sumRows(context: TrainingContext, from: Floats, start: number, T: number, O: number, into: Floats, at: number): void {
+  if (context.kernels) {
+    context.kernels.sumRows(address(from, start), address(into, at), T, O)
     return
   }
   for (let t = 0; t < T; t++) for (let o = 0; o < O; o++) into[at + o]! += from[start + t * O + o]!
 }
 
-export function layerNorm(shop: Workshop, x: Value, gain: Value, bias: Value, eps: number): Value {
+export function layerNorm(context: TrainingContext, x: Value, gain: Value, bias: Value, eps: number): Value {
   const D = columns(x)
-  const y = result(shop, x.shape)
-  if (shop.kernels && D % 4 === 0) {
-    shop.kernels.layerNorm(address(x.data), address(gain.data), address(bias.data), address(y.data), rowsOf(x), D, eps)
+  const y = result(context, x.shape)
+  if (context.kernels && D % 4 === 0) {
+    context.kernels.layerNorm(address(x.data), address(gain.data), address(bias.data), address(y.data), rowsOf(x), D, eps)
     return y
   }
   for (let at = 0; at < x.data.length; at += D) {
@@ -110,16 +110,16 @@ function moments(x: Floats, at: number, D: number, eps: number): { mean: number;
   return { mean, inverse: 1 / Math.sqrt(variance / D + eps) }
 }
 
-export function layerNormBackward(shop: Workshop, y: Value, x: Value, gain: Value, bias: Value, eps: number): void {
-  const dy = arrived(y)
+export function layerNormBackward(context: TrainingContext, y: Value, x: Value, gain: Value, bias: Value, eps: number): void {
+  const dy = outputGradient(y)
   if (!dy) return
   const D = columns(x)
-  const dx = gradientOf(shop, x)
-  const dGain = gradientOf(shop, gain)
-  const dBias = gradientOf(shop, bias)
-  if (shop.kernels && D % 4 === 0 && dx && dGain && dBias) {
+  const dx = gradientOf(context, x)
+  const dGain = gradientOf(context, gain)
+  const dBias = gradientOf(context, bias)
+  if (context.kernels && D % 4 === 0 && dx && dGain && dBias) {
     const [from, to] = [address(x.data), address(dx)]
-    shop.kernels.layerNormBackward(from, address(gain.data), address(dy), to, address(dGain), address(dBias), rowsOf(x), D, eps)
+    context.kernels.layerNormBackward(from, address(gain.data), address(dy), to, address(dGain), address(dBias), rowsOf(x), D, eps)
     return
   }
   const values = x.data
@@ -143,14 +143,14 @@ export function layerNormBackward(shop: Workshop, y: Value, x: Value, gain: Valu
   }
 }
 
-export function rmsNorm(shop: Workshop, x: Value, gain: Value, eps: number, unitOffset: 0 | 1): Value {
+export function rmsNorm(context: TrainingContext, x: Value, gain: Value, eps: number, unitOffset: 0 | 1): Value {
   const D = gain.data.length
-  const y = result(shop, x.shape)
+  const y = result(context, x.shape)
   const { data } = y
   const values = x.data
   const factors = gain.data
-  if (shop.kernels && D % 4 === 0) {
-    shop.kernels.rmsNorm(address(values), address(factors), address(data), values.length / D, D, eps, unitOffset)
+  if (context.kernels && D % 4 === 0) {
+    context.kernels.rmsNorm(address(values), address(factors), address(data), values.length / D, D, eps, unitOffset)
     return y
   }
   for (let at = 0; at < values.length; at += D) {
@@ -162,17 +162,17 @@ export function rmsNorm(shop: Workshop, x: Value, gain: Value, eps: number, unit
   return y
 }
 
-export function rmsNormBackward(shop: Workshop, y: Value, x: Value, gain: Value, eps: number, unitOffset: 0 | 1): void {
-  const dy = arrived(y)
+export function rmsNormBackward(context: TrainingContext, y: Value, x: Value, gain: Value, eps: number, unitOffset: 0 | 1): void {
+  const dy = outputGradient(y)
   if (!dy) return
   const D = gain.data.length
-  const dx = gradientOf(shop, x)
-  const dGain = gradientOf(shop, gain)
+  const dx = gradientOf(context, x)
+  const dGain = gradientOf(context, gain)
   const values = x.data
   const factors = gain.data
-  if (shop.kernels && D % 4 === 0 && dx && dGain) {
+  if (context.kernels && D % 4 === 0 && dx && dGain) {
     const rows = values.length / D
-    shop.kernels.rmsNormBackward(address(values), address(factors), address(dy), address(dx), address(dGain), rows, D, eps, unitOffset)
+    context.kernels.rmsNormBackward(address(values), address(factors), address(dy), address(dx), address(dGain), rows, D, eps, unitOffset)
     return
   }
   for (let at = 0; at < values.length; at += D) {
@@ -189,16 +189,16 @@ export function rmsNormBackward(shop: Workshop, y: Value, x: Value, gain: Value,
 }
 
 /** cos and sin of all rows and frequencies, times the amplitude. */
-export interface Turns {
+export interface RotationTable {
   cos: Floats
   sin: Floats
 }
 
-export function turns(shop: Workshop, rotation: Rotation, batch: Batch): Turns {
+export function rotationTable(context: TrainingContext, rotation: Rotation, batch: Batch): RotationTable {
   const half = rotation.headDim / 2
   const T = batch.positions.length
-  const cos = shop.arena.take(T * half)
-  const sin = shop.arena.take(T * half)
+  const cos = context.arena.take(T * half)
+  const sin = context.arena.take(T * half)
   for (let t = 0; t < T; t++)
     for (let i = 0; i < half; i++) {
       const angle = batch.positions[t]! * rotation.inverseFrequencies[i]!
@@ -209,7 +209,7 @@ export function turns(shop: Workshop, rotation: Rotation, batch: Batch): Turns {
 }
 
 /** direction 1: rotate x into `out`; -1: add the rotation back (the transpose). */
-function rotate(x: Floats, out: Floats, T: number, width: number, headDim: number, { cos, sin }: Turns, direction: 1 | -1): void {
+function rotate(x: Floats, out: Floats, T: number, width: number, headDim: number, { cos, sin }: RotationTable, direction: 1 | -1): void {
   const half = headDim / 2
   for (let t = 0; t < T; t++)
     for (let head = t * width; head < (t + 1) * width; head += headDim)
@@ -228,83 +228,88 @@ function rotate(x: Floats, out: Floats, T: number, width: number, headDim: numbe
       }
 }
 
-export function rope(shop: Workshop, x: Value, headDim: number, table: Turns): Value {
-  const y = result(shop, x.shape)
-  if (shop.kernels && headDim % 8 === 0) {
+export function rope(context: TrainingContext, x: Value, headDim: number, table: RotationTable): Value {
+  const y = result(context, x.shape)
+  if (context.kernels && headDim % 8 === 0) {
     const [T, heads] = [rowsOf(x), columns(x) / headDim]
-    shop.kernels.rotate(address(x.data), address(y.data), address(table.cos), address(table.sin), T, heads, headDim / 2)
+    context.kernels.rotate(address(x.data), address(y.data), address(table.cos), address(table.sin), T, heads, headDim / 2)
     return y
   }
   rotate(x.data, y.data, rowsOf(x), columns(x), headDim, table, 1)
   return y
 }
 
-export function ropeBackward(shop: Workshop, y: Value, x: Value, headDim: number, table: Turns): void {
-  const dy = arrived(y)
-  const dx = gradientOf(shop, x)
+export function ropeBackward(context: TrainingContext, y: Value, x: Value, headDim: number, table: RotationTable): void {
+  const dy = outputGradient(y)
+  const dx = gradientOf(context, x)
   if (!dy || !dx) return
-  if (shop.kernels && headDim % 8 === 0) {
+  if (context.kernels && headDim % 8 === 0) {
     const [T, heads] = [rowsOf(x), columns(x) / headDim]
-    shop.kernels.rotateBack(address(dy), address(dx), address(table.cos), address(table.sin), T, heads, headDim / 2)
+    context.kernels.rotateBack(address(dy), address(dx), address(table.cos), address(table.sin), T, heads, headDim / 2)
   } else rotate(dy, dx, rowsOf(x), columns(x), headDim, table, -1)
 }
 
-export function select(shop: Workshop, x: Value, rows: Int32Array): Value {
+export function select(context: TrainingContext, x: Value, rows: Int32Array): Value {
   const D = columns(x)
-  const y = result(shop, [rows.length, D])
+  const y = result(context, [rows.length, D])
   for (let r = 0; r < rows.length; r++) y.data.set(x.data.subarray(rows[r]! * D, (rows[r]! + 1) * D), r * D)
   return y
 }
 
-export function selectBackward(shop: Workshop, y: Value, x: Value, rows: Int32Array): void {
-  const dy = arrived(y)
-  const dx = gradientOf(shop, x)
+export function selectBackward(context: TrainingContext, y: Value, x: Value, rows: Int32Array): void {
+  const dy = outputGradient(y)
+  const dx = gradientOf(context, x)
   if (!dy || !dx) return
   const D = columns(x)
   for (let r = 0; r < rows.length; r++) for (let d = 0; d < D; d++) dx[rows[r]! * D + d]! += dy[r * D + d]!
 }
 
-export function softcap(shop: Workshop, x: Value, cap: number): Value {
-  const y = result(shop, x.shape)
+export function softcap(context: TrainingContext, x: Value, cap: number): Value {
+  const y = result(context, x.shape)
   for (let i = 0; i < y.data.length; i++) y.data[i] = cap * Math.tanh(x.data[i]! / cap)
   return y
 }
 
-export function softcapBackward(shop: Workshop, y: Value, x: Value, cap: number): void {
-  const dy = arrived(y)
-  const dx = gradientOf(shop, x)
+export function softcapBackward(context: TrainingContext, y: Value, x: Value, cap: number): void {
+  const dy = outputGradient(y)
+  const dx = gradientOf(context, x)
   if (!dy || !dx) return
   for (let i = 0; i < dy.length; i++) dx[i]! += dy[i]! * (1 - (y.data[i]! / cap) ** 2)
 }
 
-export function dropout(shop: Workshop, x: Value, p: number, seed: number): Value {
-  const y = result(shop, x.shape)
+export function dropout(context: TrainingContext, x: Value, p: number, seed: number): Value {
+  const y = result(context, x.shape)
   const keep = 1 / (1 - p)
   for (let i = 0; i < y.data.length; i++) y.data[i] = dropoutKeeps(seed, i, p) ? x.data[i]! * keep : 0
   return y
 }
 
-export function dropoutBackward(shop: Workshop, y: Value, x: Value, p: number, seed: number): void {
-  const dy = arrived(y)
-  const dx = gradientOf(shop, x)
+export function dropoutBackward(context: TrainingContext, y: Value, x: Value, p: number, seed: number): void {
+  const dy = outputGradient(y)
+  const dx = gradientOf(context, x)
   if (!dy || !dx) return
   const keep = 1 / (1 - p)
   for (let i = 0; i < dy.length; i++) if (dropoutKeeps(seed, i, p)) dx[i]! += dy[i]! * keep
 }
 
-/** -log softmax at the targets, summed with `scale`; `probabilities` [R, V] is kept for going back. */
-export function crossEntropy(shop: Workshop, logits: Value, targets: Int32Array, scale: number): { y: Value; probabilities: Floats } {
+/** -log softmax at the targets, summed with `scale`; `probabilities` [R, V] is kept for the backward pass. */
+export function crossEntropy(
+  context: TrainingContext,
+  logits: Value,
+  targets: Int32Array,
+  scale: number,
+): { y: Value; probabilities: Floats } {
   const V = columns(logits)
   const z = logits.data
-  const probabilities = shop.arena.take(z.length)
+  const probabilities = context.arena.take(z.length)
   let total = 0
   for (let r = 0; r < targets.length; r++) {
     const at = r * V
     let largest = Number.NEGATIVE_INFINITY
     let sum = 0
-    if (shop.kernels) {
-      largest = shop.kernels.rowMax(address(z, at), V)
-      sum = shop.kernels.expRow(address(z, at), address(probabilities, at), V, largest)
+    if (context.kernels) {
+      largest = context.kernels.rowMax(address(z, at), V)
+      sum = context.kernels.expRow(address(z, at), address(probabilities, at), V, largest)
     } else {
       for (let i = at; i < at + V; i++) if (z[i]! > largest) largest = z[i]!
       for (let i = at; i < at + V; i++) {
@@ -317,40 +322,40 @@ export function crossEntropy(shop: Workshop, logits: Value, targets: Int32Array,
     for (let i = at; i < at + V; i++) probabilities[i]! *= inverse
     total += Math.log(sum) + largest - z[at + targets[r]!]!
   }
-  const y = result(shop, [1])
+  const y = result(context, [1])
   y.data[0] = total * scale
   return { y, probabilities }
 }
 
 export function crossEntropyBackward(
-  shop: Workshop,
+  context: TrainingContext,
   y: Value,
   logits: Value,
   targets: Int32Array,
   scale: number,
   probabilities: Floats,
 ): void {
-  const dy = arrived(y)
-  const dLogits = gradientOf(shop, logits)
+  const dy = outputGradient(y)
+  const dLogits = gradientOf(context, logits)
   if (!dy || !dLogits) return
   const V = columns(logits)
   const factor = dy[0]! * scale
-  if (shop.kernels) shop.kernels.addScaled(address(dLogits), address(probabilities), probabilities.length, factor)
+  if (context.kernels) context.kernels.addScaled(address(dLogits), address(probabilities), probabilities.length, factor)
   else for (let i = 0; i < probabilities.length; i++) dLogits[i]! += probabilities[i]! * factor
   for (let r = 0; r < targets.length; r++) dLogits[r * V + targets[r]!]! -= factor
 }
 
-export function combine(shop: Workshop, terms: readonly Tensor[], factors: readonly number[]): Value {
-  const y = result(shop, [1])
+export function combine(context: TrainingContext, terms: readonly Tensor[], factors: readonly number[]): Value {
+  const y = result(context, [1])
   y.data[0] = terms.reduce((sum, term, i) => sum + value(term).data[0]! * factors[i]!, 0)
   return y
 }
 
-export function combineBackward(shop: Workshop, y: Value, terms: readonly Tensor[], factors: readonly number[]): void {
-  const dy = arrived(y)
+export function combineBackward(context: TrainingContext, y: Value, terms: readonly Tensor[], factors: readonly number[]): void {
+  const dy = outputGradient(y)
   if (!dy) return
   terms.forEach((term, i) => {
-    const d = gradientOf(shop, term)
+    const d = gradientOf(context, term)
     if (d) d[0]! += dy[0]! * factors[i]!
   })
 }

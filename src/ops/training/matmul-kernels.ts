@@ -1,6 +1,6 @@
 /**
  * Generated SIMD for f32 matrix products: packs the right factor into panels of eight columns, then multiplies tiles of rows × 8.
- * It refuses to know shapes of models; `matmul.ts` cuts work into calls of these functions.
+ * It knows nothing of models; `matmul.ts` cuts the work into calls of these functions.
  * Source of the scheme: Goto & van de Geijn 2008, "Anatomy of high-performance matrix multiplication".
  */
 import { f32x4, i32, type Local, ModuleBuilder, type V128 } from '../wasm/encoder.ts'

@@ -1,5 +1,5 @@
 /**
- * C (+)= A·B with either factor read transposed, over typed arrays: plain loops in any precision (the judge) or
+ * C (+)= A·B with either factor read transposed, over typed arrays: plain loops in any precision (the reference) or
  * generated SIMD over one WebAssembly memory. Sums of one element always run in the same order, so results do not
  * depend on threads. Blocking over the inner dimension keeps a panel in the first-level cache.
  */

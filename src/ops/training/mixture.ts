@@ -8,7 +8,7 @@ import { columns, rowsOf } from '../tensor.ts'
 import { gatedForward, gatedSlopes } from './activations.ts'
 import { linear, linearBackward, sumRows } from './dense.ts'
 import type { Floats } from './matmul.ts'
-import { address, arrived, gradientOf, result, type Value, value, type Workshop } from './values.ts'
+import { address, gradientOf, outputGradient, result, type TrainingContext, type Value, value } from './values.ts'
 
 /** A routing of this backend. */
 export interface Route extends Routing {
@@ -21,13 +21,13 @@ export interface Route extends Routing {
   readonly probabilities: Floats
 }
 
-export function route(shop: Workshop, x: Value, weight: Value, bias: Value | undefined, active: number, router: Router): Route {
+export function route(context: TrainingContext, x: Value, weight: Value, bias: Value | undefined, active: number, router: Router): Route {
   const T = rowsOf(x)
   const E = weight.shape[0]!
-  const logits = linear(shop, x, weight, bias)
-  const weights = result(shop, [T, active])
+  const logits = linear(context, x, weight, bias)
+  const weights = result(context, [T, active])
   const indices = new Int32Array(T * active)
-  const probabilities = shop.arena.take(T * E)
+  const probabilities = context.arena.take(T * E)
   const z = logits.data
   const chosen = new Uint8Array(E)
   for (let t = 0; t < T; t++) {
@@ -61,12 +61,12 @@ function softmax(z: Floats, at: number, length: number, out: Floats): void {
   for (let i = at; i < at + length; i++) out[i]! /= sum
 }
 
-export function routeBackward(shop: Workshop, y: Route, x: Value, weight: Value, bias: Value | undefined, router: Router): void {
-  const dWeights = arrived(y.weights)
+export function routeBackward(context: TrainingContext, y: Route, x: Value, weight: Value, bias: Value | undefined, router: Router): void {
+  const dWeights = outputGradient(y.weights)
   if (dWeights) {
     const { active: A, experts: E, indices, probabilities } = y
     const w = y.weights.data
-    const dLogits = gradientOf(shop, y.logits)!
+    const dLogits = gradientOf(context, y.logits)!
     for (let t = 0; t < y.weights.shape[0]!; t++) {
       let dot = 0
       for (let a = 0; a < A; a++) dot += w[t * A + a]! * dWeights[t * A + a]!
@@ -78,7 +78,7 @@ export function routeBackward(shop: Workshop, y: Route, x: Value, weight: Value,
       }
     }
   }
-  linearBackward(shop, y.logits, x, weight, bias)
+  linearBackward(context, y.logits, x, weight, bias)
 }
 
 /** Shares f_e of the choices and mean probabilities P_e. */
@@ -91,16 +91,16 @@ function loads({ experts: E, active: A, indices, probabilities }: Route): { shar
   return { share, mean, T }
 }
 
-export function balanceLoss(shop: Workshop, routing: Route): Value {
+export function balanceLoss(context: TrainingContext, routing: Route): Value {
   const { share, mean } = loads(routing)
-  const y = result(shop, [1])
+  const y = result(context, [1])
   y.data[0] = routing.experts * share.reduce((sum, f, e) => sum + f * mean[e]!, 0)
   return y
 }
 
-export function balanceLossBackward(shop: Workshop, y: Value, routing: Route): void {
-  const dy = arrived(y)
-  const dLogits = gradientOf(shop, routing.logits)
+export function balanceLossBackward(context: TrainingContext, y: Value, routing: Route): void {
+  const dy = outputGradient(y)
+  const dLogits = gradientOf(context, routing.logits)
   if (!dy || !dLogits) return
   const { experts: E, probabilities } = routing
   const { share, T } = loads(routing)
@@ -112,8 +112,8 @@ export function balanceLossBackward(shop: Workshop, y: Value, routing: Route): v
   }
 }
 
-/** What one expert saw and made: its rows of the batch, and the stages between. */
-interface Shift {
+/** One expert's rows of the batch, and its intermediate results. */
+interface ExpertPass {
   /** Positions in [T, A]. */
   places: Int32Array
   input: Floats
@@ -122,13 +122,19 @@ interface Shift {
   output: Floats
 }
 
-export type MoeMemory = Shift[]
+export type MoeMemory = ExpertPass[]
 
-export function moe(shop: Workshop, x: Value, routing: Route, experts: Experts, activation: Gated): { y: Value; memory: MoeMemory } {
+export function moe(
+  context: TrainingContext,
+  x: Value,
+  routing: Route,
+  experts: Experts,
+  activation: Gated,
+): { y: Value; memory: MoeMemory } {
   const { experts: E, active: A, indices } = routing
   const D = columns(x)
   const F = experts.down.shape[2]!
-  const y = result(shop, x.shape)
+  const y = result(context, x.shape)
   y.data.fill(0)
   const counts = new Int32Array(E)
   for (const e of indices) counts[e]!++
@@ -141,29 +147,29 @@ export function moe(shop: Workshop, x: Value, routing: Route, experts: Experts, 
   for (let e = 0; e < E; e++) {
     const own = places[e]!
     const n = own.length
-    const shift: Shift = {
+    const pass: ExpertPass = {
       places: own,
-      input: shop.arena.take(n * D),
-      gateUp: shop.arena.take(n * 2 * F),
-      hidden: shop.arena.take(n * F),
-      output: shop.arena.take(n * D),
+      input: context.arena.take(n * D),
+      gateUp: context.arena.take(n * 2 * F),
+      hidden: context.arena.take(n * F),
+      output: context.arena.take(n * D),
     }
-    memory.push(shift)
+    memory.push(pass)
     if (n === 0) continue
     for (let r = 0; r < n; r++) {
       const from = Math.floor(own[r]! / A) * D
-      for (let d = 0; d < D; d++) shift.input[r * D + d] = x.data[from + d]!
+      for (let d = 0; d < D; d++) pass.input[r * D + d] = x.data[from + d]!
     }
-    spread(experts.gateUpBias, e, 2 * F, n, shift.gateUp)
-    spread(experts.downBias, e, D, n, shift.output)
-    shop.matmul(false, true, n, 2 * F, D, shift.input, 0, D, gateUp, e * 2 * F * D, D, shift.gateUp, 0, 2 * F, true)
-    gatedForward(shop, activation, shift.gateUp, 0, shift.gateUp, 1, 2, shift.hidden)
-    shop.matmul(false, true, n, D, F, shift.hidden, 0, F, down, e * D * F, F, shift.output, 0, D, true)
+    spread(experts.gateUpBias, e, 2 * F, n, pass.gateUp)
+    spread(experts.downBias, e, D, n, pass.output)
+    context.matmul(false, true, n, 2 * F, D, pass.input, 0, D, gateUp, e * 2 * F * D, D, pass.gateUp, 0, 2 * F, true)
+    gatedForward(context, activation, pass.gateUp, 0, pass.gateUp, 1, 2, pass.hidden)
+    context.matmul(false, true, n, D, F, pass.hidden, 0, F, down, e * D * F, F, pass.output, 0, D, true)
     for (let r = 0; r < n; r++) {
       const w = routing.weights.data[own[r]!]!
       const to = Math.floor(own[r]! / A) * D
-      if (shop.kernels) shop.kernels.addScaled(address(y.data, to), address(shift.output, r * D), D, w)
-      else for (let d = 0; d < D; d++) y.data[to + d]! += w * shift.output[r * D + d]!
+      if (context.kernels) context.kernels.addScaled(address(y.data, to), address(pass.output, r * D), D, w)
+      else for (let d = 0; d < D; d++) y.data[to + d]! += w * pass.output[r * D + d]!
     }
   }
   return { y, memory }
@@ -180,7 +186,7 @@ function spread(bias: Experts['downBias'], e: number, width: number, n: number, 
 }
 
 export function moeBackward(
-  shop: Workshop,
+  context: TrainingContext,
   y: Value,
   x: Value,
   routing: Route,
@@ -188,23 +194,23 @@ export function moeBackward(
   activation: Gated,
   memory: MoeMemory,
 ): void {
-  const dy = arrived(y)
+  const dy = outputGradient(y)
   if (!dy) return
   const { active: A } = routing
   const D = columns(x)
   const F = experts.down.shape[2]!
-  const dx = gradientOf(shop, x)
-  const dWeights = gradientOf(shop, routing.weights)!
-  const dGateUp = gradientOf(shop, experts.gateUp)
-  const dDown = gradientOf(shop, experts.down)
-  const dGateUpBias = experts.gateUpBias && gradientOf(shop, experts.gateUpBias)
-  const dDownBias = experts.downBias && gradientOf(shop, experts.downBias)
+  const dx = gradientOf(context, x)
+  const dWeights = gradientOf(context, routing.weights)!
+  const dGateUp = gradientOf(context, experts.gateUp)
+  const dDown = gradientOf(context, experts.down)
+  const dGateUpBias = experts.gateUpBias && gradientOf(context, experts.gateUpBias)
+  const dDownBias = experts.downBias && gradientOf(context, experts.downBias)
   const gateUp = value(experts.gateUp).data
   const down = value(experts.down).data
   memory.forEach(({ places, input, gateUp: mixed, hidden, output }, e) => {
     const n = places.length
     if (n === 0) return
-    const dOutput = shop.arena.take(n * D)
+    const dOutput = context.arena.take(n * D)
     for (let r = 0; r < n; r++) {
       const from = Math.floor(places[r]! / A) * D
       const w = routing.weights.data[places[r]!]!
@@ -216,20 +222,20 @@ export function moeBackward(
       }
       dWeights[places[r]!]! += dot
     }
-    const dHidden = shop.arena.take(n * F)
-    shop.matmul(false, false, n, F, D, dOutput, 0, D, down, e * D * F, F, dHidden, 0, F, false)
-    if (dDown) shop.matmul(true, false, D, F, n, dOutput, 0, D, hidden, 0, F, dDown, e * D * F, F, true)
-    if (dDownBias) sumRows(shop, dOutput, 0, n, D, dDownBias, e * D)
-    const dMixed = shop.arena.take(n * 2 * F)
-    gatedSlopes(shop, activation, mixed, 0, mixed, 1, 2, dHidden, dMixed, dMixed)
-    if (dGateUp) shop.matmul(true, false, 2 * F, D, n, dMixed, 0, 2 * F, input, 0, D, dGateUp, e * 2 * F * D, D, true)
-    if (dGateUpBias) sumRows(shop, dMixed, 0, n, 2 * F, dGateUpBias, e * 2 * F)
+    const dHidden = context.arena.take(n * F)
+    context.matmul(false, false, n, F, D, dOutput, 0, D, down, e * D * F, F, dHidden, 0, F, false)
+    if (dDown) context.matmul(true, false, D, F, n, dOutput, 0, D, hidden, 0, F, dDown, e * D * F, F, true)
+    if (dDownBias) sumRows(context, dOutput, 0, n, D, dDownBias, e * D)
+    const dMixed = context.arena.take(n * 2 * F)
+    gatedSlopes(context, activation, mixed, 0, mixed, 1, 2, dHidden, dMixed, dMixed)
+    if (dGateUp) context.matmul(true, false, 2 * F, D, n, dMixed, 0, 2 * F, input, 0, D, dGateUp, e * 2 * F * D, D, true)
+    if (dGateUpBias) sumRows(context, dMixed, 0, n, 2 * F, dGateUpBias, e * 2 * F)
     if (!dx) return
-    const dInput = shop.arena.take(n * D)
-    shop.matmul(false, false, n, D, 2 * F, dMixed, 0, 2 * F, gateUp, e * 2 * F * D, D, dInput, 0, D, false)
+    const dInput = context.arena.take(n * D)
+    context.matmul(false, false, n, D, 2 * F, dMixed, 0, 2 * F, gateUp, e * 2 * F * D, D, dInput, 0, D, false)
     for (let r = 0; r < n; r++) {
       const to = Math.floor(places[r]! / A) * D
-      if (shop.kernels) shop.kernels.addTo(address(dx, to), address(dInput, r * D), D)
+      if (context.kernels) context.kernels.addTo(address(dx, to), address(dInput, r * D), D)
       else for (let d = 0; d < D; d++) dx[to + d]! += dInput[r * D + d]!
     }
   })

@@ -1,6 +1,6 @@
 /**
  * What kernels need to know about a batch, uploaded once per batch and not once per layer: slots, positions, runs of rows, rotation tables.
- * Batches are told apart by their contents, since a caller may reuse its arrays. The last few are kept.
+ * Batches are compared by their contents, since a caller may reuse its arrays. The last few are kept.
  */
 import type { Batch, Rotation } from '../ops.ts'
 import type { Block } from './memory.ts'
@@ -31,27 +31,27 @@ const KEPT = 4
 const same = (a: Int32Array, b: Int32Array) => a.length === b.length && a.every((value, i) => value === b[i])
 
 export class Batches {
-  private readonly staging: Staging
-  private readonly known: BatchData[] = []
+  readonly #staging: Staging
+  readonly #known: BatchData[] = []
 
   constructor(staging: Staging) {
-    this.staging = staging
+    this.#staging = staging
   }
 
   of({ slots, positions }: Batch): BatchData {
-    const found = this.known.find((data) => same(data.slots, slots) && same(data.positions, positions))
+    const found = this.#known.find((data) => same(data.slots, slots) && same(data.positions, positions))
     if (found) return found
-    const data = this.describe(slots.slice(), positions.slice())
-    this.known.push(data)
-    if (this.known.length > KEPT) {
-      const oldest = this.known.shift()!
-      for (const block of [...oldest.blocks, ...(oldest.plain?.blocks ?? [])]) this.staging.retire(block)
+    const data = this.#describe(slots.slice(), positions.slice())
+    this.#known.push(data)
+    if (this.#known.length > KEPT) {
+      const oldest = this.#known.shift()!
+      for (const block of [...oldest.blocks, ...(oldest.plain?.blocks ?? [])]) this.#staging.retire(block)
     }
     return data
   }
 
-  private describe(slots: Int32Array, positions: Int32Array): BatchData {
-    const { words } = this.staging
+  #describe(slots: Int32Array, positions: Int32Array): BatchData {
+    const { words } = this.#staging
     const segments: number[] = []
     slots.forEach((slot, t) => {
       const follows = t > 0 && slots[t - 1] === slot && positions[t - 1]! + 1 === positions[t]
@@ -59,7 +59,7 @@ export class Batches {
       else segments.push(slot, t, 1, positions[t]!)
     })
     const T = slots.length
-    const list = this.staging.hostBlock((2 * T + segments.length) * 4)
+    const list = this.#staging.hostBlock((2 * T + segments.length) * 4)
     words.set(slots, list.address / 4)
     words.set(positions, list.address / 4 + T)
     words.set(segments, list.address / 4 + 2 * T)
@@ -85,7 +85,7 @@ export class Batches {
       slots[t] = slots[t - 1]! + (follows ? 0 : 1)
       positions[t] = follows ? positions[t - 1]! + 1 : 0
     }
-    data.plain = this.describe(slots, positions)
+    data.plain = this.#describe(slots, positions)
     return data.plain
   }
 
@@ -93,10 +93,10 @@ export class Batches {
   rotationTable(data: BatchData, rotation: Rotation): number {
     const known = data.rotations.get(rotation)
     if (known !== undefined) return known
-    const { floats } = this.staging
+    const { floats } = this.#staging
     const { inverseFrequencies, amplitude, headDim } = rotation
     const half = headDim / 2
-    const block = this.staging.hostBlock(data.positions.length * headDim * 4)
+    const block = this.#staging.hostBlock(data.positions.length * headDim * 4)
     data.positions.forEach((position, t) => {
       const at = block.address / 4 + t * headDim
       for (let i = 0; i < half; i++) {

@@ -1,7 +1,7 @@
 /**
  * A small typed encoder for WebAssembly modules: functions, locals, structured control, SIMD, relaxed SIMD, atomics and several memories.
  * Expressions are values (`f32x4.add(a, b)`), statements go into a function (`f.set(local, value)`), loops are unrolled by plain TypeScript loops.
- * It refuses to be an optimiser: what is written is what is encoded, register allocation is the engine's.
+ * Not an optimiser: what is written is what is encoded; the engine allocates registers.
  * Source: WebAssembly core specification 3.0, chapter 5 (binary format); decision 0001 says why there is no library here.
  */
 
@@ -251,89 +251,89 @@ export class Memory {
     this.index = index
   }
   /** Alignment is a hint; one byte is always allowed. */
-  private memarg(offset: number, align = 0): number[] {
+  #memarg(offset: number, align = 0): number[] {
     return this.index === 0 ? [align, ...unsigned(offset)] : [align | 0x40, ...unsigned(this.index), ...unsigned(offset)]
   }
-  private load<T extends ValueType>(type: T, op: number[], ptr: Int, offset: number, align = 0): Expr<T> {
-    return new Expr(type, [...int(ptr).code, ...op, ...this.memarg(offset, align)])
+  #load<T extends ValueType>(type: T, op: number[], ptr: Int, offset: number, align = 0): Expr<T> {
+    return new Expr(type, [...int(ptr).code, ...op, ...this.#memarg(offset, align)])
   }
-  private store(op: number[], ptr: Int, value: Expr, offset: number, align = 0): Statement {
-    return new Statement([...int(ptr).code, ...value.code, ...op, ...this.memarg(offset, align)])
+  #store(op: number[], ptr: Int, value: Expr, offset: number, align = 0): Statement {
+    return new Statement([...int(ptr).code, ...value.code, ...op, ...this.#memarg(offset, align)])
   }
   i32(ptr: Int, offset = 0): I32 {
-    return this.load('i32', [0x28], ptr, offset)
+    return this.#load('i32', [0x28], ptr, offset)
   }
   u8(ptr: Int, offset = 0): I32 {
-    return this.load('i32', [0x2d], ptr, offset)
+    return this.#load('i32', [0x2d], ptr, offset)
   }
   u16(ptr: Int, offset = 0): I32 {
-    return this.load('i32', [0x2f], ptr, offset)
+    return this.#load('i32', [0x2f], ptr, offset)
   }
   f32(ptr: Int, offset = 0): F32 {
-    return this.load('f32', [0x2a], ptr, offset)
+    return this.#load('f32', [0x2a], ptr, offset)
   }
   v128(ptr: Int, offset = 0): V128 {
-    return this.load('v128', simd(0), ptr, offset)
+    return this.#load('v128', simd(0), ptr, offset)
   }
   load8x8S(ptr: Int, offset = 0): V128 {
-    return this.load('v128', simd(1), ptr, offset)
+    return this.#load('v128', simd(1), ptr, offset)
   }
   load8x8U(ptr: Int, offset = 0): V128 {
-    return this.load('v128', simd(2), ptr, offset)
+    return this.#load('v128', simd(2), ptr, offset)
   }
   load16x4U(ptr: Int, offset = 0): V128 {
-    return this.load('v128', simd(4), ptr, offset)
+    return this.#load('v128', simd(4), ptr, offset)
   }
   splat8(ptr: Int, offset = 0): V128 {
-    return this.load('v128', simd(7), ptr, offset)
+    return this.#load('v128', simd(7), ptr, offset)
   }
   splat16(ptr: Int, offset = 0): V128 {
-    return this.load('v128', simd(8), ptr, offset)
+    return this.#load('v128', simd(8), ptr, offset)
   }
   splat32(ptr: Int, offset = 0): V128 {
-    return this.load('v128', simd(9), ptr, offset)
+    return this.#load('v128', simd(9), ptr, offset)
   }
   splat64(ptr: Int, offset = 0): V128 {
-    return this.load('v128', simd(10), ptr, offset)
+    return this.#load('v128', simd(10), ptr, offset)
   }
   /** Four bytes into lane 0, the rest zero. */
   zero32(ptr: Int, offset = 0): V128 {
-    return this.load('v128', simd(92), ptr, offset)
+    return this.#load('v128', simd(92), ptr, offset)
   }
   zero64(ptr: Int, offset = 0): V128 {
-    return this.load('v128', simd(93), ptr, offset)
+    return this.#load('v128', simd(93), ptr, offset)
   }
   storeI32(ptr: Int, value: Int, offset = 0): Statement {
-    return this.store([0x36], ptr, int(value), offset)
+    return this.#store([0x36], ptr, int(value), offset)
   }
   storeU8(ptr: Int, value: Int, offset = 0): Statement {
-    return this.store([0x3a], ptr, int(value), offset)
+    return this.#store([0x3a], ptr, int(value), offset)
   }
   storeU16(ptr: Int, value: Int, offset = 0): Statement {
-    return this.store([0x3b], ptr, int(value), offset)
+    return this.#store([0x3b], ptr, int(value), offset)
   }
   storeF32(ptr: Int, value: Float, offset = 0): Statement {
-    return this.store([0x38], ptr, float(value), offset)
+    return this.#store([0x38], ptr, float(value), offset)
   }
   storeV128(ptr: Int, value: V128, offset = 0): Statement {
-    return this.store(simd(11), ptr, value, offset)
+    return this.#store(simd(11), ptr, value, offset)
   }
   /** The low 8 bytes of a vector. */
   storeLow64(ptr: Int, value: V128, offset = 0): Statement {
-    return new Statement([...int(ptr).code, ...value.code, ...simd(91), ...this.memarg(offset), 0])
+    return new Statement([...int(ptr).code, ...value.code, ...simd(91), ...this.#memarg(offset), 0])
   }
   storeLow32(ptr: Int, value: V128, offset = 0): Statement {
-    return new Statement([...int(ptr).code, ...value.code, ...simd(90), ...this.memarg(offset), 0])
+    return new Statement([...int(ptr).code, ...value.code, ...simd(90), ...this.#memarg(offset), 0])
   }
   atomicLoad(ptr: Int, offset = 0): I32 {
-    return this.load('i32', [0xfe, 0x10], ptr, offset, 2)
+    return this.#load('i32', [0xfe, 0x10], ptr, offset, 2)
   }
   atomicStore(ptr: Int, value: Int, offset = 0): Statement {
-    return this.store([0xfe, 0x17], ptr, int(value), offset, 2)
+    return this.#store([0xfe, 0x17], ptr, int(value), offset, 2)
   }
   /** Adds and gives the old value. */
   atomicAdd(ptr: Int, value: Int, offset = 0): I32 {
-    return new Expr('i32', [...int(ptr).code, ...int(value).code, 0xfe, 0x1e, ...this.memarg(offset, 2)])
+    return new Expr('i32', [...int(ptr).code, ...int(value).code, 0xfe, 0x1e, ...this.#memarg(offset, 2)])
   }
   /** Copies bytes; the source may lie in another memory. */
   copy(to: Int, from: Int, bytes: Int, source: Memory = this): Statement {
@@ -354,18 +354,18 @@ export class Statement {
 
 /** The body of one function under construction. */
 export class FunctionBuilder {
-  private readonly body: number[] = []
-  private readonly locals: ValueType[] = []
-  private readonly parameterCount: number
+  readonly #body: number[] = []
+  readonly #locals: ValueType[] = []
+  readonly #parameterCount: number
 
   constructor(parameterCount: number) {
-    this.parameterCount = parameterCount
+    this.#parameterCount = parameterCount
   }
 
   /** A new local, zero unless a first value is given (which is assigned at this place, also inside loops). */
   local<T extends ValueType>(type: T, value?: Expr<T> | number): Local<T> {
-    const local = new Local(type, this.parameterCount + this.locals.length)
-    this.locals.push(type)
+    const local = new Local(type, this.#parameterCount + this.#locals.length)
+    this.#locals.push(type)
     if (value !== undefined) this.set(local, typeof value === 'number' ? (literal(type, value) as Expr<T>) : value)
     return local
   }
@@ -380,44 +380,44 @@ export class FunctionBuilder {
   }
   set<T extends ValueType>(local: Local<T>, value: Expr<T> | number): void {
     const code = typeof value === 'number' ? literal(local.type, value).code : value.code
-    push(this.body, code)
-    this.body.push(0x21, ...unsigned(local.index))
+    push(this.#body, code)
+    this.#body.push(0x21, ...unsigned(local.index))
   }
   /** local += amount */
   advance(local: Local<'i32'>, amount: Int): void {
     this.set(local, i32.add(local, amount))
   }
   do(...statements: Statement[]): void {
-    for (const statement of statements) push(this.body, statement.code)
+    for (const statement of statements) push(this.#body, statement.code)
   }
   drop(value: Expr): void {
-    push(this.body, value.code)
-    this.body.push(0x1a)
+    push(this.#body, value.code)
+    this.#body.push(0x1a)
   }
   if(condition: I32, then: () => void, otherwise?: () => void): void {
-    push(this.body, condition.code)
-    this.body.push(0x04, 0x40)
+    push(this.#body, condition.code)
+    this.#body.push(0x04, 0x40)
     then()
     if (otherwise) {
-      this.body.push(0x05)
+      this.#body.push(0x05)
       otherwise()
     }
-    this.body.push(0x0b)
+    this.#body.push(0x0b)
   }
   /** Runs the body while the condition holds, testing first. */
   while(condition: () => I32, body: () => void): void {
-    this.body.push(0x02, 0x40, 0x03, 0x40)
-    push(this.body, i32.eqz(condition()).code)
-    this.body.push(0x0d, 1)
+    this.#body.push(0x02, 0x40, 0x03, 0x40)
+    push(this.#body, i32.eqz(condition()).code)
+    this.#body.push(0x0d, 1)
     body()
-    this.body.push(0x0c, 0, 0x0b, 0x0b)
+    this.#body.push(0x0c, 0, 0x0b, 0x0b)
   }
-  /** Runs the body at least once, and again while the condition holds: one branch per turn. */
+  /** Runs the body at least once, and again while the condition holds: one branch per iteration. */
   doWhile(body: () => void, condition: () => I32): void {
-    this.body.push(0x03, 0x40)
+    this.#body.push(0x03, 0x40)
     body()
-    push(this.body, condition().code)
-    this.body.push(0x0d, 0, 0x0b)
+    push(this.#body, condition().code)
+    this.#body.push(0x0d, 0, 0x0b)
   }
   /** Runs the body `count` times (possibly never); the counter counts down. */
   times(count: Int, body: () => void): void {
@@ -441,15 +441,15 @@ export class FunctionBuilder {
     )
   }
   return(value?: Expr): void {
-    if (value) push(this.body, value.code)
-    this.body.push(0x0f)
+    if (value) push(this.#body, value.code)
+    this.#body.push(0x0f)
   }
 
   encode(): number[] {
     const groups: number[] = []
-    for (const type of this.locals) groups.push(1, TYPE_CODE[type])
-    const code = [...unsigned(this.locals.length), ...groups]
-    push(code, this.body)
+    for (const type of this.#locals) groups.push(1, TYPE_CODE[type])
+    const code = [...unsigned(this.#locals.length), ...groups]
+    push(code, this.#body)
     code.push(0x0b)
     return sized(code)
   }
@@ -472,13 +472,13 @@ type ParameterLocals<P extends Parameters> = { [K in keyof P]: Local<P[K]> }
 
 /** A module that imports its memories as `memory.0`, `memory.1` … and exports its functions. */
 export class ModuleBuilder {
-  private readonly types: number[][] = []
-  private readonly functions: { name: string; type: number; code: number[] }[] = []
-  private readonly memories: { memory: Memory; shared: boolean }[] = []
+  readonly #types: number[][] = []
+  readonly #functions: { name: string; type: number; code: number[] }[] = []
+  readonly #memories: { memory: Memory; shared: boolean }[] = []
 
   memory(shared: boolean): Memory {
-    const memory = new Memory(this.memories.length)
-    this.memories.push({ memory, shared })
+    const memory = new Memory(this.#memories.length)
+    this.#memories.push({ memory, shared })
     return memory
   }
 
@@ -498,9 +498,9 @@ export class ModuleBuilder {
     if (value) f.return(value)
     const results = result ? [TYPE_CODE[result]] : []
     const type = [0x60, ...sized(names.map((key) => TYPE_CODE[parameters[key]!])), ...sized(results)]
-    let index = this.types.findIndex((known) => known.join() === type.join())
-    if (index < 0) index = this.types.push(type) - 1
-    this.functions.push({ name, type: index, code: f.encode() })
+    let index = this.#types.findIndex((known) => known.join() === type.join())
+    if (index < 0) index = this.#types.push(type) - 1
+    this.#functions.push({ name, type: index, code: f.encode() })
   }
 
   encode(): Uint8Array<ArrayBuffer> {
@@ -511,24 +511,24 @@ export class ModuleBuilder {
       for (const entry of entries) push(content, entry)
       push(out, sized(content))
     }
-    section(1, this.types)
+    section(1, this.#types)
     // Limits: shared memories must declare a maximum; the import accepts any memory up to 4 GiB.
     const limits = (shared: boolean) => (shared ? [3, 0, ...unsigned(65536)] : [0, 0])
     section(
       2,
-      this.memories.map(({ memory, shared }) => [...utf8('memory'), ...utf8(String(memory.index)), 2, ...limits(shared)]),
+      this.#memories.map(({ memory, shared }) => [...utf8('memory'), ...utf8(String(memory.index)), 2, ...limits(shared)]),
     )
     section(
       3,
-      this.functions.map(({ type }) => unsigned(type)),
+      this.#functions.map(({ type }) => unsigned(type)),
     )
     section(
       7,
-      this.functions.map(({ name }, i) => [...utf8(name), 0, ...unsigned(i)]),
+      this.#functions.map(({ name }, i) => [...utf8(name), 0, ...unsigned(i)]),
     )
     section(
       10,
-      this.functions.map(({ code }) => code),
+      this.#functions.map(({ code }) => code),
     )
     return Uint8Array.from(out)
   }

@@ -1,9 +1,9 @@
 /**
- * What this engine's WebAssembly can do, found by asking it to validate tiny modules, or by timing one; never by names or versions.
- * It refuses to guess: a feature whose probe fails is not used, and every one has a slower stand-in.
+ * What this engine's WebAssembly can do, found by validating tiny modules or by timing one; never by names or versions.
+ * A feature whose probe fails is not used; every feature has a slower stand-in.
  */
 import { f32x4, ModuleBuilder, v128 } from './encoder.ts'
-import { compileNow } from './host.ts'
+import { canSetFlags, compileNow } from './host.ts'
 
 export interface Features {
   /** Fused multiply-add, relaxed swizzle and the int8 dot product. Stand-ins give the same integers and unfused floats. */
@@ -41,24 +41,25 @@ export function probeFeatures(): Features {
         const heap = m.memory(true)
         m.func('probe', {}, () => heap.atomicLoad(0), 'i32')
       }),
-    wide: relaxedSimd && probeWide(),
+    wide: relaxedSimd && canSetFlags && probeWide(),
   }
 }
 
 /**
- * A loop of multiply-adds in neighbouring pairs, compiled with and without leave to join them. Nobody says what the compiler did, so the clock
- * decides: the best of several turns of some microseconds, which a busy machine does not spoil; joined pairs take half of the time.
+ * A loop of multiply-adds in neighbouring pairs, compiled with and without the flag that joins pairs. V8 does not report whether it joined
+ * them, so both are timed: joined pairs take half of the time. The best of several runs of some microseconds counts, which a busy machine
+ * does not disturb.
  */
 function probeWide(): boolean {
   const run = (wide: boolean) => {
     const m = new ModuleBuilder()
     const memory = m.memory(false)
-    // Names of their own: the engine keeps modules by their bytes and would give the first one twice.
+    // Different names: the engine caches modules by their bytes and would return the first one twice.
     const name = wide ? 'joined' : 'single'
-    m.func(name, { turns: 'i32' }, (f, { turns }) => {
+    m.func(name, { count: 'i32' }, (f, { count }) => {
       const sums = Array.from({ length: 16 }, () => f.v128(f32x4.splat(0)))
       const a = f.v128(memory.splat32(0, 16))
-      f.times(turns, () => {
+      f.times(count, () => {
         for (let i = 0; i < 32; i++) f.set(sums[i % 16]!, f32x4.relaxedMadd(a, a, sums[i % 16]!))
       })
       for (let i = 15; i >= 0; i--) f.do(memory.storeV128(0, sums[i]!, i * 16))
@@ -66,7 +67,7 @@ function probeWide(): boolean {
     })
     const imports = { memory: { 0: new WebAssembly.Memory({ initial: 1, maximum: 1 }) } }
     const instance = new WebAssembly.Instance(compileNow(m.encode(), wide), imports)
-    return instance.exports[name] as (turns: number) => void
+    return instance.exports[name] as (count: number) => void
   }
   const [single, joined] = [run(false), run(true)]
   const best: [number, number] = [Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY]

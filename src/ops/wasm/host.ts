@@ -1,12 +1,15 @@
 /**
- * The one place that knows whether workers are Node's or a page's, and how much memory the machine has left. Everything else in
- * this room is plain JavaScript and WebAssembly.
+ * The only file here that differs between Node.js and a page: workers, memory of the machine, flags of V8.
+ * Everything else in ops/wasm is plain JavaScript and WebAssembly.
  */
-// Not imports: a page's bundler must not look for Node's modules.
+// No imports: the bundler of a page must not look for Node's modules.
 const builtin = globalThis.process?.getBuiltinModule
 const node = builtin
   ? { threads: builtin('node:worker_threads'), os: builtin('node:os'), fs: builtin('node:fs'), v8: builtin('node:v8') }
   : undefined
+
+/** Whether `compileNow` can set V8's flags: only in Node.js. */
+export const canSetFlags = node !== undefined
 
 export interface WorkerHandle {
   post(message: unknown): void
@@ -21,7 +24,7 @@ export interface WorkerHandle {
 /** Number of cores. */
 export const coreCount = (): number => (node ? node.os.availableParallelism() : (globalThis.navigator?.hardwareConcurrency ?? 1))
 
-/** Bytes that can still be used without swapping, or undefined where nobody can say. File cache counts as free. */
+/** Bytes that can still be used without swapping; undefined in a page. File cache counts as free. */
 export function availableMemory(): number | undefined {
   if (!node) return undefined
   const limits = [fieldOf('/proc/meminfo', /^MemAvailable:\s+(\d+) kB/m, 1024) ?? node.os.freemem()]
@@ -31,6 +34,12 @@ export function availableMemory(): number | undefined {
   const files = fieldOf('/sys/fs/cgroup/memory.stat', /^file (\d+)/m)
   if (limit !== undefined && used !== undefined) limits.push(limit - used + (files ?? 0))
   return Math.min(...limits)
+}
+
+/** In a page: bytes of the machine's memory as the browser reports them, a power of two and often at most 8 GiB; undefined elsewhere. */
+export function reportedMemory(): number | undefined {
+  const { deviceMemory } = (globalThis.navigator ?? {}) as { deviceMemory?: number }
+  return deviceMemory === undefined || node ? undefined : deviceMemory * 2 ** 30
 }
 
 function fieldOf(file: string, pattern: RegExp, factor = 1): number | undefined {
@@ -46,9 +55,9 @@ function fieldOf(file: string, pattern: RegExp, factor = 1): number | undefined 
 export const OPTIMISED_FUNCTIONS = 31
 
 /**
- * Compiles a module with its first functions optimised at once, instead of after some thousand turns. `wide` lets V8 join pairs of neighbouring
- * 128-bit operations into 256-bit ones where the processor has them. Only for this module: the flags are taken back at once
- * (docs/decisions/0008 says why these). Elsewhere than in Node this is a plain compilation. Threads must not do it at the same time.
+ * Compiles a module with its first functions optimised at once, instead of after some thousand calls. `wide` lets V8 join pairs of neighbouring
+ * 128-bit operations into 256-bit ones where the processor has them. The flags apply to this module only and are reset at once
+ * (docs/decisions/0008 gives the reasons). In a page this is a plain compilation. Threads must not do it at the same time.
  */
 export function compileNow(bytes: Uint8Array<ArrayBuffer>, wide: boolean): WebAssembly.Module {
   if (!node) return new WebAssembly.Module(bytes)
@@ -67,7 +76,7 @@ export function compileNow(bytes: Uint8Array<ArrayBuffer>, wide: boolean): WebAs
   }
 }
 
-/** The same where a page may not wait for a large module. */
+/** The same, without blocking a page. */
 export const compile = async (bytes: Uint8Array<ArrayBuffer>, wide: boolean): Promise<WebAssembly.Module> =>
   node ? compileNow(bytes, wide) : WebAssembly.compile(bytes)
 

@@ -1,5 +1,5 @@
 /**
- * Where things lie in the heap (memory 0), for the host and the workers alike. Word indices are into an Int32Array over the heap.
+ * The layout of the heap (memory 0), for the host and the workers. Word indices are into an Int32Array over the heap.
  *
  *   0        never used, so that address 0 can mean "none"
  *   64       1 KiB of zeros (the bias of a layer without one)

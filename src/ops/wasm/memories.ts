@@ -1,9 +1,9 @@
 /**
- * The arenas: memories of at most 4 GiB each that hold weights and caches. A further one is made when the others are full; a place never lies in two.
- * Pages are touched when they are written, so an arena that is not full costs address space only.
+ * The arenas: memories of at most 4 GiB each that hold weights and caches. A further one is made when the others are full; a place lies in
+ * one arena. Pages are touched when they are written, so an arena that is not full costs address space only.
  */
 import { MemoryError } from '../backend.ts'
-import { availableMemory } from './host.ts'
+import { availableMemory, reportedMemory } from './host.ts'
 import { Allocator, type Block } from './memory.ts'
 
 /** The most a 32-bit memory can hold, less one page so that addresses and lengths fit into 32 bits. */
@@ -25,69 +25,81 @@ export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)}
 
 export class Memories {
   readonly list: WebAssembly.Memory[]
-  private readonly allocators: Allocator[]
-  private readonly arenaBytes: number
-  private readonly shared: boolean
-  private readonly separate: boolean
-  private readonly attach: (arena: number, memory: WebAssembly.Memory) => void
+  readonly #allocators: Allocator[]
+  readonly #arenaBytes: number
+  readonly #shared: boolean
+  readonly #separate: boolean
+  readonly #attach: (arena: number, memory: WebAssembly.Memory) => void
+  /** Most bytes that weights and caches may take together, as the caller said or the browser reports; undefined in Node.js without the option. */
+  readonly #limit: number | undefined
+  readonly #limitSource: string
+  #used = 0
   /** Whether freed places may be given out again, so that commands still pending may touch them. */
   reused = false
 
   /** Arena 0 is the heap; it takes everything if the engine has no second memory (`separate` false). */
   constructor(
     heap: { memory: WebAssembly.Memory; allocator: Allocator },
-    options: { arenaBytes: number; shared: boolean; separate: boolean },
+    options: { arenaBytes: number; memoryBytes: number | undefined; shared: boolean; separate: boolean },
     attach: (arena: number, memory: WebAssembly.Memory) => void,
   ) {
     this.list = [heap.memory]
-    this.allocators = [heap.allocator]
-    this.arenaBytes = Math.min(LARGEST_MEMORY, options.arenaBytes)
-    this.shared = options.shared
-    this.separate = options.separate
-    this.attach = attach
+    this.#allocators = [heap.allocator]
+    this.#arenaBytes = Math.min(LARGEST_MEMORY, options.arenaBytes)
+    this.#limit = options.memoryBytes ?? reportedMemory()
+    this.#limitSource = options.memoryBytes === undefined ? 'as the browser reports; give memoryBytes if the machine has more' : 'memoryBytes'
+    this.#shared = options.shared
+    this.#separate = options.separate
+    this.#attach = attach
   }
 
   /** The most that one place can hold. */
   get largestPlace(): number {
-    return this.arenaBytes - PAGE
+    return this.#arenaBytes - PAGE
   }
 
   allocate(bytes: number, what: string): Place {
-    for (let arena = this.separate ? 1 : 0; arena < this.list.length; arena++) {
-      const block = this.allocators[arena]!.allocate(bytes)
-      if (block) return { arena, address: block.address, block }
+    for (let arena = this.#separate ? 1 : 0; arena < this.list.length; arena++) {
+      const block = this.#allocators[arena]!.allocate(bytes)
+      if (!block) continue
+      this.#used += block.bytes
+      return { arena, address: block.address, block }
     }
     const error = (reason: string) => new MemoryError(`${what}: ${gigabytes(bytes)} wanted, ${reason}`)
-    if (!this.separate) throw error('but this engine has no second WebAssembly memory and the first is full')
+    if (!this.#separate) throw error('but this engine has no second WebAssembly memory and the first is full')
     if (bytes > this.largestPlace) {
       const remedy =
-        this.arenaBytes < LARGEST_MEMORY ? `raise arenaBytes (at most ${LARGEST_MEMORY})` : 'a cache needs fewer slots or positions'
-      throw error(`but an arena holds ${gigabytes(this.arenaBytes)}; ${remedy}`)
+        this.#arenaBytes < LARGEST_MEMORY ? `raise arenaBytes (at most ${LARGEST_MEMORY})` : 'a cache needs fewer slots or positions'
+      throw error(`but an arena holds ${gigabytes(this.#arenaBytes)}; ${remedy}`)
     }
     let memory: WebAssembly.Memory | undefined
     // Where address space is scarce, smaller arenas may still be had.
-    for (let size = this.arenaBytes; !memory; size = Math.floor(size / 2)) {
+    for (let size = this.#arenaBytes; !memory; size = Math.floor(size / 2)) {
       if (size < bytes + PAGE) throw error(`but the engine gives no further memory of that size (it has given ${this.list.length - 1})`)
       try {
-        memory = createMemory(size, this.shared)
+        memory = createMemory(size, this.#shared)
       } catch {}
     }
     const arena = this.list.push(memory) - 1
-    this.allocators.push(new Allocator(64, memory.buffer.byteLength - 4096))
-    this.attach(arena, memory)
+    this.#allocators.push(new Allocator(64, memory.buffer.byteLength - 4096))
+    this.#attach(arena, memory)
     return this.allocate(bytes, what)
   }
 
-  /** Throws if the machine cannot hold so many bytes more. */
+  /** @throws MemoryError if the machine cannot hold so many bytes more, or the limit forbids them */
   mustFit(bytes: number, what: string): void {
-    const available = availableMemory()
-    if (available !== undefined && bytes > available)
-      throw new MemoryError(`${what}: ${gigabytes(bytes)} wanted, ${gigabytes(Math.max(0, available))} of memory are free`)
+    const refuse = (rest: number, of: string) => {
+      if (bytes > rest) throw new MemoryError(`${what}: ${gigabytes(bytes)} wanted, ${gigabytes(Math.max(0, rest))} ${of}`)
+    }
+    const limit = this.#limit
+    if (limit !== undefined) refuse(limit - this.#used, `are left of the ${gigabytes(limit)} of memory (${this.#limitSource})`)
+    refuse(availableMemory() ?? Number.POSITIVE_INFINITY, 'of memory are free')
   }
 
   release({ arena, block }: Place): void {
     this.reused = true
-    this.allocators[arena]!.release(block)
+    this.#used -= block.bytes
+    this.#allocators[arena]!.release(block)
   }
 
   bytes(place: Place, length: number): Uint8Array<ArrayBuffer> {

@@ -1,6 +1,6 @@
 /**
- * The command queue as the host sees it: `enqueue` returns at once, `settled` is the only thing that waits. With workers the commands go into
- * a ring in shared memory; without them they run in the caller's thread, as they are enqueued.
+ * The host's side of the command queue: `enqueue` returns at once, only `settled` waits. With workers the commands go into a ring in shared
+ * memory. Without workers a command runs in the caller's thread, while it is enqueued.
  */
 import { BackendFailedError } from '../backend.ts'
 import { Executor } from './executor.ts'
@@ -41,13 +41,13 @@ export interface Pool {
 /** Without threads: every command runs before `enqueue` returns. */
 export class InlinePool implements Pool {
   readonly threads = 1
-  private readonly executor: Executor
+  readonly #executor: Executor
 
   constructor(module: WebAssembly.Module, heap: WebAssembly.Memory) {
-    this.executor = new Executor(module, heap, 0, 1)
+    this.#executor = new Executor(module, heap, 0, 1)
   }
   enqueue<W extends Words>(kernel: Kernel<W>, command: Command<W>): void {
-    this.executor.run(kernel, command)
+    this.#executor.run(kernel, command)
   }
   position(): number {
     return 0
@@ -56,14 +56,14 @@ export class InlinePool implements Pool {
     return true
   }
   attach(arena: number, memory: WebAssembly.Memory): void {
-    this.executor.attach(arena, memory)
+    this.#executor.attach(arena, memory)
   }
   async settled(): Promise<void> {}
   readonly failed = new Promise<BackendFailedError>(() => {})
   async dispose(): Promise<void> {}
 }
 
-/** Multiply-adds' worth of work below which one worker is faster alone: some ten microseconds. */
+/** With less work than so many multiply-adds (some ten microseconds) one worker is faster alone. */
 const SHARED_WORK = 1 << 18
 
 /** How long workers may take to answer after their start before they are replaced. */
@@ -71,34 +71,34 @@ const START_TIMEOUT_MS = 10_000
 
 export class ThreadPool implements Pool {
   readonly threads: number
-  private readonly words: Int32Array
-  private readonly floats: Float32Array
-  private readonly workers: WorkerHandle[]
-  private readonly waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
-  private failure: Error | undefined
-  private readonly failing = Promise.withResolvers<BackendFailedError>()
-  readonly failed = this.failing.promise
-  private nextSignal = 1
-  private tail = 0
+  readonly #words: Int32Array
+  readonly #floats: Float32Array
+  readonly #workers: WorkerHandle[]
+  readonly #waiting = new Map<number, { resolve: () => void; reject: (error: Error) => void }>()
+  #failure: Error | undefined
+  readonly #failing = Promise.withResolvers<BackendFailedError>()
+  readonly failed = this.#failing.promise
+  #nextSignal = 1
+  #tail = 0
   /** Where the last command for all workers ends. */
-  private parallel = 0
+  #parallel = 0
 
-  private constructor(heap: WebAssembly.Memory, workers: WorkerHandle[]) {
-    this.words = new Int32Array(heap.buffer)
-    this.floats = new Float32Array(heap.buffer)
-    this.workers = workers
+  constructor(heap: WebAssembly.Memory, workers: WorkerHandle[]) {
+    this.#words = new Int32Array(heap.buffer)
+    this.#floats = new Float32Array(heap.buffer)
+    this.#workers = workers
     this.threads = workers.length
     for (const worker of workers) {
       worker.onMessage((message: FromWorker) => {
         if (message.kind === 'signal') {
-          this.waiting.get(message.id)?.resolve()
-          this.waiting.delete(message.id)
-          if (this.waiting.size === 0) this.keepAlive(false)
-        } else if (message.kind === 'failed') this.fail(new Error(`a compute thread failed: ${message.message}`))
+          this.#waiting.get(message.id)?.resolve()
+          this.#waiting.delete(message.id)
+          if (this.#waiting.size === 0) this.#keepAlive(false)
+        } else if (message.kind === 'failed') this.#fail(new Error(`a compute thread failed: ${message.message}`))
       })
-      worker.onError((error) => this.fail(error))
+      worker.onError((error) => this.#fail(error))
     }
-    this.keepAlive(false)
+    this.#keepAlive(false)
   }
 
   /** `build` makes the module while the threads start. */
@@ -138,90 +138,90 @@ export class ThreadPool implements Pool {
   }
 
   enqueue<W extends Words>(kernel: Kernel<W>, command: Command<W>): void {
-    if (this.failure) throw this.failure
+    if (this.#failure) throw this.#failure
     // At least one command per quarter of the ring must be for all workers: only those advance CONSUMED.
-    const overdue = ((this.tail - this.parallel) | 0) > RING_WORDS / 4
+    const overdue = ((this.#tail - this.#parallel) | 0) > RING_WORDS / 4
     const alone = !overdue && kernel.work(command) < SHARED_WORK
-    const at = this.reserve(kernel.length + 2)
-    this.words[at] = alone ? kernel.number | ALONE : kernel.number
-    this.words[at + 1] = kernel.length + 2
-    kernel.write(command, this.words, this.floats, at + 2)
-    this.publish(kernel.length + 2, !alone)
+    const at = this.#reserve(kernel.length + 2)
+    this.#words[at] = alone ? kernel.number | ALONE : kernel.number
+    this.#words[at + 1] = kernel.length + 2
+    kernel.write(command, this.#words, this.#floats, at + 2)
+    this.#publish(kernel.length + 2, !alone)
   }
 
   /** An entry that is no kernel: one word of argument. */
-  private control(op: typeof OP_SIGNAL | typeof OP_ATTACH, word: number): void {
-    if (this.failure) throw this.failure
-    const at = this.reserve(3)
-    this.words[at] = op
-    this.words[at + 1] = 3
-    this.words[at + 2] = word
-    this.publish(3, op === OP_ATTACH)
+  #control(op: typeof OP_SIGNAL | typeof OP_ATTACH, word: number): void {
+    if (this.#failure) throw this.#failure
+    const at = this.#reserve(3)
+    this.#words[at] = op
+    this.#words[at + 1] = 3
+    this.#words[at + 2] = word
+    this.#publish(3, op === OP_ATTACH)
   }
 
   /** Index of the first of `length` free words in a row, at the tail of the ring. */
-  private reserve(length: number): number {
-    const rest = RING_WORDS - (this.tail & (RING_WORDS - 1))
+  #reserve(length: number): number {
+    const rest = RING_WORDS - (this.#tail & (RING_WORDS - 1))
     const skipped = rest < length ? rest : 0
     // Full only if the caller enqueues some hundred forward passes without reading; then it has to wait here.
-    while (((this.tail + skipped + length - Atomics.load(this.words, CONSUMED)) | 0) > RING_WORDS - 2);
-    if (skipped) this.words[RING + (this.tail & (RING_WORDS - 1))] = OP_WRAP // the reader knows where the ring ends
-    this.tail = (this.tail + skipped) | 0
-    return RING + (this.tail & (RING_WORDS - 1))
+    while (((this.#tail + skipped + length - Atomics.load(this.#words, CONSUMED)) | 0) > RING_WORDS - 2);
+    if (skipped) this.#words[RING + (this.#tail & (RING_WORDS - 1))] = OP_WRAP // the reader knows where the ring ends
+    this.#tail = (this.#tail + skipped) | 0
+    return RING + (this.#tail & (RING_WORDS - 1))
   }
 
   /** Shows the workers what was written: to worker 0, and to all workers where they share the work. */
-  private publish(length: number, shared: boolean): void {
-    this.tail = (this.tail + length) | 0
-    Atomics.store(this.words, TAIL, this.tail)
-    if (Atomics.load(this.words, TAIL_SLEEPERS) > 0) Atomics.notify(this.words, TAIL)
+  #publish(length: number, shared: boolean): void {
+    this.#tail = (this.#tail + length) | 0
+    Atomics.store(this.#words, TAIL, this.#tail)
+    if (Atomics.load(this.#words, TAIL_SLEEPERS) > 0) Atomics.notify(this.#words, TAIL)
     if (!shared) return
-    this.parallel = this.tail
-    Atomics.store(this.words, PARALLEL, this.tail)
-    if (Atomics.load(this.words, PARALLEL_SLEEPERS) > 0) Atomics.notify(this.words, PARALLEL)
+    this.#parallel = this.#tail
+    Atomics.store(this.#words, PARALLEL, this.#tail)
+    if (Atomics.load(this.#words, PARALLEL_SLEEPERS) > 0) Atomics.notify(this.#words, PARALLEL)
   }
 
   position(): number {
-    return this.tail
+    return this.#tail
   }
 
   done(position: number): boolean {
-    return ((Atomics.load(this.words, COMPLETED) - position) | 0) >= 0
+    return ((Atomics.load(this.#words, COMPLETED) - position) | 0) >= 0
   }
 
   attach(arena: number, memory: WebAssembly.Memory): void {
-    for (const worker of this.workers) worker.post({ kind: 'attach', arena, memory } satisfies ToWorker)
-    this.control(OP_ATTACH, arena)
+    for (const worker of this.#workers) worker.post({ kind: 'attach', arena, memory } satisfies ToWorker)
+    this.#control(OP_ATTACH, arena)
   }
 
   settled(): Promise<void> {
-    if (this.failure) return Promise.reject(this.failure)
-    const id = this.nextSignal++
+    if (this.#failure) return Promise.reject(this.#failure)
+    const id = this.#nextSignal++
     return new Promise((resolve, reject) => {
-      this.waiting.set(id, { resolve, reject })
-      this.keepAlive(true)
-      this.control(OP_SIGNAL, id)
+      this.#waiting.set(id, { resolve, reject })
+      this.#keepAlive(true)
+      this.#control(OP_SIGNAL, id)
     })
   }
 
-  private keepAlive(alive: boolean): void {
-    for (const worker of this.workers) worker.keepAlive(alive)
+  #keepAlive(alive: boolean): void {
+    for (const worker of this.#workers) worker.keepAlive(alive)
   }
 
-  private fail(error: Error): void {
-    if (this.failure) return // the first reason counts; after `dispose` every thread ends
+  #fail(error: Error): void {
+    if (this.#failure) return // the first reason counts; after `dispose` every thread ends
     const failure = new BackendFailedError('wasm', error)
-    this.failure = failure
-    this.failing.resolve(failure) // whoever knows of it learns it before the reads reject
-    for (const { reject } of this.waiting.values()) reject(failure)
-    this.waiting.clear()
-    for (const worker of this.workers) void worker.terminate()
+    this.#failure = failure
+    this.#failing.resolve(failure) // before the pending reads reject
+    for (const { reject } of this.#waiting.values()) reject(failure)
+    this.#waiting.clear()
+    for (const worker of this.#workers) void worker.terminate()
   }
 
   async dispose(): Promise<void> {
-    this.failure ??= new Error('the wasm backend was disposed')
-    for (const { reject } of this.waiting.values()) reject(this.failure)
-    this.waiting.clear()
-    await Promise.all(this.workers.map((worker) => worker.terminate()))
+    this.#failure ??= new Error('the wasm backend was disposed')
+    for (const { reject } of this.#waiting.values()) reject(this.#failure)
+    this.#waiting.clear()
+    await Promise.all(this.#workers.map((worker) => worker.terminate()))
   }
 }

@@ -38,17 +38,17 @@ export class KernelModule {
     this.weights = features.multiMemory ? module.memory(shared) : this.heap
   }
 
-  private readonly pool: number[] = []
+  readonly #pool: number[] = []
 
   /**
    * A vector constant that lies in the heap. V8 builds a constant anew at every use, also in loops (three instructions, one of them a slow move
-   * between register files); a load is one.
+   * between register files); loading it is one instruction.
    */
   constant(words: readonly [number, number, number, number]): V128 {
     let index = 0
-    while (index < this.pool.length && !words.every((word, i) => this.pool[index + i] === word)) index += 4
-    if (index === this.pool.length) this.pool.push(...words)
-    if (this.pool.length * 4 > CONSTANT_BYTES) throw new RangeError('the kernels have too many constants; raise CONSTANT_BYTES')
+    while (index < this.#pool.length && !words.every((word, i) => this.#pool[index + i] === word)) index += 4
+    if (index === this.#pool.length) this.#pool.push(...words)
+    if (this.#pool.length * 4 > CONSTANT_BYTES) throw new RangeError('the kernels have too many constants; raise CONSTANT_BYTES')
     return this.heap.v128(0, CONSTANTS + index * 4)
   }
 
@@ -70,7 +70,7 @@ export class KernelModule {
 
   /** What has to lie at CONSTANTS before a kernel runs. */
   constants(): Int32Array {
-    return Int32Array.from(this.pool)
+    return Int32Array.from(this.#pool)
   }
 
   /** a·b + c, fused where the engine can. */
@@ -150,7 +150,7 @@ export class KernelModule {
     return e
   }
 
-  /** Stores vectors one behind the other, the last one first: pairs that are stored in this order may be joined by the engine (features.ts, `wide`). */
+  /** Stores vectors one behind the other, the last one first: the engine can join pairs that are stored in this order (features.ts, `wide`). */
   storeRun(f: FunctionBuilder, to: Int, vectors: readonly V128[], offset = 0): void {
     for (let i = vectors.length - 1; i >= 0; i--) f.do(this.heap.storeV128(to, vectors[i]!, offset + i * 16))
   }
@@ -224,7 +224,7 @@ export const bf16Low = (w: V128, zero: V128): V128 => i8x16.shuffle(zero, w, [0,
 export const bf16High = (w: V128, zero: V128): V128 =>
   i8x16.shuffle(zero, w, [8, 9, 24, 25, 10, 11, 26, 27, 12, 13, 28, 29, 14, 15, 30, 31])
 
-/** Pieces of so many bytes of the lower or upper halves of a and b, in turn. */
+/** Pieces of `bytes` bytes, alternately from a and b: from their lower or their upper halves. */
 export function interleave(a: V128, b: V128, bytes: 2 | 4 | 8, half: 'low' | 'high'): V128 {
   const start = half === 'low' ? 0 : 8
   const lanes = Array.from({ length: 16 }, (_, i) => {

@@ -1,4 +1,4 @@
-/** What stands behind a tensor of this backend: a place in an arena (0: the heap), and for temporaries the block to give back. */
+/** The tensor of this backend: a place in an arena (0: the heap), and for temporaries the block to give back. */
 import type { ReadRow } from '../backend.ts'
 import type { Routing } from '../ops.ts'
 import type { Tensor } from '../tensor.ts'
@@ -14,7 +14,7 @@ export interface WasmTensor extends Tensor {
   readonly parts?: number
   /** A matrix that no single arena could hold: ranges of its rows, in order. */
   readonly bands?: readonly Band[]
-  /** A table that is nowhere in memory: writes a row in `format`. */
+  /** Only for a table that is not in memory: writes one of its rows in `format`. */
   readonly readRow?: ReadRow
 }
 

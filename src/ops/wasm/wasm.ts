@@ -36,6 +36,11 @@ export interface WasmOptions {
   precision?: Precision
   /** Size of the memories that hold weights and caches, at most (and by default) 4 GiB less a page. */
   arenaBytes?: number
+  /**
+   * Most bytes that weights and caches may take together; what would go beyond is refused with a MemoryError. Default: what the machine has
+   * free, or in a page what the browser reports (often at most 8 GiB, whatever the machine has).
+   */
+  memoryBytes?: number
   /** Do without features that this engine has. For tests of the stand-ins. */
   without?: readonly (keyof Features)[]
 }
@@ -59,10 +64,10 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Wasm
   }
   const pool = shared ? await ThreadPool.start(build, memory, wanted) : new InlinePool(await build(), memory)
   const heap = new Heap(memory, pool, features.multiMemory)
-  const { arenaBytes = LARGEST_MEMORY, precision = 'faithful' } = options
+  const { arenaBytes = LARGEST_MEMORY, memoryBytes, precision = 'faithful' } = options
   const memories = new Memories(
     { memory, allocator: heap.temporaries },
-    { arenaBytes, shared, separate: features.multiMemory },
+    { arenaBytes, memoryBytes, shared, separate: features.multiMemory },
     (arena, memory) => pool.attach(arena, memory),
   )
   return assemble({ pool, heap, batches: new Batches(heap), precision }, memories)

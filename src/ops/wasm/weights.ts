@@ -1,6 +1,6 @@
 /**
- * Brings published weights into memory: which format each gets, where it lies, and how its bytes go there. Every weight exists once: what keeps
- * its published form is read into its place, what is repacked passes through a small staging area.
+ * Brings published weights into memory: which format each gets, its place, and how its bytes get there. Every weight exists once: bytes that
+ * keep their published form are read into their place, bytes that are repacked go through a small staging area.
  */
 import { DISK_ALIGNMENT, type Fill, type ReadRow, type WeightPart, type WeightSpec } from '../backend.ts'
 import { type DType, fromBf16, fromF16, storedBytes } from '../dtype.ts'
@@ -64,15 +64,15 @@ export class LoadingContext {
   }
 }
 
-/** Matrices with fewer rows stay as published in fast precision: they are small, and routers, whose choices rounding could change, are among them. */
+/** Matrices with fewer rows stay as published in fast precision. They are small, and routers are among them: rounding could change what these choose. */
 const LEAST_ROUNDED_ROWS = 257
 /** Bytes of published rows that are converted at a time. */
 const BAND_BYTES = 8 << 20
-/** Room behind a place: kernels may read a vector beyond its end, and its begin is moved in step with the file. */
+/** Room behind a place: kernels may read a vector beyond its end, and `aligned` moves its beginning. */
 const SLACK = 64 + DISK_ALIGNMENT
 
-/** The first address from `address` on into which byte `offset` of a weight can be read straight from a disk. */
-function inStep(address: number, fill: Fill, part: WeightPart, offset: number): number {
+/** The first address from `address` on into which a disk can read byte `offset` of a weight directly (DISK_ALIGNMENT). */
+function aligned(address: number, fill: Fill, part: WeightPart, offset: number): number {
   const at = fill.at?.(part, offset)
   if (at === undefined || at % 8 !== 0) return address
   return address + ((at - address) & (DISK_ALIGNMENT - 1))
@@ -97,7 +97,7 @@ export async function loadWeight(context: LoadingContext, spec: WeightSpec, fill
     const straight = load === loadDense && dtype !== 'f16'
     const allocate = (bytes: number, offset: number) => {
       const place = context.memories.allocate(bytes + SLACK, name)
-      places.push(straight ? { ...place, address: inStep(place.address, fill, 'data', offset) } : place)
+      places.push(straight ? { ...place, address: aligned(place.address, fill, 'data', offset) } : place)
     }
     if (bands.length > 1) for (const band of bands) allocate(matrixBytes(format, band.rows, width), storedBytes(dtype, band.row * width))
     else for (let m = 0; m < matrices; m++) allocate(each, m * each)
@@ -128,7 +128,7 @@ function bandsOf(format: Format, rows: number, width: number, largest: number): 
   return Array.from({ length: count }, (_, n) => ({ row: n * most, rows: Math.min(most, rows - n * most) }))
 }
 
-/** The fill of a matrix's rows from `row` on. */
+/** `fill` for the rows of a matrix from `row` on. */
 function fromRow(fill: Fill, dtype: DType, row: number, width: number): Fill {
   const values = row * width
   const skipped = { data: dtype === 'mxfp4' ? 0 : storedBytes(dtype, values), blocks: values / 2, scales: values / 32 }
@@ -187,7 +187,7 @@ async function loadDense(
   }
 }
 
-/** Bands of published rows wait in the staging area until a worker has rounded them. */
+/** Bands of published rows stay in the staging area until a worker has rounded them. */
 async function loadInt8(
   context: LoadingContext,
   spec: WeightSpec,
@@ -204,7 +204,7 @@ async function loadInt8(
     const half = spec.dtype === 'f16'
     const block = await context.block(count * rowBytes * (half ? 2 : 1) + DISK_ALIGNMENT)
     const offset = (m * rows + row) * rowBytes
-    const from = half ? block.address : inStep(block.address, fill, 'data', offset)
+    const from = half ? block.address : aligned(block.address, fill, 'data', offset)
     const raw = half ? new Uint8Array(count * rowBytes) : context.bytes(from, count * rowBytes)
     try {
       await fill('data', offset, raw)
@@ -219,7 +219,7 @@ async function loadInt8(
   await Promise.all(Array.from({ length: Math.ceil(rows / band) }, (_, i) => convert(i * band)))
 }
 
-/** Published blocks and scales of a matrix wait in the staging area until the workers have sorted them into groups. */
+/** Published blocks and scales of a matrix stay in the staging area until the workers have sorted them into groups. */
 async function loadMxfp4(
   context: LoadingContext,
   spec: WeightSpec,
@@ -232,8 +232,8 @@ async function loadMxfp4(
   const count = rows * (width / 32)
   const block = await context.block(count * 17 + 2 * DISK_ALIGNMENT)
   try {
-    const blocks = inStep(block.address, fill, 'blocks', m * count * 16)
-    const scales = inStep(blocks + count * 16, fill, 'scales', m * count)
+    const blocks = aligned(block.address, fill, 'blocks', m * count * 16)
+    const scales = aligned(blocks + count * 16, fill, 'scales', m * count)
     const bytes = context.bytes(scales, count)
     await Promise.all([fill('blocks', m * count * 16, context.bytes(blocks, count * 16)), fill('scales', m * count, bytes)])
     const bad = bytes.indexOf(255)

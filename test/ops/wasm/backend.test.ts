@@ -62,9 +62,9 @@ for (const precision of ['faithful', 'fast'] as const)
 describe('stand-ins for missing features', () => {
   for (const without of [['relaxedSimd'], ['multiMemory'], ['threads'], ['relaxedSimd', 'multiMemory', 'threads']] as const)
     test(`without ${without.join(', ')}`, async () => {
-      const judge = createReferenceBackend()
+      const reference = createReferenceBackend()
       for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma2'])
-        close(await logitsWith(checkpoint, { threads: 2, without }), await logits(checkpoint, judge), 1e-3)
+        close(await logitsWith(checkpoint, { threads: 2, without }), await logits(checkpoint, reference), 1e-3)
     })
 
   test('integer products are the same bits without relaxed SIMD', async () => {
@@ -104,6 +104,45 @@ describe('arenas', () => {
     )
     const layers = [{ kvHeads: 1 << 10, keyDim: 1 << 10, valueDim: 1 << 10, window: null }]
     await assert.rejects(backend.cache({ layers, slots: 64, capacity: 1 << 20, maxRows: 1 }), MemoryError)
+  })
+})
+
+describe('a limit of memory', () => {
+  test('weights and caches beyond memoryBytes are refused, and what was given back counts again', async () => {
+    const backend = await createWasmBackend({ threads: 0, memoryBytes: 40_000 })
+    const draw = random('limit')
+    const layers = [{ kvHeads: 1, keyDim: 16, valueDim: 16, window: null }]
+    const spec = { layers, slots: 1, capacity: 200, maxRows: 1 } // 25,600 bytes
+    const cache = await backend.cache(spec)
+    const refused = (error: Error) =>
+      error instanceof MemoryError && /wanted, 0\.00 GB are left of the 0\.00 GB of memory \(memoryBytes\)/.test(error.message)
+    await assert.rejects(backend.cache(spec), refused)
+    await assert.rejects(draw.weight('w', [64, 64], 'f32')(backend), refused)
+    cache.dispose()
+    await draw.weight('w', [64, 64], 'f32')(backend)
+    await backend.dispose()
+  })
+
+  test('a page has what its browser reports, and compiles no module to time it', () => {
+    const url = (file: string) => JSON.stringify(new URL(`../../../src/ops/wasm/${file}`, import.meta.url).href)
+    const script = `process.getBuiltinModule = undefined
+      Object.defineProperty(globalThis, 'navigator', { value: { deviceMemory: 2 ** -20, hardwareConcurrency: 1 } })
+      let compiled = 0
+      WebAssembly.Module = class extends WebAssembly.Module { constructor(bytes) { super(bytes); compiled++ } }
+      const { probeFeatures } = await import(${url('features.ts')})
+      compiled = 0
+      console.log(probeFeatures().wide, compiled)
+      const { createWasmBackend } = await import(${url('wasm.ts')})
+      const spec = { name: 'w', shape: [64, 64], dtype: 'f32', use: 'matrix' }
+      for (const memoryBytes of [undefined, 1e6]) {
+        const backend = await createWasmBackend({ threads: 0, memoryBytes })
+        console.log(await backend.weight(spec, async () => {}).then(() => 'loaded', (error) => error.message))
+      }`
+    const lines = execFileSync(process.execPath, ['--input-type=module', '-e', script], { encoding: 'utf8', timeout: 60_000 })
+      .trim()
+      .split('\n')
+    assert.deepEqual([lines[0], lines[2]], ['false 0', 'loaded'])
+    assert.match(lines[1]!, /^w: .*as the browser reports; give memoryBytes if the machine has more/)
   })
 })
 

@@ -47,7 +47,7 @@ function close(actual: Float32Array, expected: Float32Array, tolerance: number, 
 for (const threads of [0, 2]) {
   test(`linear, embed and experts in int8, ${threads} threads`, async () => {
     const draw = random('int8')
-    const judge = createReferenceBackend()
+    const reference = createReferenceBackend()
     const fast = await createWasmBackend({ threads, precision: 'fast' })
     const run = (on: Backend, body: () => Tensor) => on.run(body)
     for (const dtype of ['f32', 'bf16'] as const)
@@ -59,10 +59,10 @@ for (const threads of [0, 2]) {
         [131, 64, 288],
       ] as const) {
         const w = draw.normals(O * I).map((v) => fromBf16(toBf16(v)))
-        const [exact, packed] = [await weightOf(judge, rounded(w), [O, I], 'f32'), await weightOf(fast, w, [O, I], dtype)]
+        const [exact, packed] = [await weightOf(reference, rounded(w), [O, I], 'f32'), await weightOf(fast, w, [O, I], dtype)]
         const x = draw.normals(T * I)
         const both = (body: (on: Backend, weight: Tensor) => Tensor) =>
-          Promise.all([run(judge, () => body(judge, exact)), run(fast, () => body(fast, packed))])
+          Promise.all([run(reference, () => body(reference, exact)), run(fast, () => body(fast, packed))])
         const [a, b] = await both((on, weight) => on.linear(on.upload(x, [T, I]), weight))
         close(b, a, 1e-4, `[${T}, ${I}] x [${O}, ${I}] ${dtype}`)
         const [c, d] = await both((on, weight) => on.embed(weight, Int32Array.of(O - 1, 0, 17), 2))
@@ -75,7 +75,7 @@ for (const threads of [0, 2]) {
     const x = draw.normals(T * D)
     const outputs: Float32Array[] = []
     for (const [on, round] of [
-      [judge, rounded],
+      [reference, rounded],
       [fast, (v: Float32Array) => v],
     ] as const) {
       const [g, d] = [
@@ -98,7 +98,7 @@ for (const threads of [0, 2]) {
 
 test('mxfp4 with 8-bit activations equals the reference with the same rounded activations', async () => {
   const draw = random('mxfp4 i8')
-  const judge = createReferenceBackend()
+  const reference = createReferenceBackend()
   const fast = await createWasmBackend({ threads: 0, precision: 'fast' })
   for (const [T, I, O] of [
     [1, 32, 16],
@@ -116,14 +116,14 @@ test('mxfp4 with 8-bit activations equals the reference with the same rounded ac
       const inverse = Math.fround(127 / largest)
       for (let i = 0; i < 32; i++) steps[at + i] = (toEven(Math.fround(block[i]! * inverse)) * largest) / 127
     }
-    const expected = await judge.read(judge.linear(judge.upload(steps, [T, I]), await w(judge)))
+    const expected = await reference.read(reference.linear(reference.upload(steps, [T, I]), await w(reference)))
     const actual = await fast.read(fast.linear(fast.upload(x, [T, I]), await w(fast)))
     close(actual, expected, 1e-6, `[${T}, ${I}] x [${O}, ${I}]`)
   }
 })
 
 test('attention over keys and values in bf16', async () => {
-  const judge = createReferenceBackend()
+  const reference = createReferenceBackend()
   for (const without of [[], ['wide'], ['relaxedSimd']] as const) {
     const draw = random('bf16 cache')
     const fast = await createWasmBackend({ threads: 0, precision: 'fast', without })
@@ -136,7 +136,7 @@ test('attention over keys and values in bf16', async () => {
       { heads: 6, kvHeads: 1, keyDim: 10, valueDim: 72, window: 7 },
     ]) {
       const cacheOf = (on: Backend) => on.cache({ layers: [{ kvHeads, keyDim, valueDim, window }], slots: 2, capacity: 150, maxRows: 50 })
-      const caches = [await cacheOf(fast), await cacheOf(judge)] as const
+      const caches = [await cacheOf(fast), await cacheOf(reference)] as const
       for (const [from, rows] of [
         [0, 50],
         [50, 1],
@@ -164,7 +164,7 @@ test('attention over keys and values in bf16', async () => {
           })
         const rounded = (values: Float32Array) => values.map((value) => fromBf16(toBf16(value)))
         const what = `${without} ${heads} heads of ${keyDim} and ${valueDim}, window ${window}, rows from ${from}`
-        close(await run(fast, caches[0], (values) => values), await run(judge, caches[1], rounded), 1e-5, what)
+        close(await run(fast, caches[0], (values) => values), await run(reference, caches[1], rounded), 1e-5, what)
       }
     }
     await fast.dispose()

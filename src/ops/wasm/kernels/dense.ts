@@ -2,10 +2,11 @@
  * y = x·Wᵀ + b for dense weights as published, f32 or bf16; sums in f32.
  *
  * A sum over columns is sixteen sums (column modulo 16) within every CHUNK, which become one at its end; chunks add up in order. Every kernel
- * keeps to this, so that a row of x has the same result alone and among others, and with vectors of 4 or 8 lanes.
+ * adds in this order. So a row of x has the same result alone and among others, and with vectors of 4 or 8 lanes.
  *
  * One row of x (decode): one weight row at a time. Several (batches, prefill): tiles of 2 weight rows × 4 tokens straight from the published
- * bytes. 4 tokens × CHUNK of x stay in the first-level cache while ROW_BLOCK weight rows pass by; these come from the second level for the next tokens.
+ * bytes. 4 tokens × CHUNK of x stay in the first-level cache while ROW_BLOCK weight rows are read; for the next 4 tokens these weights come
+ * from the second-level cache.
  *
  *       k ──►                    k ──►
  *   W   ▒▒▒▒▒▒▒▒  2 rows     x   ▒▒▒▒▒▒▒▒  4 tokens     8 accumulators of 8 lanes along k
@@ -16,13 +17,13 @@ import { type Context, integers, Kernel, share } from '../kernel.ts'
 import { ZEROS } from '../layout.ts'
 import { interleave, type KernelModule, transpose } from '../simd.ts'
 
-/** Columns of one visit: 4 tokens of f32 are 16 KiB. */
+/** Columns of one block of work: 4 tokens of f32 are 16 KiB. */
 const CHUNK = 1024
-/** Rows of x of one visit. */
+/** Rows of x of one block of work. */
 export const TOKEN_BLOCK = 128
-/** Weight rows of one visit. Their sums wait in scratch until all columns are done: y is written once, in runs. */
+/** Weight rows of one block of work. Their sums wait in scratch until all columns are done: y is written once, in runs. */
 const ROW_BLOCK = 64
-/** Where the list of rows of x, accumulators on their way into one, the sums and copied weights lie in a worker's scratch. */
+/** Places in a worker's scratch: the list of rows of x, accumulators that are being added up, the sums, copied weights. */
 export const LIST = 65536
 const SPILL = 2 * 65536 - 1024
 const SUMS = 2 * 65536
@@ -31,8 +32,13 @@ const GATHERED = 4 * 65536
 type DenseFormat = 'f32' | 'bf16'
 
 /**
- * Dot products of some weight rows with some rows of x along `columns`; calls `each` at the end of every chunk with its sums (four lanes each,
- * to be added up). The pointers move along. A tile has registers for the first or the second eight of sixteen columns: it walks a chunk twice.
+ * Dot products of some weight rows with some rows of x along `columns`. Calls `each` at the end of every chunk with its sums, one vector per
+ * pair of rows, whose four lanes are still to be added up. The pointers end behind the last column.
+ *
+ *   sixteen columns      half 0: columns 0…7        half 1: columns 8…15
+ *   of one row           quad 0  | quad 1           quad 0  | quad 1            an accumulator per quad and pair of rows
+ *
+ * A tile of several pairs has registers for one half only: it passes over a chunk twice. A single pair passes once, with both halves.
  */
 function emitDots(
   k: KernelModule,
@@ -44,27 +50,27 @@ function emitDots(
   const { heap } = k
   const { weights } = p
   const width = format === 'bf16' ? 2 : 4
-  const walks = p.w.length * p.x.length === 1 ? [[0, 1]] : [[0], [1]]
+  const passes = p.w.length * p.x.length === 1 ? [[0, 1]] : [[0], [1]]
   const left = f.i32(p.columns)
   f.while(
     () => i32.gtS(left, 0),
     () => {
       const count = f.i32(i32.select(i32.gtS(left, CHUNK), CHUNK, left))
       const sums = p.w.map(() => p.x.map(() => [0, 1].map((): V128[] => [])))
-      walks.forEach((eights, walk) => {
+      passes.forEach((halves, pass) => {
         const [w, x] = [p.w.map((pointer) => f.i32(pointer)), p.x.map((pointer) => f.i32(pointer))]
-        const accumulators = eights.map(() => w.map(() => x.map(() => [0, 1].map(() => f.v128(f32x4.splat(0))))))
+        const accumulators = halves.map(() => w.map(() => x.map(() => [0, 1].map(() => f.v128(f32x4.splat(0))))))
         const multiply = (index: number, column: number) => {
           const rows = w.map((pointer) => {
-            if (format === 'f32') return [0, 16].map((half) => f.v128(weights.v128(pointer, column * 4 + half)))
+            if (format === 'f32') return [0, 16].map((quad) => f.v128(weights.v128(pointer, column * 4 + quad)))
             const packed = f.v128(weights.v128(pointer, column * 2))
-            return [i32x4.extendLowI16x8U(packed), i32x4.extendHighI16x8U(packed)].map((half) => f.v128(i32x4.shl(half, 16)))
+            return [i32x4.extendLowI16x8U(packed), i32x4.extendHighI16x8U(packed)].map((quad) => f.v128(i32x4.shl(quad, 16)))
           })
           x.forEach((pointer, t) => {
-            const values = [0, 16].map((half) => f.v128(heap.v128(pointer, column * 4 + half)))
+            const values = [0, 16].map((quad) => f.v128(heap.v128(pointer, column * 4 + quad)))
             rows.forEach((weight, r) => {
-              accumulators[index]![r]![t]!.forEach((sum, half) => {
-                f.set(sum, k.madd(weight[half]!, values[half]!, sum))
+              accumulators[index]![r]![t]!.forEach((sum, quad) => {
+                f.set(sum, k.madd(weight[quad]!, values[quad]!, sum))
               })
             })
           })
@@ -74,8 +80,8 @@ function emitDots(
           for (const pointer of x) f.advance(pointer, columns * 4)
         }
         const sixteen = (at: number) =>
-          eights.forEach((eight, index) => {
-            multiply(index, at + eight * 8)
+          halves.forEach((half, index) => {
+            multiply(index, at + half * 8)
           })
         f.times(i32.shrU(count, 6), () => {
           for (let at = 0; at < 64; at += 16) sixteen(at)
@@ -85,19 +91,19 @@ function emitDots(
           sixteen(0)
           forward(16)
         })
-        if (eights[0] === 0) f.if(i32.and(count, 8), () => multiply(0, 0))
+        if (halves[0] === 0) f.if(i32.and(count, 8), () => multiply(0, 0))
         const flat = accumulators.flat(3)
-        k.storeRun(f, p.spill, flat, walk * flat.length * 16)
-        eights.forEach((eight, index) => {
+        k.storeRun(f, p.spill, flat, pass * flat.length * 16)
+        halves.forEach((half, index) => {
           accumulators[index]!.forEach((tokens, r) => {
-            tokens.forEach((halves, t) => {
-              sums[r]![t]![eight] = halves.map((half) => heap.v128(p.spill, (walk * flat.length + flat.indexOf(half)) * 16))
+            tokens.forEach((quads, t) => {
+              sums[r]![t]![half] = quads.map((quad) => heap.v128(p.spill, (pass * flat.length + flat.indexOf(quad)) * 16))
             })
           })
         })
       })
       const add = ([a, b]: V128[]) => f32x4.add(a!, b!)
-      const results = sums.map((tokens) => tokens.map((eights) => f.v128(add(eights.map(add)))))
+      const results = sums.map((tokens) => tokens.map((halves) => f.v128(add(halves.map(add)))))
       const whole = f.i32(i32.and(count, -8))
       const [w, x] = [p.w, p.x]
       for (const pointer of w) f.advance(pointer, i32.mul(whole, width))
@@ -119,7 +125,7 @@ function emitDots(
   )
 }
 
-/** One weight row after the other times one x: one strictly sequential stream, as memory likes it. */
+/** One weight row after the other times one x: a strictly sequential stream, which memory delivers fastest. */
 function emitVector(k: KernelModule, format: DenseFormat): void {
   const { heap } = k
   k.module.func(
@@ -140,7 +146,7 @@ function emitVector(k: KernelModule, format: DenseFormat): void {
   )
 }
 
-/** Two weight rows times four rows of x at a time, for all rows and all groups of four; the sums of four tokens lie row after row. */
+/** Two weight rows times four rows of x at a time, for all rows and all groups of four; the sums of four tokens are stored row after row. */
 function emitMatrix(k: KernelModule, format: DenseFormat): void {
   const { heap } = k
   // Pairs of loads are joined only in the first memory: f32 is copied there, bf16 has no pairs (a load is eight weights).
@@ -264,7 +270,7 @@ function emitGather(k: KernelModule): void {
   })
 }
 
-/** Reads one word of every cache line: the tile's own loads, several streams at once, come from memory at a third of the speed. */
+/** Reads one word of every cache line. The tile's own loads are several streams at once, which memory delivers at a third of the speed. */
 function emitTouch(k: KernelModule): void {
   k.module.func('touch', { from: 'i32', bytes: 'i32' }, (f, { from, bytes }) => {
     f.times(i32.shrU(bytes, 8), () => {
@@ -275,7 +281,7 @@ function emitTouch(k: KernelModule): void {
   })
 }
 
-/** Rows of x and y as a list of addresses in scratch, a multiple of four of them: the last row is repeated. Gives the number of rows listed. */
+/** Writes the addresses of rows of x and y as a list into scratch. The last row is repeated up to a multiple of four. Returns the rows listed. */
 export function writeList(c: Context, count: number, at: (i: number) => [x: number, y: number]): number {
   const word = (c.scratch + LIST) / 4
   const listed = Math.ceil(count / 4) * 4

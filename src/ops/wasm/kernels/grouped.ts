@@ -1,7 +1,7 @@
 /**
- * Matrices in groups of 16 rows (mxfp4, int8; layouts in formats.ts) times rows of quantised activations: how the work is cut, not how a block is
- * multiplied. What memory likes decides: a stream without jumps (a jump costs half a microsecond), and rows of x that stay in the first-level
- * cache while it passes by.
+ * Matrices in groups of 16 rows (mxfp4, int8; layouts in formats.ts) times rows of quantised activations: how the work is divided, not how a
+ * block is multiplied. Two properties of memory decide: a jump in a stream costs half a microsecond, and rows of x should stay in the
+ * first-level cache while the weights are read.
  */
 import { i32 } from '../encoder.ts'
 import { FORMAT, GROUP_ROWS } from '../formats.ts'
@@ -52,7 +52,10 @@ export function multiplyGroups(
   }
 }
 
-/** Packed weights as one stream for one or two rows of x; for more, slices of it: the first pair reads them from memory, the others from the second-level cache. */
+/**
+ * One or two rows of x: packed weights as one stream. More rows: slices of the stream, which the first pair of rows reads from memory and the
+ * other pairs from the second-level cache.
+ */
 function multiplyFew(
   c: Context,
   product: Product,

@@ -1,6 +1,6 @@
 /**
  * Dense weights in fast precision: int8 with one bf16 scale per 32 columns (made while loading), times activations of 16 bits per block of 32.
- * Layout in formats.ts: 16 rows together, pairs of neighbouring columns, so that lanes are rows and a load widens to 16 bits for free.
+ * Layout in formats.ts: 16 rows together, pairs of neighbouring columns, so that lanes are rows and widening to 16 bits costs nothing.
  * A block's integers add up exactly: 32 · 127 · 32767 < 2^31.
  */
 import { type FunctionBuilder, f32, i16x8, i32, i32x4, type Local, type V128 } from '../encoder.ts'

@@ -9,9 +9,9 @@
  *   scratch, per block     word j of rows 0…3, 4…7, 8…11, 12…15 (codes + 12)   j = 0…7     512 bytes
  *                          scales of the 16 rows as f32                                     64 bytes
  *
- * The int8 dot product of relaxed SIMD wants one factor in 0…127: with 12 added a code lies in 0…24. Σ (w + 12)·x - 12·Σ x = Σ w·x: the correction
- * is where the sum starts. Products of pairs add up in 16-bit lanes, two per row, which may wrap on the way; 16 terms of at most 12·128 never
- * do at the end.
+ * The int8 dot product of relaxed SIMD needs one factor in 0…127: with 12 added a code is in 0…24. Σ (w + 12)·x - 12·Σ x = Σ w·x: the sum
+ * starts with the correction. Products of pairs add up in 16-bit lanes, two per row. A lane may wrap in between, but not at the end: 16 terms
+ * of at most 12·128 fit.
  */
 import { type FunctionBuilder, f32x4, i16x8, i32x4, type Local, type V128, v128 } from '../encoder.ts'
 import { GROUP_BLOCK_BYTES } from '../formats.ts'

@@ -26,7 +26,7 @@ function transpose8(f: FunctionBuilder, rows: readonly V128[]): V128[] {
       }
     from = to
   }
-  // Neighbours were taken apart bit by bit of their number: it is read backwards now.
+  // Each round split by one bit of the index, so that the bits are in reverse order now.
   return [0, 4, 2, 6, 1, 5, 3, 7].map((i) => from[i]!)
 }
 

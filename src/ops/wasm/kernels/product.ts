@@ -9,14 +9,14 @@
  *
  * The scratch of 16-bit tiles, per block: columns 2j, 2j + 1 of rows 0…3, 4…7, 8…11, 12…15 (j = 0…15, 1024 bytes), then the 16 scales as f32.
  *
- * Neighbouring vectors go through the same operations and are stored together: so the engine may join them (features.ts, `wide`).
+ * Neighbouring vectors go through the same operations and are stored together, so that the engine can join them (features.ts, `wide`).
  */
 import { type FunctionBuilder, f32x4, i32, i32x4, type Local, type V128 } from '../encoder.ts'
 import type { Context, Exports } from '../kernel.ts'
 import type { KernelModule } from '../simd.ts'
 import { ACTIVATION_BYTES } from './quantize.ts'
 
-/** What the code that cuts the work knows of a format: sizes, and its kernels. */
+/** What grouped.ts knows of a format: sizes, and its kernels. */
 export interface Product {
   /** Bytes of one block of a group, and of one block of a row of x. */
   readonly weightBytes: number
@@ -92,7 +92,7 @@ export function emitRows(
 
 const RUN = { w: 'i32', blocks: 'i32', groups: 'i32', bias: 'i32', biasStep: 'i32' } as const
 
-/** Two rows of x at a time. `finish` makes sums of 32 bits, where they are not yet. */
+/** Two rows of x at a time. `finish` widens sums to 32 bits where they have 16. */
 export function emitTile(
   k: KernelModule,
   name: string,
