@@ -47,7 +47,8 @@ export class Memories {
     this.#allocators = [heap.allocator]
     this.#arenaBytes = Math.min(LARGEST_MEMORY, options.arenaBytes)
     this.#limit = options.memoryBytes ?? reportedMemory()
-    this.#limitSource = options.memoryBytes === undefined ? 'as the browser reports; give memoryBytes if the machine has more' : 'memoryBytes'
+    this.#limitSource =
+      options.memoryBytes === undefined ? 'as the browser reports; give memoryBytes if the machine has more' : 'memoryBytes'
     this.#shared = options.shared
     this.#separate = options.separate
     this.#attach = attach
