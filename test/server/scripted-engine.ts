@@ -152,7 +152,7 @@ export function scriptedEngine(
       const all = Array.from({ length: tokenizer.vocabSize }, (_, id) => id).filter(allowed)
       if (all.length > 0) return all[Math.floor(random() * all.length)]!
     }
-    const stops = ['<|return|>', '<|im_end|>'].flatMap((text) => tokenizer.specials.get(text) ?? [])
+    const stops = ['<|return|>', '<|im_end|>', '<|eot_id|>'].flatMap((text) => tokenizer.specials.get(text) ?? [])
     const order = [
       ...stops,
       ...tokenizer.encode('"}]0:,{[tfnul'),

@@ -1,0 +1,56 @@
+/** The guard against loops: what is a loop and what is not, and that every answer has the guard without asking for it. */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { REPEATED_IDS, RepetitionGuard } from '../../src/answer/repetition.ts'
+import { chat } from '../../src/chat/session.ts'
+import { analysis, counting, final, type Json, scripted, scriptedModel } from '../server/scripted-app.ts'
+
+/** After how many ids the guard ends the sequence; undefined: never. */
+function endsAfter(ids: readonly number[], guard = new RepetitionGuard()): number | undefined {
+  const at = ids.findIndex((id) => guard.push(id))
+  return at < 0 ? undefined : at + 1
+}
+
+const cycle = (period: number, count: number) => Array.from({ length: count }, (_, i) => i % period)
+
+test('a short loop ends when REPEATED_IDS ids have repeated', () => {
+  assert.equal(REPEATED_IDS, 256)
+  for (const period of [1, 2, 7, 32]) assert.equal(endsAfter(cycle(period, 5_000)), period + 256, `period ${period}`)
+})
+
+test('a long period must come eight times more before it is a loop', () => {
+  for (const period of [64, 200, 256]) assert.equal(endsAfter(cycle(period, 5_000)), 9 * period, `period ${period}`)
+  // Three times the same 200 ids: more than 256 repeat, and still it is a list that somebody repeats.
+  assert.equal(endsAfter(cycle(200, 600)), undefined)
+  assert.equal(endsAfter(cycle(257, 20_000)), undefined, 'longer periods are not watched')
+})
+
+test('lists are no loops, and a loop is seen after other text', () => {
+  const list = Array.from({ length: 4_000 }, (_, i) => (i % 5 === 0 ? 1_000 + i : i % 5))
+  assert.equal(endsAfter(list), undefined)
+  assert.equal(endsAfter([...list.slice(0, 1_000), ...cycle(3, 1_000)]), 1_000 + 3 + 256)
+})
+
+test('another limit, and none', () => {
+  assert.equal(endsAfter(cycle(2, 5_000), new RepetitionGuard(20)), 22)
+  assert.equal(endsAfter(cycle(2, 5_000), new RepetitionGuard(0)), undefined)
+})
+
+test('answers of the library and of the server end a loop by themselves', async () => {
+  const loop = () => analysis('Hm.') + final('The cat sat. '.repeat(400))
+  const written = (text: string) => new TextEncoder().encode(text).length
+  const { model } = scriptedModel(loop)
+  const events = await Array.fromAsync(chat(model, [{ role: 'user', content: 'Hi' }]))
+  const finish = events.at(-1)!
+  assert.ok(finish.type === 'finish' && finish.reason === 'repetition')
+  const { post } = scripted(loop)
+  const body = { model: 'scripted', messages: [{ role: 'user', content: 'Hi' }] }
+  const { choices, usage } = (await (await post('/v1/chat/completions', body)).json()) as Json
+  assert.equal(choices[0].finish_reason, 'length')
+  // One round of 13 ids, then 256 that repeat it.
+  assert.equal(written(choices[0].message.content), 13 + 256)
+  assert.equal(usage.completion_tokens, finish.usage.completionTokens)
+  const long = scripted(() => final(counting(2_000)))
+  const whole = (await (await long.post('/v1/chat/completions', body)).json()) as Json
+  assert.deepEqual([whole.choices[0].finish_reason, whole.choices[0].message.content], ['stop', counting(2_000)])
+})
