@@ -101,13 +101,13 @@ function emitScoresBf16(
   }
   const q = f.i32(p.q)
   const row = f.i32(p.scores)
-  const together = k.features.wide ? 2 : 1
-  f.times(together === 2 ? i32.shrU(p.rows, 1) : p.rows, () => {
-    tile(together, q, row)
-    f.set(q, i32.add(q, together === 2 ? i32.shl(p.head, 1) : p.head))
-    f.advance(row, together * BLOCK * 4)
+  const tileRows = k.features.wide ? 2 : 1
+  f.times(tileRows === 2 ? i32.shrU(p.rows, 1) : p.rows, () => {
+    tile(tileRows, q, row)
+    f.set(q, i32.add(q, tileRows === 2 ? i32.shl(p.head, 1) : p.head))
+    f.advance(row, tileRows * BLOCK * 4)
   })
-  if (together === 2) f.if(i32.and(p.rows, 1), () => tile(1, q, row))
+  if (tileRows === 2) f.if(i32.and(p.rows, 1), () => tile(1, q, row))
 }
 
 /** Eight numbers in bf16 as two vectors. */

@@ -10,6 +10,7 @@ import type { OpContext } from '../context.ts'
 import { i8x16, i32, i32x4, v128 } from '../encoder.ts'
 import { floats, integers, Kernel } from '../kernel.ts'
 import type { WasmLayerCache } from '../kv-cache.ts'
+import { SCRATCH_BYTES } from '../layout.ts'
 import type { WasmTensor } from '../tensor.ts'
 import { emitAttend } from './attend.ts'
 
@@ -144,6 +145,13 @@ export function attention(context: OpContext, q: Tensor, k: Tensor, v: Tensor, b
   const { heap, pool, batches, precision } = context
   const { heads, kvHeads, keyDim, valueDim, window, softcap, scale } = options
   const rows = rowsOf(q)
+  const group = heads / kvHeads
+  const queries = Math.max(TASK_ROWS, group) + 4
+  const scratch = queries * 4 * (keyDim + valueDim + 2 * 8 + BLOCK + 2)
+  if (scratch > SCRATCH_BYTES)
+    throw new RangeError(
+      `attention: expected scratch of at most ${SCRATCH_BYTES} bytes, got ${scratch} for ${group} query heads per key/value head, keys of ${keyDim} and values of ${valueDim}; use the reference backend`,
+    )
   const y = heap.result([rows, heads * valueDim], 'attention')
   const kind = storageOf(precision)
   const storage = STORAGES.indexOf(kind)
@@ -151,12 +159,13 @@ export function attention(context: OpContext, q: Tensor, k: Tensor, v: Tensor, b
   const sinks = heap.address(options.sinks, 'attention')
   const run = (data: BatchData, arena: number, keys: number, values: number, capacity: number) => {
     const { slotList: slots, positionList: positions, segmentList: segments } = data
-    const place = { arena, keys, values, kvHeads, keyDim, valueDim, capacity, storage }
-    pool.enqueue(storeKeysKernel, { ...place, k: ka, v: va, rows, slots, positions })
+    const stored = { arena, keys, values, k: ka, v: va, rows, kvHeads, keyDim, valueDim, capacity, slots, positions, storage }
+    pool.enqueue(storeKeysKernel, stored)
     const visible = data.positions.reduce((sum, position) => sum + Math.min(position + 1, window ?? position + 1), 0)
-    const runs = { segments, count: data.segments, visible, group: heads / kvHeads }
+    const cached = { arena, keys, values, kvHeads, keyDim, valueDim, capacity, storage }
+    const runs = { segments, count: data.segments, visible, group }
     const scores = { window: window ?? NO_WINDOW, sinks, scale, cap: softcap ?? 0 }
-    pool.enqueue(attentionKernel, { ...place, ...runs, ...scores, q: qa, y: y.address })
+    pool.enqueue(attentionKernel, { ...cached, ...runs, ...scores, q: qa, y: y.address })
   }
   const data = batches.of(batch)
   if (options.cache) {

@@ -13,11 +13,11 @@ import { ACTIVATIONS, activationFor, inBlocks } from './quantize.ts'
 export function product(context: OpContext, x: WasmTensor, w: WasmTensor, bias: number, y: number, T: number, rows: number): void {
   const { pool, precision } = context
   const { arena, address, format } = w
-  const place = { arena, address, format, y, bias, T, columns: columns(x), rows }
-  if (isGrouped(format)) {
-    const kind = activationFor(format, precision)
-    pool.enqueue(groupedKernel, { x: inBlocks(context, x, kind), ...place, activation: ACTIVATIONS.indexOf(kind) })
-  } else pool.enqueue(denseKernel, { x: x.address, ...place })
+  const width = columns(x)
+  if (!isGrouped(format)) return pool.enqueue(denseKernel, { arena, address, format, x: x.address, y, bias, T, columns: width, rows })
+  const kind = activationFor(format, precision)
+  const [blocks, activation] = [inBlocks(context, x, kind), ACTIVATIONS.indexOf(kind)]
+  pool.enqueue(groupedKernel, { arena, address, format, x: blocks, y, bias, T, columns: width, rows, activation })
 }
 
 /** The same for a matrix in several places: its bands are columns of y. */
