@@ -33,7 +33,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ai: ['answer', 'chat', 'engine', 'tokenizer', 'structured'],
   compare: ['model', 'ops', 'architecture'],
   inspect: ['ops'],
-  train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'files', 'tokenizer', 'chat'],
+  train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'compare', 'files', 'tokenizer', 'chat'],
   verify: ['model', 'ops', 'architecture', 'compare', 'chat', 'tokenizer'],
 }
 for (const leaf of LEAVES) MAY_IMPORT[leaf] = []

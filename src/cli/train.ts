@@ -7,6 +7,7 @@ import { basename, join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
+import { account } from '../compare/account.ts'
 import { byteTokenizerJson, characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFileNames, tokenizerFiles } from '../tokenizer/files.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
@@ -20,10 +21,9 @@ import {
 } from '../train/abacus/recipe.ts'
 import { textData } from '../train/data/text.ts'
 import { LiveLine } from '../train/live-line.ts'
-import { parameterLayout } from '../train/parameters.ts'
 import { type RunOptions, trainingRun } from '../train/run-node.ts'
 import type { TokenizerSource } from '../train/save-node.ts'
-import { parameterCounts, SMALL, smallModels } from '../train/small-models.ts'
+import { SMALL, smallModels } from '../train/small-models.ts'
 import { DEFAULT_SETTINGS, type LogRecord } from '../train/trainer.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
 import { fit } from './support/progress.ts'
@@ -101,8 +101,7 @@ const stepNames = (): string[] => smallModels({ ...SMALL, vocabSize: 65 }).map((
 
 async function run(what: string, options: Options): Promise<void> {
   const plain = what === 'abacus' ? abacusRun(options) : await textRun(what, options)
-  const count = parameterLayout(plain.architecture).count
-  const { total, active } = parameterCounts(plain.architecture, count)
+  const { total, activeWithEmbeddings: active } = account(plain.architecture, { context: 1 }).parameters
   const out = plain.out!
   if (existsSync(join(out, 'state.bin')) && !options.resume)
     throw new UsageError(`${out} holds a run already: continue it with --resume, or choose another --out`)

@@ -3,9 +3,10 @@
  * with several seeds, and a table that says which differences exceed the noise. Active parameters stay about
  * equal from step to step. Rules for seeds and noise: arXiv 2102.11972, 2605.20798.
  */
+
+import { account, cacheBytes } from '../compare/account.ts'
 import { type Chart, chartSvg } from '../drawing/chart.ts'
-import { parameterLayout } from './parameters.ts'
-import { kvBytes, parameterCounts, type SmallModel } from './small-models.ts'
+import type { SmallModel } from './small-models.ts'
 import type { SmallRun, SmallRunResult } from './small-run.ts'
 import { type Difference, deviation, mean, pairedDifference } from './statistics.ts'
 import { DEFAULT_SETTINGS } from './trainer.ts'
@@ -80,14 +81,14 @@ export function summarise(
   for (const { name, title, architecture } of models) {
     const own = bySeed(name)
     const losses = own.map(({ loss }) => loss)
-    const { total, active } = parameterCounts(architecture, parameterLayout(architecture).count)
+    const { total, activeWithEmbeddings } = account(architecture, { context: 1 }).parameters
     const before = rows.at(-1)
     rows.push({
       name,
       title,
       parameters: total,
-      active,
-      kvBytes: kvBytes(architecture, contextOfCache),
+      active: activeWithEmbeddings,
+      kvBytes: cacheBytes(architecture, contextOfCache),
       losses,
       loss: mean(losses),
       spread: deviation(losses),

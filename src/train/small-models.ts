@@ -1,7 +1,8 @@
 /** Small models of every step from GPT-2 to gpt-oss, at sizes that train in minutes on a laptop. The steps are the published ones. */
 import type { Architecture } from '../architecture/architecture.ts'
+import { configFromJson } from '../architecture/config-json.ts'
 import { type Step, type StepSizes, stepsWith, walkSteps } from '../architecture/steps.ts'
-import { parameterLayout } from './parameters.ts'
+import { account } from '../compare/account.ts'
 
 export interface SmallSizes {
   vocabSize: number
@@ -28,47 +29,12 @@ const BALANCE = 0.01
  */
 const deviation = (width: number): number => Math.sqrt(2 / (5 * width))
 
-/** GPT-2 as published, only smaller. Radford et al. 2019. */
+/** GPT-2 as published, only smaller. */
 export function smallGpt2({ vocabSize, block, layers, heads, width, dropout }: SmallSizes): Architecture {
-  if (width % heads !== 0) throw new RangeError(`a width of ${width} cannot be shared by ${heads} heads`)
-  const norm = { kind: 'layerNorm', eps: 1e-5 } as const
-  const headDim = width / heads
-  return {
-    name: 'gpt2',
-    modelType: 'gpt2',
-    vocabSize,
-    hiddenSize: width,
-    maxPositionEmbeddings: block,
-    embedding: { scale: 1, position: { kind: 'learned', length: block } },
-    layers: Array.from({ length: layers }, () => ({
-      normPlacement: 'pre',
-      norm,
-      attention: {
-        heads,
-        kvHeads: heads,
-        headDim,
-        scale: headDim ** -0.5,
-        slidingWindow: null,
-        position: { kind: 'none' },
-        qkvBias: true,
-        outBias: true,
-        sinks: false,
-        qkNorm: { kind: 'none' },
-        logitSoftcap: null,
-      },
-      feedForward: { kind: 'mlp', intermediateSize: 4 * width, activation: { kind: 'gelu', approximation: 'tanh' }, bias: true },
-    })),
-    finalNorm: norm,
-    tieWordEmbeddings: true,
-    finalLogitSoftcap: null,
-    dtype: 'f32',
-    expertDtype: 'f32',
-    tensorLayout: 'gpt2',
-    dropout: { embedding: dropout, attention: dropout, residual: dropout },
-    initializerRange: deviation(width),
-    eosTokenIds: [],
-    bosTokenId: null,
-  }
+  const sizes = { vocab_size: vocabSize, n_positions: block, n_layer: layers, n_head: heads, n_embd: width }
+  const dropouts = { embd_pdrop: dropout, attn_pdrop: dropout, resid_pdrop: dropout }
+  const rest = { activation_function: 'gelu_new', layer_norm_epsilon: 1e-5, initializer_range: deviation(width) }
+  return configFromJson({ model_type: 'gpt2', ...sizes, ...dropouts, ...rest }, 'gpt2')
 }
 
 export interface SmallModel {
@@ -93,7 +59,7 @@ export function smallModels(sizes: SmallSizes, stepSizes: Partial<StepSizes> = {
  * so that a difference in loss is not one of size. Equal up to whole columns, or whole blocks of 32 where experts are mxfp4.
  */
 export function withEqualActive(models: readonly SmallModel[]): SmallModel[] {
-  const activeOf = (architecture: Architecture) => parameterCounts(architecture, parameterLayout(architecture).count).active
+  const activeOf = (architecture: Architecture) => account(architecture, { context: 1 }).parameters.activeWithEmbeddings
   const wanted = activeOf(models[0]!.architecture)
   return models.map((model) => {
     const { architecture } = model
@@ -119,22 +85,3 @@ const balanced = (architecture: Architecture, name: string): Architecture => ({
       : layer,
   ),
 })
-
-/** Parameters in all, and those a token passes through. */
-export function parameterCounts(architecture: Architecture, total: number): { total: number; active: number } {
-  let idle = 0
-  for (const { feedForward } of architecture.layers)
-    if (feedForward.kind === 'moe') {
-      const { experts, expertsPerToken, intermediateSize: F, bias } = feedForward
-      const each = 3 * F * architecture.hiddenSize + (bias ? 2 * F + architecture.hiddenSize : 0)
-      idle += (experts - expertsPerToken) * each
-    }
-  return { total, active: total - idle }
-}
-
-/** Bytes of keys and values of one sequence of `length` tokens in 16 bits. */
-export function kvBytes(architecture: Architecture, length: number): number {
-  return architecture.layers.reduce((sum, { attention: { kvHeads, headDim, slidingWindow } }) => {
-    return sum + 2 * 2 * kvHeads * headDim * Math.min(length, slidingWindow ?? length)
-  }, 0)
-}

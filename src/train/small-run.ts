@@ -5,21 +5,15 @@
 import type { Architecture } from '../architecture/architecture.ts'
 import type { Task } from './data/task.ts'
 import { taskData } from './data/task-data.ts'
-import * as tasks from './data/tasks.ts'
+import { associativeRecall, copy, facts, induction } from './data/tasks.ts'
 import { textData } from './data/text.ts'
 import type { AttentionMass } from './shard.ts'
 import { type LogRecord, type TrainingData, type TrainingSettings, train } from './trainer.ts'
 import { inlineWorkers } from './workers.ts'
 
-/** A task by name with its arguments. */
-export type TaskSpec =
-  | { name: 'recall'; options: tasks.RecallOptions }
-  | { name: 'copy'; symbols: number; span: number }
-  | { name: 'induction'; symbols: number; piece: number }
-  | { name: 'dyck'; kinds: number; depth: number }
-  | { name: 'kHop'; nodes: number; hops: number }
-  | { name: 'facts'; subjects: number; relations: number; objects: number; seed: number }
-  | { name: 'backcopy'; symbols: number; triggers: number; seed: number }
+const TASKS = { associativeRecall, copy, facts, induction }
+/** A task by the name and arguments of its function in data/tasks.ts. */
+export type TaskSpec = { [Name in keyof typeof TASKS]: { name: Name; args: Parameters<(typeof TASKS)[Name]> } }[keyof typeof TASKS]
 
 export type DataSpec =
   | { kind: 'text'; ids: Int32Array; block: number; batch: number; heldOut?: number }
@@ -54,24 +48,7 @@ export interface SmallRunResult {
   attention?: AttentionMass[]
 }
 
-export function makeTask(spec: TaskSpec): Task {
-  switch (spec.name) {
-    case 'recall':
-      return tasks.associativeRecall(spec.options)
-    case 'copy':
-      return tasks.copy(spec.symbols, spec.span)
-    case 'induction':
-      return tasks.induction(spec.symbols, spec.piece)
-    case 'dyck':
-      return tasks.dyck(spec.kinds, spec.depth)
-    case 'kHop':
-      return tasks.kHop(spec.nodes, spec.hops)
-    case 'facts':
-      return tasks.facts(spec.subjects, spec.relations, spec.objects, spec.seed)
-    case 'backcopy':
-      return tasks.bigramBackcopy(spec.symbols, spec.triggers, spec.seed)
-  }
-}
+const makeTask = ({ name, args }: TaskSpec): Task => (TASKS[name] as (...args: unknown[]) => Task)(...args)
 
 function makeData(spec: DataSpec, seed: number): TrainingData {
   if (spec.kind === 'text') return textData(spec.ids, { ...spec, parts: 1, seed, evaluationWindows: 192 })

@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { account, cacheBytes } from '../../src/compare/account.ts'
 import { chartSvg, ticks } from '../../src/drawing/chart.ts'
 import { random } from '../../src/random/stream.ts'
 import { stories } from '../../src/train/data/stories.ts'
@@ -13,7 +14,7 @@ import { experiments } from '../../src/train/experiments.ts'
 import { ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../../src/train/ladder.ts'
 import { clock, LiveLine } from '../../src/train/live-line.ts'
 import { parameterLayout, slice } from '../../src/train/parameters.ts'
-import { kvBytes, parameterCounts, SMALL, smallModels, withEqualActive } from '../../src/train/small-models.ts'
+import { SMALL, smallModels, withEqualActive } from '../../src/train/small-models.ts'
 import { type SmallRunResult, trainSmallRun } from '../../src/train/small-run.ts'
 import { deviation, pairedDifference } from '../../src/train/statistics.ts'
 import { DEFAULT_SETTINGS, type LogRecord, train } from '../../src/train/trainer.ts'
@@ -109,13 +110,13 @@ test('early stopping ends after the given number of evaluations without a better
   assert.deepEqual(why, ['best', 'best', 'last'])
 })
 
-test('smallModels: counts, cache bytes, slices', () => {
+test('small models: counts, cache bytes, slices', () => {
   const models = smallModels({ ...SMALL, vocabSize: 65 })
   const gpt2 = models[0]!.architecture
   assert.equal(parameterLayout(gpt2).count, 65 * 128 + 64 * 128 + 4 * (12 * 128 * 128 + 13 * 128) + 2 * 128)
-  assert.equal(kvBytes(gpt2, 100), 4 * 2 * 2 * 128 * 100)
+  assert.equal(cacheBytes(gpt2, 100), 4 * 2 * 2 * 128 * 100)
   const moe = models.find(({ name }) => name === 'moe')!.architecture
-  const { total, active } = parameterCounts(moe, parameterLayout(moe).count)
+  const { total, activeWithEmbeddings: active } = account(moe, { context: 1 }).parameters
   const dense = parameterLayout(models.find(({ name }) => name === 'sliding-window')!.architecture).count
   assert.ok(total > 2 * active && Math.abs(active / dense - 1) < 0.08, `${total} ${active} ${dense}`)
   const layout = parameterLayout(moe)
@@ -195,7 +196,7 @@ test('a run trains and measures; every experiment can be concluded', async () =>
 
 test('a ladder at equal active parameters', () => {
   const models = smallModels({ vocabSize: 65, ...SMALL })
-  const activeOf = ({ architecture }: (typeof models)[number]) => parameterCounts(architecture, parameterLayout(architecture).count).active
+  const activeOf = ({ architecture }: (typeof models)[number]) => account(architecture, { context: 1 }).parameters.activeWithEmbeddings
   const wanted = activeOf(models[0]!)
   assert.ok(
     models.some((model) => Math.abs(activeOf(model) / wanted - 1) > 0.04),

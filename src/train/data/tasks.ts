@@ -1,5 +1,5 @@
 /**
- * Synthetic tasks that show one mechanism each: recall, copying, nesting, chains of pointers, memorised facts.
+ * Synthetic tasks that show one mechanism each: recall, copying, induction, memorised facts.
  * Written for this project from the descriptions in the papers named at each.
  */
 import { integer, pick, type Random } from '../../random/stream.ts'
@@ -96,52 +96,6 @@ export function induction(symbols: number, piece: number): Task {
 }
 
 /**
- * Balanced brackets of `kinds` kinds up to a depth; every closing bracket is scored, its kind follows from the open ones.
- * Ids: 0 padding, 1…kinds open, kinds+1…2·kinds close. Hewitt et al. 2020.
- */
-export function dyck(kinds: number, depth: number): Task {
-  return {
-    name: `Dyck-${kinds} to depth ${depth}`,
-    vocabSize: 1 + 2 * kinds,
-    sample(next, length) {
-      const open: number[] = []
-      const sequence = new Sequence()
-      while (sequence.length < length) {
-        const mustClose = open.length === depth || open.length >= length - sequence.length
-        if (open.length > 0 && (mustClose || next() < 0.5)) sequence.pushScored(kinds + open.pop()!)
-        else {
-          const kind = integer(next, 1, kinds)
-          open.push(kind)
-          sequence.push(kind)
-        }
-      }
-      return sequence.end(length)
-    },
-  }
-}
-
-/**
- * Pointers a→b in random order, then questions "from a, k steps" whose answer is scored. Needs about log₂ k layers. Sanford et al. 2024.
- * Ids: 0 padding, 1 question mark, then the nodes.
- */
-export function kHop(nodes: number, hops: number): Task {
-  return {
-    name: `${hops}-hop over ${nodes} nodes`,
-    vocabSize: 2 + nodes,
-    sample(next, length) {
-      const cycle = distinct(next, nodes, nodes) // one cycle: cycle[i] points to cycle[i + 1]
-      const sequence = new Sequence()
-      for (const i of distinct(next, nodes, nodes)) sequence.push(2 + cycle[i]!, 2 + cycle[(i + 1) % nodes]!)
-      while (sequence.length + 3 <= length) {
-        const start = integer(next, 0, nodes - 1)
-        sequence.push(1, 2 + cycle[start]!).pushScored(2 + cycle[(start + hops) % nodes]!)
-      }
-      return sequence.end(length)
-    },
-  }
-}
-
-/**
  * A fixed table of random facts (subject, relation) -> object, drawn from `seed` and shown again and again in random order.
  * A model can learn only what fits in its weights. Objects are scored. Allen-Zhu & Li 2024 (knowledge capacity).
  */
@@ -167,30 +121,4 @@ function factTable(count: number, objects: number, seed: number): Int32Array {
     state = (Math.imul(state, 1664525) + 1013904223) | 0
     return Math.floor(((state >>> 8) / 2 ** 24) * objects)
   })
-}
-
-/**
- * A bigram text in which, after a trigger symbol, the symbol before the trigger is repeated. Everything is scored. Elsewhere the last
- * symbol decides, so attention must not change the result there. Guo et al. 2024 (Bigram-Backcopy).
- */
-export function bigramBackcopy(symbols: number, triggers: number, seed: number): Task {
-  const successors = Array.from({ length: symbols }, (_, a) => factTable(4, symbols - triggers, seed + 7919 * a))
-  return {
-    name: 'bigram with back-copying',
-    vocabSize: symbols + 1,
-    sample(next, length) {
-      const sequence = new Sequence().push(symbols) // beginning of text
-      let current = integer(next, triggers, symbols - 1)
-      sequence.push(current)
-      while (sequence.length < length) {
-        if (next() < 0.1 && sequence.length + 2 <= length) {
-          sequence.pushScored(integer(next, 0, triggers - 1), current)
-        } else {
-          current = triggers + pick(next, [...successors[current]!])
-          sequence.pushScored(current)
-        }
-      }
-      return sequence.end(length)
-    },
-  }
 }

@@ -15,7 +15,7 @@ export const positions: Experiment = {
     'One layer without positions cannot tell the order of what it reads; with rotary positions it can. Copying is learnt with positions first.',
   source: 'arXiv:2104.09864, arXiv:2305.19466',
   runs: (scale, seeds) => {
-    const data: DataSpec = { kind: 'task', task: { name: 'copy', symbols: 12, span: 12 }, length: 25, batch: 24 }
+    const data: DataSpec = { kind: 'task', task: { name: 'copy', args: [12, 12] }, length: 25, batch: 24 }
     const setting = { steps: 300, scale, seeds, rate: 2e-3 }
     const learned = small(13, 32, 2, 64).find(({ name }) => name === 'no-dropout')!.architecture
     const rope = modern(13, 32, 2, 64)
@@ -50,7 +50,10 @@ export const window: Experiment = {
     const model = modern(2 + 8 + 8, 80, 2, 64, 2)
     const windowed = (full: (i: number) => boolean) => attention(model, (_, i) => ({ slidingWindow: full(i) ? null : 16 }))
     // Short gaps are learnt first and then longer ones; with the longest gap alone a model only learns which values there are.
-    const task = (gap: number, leastGap: number): TaskSpec => ({ name: 'recall', options: { keys: 8, values: 8, pairs: 4, gap, leastGap } })
+    const task = (gap: number, leastGap: number): TaskSpec => ({
+      name: 'associativeRecall',
+      args: [{ keys: 8, values: 8, pairs: 4, gap, leastGap }],
+    })
     const data = (gap: number): DataSpec => ({
       kind: 'task',
       task: task(gap, 0),
@@ -83,7 +86,7 @@ export const induction: Experiment = {
   expectation: 'A single layer cannot look up what followed an earlier occurrence; two layers can.',
   source: 'Olsson et al. 2022, arXiv:2209.11895',
   runs: (scale, seeds) => {
-    const data: DataSpec = { kind: 'task', task: { name: 'induction', symbols: 16, piece: 8 }, length: 64, batch: 16 }
+    const data: DataSpec = { kind: 'task', task: { name: 'induction', args: [16, 8] }, length: 64, batch: 16 }
     const setting = { steps: 1200, scale, seeds }
     return [
       ...perSeed('1 layer of 64', modern(16, 64, 1, 64, 2), data, setting),
@@ -116,7 +119,7 @@ export const sinks: Experiment = {
   source: 'arXiv:2309.17453, arXiv:2410.13835',
   runs: (scale, seeds) => {
     const setting = { steps: 600, scale, seeds }
-    const task = (absent: number): TaskSpec => ({ name: 'recall', options: { keys: 12, values: 8, pairs: 4, gap: 0, absent } })
+    const task = (absent: number): TaskSpec => ({ name: 'associativeRecall', args: [{ keys: 12, values: 8, pairs: 4, gap: 0, absent }] })
     const data: DataSpec = { kind: 'task', task: task(0.5), length: SINK_LENGTH, batch: 32 }
     const model = modern(2 + 12 + 8, 64, 2, 64, 1)
     const withSinks = attention(model, () => ({ sinks: true }))

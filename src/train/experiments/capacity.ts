@@ -111,7 +111,7 @@ export const facts: Experiment = {
   source: 'arXiv:2404.05405 (knowledge capacity)',
   runs: (scale, seeds) => {
     const [subjects, relations, objects] = [200, 32, 64]
-    const data: DataSpec = { kind: 'task', task: { name: 'facts', subjects, relations, objects, seed: 3 }, length: 24, batch: 24 }
+    const data: DataSpec = { kind: 'task', task: { name: 'facts', args: [subjects, relations, objects, 3] }, length: 24, batch: 24 }
     const setting = { steps: 1200, scale, seeds, rate: 8e-3 }
     const model = modern(subjects + relations + objects, 24, 2, 32, 2)
     return [
