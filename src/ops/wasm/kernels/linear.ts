@@ -14,7 +14,10 @@ export function product(context: OpContext, x: WasmTensor, w: WasmTensor, bias: 
   const { pool, precision } = context
   const { arena, address, format } = w
   const width = columns(x)
-  if (!isGrouped(format)) return pool.enqueue(denseKernel, { arena, address, format, x: x.address, y, bias, T, columns: width, rows })
+  if (!isGrouped(format)) {
+    pool.enqueue(denseKernel, { arena, address, format, x: x.address, y, bias, T, columns: width, rows })
+    return
+  }
   const kind = activationFor(format, precision)
   const [blocks, activation] = [inBlocks(context, x, kind), ACTIVATIONS.indexOf(kind)]
   pool.enqueue(groupedKernel, { arena, address, format, x: blocks, y, bias, T, columns: width, rows, activation })
