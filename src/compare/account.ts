@@ -1,7 +1,7 @@
 /**
- * What a model costs: parameters and their bytes from the weight tree, cache and work from the metered forward pass. No formula of
- * its own for any family. Conventions: `active` leaves the input embedding and the position table out, as the gpt-oss model card
- * does; `activeWithEmbeddings` counts them, as the names of Qwen3 and Mixtral do. A tied matrix counts once, as the output.
+ * What a model costs: parameters and their bytes from the weight tree, cache and work from the metered forward pass.
+ * There is no formula for any family. `active` leaves out the input embedding and the position table, as the gpt-oss
+ * model card does. `activeWithEmbeddings` counts them, as the names of Qwen3 and Mixtral do. A tied matrix counts once, as the output.
  */
 import type { Architecture, DType } from '../architecture/architecture.ts'
 import { cacheSpec } from '../model/cache-spec.ts'
@@ -124,14 +124,14 @@ export function cacheBytes(architecture: Architecture, tokens: number, bytesPerV
 
 /** Weights and the cache of `sequences` sequences in so many bytes: the longest context that fits, or null where the weights do not. */
 export function fittingContext(architecture: Architecture, memoryBytes: number, weightBytes: number, sequences = 1): number | null {
-  const room = (memoryBytes - weightBytes) / sequences
-  if (room < 0) return null
+  const available = (memoryBytes - weightBytes) / sequences
+  if (available < 0) return null
   // The cache never shrinks as the context grows, so halving the interval finds the last length that fits.
   let fits = 0
   let fails = architecture.maxPositionEmbeddings + 1
   while (fails - fits > 1) {
     const middle = Math.floor((fits + fails) / 2)
-    if (cacheBytes(architecture, middle) <= room) fits = middle
+    if (cacheBytes(architecture, middle) <= available) fits = middle
     else fails = middle
   }
   return fits
@@ -177,7 +177,7 @@ function componentOf({ name, use, shape }: WeightSpec): Component {
   return use === 'vector' && shape.length === 2 ? 'expertBias' : 'feedForward' // one bias row per expert
 }
 
-// A tensor of a mixture has the experts on its first axis; all but the chosen ones rest.
+// A tensor of a mixture has the experts on its first axis. A token uses the chosen ones only.
 function idleCount(architecture: Architecture, { name, shape }: WeightSpec, count: number): number {
   const [, index, part] = /^layers\.(\d+)\.feedForward\.(gateUp|gateUpBias|down|downBias)$/.exec(name) ?? []
   if (part === undefined) return 0

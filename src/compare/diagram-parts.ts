@@ -1,6 +1,6 @@
-/** The pictures inside a drawing: layers, heads, widths and experts to scale, shares of the parameters, and the legend. Places nothing. */
+/** The pictures inside a diagram: layers, heads, widths and experts to scale, shares of the parameters, and the legend. */
 import type { Architecture } from '../architecture/architecture.ts'
-import { cells, rect, text, textWidth } from '../drawing/svg.ts'
+import { type Box, cells, rect, text, textWidth } from '../drawing/svg.ts'
 import type { Account, Component } from './account.ts'
 
 /** A stack's width with the ladder of layers at its left, and the gap to the next. */
@@ -21,12 +21,8 @@ const PARTS: { label: string; components: Component[]; className: string }[] = [
 export function ladder(all: Architecture[], { layers }: Architecture, x: number, top: number, bottom: number): string[] {
   const most = Math.max(...all.map((other) => other.layers.length))
   const step = (bottom - top - 22) / most
-  const cell = (index: number): readonly [number, number, number, number] => [
-    x + 8,
-    bottom - 2 - (index + 1) * step,
-    13,
-    Math.max(1, step - 1.2),
-  ]
+  const height = Math.max(1, step - 1.2)
+  const cell = (index: number): Box => [x + 8, bottom - 2 - (index + 1) * step, 13, height]
   const indices = layers.map((_, index) => index)
   const slides = (index: number): boolean => layers[index]!.attention.slidingWindow !== null
   const differs = all.some((other) => other.layers.length !== layers.length)
@@ -40,10 +36,10 @@ export function ladder(all: Architecture[], { layers }: Architecture, x: number,
 /** Query heads above, key/value heads below, each as wide as the queries that share it. */
 export function heads({ layers }: Architecture, x: number, y: number, width: number): string[] {
   const { heads: H, kvHeads: G } = layers[0]!.attention
-  const row = (count: number, top: number, height: number): (readonly [number, number, number, number])[] => {
+  const row = (count: number, top: number, height: number): Box[] => {
     const step = width / count
     const gap = Math.min(2, step * 0.25)
-    return Array.from({ length: count }, (_, index) => [x + index * step, top, step - gap, height] as const)
+    return Array.from({ length: count }, (_, index): Box => [x + index * step, top, step - gap, height])
   }
   return [cells(row(H, y, 9), 'query'), cells(row(G, y + 12, 9), 'kv')]
 }
@@ -52,7 +48,7 @@ export function heads({ layers }: Architecture, x: number, y: number, width: num
 export function widths(all: Architecture[], architecture: Architecture, x: number, y: number, width: number): string[] {
   const inner = (other: Architecture): number => other.layers[0]!.feedForward.intermediateSize
   const most = Math.max(...all.flatMap((other) => [other.hiddenSize, inner(other)]))
-  const bar = (size: number, top: number, height: number): readonly [number, number, number, number] => {
+  const bar = (size: number, top: number, height: number): Box => {
     const length = (width * size) / most
     return [x + (width - length) / 2, top, length, height]
   }
@@ -64,12 +60,7 @@ export function widths(all: Architecture[], architecture: Architecture, x: numbe
   if (slot?.kind !== 'moe') return out
   const perRow = 32
   const step = width / perRow
-  const cell = (index: number): readonly [number, number, number, number] => [
-    x + (index % perRow) * step,
-    y + 30 + Math.floor(index / perRow) * 9,
-    step - 2,
-    7,
-  ]
+  const cell = (index: number): Box => [x + (index % perRow) * step, y + 30 + Math.floor(index / perRow) * 9, step - 2, 7]
   const indices = Array.from({ length: slot.experts }, (_, index) => index)
   const chosen = spread(slot.expertsPerToken, slot.experts)
   out.push(cells(indices.filter((index) => !chosen.has(index)).map(cell), 'off'))
@@ -77,7 +68,7 @@ export function widths(all: Architecture[], architecture: Architecture, x: numbe
   return out
 }
 
-/** Which experts a token visits is its own affair; these are scattered so that they read as chosen, not as first. */
+/** Examples of chosen experts, scattered so that they do not look like the first ones. */
 function spread(count: number, among: number): Set<number> {
   const chosen = new Set<number>()
   for (let k = 0; chosen.size < count; k++) chosen.add(Math.floor(((0.3 + k * 0.6180339887) % 1) * among))
@@ -112,14 +103,8 @@ export function shares({ parameters, weightBytes, kvCache, work }: Account, x: n
     at += length
   }
   out.push(rect(left, y + 28, width, 7, 'rest'), rect(left, y + 28, (width * parameters.active) / parameters.total, 7, 'on'))
-  out.push(
-    text(
-      left,
-      y + 52,
-      `active per token: ${short(parameters.active)}, ${((100 * parameters.active) / parameters.total).toPrecision(3)} %`,
-      'label',
-    ),
-  )
+  const percent = ((100 * parameters.active) / parameters.total).toPrecision(3)
+  out.push(text(left, y + 52, `active per token: ${short(parameters.active)}, ${percent} %`, 'label'))
   out.push(text(left, y + 70, `KV cache at ${work.context.toLocaleString('en-US')} tokens: ${mebibytes(kvCache.bytes)} in bf16`, 'label'))
   out.push(text(left, y + 88, `multiply-adds per decoded token: ${short(work.decodeMultiplyAdds)}`, 'label'))
   return out
@@ -128,22 +113,14 @@ export function shares({ parameters, weightBytes, kvCache, work }: Account, x: n
 export function legend(all: Architecture[], x: number, y: number): string[] {
   const moe = all.some(({ layers }) => layers.some(({ feedForward }) => feedForward.kind === 'moe'))
   const sliding = all.some(({ layers }) => layers.some(({ attention }) => attention.slidingWindow !== null))
-  const entries: [string, string][] = [
-    ...PARTS.filter(({ label }) => label !== 'experts' || moe).map(({ label, className }): [string, string] => [className, label]),
+  const entries: [className: string, label: string, present?: boolean][] = [
+    ...PARTS.map(({ label, className }) => [className, label, label !== 'experts' || moe] as [string, string, boolean]),
     ['narrow', 'width'],
     ['wide', 'inner width'],
-    ...(moe
-      ? ([
-          ['on', 'active'],
-          ['off', 'idle experts'],
-        ] as [string, string][])
-      : []),
-    ...(sliding
-      ? ([
-          ['slide', 'sliding layer'],
-          ['full', 'full layer'],
-        ] as [string, string][])
-      : []),
+    ['on', 'active', moe],
+    ['off', 'idle experts', moe],
+    ['slide', 'sliding layer', sliding],
+    ['full', 'full layer', sliding],
     ['query', 'query heads'],
     ['kv', 'key/value heads'],
   ]
@@ -151,7 +128,7 @@ export function legend(all: Architecture[], x: number, y: number): string[] {
   const limit = x + all.length * (COLUMN + GAP) - GAP
   let at = x
   let line = y
-  for (const [className, label] of entries) {
+  for (const [className, label] of entries.filter(([, , present = true]) => present)) {
     const length = 30 + textWidth(label, 11)
     if (at + length > limit) {
       at = x

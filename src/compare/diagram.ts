@@ -1,7 +1,7 @@
 /**
- * Two or more models as stacks side by side, drawn bottom to top as papers do. Equal parts stand at equal heights; what differs is
- * highlighted; layers, widths, heads and experts are drawn to scale; bars show where the parameters are. Our own drawing, pure text
- * output: no script, light and dark by the viewer's scheme.
+ * Models as stacks side by side, drawn bottom to top as papers do. Equal parts stand at equal heights and differences are highlighted.
+ * Layers, widths, heads and experts are drawn to scale; bars show where the parameters are. The SVG has no script and follows
+ * the viewer's light or dark scheme.
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import { circle, document, path, rect, text, textWidth, wrap } from '../drawing/svg.ts'
@@ -133,8 +133,8 @@ function layout(architectures: Architecture[], features: Map<string, Difference>
       .map((key) => shown(features.get(key)!))
       .filter(({ key, values }) => values.some((value) => value !== '–' && !(key === 'scale' && value === values[0])))
       .map(({ label, values }) => {
-        const room = inner - textWidth(label, FONT) - 10
-        const wrapped = values.map((value) => wrap(value, room, FONT))
+        const width = inner - textWidth(label, FONT) - 10
+        const wrapped = values.map((value) => wrap(value, width, FONT))
         return {
           label,
           values: wrapped,
@@ -182,7 +182,7 @@ function stack(
     const box = BOXES.find(({ id }) => id === row.id)!
     if (!present(row.id, architecture)) continue
     const titles = all.map((other) => (present(row.id, other) ? box.title(other) : ''))
-    // Another kind of part colours the whole box, another value its line.
+    // A different kind of part highlights the whole box, a different value its line.
     const otherKind = titles.some((title) => title !== titles[0])
     out.push(rect(left, row.y, width, row.height, otherKind ? 'box hot' : 'box', 7))
     out.push(text(left + PAD, row.y + 17, titles[index]!, otherKind ? 'title diff' : 'title'))

@@ -1,7 +1,7 @@
 /**
- * An `Ops` that computes nothing and counts everything: it follows shapes through the real forward pass and notes multiply-adds, weight
- * bytes read, and what attention reads from and keeps in the cache. Every number of `inspect` and `compare` comes from here or from the
- * weight tree. Counted are matrix products and attention; norms, activations and rotations are below a percent and are left out.
+ * An `Ops` that computes nothing: it follows shapes through the real forward pass and counts multiply-adds, bytes of weights,
+ * and what attention reads from and keeps in the cache. Every number of `inspect` and `compare` comes from here or from the
+ * weight tree. Matrix products and attention are counted. Norms, activations and rotations are below one percent and left out.
  */
 import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
 import type { CacheSnapshot, CacheSpec, KvCache } from '../ops/backend.ts'

@@ -1,4 +1,4 @@
-/** What an architecture deserves to have said about it: settings that are valid and surprise people. For reports, not for decisions. */
+/** Notes for reports about settings that are valid but may surprise. */
 import type { Architecture } from '../architecture/architecture.ts'
 
 /** Sentences, possibly none. */

@@ -1,7 +1,7 @@
 /**
- * An `Ops` that lets another one do the work and reports what passes: every named result, attention maps with their sink mass, and
- * which experts were chosen. It changes no value. Probabilities and choices are private to a backend, so the probe repeats those two
- * small computations in f64 from what the backend was given. For looking, not for speed.
+ * An `Ops` that calls another one and reports what passes: every named result, attention maps with their sink mass, and the
+ * chosen experts. It changes no value. Probabilities and choices are private to a backend, so the probe repeats these two
+ * computations in f64 from the backend's inputs. It is slow.
  */
 import type { Backend } from '../ops/backend.ts'
 import type { AttentionOptions, Batch, Ops } from '../ops/ops.ts'
@@ -46,7 +46,7 @@ export interface ExpertChoice {
 export type Observation = NamedResult | AttentionMap | ExpertChoice
 
 export interface Probe extends Ops {
-  /** Waits for the backend and returns what was seen, in the order of the forward pass. Empties the list. */
+  /** Waits for the backend, returns all observations in the order of the forward pass and empties the list. */
   observations(): Promise<Observation[]>
 }
 
@@ -58,7 +58,7 @@ export interface ProbeOptions {
 export function createProbe(backend: Backend, { wants = () => true }: ProbeOptions = {}): Probe {
   let seen: Promise<Observation>[] = []
   const scopes: string[] = []
-  // Keys of earlier calls by scope and slot: a cache cannot be looked into, so calls from position 0 on must have been seen.
+  // Keys of earlier calls by scope and slot. A cache cannot be read, so the probe must see all calls from position 0 on.
   const history = new Map<string, Float32Array[]>()
   const here = (): string => scopes.at(-1) ?? ''
   const probe: Probe = {
@@ -125,7 +125,7 @@ async function attentionMap(
   options: AttentionOptions,
   history: Map<string, Float32Array[]>,
 ): Promise<AttentionMap> {
-  // The reads are enqueued now, while the tensors live; everything after the first await may run later.
+  // Enqueue the reads now, while the tensors live. What follows the first await may run later.
   const reading = Promise.all([backend.read(q), backend.read(k), options.sinks ? backend.read(options.sinks) : null])
   const { heads, kvHeads, keyDim, scale, window, softcap, cache } = options
   const [positions, slots] = [Array.from(batch.positions), Array.from(batch.slots)]

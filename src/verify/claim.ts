@@ -1,6 +1,7 @@
 /**
- * A claim of the article *From GPT-2 to gpt-oss* (Raschka 2025) as something that runs. The numbering is ours: C1 to C58 in the order of
- * the text, F1 and F2 for its first two figures. The sentences are ours too. A claim that no program can decide says what it would take.
+ * A claim of the article *From GPT-2 to gpt-oss* (Raschka 2025) as a check that runs. Numbers and sentences are ours:
+ * C1 to C58 in the order of the text, F1 and F2 for its first two figures. A claim that no program can decide says what
+ * would decide it.
  */
 import type { Backend } from '../ops/backend.ts'
 import { random } from '../random/stream.ts'
@@ -9,8 +10,8 @@ import { random } from '../random/stream.ts'
 export type Kind = 'arithmetic' | 'measurement' | 'training' | 'citation'
 
 /**
- * What came out. `imprecise`: true with the note. `dated`: true on its day. `open`: nothing published decides it.
- * It is a judgement made once, with the note as its reason; the measurements are made anew at every run.
+ * `imprecise`: true with the note. `dated`: true on its day. `open`: nothing published decides it.
+ * A person decided the verdict once; the note is its reason. The measurements are made at every run.
  */
 export type Verdict = 'holds' | 'imprecise' | 'wrong' | 'dated' | 'open' | 'opinion'
 

@@ -1,4 +1,4 @@
-/** Claims about single parts of a block, measured by running the op in question: dropout, positions, activations, norms, attention, sinks, MXFP4. */
+/** Claims about single operations, measured by running them: dropout, positions, activations, norms, attention, sinks, MXFP4. */
 import { preset } from '../architecture/presets.ts'
 import { rotation, yarnBounds } from '../model/rope.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
@@ -44,6 +44,15 @@ async function curves(ops: Backend) {
   return { gelu, tanh, silu, quick, minimum }
 }
 
+/** What a norm makes of 20 rows of D numbers with different means. */
+async function normalised(ops: Backend, seed: number, norm: (x: Tensor, ones: Tensor, zeros: Tensor) => Tensor): Promise<Float32Array[]> {
+  const D = 64
+  const data = noise(seed, 20 * D).map((value, index) => 3 * value + Math.floor(index / D))
+  const vector = (value: number) => ops.upload(new Float32Array(D).fill(value), [D])
+  const y = await ops.run(() => norm(ops.upload(data, [20, D]), vector(1), vector(0)))
+  return Array.from({ length: 20 }, (_, t) => row(y, t, D))
+}
+
 const FIGURE = Float32Array.of(5.61, 14.32, 0, 34.88, 38.7, 11.29)
 
 /** What a key bias and a value bias change in the output of one attention head. */
@@ -65,7 +74,7 @@ async function biasEffects(ops: Backend, rotary: boolean, sink: boolean): Promis
   const plain = await run(k!, v!)
   const withKeyBias = await run(plus(k!), v!)
   const withValueBias = await run(k!, plus(v!))
-  // A value bias is free where the rows of probabilities sum to one: then it may as well be added to the output.
+  // Where each row of probabilities sums to one, a bias of the values equals the same bias of the output.
   return { key: largestDifference(plain, withKeyBias), value: largestDifference(plus(plain), withValueBias) }
 }
 
@@ -131,13 +140,7 @@ export const operationClaims: Claim[] = [
       const stretched = rotation(K, position.ropeTheta, position.scaling)
       const product = async (m: number, n: number) => {
         const place = (seed: number, at: number) =>
-          ops.run(() =>
-            ops.rope(ops.upload(noise(seed, K), [1, K]), plain, {
-              ids: new Int32Array(1),
-              slots: new Int32Array(1),
-              positions: Int32Array.of(at),
-            }),
-          )
+          ops.run(() => ops.rope(ops.upload(noise(seed, K), [1, K]), plain, { ...sequence(1), positions: Int32Array.of(at) }))
         const [q, k] = [await place(1, m), await place(2, n)]
         return { dot: q.reduce((sum, value, i) => sum + value * k[i]!, 0), length: Math.hypot(...q) }
       }
@@ -225,12 +228,9 @@ export const operationClaims: Claim[] = [
         return row(result, T - 1, K)
       }
       const windows = preset('gpt-oss-20b')!.layers.map(({ attention }) => attention.slidingWindow)
+      const even = windows.every((window, layer) => window === (layer % 2 ? null : 128))
       return [
-        exactly(
-          'layers with a window of 128: even ones',
-          windows.every((window, layer) => window === (layer % 2 ? null : 128)) ? 'all' : 'not all',
-          'all',
-        ),
+        exactly('layers with a window of 128: even ones', even ? 'all' : 'not all', 'all'),
         below('change of a row when the token 128 back changes', largestDifference(await last(null), await last(T - 1 - 128)), 1e-30),
         above('… 127 back', largestDifference(await last(null), await last(T - 1 - 127)), 1e-4),
       ]
@@ -275,13 +275,7 @@ export const operationClaims: Claim[] = [
     kind: 'measurement',
     verdict: 'holds',
     check: async (ops) => {
-      const D = 64
-      const data = noise(21, 20 * D).map((value, index) => 3 * value + Math.floor(index / D))
-      const ones = new Float32Array(D).fill(1)
-      const y = await ops.run(() =>
-        ops.layerNorm(ops.upload(data, [20, D]), ops.upload(ones, [D]), ops.upload(new Float32Array(D), [D]), 0),
-      )
-      const rows = Array.from({ length: 20 }, (_, t) => row(y, t, D))
+      const rows = await normalised(ops, 21, (x, ones, zeros) => ops.layerNorm(x, ones, zeros, 0))
       return [
         below('largest mean of 20 rows', Math.max(...rows.map((values) => Math.abs(mean(values)))), 1e-5),
         below('largest distance of a variance from 1', Math.max(...rows.map((values) => Math.abs(variance(values) - 1))), 1e-4),
@@ -295,17 +289,9 @@ export const operationClaims: Claim[] = [
     verdict: 'holds',
     note: 'A theorem: before the gain, mean² + variance = 1.',
     check: async (ops) => {
-      const D = 64
-      const data = noise(22, 20 * D).map((value, index) => 3 * value + Math.floor(index / D))
-      const y = await ops.run(() => ops.rmsNorm(ops.upload(data, [20, D]), ops.upload(new Float32Array(D).fill(1), [D]), 0, 0))
-      const rows = Array.from({ length: 20 }, (_, t) => row(y, t, D))
-      return [
-        below(
-          'largest distance of mean² + variance from 1',
-          Math.max(...rows.map((values) => Math.abs(mean(values) ** 2 + variance(values) - 1))),
-          1e-4,
-        ),
-      ]
+      const rows = await normalised(ops, 22, (x, ones) => ops.rmsNorm(x, ones, 0, 0))
+      const distance = Math.max(...rows.map((values) => Math.abs(mean(values) ** 2 + variance(values) - 1)))
+      return [below('largest distance of mean² + variance from 1', distance, 1e-4)]
     },
   },
   {

@@ -1,4 +1,4 @@
-/** Claims about prompts, checked on the text that the chat formats render. Characters stand for ids here: only the text matters. */
+/** Claims about prompts, checked on the text that the chat formats render. Every character is an id here, because only the text matters. */
 import { systemText } from '../chat/formats/harmony/prompt.ts'
 import { type QwenKind, qwenFormat } from '../chat/formats/qwen/qwen.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'

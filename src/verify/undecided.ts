@@ -1,22 +1,18 @@
 /** Claims that a program cannot decide here and now: quotations, dates, benchmark scores, and what needs training or real weights. */
 import type { Claim } from './claim.ts'
 
-const cited = (id: string, says: string, verdict: Claim['verdict'], instead: string, note?: string): Claim => ({
-  id,
-  says,
-  kind: 'citation',
-  verdict,
-  instead,
-  note,
-})
-const trained = (id: string, says: string, verdict: Claim['verdict'], instead: string, note?: string): Claim => ({
-  id,
-  says,
-  kind: 'training',
-  verdict,
-  instead,
-  note,
-})
+const claim =
+  (kind: Claim['kind']) =>
+  (id: string, says: string, verdict: Claim['verdict'], instead: string, note?: string): Claim => ({
+    id,
+    says,
+    kind,
+    verdict,
+    instead,
+    note,
+  })
+const cited = claim('citation')
+const trained = claim('training')
 
 export const undecidedClaims: Claim[] = [
   cited(
