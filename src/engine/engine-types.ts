@@ -61,12 +61,8 @@ export interface GenerateOptions<E = GeneratedToken> {
   signal?: AbortSignal
   /** Masks, forces, stops, and turns ids into events. Default: all ids are allowed and the iteration yields the tokens. */
   driver?: Driver<E>
-  /** `Driver.mask` of callers that are not drivers yet. */
-  logitMask?: (state: GenerationState) => Uint32Array | undefined
   /** Report the log-probability of each id and of this many likeliest alternatives. Default: none are computed. */
   logprobs?: number
-  /** `Driver.take` of callers that are not drivers yet. */
-  onToken?: (token: GeneratedToken, state: GenerationState) => 'stop' | readonly number[] | undefined
   /** Cached prefixes are shared only between generations with the same key. Default ''. */
   cacheKey?: string
   /**
@@ -74,12 +70,6 @@ export interface GenerateOptions<E = GeneratedToken> {
    * ahead of it; undefined when it gets its slot.
    */
   onQueue?: (ahead: number | undefined) => void
-}
-
-export interface GenerationState {
-  readonly promptIds: readonly number[]
-  /** Ids generated so far, forced ones included. */
-  readonly ids: readonly number[]
 }
 
 export interface GeneratedToken {

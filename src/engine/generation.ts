@@ -4,7 +4,7 @@
  */
 
 import { randomSeed } from '../random/counter.ts'
-import type { Driver, EndReason, GeneratedToken, GenerateOptions, Generation, GenerationResult, GenerationState } from './engine-types.ts'
+import type { Driver, EndReason, GeneratedToken, GenerateOptions, Generation, GenerationResult } from './engine-types.ts'
 import type { Job } from './job.ts'
 import { logprobs } from './logprobs.ts'
 import { adjust } from './penalties.ts'
@@ -12,11 +12,6 @@ import { sample } from './sampler.ts'
 
 /** Undelivered ids at which a generation pauses while somebody iterates. */
 const MAX_BACKLOG = 256
-
-/** The driver of a generation. Without one, every id is an event and the callbacks are asked. `state` is read when they are called. */
-export function driverOf<E>({ driver, logitMask, onToken }: GenerateOptions<E>, state: GenerationState): Driver<E> {
-  return driver ?? { mask: () => logitMask?.(state), take: (token) => ({ events: [token as E], next: onToken?.(token, state) }) }
-}
 
 export class GenerationJob<E> implements Job, Generation<E> {
   readonly ids: number[]
@@ -55,7 +50,7 @@ export class GenerationJob<E> implements Job, Generation<E> {
     this.promptTokens = promptIds.length
     this.cacheKey = options.cacheKey ?? ''
     this.#options = options
-    this.#driver = driverOf(options, { promptIds: promptIds.slice(), ids: this.#generated })
+    this.#driver = options.driver ?? { take: (token) => ({ events: [token as E] }) }
     this.#context = context
     this.#limit = options.maxTokens ?? Number.POSITIVE_INFINITY
     this.#stopIds = new Set(stopIds)

@@ -2,8 +2,7 @@
 import type { ChatModel } from '../../src/answer/answer.ts'
 import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import type { ChatFormat } from '../../src/chat/messages.ts'
-import type { GeneratedToken, GenerateOptions, Generation, GenerationResult } from '../../src/engine/engine.ts'
-import { driverOf } from '../../src/engine/generation.ts'
+import type { Driver, GeneratedToken, GenerateOptions, Generation, GenerationResult } from '../../src/engine/engine.ts'
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { byteTokenizer, harmonySpecials } from './byte-tokenizer.ts'
 
@@ -49,7 +48,7 @@ export function scriptedModel(
         seed: 1,
       })
     }
-    const driver = driverOf(options, { promptIds, ids })
+    const driver: Driver<E> = options.driver ?? { take: (token) => ({ events: [token as E] }) }
     const limit = Math.min(options.maxTokens ?? Infinity, context - promptIds.length)
     async function* run(): AsyncGenerator<E, void> {
       options.onQueue?.(undefined)

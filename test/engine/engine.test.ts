@@ -210,16 +210,20 @@ describe('one engine', async () => {
     await engine.close()
   })
 
-  test('onToken may stop and may force ids, which go through the model like a prompt', async () => {
+  test('a driver may stop and may force ids, which go through the model like a prompt', async () => {
     const engine = await engineOf(model)
-    const stopped = await engine.generate(prompt, { ...NEVER, onToken: (_, { ids }) => (ids.length === 3 ? 'stop' : undefined) }).result
+    const counting = (next: (drawn: number) => 'stop' | number[] | undefined): Driver<GeneratedToken> => {
+      let drawn = 0
+      return { take: (token) => ({ events: [token], next: token.forced ? undefined : next(++drawn) }) }
+    }
+    const stopped = await engine.generate(prompt, { ...NEVER, driver: counting((drawn) => (drawn === 3 ? 'stop' : undefined)) }).result
     assert.deepEqual([stopped.reason, stopped.ids], ['stop', expected.slice(0, 3)])
     const force = [7, 8, 9, 10]
     const tokens = await collect(
       engine.generate(prompt, {
         ...NEVER,
         maxTokens: 8,
-        onToken: ({ forced }, { ids }) => (!forced && ids.length === 2 ? force : undefined),
+        driver: counting((drawn) => (drawn === 2 ? force : undefined)),
       }),
     )
     const ids = tokens.map(({ id }) => id)
@@ -235,20 +239,25 @@ describe('one engine', async () => {
   test('masks see every id before the next draw', async () => {
     const engine = await engineOf(model)
     const seen: number[] = []
-    const { ids } = await engine.generate(prompt, {
-      ...NEVER,
-      maxTokens: 6,
-      sampling: { temperature: 1, seed: 5 },
-      logitMask: ({ ids }) => {
-        seen.push(ids.length)
+    let taken = 0
+    const driver: Driver<never> = {
+      mask() {
+        seen.push(taken)
         const mask = new Uint32Array(Math.ceil(vocabSize / 32))
-        for (const id of [3 * ids.length, 3 * ids.length + 200]) mask[id >> 5]! |= 1 << (id & 31)
+        for (const id of [3 * taken, 3 * taken + 200]) mask[id >> 5]! |= 1 << (id & 31)
         return mask
       },
-    }).result
+      take() {
+        taken++
+        return {}
+      },
+    }
+    const { ids } = await engine.generate(prompt, { ...NEVER, maxTokens: 6, sampling: { temperature: 1, seed: 5 }, driver }).result
     assert.deepEqual(seen, [0, 1, 2, 3, 4, 5])
     for (const [n, id] of ids.entries()) assert.ok(id === 3 * n || id === 3 * n + 200)
-    const nothing = engine.generate(prompt, { logitMask: () => new Uint32Array(1) })
+    const nothing = engine.generate(prompt, {
+      driver: { mask: () => new Uint32Array(1), take: (token: GeneratedToken) => ({ events: [token] }) },
+    })
     await assert.rejects(nothing.result, /no id can be drawn/)
     await assert.rejects(collect(nothing), /no id can be drawn/)
     await engine.close()
@@ -280,16 +289,39 @@ describe('one engine', async () => {
     await engine.close()
   })
 
-  test('a failing callback ends its own generation only', async () => {
+  test('a failing driver ends its own generation only', async () => {
     const engine = await engineOf(model)
     const bad = engine.generate(prompt, {
-      onToken: () => {
-        throw new Error('no more')
+      driver: {
+        take: () => {
+          throw new Error('no more')
+        },
       },
     })
     const good = engine.generate(prompt, { ...NEVER, maxTokens: 12 })
     await assert.rejects(bad.result, /no more/)
     assert.deepEqual((await good.result).ids, expected)
+    await engine.close()
+  })
+
+  test('who waits for a slot is told how many are ahead, and when the slot is there', async () => {
+    const engine = await engineOf(model, { slots: 1 })
+    const told: (number | undefined)[][] = [[], [], []]
+    const leaving = new AbortController()
+    const all = told.map((own, i) =>
+      engine.generate(someIds(20 + i, vocabSize), {
+        ...NEVER,
+        maxTokens: 3,
+        onQueue: (ahead) => {
+          own.push(ahead)
+          if (i === 2 && ahead === 1) leaving.abort()
+        },
+        signal: i === 1 ? leaving.signal : undefined,
+      }),
+    )
+    const reasons = await Promise.all(all.map(async ({ result }) => (await result).reason))
+    assert.deepEqual(reasons, ['length', 'abort', 'length'])
+    assert.deepEqual(told, [[undefined], [0], [1, 0, undefined]])
     await engine.close()
   })
 

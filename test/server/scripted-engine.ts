@@ -2,8 +2,7 @@
  * An engine that plays texts instead of computing them: masks, forced ids, stop ids, limits, logprobs and aborts behave as the real
  * engine's contract says. Where the script asks for a forbidden id, a fixed order of closing characters decides.
  */
-import type { Engine, GeneratedToken, GenerateOptions, Generation, GenerationResult } from '../../src/engine/engine.ts'
-import { driverOf } from '../../src/engine/generation.ts'
+import type { Driver, Engine, GeneratedToken, GenerateOptions, Generation, GenerationResult } from '../../src/engine/engine.ts'
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 
 /** The model's side: prompt text -> what it writes, markers spelled out. */
@@ -93,7 +92,7 @@ export function scriptedEngine(
       prompts.push(text)
       options.push(given as GenerateOptions)
       const wish = tokenizer.encodeTemplate(script(text, prompts.length - 1))
-      const driver = driverOf(given, { promptIds, ids })
+      const driver: Driver<E> = given.driver ?? { take: (token) => ({ events: [token as E] }) }
       const limit = Math.min(given.maxTokens ?? Number.POSITIVE_INFINITY, context - promptIds.length)
       let at = 0
       let done = false

@@ -96,10 +96,11 @@ function run(
     type: 'function',
     function: { name: tool.name, description: tool.description, parameters: tool.parameters },
   }))
-  const input = { messages: messages.map(toTemplate), ...(tools.length > 0 ? { tools: JSON.parse(JSON.stringify(tools)) as unknown } : {}) }
-  const seam = unusedCharacter(JSON.stringify(input))
+  // As JSON, because templates ask whether a field is defined.
+  const input = JSON.stringify({ messages: messages.map(toTemplate), tools: tools.length > 0 ? tools : undefined })
+  const seam = unusedCharacter(input)
   const variables = {
-    ...(mapStrings(input, (text) => (breakable === undefined ? text : text.replace(breakable, `$&${seam}`))) as object),
+    ...(mapStrings(JSON.parse(input), (text) => (breakable === undefined ? text : text.replace(breakable, `$&${seam}`))) as object),
     add_generation_prompt: true,
     bos_token: source.bosToken ?? '',
     eos_token: source.eosToken ?? '',
@@ -125,7 +126,7 @@ function run(
 
 function toTemplate(message: Message): Record<string, unknown> {
   if (message.role === 'tool')
-    return { role: 'tool', content: message.content, tool_call_id: message.toolCallId, ...(message.name ? { name: message.name } : {}) }
+    return { role: 'tool', content: message.content, tool_call_id: message.toolCallId, name: message.name || undefined }
   if (message.role !== 'assistant') return { role: message.role === 'developer' ? 'system' : message.role, content: message.content }
   const parts = partsOf(message)
   const text = (type: 'text' | 'reasoning') => parts.map((part) => (part.type === type ? part.text : '')).join('')
@@ -133,16 +134,11 @@ function toTemplate(message: Message): Record<string, unknown> {
   return {
     role: 'assistant',
     content: text('text'),
-    ...(text('reasoning') === '' ? {} : { reasoning_content: text('reasoning') }),
-    ...(calls.length === 0
-      ? {}
-      : {
-          tool_calls: calls.map((call) => ({
-            id: call.id,
-            type: 'function',
-            function: { name: call.name, arguments: parsed(call.arguments) },
-          })),
-        }),
+    reasoning_content: text('reasoning') || undefined,
+    tool_calls:
+      calls.length === 0
+        ? undefined
+        : calls.map(({ id, name, arguments: args }) => ({ id, type: 'function', function: { name, arguments: parsed(args) } })),
   }
 }
 

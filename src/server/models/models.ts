@@ -19,11 +19,11 @@ function modelObject(entry: ModelEntry, model: ServedModel | undefined) {
     created: entry.created ?? 0,
     owned_by: 'lineage',
     meta: {
-      ...(model
-        ? { n_vocab: model.architecture.vocabSize, n_ctx_train: model.architecture.maxPositionEmbeddings, n_ctx: model.engine.context }
-        : {}),
-      ...(entry.parameters ? { n_params: entry.parameters } : {}),
-      ...(entry.bytes ? { size: entry.bytes } : {}),
+      n_vocab: model?.architecture.vocabSize,
+      n_ctx_train: model?.architecture.maxPositionEmbeddings,
+      n_ctx: model?.engine.context,
+      n_params: entry.parameters || undefined,
+      size: entry.bytes || undefined,
     },
   }
 }

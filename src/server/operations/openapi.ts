@@ -11,16 +11,12 @@ export function openapi(ctx: ServerContext, routes: readonly Route[]): Response 
     paths[path] ??= {}
     paths[path][route.method.toLowerCase()] = {
       summary: route.summary,
-      ...(route.open ? { security: [] } : {}),
-      ...(names.length > 0 ? { parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })) } : {}),
-      ...(route.body
-        ? {
-            requestBody: {
-              required: true,
-              content: { 'application/json': { schema: z.toJSONSchema(route.body, { io: 'input', unrepresentable: 'any' }) } },
-            },
-          }
-        : {}),
+      security: route.open ? [] : undefined,
+      parameters: names.map((name) => ({ name, in: 'path', required: true, schema: { type: 'string' } })),
+      requestBody: route.body && {
+        required: true,
+        content: { 'application/json': { schema: z.toJSONSchema(route.body, { io: 'input', unrepresentable: 'any' }) } },
+      },
       responses: {
         200: { description: 'Success.' },
         default: { description: 'An error.', content: { 'application/json': { schema: errorSchema } } },

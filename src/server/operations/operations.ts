@@ -70,7 +70,9 @@ export function props(ctx: ServerContext): Response {
     models: ctx.registry.list().map(({ entry, model }) => ({
       id: entry.id,
       loaded: model !== undefined,
-      ...(model ? { context: model.engine.context, slots: model.engine.load().slots, chat_format: model.format.name } : {}),
+      context: model?.engine.context,
+      slots: model?.engine.load().slots,
+      chat_format: model?.format.name,
     })),
     limits: { body_bytes: limits.bodyBytes, queue_length: limits.queueLength, concurrency_per_key: limits.concurrencyPerKey },
   })

@@ -111,7 +111,7 @@ export async function messagesOf(
       parts.push({ type: 'tool-call', id: callId, name: item.name as string, arguments: item.arguments as string })
     } else if (item.type === 'message' && item.role === 'assistant') {
       const text = textOf(item.content as Part[], 'input')
-      if (text) parts.push({ type: 'text', text, ...(item.phase === 'commentary' ? { phase: 'commentary' as const } : {}) })
+      if (text) parts.push({ type: 'text', text, phase: item.phase === 'commentary' ? 'commentary' : undefined })
     } else {
       flush()
       if (item.type === 'compaction') {

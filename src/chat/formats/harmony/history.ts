@@ -48,7 +48,7 @@ export function fromConversation(messages: readonly Message[], options: RenderOp
 
   for (let i = leading.length; i < messages.length; i++) {
     const message = messages[i]!
-    if (message.role === 'user') result.push({ role: 'user', content: message.content, ...(message.name ? { name: message.name } : {}) })
+    if (message.role === 'user') result.push({ role: 'user', content: message.content, name: message.name || undefined })
     else if (message.role === 'tool') {
       const name = toolNameOf(messages, i)
       result.push({

@@ -42,7 +42,7 @@ export function qwenFormat(tokenizer: Tokenizer, kind: QwenKind): ChatFormat {
     capabilities: { reasoning: kind.thinking, tools: true, parallelToolCalls: true },
     sampling(options) {
       if (thinks(options)) return { temperature: 0.6, topP: 0.95, topK: 20, minP: 0, ...kind.sampling }
-      const advised = { temperature: 0.7, topP: 0.8, topK: 20, minP: 0, ...(kind.tools === 'xml' ? { repetitionPenalty: 1.05 } : {}) }
+      const advised = { temperature: 0.7, topP: 0.8, topK: 20, minP: 0, ...(kind.tools === 'xml' && { repetitionPenalty: 1.05 }) }
       // The file of a model with a switch holds the values for thinking.
       return kind.thinking === 'switch' ? advised : { ...advised, ...kind.sampling }
     },
