@@ -38,14 +38,14 @@ const MAY_IMPORT: Record<string, string[]> = {
 }
 for (const leaf of LEAVES) MAY_IMPORT[leaf] = []
 const ROOTS = ['cli', 'index', 'web', 'public', 'load-model', 'load-model-node', 'app']
-/** Rooms that serve every model and therefore never ask which one it is. */
+/** Folders that serve every model and therefore never ask which one it is. */
 const FAMILY_BLIND = ['model', 'ops', 'ops/reference', 'ops/wasm', 'ops/webgpu', 'ops/training', 'engine']
 const FAMILY = /gpt[-_ ]?2|gpt[-_ ]?oss|qwen|llama|mistral|mixtral|gemma|olmo|\bmodelType\b|\btensorLayout\b/i
 /** A property that carries the name of the paper it comes from. */
 const PROPERTIES = /'llama3'/g
 const NODE_FILES = [/^src\/cli\//, /^src\/server\/node\.ts$/, /^src\/(checkpoint|hub|files)\/.*-node\.ts$/, /^src\/train\/.*-node\.ts$/]
 
-export function roomOf(path: string): string {
+export function folderOf(path: string): string {
   const [, first, second] = path.split('/')
   if (!path.startsWith('src/')) return path
   if (first === 'ops' && second && MAY_IMPORT[`ops/${second}`]) return `ops/${second}`
@@ -57,26 +57,26 @@ export function violations(files: SourceFile[]): string[] {
   const found: string[] = []
   const wasmNode = new Set<string>()
   for (const file of files) {
-    const room = roomOf(file.path)
-    if (!ROOTS.includes(room) && !MAY_IMPORT[room]) found.push(`${file.path}: the room "${room}" has no rule in scripts/imports.ts`)
+    const folder = folderOf(file.path)
+    if (!ROOTS.includes(folder) && !MAY_IMPORT[folder]) found.push(`${file.path}: the folder "${folder}" has no rule in scripts/imports.ts`)
     for (const { specifier, target, line } of file.imports) {
       const at = `${file.path}:${line}`
       if (specifier.startsWith('node:')) {
-        if (room === 'ops/wasm') wasmNode.add(file.path)
+        if (folder === 'ops/wasm') wasmNode.add(file.path)
         else if (!NODE_FILES.some((allowed) => allowed.test(file.path)))
           found.push(`${at}: ${specifier} belongs into a *-node.ts file or cli/`)
       }
       if (target === null) continue
-      const to = roomOf(target)
-      if (to !== room && !LEAVES.includes(to) && !ROOTS.includes(room) && !MAY_IMPORT[room]?.includes(to))
-        found.push(`${at}: ${room} must not import ${to} (${specifier})`)
-      if (room === 'chat' && to === 'answer' && file.path !== 'src/chat/session.ts')
+      const to = folderOf(target)
+      if (to !== folder && !LEAVES.includes(to) && !ROOTS.includes(folder) && !MAY_IMPORT[folder]?.includes(to))
+        found.push(`${at}: ${folder} must not import ${to} (${specifier})`)
+      if (folder === 'chat' && to === 'answer' && file.path !== 'src/chat/session.ts')
         found.push(`${at}: in chat, only session.ts may import answer (${specifier})`)
     }
     const code = withoutComments(file.text)
     if (/navigator\s*\.\s*gpu/.test(code) && file.path !== 'src/ops/webgpu/device.ts')
       found.push(`${file.path}: navigator.gpu belongs into ops/webgpu/device.ts`)
-    if (FAMILY_BLIND.includes(room)) {
+    if (FAMILY_BLIND.includes(folder)) {
       code
         .replace(PROPERTIES, (property) => ' '.repeat(property.length))
         .split('\n')

@@ -58,18 +58,36 @@ function tokenizerJson({ vocab, specials, firstSpecial, preTokenizer, decoder }:
   )
   if (twice !== undefined)
     throw new RangeError(`special tokens: expected different spellings that are no entry of the vocabulary, got ${JSON.stringify(twice)}`)
+  const added = specials.map((token, i) => ({
+    id: firstSpecial + i,
+    content: spellings[i]!,
+    special: typeof token === 'string' || token.special,
+  }))
+  return bpeTokenizerJson({ vocab, added, preTokenizer, decoder })
+}
+
+/** A BPE model as a tokenizer.json. With `ignoreMerges` a piece that is an entry of the vocabulary needs no merges. */
+export function bpeTokenizerJson(parts: {
+  vocab: Record<string, number>
+  merges?: readonly [string, string][]
+  ignoreMerges?: boolean
+  added: readonly { id: number; content: string; special: boolean }[]
+  preTokenizer: object | null
+  decoder: object
+}): TokenizerJson {
+  const { vocab, merges = [], ignoreMerges = false, added, preTokenizer, decoder } = parts
   return {
     version: '1.0',
     truncation: null,
     padding: null,
-    added_tokens: specials.map((token, i) => ({
-      id: firstSpecial + i,
-      content: spellings[i]!,
+    added_tokens: added.map(({ id, content, special }) => ({
+      id,
+      content,
       single_word: false,
       lstrip: false,
       rstrip: false,
       normalized: false,
-      special: typeof token === 'string' || token.special,
+      special,
     })),
     normalizer: null,
     pre_tokenizer: preTokenizer,
@@ -83,9 +101,9 @@ function tokenizerJson({ vocab, specials, firstSpecial, preTokenizer, decoder }:
       end_of_word_suffix: null,
       fuse_unk: false,
       byte_fallback: false,
-      ignore_merges: false,
+      ignore_merges: ignoreMerges,
       vocab,
-      merges: [],
+      merges,
     },
   }
 }

@@ -1,6 +1,6 @@
 /**
- * AdamW with decoupled decay: Kingma & Ba 2015, Loshchilov & Hutter 2019. One call updates a slice of the flat arrays; which of them decay is
- * decided per tensor.
+ * AdamW with decoupled decay: Kingma & Ba 2015, Loshchilov & Hutter 2019. One call updates a slice of the flat arrays.
+ * Whether weights decay is decided per tensor.
  */
 import type { ElementKernels } from '../ops/training/element-kernels.ts'
 import type { ParameterLayout } from './parameters.ts'

@@ -1,6 +1,6 @@
 /**
- * Where a model in training lives: all weights in one flat array (and their gradients and moments in equal ones), so that an optimiser step,
- * a sum over threads or a checkpoint is one pass over a range.
+ * The weights of a model in training: all in one flat array, with their gradients and moments in equal ones.
+ * So an optimiser step, a sum over threads or a checkpoint is one pass over a range.
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import { initialValues } from '../model/initialize.ts'

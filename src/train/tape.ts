@@ -1,6 +1,6 @@
 /**
- * An Ops that calls another Ops and remembers each step, so that the loss can be played back as gradients. It knows no mathematics:
- * forward and backward are the backend's. Reverse-mode differentiation: Rumelhart, Hinton & Williams 1986.
+ * An Ops that calls another Ops and records each step, so that gradients can be computed in reverse order. The backend computes
+ * forward and backward. Reverse-mode differentiation: Rumelhart, Hinton & Williams 1986.
  */
 import type { GradientOps } from '../ops/gradients.ts'
 import type { Ops, Routing } from '../ops/ops.ts'
@@ -21,7 +21,7 @@ export class Tape implements Ops {
     return y
   }
 
-  /** Scopes end nothing here: going back needs what the forward pass made. */
+  /** A scope frees nothing here, because the backward pass needs the results of the forward pass. */
   scope<R>(_name: string, body: () => R): R {
     return body()
   }
@@ -53,7 +53,7 @@ export class Tape implements Ops {
     )
   }
 
-  /** `loss` plus the mean over layers of the load-balancing losses times their coefficient times `scale`; `loss` itself where none is wanted. */
+  /** `loss` plus `scale` times the mean over layers of coefficient times load-balancing loss. Without coefficients: `loss` itself. */
   withBalance(loss: Tensor, scale = 1): Tensor {
     const wanted = this.routings.filter(({ coefficient }) => coefficient > 0)
     if (wanted.length === 0) return loss
@@ -66,7 +66,7 @@ export class Tape implements Ops {
     return this.#record(this.#inner.combine(terms, factors), (y) => this.#inner.combineBackward(y, terms, factors))
   }
 
-  /** Plays the steps in reverse from d loss = 1; gradients are added to what the weights have already. */
+  /** Runs the recorded steps in reverse from d loss = 1. Gradients are added to those that the weights have. */
   backward(loss: Tensor): void {
     this.#inner.seed(loss)
     while (this.#steps.length > 0) this.#steps.pop()!()

@@ -90,7 +90,7 @@ test('a dialogue in ids is the prompt that the chat renders, then what the model
       if (j < dialogue.exchanges.length - 1) messages.push({ role: 'assistant', content: final })
     })
     const options = {
-      effort: dialogue.effort,
+      thinking: dialogue.effort,
       ...(dialogue.identity === 'own' && { identity: IDENTITY, knowledgeCutoff: null }),
       ...(dialogue.date !== '' && { currentDate: dialogue.date }),
       ...(dialogue.tool && { tools: [dialogue.tool] }),

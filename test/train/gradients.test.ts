@@ -47,9 +47,9 @@ function check(name: string, shapes: number[][], body: Body, spread = 1): void {
     const next = random(name.length * 977 + 3)
     const values = shapes.map((shape) => Float64Array.from({ length: size(shape) }, () => (next() * 2 - 1) * spread))
     const factors = Float64Array.from({ length: 4096 }, (_, i) => (i === 0 ? 1 : next() * 2 - 1))
-    const judge = referenceTraining()
+    const reference = referenceTraining()
     const heap = (n: number) => new Float64Array(n)
-    const { gradients } = run(judge, shapes, values, factors, body, heap)
+    const { gradients } = run(reference, shapes, values, factors, body, heap)
     const h = 1e-5
     values.forEach((input, i) => {
       const largest = Math.max(...gradients[i]!.map(Math.abs), 1e-3)
@@ -57,9 +57,9 @@ function check(name: string, shapes: number[][], body: Body, spread = 1): void {
         const at = Math.floor(next() * input.length)
         const before = input[at]!
         input[at] = before + h
-        const above = run(judge, shapes, values, factors, body, heap).loss
+        const above = run(reference, shapes, values, factors, body, heap).loss
         input[at] = before - h
-        const below = run(judge, shapes, values, factors, body, heap).loss
+        const below = run(reference, shapes, values, factors, body, heap).loss
         input[at] = before
         const expected = (above - below) / (2 * h)
         const error = Math.abs(expected - gradients[i]![at]!) / largest

@@ -3,7 +3,9 @@
  * the special tokens at their published ids. The vocabulary is artificial: one token per byte, and
  * invented words for all other ids, which decoding can produce and encoding never does.
  */
+
 import type { Architecture } from '../../architecture/architecture.ts'
+import { bpeTokenizerJson } from '../../tokenizer/build.ts'
 import { byteSpelling } from '../../tokenizer/byte-level.ts'
 
 interface AddedToken {
@@ -41,17 +43,8 @@ function tokenizerJson(vocabSize: number, added: readonly AddedToken[]): object 
     if (taken.has(id)) continue
     vocab[next < entries.length ? entries[next++]! : word(id)] = id
   }
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: added.map((token) => ({ ...token, single_word: false, lstrip: false, rstrip: false, normalized: false })),
-    normalizer: null,
-    pre_tokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
-    post_processor: null,
-    decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
-    model: { type: 'BPE', dropout: null, unk_token: null, fuse_unk: false, byte_fallback: false, ignore_merges: false, vocab, merges: [] },
-  }
+  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false }
+  return bpeTokenizerJson({ vocab, added, preTokenizer: bytes, decoder: bytes })
 }
 
 /** A space and four or more letters, a different word for every id. */

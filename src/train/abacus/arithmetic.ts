@@ -1,7 +1,7 @@
 /**
- * Problems of whole numbers and the written working that leads to the answer, at three lengths. Pure text: no dialogue, no tokens.
- * At high effort every line needs only one fact about single digits, so a small model can follow it; at medium effort carries and columns are left to
- * the model; at low effort there is no working at all.
+ * Problems of whole numbers and the written working that leads to the answer. High effort: every line needs one fact about
+ * single digits, so a small model can follow it. Medium effort: the model finds carries and columns itself.
+ * Low effort: no working.
  */
 import type { Effort } from '../../chat/messages.ts'
 import { integer, type Random } from '../../random/stream.ts'

@@ -1,6 +1,6 @@
 /**
- * The calculator that is offered to the embedded model: whole numbers of any size, + - * and parentheses. A parser of its own, because the
- * expression was written by a model: nothing is ever evaluated as code.
+ * The calculator that is offered to the embedded model: whole numbers of any size, + - * and parentheses.
+ * A model writes the expression, so it is parsed and never evaluated as code.
  */
 import type { Tool } from '../../chat/messages.ts'
 import { CALCULATOR } from './dialogues.ts'

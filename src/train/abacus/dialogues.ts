@@ -1,6 +1,6 @@
 /**
- * Dialogues that teach the embedded model: how people ask, what it thinks at each effort, what it answers, when it calls the calculator, and
- * what it says about itself and about everything it cannot do. Seeded; text only.
+ * Dialogues that teach the embedded model: questions, the reasoning at each effort, answers, calls of the calculator,
+ * and what the model says about itself and about everything it cannot do. Seeded; text only.
  */
 import type { Effort, ToolDefinition } from '../../chat/messages.ts'
 import { integer, pick, type Random } from '../../random/stream.ts'
@@ -270,7 +270,7 @@ const INSTRUCTIONS = [
 
 const fill = (text: string, values: Record<string, string>): string => text.replace(/\b[ABINMX]\b/g, (letter) => values[letter] ?? letter)
 
-/** Nonsense of letters, as people's typing errors and other languages look to a small model. */
+/** Random letters: typing errors and other languages look like this to a small model. */
 function babble(next: Random): string {
   const words = Array.from({ length: integer(next, 1, 5) }, () =>
     Array.from({ length: integer(next, 2, 8) }, () => pick(next, Array.from('abcdefghijklmnopqrstuvwxyzaeioué'))).join(''),
@@ -378,7 +378,7 @@ function tooLarge(next: Random): Exchange {
   return arithmetic(next, operation, { digits: next() < 0.5 ? digits : [digits[1], digits[0]] })
 }
 
-/** What a training run sees: about three in five dialogues at high effort. */
+/** Draws a dialogue for training; about three in five are at high effort. */
 export function drawDialogue(next: Random): Dialogue {
   const level = next()
   const effort = level < 0.6 ? 'high' : level < 0.84 ? 'medium' : 'low'

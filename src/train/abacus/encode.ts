@@ -1,6 +1,6 @@
 /**
- * Dialogues -> training examples: harmony ids, the rows whose next token counts (what the assistant says), several dialogues per example, each
- * with a slot and positions of its own.
+ * Dialogues -> training examples: harmony ids, and the rows whose next token counts (the text of the assistant).
+ * An example holds several dialogues, each with its own slot and positions.
  */
 
 import { renderHarmony, renderHarmonyForTraining } from '../../chat/formats/harmony/harmony.ts'
@@ -29,7 +29,7 @@ export class DialogueEncoder {
 
   encode(dialogue: Dialogue): EncodedDialogue {
     const { effort, tool, identity, date, instructions, exchanges } = dialogue
-    const own = { ...(identity === 'own' && { identity: IDENTITY, knowledgeCutoff: null }), ...(date !== '' && { currentDate: date }) }
+    const own = { ...(identity === 'own' ? { identity: IDENTITY, knowledgeCutoff: null } : {}), currentDate: date || undefined }
     const ids: number[] = []
     const counts: boolean[] = []
     let afterAssistant = false
@@ -42,7 +42,7 @@ export class DialogueEncoder {
           : renderHarmony(this.#tokenizer, [message])
       made.forEach((id, i) => {
         ids.push(id)
-        // A turn begins after <|start|>assistant, which the prompt holds; further messages of the turn the model begins itself.
+        // The prompt holds the first <|start|>assistant of a turn; the model begins further messages itself.
         counts.push(assistant && (afterAssistant || i >= 2))
       })
       afterAssistant = assistant

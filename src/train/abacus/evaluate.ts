@@ -1,7 +1,6 @@
 /**
- * Measures the embedded model on problems that no training run saw: accuracy and length of the thinking per kind of problem and effort, and the
- * calls of the calculator. Knows no engine: whoever calls it brings a way to ask.
- * Intervals: Wilson 1927, 95 %.
+ * Measures the embedded model on held-out problems: accuracy and length of the reasoning per kind of problem and effort,
+ * and the calls of the calculator. The caller provides the function that asks. Intervals: Wilson 1927, 95 %.
  */
 import type { Effort } from '../../chat/messages.ts'
 import { mixSeeds } from '../../random/hash.ts'
@@ -35,7 +34,7 @@ export interface Cell extends Kind {
   high: number
   /** Mean tokens of the analysis channel. */
   reasoningTokens: number
-  /** A few wrong answers, for people. */
+  /** A few wrong answers, as examples. */
   mistakes: { question: string; expected: string; came: string }[]
 }
 
@@ -72,7 +71,7 @@ export function wilson(right: number, of: number): [number, number] {
   return [Math.max(0, centre - half), Math.min(1, centre + half)]
 }
 
-/** Kinds with more pairs of numbers than this are drawn from, not listed. */
+/** Problems of kinds with more pairs of numbers than this are drawn at random instead of listed. */
 const LISTED = 10_000
 
 /** All held-out problems of a kind; null where there are too many to list. */
@@ -85,7 +84,7 @@ function listed({ operation, digits }: Kind): Problem[] | null {
   return all
 }
 
-/** How many problems of each kind make `total`: equally many, but of a kind that has fewer all of them. */
+/** Number of problems of each kind: equal shares of `total`. A kind that has fewer gives all of them. */
 export function problemsPerKind(total: number, kinds: readonly Kind[] = KINDS): number[] {
   const available = kinds.map((kind) => listed(kind)?.length ?? Number.POSITIVE_INFINITY)
   const shares = kinds.map(() => 0)

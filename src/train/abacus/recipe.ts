@@ -84,7 +84,7 @@ export interface AbacusData extends TrainingData {
   readonly evaluationDialogues: EncodedDialogue[]
 }
 
-/** The model is asked for its likeliest answer unless somebody wants otherwise. Ends at <|return|>, <|endoftext|> and <|call|>. */
+/** Greedy decoding by default. Ends at <|return|>, <|endoftext|> and <|call|>. */
 export const ABACUS_GENERATION = {
   do_sample: false,
   eos_token_id: [VOCABULARY - 8, VOCABULARY - 1, VOCABULARY - 2],
@@ -95,8 +95,8 @@ export const ABACUS_GENERATION = {
 export const ABACUS_TOKENIZER_CONFIG = { bos_token: '<|endoftext|>', eos_token: '<|return|>', pad_token: '<|endoftext|>' }
 
 /**
- * chat_template.jinja: conversations without tools, for other software, and the default effort, which is read from here by this program too.
- * Lineage renders harmony itself, tools included; a test holds both to the same text.
+ * chat_template.jinja: conversations without tools, for other software, and the default effort, which Lineage reads from here too.
+ * Lineage renders harmony itself, with tools. A test compares both texts.
  */
 export const ABACUS_CHAT_TEMPLATE = `{#- Harmony for abacus: conversations without tools. High is the effort at which it calculates reliably. #}
 {%- if reasoning_effort is not defined %}{% set reasoning_effort = "high" %}{% endif %}

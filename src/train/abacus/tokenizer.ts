@@ -1,9 +1,10 @@
 /**
- * The embedded model's tokenizer: every byte is an id, digits stay single, frequent runs of other characters are merged (byte pair encoding,
- * Gage 1994, Sennrich et al. 2016), and the fixed texts of its prompts are entries of the vocabulary. Made from the generator's own dialogues.
+ * The embedded model's tokenizer, made from its generated dialogues. Every byte is an id, digits stay single, frequent runs of other
+ * characters are merged (byte pair encoding: Gage 1994, Sennrich et al. 2016), and the fixed texts of prompts are entries of the vocabulary.
  */
 import { developerText, systemText } from '../../chat/formats/harmony/prompt.ts'
 import { random } from '../../random/stream.ts'
+import { bpeTokenizerJson } from '../../tokenizer/build.ts'
 import { byteSpelling } from '../../tokenizer/byte-level.ts'
 import { CALCULATOR, drawDialogue, IDENTITY, REFUSAL, TOO_LARGE, WHO_ANSWER } from './dialogues.ts'
 
@@ -12,7 +13,7 @@ export const MARKERS = ['return', 'constrain', 'channel', 'start', 'end', 'messa
 
 const PIECES = /\p{N}|[^\p{N}]+/gu
 
-/** The pieces of the texts that hardly vary: system messages, the calculator's definition, and what the model says of itself. */
+/** Pieces of the fixed texts: system messages, the calculator's definition, and what the model says about itself. */
 function fixedPieces(): string[] {
   const texts = [developerText('', [{ name: 'functions', tools: [CALCULATOR] }]), WHO_ANSWER, REFUSAL, TOO_LARGE]
   for (const effort of ['low', 'medium', 'high'])
@@ -24,7 +25,7 @@ function fixedPieces(): string[] {
 /** Text -> the printable characters that stand for its bytes in a vocabulary. */
 const spell = (text: string): string => Array.from(new TextEncoder().encode(text), (byte) => byteSpelling[byte]!).join('')
 
-/** Merges for `count` new tokens, most frequent pair first; ties go to the pair that is first in byte order. */
+/** At most `count` merges, most frequent pair first. Of equally frequent pairs the first in byte order wins. */
 export function trainMerges(texts: Iterable<string>, count: number): [string, string][] {
   const frequency = new Map<string, number>()
   for (const text of texts) for (const piece of text.match(PIECES) ?? []) frequency.set(piece, (frequency.get(piece) ?? 0) + 1)
@@ -71,73 +72,33 @@ export function abacusTokenizerJson(vocabSize: number, seed = 1): object {
   const texts: string[] = []
   for (let i = 0; i < 6000; i++) {
     const dialogue = drawDialogue(next)
-    texts.push(
-      'analysis',
-      'final',
-      'commentary',
-      'assistant',
-      'user',
-      'system',
-      'developer',
-      dialogue.effort,
-      dialogue.instructions,
-      '\nCurrent date: ',
-    )
+    texts.push('analysis', 'final', 'commentary', 'assistant', 'user', 'system', 'developer')
+    texts.push(dialogue.effort, dialogue.instructions, '\nCurrent date: ')
     if (dialogue.tool && dialogue.tool !== CALCULATOR) texts.push(developerText('', [{ name: 'functions', tools: [dialogue.tool] }]))
     for (const { user, analysis, final, call } of dialogue.exchanges) {
       texts.push(user)
       if (!fixed.includes(final)) texts.push(final)
       // Signs of the working stay single: one token is one step.
       for (const sign of analysis.match(/[^0-9]/g) ?? []) texts.push(sign)
-      if (call)
-        texts.push(
-          ' to=functions.calculator',
-          ' ',
-          'json',
-          `{"expression":"${call.expression}"}`,
-          'functions.calculator to=assistant',
-          call.result,
-        )
+      if (!call) continue
+      texts.push(' to=functions.calculator', ' ', 'json', `{"expression":"${call.expression}"}`)
+      texts.push('functions.calculator to=assistant', call.result)
     }
   }
   const merges = trainMerges(texts, vocabSize - 256 - fixed.length - MARKERS.length)
-  // With `ignore_merges` a piece that is an entry of the vocabulary needs no merges, as in gpt-oss's own tokenizer.
   const entries = [...byteSpelling, ...merges.map(([a, b]) => a + b), ...fixed.map(spell)]
-  const vocab = Object.fromEntries(entries.map((token, id) => [token, id]))
-  return {
-    version: '1.0',
-    truncation: null,
-    padding: null,
-    added_tokens: MARKERS.map((content, i) => ({
-      id: vocabSize - MARKERS.length + i,
-      content,
-      single_word: false,
-      lstrip: false,
-      rstrip: false,
-      normalized: false,
-      special: true,
-    })),
-    normalizer: null,
-    pre_tokenizer: {
+  return bpeTokenizerJson({
+    vocab: Object.fromEntries(entries.map((token, id) => [token, id])),
+    merges,
+    ignoreMerges: true,
+    added: MARKERS.map((content, i) => ({ id: vocabSize - MARKERS.length + i, content, special: true })),
+    preTokenizer: {
       type: 'Sequence',
       pretokenizers: [
         { type: 'Split', pattern: { Regex: String.raw`\p{N}|[^\p{N}]+` }, behavior: 'Isolated', invert: false },
         { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
       ],
     },
-    post_processor: null,
     decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: false, use_regex: false },
-    model: {
-      type: 'BPE',
-      dropout: null,
-      unk_token: null,
-      continuing_subword_prefix: null,
-      end_of_word_suffix: null,
-      fuse_unk: false,
-      byte_fallback: false,
-      ignore_merges: true,
-      vocab,
-      merges: merges.map(([a, b]) => [a, b]),
-    },
-  }
+  })
 }

@@ -1,6 +1,6 @@
 /**
- * Training data from text: ids cut into windows at seeded places for training, at fixed places for evaluation. The last tenth of the text is
- * held out unless the caller gives a text of its own.
+ * Training data from text: ids cut into windows at seeded places for training, at fixed places for evaluation.
+ * The end of the text is held out, a tenth by default.
  */
 import type { Batch } from '../../ops/ops.ts'
 import { mixSeeds } from '../../random/hash.ts'
@@ -13,7 +13,7 @@ export interface TextOptions {
   block: number
   /** Windows per step. */
   batch: number
-  /** Examples into which the windows of a step are dealt: a multiple of the number of shards. */
+  /** Examples that share the windows of a step: a multiple of the number of shards. */
   parts: number
   seed: number
   /** Share of the text kept for evaluation. */
