@@ -10,7 +10,7 @@ export type { SamplingOptions }
 
 export type Message = SystemMessage | DeveloperMessage | UserMessage | AssistantMessage | ToolMessage
 
-/** Instructions. Harmony renders `system` and `developer` alike, as its developer message (its own system message is made from the options). */
+/** Instructions. Harmony renders `system` and `developer` alike, as its developer message; the options make its system message. */
 export interface SystemMessage {
   role: 'system'
   content: string
@@ -85,13 +85,13 @@ export interface ToolDefinition {
 
 /** A tool that the session runs itself. */
 export interface Tool extends ToolDefinition {
-  /** Receives the parsed arguments. A thrown error becomes a result that the model can read. Strings go back as they are, other values as JSON. */
+  /** Receives the parsed arguments. A thrown error becomes a result that the model reads. Strings stay as they are, other values become JSON. */
   execute(args: unknown, context: { toolCallId: string; signal: AbortSignal | undefined }): unknown | Promise<unknown>
 }
 
 export type ToolChoice = 'auto' | 'none' | 'required' | { name: string }
 
-/** Harmony's trained tools, defined in its system message. Offer only what somebody executes. */
+/** Harmony's trained tools, defined in its system message. Offer only what will be executed. */
 export type BuiltinTool = 'browser' | 'python'
 
 // ---------------------------------------------------------------- options
@@ -171,8 +171,8 @@ export interface FinishEvent {
 }
 
 /**
- * stop: the model ended its answer (or a stop text appeared; in a document under a schema that is `length`) · length: `maxTokens` reached · tool-calls: it waits for tool results ·
- * abort: the signal · repetition: the guard against endless loops · context: the context is full.
+ * stop: the model ended its answer, or a stop text appeared · length: `maxTokens` reached, or a document under a schema was cut ·
+ * tool-calls: it waits for tool results · abort: the signal · repetition: the same few ids without end · context: the context is full.
  */
 export type FinishReason = 'stop' | 'length' | 'tool-calls' | 'abort' | 'repetition' | 'context'
 
@@ -245,7 +245,7 @@ export interface ForcedIds {
   toolCall(name: string): number[]
   /** Ends a call whose arguments are complete. */
   endToolCall(): number[]
-  /** Ends the reasoning (of a spent budget), or goes on after a finished call, to where the model may begin an answer or a call. */
+  /** Ends the reasoning, or goes on after a finished call, to where the model may begin an answer or a call. */
   endReasoning(): number[]
 }
 

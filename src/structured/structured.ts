@@ -33,27 +33,12 @@ export function matcher(grammar: Grammar, trie: TokenTrie): Matcher {
   return table.matcher()
 }
 
-let last: { text: string; grammar: Grammar } | undefined
-
-/**
- * The grammar of a schema. The last one is cached by the schema's text, so that the answers of one
- * conversation share it.
- * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced
- */
-export function grammarOf(schema: unknown): Grammar {
-  const text = JSON.stringify(schema) as string | undefined
-  if (text !== undefined && last?.text === text) return last.grammar
-  const grammar = compileSchema(schema)
-  if (text !== undefined) last = { text, grammar }
-  return grammar
-}
-
 /**
  * Compiles a schema for a tokenizer, at once.
  * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced
  */
 export function constraint(schema: unknown, tokenizer: Tokenizer): Constraint {
-  const grammar = grammarOf(schema)
+  const grammar = compileSchema(schema)
   const trie = finish(vocabularySteps(tokenizer))
   return { matcher: () => matcher(grammar, trie) }
 }

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { finish, inSlices, SliceTimeoutError, type Steps } from '../../src/structured/cooperative.ts'
-import { compileConstraint, compileSchema, constraint, grammarOf, UnsupportedSchemaError } from '../../src/structured/structured.ts'
+import { compileConstraint, compileSchema, constraint, UnsupportedSchemaError } from '../../src/structured/structured.ts'
 import { byteTokenizer } from '../chat/byte-tokenizer.ts'
 import { allowedIds } from './judge.ts'
 
@@ -74,14 +74,4 @@ test('errors are the same, and others go on', async () => {
   assert.equal(failed.reason.path, '/properties/a/pattern')
   assert.equal(fine.status, 'fulfilled')
   assert.throws(() => constraint(bad, tokenizer), { message: failed.reason.message })
-})
-
-test('the schema of a conversation is compiled once', () => {
-  const grammar = grammarOf(heavy)
-  assert.equal(grammarOf(structuredClone(heavy)), grammar)
-  constraint(heavy, tokenizer)
-  assert.equal(grammarOf(heavy), grammar)
-  assert.notEqual(grammarOf({ type: 'null' }), grammar)
-  assert.throws(() => grammarOf({ type: 'nil' }), UnsupportedSchemaError)
-  assert.throws(() => grammarOf(undefined), UnsupportedSchemaError)
 })

@@ -1,4 +1,4 @@
-/** Writes the events of an answer in the order that messages.ts promises: parts never interleave, deltas are never empty, ends carry the whole part. */
+/** Writes the events of an answer in the order that messages.ts promises. */
 import type { ChatEvent, TextPhase, WarningCode } from '../messages.ts'
 
 export type OpenPart = { kind: 'reasoning' } | { kind: 'text'; phase: TextPhase } | { kind: 'tool-call'; id: string; name: string }

@@ -198,7 +198,7 @@ async function preload(ctx: ServerContext, id: string): Promise<void> {
   }
 }
 
-/** The vocabulary's trie is made while the model loads, not while somebody waits for the first structured answer. */
+/** Makes the vocabulary's trie while the model loads, so that the first structured answer does not wait for it. */
 function prepared(entry: ModelEntry): ModelEntry {
   return {
     ...entry,

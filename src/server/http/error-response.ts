@@ -8,7 +8,7 @@ export function errorResponse(ctx: ServerContext, scope: Scope, thrown: unknown,
   const error = gone && ctx.stopping.aborted ? toApiError(ctx.stopping.reason) : toApiError(thrown)
   if (gone && !ctx.stopping.aborted) {
     scope.facts.aborted = true
-    return new Response(null, { status: 499 }) // nobody reads it; the log does
+    return new Response(null, { status: 499 }) // the client has left; only the log shows this
   }
   if (error.status === 500) {
     const detail = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)

@@ -7,7 +7,7 @@ import { ApiError } from './errors.ts'
 export interface Access {
   /** Host names beside the loopback ones; `*` accepts all (behind a proxy that checks). */
   hosts: readonly string[]
-  /** Origins beside the server's own and loopback; `*` accepts all, and then nobody's credentials. */
+  /** Origins beside the server's own and loopback; `*` accepts all, without credentials. */
   origins: readonly string[]
   apiKeys: readonly string[]
 }

@@ -10,7 +10,7 @@ export interface Stream {
   send(text: string): Promise<void>
   /** A comment now, if the stream has any; does not wait. */
   comment(text: string): void
-  /** Aborts when nobody wants the answer any more. */
+  /** Aborts when the client has left, the time is up, or the server stops. */
   signal: AbortSignal
 }
 
@@ -32,7 +32,7 @@ export function streamResponse(
   options: StreamOptions,
   produce: (stream: Stream) => Promise<void>,
 ): Response {
-  /** Why nobody reads this any more. */
+  /** Why the stream has no reader any more. */
   let left: Error | undefined
   const { signal } = scope
   const events = options.contentType === 'text/event-stream'

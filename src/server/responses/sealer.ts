@@ -1,9 +1,9 @@
 /**
  * `encrypted_content`: reasoning that a client carries for us, so that any replica with the same secret can use it and nobody can
- * read or forge it. AES-GCM over version, tenant and text; what cannot be opened is ignored, because old keys are no error.
+ * read or forge it. AES-GCM over VERSION, tenant and text; what cannot be opened is ignored, because old keys are no error.
  */
 
-const version = 'lin1.'
+const VERSION = 'lin1.'
 
 export class Sealer {
   readonly #key: Promise<CryptoKey>
@@ -23,14 +23,14 @@ export class Sealer {
     const bytes = new Uint8Array(12 + sealed.length)
     bytes.set(iv)
     bytes.set(sealed, 12)
-    return version + toBase64(bytes)
+    return VERSION + toBase64(bytes)
   }
 
   /** The text, or undefined when it was not sealed by us for this tenant. */
   async open(tenant: string, sealed: string): Promise<string | undefined> {
-    if (!sealed.startsWith(version)) return undefined
+    if (!sealed.startsWith(VERSION)) return undefined
     try {
-      const bytes = fromBase64(sealed.slice(version.length))
+      const bytes = fromBase64(sealed.slice(VERSION.length))
       const plain = await crypto.subtle.decrypt(this.#parameters(bytes.subarray(0, 12), tenant), await this.#key, bytes.subarray(12))
       return new TextDecoder().decode(plain)
     } catch {
@@ -39,7 +39,7 @@ export class Sealer {
   }
 
   #parameters(iv: Uint8Array<ArrayBuffer>, tenant: string): AesGcmParams {
-    return { name: 'AES-GCM', iv, additionalData: new TextEncoder().encode(version + tenant) }
+    return { name: 'AES-GCM', iv, additionalData: new TextEncoder().encode(VERSION + tenant) }
   }
 }
 

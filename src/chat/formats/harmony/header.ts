@@ -50,7 +50,7 @@ export function readHeader(segments: readonly HeaderSegment[], role: HarmonyMess
 
   header.rest = rest.join(' ')
   if (finished) readRest(header, warn)
-  // Addressed to itself or to everybody means to nobody in particular.
+  // A recipient `all`, or the assistant itself, counts as none.
   if (!header.recipient || header.recipient === 'all' || (header.role === 'assistant' && header.recipient === 'assistant'))
     delete header.recipient
   const guessed = header.warnings.some(({ code }) => code === 'missing-channel' || code === 'unknown-channel')

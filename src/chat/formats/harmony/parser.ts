@@ -91,7 +91,7 @@ export class HarmonyParser implements ChatParser {
     if (name === undefined) this.#out.warn('unknown-tool', `the model calls ${JSON.stringify(recipient)}, which was not offered`)
     this.#isCode = builtin && identifier === 'python'
     if (this.#toolsOffered) this.#pending = { name: name ?? identifier, text: '' }
-    else this.#out.begin({ kind: 'reasoning' }) // nobody could run it
+    else this.#out.begin({ kind: 'reasoning' }) // no tool was offered that could run it
   }
 
   #write(delta: string): void {

@@ -1,6 +1,6 @@
 /**
  * The texts of harmony's system and developer messages, word for word as openai/harmony 0.0.8 writes them.
- * The system message is the model's setting (identity, effort, channels, trained tools); what APIs call a system prompt goes into the developer message.
+ * The system message says identity, effort, channels and trained tools. What APIs call a system prompt goes into the developer message.
  */
 
 import type { RenderOptions } from '../../messages.ts'

@@ -53,10 +53,10 @@ export function qwenFormat(tokenizer: Tokenizer, kind: QwenKind): ChatFormat {
       prompt.template('<|im_start|>assistant\n')
       if (options.prefill !== undefined)
         return prompt
-          .template(kind.thinking === 'never' ? '' : emptyThinking)
+          .template(kind.thinking === 'never' ? '' : EMPTY_THINKING)
           .plain(options.prefill)
           .encode(tokenizer)
-      if (kind.thinking === 'switch' && !thinks(options)) prompt.template(emptyThinking)
+      if (kind.thinking === 'switch' && !thinks(options)) prompt.template(EMPTY_THINKING)
       // Thinking-2507's own prompt ends like this. With a grammar, `<think>` is opened in the prompt for the other releases too:
       // otherwise the mask would forbid the opening tag.
       else if (kind.thinking === 'always' || (thinks(options) && isConstrained(options))) prompt.template('<think>\n')
@@ -70,7 +70,7 @@ export function qwenFormat(tokenizer: Tokenizer, kind: QwenKind): ChatFormat {
   }
 }
 
-const emptyThinking = '<think>\n\n</think>\n\n'
+const EMPTY_THINKING = '<think>\n\n</think>\n\n'
 
 function isConstrained({ responseFormat, toolChoice }: RenderOptions): boolean {
   return responseFormat !== undefined || toolChoice === 'required' || typeof toolChoice === 'object'

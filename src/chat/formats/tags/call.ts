@@ -1,6 +1,6 @@
 /**
- * One tool call as a block between tags or as a bare JSON answer: `{"name": …, "arguments": …}` whose arguments stream as they come, or
- * Qwen3-Coder's tags, read at the end. A block that is neither becomes text with a warning; a bare answer that is none is text.
+ * One tool call, between tags or as a bare JSON answer. `{"name": …, "arguments": …}` streams its arguments as they come; Qwen3-Coder's
+ * tags are read at the end. A block that is neither becomes text with a warning; a bare answer that is no call is text.
  */
 import type { ToolDefinition } from '../../messages.ts'
 import { isJson, newCallId, type PartWriter } from '../part-writer.ts'
@@ -9,7 +9,7 @@ import { pythonJson } from '../qwen/python-json.ts'
 
 const head = /^\s*\{\s*"name"\s*:\s*("(?:[^"\\]|\\.)*")\s*,\s*"(?:arguments|parameters)"\s*:\s*/
 /** No head of a call is longer; blocks that go on without one are read when they end. */
-const longestHead = 1024
+const LONGEST_HEAD = 1024
 
 export class TagCall {
   readonly #out: PartWriter
@@ -41,7 +41,7 @@ export class TagCall {
       return
     }
     this.#body += text
-    if (this.#tools.length === 0 || this.#body.length > longestHead) return
+    if (this.#tools.length === 0 || this.#body.length > LONGEST_HEAD) return
     const match = head.exec(this.#body)
     if (match === null) return
     const rest = this.#body.slice(match[0].length)

@@ -1,6 +1,6 @@
 /**
- * Answers in which single tokens mark thinking and tool calls (`<think>`, `<tool_call>`), as Qwen3 and its relatives write them -> events.
- * Accepts any sequence of ids. Tags are recognised as ids only, and what a tokenizer has no ids for is ordinary text.
+ * Ids -> events, for answers in which single tokens mark thinking and tool calls (`<think>`, `<tool_call>`), as in Qwen3.
+ * Accepts any sequence of ids. Tags are recognised as ids only; a tag without an id of its own is ordinary text.
  */
 import type { TextStream, Tokenizer } from '../../../tokenizer/tokenizer.ts'
 import { type ChatEvent, type ChatParser, type ForcedIds, offeredTools, type Region, type RenderOptions } from '../../messages.ts'
@@ -20,7 +20,7 @@ export interface TagParserStart {
 }
 
 /** The sentence with which Qwen's authors end thinking that has used up its budget. */
-const budgetSentence = '\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.'
+const BUDGET_SENTENCE = '\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.'
 
 export class TagParser implements ChatParser {
   readonly force: ForcedIds
@@ -155,7 +155,7 @@ export class TagParser implements ChatParser {
         return [...toText(), ...call, ...this.#tokenizer.encode(JSON.stringify(name)), ...ids(args)]
       },
       endToolCall: () => ids(this.#isBare ? '}' : '}\n</tool_call>'),
-      endReasoning: () => (this.#state === 'reasoning' ? [...this.#tokenizer.encode(budgetSentence), ...toText()] : []),
+      endReasoning: () => (this.#state === 'reasoning' ? [...this.#tokenizer.encode(BUDGET_SENTENCE), ...toText()] : []),
     }
   }
 }
