@@ -78,8 +78,7 @@ for (const { name, dtype, shape, T, active } of cases.filter((c) => new RegExp(f
     run = () => {
       const input = T === 1 ? inputs[turn++ % 8]! : x
       const routing = backend.route(input, router, undefined, active, {
-        order: 'topkSoftmax',
-        normalize: false,
+        kind: 'topkSoftmax',
         bias: false,
         auxLossCoef: 0,
       })

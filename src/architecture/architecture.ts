@@ -79,7 +79,20 @@ export interface Attention {
   logitSoftcap: number | null
 }
 
-export type Position = { kind: 'none' } | { kind: 'rope'; ropeTheta: number; scaling: RopeScaling }
+/** Su et al. 2021. The first `rotaryDim` values of a head are rotated, in pairs; the rest stay as they are. */
+export interface Rope {
+  kind: 'rope'
+  ropeTheta: number
+  /** Even, at most the head size (GPT-NeoX: a quarter of it). */
+  rotaryDim: number
+  pairing: Pairing
+  scaling: RopeScaling
+}
+
+/** `halves`: value i with value i + rotaryDim / 2 (GPT-NeoX, Llama). `interleaved`: value 2i with value 2i + 1 (GPT-J, DeepSeek). */
+export type Pairing = 'halves' | 'interleaved'
+
+export type Position = { kind: 'none' } | Rope
 
 export type RopeScaling =
   | { kind: 'none' }
@@ -124,12 +137,9 @@ export type Gated =
   /** gelu(gate)·up (Gemma). */
   | { kind: 'geglu'; approximation: 'tanh' | 'erf' }
 
-export interface Router {
-  /** `topkSoftmax`: the k best logits, then softmax over them (gpt-oss, Mixtral). `softmaxTopk`: softmax over all, then the k best (Qwen3). */
-  order: 'topkSoftmax' | 'softmaxTopk'
-  /** After `softmaxTopk`: divide the k probabilities by their sum. */
-  normalize: boolean
-  bias: boolean
-  /** Weight of the load-balancing loss while training. */
-  auxLossCoef: number
-}
+/** How the logits of the router choose experts and weigh them. */
+export type Router =
+  /** The k best logits, then softmax over them (gpt-oss, Mixtral). */
+  | { kind: 'topkSoftmax'; bias: boolean; auxLossCoef: number }
+  /** Softmax over all, then the k best, divided by their sum with `normalize` (Qwen3). `auxLossCoef`: weight of the load-balancing loss while training. */
+  | { kind: 'softmaxTopk'; normalize: boolean; bias: boolean; auxLossCoef: number }

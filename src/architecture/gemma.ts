@@ -13,7 +13,7 @@ const GEGLU = { gelu_pytorch_tanh: { kind: 'geglu', approximation: 'tanh' } } sa
 
 export function gemmaFromConfig(config: Fields): Architecture {
   const sizes = sizesFromConfig(config)
-  const attention = plainAttention(config, sizes, ropeFromConfig(config, 10000))
+  const attention = plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, 10000))
   return assemble(config, 'gemma', sizes, () => ({ normPlacement: 'pre', attention }))
 }
 
@@ -22,7 +22,7 @@ export function gemma2FromConfig(config: Fields): Architecture {
   const types = config.layerTypes(sizes.layers)
   const window = config.size('sliding_window')
   const attention = {
-    ...plainAttention(config, sizes, ropeFromConfig(config, 10000)),
+    ...plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, 10000)),
     scale: config.positive('query_pre_attn_scalar') ** -0.5,
     logitSoftcap: config.optionalPositive('attn_logit_softcapping'),
   }
@@ -38,7 +38,7 @@ export function gemma3FromConfig(config: Fields): Architecture {
   const types = config.layerTypes(sizes.layers)
   const pattern = types ? 0 : config.size(config.spelling('sliding_window_pattern', '_sliding_window_pattern'))
   const window = config.size('sliding_window')
-  const rope: Record<'sliding' | 'full', Position> = ropePairFromConfig(config)
+  const rope: Record<'sliding' | 'full', Position> = ropePairFromConfig(config, sizes.headDim)
   const attention = {
     ...plainAttention(config, sizes, rope.full),
     scale: config.positive('query_pre_attn_scalar') ** -0.5,

@@ -19,7 +19,7 @@ export function gptOssFromConfig(config: Fields): Architecture {
   const types = config.layerTypes(sizes.layers)
   return assemble(config, {
     sizes,
-    position: ropeFromConfig(config),
+    position: ropeFromConfig(config, sizes.headDim),
     sliding: (index) => (types ? types[index] === 'sliding' : index % 2 === 0),
     bias: config.flag('attention_bias', true),
     experts: config.size(config.spelling('num_local_experts', 'num_experts')),
@@ -35,11 +35,14 @@ export function gptOssFromConfig(config: Fields): Architecture {
 export function gptOssFromOriginalConfig(config: Fields): Architecture {
   const original = config.size('initial_context_length')
   const factor = config.positive('rope_scaling_factor')
+  const sizes = sizesFromConfig(config)
   return assemble(config, {
-    sizes: sizesFromConfig(config),
+    sizes,
     position: {
       kind: 'rope',
       ropeTheta: config.positive('rope_theta'),
+      rotaryDim: sizes.headDim,
+      pairing: 'halves',
       scaling: {
         kind: 'yarn',
         factor,
@@ -112,7 +115,7 @@ function assemble(config: Fields, parts: Parts): Architecture {
         limit: config.positive('swiglu_limit', SWIGLU_LIMIT),
       },
       bias: true,
-      router: { order: 'topkSoftmax', normalize: false, bias: true, auxLossCoef: config.notNegative('router_aux_loss_coef', 0.9) },
+      router: { kind: 'topkSoftmax', bias: true, auxLossCoef: config.notNegative('router_aux_loss_coef', 0.9) },
     },
   })
   return {

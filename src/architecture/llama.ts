@@ -14,7 +14,7 @@ export function llamaFromConfig(config: Fields): Architecture {
   const layer: Layer = {
     normPlacement: 'pre',
     norm: { kind: 'rmsNorm', eps: config.positive('rms_norm_eps'), unitOffset: false },
-    attention: plainAttention(config, sizes, ropeFromConfig(config, 10000)),
+    attention: plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, 10000)),
     feedForward: {
       kind: 'gated',
       intermediateSize: config.size('intermediate_size'),

@@ -31,7 +31,7 @@ export function mixtralFromConfig(config: Fields): Architecture {
     intermediateSize: config.size('intermediate_size'),
     activation: { kind: 'swiglu' },
     bias: false,
-    router: { order: 'topkSoftmax', normalize: false, bias: false, auxLossCoef: config.notNegative('router_aux_loss_coef', 0.001) },
+    router: { kind: 'topkSoftmax', bias: false, auxLossCoef: config.notNegative('router_aux_loss_coef', 0.001) },
   })
   return { ...architecture, tensorLayout: 'mixtral' }
 }
@@ -48,7 +48,7 @@ function assemble(
   const types = config.layerTypes(sizes.layers)
   if (types?.includes('sliding') && !window)
     config.fail('sliding_window', 'missing; expected a positive integer, because layer_types names sliding layers')
-  const attention = plainAttention(config, sizes, ropeFromConfig(config, theta))
+  const attention = plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, theta))
   const layers = Array.from({ length: sizes.layers }, (_, index) => ({
     normPlacement: 'pre' as const,
     norm: { kind: 'rmsNorm' as const, eps: config.positive('rms_norm_eps'), unitOffset: false },

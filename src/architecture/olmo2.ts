@@ -16,7 +16,7 @@ export function olmo2FromConfig(config: Fields): Architecture {
     normPlacement: 'post',
     norm,
     attention: {
-      ...plainAttention(config, sizes, ropeFromConfig(config)),
+      ...plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim)),
       qkNorm: { kind: 'fullWidth', eps, unitOffset: false },
     },
     feedForward: { kind: 'gated', intermediateSize: config.size('intermediate_size'), activation: { kind: 'swiglu' }, bias: false },

@@ -29,7 +29,7 @@ export function qwen3MoeFromConfig(config: Fields): Architecture {
     activation: { kind: 'swiglu' },
     bias: false,
     router: {
-      order: 'softmaxTopk',
+      kind: 'softmaxTopk',
       normalize: config.flag('norm_topk_prob'),
       bias: false,
       auxLossCoef: config.notNegative('router_aux_loss_coef', 0.001),
@@ -50,7 +50,7 @@ function assemble(config: Fields, modelType: string, feedForward: (layer: number
   const sizes = sizesFromConfig(config)
   const eps = config.positive('rms_norm_eps')
   const attention = {
-    ...plainAttention(config, sizes, ropeFromConfig(config)),
+    ...plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim)),
     qkNorm: { kind: 'perHead', eps, unitOffset: false } as const,
   }
   const window = slidingLayers(config, sizes.layers)

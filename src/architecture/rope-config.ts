@@ -2,41 +2,56 @@
  * The rotary part of a published config.json in all its spellings: `rope_theta` + `rope_scaling`, the newer
  * `rope_parameters`, and `type` for `rope_type`. YaRN: Peng et al. 2023, arXiv 2309.00071; the `llama3` form: Llama 3.1.
  */
-import type { Position, RopeScaling } from './architecture.ts'
+import type { Rope, RopeScaling } from './architecture.ts'
 import { ConfigError, type Fields } from './fields.ts'
 
-/** The rotation of (most) layers. `theta`: what a file without `rope_theta` means; undefined where files always say it. */
-export function ropeFromConfig(config: Fields, theta?: number): Position {
-  config.refuse('partial_rotary_factor', 'only rotation of the whole head is implemented', 1)
+/**
+ * The rotation of (most) layers, over `partial_rotary_factor` of a head. `theta`: what a file without `rope_theta` means; undefined
+ * where files always say it.
+ */
+export function ropeFromConfig(config: Fields, headDim: number, theta?: number): Rope {
   if (config.has('rope_parameters')) {
     const parameters = config.below('rope_parameters')
-    if (!parameters.has('full_attention') && !parameters.has('sliding_attention')) return fromParameters(parameters, config, theta)
+    if (!parameters.has('full_attention') && !parameters.has('sliding_attention')) return fromParameters(parameters, config, headDim, theta)
   }
-  return { kind: 'rope', ropeTheta: config.positive('rope_theta', theta), scaling: ropeScaling(config) }
+  const scaling = config.has('rope_scaling') ? scalingFrom(config.below('rope_scaling'), config) : ({ kind: 'none' } as const)
+  return rope(config.positive('rope_theta', theta), rotaryDim(config, headDim), scaling)
 }
 
 /** Separate rotations of sliding and full layers (Gemma 3): `rope_parameters` by layer type, or `rope_local_base_freq`. */
-export function ropePairFromConfig(config: Fields): { sliding: Position; full: Position } {
+export function ropePairFromConfig(config: Fields, headDim: number): { sliding: Rope; full: Rope } {
   const parameters = config.has('rope_parameters') ? config.below('rope_parameters') : null
   if (parameters?.has('full_attention'))
     return {
-      sliding: fromParameters(parameters.below('sliding_attention'), config, undefined),
-      full: fromParameters(parameters.below('full_attention'), config, undefined),
+      sliding: fromParameters(parameters.below('sliding_attention'), config, headDim, undefined),
+      full: fromParameters(parameters.below('full_attention'), config, headDim, undefined),
     }
   return {
-    sliding: { kind: 'rope', ropeTheta: config.positive('rope_local_base_freq'), scaling: { kind: 'none' } },
-    full: ropeFromConfig(config),
+    sliding: rope(config.positive('rope_local_base_freq'), rotaryDim(config, headDim), { kind: 'none' }),
+    full: ropeFromConfig(config, headDim),
   }
 }
 
-function fromParameters(parameters: Fields, config: Fields, theta: number | undefined): Position {
+function fromParameters(parameters: Fields, config: Fields, headDim: number, theta: number | undefined): Rope {
   const own = parameters.has('rope_theta') ? parameters.positive('rope_theta') : config.positive('rope_theta', theta)
-  parameters.refuse('partial_rotary_factor', 'only rotation of the whole head is implemented', 1)
-  return { kind: 'rope', ropeTheta: own, scaling: scalingFrom(parameters, config) }
+  const part = parameters.has('partial_rotary_factor') ? parameters : config
+  return rope(own, rotaryDim(part, headDim), scalingFrom(parameters, config))
 }
 
-function ropeScaling(config: Fields): RopeScaling {
-  return config.has('rope_scaling') ? scalingFrom(config.below('rope_scaling'), config) : { kind: 'none' }
+const rope = (ropeTheta: number, rotaryDim: number, scaling: RopeScaling): Rope => ({
+  kind: 'rope',
+  ropeTheta,
+  rotaryDim,
+  pairing: 'halves',
+  scaling,
+})
+
+/** How many values of a head are rotated: an even number of at most all. */
+function rotaryDim(config: Fields, headDim: number): number {
+  const size = Math.floor(headDim * config.positive('partial_rotary_factor', 1))
+  if (size < 2 || size > headDim || size % 2)
+    config.fail('partial_rotary_factor', `expected an even part of a head of ${headDim} (rotation works on pairs), got ${size} values`)
+  return size
 }
 
 const KINDS = { default: 'none', linear: 'linear', yarn: 'yarn', llama3: 'llama3' } as const

@@ -2,7 +2,7 @@
  * The steps from GPT-2 to gpt-oss as patches of an Architecture, in the order of the ladder. A patch changes one idea and leaves
  * every size alone that the idea is not about, so the steps can be applied at any scale. Data and citations, nothing computed.
  */
-import type { Architecture, Attention, FeedForward, Gated, Layer, Norm } from './architecture.ts'
+import type { Architecture, Attention, FeedForward, Gated, Layer, Norm, Rope, RopeScaling } from './architecture.ts'
 
 export interface Step {
   name: string
@@ -42,6 +42,13 @@ const everyAttention = (architecture: Architecture, change: (slot: Attention, in
 const everyFeedForward = (architecture: Architecture, change: (slot: FeedForward) => FeedForward): Architecture =>
   everyLayer(architecture, (layer) => ({ ...layer, feedForward: change(layer.feedForward) }))
 const withActivation = (slot: FeedForward, activation: Gated): FeedForward => (slot.kind === 'mlp' ? slot : { ...slot, activation })
+const fullRope = (rotaryDim: number, ropeTheta: number, scaling: RopeScaling): Rope => ({
+  kind: 'rope',
+  ropeTheta,
+  rotaryDim,
+  pairing: 'halves',
+  scaling,
+})
 const toBlock = (width: number): number => Math.max(BLOCK, Math.round(width / BLOCK) * BLOCK)
 
 /** The divisor of `heads` nearest to heads / perGroup, the larger of two equally near. */
@@ -81,7 +88,7 @@ export function stepsWith(sizes: Partial<StepSizes> = {}): Step[] {
       name: 'rope',
       title: 'rotary instead of learned positions',
       patch: (architecture) => ({
-        ...everyAttention(architecture, () => ({ position: { kind: 'rope', ropeTheta: 10000, scaling: { kind: 'none' } } })),
+        ...everyAttention(architecture, ({ headDim }) => ({ position: fullRope(headDim, 10000, { kind: 'none' }) })),
         embedding: { ...architecture.embedding, position: { kind: 'none' } },
       }),
       source: { paper: 'Su et al., RoFormer: Enhanced Transformer with Rotary Position Embedding', year: 2021, link: 'arXiv:2104.09864' },
@@ -138,7 +145,7 @@ export function stepsWith(sizes: Partial<StepSizes> = {}): Step[] {
                 intermediateSize: toBlock(slot.intermediateSize / expertsPerToken),
                 activation: slot.activation,
                 bias: false,
-                router: { order: 'topkSoftmax', normalize: false, bias: false, auxLossCoef: 0.9 },
+                router: { kind: 'topkSoftmax', bias: false, auxLossCoef: 0.9 },
               }
             : slot,
         ),
@@ -183,20 +190,16 @@ export function stepsWith(sizes: Partial<StepSizes> = {}): Step[] {
       name: 'yarn',
       title: 'a longer context through YaRN',
       patch: (architecture) => ({
-        ...everyAttention(architecture, () => ({
-          position: {
-            kind: 'rope',
-            ropeTheta: 150000,
-            scaling: {
-              kind: 'yarn',
-              factor: contextFactor,
-              originalMaxPositionEmbeddings: architecture.maxPositionEmbeddings,
-              betaFast: 32,
-              betaSlow: 1,
-              truncate: false,
-              attentionFactor: null,
-            },
-          },
+        ...everyAttention(architecture, ({ headDim }) => ({
+          position: fullRope(headDim, 150000, {
+            kind: 'yarn',
+            factor: contextFactor,
+            originalMaxPositionEmbeddings: architecture.maxPositionEmbeddings,
+            betaFast: 32,
+            betaSlow: 1,
+            truncate: false,
+            attentionFactor: null,
+          }),
         })),
         maxPositionEmbeddings: architecture.maxPositionEmbeddings * contextFactor,
       }),

@@ -3,7 +3,7 @@
  * transformers reads. What was written is read back and compared, so a file that would describe another model is never produced.
  */
 import type { Json } from '../json/json.ts'
-import type { Architecture, Attention, DType, FeedForward, Position, RopeScaling } from './architecture.ts'
+import type { Architecture, Attention, DType, FeedForward, RopeScaling } from './architecture.ts'
 import { configFromJson } from './config-json.ts'
 
 /** An architecture that no published model type can describe. */
@@ -71,7 +71,7 @@ function common(a: Architecture, className: string): Json {
     num_hidden_layers: a.layers.length,
     num_key_value_heads: attention.kvHeads,
     rms_norm_eps: norm.eps,
-    ...rope(attention.position),
+    ...rope(attention),
     tie_word_embeddings: a.tieWordEmbeddings,
     torch_dtype: DTYPE_NAMES[a.dtype],
     use_cache: true,
@@ -81,8 +81,11 @@ function common(a: Architecture, className: string): Json {
 
 const tokenIds = (ids: readonly number[]): unknown => (ids.length === 0 ? null : ids.length === 1 ? ids[0] : ids)
 
-function rope(position: Position): Json {
-  return position.kind === 'rope' ? { rope_theta: position.ropeTheta, rope_scaling: ropeScaling(position.scaling) } : {}
+function rope({ position, headDim }: Attention): Json {
+  if (position.kind === 'none') return {}
+  const { ropeTheta, rotaryDim, scaling } = position
+  const part = rotaryDim === headDim ? {} : { partial_rotary_factor: rotaryDim / headDim }
+  return { rope_theta: ropeTheta, rope_scaling: ropeScaling(scaling), ...part }
 }
 
 function ropeScaling(scaling: RopeScaling): Json | null {
@@ -250,7 +253,7 @@ function qwen3Moe(a: Architecture): Json {
     decoder_sparse_step: 1,
     mlp_only_layers: a.layers.flatMap((layer, index) => (layer.feedForward.kind === 'moe' ? [] : [index])),
     moe_intermediate_size: moe?.intermediateSize,
-    norm_topk_prob: moe?.router.normalize,
+    norm_topk_prob: moe?.router.kind === 'softmaxTopk' && moe.router.normalize,
     num_experts: moe?.experts,
     num_experts_per_tok: moe?.expertsPerToken,
     output_router_logits: false,
@@ -283,13 +286,13 @@ function gemma2(a: Architecture): Json {
 }
 
 function gemma3(a: Architecture): Json {
-  const of = (sliding: boolean) => a.layers.find((layer) => (layer.attention.slidingWindow !== null) === sliding)?.attention.position
+  const of = (sliding: boolean) => a.layers.find((layer) => (layer.attention.slidingWindow !== null) === sliding)?.attention
   const local = of(true) ?? of(false)
   return {
     ...gemma2(a),
     architectures: ['Gemma3ForCausalLM'],
     ...rope(of(false) ?? local!),
-    rope_local_base_freq: local?.kind === 'rope' ? local.ropeTheta : undefined,
+    rope_local_base_freq: local?.position.kind === 'rope' ? local.position.ropeTheta : undefined,
   }
 }
 

@@ -2,7 +2,7 @@
  * An architecture in words, slot by slot in the order of the forward pass, and the slots in which architectures differ.
  * No counts that depend on other fields, so one changed size is one difference.
  */
-import type { Architecture, Attention, DType, FeedForward, Gated, Layer, Norm, Position } from '../architecture/architecture.ts'
+import type { Architecture, Attention, DType, FeedForward, Gated, Layer, Norm } from '../architecture/architecture.ts'
 
 export const GROUPS = ['size', 'embedding', 'norm', 'attention', 'feed-forward', 'output', 'storage', 'training'] as const
 export type Group = (typeof GROUPS)[number]
@@ -130,14 +130,15 @@ function runs(values: string[]): { value: string; length: number }[] {
 
 function positions({ embedding, layers }: Architecture): string {
   const learned = embedding.position.kind === 'learned' ? 'learned' : null
-  const rotary = overLayers(layers, ({ attention }) => rotation(attention.position))
+  const rotary = overLayers(layers, ({ attention }) => rotation(attention))
   return learned ? (rotary === NONE ? learned : `${learned}, ${rotary}`) : rotary
 }
 
-function rotation(position: Position): string {
+function rotation({ position, headDim }: Attention): string {
   if (position.kind === 'none') return NONE
-  const { scaling } = position
-  const plain = `RoPE θ ${count(position.ropeTheta)}`
+  const { scaling, rotaryDim, pairing } = position
+  const part = rotaryDim === headDim ? '' : ` over ${rotaryDim} of ${headDim}`
+  const plain = `RoPE θ ${count(position.ropeTheta)}${part}${pairing === 'interleaved' ? ', interleaved' : ''}`
   switch (scaling.kind) {
     case 'none':
       return plain
@@ -186,7 +187,7 @@ function gate(slot: Gated): string {
 }
 
 function router({ router: slot }: Mixture): string {
-  const order = slot.order === 'topkSoftmax' ? 'top k, then softmax' : `softmax, then top k${slot.normalize ? ', normalised' : ''}`
+  const order = slot.kind === 'topkSoftmax' ? 'top k, then softmax' : `softmax, then top k${slot.normalize ? ', normalised' : ''}`
   return slot.bias ? `${order}; bias` : order
 }
 

@@ -101,7 +101,7 @@ function delegate(backend: Backend): Ops {
   return {
     scope: (name, body) => backend.scope(name, body),
     embed: (table, index, scale) => backend.embed(table, index, scale),
-    add: (a, b) => backend.add(a, b),
+    add: (a, b, factor) => backend.add(a, b, factor),
     linear: (x, weight, bias) => backend.linear(x, weight, bias),
     layerNorm: (x, gain, bias, eps) => backend.layerNorm(x, gain, bias, eps),
     rmsNorm: (x, gain, eps, unitOffset) => backend.rmsNorm(x, gain, eps, unitOffset),

@@ -24,7 +24,7 @@ export interface GradientOps extends Ops {
   reset(randomSeed: number): void
 
   embedBackward(y: Tensor, table: Tensor, index: Int32Array, scale: number): void
-  addBackward(y: Tensor, a: Tensor, b: Tensor): void
+  addBackward(y: Tensor, a: Tensor, b: Tensor, factor?: number): void
   linearBackward(y: Tensor, x: Tensor, weight: Tensor, bias?: Tensor): void
   layerNormBackward(y: Tensor, x: Tensor, gain: Tensor, bias: Tensor, eps: number): void
   rmsNormBackward(y: Tensor, x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): void

@@ -9,7 +9,7 @@
  * Rules: ops enqueue in order and return at once (only `Backend` waits); temporaries are f32 and live until the
  * enclosing `scope` ends; the dtype of a weight is a property of its tensor and never changes the mathematics.
  */
-import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
+import type { Gated, Gelu, Pairing, Router } from '../architecture/architecture.ts'
 import type { Tensor } from './tensor.ts'
 
 /**
@@ -26,7 +26,10 @@ export interface Batch {
 /** Frequencies of a rotary embedding, computed from the architecture in f64 (`model/rope.ts`). */
 export interface Rotation {
   readonly headDim: number
-  /** K/2 angles per position. */
+  /** R, how many values at the beginning of a head are rotated; the rest pass unchanged. */
+  readonly rotaryDim: number
+  readonly pairing: Pairing
+  /** R/2 angles per position. */
   readonly inverseFrequencies: Float64Array
   /** Factor on cos and sin (YaRN's concentration; 1 elsewhere). */
   readonly amplitude: number
@@ -90,8 +93,8 @@ export interface Ops {
   /** Rows of a table, times `scale`. y[t] = table[index[t]]·scale. table [V, D] -> [T, D]. Used for tokens (batch.ids) and learned positions (batch.positions). */
   embed(table: Tensor, index: Int32Array, scale: number): Tensor
 
-  /** Elementwise sum. [T, D] + [T, D] -> [T, D]. */
-  add(a: Tensor, b: Tensor): Tensor
+  /** Elementwise a + factor·b, factor 1 if absent. [T, D] + [T, D] -> [T, D]. */
+  add(a: Tensor, b: Tensor, factor?: number): Tensor
 
   /** y = x·Wᵀ + b. x [T, I], weight [O, I] of any dtype, bias [O] -> [T, O]. Sums in f32 or better. */
   linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor
@@ -106,7 +109,8 @@ export interface Ops {
   rmsNorm(x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): Tensor
 
   /**
-   * Rotates pairs (i, i + K/2) of every head by position·inverseFrequencies[i]; cos and sin times amplitude. Su et al. 2021.
+   * Rotates pair i of every head by position·inverseFrequencies[i]; cos and sin times amplitude. Pair i is (i, i + R/2), or
+   * (2i, 2i + 1) where pairs are interleaved. Su et al. 2021.
    * x [T, H·K] -> [T, H·K]. Angles in f64, then rounded.
    */
   rope(x: Tensor, rotation: Rotation, batch: Batch): Tensor
@@ -126,7 +130,7 @@ export interface Ops {
   gated(gate: Tensor, up: Tensor, activation: Gated): Tensor
 
   /**
-   * Chooses `active` of E experts per row. logits = x·Wᵀ + b in f32; the k largest (ties: lowest index); weights by `router.order`.
+   * Chooses `active` of E experts per row. logits = x·Wᵀ + b in f32; the k largest (ties: lowest index); weights by `router.kind`.
    * x [T, D], weight [E, D] -> weights [T, A].
    */
   route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router): Routing

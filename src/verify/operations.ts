@@ -1,4 +1,5 @@
 /** Claims about single operations, measured by running them: dropout, positions, activations, norms, attention, sinks, MXFP4. */
+import type { Rope } from '../architecture/architecture.ts'
 import { preset } from '../architecture/presets.ts'
 import { rotation, yarnBounds } from '../model/rope.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
@@ -22,6 +23,13 @@ const oneHead = (width: number, options: Partial<AttentionOptions> = {}): Attent
   window: null,
   softcap: null,
   ...options,
+})
+const plainRope = (rotaryDim: number): Rope => ({
+  kind: 'rope',
+  ropeTheta: 10000,
+  rotaryDim,
+  pairing: 'halves',
+  scaling: { kind: 'none' },
 })
 const row = (values: Float32Array, index: number, width: number): Float32Array => values.subarray(index * width, (index + 1) * width)
 const mean = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0) / values.length
@@ -59,7 +67,7 @@ const FIGURE = Float32Array.of(5.61, 14.32, 0, 34.88, 38.7, 11.29)
 async function biasEffects(ops: Backend, rotary: boolean, sink: boolean): Promise<{ key: number; value: number }> {
   const [T, K] = [6, 8]
   const batch = sequence(T)
-  const turn = rotation(K, 10000, { kind: 'none' })
+  const turn = rotation(K, plainRope(K))
   const [q, k, v, bias] = [1, 2, 3, 4].map((seed) => noise(seed, seed === 4 ? K : T * K).map((value) => 2 * value))
   const plus = (values: Float32Array) => values.map((value, index) => value + bias![index % K]!)
   const run = (keys: Float32Array, values: Float32Array) =>
@@ -136,8 +144,8 @@ export const operationClaims: Claim[] = [
       const K = 64
       const position = preset('gpt-oss-20b')!.layers[0]!.attention.position
       if (position.kind !== 'rope' || position.scaling.kind !== 'yarn') throw new TypeError('gpt-oss-20b has no YaRN')
-      const plain = rotation(K, 10000, { kind: 'none' })
-      const stretched = rotation(K, position.ropeTheta, position.scaling)
+      const plain = rotation(K, plainRope(K))
+      const stretched = rotation(K, position)
       const product = async (m: number, n: number) => {
         const place = (seed: number, at: number) =>
           ops.run(() => ops.rope(ops.upload(noise(seed, K), [1, K]), plain, { ...sequence(1), positions: Int32Array.of(at) }))

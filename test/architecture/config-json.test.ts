@@ -4,6 +4,7 @@ import { readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { configFromJson, modelTypes } from '../../src/architecture/config-json.ts'
 import { findPreset, preset } from '../../src/architecture/presets.ts'
+import { toConfigJson } from '../../src/architecture/to-config-json.ts'
 import { leaves, weightSpecs } from '../../src/model/weights.ts'
 
 const checkpoints = new URL('../fixtures/checkpoints/', import.meta.url)
@@ -54,7 +55,7 @@ describe('slots of the families', () => {
       intermediateSize: 96,
       activation: { kind: 'clampedSwiglu', alpha: 1.702, limit: 7 },
       bias: true,
-      router: { order: 'topkSoftmax', normalize: false, bias: true, auxLossCoef: 0.9 },
+      router: { kind: 'topkSoftmax', bias: true, auxLossCoef: 0.9 },
     })
     assert.deepEqual(
       { dtype, expertDtype, tensorLayout, tieWordEmbeddings },
@@ -63,6 +64,8 @@ describe('slots of the families', () => {
     assert.deepEqual(layers[1]!.attention.position, {
       kind: 'rope',
       ropeTheta: 150000,
+      rotaryDim: 16,
+      pairing: 'halves',
       scaling: {
         kind: 'yarn',
         factor: 32,
@@ -139,7 +142,7 @@ describe('slots of the families', () => {
     assert.deepEqual(kinds({ mlp_only_layers: [1] }), ['moe 32', 'gated 128', 'moe 32'])
     assert.deepEqual(kinds({ decoder_sparse_step: 2 }), ['gated 128', 'moe 32', 'gated 128'])
     const slot = read(json).layers[0]!.feedForward
-    assert.ok(slot.kind === 'moe' && slot.router.order === 'softmaxTopk' && slot.router.normalize && !slot.router.bias)
+    assert.ok(slot.kind === 'moe' && slot.router.kind === 'softmaxTopk' && slot.router.normalize && !slot.router.bias)
   })
 
   test('Mistral: a missing window is that of the first release, null is none', () => {
@@ -197,6 +200,8 @@ describe('spellings', () => {
     assert.deepEqual(position, {
       kind: 'rope',
       ropeTheta: 1000000,
+      rotaryDim: 128,
+      pairing: 'halves',
       scaling: {
         kind: 'yarn',
         factor: 4,
@@ -290,8 +295,18 @@ describe('complaints name the file, the field, what was expected and what came',
       { ...fixture('tiny-gpt2'), scale_attn_by_inverse_layer_idx: true },
       /scale_attn_by_inverse_layer_idx: expected false or nothing, got true/,
     )
-    complains({ ...llama, partial_rotary_factor: 0.5 }, /^config\.json: partial_rotary_factor: expected 1, got 0\.5/)
+    complains(
+      { ...llama, partial_rotary_factor: 1.5 },
+      /^config\.json: partial_rotary_factor: expected an even part of a head of \d+ .*got \d+ values/,
+    )
   })
+})
+
+test('a rotation of a part of each head is read and written back', () => {
+  const architecture = read({ ...fixture('tiny-llama'), partial_rotary_factor: 0.5 })
+  const { position, headDim } = architecture.layers[0]!.attention
+  assert.ok(position.kind === 'rope' && position.rotaryDim === headDim / 2)
+  assert.deepEqual(read(toConfigJson(architecture)), architecture)
 })
 
 test('hostile values in any field: an architecture of finite sizes or a ConfigError, nothing else', () => {

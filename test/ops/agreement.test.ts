@@ -79,6 +79,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
       ] as const) {
         const [a, b] = [draw.normals(T * D), draw.normals(T * D)]
         await agree('add', TOLERANCE.elementwise, async (on) => (ops) => ops.add(on.upload(a, [T, D]), on.upload(b, [T, D])))
+        await agree('scaled add', TOLERANCE.elementwise, async (on) => (ops) => ops.add(on.upload(a, [T, D]), on.upload(b, [T, D]), -0.7))
         await agree(
           'softcap',
           TOLERANCE.elementwise,
@@ -136,11 +137,23 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
         const batch: Batch = { ids: new Int32Array(6), slots: Int32Array.of(0, 0, 0, 1, 2, 3), positions: Int32Array.from(positions) }
         const inverseFrequencies = Float64Array.from({ length: K / 2 }, (_, i) => 150000 ** ((-2 * i) / K))
         const x = draw.normals(6 * heads * K)
-        await agree(
-          `head size ${K}`,
-          TOLERANCE.rope,
-          async (on) => (ops) => ops.rope(on.upload(x, [6, heads * K]), { headDim: K, inverseFrequencies, amplitude: 1.3465 }, batch),
-        )
+        for (const [rotaryDim, pairing] of [
+          [K, 'halves'],
+          [K, 'interleaved'],
+          [K / 2 - ((K / 2) % 2), 'halves'],
+          [2, 'interleaved'],
+        ] as const) {
+          const rotation = {
+            headDim: K,
+            rotaryDim,
+            pairing,
+            inverseFrequencies: inverseFrequencies.slice(0, rotaryDim / 2),
+            amplitude: 1.3465,
+          }
+          await agree(`head size ${K}, ${rotaryDim} in ${pairing}`, TOLERANCE.rope, async (on) => (ops) => {
+            return ops.rope(on.upload(x, [6, heads * K]), rotation, batch)
+          })
+        }
       }
     })
 
@@ -262,12 +275,8 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
           ]
           const [d, db] = [draw.weight('down', [E, D, F], dtype, 'experts'), draw.weight('downBias', [E, D], 'bf16', 'vector')]
           for (const [router, activation, biased] of [
-            [
-              { order: 'topkSoftmax', normalize: false, bias: true, auxLossCoef: 0 },
-              { kind: 'clampedSwiglu', alpha: 1.702, limit: 7 },
-              true,
-            ],
-            [{ order: 'softmaxTopk', normalize: true, bias: false, auxLossCoef: 0 }, { kind: 'swiglu' }, false],
+            [{ kind: 'topkSoftmax', bias: true, auxLossCoef: 0 }, { kind: 'clampedSwiglu', alpha: 1.702, limit: 7 }, true],
+            [{ kind: 'softmaxTopk', normalize: true, bias: false, auxLossCoef: 0 }, { kind: 'swiglu' }, false],
           ] as [Router, Gated, boolean][]) {
             await agree(`T ${T} D ${D} F ${F} E ${E} A ${A}`, dtype === 'mxfp4' ? expertTolerance : TOLERANCE[dtype] * 3, async (on) => {
               const [router_, routerBias, gateUp, gateUpBias, down, downBias] = [

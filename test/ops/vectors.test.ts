@@ -52,7 +52,13 @@ test('YaRN bounds, frequencies, concentration and tables', async () => {
       attentionFactor: null,
     }
     close(yarnBounds(params.head_dim, params.theta, scaling), [low, high], 1e-12)
-    const turn = rotation(params.head_dim, params.theta, scaling)
+    const turn = rotation(params.head_dim, {
+      kind: 'rope',
+      ropeTheta: params.theta,
+      rotaryDim: params.head_dim,
+      pairing: 'halves',
+      scaling,
+    })
     close(turn.inverseFrequencies, inv_freq, 1e-12)
     close([turn.amplitude], [concentration], 1e-12)
     for (const { pos, i: pairs } of cos_sin ?? []) {
@@ -66,7 +72,13 @@ test('YaRN bounds, frequencies, concentration and tables', async () => {
 
 test('rope pairs dimension i with i + K/2', async () => {
   const { x, inv_freq, pos, out } = vectors.rope_half_split
-  const turn = { headDim: x.length, inverseFrequencies: Float64Array.from(inv_freq), amplitude: 1 }
+  const turn = {
+    headDim: x.length,
+    rotaryDim: x.length,
+    pairing: 'halves' as const,
+    inverseFrequencies: Float64Array.from(inv_freq),
+    amplitude: 1,
+  }
   close(await ops.read(ops.rope(tensor(x), turn, batchAt(pos))), out)
 })
 
@@ -114,16 +126,34 @@ test('a window counts the query itself', () => {
   assert.deepEqual([rows[0], rows.at(-1), rows.length], [first_key, last_key, keys])
 })
 
+test('a rotation of a part of each head, in both pairings, is a product of complex numbers', async () => {
+  const [heads, headDim, rotaryDim, position] = [3, 10, 6, 7]
+  const inverseFrequencies = Float64Array.of(1, 0.3, 0.09)
+  const x = Array.from({ length: heads * headDim }, (_, i) => Math.sin(3 * i + 1))
+  for (const pairing of ['halves', 'interleaved'] as const) {
+    const wanted = [...x]
+    for (let head = 0; head < heads * headDim; head += headDim)
+      for (const [i, f] of inverseFrequencies.entries()) {
+        const [a, b] = pairing === 'halves' ? [head + i, head + i + 3] : [head + 2 * i, head + 2 * i + 1]
+        const [length, angle] = [Math.hypot(x[a]!, x[b]!), Math.atan2(x[b]!, x[a]!) + position * f]
+        wanted[a] = 1.5 * length * Math.cos(angle)
+        wanted[b] = 1.5 * length * Math.sin(angle)
+      }
+    const turn = { headDim, rotaryDim, pairing, inverseFrequencies, amplitude: 1.5 }
+    close(await ops.read(ops.rope(tensor(x, [1, heads * headDim]), turn, batchAt(position))), wanted)
+  }
+})
+
 test('routers choose in their order', async () => {
   const { logits, top, gpt_oss_topk_then_softmax, qwen3_softmax_topk, qwen3_norm_topk_prob } = vectors.router
   const weight = tensor(logits, [logits.length, 1])
   const cases = [
-    ['topkSoftmax', false, gpt_oss_topk_then_softmax],
-    ['softmaxTopk', false, qwen3_softmax_topk],
-    ['softmaxTopk', true, qwen3_norm_topk_prob],
+    [{ kind: 'topkSoftmax' }, gpt_oss_topk_then_softmax],
+    [{ kind: 'softmaxTopk', normalize: false }, qwen3_softmax_topk],
+    [{ kind: 'softmaxTopk', normalize: true }, qwen3_norm_topk_prob],
   ] as const
-  for (const [order, normalize, expected] of cases) {
-    const routing = ops.route(tensor([1]), weight, undefined, 4, { order, normalize, bias: false, auxLossCoef: 0 })
+  for (const [rule, expected] of cases) {
+    const routing = ops.route(tensor([1]), weight, undefined, 4, { ...rule, bias: false, auxLossCoef: 0 })
     close(await ops.read(routing.weights), expected)
     assert.deepEqual([...(routing as unknown as { chosen: Int32Array }).chosen], top)
   }

@@ -90,7 +90,7 @@ const batch: Batch = {
   slots: Int32Array.of(0, 0, 0, 0, 0, 0, 0, 3, 3, 3, 3),
   positions: Int32Array.of(0, 1, 2, 3, 4, 5, 6, 0, 1, 2, 3),
 }
-const rotation = { headDim: 6, inverseFrequencies: Float64Array.of(1, 0.3, 0.05), amplitude: 1.2 }
+const rotation = { headDim: 6, rotaryDim: 6, pairing: 'halves' as const, inverseFrequencies: Float64Array.of(1, 0.3, 0.05), amplitude: 1.2 }
 
 check('embed', [[5, 6]], (ops, table) => ops.embed(table, batch.ids, 1.5))
 check(
@@ -118,8 +118,26 @@ check('rope', [[11, 12]], (ops, x) => ops.rope(x!, rotation, batch))
 check('layerNorm over 12', [[4, 12], [12], [12]], (ops, x, g, b) => ops.layerNorm(x!, g!, b!, 1e-5))
 check('rmsNorm over 12', [[4, 12], [12]], (ops, x, g) => ops.rmsNorm(x!, g!, 1e-5, 0))
 check('rmsNorm over heads of 8 with unit offset', [[4, 24], [8]], (ops, x, g) => ops.rmsNorm(x!, g!, 1e-6, 1))
-const rotation16 = { headDim: 16, inverseFrequencies: Float64Array.of(1, 0.6, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01), amplitude: 0.9 }
+const rotation16 = {
+  headDim: 16,
+  rotaryDim: 16,
+  pairing: 'halves' as const,
+  inverseFrequencies: Float64Array.of(1, 0.6, 0.3, 0.2, 0.1, 0.05, 0.02, 0.01),
+  amplitude: 0.9,
+}
 check('rope over heads of 16', [[11, 32]], (ops, x) => ops.rope(x!, rotation16, batch))
+check('rope over 4 of 6 values, interleaved', [[11, 12]], (ops, x) =>
+  ops.rope(x!, { ...rotation, rotaryDim: 4, pairing: 'interleaved' }, batch),
+)
+check('rope over 8 of 16 values', [[11, 32]], (ops, x) => ops.rope(x!, { ...rotation16, rotaryDim: 8 }, batch))
+check(
+  'scaled add',
+  [
+    [5, 7],
+    [5, 7],
+  ],
+  (ops, a, b) => ops.add(ops.add(a!, b!, -0.7), a!),
+)
 check('gelu tanh', [[4, 9]], (ops, x) => ops.gelu(x!, { kind: 'gelu', approximation: 'tanh' }), 3)
 check('gelu erf', [[4, 9]], (ops, x) => ops.gelu(x!, { kind: 'gelu', approximation: 'erf' }), 4)
 check('select', [[6, 3]], (ops, x) => ops.select(x!, Int32Array.of(4, 1, 1)))
@@ -164,9 +182,9 @@ for (const [name, changes, sinks] of attentionCases) {
 }
 
 const routers: Router[] = [
-  { order: 'topkSoftmax', normalize: true, bias: true, auxLossCoef: 0 },
-  { order: 'softmaxTopk', normalize: true, bias: true, auxLossCoef: 0 },
-  { order: 'softmaxTopk', normalize: false, bias: true, auxLossCoef: 0 },
+  { kind: 'topkSoftmax', bias: true, auxLossCoef: 0 },
+  { kind: 'softmaxTopk', normalize: true, bias: true, auxLossCoef: 0 },
+  { kind: 'softmaxTopk', normalize: false, bias: true, auxLossCoef: 0 },
 ]
 const D = 5
 const F = 3
@@ -174,7 +192,7 @@ const E = 4
 const expertShapes = [[7, D], [E, D], [E], [E, 2 * F, D], [E, 2 * F], [E, D, F], [E, D]]
 for (const router of routers)
   check(
-    `moe, ${router.order}, ${router.normalize ? 'normalised' : 'as they are'}`,
+    `moe, ${router.kind}, ${router.kind === 'topkSoftmax' || router.normalize ? 'normalised' : 'as they are'}`,
     expertShapes,
     (ops, x, w, b, gateUp, gateUpBias, down, downBias) => {
       const routing = ops.route(x!, w!, b!, 2, router)

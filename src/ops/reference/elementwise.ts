@@ -12,9 +12,9 @@ function each(allocate: Allocate, x: Tensor, f: (value: number, index: number) =
   return y
 }
 
-export function add(allocate: Allocate, a: Tensor, b: Tensor): HostTensor {
+export function add(allocate: Allocate, a: Tensor, b: Tensor, factor = 1): HostTensor {
   const other = values(b)
-  return each(allocate, a, (value, i) => value + other[i]!)
+  return each(allocate, a, (value, i) => value + factor * other[i]!)
 }
 
 export const gelu = (allocate: Allocate, x: Tensor, activation: Gelu): HostTensor =>

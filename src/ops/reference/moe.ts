@@ -35,7 +35,7 @@ export function route(
       .sort((a, b) => row[b]! - row[a]! || a - b)
       .slice(0, active)
     chosen.set(best, t * active)
-    if (router.order === 'topkSoftmax') weights.data.set(softmax(best.map((e) => row[e]!)), t * active)
+    if (router.kind === 'topkSoftmax') weights.data.set(softmax(best.map((e) => row[e]!)), t * active)
     else {
       const picked = best.map((e) => probabilities.data[t * E + e]!)
       const sum = router.normalize ? picked.reduce((a, b) => a + b, 0) : 1

@@ -29,7 +29,7 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
     name: 'reference',
     scope: (_, body) => body(),
     embed: (table, index, scale) => embed(allocate, table, index, scale),
-    add: (a, b) => add(allocate, a, b),
+    add: (a, b, factor) => add(allocate, a, b, factor),
     linear: (x, weight, bias) => linear(allocate, x, weight, bias),
     layerNorm: (x, gain, bias, eps) => layerNorm(allocate, x, gain, bias, eps),
     rmsNorm: (x, gain, eps, unitOffset) => rmsNorm(allocate, x, gain, eps, unitOffset),

@@ -118,11 +118,11 @@ export class TrainingBackend implements GradientOps {
   embedBackward(y: Tensor, table: Tensor, index: Int32Array, scale: number): void {
     dense.embedBackward(this.context, value(y), value(table), index, scale)
   }
-  add(a: Tensor, b: Tensor): Value {
-    return dense.add(this.context, value(a), value(b))
+  add(a: Tensor, b: Tensor, factor?: number): Value {
+    return dense.add(this.context, value(a), value(b), factor)
   }
-  addBackward(y: Tensor, a: Tensor, b: Tensor): void {
-    dense.addBackward(this.context, value(y), value(a), value(b))
+  addBackward(y: Tensor, a: Tensor, b: Tensor, factor?: number): void {
+    dense.addBackward(this.context, value(y), value(a), value(b), factor)
   }
   linear(x: Tensor, weight: Tensor, bias?: Tensor): Value {
     return dense.linear(this.context, value(x), value(weight), bias && value(bias))
@@ -143,10 +143,10 @@ export class TrainingBackend implements GradientOps {
     dense.rmsNormBackward(this.context, value(y), value(x), value(gain), eps, unitOffset)
   }
   rope(x: Tensor, rotation: Rotation, batch: Batch): Value {
-    return dense.rope(this.context, value(x), rotation.headDim, this.#rotationTable(rotation, batch))
+    return dense.rope(this.context, value(x), rotation, this.#rotationTable(rotation, batch))
   }
   ropeBackward(y: Tensor, x: Tensor, rotation: Rotation, batch: Batch): void {
-    dense.ropeBackward(this.context, value(y), value(x), rotation.headDim, this.#rotationTable(rotation, batch))
+    dense.ropeBackward(this.context, value(y), value(x), rotation, this.#rotationTable(rotation, batch))
   }
   attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): Value {
     const { y, memory } = attention(this.context, value(q), value(k), value(v), batch, options, this.#drawSeed())

@@ -31,27 +31,27 @@ export function embedBackward(context: TrainingContext, y: Value, table: Value, 
   }
 }
 
-export function add(context: TrainingContext, a: Value, b: Value): Value {
+export function add(context: TrainingContext, a: Value, b: Value, factor = 1): Value {
   const y = result(context, a.shape)
   const { data } = y
   const left = a.data
   const right = b.data
-  if (context.kernels) context.kernels.sum(address(left), address(right), address(data), data.length)
-  else for (let i = 0; i < data.length; i++) data[i] = left[i]! + right[i]!
+  if (context.kernels && factor === 1) context.kernels.sum(address(left), address(right), address(data), data.length)
+  else for (let i = 0; i < data.length; i++) data[i] = left[i]! + factor * right[i]!
   return y
 }
 
-function addTo(context: TrainingContext, into: Floats | null, from: Floats): void {
+function addTo(context: TrainingContext, into: Floats | null, from: Floats, factor = 1): void {
   if (!into) return
-  if (context.kernels) context.kernels.addTo(address(into), address(from), from.length)
-  else for (let i = 0; i < from.length; i++) into[i]! += from[i]!
+  if (context.kernels && factor === 1) context.kernels.addTo(address(into), address(from), from.length)
+  else for (let i = 0; i < from.length; i++) into[i]! += factor * from[i]!
 }
 
-export function addBackward(context: TrainingContext, y: Value, a: Value, b: Value): void {
+export function addBackward(context: TrainingContext, y: Value, a: Value, b: Value, factor = 1): void {
   const dy = outputGradient(y)
   if (!dy) return
   addTo(context, gradientOf(context, a), dy)
-  addTo(context, gradientOf(context, b), dy)
+  addTo(context, gradientOf(context, b), dy, factor)
 }
 
 export function linear(context: TrainingContext, x: Value, weight: Value, bias: Value | undefined): Value {
@@ -195,7 +195,7 @@ export interface RotationTable {
 }
 
 export function rotationTable(context: TrainingContext, rotation: Rotation, batch: Batch): RotationTable {
-  const half = rotation.headDim / 2
+  const half = rotation.rotaryDim / 2
   const T = batch.positions.length
   const cos = context.arena.take(T * half)
   const sin = context.arena.take(T * half)
@@ -208,45 +208,57 @@ export function rotationTable(context: TrainingContext, rotation: Rotation, batc
   return { cos, sin }
 }
 
-/** direction 1: rotate x into `out`; -1: add the rotation back (the transpose). */
-function rotate(x: Floats, out: Floats, T: number, width: number, headDim: number, { cos, sin }: RotationTable, direction: 1 | -1): void {
-  const half = headDim / 2
+/** Adds the rotated heads of x to `out`; direction -1 rotates back (the transpose). */
+function rotate(
+  x: Floats,
+  out: Floats,
+  T: number,
+  width: number,
+  { headDim, rotaryDim, pairing }: Rotation,
+  { cos, sin }: RotationTable,
+  direction: 1 | -1,
+): void {
+  const half = rotaryDim / 2
+  const [step, apart] = pairing === 'halves' ? [1, half] : [2, 1]
   for (let t = 0; t < T; t++)
-    for (let head = t * width; head < (t + 1) * width; head += headDim)
+    for (let head = t * width; head < (t + 1) * width; head += headDim) {
       for (let i = 0; i < half; i++) {
         const c = cos[t * half + i]!
         const s = sin[t * half + i]! * direction
-        const a = x[head + i]!
-        const b = x[head + half + i]!
-        if (direction === 1) {
-          out[head + i] = a * c - b * s
-          out[head + half + i] = b * c + a * s
-        } else {
-          out[head + i]! += a * c - b * s
-          out[head + half + i]! += b * c + a * s
-        }
+        const at = head + i * step
+        const a = x[at]!
+        const b = x[at + apart]!
+        out[at]! += a * c - b * s
+        out[at + apart]! += b * c + a * s
       }
+      for (let i = head + rotaryDim; i < head + headDim; i++) out[i]! += x[i]!
+    }
 }
 
-export function rope(context: TrainingContext, x: Value, headDim: number, table: RotationTable): Value {
+/** The kernels know pairs of halves over the whole head; other rotations take the loops. */
+const hasKernel = ({ headDim, rotaryDim, pairing }: Rotation): boolean => headDim % 8 === 0 && rotaryDim === headDim && pairing === 'halves'
+
+export function rope(context: TrainingContext, x: Value, rotation: Rotation, table: RotationTable): Value {
   const y = result(context, x.shape)
-  if (context.kernels && headDim % 8 === 0) {
+  const { headDim } = rotation
+  if (context.kernels && hasKernel(rotation)) {
     const [T, heads] = [rowsOf(x), columns(x) / headDim]
     context.kernels.rotate(address(x.data), address(y.data), address(table.cos), address(table.sin), T, heads, headDim / 2)
     return y
   }
-  rotate(x.data, y.data, rowsOf(x), columns(x), headDim, table, 1)
+  rotate(x.data, y.data.fill(0), rowsOf(x), columns(x), rotation, table, 1)
   return y
 }
 
-export function ropeBackward(context: TrainingContext, y: Value, x: Value, headDim: number, table: RotationTable): void {
+export function ropeBackward(context: TrainingContext, y: Value, x: Value, rotation: Rotation, table: RotationTable): void {
   const dy = outputGradient(y)
   const dx = gradientOf(context, x)
   if (!dy || !dx) return
-  if (context.kernels && headDim % 8 === 0) {
+  const { headDim } = rotation
+  if (context.kernels && hasKernel(rotation)) {
     const [T, heads] = [rowsOf(x), columns(x) / headDim]
     context.kernels.rotateBack(address(dy), address(dx), address(table.cos), address(table.sin), T, heads, headDim / 2)
-  } else rotate(dy, dx, rowsOf(x), columns(x), headDim, table, -1)
+  } else rotate(dy, dx, rowsOf(x), columns(x), rotation, table, -1)
 }
 
 export function select(context: TrainingContext, x: Value, rows: Int32Array): Value {

@@ -48,7 +48,7 @@ export function route(context: TrainingContext, x: Value, weight: Value, bias: V
   return { experts: E, active, weights, indices, logits, probabilities }
 }
 
-const dividesBySum = (router: Router): boolean => router.order === 'topkSoftmax' || router.normalize
+const dividesBySum = (router: Router): boolean => router.kind === 'topkSoftmax' || router.normalize
 
 function softmax(z: Floats, at: number, length: number, out: Floats): void {
   let largest = Number.NEGATIVE_INFINITY

@@ -89,16 +89,16 @@ export class Batches {
     return data.plain
   }
 
-  /** Heap address of K/2 cosines and K/2 sines per row, computed in f64. */
+  /** Heap address of R/2 cosines and R/2 sines per row, computed in f64. */
   rotationTable(data: BatchData, rotation: Rotation): number {
     const known = data.rotations.get(rotation)
     if (known !== undefined) return known
     const { floats } = this.#staging
-    const { inverseFrequencies, amplitude, headDim } = rotation
-    const half = headDim / 2
-    const block = this.#staging.hostBlock(data.positions.length * headDim * 4)
+    const { inverseFrequencies, amplitude, rotaryDim } = rotation
+    const half = rotaryDim / 2
+    const block = this.#staging.hostBlock(data.positions.length * rotaryDim * 4)
     data.positions.forEach((position, t) => {
-      const at = block.address / 4 + t * headDim
+      const at = block.address / 4 + t * rotaryDim
       for (let i = 0; i < half; i++) {
         const angle = position * inverseFrequencies[i]!
         floats[at + i] = Math.cos(angle) * amplitude

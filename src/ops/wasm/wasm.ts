@@ -95,7 +95,7 @@ function assemble(context: OpContext, memories: Memories): WasmBackend {
     scope: (_, body) => heap.scope(body),
     embed: (table, index, scale) => rowsOfTable(context, table, index, scale, 'embed'),
     select: (x, rows) => rowsOfTable(context, x, rows, 1, 'select'),
-    add: (a, b) => add(context, a, b),
+    add: (a, b, factor) => add(context, a, b, factor),
     linear: (x, weight, bias) => linear(context, x, weight, bias),
     layerNorm: (x, gain, bias, eps) => layerNorm(context, x, gain, bias, eps),
     rmsNorm: (x, gain, eps, unitOffset) => rmsNorm(context, x, gain, eps, unitOffset),

@@ -63,7 +63,7 @@ export const mixture = (experts: number, active: number, width: number): FeedFor
   intermediateSize: width,
   activation: { kind: 'swiglu' },
   bias: false,
-  router: { order: 'topkSoftmax', normalize: true, bias: false, auxLossCoef: 0.01 },
+  router: { kind: 'topkSoftmax', bias: false, auxLossCoef: 0.01 },
 })
 
 /** What the variants of an experiment share. */

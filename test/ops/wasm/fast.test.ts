@@ -86,7 +86,7 @@ for (const threads of [0, 2]) {
       outputs.push(
         await run(on, () => {
           const input = on.upload(x, [T, D])
-          const routing = on.route(input, r, undefined, 2, { order: 'softmaxTopk', normalize: true, bias: false, auxLossCoef: 0 })
+          const routing = on.route(input, r, undefined, 2, { kind: 'softmaxTopk', normalize: true, bias: false, auxLossCoef: 0 })
           return on.moe(input, routing, { gateUp: g, down: d }, { kind: 'swiglu' })
         }),
       )

@@ -61,7 +61,7 @@ async function results(options: WasmOptions): Promise<Float32Array[]> {
       const down = await draw.weight('down', [4, columns, inner], dtype, 'experts')(on)
       const router = await draw.weight('router', [4, columns], 'bf16')(on)
       const moe = (x: Tensor) => {
-        const routing = on.route(x, router, undefined, 2, { order: 'topkSoftmax', normalize: false, bias: false, auxLossCoef: 0 })
+        const routing = on.route(x, router, undefined, 2, { kind: 'topkSoftmax', bias: false, auxLossCoef: 0 })
         return on.moe(x, routing, { gateUp, down }, { kind: 'clampedSwiglu', alpha: 1.702, limit: 7 })
       }
       out.push(await together(on, draw.normals(T * columns), columns, moe, `experts ${dtype} ${inner} × ${columns}`))

@@ -71,7 +71,8 @@ export function route(
   const indices = heap.result([rows, active], 'route')
   heap.withScratch([rows * experts * 4 + 64], (logits) => {
     product(context, heap.tensor(x, 'route'), w, heap.address(bias, 'route'), logits!, rows, experts)
-    const [all, normalize] = [router.order === 'softmaxTopk' ? 1 : 0, router.normalize ? 1 : 0]
+    const all = Number(router.kind === 'softmaxTopk')
+    const normalize = Number(router.kind === 'softmaxTopk' && router.normalize)
     const places = { logits: logits!, weights: weights.address, indices: indices.address }
     pool.enqueue(routeKernel, { ...places, rows, experts, active, all, normalize })
   })
