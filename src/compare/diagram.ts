@@ -95,13 +95,14 @@ interface Row {
 export function diagram(architectures: Architecture[], accounts: Account[]): string {
   const features = new Map(sideBySide(architectures).map((row) => [row.key, row]))
   const headHeight = MARGIN + 66
-  const { rows, blockTop, blockBottom, bottom } = layout(architectures, features, headHeight)
+  const places = layout(architectures, features, headHeight)
+  const { bottom } = places
   const width = 2 * MARGIN + architectures.length * (COLUMN + GAP) - GAP
   const body = [rect(0, 0, width, bottom + 232, 'page')]
   architectures.forEach((architecture, index) => {
     const x = MARGIN + index * (COLUMN + GAP)
     body.push(...heading(architecture, accounts[index]!, x))
-    body.push(...stack(architectures, index, x, rows, blockTop, blockBottom, bottom))
+    body.push(...stack(architectures, index, x, places))
     body.push(...shares(accounts[index]!, x, bottom + 44))
   })
   body.push(...legend(architectures, MARGIN, bottom + 178))
@@ -160,15 +161,8 @@ function heading(architecture: Architecture, { parameters }: Account, x: number)
   ]
 }
 
-function stack(
-  all: Architecture[],
-  index: number,
-  x: number,
-  rows: Row[],
-  blockTop: number,
-  blockBottom: number,
-  bottom: number,
-): string[] {
+function stack(all: Architecture[], index: number, x: number, places: ReturnType<typeof layout>): string[] {
+  const { rows, blockTop, blockBottom, bottom } = places
   const architecture = all[index]!
   const left = x + LADDER
   const width = COLUMN - LADDER
@@ -187,11 +181,8 @@ function stack(
     out.push(rect(left, row.y, width, row.height, otherKind ? 'box hot' : 'box', 7))
     out.push(text(left + PAD, row.y + 17, titles[index]!, otherKind ? 'title diff' : 'title'))
     let y = row.y + TITLE
-    if (box.picture === 'heads') {
-      out.push(...heads(architecture, left + PAD, y + 2, width - 2 * PAD))
-    } else if (box.picture === 'widths') {
-      out.push(...widths(all, architecture, left + PAD, y + 2, width - 2 * PAD))
-    }
+    if (box.picture === 'heads') out.push(...heads(architecture, left + PAD, y + 2, width - 2 * PAD))
+    else if (box.picture === 'widths') out.push(...widths(all, architecture, left + PAD, y + 2, width - 2 * PAD))
     y += pictureHeight(box.picture, all)
     for (const line of row.lines) {
       if (line.differs) out.push(rect(left + 5, y + 0.5, width - 10, line.height - 1, 'mark', 3))

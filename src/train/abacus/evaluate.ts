@@ -3,6 +3,7 @@
  * and the calls of the calculator. The caller provides the function that asks. Intervals: Wilson 1927, 95 %.
  */
 import type { Effort } from '../../chat/messages.ts'
+import { isObject } from '../../json/json.ts'
 import { mixSeeds } from '../../random/hash.ts'
 import { pick, random } from '../../random/stream.ts'
 import { distinct } from '../data/tasks.ts'
@@ -25,27 +26,26 @@ export interface Kind {
   digits: [number, number]
 }
 
-export interface Cell extends Kind {
-  name: string
-  effort: Effort
+interface Score {
   problems: number
   right: number
+  /** 95 % interval of the share that is right. */
   low: number
   high: number
-  /** Mean tokens of the analysis channel. */
-  reasoningTokens: number
   /** A few wrong answers, as examples. */
   mistakes: { question: string; expected: string; came: string }[]
 }
 
-export interface ToolCell {
-  problems: number
+export interface Cell extends Kind, Score {
+  name: string
+  effort: Effort
+  /** Mean tokens of the analysis channel. */
+  reasoningTokens: number
+}
+
+export interface ToolCell extends Score {
   /** Exactly one call whose arguments are JSON with an expression. */
   wellFormed: number
-  right: number
-  low: number
-  high: number
-  mistakes: { question: string; expected: string; came: string }[]
 }
 
 /** Additions and subtractions of one to four digits, products of one and two. */
@@ -131,17 +131,8 @@ export async function measureEfforts(
       const right = problems.length - wrong.length
       const [low, high] = wilson(right, problems.length)
       const reasoningTokens = answers.reduce((sum, answer) => sum + answer.reasoningTokens, 0) / problems.length
-      const cell = {
-        ...kind,
-        name: kindName(kind),
-        effort,
-        problems: problems.length,
-        right,
-        low,
-        high,
-        reasoningTokens,
-        mistakes: wrong.slice(0, 5),
-      }
+      const mistakes = wrong.slice(0, 5)
+      const cell = { ...kind, name: kindName(kind), effort, problems: problems.length, right, low, high, reasoningTokens, mistakes }
       cells.push(cell)
       onCell?.(cell)
     }
@@ -181,8 +172,8 @@ const exact = ({ operation, a, b }: Problem): bigint => {
 
 function isCall(text: string): boolean {
   try {
-    const value = JSON.parse(text) as { expression?: unknown }
-    return typeof value === 'object' && value !== null && typeof value.expression === 'string' && Object.keys(value).length === 1
+    const value: unknown = JSON.parse(text)
+    return isObject(value) && typeof value.expression === 'string' && Object.keys(value).length === 1
   } catch {
     return false
   }
