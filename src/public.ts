@@ -2,9 +2,10 @@
  * The part of the public API that is the same in Node.js and in a page: what a loaded model can do, and the parts for those who
  * compare, count or take things apart. index.ts and web.ts add `load`, each for its places. Nothing here needs Node.js.
  */
+import { Continuation, type ContinuationAsk, promptOf } from './answer/continuation.ts'
 import type { ChatEvent, Message } from './chat/messages.ts'
 import { type ChatModel, ChatSession, chat, type TurnOptions } from './chat/session.ts'
-import type { GenerateOptions, GenerationResult } from './engine/engine.ts'
+import type { GenerationResult } from './engine/engine.ts'
 import type { Model as ModelParts } from './load-model.ts'
 
 export type { Ask } from './answer/ask.ts'
@@ -47,8 +48,11 @@ export interface Model extends ModelParts, AsyncDisposable {
   chat(messages: readonly Message[], options?: TurnOptions): AsyncGenerator<ChatEvent, Message[]>
   /** A conversation that keeps its history. */
   session(options?: TurnOptions, messages?: readonly Message[]): ChatSession
-  /** Plain continuation of a text or of ids, without any chat format. Default: at most 256 ids. */
-  generate(prompt: string | readonly number[], options?: GenerateOptions): TextGeneration
+  /**
+   * Plain continuation of a text or of ids, without any chat format, as /v1/completions gives it. Default: at most 256 ids.
+   * @throws ChatError on a prompt that is too long
+   */
+  generate(prompt: string | readonly number[], options?: ContinuationAsk): TextGeneration
 }
 
 /** The parts of a model with the methods of the public API. */
@@ -60,23 +64,15 @@ export const withMethods = (parts: ModelParts): Model => ({
   [Symbol.asyncDispose]: () => parts.dispose(),
 })
 
-function generateText(
-  { engine, tokenizer }: ModelParts,
-  prompt: string | readonly number[],
-  options: GenerateOptions = {},
-): TextGeneration {
-  const ids = typeof prompt === 'string' ? tokenizer.encode(prompt) : prompt
-  const generation = engine.generate(ids, { maxTokens: 256, ...options })
+function generateText(model: ModelParts, prompt: string | readonly number[], ask: ContinuationAsk = {}): TextGeneration {
+  const ids = typeof prompt === 'string' ? promptOf(model, prompt, 'prompt') : prompt
+  const continuation = new Continuation(model, ids, { maxTokens: 256, ...ask })
+  const generation = continuation.start()
   return {
     result: generation.result,
     async *[Symbol.asyncIterator]() {
-      const stream = tokenizer.stream()
-      for await (const { id } of generation) {
-        const text = tokenizer.isSpecial(id) ? '' : stream.push(id)
-        if (text) yield text
-      }
-      const rest = stream.end()
-      if (rest) yield rest
+      for await (const event of generation) if (event.type === 'text-delta') yield event.delta
+      for (const event of continuation.finish(await generation.result)) if (event.type === 'text-delta') yield event.delta
     },
   }
 }

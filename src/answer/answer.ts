@@ -11,7 +11,7 @@ import {
   type FinishReason,
   type Message,
 } from '../chat/messages.ts'
-import type { Driver, Engine, GeneratedToken, GenerateOptions, GenerationResult, Taken } from '../engine/engine.ts'
+import type { Driver, Engine, GeneratedToken, GenerateOptions, Generation, GenerationResult, Taken } from '../engine/engine.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import type { Ask } from './ask.ts'
 import { AnswerEvents } from './events.ts'
@@ -49,10 +49,17 @@ export abstract class Generated implements Driver<ChatEvent> {
    * @param onQueue see GenerateOptions
    */
   async *events(signal = this.#ask.signal, onQueue?: GenerateOptions['onQueue']): AsyncGenerator<ChatEvent, void> {
-    const { maxTokens, sampling, logprobs, cacheKey } = this.#ask
     const first = this.begin()
     if (first.length > 0) yield* first // with nothing to say the generation is queued at once
-    const generation = this.model.engine.generate(this.promptIds, {
+    const generation = this.start(signal, onQueue)
+    yield* generation
+    yield* this.finish(await generation.result)
+  }
+
+  /** The generation itself; its iteration gives the events between `begin` and `finish`. */
+  start(signal = this.#ask.signal, onQueue?: GenerateOptions['onQueue']): Generation<ChatEvent> {
+    const { maxTokens, sampling, logprobs, cacheKey } = this.#ask
+    return this.model.engine.generate(this.promptIds, {
       maxTokens,
       sampling: { ...this.defaults(), ...defined(sampling) },
       stopIds: [], // the driver stops
@@ -62,11 +69,12 @@ export abstract class Generated implements Driver<ChatEvent> {
       onQueue,
       driver: this,
     })
-    yield* generation
-    const result = await generation.result
+  }
+
+  /** What is left to say when the ids have ended. */
+  finish(result: GenerationResult): ChatEvent[] {
     const { events, reason, reasoningTokens } = this.end(result)
-    yield* events
-    yield finishEvent(result, reason, reasoningTokens)
+    return [...events, finishEvent(result, reason, reasoningTokens)]
   }
 
   /** All reasoning so far, whether or not it is shown. */

@@ -7,12 +7,12 @@ import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { Ask, AskedTool } from '../../src/answer/ask.ts'
-import { Continuation, promptOf } from '../../src/answer/continuation.ts'
 import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import { qwenFormat } from '../../src/chat/formats/qwen/qwen.ts'
 import { templateFormat } from '../../src/chat/formats/template.ts'
 import type { ChatFormat, JsonSchema, Message } from '../../src/chat/messages.ts'
-import { loadModel } from '../../src/load-model-node.ts'
+import { loadModel, type Model } from '../../src/load-model-node.ts'
+import { withMethods } from '../../src/public.ts'
 import { createApp } from '../../src/server/http/app.ts'
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { byteTokenizer, harmonySpecials, qwenSpecials } from '../chat/byte-tokenizer.ts'
@@ -268,7 +268,7 @@ const calculations: Record<string, { messages: Message[]; ask: Ask }> = {
 for (const [what, { messages, ask }] of Object.entries(calculations))
   test(`abacus: ${what}`, () => compare('abacus', messages, { ask }, () => abacus))
 
-test('a text continued without a format: /v1/completions, its stream, Ollama, and the driver itself', async () => {
+test('a text continued without a format: the library, /v1/completions, its stream, and Ollama', async () => {
   for (const [what, { stop, maxTokens, script }] of Object.entries({
     plain: { stop: [], maxTokens: 40, script: 'upon a time<|endoftext|>' },
     'a stop text': { stop: ['time'], maxTokens: 40, script: 'upon a time<|endoftext|>' },
@@ -292,12 +292,10 @@ test('a text continued without a format: /v1/completions, its stream, Ollama, an
       const headers = { 'content-type': 'application/json' }
       return app.fetch(new Request(`http://localhost${path}`, { method: 'POST', body: JSON.stringify({ model: 'm', ...body }), headers }))
     }
-    const direct = { text: '', reason: '' }
-    const model = subject()
-    for await (const event of new Continuation(model, promptOf(model, 'Once ', 'prompt'), ask).events()) {
-      if (event.type === 'text-end') direct.text += event.text
-      else if (event.type === 'finish') direct.reason = event.reason
-    }
+    const { generate } = withMethods(subject() as unknown as Model)
+    const generation = generate('Once ', ask)
+    const text = (await Array.fromAsync(generation)).join('')
+    const direct = { text, reason: (await generation.result).reason }
     const body = { prompt: 'Once ', stop: stop.length > 0 ? stop : undefined, max_tokens: maxTokens, temperature: 0 }
     const { choices } = (await (await post('/v1/completions', body)).json()) as { choices: { text: string; finish_reason: string }[] }
     assert.deepEqual([choices[0]!.text, choices[0]!.finish_reason], [direct.text, direct.reason], what)

@@ -1,6 +1,6 @@
 /**
  * `encrypted_content`: reasoning that a client carries for us, so that any replica with the same secret can use it and nobody can
- * read or forge it. AES-GCM over VERSION, tenant and text; what cannot be opened is ignored, because old keys are no error.
+ * read or forge it. AES-GCM over version, tenant and text; what cannot be opened is ignored, because old keys are no error.
  */
 
 const VERSION = 'lin1.'
