@@ -6,7 +6,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { type AttentionMap, createProbe, type ExpertChoice, type NamedResult } from '../src/inspect/probe.ts'
 import { loadModel, type Model } from '../src/load-model-node.ts'
-import { forward } from '../src/model/transformer.ts'
+import { forward, logits } from '../src/model/transformer.ts'
 import { root } from './sources.ts'
 import { QUESTION, trip } from './trip.ts'
 import { delegated, extent, STOPS } from './walk.ts'
@@ -60,11 +60,7 @@ async function write({ architecture, weights, backend, engine, tokenizer, format
 
   /** What the model would say if it ended after this layer: final norm and output matrix on its result. */
   const lens = async (values: Float32Array): Promise<string> => {
-    const logits = await backend.run(() => {
-      const x = backend.rmsNorm(backend.upload(values, [1, D]), weights.finalNorm.gain, architecture.finalNorm.eps, 0)
-      return backend.linear(x, weights.unembed ?? weights.embed)
-    })
-    const [first] = likeliest(logits, 1)
+    const [first] = likeliest(await backend.run(() => logits(backend, architecture, weights, backend.upload(values, [1, D]))), 1)
     return `${spell(first!.id)} ${percent(first!.p)}`
   }
   const residual = [['embedding', rms(result('embedding')), '', await lens(result('embedding'))]]

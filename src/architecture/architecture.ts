@@ -48,19 +48,39 @@ export interface Embedding {
 }
 
 export interface Layer {
-  /** `pre`: x + f(norm(x)). `post` (OLMo 2): x + norm(f(x)). `sandwich` (Gemma 2, 3): x + norm(f(norm(x))). */
-  normPlacement: 'pre' | 'post' | 'sandwich'
+  placement: Placement
   norm: Norm
   attention: Attention
   feedForward: FeedForward
 }
 
-export type Norm =
-  | { kind: 'layerNorm'; eps: number }
-  /** `unitOffset` (Gemma): the stored gain is w and the factor is 1 + w. */
-  | { kind: 'rmsNorm'; eps: number; unitOffset: boolean }
+/**
+ * Where the norms stand and how attention and feed-forward, each an f, join the residual stream. One branch after the other: `pre`:
+ * x + f(norm(x)); `post` (OLMo 2): x + norm(f(x)); `sandwich` (Gemma 2, 3): x + norm(f(norm(x))). Side by side: `parallel` (GPT-NeoX):
+ * x + attention(norm(x)) + feedForward(norm'(x)).
+ */
+export type Placement = 'pre' | 'post' | 'sandwich' | 'parallel'
 
-export interface Attention {
+export type Norm = LayerNorm | RmsNorm
+
+export interface LayerNorm {
+  kind: 'layerNorm'
+  eps: number
+}
+
+export interface RmsNorm {
+  kind: 'rmsNorm'
+  eps: number
+  /** Gemma: the stored gain is w and the factor is 1 + w. */
+  unitOffset: boolean
+}
+
+/** How a layer mixes positions. A union of one member for now; docs/architecture.md says how others would join it. */
+export type Attention = MultiHead
+
+/** Scaled dot-product attention with grouped heads. Vaswani et al. 2017; Ainslie et al. 2023. */
+export interface MultiHead {
+  kind: 'multiHead'
   heads: number
   kvHeads: number
   headDim: number
@@ -109,22 +129,35 @@ export type RopeScaling =
     }
   | { kind: 'llama3'; factor: number; lowFreqFactor: number; highFreqFactor: number; originalMaxPositionEmbeddings: number }
 
-export type FeedForward =
-  /** down(activation(up(x))) */
-  | { kind: 'mlp'; intermediateSize: number; activation: Gelu; bias: boolean }
-  /** down(gated(gate(x), up(x))) */
-  | { kind: 'gated'; intermediateSize: number; activation: Gated; bias: boolean }
-  /** The `expertsPerToken` best of `experts` gated networks, weighted by the router. */
-  | {
-      kind: 'moe'
-      experts: number
-      expertsPerToken: number
-      intermediateSize: number
-      activation: Gated
-      /** Bias of the expert matrices. */
-      bias: boolean
-      router: Router
-    }
+export type FeedForward = Mlp | GatedMlp | Mixture
+
+/** down(activation(up(x))) */
+export interface Mlp {
+  kind: 'mlp'
+  intermediateSize: number
+  activation: Gelu
+  bias: boolean
+}
+
+/** down(gated(gate(x), up(x))) */
+export interface GatedMlp {
+  kind: 'gated'
+  intermediateSize: number
+  activation: Gated
+  bias: boolean
+}
+
+/** The `expertsPerToken` best of `experts` gated networks, weighted by the router. */
+export interface Mixture {
+  kind: 'moe'
+  experts: number
+  expertsPerToken: number
+  intermediateSize: number
+  activation: Gated
+  /** Bias of the expert matrices. */
+  bias: boolean
+  router: Router
+}
 
 /** `tanh` is GPT-2's gelu_new and PyTorch's gelu_pytorch_tanh; `erf` the exact form. */
 export type Gelu = { kind: 'gelu'; approximation: 'tanh' | 'erf' }

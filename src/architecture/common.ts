@@ -43,6 +43,7 @@ export function sizesFromConfig(config: Fields): Sizes {
 export function plainAttention(config: Fields, sizes: Sizes, position: Position): Attention {
   const bias = config.flag('attention_bias', false)
   return {
+    kind: 'multiHead',
     heads: sizes.heads,
     kvHeads: sizes.kvHeads,
     headDim: sizes.headDim,

@@ -14,7 +14,7 @@ const GEGLU = { gelu_pytorch_tanh: { kind: 'geglu', approximation: 'tanh' } } sa
 export function gemmaFromConfig(config: Fields): Architecture {
   const sizes = sizesFromConfig(config)
   const attention = plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, 10000))
-  return assemble(config, 'gemma', sizes, () => ({ normPlacement: 'pre', attention }))
+  return assemble(config, 'gemma', sizes, () => ({ placement: 'pre', attention }))
 }
 
 export function gemma2FromConfig(config: Fields): Architecture {
@@ -27,7 +27,7 @@ export function gemma2FromConfig(config: Fields): Architecture {
     logitSoftcap: config.optionalPositive('attn_logit_softcapping'),
   }
   return assemble(config, 'gemma2', sizes, (index) => ({
-    normPlacement: 'sandwich',
+    placement: 'sandwich',
     attention: { ...attention, slidingWindow: (types ? types[index] === 'sliding' : index % 2 === 0) ? window : null },
   }))
 }
@@ -48,7 +48,7 @@ export function gemma3FromConfig(config: Fields): Architecture {
   return assemble(config, 'gemma3_text', sizes, (index) => {
     const kind = types ? types[index]! : (index + 1) % pattern ? 'sliding' : 'full'
     return {
-      normPlacement: 'sandwich',
+      placement: 'sandwich',
       attention: { ...attention, position: rope[kind], slidingWindow: kind === 'sliding' ? window : null },
     }
   })
@@ -58,7 +58,7 @@ function assemble(
   config: Fields,
   modelType: string,
   sizes: Sizes,
-  layer: (index: number) => Pick<Layer, 'normPlacement' | 'attention'>,
+  layer: (index: number) => Pick<Layer, 'placement' | 'attention'>,
 ): Architecture {
   const norm: Norm = { kind: 'rmsNorm', eps: config.positive('rms_norm_eps'), unitOffset: true }
   // The first files say hidden_act "gelu", but the published weights were trained with the tanh form.

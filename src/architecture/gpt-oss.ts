@@ -89,9 +89,10 @@ function assemble(config: Fields, parts: Parts): Architecture {
     if (intermediateSize % 32) config.fail('intermediate_size', `expected a multiple of 32 (MXFP4 blocks), got ${intermediateSize}`)
   }
   const layer = (index: number): Layer => ({
-    normPlacement: 'pre',
+    placement: 'pre',
     norm,
     attention: {
+      kind: 'multiHead',
       heads: sizes.heads,
       kvHeads: sizes.kvHeads,
       headDim: sizes.headDim,

@@ -25,9 +25,10 @@ export function gpt2FromConfig(config: Fields): Architecture {
   const length = config.size('n_positions')
   const dtype = config.dtype('f32')
   const layer: Layer = {
-    normPlacement: 'pre',
+    placement: 'pre',
     norm,
     attention: {
+      kind: 'multiHead',
       heads,
       kvHeads: heads,
       headDim,

@@ -12,7 +12,7 @@ export function llamaFromConfig(config: Fields): Architecture {
   config.refuse('hidden_act', 'the gate of this model type is SiLU', 'silu')
   const sizes = sizesFromConfig(config)
   const layer: Layer = {
-    normPlacement: 'pre',
+    placement: 'pre',
     norm: { kind: 'rmsNorm', eps: config.positive('rms_norm_eps'), unitOffset: false },
     attention: plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, 10000)),
     feedForward: {

@@ -50,7 +50,7 @@ function assemble(
     config.fail('sliding_window', 'missing; expected a positive integer, because layer_types names sliding layers')
   const attention = plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, theta))
   const layers = Array.from({ length: sizes.layers }, (_, index) => ({
-    normPlacement: 'pre' as const,
+    placement: 'pre' as const,
     norm: { kind: 'rmsNorm' as const, eps: config.positive('rms_norm_eps'), unitOffset: false },
     attention: { ...attention, slidingWindow: types?.[index] === 'full' ? null : window },
     feedForward,

@@ -13,7 +13,7 @@ export function olmo2FromConfig(config: Fields): Architecture {
   const eps = config.positive('rms_norm_eps')
   const norm: Norm = { kind: 'rmsNorm', eps, unitOffset: false }
   const layer: Layer = {
-    normPlacement: 'post',
+    placement: 'post',
     norm,
     attention: {
       ...plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim)),

@@ -55,7 +55,7 @@ function assemble(config: Fields, modelType: string, feedForward: (layer: number
   }
   const window = slidingLayers(config, sizes.layers)
   const layers = Array.from({ length: sizes.layers }, (_, index) => ({
-    normPlacement: 'pre' as const,
+    placement: 'pre' as const,
     norm: { kind: 'rmsNorm' as const, eps, unitOffset: false },
     attention: { ...attention, slidingWindow: window(index) },
     feedForward: feedForward(index),

@@ -135,7 +135,7 @@ function llamaStyle(experts: (at: (tail: string) => string) => Record<string, Re
     whole: { embed: 'embed_tokens.weight', 'finalNorm.gain': 'norm.weight' },
     unembed: ['lm_head.weight', 'language_model.lm_head.weight'],
     inLayer(architecture, layer, at) {
-      const { normPlacement, feedForward } = architecture.layers[layer]!
+      const { placement, feedForward } = architecture.layers[layer]!
       const matrix = (key: string, name: string) => ({
         [key]: one(asStored(at(`${name}.weight`))),
         [`${key}Bias`]: one(asStored(at(`${name}.bias`))),
@@ -145,7 +145,7 @@ function llamaStyle(experts: (at: (tail: string) => string) => Record<string, Re
         // Llama names the norm before the feed-forward after what precedes it; the sandwich of Gemma 2 has both.
         'attentionPostNorm.gain': one(asStored(at('post_attention_layernorm.weight'))),
         'feedForwardNorm.gain': one(
-          asStored(at(normPlacement === 'sandwich' ? 'pre_feedforward_layernorm.weight' : 'post_attention_layernorm.weight')),
+          asStored(at(placement === 'sandwich' ? 'pre_feedforward_layernorm.weight' : 'post_attention_layernorm.weight')),
         ),
         'feedForwardPostNorm.gain': one(asStored(at('post_feedforward_layernorm.weight'))),
         ...matrix('attention.q', 'self_attn.q_proj'),

@@ -77,9 +77,9 @@ function attentionName({ layers }: Architecture): string {
 
 /** Whether a model has the box at all. */
 function present(id: string, { layers, embedding }: Architecture): boolean {
-  const placement = layers[0]!.normPlacement
+  const placement = layers[0]!.placement
   if (id === 'preAttention' || id === 'preFeed') return placement !== 'post'
-  if (id === 'postAttention' || id === 'postFeed') return placement !== 'pre'
+  if (id === 'postAttention' || id === 'postFeed') return placement === 'post' || placement === 'sandwich'
   return id !== 'position' || embedding.position.kind === 'learned'
 }
 
@@ -168,8 +168,11 @@ function stack(all: Architecture[], index: number, x: number, places: ReturnType
   const width = COLUMN - LADDER
   const middle = left + width / 2
   const out: string[] = []
-  // The wire from the tokens to the logits; boxes cover it.
-  out.push(path(`M${middle} ${bottom - 6}V${rows[0]!.y - 14}`, 'wire'), arrow(middle, rows[0]!.y - 14))
+  // The wire from the tokens to the logits; boxes cover it. Parallel branches interrupt it.
+  const at = (id: string) => rows.find((row) => row.id === id)!
+  const parallel = architecture.layers[0]!.placement === 'parallel'
+  const gap = parallel ? `V${at('attention').y}M${middle} ${at('preFeed').y + at('preFeed').height}` : ''
+  out.push(path(`M${middle} ${bottom - 6}${gap}V${rows[0]!.y - 14}`, 'wire'), arrow(middle, rows[0]!.y - 14))
   out.push(rect(left - 8, blockTop, width + 16, blockBottom - blockTop, 'block', 10))
   out.push(...ladder(all, architecture, x, blockTop, blockBottom))
   for (const row of rows) {
@@ -206,16 +209,25 @@ function residuals(architecture: Architecture, left: number, width: number, rows
     ['postFeed', 'feed', 'preFeed'],
     ['postAttention', 'attention', 'preAttention'],
   ]
-  return branches.flatMap((ids) => {
+  const joined = (start: number, join: number): string[] => [
+    path(`M${middle} ${start}H${side}V${join}H${middle + 6}`, 'wire'),
+    circle(middle, join, 6, 'plus'),
+    path(`M${middle - 3.5} ${join}h7M${middle} ${join - 3.5}v7`, 'wire'),
+  ]
+  const [feed, attention] = branches.map((ids) => {
     const every = rows.filter(({ id }) => ids.includes(id))
     const lowest = every.filter(({ id }) => present(id, architecture)).at(-1)!
-    const [start, join] = [lowest.y + lowest.height + 7, every[0]!.y - 9]
-    return [
-      path(`M${middle} ${start}H${side}V${join}H${middle + 6}`, 'wire'),
-      circle(middle, join, 6, 'plus'),
-      path(`M${middle - 3.5} ${join}h7M${middle} ${join - 3.5}v7`, 'wire'),
-    ]
+    return { start: lowest.y + lowest.height + 7, join: every[0]!.y - 9 }
   })
+  if (architecture.layers[0]!.placement !== 'parallel')
+    return [...joined(feed!.start, feed!.join), ...joined(attention!.start, attention!.join)]
+  // Both branches begin at the input of the layer; what attention makes passes the feed-forward at the left.
+  const top = rows.find(({ id }) => id === 'attention')!.y
+  return [
+    path(`M${side} ${feed!.start}H${middle}V${feed!.start - 7}`, 'wire'),
+    path(`M${middle} ${top}V${top - 9}H${left - 4}V${feed!.join}H${middle - 6}`, 'wire'),
+    ...joined(attention!.start, feed!.join),
+  ]
 }
 
 const arrow = (x: number, y: number): string => path(`M${x} ${y - 7}l-4 8h8z`, 'head')

@@ -2,7 +2,7 @@
  * An architecture in words, slot by slot in the order of the forward pass, and the slots in which architectures differ.
  * No counts that depend on other fields, so one changed size is one difference.
  */
-import type { Architecture, Attention, DType, FeedForward, Gated, Layer, Norm } from '../architecture/architecture.ts'
+import type { Architecture, Attention, DType, FeedForward, Gated, Layer, Mixture, Norm, Placement } from '../architecture/architecture.ts'
 
 export const GROUPS = ['size', 'embedding', 'norm', 'attention', 'feed-forward', 'output', 'storage', 'training'] as const
 export type Group = (typeof GROUPS)[number]
@@ -27,7 +27,6 @@ export interface Difference {
 const NONE = '–'
 const count = (n: number): string => n.toLocaleString('en-US')
 
-type Mixture = Extract<FeedForward, { kind: 'moe' }>
 type Say<Slot> = (slot: Slot) => string
 
 const perLayer = (say: Say<Layer>) => (architecture: Architecture) => overLayers(architecture.layers, say)
@@ -45,7 +44,7 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['embedding', 'position', 'positions', positions],
   ['embedding', 'embeddingScale', 'embedding scale', ({ embedding }) => (embedding.scale === 1 ? NONE : `× ${rounded(embedding.scale)}`)],
   ['norm', 'norm', 'norm', perLayer((layer) => norm(layer.norm))],
-  ['norm', 'normPlacement', 'norm placement', perLayer((layer) => PLACEMENTS[layer.normPlacement])],
+  ['norm', 'normPlacement', 'norm placement', perLayer((layer) => PLACEMENTS[layer.placement])],
   ['attention', 'heads', 'query heads', attention((slot) => count(slot.heads))],
   ['attention', 'kvHeads', 'key/value heads', attention((slot) => count(slot.kvHeads))],
   ['attention', 'headDim', 'head size', attention((slot) => count(slot.headDim))],
@@ -84,10 +83,11 @@ export function sideBySide(architectures: Architecture[]): Difference[] {
   return FEATURES.map(([group, key, label, say]) => ({ key, group, label, values: architectures.map(say) }))
 }
 
-const PLACEMENTS: Record<Layer['normPlacement'], string> = {
+const PLACEMENTS: Record<Placement, string> = {
   pre: 'before each branch',
   post: 'after each branch',
   sandwich: 'before and after each branch',
+  parallel: 'before each of two parallel branches',
 }
 const QK_NORMS: Record<Attention['qkNorm']['kind'], string> = { none: NONE, perHead: 'per head', fullWidth: 'over the full width' }
 const FEEDS: Record<FeedForward['kind'], string> = { mlp: 'two matrices', gated: 'gated', moe: 'mixture of experts' }

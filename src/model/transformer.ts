@@ -1,16 +1,17 @@
 /**
- * The forward pass, written once: every model of the house, in training, prefill, decode and batched serving.
- * It decides what flows where; the arithmetic belongs to `Ops`, the sizes to `Architecture`. No backend, no text,
- * no sampling. Stop 5 of the walk.
+ * The forward pass, written once for every model, in training, prefill, decode and batched serving. It decides what flows where.
+ * The arithmetic belongs to `Ops`; sizes and slots stand in the weight tree beside the weights. No backend, no text, no sampling.
+ * Stop 5 of the walk.
  */
-import type { Architecture, Norm } from '../architecture/architecture.ts'
+import type { Architecture } from '../architecture/architecture.ts'
 import type { KvCache } from '../ops/backend.ts'
 import type { Batch, Ops } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { attentionBlock } from './attention.ts'
 import { feedForwardBlock } from './feed-forward.ts'
+import { normalize } from './parts.ts'
 import { rotations } from './rope.ts'
-import type { NormWeights, Weights } from './weights.ts'
+import type { Weights } from './weights.ts'
 
 export interface ForwardOptions {
   /** Keys and values of earlier positions; without it the rows see only this batch. */
@@ -22,8 +23,9 @@ export interface ForwardOptions {
 }
 
 /**
- * Token ids to logits. batch of T rows -> [R, V], R = logitRows.length or T; [0, D] where no logits are wanted. Returns at once; `Backend.read` waits for
- * the values. The caller guarantees ids < V and positions within the context.
+ * Token ids to logits. batch of T rows -> [R, V], R = logitRows.length or T; [0, D] where no logits are wanted. Returns at once;
+ * `Backend.read` waits for the values. The caller guarantees ids < V and positions within the context. `weights` is a tree of
+ * `weightSpecs(architecture)`.
  * @throws TypeError if `dropout` is asked for and the ops do not have it
  */
 export function forward(ops: Ops, architecture: Architecture, weights: Weights, batch: Batch, options: ForwardOptions = {}): Tensor {
@@ -38,40 +40,49 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
     if (weights.position) rows = ops.add(rows, ops.embed(weights.position, batch.positions, 1))
     return drop(rows, dropout?.embedding)
   })
-  architecture.layers.forEach((layer, index) => {
-    const own = weights.layers[index]!
+  weights.layers.forEach((layer, index) => {
+    const attend = (input: Tensor) =>
+      attentionBlock(ops, layer.attention, input, batch, {
+        rotation: rotation[index],
+        cache: options.cache?.layers[index],
+        dropout: dropout?.attention,
+        name: `layers.${index}.attention`,
+      })
+    const feed = (input: Tensor) => feedForwardBlock(ops, layer.feedForward, input, `layers.${index}.feedForward`)
+    const join = (stream: Tensor, branch: Tensor) => ops.add(stream, drop(branch, dropout?.residual)) // [T, D]
     x = ops.scope(`layers.${index}`, () => {
-      const branch = (before: NormWeights | undefined, block: (x: Tensor) => Tensor, after: NormWeights | undefined) => (input: Tensor) => {
-        let y = block(before ? norm(ops, layer.norm, before, input) : input)
-        if (after) y = norm(ops, layer.norm, after, y)
-        return ops.add(input, drop(y, dropout?.residual)) // [T, D]
+      switch (layer.placement) {
+        case 'pre': {
+          const y = join(x, attend(normalize(ops, layer.attentionNorm, x)))
+          return join(y, feed(normalize(ops, layer.feedForwardNorm, y)))
+        }
+        case 'post': {
+          const y = join(x, normalize(ops, layer.attentionPostNorm, attend(x)))
+          return join(y, normalize(ops, layer.feedForwardPostNorm, feed(y)))
+        }
+        case 'sandwich': {
+          const attended = attend(normalize(ops, layer.attentionNorm, x))
+          const y = join(x, normalize(ops, layer.attentionPostNorm, attended))
+          const fed = feed(normalize(ops, layer.feedForwardNorm, y))
+          return join(y, normalize(ops, layer.feedForwardPostNorm, fed))
+        }
+        case 'parallel': {
+          const y = join(x, attend(normalize(ops, layer.attentionNorm, x)))
+          return join(y, feed(normalize(ops, layer.feedForwardNorm, x)))
+        }
       }
-      const attend = (input: Tensor) =>
-        attentionBlock(ops, layer.attention, own.attention, input, batch, {
-          rotation: rotation[index],
-          cache: options.cache?.layers[index],
-          dropout: dropout?.attention,
-          name: `layers.${index}.attention`,
-        })
-      const feed = (input: Tensor) => feedForwardBlock(ops, layer.feedForward, own.feedForward, input, `layers.${index}.feedForward`)
-      const afterAttention = branch(own.attentionNorm, attend, own.attentionPostNorm)(x)
-      return branch(own.feedForwardNorm, feed, own.feedForwardPostNorm)(afterAttention)
     })
   })
   return ops.scope('logits', () => {
     if (options.logitRows) x = ops.select(x, options.logitRows) // [R, D]
     if (options.logitRows?.length === 0) return x // the output matrix is not read for nothing
-    const normed = ops.scope('finalNorm', () => norm(ops, architecture.finalNorm, weights.finalNorm, x))
-    const logits = ops.linear(normed, weights.unembed ?? weights.embed) // [R, V]
-    return architecture.finalLogitSoftcap === null ? logits : ops.softcap(logits, architecture.finalLogitSoftcap)
+    return logits(ops, architecture, weights, x)
   })
 }
 
-function norm(ops: Ops, slot: Norm, { gain, bias }: NormWeights, x: Tensor): Tensor {
-  switch (slot.kind) {
-    case 'layerNorm':
-      return ops.layerNorm(x, gain, bias!, slot.eps)
-    case 'rmsNorm':
-      return ops.rmsNorm(x, gain, slot.eps, slot.unitOffset ? 1 : 0)
-  }
+/** What the model says of rows of the residual stream: final norm, output matrix, soft cap. x [R, D] -> [R, V] */
+export function logits(ops: Ops, { finalLogitSoftcap }: Architecture, weights: Weights, x: Tensor): Tensor {
+  const normed = ops.scope('finalNorm', () => normalize(ops, weights.finalNorm, x))
+  const y = ops.linear(normed, weights.unembed ?? weights.embed)
+  return finalLogitSoftcap === null ? y : ops.softcap(y, finalLogitSoftcap)
 }

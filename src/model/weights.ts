@@ -1,8 +1,9 @@
 /**
- * The typed weight tree and the shapes an architecture asks for. Inner names only; published names live in `architecture/`.
- * `weightSpecs` is the one place that knows which weights exist: loading, counting, synthesis, initialisation and saving walk it.
+ * The weight tree of an architecture. Each node carries the slot that it belongs to, so the forward pass has one switch per slot.
+ * Inner names only; published names live in `architecture/`. `weightSpecs` is the one place that knows which weights exist:
+ * loading, counting, synthesis, initialisation and saving walk its tree.
  */
-import type { Architecture, DType, Layer, Norm } from '../architecture/architecture.ts'
+import type { Architecture, GatedMlp, Layer, LayerNorm, Mixture, Mlp, MultiHead, Norm, RmsNorm } from '../architecture/architecture.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
 
@@ -17,167 +18,190 @@ export interface Weights<W = Tensor> {
   unembed?: W
 }
 
-export interface LayerWeights<W = Tensor> {
-  /** Before attention (`pre`, `sandwich`). */
-  attentionNorm?: NormWeights<W>
-  attention: AttentionWeights<W>
-  /** After attention (`post`, `sandwich`). */
-  attentionPostNorm?: NormWeights<W>
-  feedForwardNorm?: NormWeights<W>
-  feedForward: FeedForwardWeights<W>
-  feedForwardPostNorm?: NormWeights<W>
-}
-
-export interface NormWeights<W = Tensor> {
-  /** [D] */
-  gain: W
-  /** [D], LayerNorm only */
+/** A linear map with what belongs to it. Letters of shapes: `ops/ops.ts`. */
+export interface Projection<W = Tensor> {
+  /** [O, I]; of experts [E, O, I] */
+  weight: W
+  /** [O]; of experts [E, O] */
   bias?: W
+  /** A change of low rank n beside the weight: a [n, I], b [O, n]. Hu et al. 2021. */
+  adapter?: { a: W; b: W; scale: number }
 }
 
-export interface AttentionWeights<W = Tensor> {
+/** Gain and bias are [D], or as wide as a head. */
+export type NormWeights<W = Tensor> = { kind: 'layerNorm'; slot: LayerNorm; gain: W; bias: W } | { kind: 'rmsNorm'; slot: RmsNorm; gain: W }
+
+export type LayerWeights<W = Tensor> = { attention: AttentionWeights<W>; feedForward: FeedForwardWeights<W> } & (
+  | ({ placement: 'pre' | 'parallel' } & NormsBefore<W>)
+  | ({ placement: 'post' } & NormsAfter<W>)
+  | ({ placement: 'sandwich' } & NormsBefore<W> & NormsAfter<W>)
+)
+
+interface NormsBefore<W> {
+  attentionNorm: NormWeights<W>
+  feedForwardNorm: NormWeights<W>
+}
+
+interface NormsAfter<W> {
+  attentionPostNorm: NormWeights<W>
+  feedForwardPostNorm: NormWeights<W>
+}
+
+export type AttentionWeights<W = Tensor> = MultiHeadWeights<W>
+
+export interface MultiHeadWeights<W = Tensor> {
+  kind: 'multiHead'
+  slot: MultiHead
   /** [H·K, D], [G·K, D], [G·K, D], [D, H·K] */
-  q: W
-  k: W
-  v: W
-  o: W
-  qBias?: W
-  kBias?: W
-  vBias?: W
-  oBias?: W
-  /** [K] per head or [H·K], [G·K] over the full width */
-  qNorm?: W
-  kNorm?: W
+  q: Projection<W>
+  k: Projection<W>
+  v: Projection<W>
+  o: Projection<W>
+  /** Gains of [K] per head, or of [H·K] and [G·K] over the full width. */
+  qNorm?: NormWeights<W>
+  kNorm?: NormWeights<W>
   /** [H] */
   sinks?: W
 }
 
 export type FeedForwardWeights<W = Tensor> =
-  | { kind: 'mlp'; up: W; upBias?: W; down: W; downBias?: W } // up [F, D], down [D, F]
-  | { kind: 'gated'; gate: W; gateBias?: W; up: W; upBias?: W; down: W; downBias?: W }
-  | { kind: 'moe'; router: W; routerBias?: W; gateUp: W; gateUpBias?: W; down: W; downBias?: W } // [E, D], [E, 2F, D] interleaved, [E, D, F]
+  /** up [F, D], down [D, F] */
+  | { kind: 'mlp'; slot: Mlp; up: Projection<W>; down: Projection<W> }
+  | { kind: 'gated'; slot: GatedMlp; gate: Projection<W>; up: Projection<W>; down: Projection<W> }
+  /** router [E, D], gateUp [E, 2F, D] interleaved, down [E, D, F] */
+  | { kind: 'moe'; slot: Mixture; router: Projection<W>; gateUp: Projection<W>; down: Projection<W> }
 
 /** The tree of an architecture, each leaf with its inner name, shape, published dtype and use. */
 export function weightSpecs(architecture: Architecture): Weights<WeightSpec> {
-  const { vocabSize, hiddenSize, dtype, embedding } = architecture
-  const specs: Weights<WeightSpec> = {
-    embed: { name: 'embed', shape: [vocabSize, hiddenSize], dtype, use: architecture.tieWordEmbeddings ? 'matrix' : 'table' },
-    layers: architecture.layers.map((layer, index) => layerSpecs(architecture, layer, `layers.${index}`)),
-    finalNorm: normSpecs(architecture.finalNorm, 'finalNorm', hiddenSize, dtype),
-  }
-  if (embedding.position.kind === 'learned')
-    specs.position = { name: 'position', shape: [embedding.position.length, hiddenSize], dtype, use: 'table' }
-  if (!architecture.tieWordEmbeddings) specs.unembed = { name: 'unembed', shape: [vocabSize, hiddenSize], dtype, use: 'matrix' }
-  return specs
-}
-
-function layerSpecs(architecture: Architecture, layer: Layer, at: string): LayerWeights<WeightSpec> {
-  const { hiddenSize: D, dtype } = architecture
-  const norm = (name: string) => normSpecs(layer.norm, `${at}.${name}`, D, dtype)
-  const before = layer.normPlacement !== 'post'
-  const after = layer.normPlacement !== 'pre'
+  const { vocabSize: V, hiddenSize: D, tieWordEmbeddings, embedding, finalNorm } = architecture
+  const at = specsAt(architecture, '')
+  const learned = embedding.position.kind === 'learned' ? embedding.position : undefined
   return {
-    ...(before && { attentionNorm: norm('attentionNorm') }),
-    attention: attentionSpecs(architecture, layer, `${at}.attention`),
-    ...(after && { attentionPostNorm: norm('attentionPostNorm') }),
-    ...(before && { feedForwardNorm: norm('feedForwardNorm') }),
-    feedForward: feedForwardSpecs(architecture, layer, `${at}.feedForward`),
-    ...(after && { feedForwardPostNorm: norm('feedForwardPostNorm') }),
+    embed: at.spec('embed', [V, D], tieWordEmbeddings ? 'matrix' : 'table'),
+    layers: architecture.layers.map((layer, index) => layerSpecs(architecture, layer, `layers.${index}.`)),
+    finalNorm: at.norm('finalNorm', finalNorm, D),
+    position: learned && at.spec('position', [learned.length, D], 'table'),
+    unembed: tieWordEmbeddings ? undefined : at.spec('unembed', [V, D], 'matrix'),
   }
 }
 
-function normSpecs(norm: Norm, at: string, width: number, dtype: DType): NormWeights<WeightSpec> {
-  const gain: WeightSpec = { name: `${at}.gain`, shape: [width], dtype, use: 'vector' }
-  return norm.kind === 'layerNorm' ? { gain, bias: { name: `${at}.bias`, shape: [width], dtype, use: 'vector' } } : { gain }
-}
-
-function attentionSpecs(architecture: Architecture, layer: Layer, at: string): AttentionWeights<WeightSpec> {
-  const { hiddenSize: D, dtype } = architecture
-  const { heads, kvHeads, headDim, qkvBias, outBias, qkNorm, sinks } = layer.attention
-  const query = heads * headDim
-  const keyValue = kvHeads * headDim
-  const matrix = (name: string, rows: number, columns: number): WeightSpec => ({
-    name: `${at}.${name}`,
-    shape: [rows, columns],
-    dtype,
-    use: 'matrix',
-  })
-  const vector = (name: string, length: number): WeightSpec => ({ name: `${at}.${name}`, shape: [length], dtype, use: 'vector' })
+/** Makers of specs whose names begin with `prefix`. */
+function specsAt({ dtype, expertDtype }: Architecture, prefix: string) {
+  const spec = (name: string, shape: number[], use: WeightSpec['use']): WeightSpec => {
+    return { name: prefix + name, shape, dtype: use === 'experts' ? expertDtype : dtype, use }
+  }
+  const vector = (name: string, ...shape: number[]) => spec(name, shape, 'vector')
   return {
-    q: matrix('q', query, D),
-    k: matrix('k', keyValue, D),
-    v: matrix('v', keyValue, D),
-    o: matrix('o', D, query),
-    ...(qkvBias && { qBias: vector('qBias', query), kBias: vector('kBias', keyValue), vBias: vector('vBias', keyValue) }),
-    ...(outBias && { oBias: vector('oBias', D) }),
-    ...(qkNorm.kind === 'perHead' && { qNorm: vector('qNorm', headDim), kNorm: vector('kNorm', headDim) }),
-    ...(qkNorm.kind === 'fullWidth' && { qNorm: vector('qNorm', query), kNorm: vector('kNorm', keyValue) }),
-    ...(sinks && { sinks: vector('sinks', heads) }),
+    spec,
+    vector,
+    projection: (name: string, O: number, I: number, bias: boolean): Projection<WeightSpec> => {
+      return { weight: spec(name, [O, I], 'matrix'), bias: bias ? vector(`${name}Bias`, O) : undefined }
+    },
+    experts: (name: string, E: number, O: number, I: number, bias: boolean): Projection<WeightSpec> => {
+      return { weight: spec(name, [E, O, I], 'experts'), bias: bias ? vector(`${name}Bias`, E, O) : undefined }
+    },
+    norm: (name: string, slot: Norm, width: number): NormWeights<WeightSpec> => {
+      const gain = vector(`${name}.gain`, width)
+      return slot.kind === 'layerNorm'
+        ? { kind: slot.kind, slot, gain, bias: vector(`${name}.bias`, width) }
+        : { kind: slot.kind, slot, gain }
+    },
   }
 }
 
-function feedForwardSpecs(architecture: Architecture, layer: Layer, at: string): FeedForwardWeights<WeightSpec> {
-  const { hiddenSize: D, dtype, expertDtype } = architecture
-  const slot = layer.feedForward
-  const F = slot.intermediateSize
-  const matrix = (name: string, rows: number, columns: number): WeightSpec => ({
-    name: `${at}.${name}`,
-    shape: [rows, columns],
-    dtype,
-    use: 'matrix',
-  })
-  const vector = (name: string, ...shape: number[]): WeightSpec => ({ name: `${at}.${name}`, shape, dtype, use: 'vector' })
+function layerSpecs(architecture: Architecture, layer: Layer, prefix: string): LayerWeights<WeightSpec> {
+  const norm = (name: string) => specsAt(architecture, prefix).norm(name, layer.norm, architecture.hiddenSize)
+  const attention = attentionSpecs(architecture, layer, `${prefix}attention.`)
+  const feedForward = feedForwardSpecs(architecture, layer, `${prefix}feedForward.`)
+  const { placement } = layer
+  switch (placement) {
+    case 'pre':
+    case 'parallel':
+      return { placement, attentionNorm: norm('attentionNorm'), attention, feedForwardNorm: norm('feedForwardNorm'), feedForward }
+    case 'post':
+      return {
+        placement,
+        attention,
+        attentionPostNorm: norm('attentionPostNorm'),
+        feedForward,
+        feedForwardPostNorm: norm('feedForwardPostNorm'),
+      }
+    case 'sandwich':
+      return {
+        placement,
+        attentionNorm: norm('attentionNorm'),
+        attention,
+        attentionPostNorm: norm('attentionPostNorm'),
+        feedForwardNorm: norm('feedForwardNorm'),
+        feedForward,
+        feedForwardPostNorm: norm('feedForwardPostNorm'),
+      }
+  }
+}
+
+function attentionSpecs(architecture: Architecture, { attention: slot }: Layer, prefix: string): AttentionWeights<WeightSpec> {
+  const { hiddenSize: D } = architecture
+  const { vector, projection } = specsAt(architecture, prefix)
   switch (slot.kind) {
-    case 'mlp':
-      return {
-        kind: 'mlp',
-        up: matrix('up', F, D),
-        down: matrix('down', D, F),
-        ...(slot.bias && { upBias: vector('upBias', F), downBias: vector('downBias', D) }),
+    case 'multiHead': {
+      const { heads, kvHeads, headDim, qkvBias, outBias, qkNorm, sinks } = slot
+      const [query, keyValue] = [heads * headDim, kvHeads * headDim]
+      const gain = (name: string, width: number): NormWeights<WeightSpec> | undefined => {
+        if (qkNorm.kind === 'none') return undefined
+        const { eps, unitOffset } = qkNorm
+        const own = vector(name, qkNorm.kind === 'perHead' ? headDim : width)
+        return { kind: 'rmsNorm', slot: { kind: 'rmsNorm', eps, unitOffset }, gain: own }
       }
-    case 'gated':
       return {
-        kind: 'gated',
-        gate: matrix('gate', F, D),
-        up: matrix('up', F, D),
-        down: matrix('down', D, F),
-        ...(slot.bias && { gateBias: vector('gateBias', F), upBias: vector('upBias', F), downBias: vector('downBias', D) }),
-      }
-    case 'moe': {
-      const E = slot.experts
-      const experts = (name: string, rows: number, columns: number): WeightSpec => ({
-        name: `${at}.${name}`,
-        shape: [E, rows, columns],
-        dtype: expertDtype,
-        use: 'experts',
-      })
-      return {
-        kind: 'moe',
-        router: matrix('router', E, D),
-        ...(slot.router.bias && { routerBias: vector('routerBias', E) }),
-        gateUp: experts('gateUp', 2 * F, D),
-        down: experts('down', D, F),
-        ...(slot.bias && { gateUpBias: vector('gateUpBias', E, 2 * F), downBias: vector('downBias', E, D) }),
+        kind: slot.kind,
+        slot,
+        q: projection('q', query, D, qkvBias),
+        k: projection('k', keyValue, D, qkvBias),
+        v: projection('v', keyValue, D, qkvBias),
+        o: projection('o', D, query, outBias),
+        qNorm: gain('qNorm', query),
+        kNorm: gain('kNorm', keyValue),
+        sinks: sinks ? vector('sinks', heads) : undefined,
       }
     }
   }
 }
 
-/** Visits every leaf in a fixed order and builds the tree of the results.. */
-export function mapWeights<A, B>(tree: Weights<A>, visit: (leaf: A) => B): Weights<B> {
+function feedForwardSpecs(architecture: Architecture, { feedForward: slot }: Layer, prefix: string): FeedForwardWeights<WeightSpec> {
+  const { hiddenSize: D } = architecture
+  const { projection, experts } = specsAt(architecture, prefix)
+  const { intermediateSize: F, bias } = slot
+  switch (slot.kind) {
+    case 'mlp':
+      return { kind: slot.kind, slot, up: projection('up', F, D, bias), down: projection('down', D, F, bias) }
+    case 'gated': {
+      const [gate, up] = [projection('gate', F, D, bias), projection('up', F, D, bias)]
+      return { kind: slot.kind, slot, gate, up, down: projection('down', D, F, bias) }
+    }
+    case 'moe': {
+      const { experts: E, router } = slot
+      const [gateUp, down] = [experts('gateUp', E, 2 * F, D, bias), experts('down', E, D, F, bias)]
+      return { kind: slot.kind, slot, router: projection('router', E, D, router.bias), gateUp, down }
+    }
+  }
+}
+
+/** Visits every leaf in a fixed order and builds the tree of the results. */
+export function mapWeights<A extends object, B>(tree: Weights<A>, visit: (leaf: A) => B): Weights<B> {
   return mapTree(tree, visit) as Weights<B>
 }
 
 /** Every leaf in a fixed order. */
-export function leaves<A>(tree: Weights<A>): A[] {
+export function leaves<A extends object>(tree: Weights<A>): A[] {
   const found: A[] = []
   mapTree(tree, (leaf) => found.push(leaf as A))
   return found
 }
 
-// A leaf is whatever carries a `shape` (a spec, a tensor) or is not an object; `kind` is the only string in the tree.
+/** A leaf is an object that carries a `shape` (a spec, a tensor). Slots and plain values stay as they are. */
 function mapTree(node: unknown, visit: (leaf: never) => unknown): unknown {
   if (Array.isArray(node)) return node.map((child) => mapTree(child, visit))
-  if (typeof node !== 'object' || node === null || 'shape' in node) return typeof node === 'string' ? node : visit(node as never)
-  return Object.fromEntries(Object.entries(node).map(([key, child]) => [key, mapTree(child, visit)]))
+  if (typeof node !== 'object' || node === null) return node
+  if ('shape' in node) return visit(node as never)
+  return Object.fromEntries(Object.entries(node).map(([key, child]) => [key, key === 'slot' ? child : mapTree(child, visit)]))
 }

@@ -116,7 +116,7 @@ describe('slots of the families', () => {
       layers.map(({ attention }) => attention.position.kind === 'rope' && attention.position.ropeTheta),
       [10000, 10000, 10000, 10000, 10000, 1000000, 10000],
     )
-    assert.equal(layers[0]!.normPlacement, 'sandwich')
+    assert.equal(layers[0]!.placement, 'sandwich')
     assert.deepEqual(layers[0]!.attention.qkNorm, { kind: 'perHead', eps: 1e-6, unitOffset: true })
     assert.equal(layers[0]!.attention.scale, 32 ** -0.5)
     assert.equal(embedding.scale, 8)
@@ -130,7 +130,7 @@ describe('slots of the families', () => {
 
   test('OLMo 2 norms after its branches and over the full width', () => {
     const { layers } = read(fixture('tiny-olmo2'))
-    assert.equal(layers[0]!.normPlacement, 'post')
+    assert.equal(layers[0]!.placement, 'post')
     assert.equal(layers[0]!.attention.qkNorm.kind, 'fullWidth')
   })
 
