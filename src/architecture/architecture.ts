@@ -27,8 +27,8 @@ export interface Architecture {
   dtype: DType
   /** Dtype of the published expert matrices (equals `dtype` where there are no experts). */
   expertDtype: DType
-  /** Which table of published tensor names the checkpoint uses. */
-  tensorLayout: TensorLayout
+  /** Only in a second published form of a family: its key in the family's file. It decides spelling and tensor names then. */
+  tensorLayout?: string
   /** Dropout probabilities while training: after the embedding, on attention probabilities, on residual branches. */
   dropout: { embedding: number; attention: number; residual: number }
   /** Standard deviation of freshly initialised matrices. */
@@ -37,8 +37,6 @@ export interface Architecture {
   eosTokenIds: number[]
   bosTokenId: number | null
 }
-
-export type TensorLayout = 'gpt2' | 'llama' | 'mixtral' | 'qwen3-moe' | 'gpt-oss' | 'gpt-oss-original'
 
 export interface Embedding {
   /** Factor on the embedded row (Gemma: sqrt(hiddenSize), rounded to bf16 as published), 1 elsewhere. */

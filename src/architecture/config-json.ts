@@ -3,33 +3,13 @@
  * fields. Errors are ConfigErrors of one line: file, field, what was expected, what came.
  */
 import type { Architecture } from './architecture.ts'
+import { MODEL_TYPES } from './families.ts'
 import { ConfigError, Fields } from './fields.ts'
-import { gemma2FromConfig, gemma3FromConfig, gemmaFromConfig } from './gemma.ts'
-import { gptOssFromConfig, gptOssFromOriginalConfig } from './gpt-oss.ts'
-import { gpt2FromConfig } from './gpt2.ts'
-import { llamaFromConfig } from './llama.ts'
-import { mistralFromConfig, mixtralFromConfig } from './mistral.ts'
-import { olmo2FromConfig } from './olmo2.ts'
-import { qwen3FromConfig, qwen3MoeFromConfig } from './qwen3.ts'
 
 export { ConfigError } from './fields.ts'
 
-const FAMILIES: Record<string, (config: Fields) => Architecture> = {
-  gpt2: gpt2FromConfig,
-  gpt_oss: gptOssFromConfig,
-  qwen3: qwen3FromConfig,
-  qwen3_moe: qwen3MoeFromConfig,
-  llama: llamaFromConfig,
-  mistral: mistralFromConfig,
-  mixtral: mixtralFromConfig,
-  gemma: gemmaFromConfig,
-  gemma2: gemma2FromConfig,
-  gemma3_text: gemma3FromConfig,
-  olmo2: olmo2FromConfig,
-}
-
 /** Model types that `configFromJson` understands. */
-export const modelTypes: readonly string[] = Object.keys(FAMILIES)
+export const modelTypes: readonly string[] = [...MODEL_TYPES].filter(([, form]) => !form.withoutType).map(([key]) => key)
 
 /**
  * @param json the parsed file
@@ -38,13 +18,24 @@ export const modelTypes: readonly string[] = Object.keys(FAMILIES)
  */
 export function configFromJson(json: unknown, file: string): Architecture {
   const config = new Fields(json, file)
-  if (!config.has('model_type')) {
-    // OpenAI's own layout of gpt-oss carries no type; these two keys are in no other published file.
-    if (config.has('rope_ntk_beta') && config.has('num_experts')) return gptOssFromOriginalConfig(config)
-    throw new ConfigError(file, 'model_type', `missing; expected one of ${modelTypes.join(', ')}`)
+  const [key, form] = [...MODEL_TYPES].find(([key, { withoutType }]) => {
+    return config.has('model_type') ? key === config.raw('model_type') && !withoutType : withoutType?.recognizes(config)
+  }) ?? [undefined, undefined]
+  if (!form) {
+    const came = config.has('model_type') ? `, got ${JSON.stringify(config.raw('model_type'))}` : ''
+    throw new ConfigError(file, 'model_type', `${came ? '' : 'missing; '}expected one of ${modelTypes.join(', ')}${came}`)
   }
-  const modelType = config.raw('model_type')
-  if (typeof modelType !== 'string' || !Object.hasOwn(FAMILIES, modelType))
-    throw new ConfigError(file, 'model_type', `expected one of ${modelTypes.join(', ')}, got ${JSON.stringify(modelType)}`)
-  return FAMILIES[modelType]!(config)
+  const described = form.read(config)
+  const modelType = form.withoutType?.modelType ?? key
+  const name = config.raw('_name_or_path')
+  return {
+    name: typeof name === 'string' && name ? name : modelType,
+    modelType,
+    ...(form.withoutType && { tensorLayout: key }),
+    ...described,
+    vocabSize: config.size('vocab_size'),
+    initializerRange: config.notNegative('initializer_range', 0.02),
+    eosTokenIds: config.tokenIds('eos_token_id'),
+    bosTokenId: config.tokenId('bos_token_id'),
+  }
 }

@@ -2,27 +2,21 @@
  * The published models by name: no files needed. A preset is the published configuration, read by the same code as a file.
  */
 import type { Architecture } from './architecture.ts'
-import type { Preset } from './common.ts'
 import { configFromJson } from './config-json.ts'
-import { gemmaPresets } from './gemma.ts'
-import { gptOssPresets } from './gpt-oss.ts'
-import { gpt2Presets } from './gpt2.ts'
-import { llamaPresets } from './llama.ts'
-import { mistralPresets } from './mistral.ts'
-import { olmo2Presets } from './olmo2.ts'
-import { qwen3Presets } from './qwen3.ts'
+import { FAMILIES } from './families.ts'
 
-export type { Preset } from './common.ts'
+/** A published model: its name here, its Hugging Face repositories, its configuration, and where the numbers were published. */
+export interface Preset {
+  name: string
+  repositories: string[]
+  config: Record<string, unknown>
+  /** Paper or file, with year. */
+  source: string
+  /** Tensors of the published files that are no parameters of their own. */
+  alsoStored?: { what: string; bytes: number }
+}
 
-export const presets: readonly Preset[] = [
-  ...gpt2Presets,
-  ...gptOssPresets,
-  ...qwen3Presets,
-  ...llamaPresets,
-  ...mistralPresets,
-  ...gemmaPresets,
-  ...olmo2Presets,
-]
+export const presets: readonly Preset[] = FAMILIES.flatMap((family) => family.presets)
 
 /** The preset of that name or Hugging Face id; capitals do not matter. */
 export function findPreset(nameOrHubId: string): Preset | undefined {

@@ -2,7 +2,8 @@
  * The rotary part of a published config.json in all its spellings: `rope_theta` + `rope_scaling`, the newer
  * `rope_parameters`, and `type` for `rope_type`. YaRN: Peng et al. 2023, arXiv 2309.00071; the `llama3` form: Llama 3.1.
  */
-import type { Rope, RopeScaling } from './architecture.ts'
+import type { Json } from '../json/json.ts'
+import type { Attention, Rope, RopeScaling } from './architecture.ts'
 import { ConfigError, type Fields } from './fields.ts'
 
 /**
@@ -91,6 +92,41 @@ function yarnAttentionFactor(scaling: Fields, factor: number): number | null {
   if (!scaling.has('mscale') || !scaling.has('mscale_all_dim')) return null
   const logarithm = (mscale: number) => (factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1)
   return logarithm(scaling.positive('mscale')) / logarithm(scaling.positive('mscale_all_dim'))
+}
+
+/** The fields of `ropeFromConfig`. */
+export function ropeToConfig({ position, headDim }: Attention): Json {
+  if (position.kind === 'none') return {}
+  const { ropeTheta, rotaryDim, scaling } = position
+  const part = rotaryDim === headDim ? {} : { partial_rotary_factor: rotaryDim / headDim }
+  return { rope_theta: ropeTheta, rope_scaling: ropeScaling(scaling), ...part }
+}
+
+function ropeScaling(scaling: RopeScaling): Json | null {
+  switch (scaling.kind) {
+    case 'none':
+      return null
+    case 'linear':
+      return { rope_type: 'linear', factor: scaling.factor }
+    case 'yarn':
+      return {
+        beta_fast: scaling.betaFast,
+        beta_slow: scaling.betaSlow,
+        factor: scaling.factor,
+        original_max_position_embeddings: scaling.originalMaxPositionEmbeddings,
+        rope_type: 'yarn',
+        truncate: scaling.truncate,
+        ...(scaling.attentionFactor !== null && { attention_factor: scaling.attentionFactor }),
+      }
+    case 'llama3':
+      return {
+        factor: scaling.factor,
+        high_freq_factor: scaling.highFreqFactor,
+        low_freq_factor: scaling.lowFreqFactor,
+        original_max_position_embeddings: scaling.originalMaxPositionEmbeddings,
+        rope_type: 'llama3',
+      }
+  }
 }
 
 /** A rotation pairs dimensions, so it needs an even head. */

@@ -217,7 +217,6 @@ export function stepsWith(sizes: Partial<StepSizes> = {}): Step[] {
       patch: (architecture) => ({
         ...architecture,
         modelType: 'gpt_oss',
-        tensorLayout: 'gpt-oss',
         dtype: 'bf16',
         expertDtype: 'mxfp4',
       }),

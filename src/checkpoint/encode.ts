@@ -2,7 +2,7 @@
  * Inner weights -> the bytes of published tensors, for saving: the inverse of fill.ts. Takes f32 values
  * of inner weights and writes a published tensor in bands, so that memory holds one inner weight.
  */
-import type { Recipe } from '../architecture/tensor-names.ts'
+import type { Recipe } from '../architecture/recipes.ts'
 import { bf16Bits } from '../numbers/bf16.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import { size } from '../ops/tensor.ts'

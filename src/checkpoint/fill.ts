@@ -3,7 +3,7 @@
  * any published form. Moves bytes and converts no numbers. Memory is limited to a band of rows, or to
  * one matrix where it must be transposed.
  */
-import type { Recipe } from '../architecture/tensor-names.ts'
+import type { Recipe } from '../architecture/recipes.ts'
 import type { Fill, WeightPart } from '../ops/backend.ts'
 import { size } from '../ops/tensor.ts'
 import type { TensorEntry } from './safetensors.ts'

@@ -3,7 +3,8 @@
  * weights of each. The inverse of weights.ts. Saving, synthesis and size reports use this list.
  */
 import type { Architecture, DType } from '../architecture/architecture.ts'
-import { type Recipe, suits, tensorNames } from '../architecture/tensor-names.ts'
+import { type Recipe, suits } from '../architecture/recipes.ts'
+import { tensorNames } from '../architecture/tensor-names.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import { MXFP4_BLOCK, MXFP4_BLOCK_BYTES } from '../ops/dtype.ts'
@@ -70,7 +71,7 @@ export function publishedTensors(architecture: Architecture, has?: (published: s
     if (!recipe || !dtype) {
       throw new WeightsMismatchError({
         file: architecture.name,
-        expected: `a published name in the layout "${architecture.tensorLayout}" for every weight`,
+        expected: `a published name in the model type "${architecture.modelType}" for every weight`,
         came: `none for ${spec.name} in ${spec.dtype}`,
         remedy: 'This architecture cannot be saved in a published layout as it is.',
       })

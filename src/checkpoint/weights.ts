@@ -5,7 +5,8 @@
  */
 
 import type { Architecture, DType } from '../architecture/architecture.ts'
-import { type Recipe, suits, tensorNames } from '../architecture/tensor-names.ts'
+import { type Recipe, suits } from '../architecture/recipes.ts'
+import { tensorNames } from '../architecture/tensor-names.ts'
 import { abbreviate } from '../json/json.ts'
 import { leaves, mapWeights, type Weights, weightSpecs } from '../model/weights.ts'
 import type { Fill, ReadRow, WeightSpec } from '../ops/backend.ts'
@@ -66,7 +67,7 @@ export function planWeights(configured: Architecture, checkpoint: Checkpoint): W
     const recipes = names.recipes(spec.name)
     const recipe = recipes.find((candidate) => exists(candidate, tensors)) ?? recipes.find((one) => suits(one, spec.dtype)) ?? recipes[0]
     if (!recipe) {
-      problems.push(`the layout "${names.layout}" has no published name for the weight ${spec.name}`)
+      problems.push(`the model type "${architecture.modelType}" has no published name for the weight ${spec.name}`)
       return undefined
     }
     const before = problems.length
@@ -134,7 +135,7 @@ function mismatch(architecture: Architecture, checkpoint: Checkpoint, problems: 
   const lines = problems.slice(0, LISTED).join('; ')
   return new WeightsMismatchError({
     file: checkpoint.name,
-    expected: `the tensors of ${architecture.name} in the layout "${architecture.tensorLayout}"`,
+    expected: `the tensors of ${architecture.name} of the model type "${architecture.tensorLayout ?? architecture.modelType}"`,
     came: `${problems.length} ${problems.length === 1 ? 'difference' : 'differences'}: ${lines}${more}`,
     remedy: 'Check that config.json and the safetensors files belong together.',
   })

@@ -32,10 +32,10 @@ test('the published keys of gpt-oss are all there with the published values', ()
 })
 
 test("OpenAI's own layout keeps its own file", () => {
-  const original = { ...preset('gpt-oss-20b')!, tensorLayout: 'gpt-oss-original' as const, eosTokenIds: [], name: 'gpt_oss' }
+  const original = { ...preset('gpt-oss-20b')!, tensorLayout: 'gpt_oss_original', eosTokenIds: [], name: 'gpt_oss' }
   const written = toConfigJson(original)
   assert.equal(written.rope_ntk_beta, 32)
-  assert.equal(reread(written).tensorLayout, 'gpt-oss-original')
+  assert.equal(reread(written).tensorLayout, 'gpt_oss_original')
 })
 
 test('fewer layers, other dtypes and windows are written', () => {

@@ -2,27 +2,28 @@
  * OLMo 2: the norms stand after attention and feed-forward, inside the residual branch; QK-norm over the full width.
  * OLMo Team 2024, arXiv 2501.00656, section 2.
  */
-import type { Architecture, Layer, Norm } from './architecture.ts'
-import { outsideOfLayers, type Preset, plainAttention, sizesFromConfig } from './common.ts'
-import type { Fields } from './fields.ts'
-import { ropeFromConfig } from './rope-config.ts'
+import type { Layer } from '../architecture.ts'
+import type { Described, Family } from '../families.ts'
+import type { Fields } from '../fields.ts'
+import { llamaConfig, llamaTensors, outsideOfLayers, plainAttention, rmsNorm, sizesFromConfig, swiglu } from '../llama-line.ts'
+import type { Preset } from '../presets.ts'
+import { ropeFromConfig } from '../rope-config.ts'
 
-export function olmo2FromConfig(config: Fields): Architecture {
+function read(config: Fields): Described {
   config.refuse('hidden_act', 'the gate of this model type is SiLU', 'silu')
   const sizes = sizesFromConfig(config)
-  const eps = config.positive('rms_norm_eps')
-  const norm: Norm = { kind: 'rmsNorm', eps, unitOffset: false }
+  const norm = rmsNorm(config)
   const layer: Layer = {
     placement: 'post',
     norm,
     attention: {
       ...plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim)),
-      qkNorm: { kind: 'fullWidth', eps, unitOffset: false },
+      qkNorm: { kind: 'fullWidth', eps: norm.eps, unitOffset: false },
     },
-    feedForward: { kind: 'gated', intermediateSize: config.size('intermediate_size'), activation: { kind: 'swiglu' }, bias: false },
+    feedForward: swiglu(config),
   }
   const layers = Array.from({ length: sizes.layers }, () => structuredClone(layer))
-  return outsideOfLayers(config, 'olmo2', sizes, layers)
+  return outsideOfLayers(config, sizes, layers)
 }
 
 const make = (b: string, hidden: number, intermediate: number, layers: number, heads: number): Preset => ({
@@ -49,4 +50,8 @@ const make = (b: string, hidden: number, intermediate: number, layers: number, h
   source: 'OLMo Team 2024, arXiv 2501.00656, Table 1; config.json of the repository',
 })
 
-export const olmo2Presets: Preset[] = [make('7B', 4096, 11008, 32, 32), make('13B', 5120, 13824, 40, 40)]
+export const olmo2: Family = {
+  modelTypes: { olmo2: { read, write: llamaConfig, tensors: llamaTensors(), className: 'Olmo2ForCausalLM' } },
+  specialTokens: () => ({ 100257: '<|endoftext|>', 100277: '<|pad|>' }),
+  presets: [make('7B', 4096, 11008, 32, 32), make('13B', 5120, 13824, 40, 40)],
+}

@@ -3,9 +3,13 @@
  * Radford et al. 2019, "Language Models are Unsupervised Multitask Learners"; github.com/openai/gpt-2 src/model.py.
  * Sizes: config.json of openai-community/gpt2, gpt2-medium, gpt2-large, gpt2-xl.
  */
-import type { Architecture, Gelu, Layer, Norm } from './architecture.ts'
-import { nameFrom, type Preset, refuseQuantization } from './common.ts'
-import type { Fields } from './fields.ts'
+import type { Json } from '../../json/json.ts'
+import type { Architecture, Gelu, Layer, Norm } from '../architecture.ts'
+import type { Described, Family } from '../families.ts'
+import type { Fields } from '../fields.ts'
+import { refuseQuantization } from '../llama-line.ts'
+import type { Preset } from '../presets.ts'
+import { fused, type Recipe, type Slice, type TensorTable, transposed } from '../recipes.ts'
 
 const GELUS: Record<string, Gelu> = {
   gelu_new: { kind: 'gelu', approximation: 'tanh' },
@@ -13,7 +17,7 @@ const GELUS: Record<string, Gelu> = {
   gelu: { kind: 'gelu', approximation: 'erf' },
 }
 
-export function gpt2FromConfig(config: Fields): Architecture {
+function read(config: Fields): Described {
   const hiddenSize = config.size('n_embd')
   const heads = config.size('n_head')
   if (hiddenSize % heads) config.fail('n_head', `expected a divisor of n_embd (${hiddenSize}), got ${heads}`)
@@ -49,9 +53,6 @@ export function gpt2FromConfig(config: Fields): Architecture {
     },
   }
   return {
-    name: nameFrom(config, 'gpt2'),
-    modelType: 'gpt2',
-    vocabSize: config.size('vocab_size'),
     hiddenSize,
     maxPositionEmbeddings: length,
     embedding: { scale: 1, position: { kind: 'learned', length } },
@@ -61,16 +62,61 @@ export function gpt2FromConfig(config: Fields): Architecture {
     finalLogitSoftcap: null,
     dtype,
     expertDtype: dtype,
-    tensorLayout: 'gpt2',
     dropout: {
       embedding: config.probability('embd_pdrop', 0.1),
       attention: config.probability('attn_pdrop', 0.1),
       residual: config.probability('resid_pdrop', 0.1),
     },
-    initializerRange: config.notNegative('initializer_range', 0.02),
-    eosTokenIds: config.tokenIds('eos_token_id'),
-    bosTokenId: config.tokenId('bos_token_id'),
   }
+}
+
+function write(a: Architecture): Json {
+  const { attention, feedForward, norm } = a.layers[0]!
+  return {
+    activation_function: feedForward.kind === 'mlp' && feedForward.activation.approximation === 'erf' ? 'gelu' : 'gelu_new',
+    attn_pdrop: a.dropout.attention,
+    embd_pdrop: a.dropout.embedding,
+    layer_norm_epsilon: norm.eps,
+    n_ctx: a.maxPositionEmbeddings,
+    n_embd: a.hiddenSize,
+    n_head: attention.heads,
+    n_inner: feedForward.intermediateSize === 4 * a.hiddenSize ? null : feedForward.intermediateSize,
+    n_layer: a.layers.length,
+    n_positions: a.maxPositionEmbeddings,
+    resid_pdrop: a.dropout.residual,
+    scale_attn_weights: attention.scale !== 1,
+  }
+}
+
+const tensors: TensorTable = {
+  prefixes: ['', 'transformer.'],
+  layer: 'h.{N}.',
+  ignored: /^(transformer\.)?h\.\d+\.attn\.(bias|masked_bias)$/,
+  whole: { embed: 'wte.weight', position: 'wpe.weight', 'finalNorm.gain': 'ln_f.weight', 'finalNorm.bias': 'ln_f.bias' },
+  unembed: ['lm_head.weight'],
+  inLayer(architecture, layer, at) {
+    const { q, k, v } = fused(architecture, layer)
+    const weight = (slice: Slice): Recipe => transposed(at('attn.c_attn.weight'), slice)
+    const bias = (slice: Slice): Recipe => ({ form: 'asStored', tensor: at('attn.c_attn.bias'), slice })
+    return {
+      'attentionNorm.gain': at('ln_1.weight'),
+      'attentionNorm.bias': at('ln_1.bias'),
+      'attention.q': weight(q),
+      'attention.k': weight(k),
+      'attention.v': weight(v),
+      'attention.qBias': bias(q),
+      'attention.kBias': bias(k),
+      'attention.vBias': bias(v),
+      'attention.o': transposed(at('attn.c_proj.weight')),
+      'attention.oBias': at('attn.c_proj.bias'),
+      'feedForwardNorm.gain': at('ln_2.weight'),
+      'feedForwardNorm.bias': at('ln_2.bias'),
+      'feedForward.up': transposed(at('mlp.c_fc.weight')),
+      'feedForward.upBias': at('mlp.c_fc.bias'),
+      'feedForward.down': transposed(at('mlp.c_proj.weight')),
+      'feedForward.downBias': at('mlp.c_proj.bias'),
+    }
+  },
 }
 
 const size = (name: string, n_layer: number, n_head: number, n_embd: number): Preset => ({
@@ -96,9 +142,8 @@ const size = (name: string, n_layer: number, n_head: number, n_embd: number): Pr
   alsoStored: { what: 'causal masks', bytes: n_layer * 1024 * 1024 * 4 },
 })
 
-export const gpt2Presets: Preset[] = [
-  size('gpt2', 12, 12, 768),
-  size('gpt2-medium', 24, 16, 1024),
-  size('gpt2-large', 36, 20, 1280),
-  size('gpt2-xl', 48, 25, 1600),
-]
+export const gpt2: Family = {
+  modelTypes: { gpt2: { read, write, tensors, className: 'GPT2LMHeadModel' } },
+  specialTokens: () => ({ 50256: '<|endoftext|>' }),
+  presets: [size('gpt2', 12, 12, 768), size('gpt2-medium', 24, 16, 1024), size('gpt2-large', 36, 20, 1280), size('gpt2-xl', 48, 25, 1600)],
+}

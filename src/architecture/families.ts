@@ -1,0 +1,57 @@
+/**
+ * The families of models, the one list of them. A family is one file that says everything about it: model types, reading and writing of
+ * config.json, tensor names, published sizes, special tokens. All other code is generic and asks this list.
+ */
+import type { Json } from '../json/json.ts'
+import type { Architecture } from './architecture.ts'
+import { gemma } from './families/gemma.ts'
+import { gptOss } from './families/gpt-oss.ts'
+import { gpt2 } from './families/gpt2.ts'
+import { llama } from './families/llama.ts'
+import { mistral } from './families/mistral.ts'
+import { olmo2 } from './families/olmo2.ts'
+import { qwen3 } from './families/qwen3.ts'
+import type { Fields } from './fields.ts'
+import type { Preset } from './presets.ts'
+import type { TensorTable } from './recipes.ts'
+
+export interface Family {
+  /** By published `model_type`, or by `tensorLayout` for a further published form of one. */
+  modelTypes: Record<string, ModelType>
+  presets: Preset[]
+  /** Spellings of the special tokens by published id; ids beyond the vocabulary are left out. */
+  specialTokens(architecture: Pick<Architecture, 'modelType' | 'vocabSize'>): Record<number, string>
+  /** Added tokens that stay in decoded text, such as `<think>`. */
+  textTokens?: Record<number, string>
+  /** Whether the published tokenizer puts a token before every text. */
+  beginsTexts?: boolean
+}
+
+/** One published form of a config.json with the tensors that go with it. */
+export interface ModelType {
+  /** @throws ConfigError */
+  read(config: Fields): Described
+  /** The fields of config.json that only this form has; the others are written by `toConfigJson`. */
+  write(architecture: Architecture): Json
+  tensors: TensorTable
+  /** Class in transformers; a form without one writes no common fields. */
+  className?: string
+  /** For a form without `model_type`: the model type, and how its file is told from others. */
+  withoutType?: { modelType: string; recognizes(config: Fields): boolean }
+}
+
+/** An architecture but for the fields that all published files spell alike. */
+export type Described = Omit<
+  Architecture,
+  'name' | 'modelType' | 'tensorLayout' | 'vocabSize' | 'initializerRange' | 'eosTokenIds' | 'bosTokenId'
+>
+
+export const FAMILIES: readonly Family[] = [gpt2, gptOss, qwen3, llama, mistral, gemma, olmo2]
+
+/** Every published form by its key. */
+export const MODEL_TYPES: ReadonlyMap<string, ModelType> = new Map(FAMILIES.flatMap(({ modelTypes }) => Object.entries(modelTypes)))
+
+/** The published form of an architecture; undefined for a model type of no family. */
+export const formOf = ({ modelType, tensorLayout }: Architecture): ModelType | undefined => MODEL_TYPES.get(tensorLayout ?? modelType)
+
+export const familyOf = (modelType: string): Family | undefined => FAMILIES.find(({ modelTypes }) => Object.hasOwn(modelTypes, modelType))

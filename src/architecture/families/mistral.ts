@@ -1,0 +1,128 @@
+/**
+ * Mistral 7B (a window of 4,096 in every layer) and Mixtral 8x7B (eight experts, two per token, no window).
+ * Jiang et al. 2023, arXiv 2310.06825; Jiang et al. 2024, arXiv 2401.04088. Mixtral's router takes the softmax over all
+ * experts and renormalises the best two, which equals the softmax over the best two.
+ */
+import type { Json } from '../../json/json.ts'
+import type { Architecture, FeedForward } from '../architecture.ts'
+import type { Described, Family } from '../families.ts'
+import type { Fields } from '../fields.ts'
+import {
+  expertsPerToken,
+  expertTensors,
+  firstMoe,
+  llamaConfig,
+  llamaTensors,
+  mixtureConfig,
+  outsideOfLayers,
+  plainAttention,
+  rmsNorm,
+  sizesFromConfig,
+  swiglu,
+  variant,
+  windows,
+} from '../llama-line.ts'
+import type { Preset } from '../presets.ts'
+import { ropeFromConfig } from '../rope-config.ts'
+
+function readMistral(config: Fields): Described {
+  // A file without the key means the first release; one that says null (v0.2 and later) means no window.
+  const window = config.mentions('sliding_window') ? config.optionalSize('sliding_window') : 4096
+  return assemble(config, 10000, window, swiglu(config))
+}
+
+function readMixtral(config: Fields): Described {
+  const experts = config.size('num_local_experts')
+  return assemble(config, undefined, config.optionalSize('sliding_window'), {
+    kind: 'moe',
+    experts,
+    expertsPerToken: expertsPerToken(config, experts),
+    intermediateSize: config.size('intermediate_size'),
+    activation: { kind: 'swiglu' },
+    bias: false,
+    router: { kind: 'topkSoftmax', bias: false, auxLossCoef: config.notNegative('router_aux_loss_coef', 0.001) },
+  })
+}
+
+function assemble(config: Fields, theta: number | undefined, window: number | null, feedForward: FeedForward): Described {
+  config.refuse('hidden_act', 'the gate of this model type is SiLU', 'silu')
+  const sizes = sizesFromConfig(config)
+  const types = config.layerTypes(sizes.layers)
+  if (types?.includes('sliding') && !window)
+    config.fail('sliding_window', 'missing; expected a positive integer, because layer_types names sliding layers')
+  const attention = plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, theta))
+  const layers = Array.from({ length: sizes.layers }, (_, index) => ({
+    placement: 'pre' as const,
+    norm: rmsNorm(config),
+    attention: { ...attention, slidingWindow: types?.[index] === 'full' ? null : window },
+    feedForward,
+  }))
+  return outsideOfLayers(config, sizes, layers)
+}
+
+const writeMistral = (a: Architecture): Json => ({ ...llamaConfig(a), ...windows(a) })
+
+function writeMixtral(a: Architecture): Json {
+  const moe = firstMoe(a)
+  return { ...writeMistral(a), ...mixtureConfig(a), intermediate_size: moe?.intermediateSize, num_local_experts: moe?.experts }
+}
+
+const common = {
+  hidden_act: 'silu',
+  hidden_size: 4096,
+  intermediate_size: 14336,
+  num_hidden_layers: 32,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  head_dim: 128,
+  vocab_size: 32000,
+  max_position_embeddings: 32768,
+  rms_norm_eps: 1e-5,
+  tie_word_embeddings: false,
+  torch_dtype: 'bfloat16',
+  bos_token_id: 1,
+  eos_token_id: 2,
+}
+
+const v1: Preset = {
+  name: 'Mistral-7B-v0.1',
+  repositories: ['mistralai/Mistral-7B-v0.1', 'mistralai/Mistral-7B-Instruct-v0.1'],
+  config: { ...common, model_type: 'mistral', rope_theta: 10000, sliding_window: 4096 },
+  source: 'Jiang et al. 2023, arXiv 2310.06825, Table 1; config.json of the repository',
+}
+
+export const mistral: Family = {
+  modelTypes: {
+    mistral: { read: readMistral, write: writeMistral, tensors: llamaTensors(), className: 'MistralForCausalLM' },
+    mixtral: {
+      read: readMixtral,
+      write: writeMixtral,
+      tensors: expertTensors('block_sparse_moe', ['w1', 'w3', 'w2']),
+      className: 'MixtralForCausalLM',
+    },
+  },
+  specialTokens: () => ({ 0: '<unk>', 1: '<s>', 2: '</s>' }),
+  beginsTexts: true,
+  presets: [
+    v1,
+    variant(v1, 'Mistral-7B-v0.3', ['mistralai/Mistral-7B-v0.3', 'mistralai/Mistral-7B-Instruct-v0.3'], {
+      vocab_size: 32768,
+      rope_theta: 1000000,
+      sliding_window: null,
+    }),
+    {
+      name: 'Mixtral-8x7B-v0.1',
+      repositories: ['mistralai/Mixtral-8x7B-v0.1', 'mistralai/Mixtral-8x7B-Instruct-v0.1'],
+      config: {
+        ...common,
+        model_type: 'mixtral',
+        num_local_experts: 8,
+        num_experts_per_tok: 2,
+        rope_theta: 1000000,
+        router_aux_loss_coef: 0.02,
+        sliding_window: null,
+      },
+      source: 'Jiang et al. 2024, arXiv 2401.04088, Table 1; config.json of the repository',
+    },
+  ],
+}
