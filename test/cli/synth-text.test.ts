@@ -19,6 +19,12 @@ const published: Record<string, [string, number][]> = {
     ['<|message|>', 200008],
     ['<|call|>', 200012],
   ],
+  qwen2: [
+    ['<|endoftext|>', 151643],
+    ['<|im_end|>', 151645],
+    ['<tool_call>', 151657],
+    ['<|file_sep|>', 151664],
+  ],
   qwen3: [
     ['<|endoftext|>', 151643],
     ['<|im_start|>', 151644],
