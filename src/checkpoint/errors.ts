@@ -2,7 +2,6 @@
  * Errors of a checkpoint on disk, one class per cause. Every message names the file, the tensor if one
  * is concerned, what was expected, what came, and what to do.
  */
-
 import { abbreviate } from '../json/json.ts'
 
 /** The facts of a checkpoint error. */
@@ -44,10 +43,7 @@ export class CheckpointError extends Error {
 export class HeaderLengthError extends CheckpointError {}
 /** The header is not a JSON object of the safetensors form. */
 export class CorruptHeaderError extends CheckpointError {}
-/**
- * A dimension or an offset is not a non-negative safe integer (NaN, fractions, negative numbers,
- * numbers above 2^53).
- */
+/** A dimension or an offset is not a whole number from 0 to 2^53 - 1. */
 export class InvalidSizeError extends CheckpointError {}
 /** A dtype this library does not know. */
 export class UnknownDtypeError extends CheckpointError {}

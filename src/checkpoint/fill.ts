@@ -176,10 +176,7 @@ export class MatrixCache {
   readonly #spare: Uint8Array<ArrayBuffer>[] = []
   #heldBytes = 0
 
-  /**
-   * Calls `body` with matrix number `index` of a published tensor [.., I, O]. The memory is valid
-   * until `body` returns.
-   */
+  /** Calls `body` with matrix `index` of a published tensor [.., I, O], valid until `body` returns. */
   async use(
     entry: TensorEntry,
     index: number,

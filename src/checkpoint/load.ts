@@ -3,7 +3,6 @@
  * progress and cancellation. Knows no file system and no backend. After an error all reading has
  * stopped, and the caller must dispose of the backend with its partly loaded weights.
  */
-
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
 import { Gate } from '../files/gate.ts'
@@ -30,10 +29,7 @@ export interface LoadOptions {
   readonly onProgress?: ((progress: LoadProgress) => void) | undefined
   /** Number of parallel reads. */
   readonly readers?: number | undefined
-  /**
-   * Leaves tables (an embedding that is not also the output matrix) in their files and reads their rows
-   * on demand, if the source can read synchronously. The files stay open until `close`.
-   */
+  /** Leaves an untied embedding in its file, open until `close`, and reads rows on demand. Needs `Source.readNow`. */
   readonly lowMemory?: boolean | undefined
 }
 

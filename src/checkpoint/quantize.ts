@@ -35,10 +35,7 @@ export interface PackedMxfp4 {
   readonly error: QuantizationError
 }
 
-/**
- * `nearestFp4` (ties to even) as a table in quarter steps: entry 2n is the code of exactly n/4, entry
- * 2n + 1 that of all values between n/4 and (n+1)/4. All limits between codes are multiples of 1/4.
- */
+/** `nearestFp4` as a table: entry 2n is the code of n/4, entry 2n + 1 that of values between n/4 and (n+1)/4. */
 const CODES = Uint8Array.from({ length: 66 }, (_, i) => nearestFp4(i / 8))
 const MAGNITUDES = Float64Array.from(FP4_VALUES.slice(0, 8))
 

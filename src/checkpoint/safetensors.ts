@@ -198,10 +198,7 @@ function checkLayout(source: Source, dataStart: number, tensors: ReadonlyMap<str
   }
 }
 
-/**
- * The first key that occurs twice in one object of a valid JSON text. JSON.parse silently keeps the last
- * one, so two readers could load different models from one file.
- */
+/** The first repeated key in an object of a JSON text. JSON.parse silently keeps the last one; other readers may not. */
 function repeatedKey(text: string): string | undefined {
   const open: (Set<string> | undefined)[] = []
   let expectsKey = false
@@ -246,10 +243,7 @@ export interface TensorShape {
   readonly shape: readonly number[]
 }
 
-/**
- * The 8 length bytes and the header of a file with these tensors in this order, padded with spaces so
- * that the data begins at a multiple of 8; and the absolute offset of each tensor.
- */
+/** Length bytes and header (padded with spaces to a multiple of 8) of a file, and the offset of each tensor. */
 export function layoutHeader(
   tensors: readonly TensorShape[],
   metadata: Record<string, string> = { format: 'pt' },

@@ -17,10 +17,7 @@ export interface Source {
    * signal's reason when aborted.
    */
   read(offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void>
-  /**
-   * Synchronous `read` for a few KB. Absent where reading needs a network or a promise. Throws what
-   * `read` rejects with.
-   */
+  /** Synchronous `read` for a few KB; absent where reading needs a network or a promise. */
   readNow?(offset: number, into: Uint8Array): void
   close(): Promise<void>
 }

@@ -32,10 +32,7 @@ export interface SynthResult {
   readonly writtenBytes: number
 }
 
-/**
- * Writes config.json and the safetensors files of a random checkpoint, or continues an earlier run
- * with the same seed.
- */
+/** Writes config.json and the safetensors files of a random checkpoint, or continues an earlier run. */
 export async function synthesizeCheckpoint(
   architecture: Architecture,
   directory: string,

@@ -83,10 +83,7 @@ function patternOf(tensor: PublishedTensor, architecture: Architecture): Pattern
   return gain && !offset ? PATTERNS[`gain${dtype}`] : PATTERNS[dtype]
 }
 
-/**
- * Fills `into` with the file's bytes from `offset` on. Words are counted from the start of each tensor,
- * so the bytes do not depend on how the file is divided into calls.
- */
+/** Fills `into` with the file's bytes from `offset` on. They do not depend on how a file is divided into calls. */
 export function synthesize(file: Pick<SynthFile, 'header' | 'stretches'>, offset: number, into: Uint8Array): void {
   const end = offset + into.byteLength
   if (offset < file.header.byteLength) into.set(file.header.subarray(offset, Math.min(end, file.header.byteLength)))

@@ -3,7 +3,6 @@
  * backend allocates memory; missing, surplus and wrongly shaped tensors are reported together. Converts
  * no numbers; dtypes are those of the files.
  */
-
 import type { Architecture, DType } from '../architecture/architecture.ts'
 import { type Recipe, suits } from '../architecture/recipes.ts'
 import { tensorNames } from '../architecture/tensor-names.ts'

@@ -102,10 +102,7 @@ async function scoreText(directory: string, file: string, options: Options): Pro
 /** Logits of at most this many values are read at once. */
 const LOGITS = 1 << 26
 
-/**
- * Sum over the windows of a batch. Straight forward passes, because a window may fill the context to
- * the last position.
- */
+/** Sum over the windows of a batch, by plain forward passes: a window may fill the whole context. */
 async function negativeLogLikelihood(model: Model, batch: Batch, targets: Int32Array): Promise<number> {
   const V = model.architecture.vocabSize
   const step = Math.max(1, Math.floor(LOGITS / V))

@@ -105,10 +105,7 @@ async function serve(names: string[], options: Options): Promise<void> {
   }
 }
 
-/**
- * Resolves after the first SIGTERM or SIGINT, when all running answers have ended. The second signal
- * ends the process at once.
- */
+/** Resolves after SIGTERM or SIGINT, when all answers have ended. The second signal ends the process at once. */
 function untilSignal(listening: Listening): Promise<void> {
   return new Promise((resolve, reject) => {
     let stopping = false

@@ -2,7 +2,6 @@
  * One generation: from logits to the next id, through the driver, to whoever iterates. Holds the ids, the events that wait for the
  * consumer, and the reasons to end; knows nothing of slots, batches or other generations.
  */
-
 import { randomSeed } from '../random/counter.ts'
 import type { Driver, EndReason, GeneratedToken, GenerateOptions, Generation, GenerationResult } from './engine-types.ts'
 import type { Job } from './job.ts'

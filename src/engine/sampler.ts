@@ -3,7 +3,6 @@
  * edge of what is kept: the rest is whole buckets of nearly equal logits (buckets.ts). Changes no logit (penalties.ts does).
  * Top-p: Holtzman et al. 2020; min-p: Nguyen et al. 2024. Stop 9 of the walk.
  */
-
 import { uniform } from '../random/counter.ts'
 import { Buckets } from './buckets.ts'
 import type { SamplingOptions } from './sampling-options.ts'

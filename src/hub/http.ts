@@ -57,10 +57,7 @@ export class HubClient {
     return this.#options.signal
   }
 
-  /**
-   * GET with retries. `use` reads the body; when it throws a TransferError, or the connection fails,
-   * the request is repeated.
-   */
+  /** GET with retries. `use` reads the body; a TransferError that it throws, or a failed connection, is retried. */
   async get<T>(url: string, headers: () => Record<string, string>, use: (response: Response, watch: Watchdog) => Promise<T>): Promise<T> {
     const { tries = 6, retryMs = 500, signal } = this.#options
     for (let attempt = 1; ; attempt++) {

@@ -2,7 +2,6 @@
  * A compiled schema, independent of any vocabulary. The limits in schema.ts, regex.ts and pattern.ts
  * bound the cost of compiling. Most of the automaton is built later, while text is generated.
  */
-
 import { finish, type Steps } from './cooperative.ts'
 import { type Item, Items } from './item.ts'
 import { Machine, type State } from './machine.ts'

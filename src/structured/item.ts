@@ -4,7 +4,6 @@
  * interned: equal items are one object, so facts about an item (the tokens that it allows, the
  * bytes that complete it) are computed once.
  */
-
 import type { Steps } from './cooperative.ts'
 import type { NumberAutomaton } from './number.ts'
 import type { ByteAutomaton } from './pattern.ts'
@@ -156,10 +155,7 @@ export class Items {
     }
   }
 
-  /**
-   * The rest of an object after `index` properties were decided and `count` were written. Undeclared
-   * names come last. They count only once toward `least`, because a name may be repeated.
-   */
+  /** The rest of an object. Undeclared names come last and count once toward `least`, because a name may repeat. */
   #members(node: ObjectNode, id: NodeId, index: number, count: number): Item {
     const { properties, least, most } = node
     const counted = Math.min(count, Math.max(least, most === Number.POSITIVE_INFINITY ? 1 : most))

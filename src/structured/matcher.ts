@@ -21,10 +21,7 @@ export interface Matcher {
   mask(tokensLeft?: number): Uint32Array
   /** Appends an id. Returns false, and changes nothing, when the id is not allowed. */
   accept(id: number): boolean
-  /**
-   * Whether the text is a complete document, so that stop ids may come. More text may still be
-   * allowed (another digit).
-   */
+  /** Whether the text is a complete document, so that stop ids may come. It may still be continued (another digit). */
   isComplete(): boolean
   /** An independent copy. */
   clone(): Matcher

@@ -3,7 +3,6 @@
  * between the quotes. Thompson's construction, then the subset construction, both with size limits.
  * Characters are written raw where JSON allows it, otherwise as their shortest escape.
  */
-
 import type { Steps } from './cooperative.ts'
 import { type CodeRange, normalized, parseRegex, type Regex } from './regex.ts'
 

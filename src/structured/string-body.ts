@@ -178,10 +178,7 @@ export class StringIndex {
     return this.#most
   }
 
-  /**
-   * The mask of the tokens that stay inside the string and begin at most `characters` characters. Do
-   * not modify it.
-   */
+  /** The mask of the tokens that stay inside the string and begin at most `characters` characters. Read-only. */
   upTo(characters: number): Uint32Array {
     const most = Math.min(characters, this.most)
     for (let i = this.#upTo.length; i <= most; i++) {
@@ -192,10 +189,7 @@ export class StringIndex {
     return this.#upTo[most]!
   }
 
-  /**
-   * Adds the tokens that stay inside a string of `least` to `most` more characters and after which
-   * `bytesLeft` bytes can close it.
-   */
+  /** Adds tokens that stay inside a string of `least` to `most` more characters that `bytesLeft` bytes can close. */
   addClosing(least: number, most: number, bytesLeft: number, mask: Uint32Array): void {
     const limit = Math.min(most, this.#byCharacters.length - 1)
     for (let characters = 0; characters <= limit; characters++) {

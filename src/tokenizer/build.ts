@@ -11,10 +11,7 @@ export interface TokenizerJson {
   readonly [field: string]: unknown
 }
 
-/**
- * A special token by spelling; `special: false` keeps it in the text when special tokens are skipped
- * (like `<think>`).
- */
+/** A special token by spelling; `special: false`: skipping special tokens keeps it in the text (like `<think>`). */
 export type SpecialToken = string | { readonly content: string; readonly special: boolean }
 
 /** Ids 0 … 255 are the bytes; the special tokens follow in order. */
@@ -28,10 +25,7 @@ export function byteTokenizerJson(specials: readonly SpecialToken[]): TokenizerJ
   })
 }
 
-/**
- * One id per distinct character of `text`, by code point, then the special tokens. Encoding another
- * character throws RangeError.
- */
+/** One id per distinct character of `text`, by code point, then the special tokens. Other characters are a RangeError. */
 export function characterTokenizerJson(text: string, specials: readonly SpecialToken[] = []): TokenizerJson {
   const characters = [...new Set(text.toWellFormed())].sort((a, b) => a.codePointAt(0)! - b.codePointAt(0)!)
   return tokenizerJson({

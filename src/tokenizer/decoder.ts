@@ -3,7 +3,6 @@
  * entry, and how many spaces are dropped at the start of a text. So decoding is incremental: the text
  * is the UTF-8 decoding of the bytes of the ids.
  */
-
 import type { Fields } from '../json/fields.ts'
 import { unspell } from './byte-level.ts'
 

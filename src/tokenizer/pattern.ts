@@ -4,17 +4,13 @@
  * `$`, inline case-insensitivity and possessive quantifiers. What cannot be translated exactly is
  * refused. A possessive quantifier becomes an ordinary one: published expressions use it for speed only.
  */
-
 import type { Fields } from '../json/fields.ts'
 
 /** Unicode White_Space, as the inside of a character class. */
 export const whiteSpace = String.raw`\t-\r\x20\x85\xA0\u1680\u2000-\u200A\u2028\u2029\u202F\u205F\u3000`
 const wordCharacter = String.raw`\p{L}\p{M}\p{Nd}\p{Pc}`
 
-/**
- * A sticky JavaScript expression that matches what `source` matches. Throws SyntaxError with the
- * offending construct.
- */
+/** A sticky JavaScript expression equal to `source`. Throws SyntaxError with the unsupported construct. */
 export function translatePattern(source: string): RegExp {
   return new RegExp(new Translator(source).translate(), 'vy')
 }
@@ -188,10 +184,7 @@ function escapeCharacter(character: string): string {
   return /^[A-Za-z0-9]$/.test(character) ? character : `\\u{${character.codePointAt(0)!.toString(16)}}`
 }
 
-/**
- * A letter in both cases, with the two characters outside of ASCII that fold to an ASCII letter (ſ
- * and the Kelvin sign).
- */
+/** A letter in both cases, with the two other characters that fold to an ASCII letter (ſ and the Kelvin sign). */
 function eitherCase(character: string, inClass = false): string {
   if (!/^[A-Za-z]$/.test(character)) {
     if (character.toLowerCase() !== character.toUpperCase())

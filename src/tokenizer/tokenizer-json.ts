@@ -3,7 +3,6 @@
  * BPE (Llama 2, Mistral, Gemma). An unsupported setting that would change ids is refused with its path.
  * Format: the Rust crate huggingface/tokenizers.
  */
-
 import { Fields } from '../json/fields.ts'
 import type { AddedToken } from './added-tokens.ts'
 import { MergeTable } from './bpe.ts'

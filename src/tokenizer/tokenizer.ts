@@ -8,10 +8,7 @@ export interface Tokenizer {
   readonly vocabSize: number
   /** Spelling -> id of every added token (specials and markers such as `<think>`). */
   readonly specials: ReadonlyMap<string, number>
-  /**
-   * Ids that the published tokenizer puts before every text (Llama's and Gemma's BOS); `encode`
-   * leaves them out.
-   */
+  /** Ids that the published tokenizer puts before every text (a BOS); `encode` omits them. */
   readonly prefix?: readonly number[]
   /** Ordinary text -> ids. Spellings of special tokens stay text; a lone surrogate becomes U+FFFD. */
   encode(text: string): number[]

@@ -3,7 +3,6 @@
  * with several seeds, and a table that says which differences exceed the noise. Active parameters stay about
  * equal from step to step. Rules for seeds and noise: arXiv 2102.11972, 2605.20798.
  */
-
 import { account, cacheBytes } from '../compare/account.ts'
 import { type Chart, chartSvg } from '../drawing/chart.ts'
 import type { SmallModel } from './small-models.ts'

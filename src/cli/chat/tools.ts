@@ -9,10 +9,7 @@ const packaged: Record<string, () => Promise<Tool[]>> = {
   calculator: async () => [(await import('../../train/abacus/calculator.ts')).calculatorTool],
 }
 
-/**
- * Accepts `calculator`, or a module with `export default [...]`, `export const tools = [...]`, and
- * tools exported one by one.
- */
+/** Accepts `calculator`, or a module whose exports are tools, one by one or in the arrays `default` or `tools`. */
 export async function loadTools(file: string): Promise<Tool[]> {
   if (Object.hasOwn(packaged, file)) return packaged[file]!()
   let module: Record<string, unknown>

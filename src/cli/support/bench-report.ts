@@ -36,10 +36,7 @@ export interface BenchReport extends Measurement {
     shareOfF32: number
     shareOfInt8: number | null
   }
-  /**
-   * Bytes of the published dtypes; null for a batch, whose answers share reads, and where the backend
-   * stores other dtypes.
-   */
+  /** Bytes of the published dtypes; null for a batch and where the backend stores other dtypes. */
   decode: {
     tokensPerSecond: number
     bestTokensPerSecond: number

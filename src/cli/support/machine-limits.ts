@@ -68,10 +68,7 @@ async function measure(threads: number): Promise<MachineLimits> {
 
 const all = (sums: readonly V128[]): V128 => sums.reduce((a, b) => v128.xor(a, b))
 
-/**
- * read(from, to): loads every byte. f32(turns), int8(turns): multiply-adds in registers, several
- * chains side by side.
- */
+/** read(from, to): loads every byte. f32(turns), int8(turns): multiply-adds in registers. */
 function probeModule(features: Features): Uint8Array<ArrayBuffer> {
   const { relaxedSimd: relaxed } = features
   const length = chainsOf(features)

@@ -3,7 +3,6 @@
  * the special tokens at their published ids. The vocabulary is artificial: one token per byte, and
  * invented words for all other ids, which decoding can produce and encoding never does.
  */
-
 import type { Architecture } from '../../architecture/architecture.ts'
 import { familyOf } from '../../architecture/families.ts'
 import { bpeTokenizerJson } from '../../tokenizer/build.ts'

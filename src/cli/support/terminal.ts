@@ -51,10 +51,7 @@ export function table(rows: (string | Cell)[][], paint: Paint, right: readonly b
 /** Columns of the terminal; without a terminal, COLUMNS or no limit. */
 export const terminalWidth = (): number => process.stdout.columns || Number(process.env.COLUMNS) || Number.POSITIVE_INFINITY
 
-/**
- * Breaks long cells at spaces into further rows so that the table fits into `width`. Never breaks the
- * first column.
- */
+/** Breaks long cells at spaces into further rows to fit `width`; never the first column. */
 export function fitColumns(rows: (string | Cell)[][], width: number): (string | Cell)[][] {
   const textOf = (cell: string | Cell): string => (typeof cell === 'string' ? cell : cell.text)
   const columns = Math.max(...rows.map((row) => row.length))

@@ -1,5 +1,4 @@
 /** What the handlers share: the server's parts, and the facts of one request. */
-
 import type { CompileConstraint } from '../../answer/constraints.ts'
 import type { ReasoningMemory } from '../../answer/reasoning-memory.ts'
 import type { Admission } from '../models/admission.ts'

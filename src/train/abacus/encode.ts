@@ -2,7 +2,6 @@
  * Dialogues -> training examples: harmony ids, and the rows whose next token counts (the text of the assistant).
  * An example holds several dialogues, each with its own slot and positions.
  */
-
 import { renderHarmony, renderHarmonyForTraining } from '../../chat/formats/harmony/harmony.ts'
 import type { HarmonyMessage } from '../../chat/formats/harmony/message.ts'
 import { developerText, systemText } from '../../chat/formats/harmony/prompt.ts'

@@ -2,7 +2,6 @@
  * The two tools that gpt-oss was trained with, in the words it was trained on. They are protocol constants:
  * published in openai/harmony (Apache-2.0, copyright OpenAI), and a different wording would be a different prompt.
  */
-
 import type { BuiltinTool } from '../../messages.ts'
 import type { ToolNamespace } from './types.ts'
 

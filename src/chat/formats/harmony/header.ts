@@ -2,7 +2,6 @@
  * Reading the header of a harmony message as models really write it: recipient in either place, repeated channels, missing blanks,
  * rubbish around names. It always finds a reading; what it had to guess or ignore, it reports.
  */
-
 import type { WarningCode } from '../../messages.ts'
 import type { HarmonyMessage } from './message.ts'
 

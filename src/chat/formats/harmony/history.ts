@@ -2,7 +2,6 @@
  * Which harmony messages a conversation becomes: one system message from the options, one developer message with the
  * instructions and tools, then the turns, where finished turns lose their thinking. Their wording is harmony-prompt's matter.
  */
-
 import { checkTools, type Effort, type Message, offeredTools, partsOf, type RenderOptions, toolNameOf } from '../../messages.ts'
 import type { ToolNames } from '../tool-names.ts'
 import { builtinNamespaces } from './builtins.ts'

@@ -2,7 +2,6 @@
  * The texts of harmony's system and developer messages, word for word as openai/harmony 0.0.8 writes them.
  * The system message says identity, effort, channels and trained tools. What APIs call a system prompt goes into the developer message.
  */
-
 import type { RenderOptions } from '../../messages.ts'
 import { type ToolNamespace, toolsSection } from './types.ts'
 
