@@ -1,6 +1,6 @@
 /**
  * What a model *is*: sizes and slots, nothing computed. Every slot is a discriminated union, one entry per layer
- * where layers differ; the forward pass has one `switch` per slot. No code of the house asks for a family name:
+ * where layers differ; the forward pass has one `switch` per slot. No code asks for a family name:
  * it asks for one of these properties. Field names are the camelCase of the published config.json keys.
  */
 

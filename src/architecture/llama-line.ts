@@ -73,8 +73,9 @@ export function plainAttention(config: Fields, sizes: Sizes, position: Position)
   }
 }
 
-/** Everything outside of the layers, with the defaults of the LLaMA line. */
-export function outsideOfLayers(config: Fields, { hiddenSize }: Sizes, layers: Layer[]): Described {
+/** The layers, and everything outside of them with the defaults of the LLaMA line. */
+export function assemble(config: Fields, { layers: count, hiddenSize }: Sizes, layer: (index: number) => Layer): Described {
+  const layers = Array.from({ length: count }, (_, index) => layer(index))
   const dtype = config.dtype('bf16')
   const hasExperts = layers.some((layer) => layer.feedForward.kind === 'moe')
   if (!hasExperts) refuseQuantization(config)
@@ -109,7 +110,7 @@ export function expertDtypeFrom(config: Fields, dtype: DType): DType {
   return config.below('quantization_config').choice<DType>('quant_method', { mxfp4: 'mxfp4' })
 }
 
-/** What all model types of the LLaMA line say. Layers that differ are the business of the family. */
+/** What all model types of the LLaMA line say. A family adds what differs between its layers. */
 export function llamaConfig(a: Architecture): Json {
   const { attention, norm } = a.layers[0]!
   return {

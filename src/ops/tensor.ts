@@ -1,6 +1,6 @@
 /**
  * The handle that passes between the model and a backend: a shape, a dtype, a name. What is behind it (an array, an
- * offset in a shared memory, a GPU buffer, a count) is the backend's own affair.
+ * offset in a shared memory, a GPU buffer, a count) is the backend's own matter.
  */
 import type { DType } from './dtype.ts'
 

@@ -5,13 +5,13 @@
  */
 import type { Json } from '../../json/json.ts'
 import { fromBf16, toBf16 } from '../../numbers/bf16.ts'
-import type { Architecture, Attention, Gated, Layer, Position } from '../architecture.ts'
+import type { Architecture, Attention, FeedForward, Gated, Layer, Position } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
 import {
+  assemble,
   llamaConfig,
   llamaTensors,
-  outsideOfLayers,
   plainAttention,
   rmsNorm,
   type Sizes,
@@ -26,7 +26,7 @@ const GEGLU = { gelu_pytorch_tanh: { kind: 'geglu', approximation: 'tanh' } } sa
 function read1(config: Fields): Described {
   const sizes = sizesFromConfig(config)
   const attention = plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, 10000))
-  return assemble(config, sizes, () => ({ placement: 'pre', attention }))
+  return read(config, sizes, () => ({ placement: 'pre', attention }))
 }
 
 function read2(config: Fields): Described {
@@ -38,7 +38,7 @@ function read2(config: Fields): Described {
     scale: config.positive('query_pre_attn_scalar') ** -0.5,
     logitSoftcap: config.optionalPositive('attn_logit_softcapping'),
   }
-  return assemble(config, sizes, (index) => ({
+  return read(config, sizes, (index) => ({
     placement: 'sandwich',
     attention: { ...attention, slidingWindow: (types ? types[index] === 'sliding' : index % 2 === 0) ? window : null },
   }))
@@ -57,7 +57,7 @@ function read3(config: Fields): Described {
     logitSoftcap: config.optionalPositive('attn_logit_softcapping'),
     qkNorm: { kind: 'perHead', eps: config.positive('rms_norm_eps'), unitOffset: true } as const,
   }
-  return assemble(config, sizes, (index) => {
+  return read(config, sizes, (index) => {
     const kind = types ? types[index]! : (index + 1) % pattern ? 'sliding' : 'full'
     return {
       placement: 'sandwich',
@@ -66,18 +66,15 @@ function read3(config: Fields): Described {
   })
 }
 
-function assemble(config: Fields, sizes: Sizes, layer: (index: number) => Pick<Layer, 'placement' | 'attention'>): Described {
+function read(config: Fields, sizes: Sizes, layer: (index: number) => Pick<Layer, 'placement' | 'attention'>): Described {
   const norm = rmsNorm(config, true)
   // The first files say hidden_act "gelu", but the published weights were trained with the tanh form.
   const activation = config.has('hidden_activation') ? config.choice('hidden_activation', GEGLU) : GEGLU.gelu_pytorch_tanh
   if (!config.has('hidden_activation')) config.refuse('hidden_act', 'the gate of this model type is GELU', 'gelu', 'gelu_pytorch_tanh')
   const intermediateSize = config.size('intermediate_size')
-  const layers = Array.from(
-    { length: sizes.layers },
-    (_, index): Layer => ({ norm, ...layer(index), feedForward: { kind: 'gated', intermediateSize, activation, bias: false } }),
-  )
+  const feedForward: FeedForward = { kind: 'gated', intermediateSize, activation, bias: false }
   return {
-    ...outsideOfLayers(config, sizes, layers),
+    ...assemble(config, sizes, (index) => ({ norm, ...layer(index), feedForward })),
     // The published code holds the factor in the dtype of the weights.
     embedding: { scale: fromBf16(toBf16(Math.sqrt(sizes.hiddenSize))), position: { kind: 'none' } },
     finalNorm: norm,

@@ -7,7 +7,7 @@ import type { Json } from '../../json/json.ts'
 import type { Architecture, Layer } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
-import { llamaConfig, llamaTensors, outsideOfLayers, plainAttention, rmsNorm, sized, sizesFromConfig, variant } from '../llama-line.ts'
+import { assemble, llamaConfig, llamaTensors, plainAttention, rmsNorm, sized, sizesFromConfig, variant } from '../llama-line.ts'
 import { ropeFromConfig } from '../rope-config.ts'
 
 function read(config: Fields): Described {
@@ -24,8 +24,7 @@ function read(config: Fields): Described {
       bias: config.flag('mlp_bias', false),
     },
   }
-  const layers = Array.from({ length: sizes.layers }, () => structuredClone(layer))
-  return outsideOfLayers(config, sizes, layers)
+  return assemble(config, sizes, () => structuredClone(layer))
 }
 
 function write(a: Architecture): Json {

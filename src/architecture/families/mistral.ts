@@ -8,13 +8,13 @@ import type { Architecture, FeedForward } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
 import {
+  assemble,
   expertsPerToken,
   expertTensors,
   firstMoe,
   llamaConfig,
   llamaTensors,
   mixtureConfig,
-  outsideOfLayers,
   plainAttention,
   rmsNorm,
   sizesFromConfig,
@@ -28,12 +28,12 @@ import { ropeFromConfig } from '../rope-config.ts'
 function readMistral(config: Fields): Described {
   // A file without the key means the first release; one that says null (v0.2 and later) means no window.
   const window = config.mentions('sliding_window') ? config.optionalSize('sliding_window') : 4096
-  return assemble(config, 10000, window, swiglu(config))
+  return read(config, 10000, window, swiglu(config))
 }
 
 function readMixtral(config: Fields): Described {
   const experts = config.size('num_local_experts')
-  return assemble(config, undefined, config.optionalSize('sliding_window'), {
+  return read(config, undefined, config.optionalSize('sliding_window'), {
     kind: 'moe',
     experts,
     expertsPerToken: expertsPerToken(config, experts),
@@ -44,20 +44,17 @@ function readMixtral(config: Fields): Described {
   })
 }
 
-function assemble(config: Fields, theta: number | undefined, window: number | null, feedForward: FeedForward): Described {
+function read(config: Fields, theta: number | undefined, window: number | null, feedForward: FeedForward): Described {
   config.refuse('hidden_act', 'the gate of this model type is SiLU', 'silu')
   const sizes = sizesFromConfig(config)
   const types = config.layerTypes(sizes.layers)
   if (types?.includes('sliding') && !window)
     config.fail('sliding_window', 'missing; expected a positive integer, because layer_types names sliding layers')
   const attention = plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, theta))
-  const layers = Array.from({ length: sizes.layers }, (_, index) => ({
-    placement: 'pre' as const,
-    norm: rmsNorm(config),
-    attention: { ...attention, slidingWindow: types?.[index] === 'full' ? null : window },
-    feedForward,
-  }))
-  return outsideOfLayers(config, sizes, layers)
+  const norm = rmsNorm(config)
+  return assemble(config, sizes, (index) => {
+    return { placement: 'pre', norm, attention: { ...attention, slidingWindow: types?.[index] === 'full' ? null : window }, feedForward }
+  })
 }
 
 const writeMistral = (a: Architecture): Json => ({ ...llamaConfig(a), ...windows(a) })

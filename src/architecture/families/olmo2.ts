@@ -5,7 +5,7 @@
 import type { Layer } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
-import { llamaConfig, llamaTensors, outsideOfLayers, plainAttention, rmsNorm, sizesFromConfig, swiglu } from '../llama-line.ts'
+import { assemble, llamaConfig, llamaTensors, plainAttention, rmsNorm, sizesFromConfig, swiglu } from '../llama-line.ts'
 import type { Preset } from '../presets.ts'
 import { ropeFromConfig } from '../rope-config.ts'
 
@@ -22,8 +22,7 @@ function read(config: Fields): Described {
     },
     feedForward: swiglu(config),
   }
-  const layers = Array.from({ length: sizes.layers }, () => structuredClone(layer))
-  return outsideOfLayers(config, sizes, layers)
+  return assemble(config, sizes, () => structuredClone(layer))
 }
 
 const make = (b: string, hidden: number, intermediate: number, layers: number, heads: number): Preset => ({

@@ -3,20 +3,10 @@
  * Qwen Team 2024, arXiv 2407.10671 and 2412.15115.
  */
 import type { Json } from '../../json/json.ts'
-import type { Architecture, Layer } from '../architecture.ts'
+import type { Architecture } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
-import {
-  llamaConfig,
-  llamaTensors,
-  outsideOfLayers,
-  plainAttention,
-  rmsNorm,
-  sized,
-  sizesFromConfig,
-  swiglu,
-  variant,
-} from '../llama-line.ts'
+import { assemble, llamaConfig, llamaTensors, plainAttention, rmsNorm, sized, sizesFromConfig, swiglu, variant } from '../llama-line.ts'
 import type { Preset } from '../presets.ts'
 import { ropeFromConfig } from '../rope-config.ts'
 import { QWEN_SPECIAL_TOKENS, QWEN_TEXT_TOKENS, qwenWindows, qwenWindowsToConfig } from './qwen3.ts'
@@ -26,12 +16,10 @@ function read(config: Fields): Described {
   const sizes = sizesFromConfig(config)
   const window = qwenWindows(config, sizes.layers)
   const attention = { ...plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, 10000)), qkvBias: true, outBias: false }
-  const layer = { placement: 'pre' as const, norm: rmsNorm(config), feedForward: swiglu(config) }
-  const layers = Array.from(
-    { length: sizes.layers },
-    (_, index): Layer => ({ ...layer, attention: { ...attention, slidingWindow: window(index) } }),
-  )
-  return outsideOfLayers(config, sizes, layers)
+  const [norm, feedForward] = [rmsNorm(config), swiglu(config)]
+  return assemble(config, sizes, (index) => {
+    return { placement: 'pre', norm, attention: { ...attention, slidingWindow: window(index) }, feedForward }
+  })
 }
 
 /** The biases are part of the model type: the file has no field for them. */

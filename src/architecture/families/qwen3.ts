@@ -8,13 +8,13 @@ import type { Architecture, FeedForward } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
 import {
+  assemble,
   expertsPerToken,
   expertTensors,
   firstMoe,
   llamaConfig,
   llamaTensors,
   mixtureConfig,
-  outsideOfLayers,
   plainAttention,
   rmsNorm,
   sized,
@@ -26,7 +26,7 @@ import {
 import type { Preset } from '../presets.ts'
 import { ropeFromConfig } from '../rope-config.ts'
 
-const readDense = (config: Fields): Described => assemble(config, () => swiglu(config))
+const readDense = (config: Fields): Described => read(config, () => swiglu(config))
 
 function readMoe(config: Fields): Described {
   const experts = config.size(config.spelling('num_experts', 'num_local_experts'))
@@ -48,10 +48,10 @@ function readMoe(config: Fields): Described {
       auxLossCoef: config.notNegative('router_aux_loss_coef', 0.001),
     },
   }
-  return assemble(config, (layer) => (denseLayers.has(layer) || (layer + 1) % step ? swiglu(config) : moe))
+  return read(config, (layer) => (denseLayers.has(layer) || (layer + 1) % step ? swiglu(config) : moe))
 }
 
-function assemble(config: Fields, feedForward: (layer: number) => FeedForward): Described {
+function read(config: Fields, feedForward: (layer: number) => FeedForward): Described {
   config.refuse('hidden_act', 'the gate of this model type is SiLU', 'silu')
   const sizes = sizesFromConfig(config)
   const norm = rmsNorm(config)
@@ -60,13 +60,9 @@ function assemble(config: Fields, feedForward: (layer: number) => FeedForward): 
     qkNorm: { kind: 'perHead', eps: norm.eps, unitOffset: false } as const,
   }
   const window = qwenWindows(config, sizes.layers)
-  const layers = Array.from({ length: sizes.layers }, (_, index) => ({
-    placement: 'pre' as const,
-    norm,
-    attention: { ...attention, slidingWindow: window(index) },
-    feedForward: feedForward(index),
-  }))
-  return outsideOfLayers(config, sizes, layers)
+  return assemble(config, sizes, (index) => {
+    return { placement: 'pre', norm, attention: { ...attention, slidingWindow: window(index) }, feedForward: feedForward(index) }
+  })
 }
 
 /** `layer_types` where present; else, with `use_sliding_window`, every layer from `max_window_layers` on. All published files say false. */

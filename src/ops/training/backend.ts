@@ -3,7 +3,7 @@
  * loops) is the reference for gradients. The fast form (f32, generated SIMD products) uses a WebAssembly memory that threads may share.
  * Not for inference: it has no caches and keeps all results until `reset`.
  */
-import type { Gated, Gelu, Router } from '../../architecture/architecture.ts'
+import type { Gated } from '../../architecture/architecture.ts'
 import type { GradientOps } from '../gradients.ts'
 import type { AttentionOptions, Batch, Experts, Rotation, Routing } from '../ops.ts'
 import { size, type Tensor } from '../tensor.ts'
@@ -112,57 +112,33 @@ export class TrainingBackend implements GradientOps {
     gradientOf(this.context, loss)![0] = 1
   }
 
-  embed(table: Tensor, index: Int32Array, scale: number): Value {
-    return dense.embed(this.context, value(table), index, scale)
-  }
-  embedBackward(y: Tensor, table: Tensor, index: Int32Array, scale: number): void {
+  embed: GradientOps['embed'] = (table, index, scale) => dense.embed(this.context, value(table), index, scale)
+  embedBackward: GradientOps['embedBackward'] = (y, table, index, scale) =>
     dense.embedBackward(this.context, value(y), value(table), index, scale)
-  }
-  add(a: Tensor, b: Tensor, factor?: number): Value {
-    return dense.add(this.context, value(a), value(b), factor)
-  }
-  addBackward(y: Tensor, a: Tensor, b: Tensor, factor?: number): void {
-    dense.addBackward(this.context, value(y), value(a), value(b), factor)
-  }
-  linear(x: Tensor, weight: Tensor, bias?: Tensor): Value {
-    return dense.linear(this.context, value(x), value(weight), bias && value(bias))
-  }
-  linearBackward(y: Tensor, x: Tensor, weight: Tensor, bias?: Tensor): void {
+  add: GradientOps['add'] = (a, b, factor) => dense.add(this.context, value(a), value(b), factor)
+  addBackward: GradientOps['addBackward'] = (y, a, b, factor) => dense.addBackward(this.context, value(y), value(a), value(b), factor)
+  linear: GradientOps['linear'] = (x, weight, bias) => dense.linear(this.context, value(x), value(weight), bias && value(bias))
+  linearBackward: GradientOps['linearBackward'] = (y, x, weight, bias) =>
     dense.linearBackward(this.context, value(y), value(x), value(weight), bias && value(bias))
-  }
-  layerNorm(x: Tensor, gain: Tensor, bias: Tensor, eps: number): Value {
-    return dense.layerNorm(this.context, value(x), value(gain), value(bias), eps)
-  }
-  layerNormBackward(y: Tensor, x: Tensor, gain: Tensor, bias: Tensor, eps: number): void {
+  layerNorm: GradientOps['layerNorm'] = (x, gain, bias, eps) => dense.layerNorm(this.context, value(x), value(gain), value(bias), eps)
+  layerNormBackward: GradientOps['layerNormBackward'] = (y, x, gain, bias, eps) =>
     dense.layerNormBackward(this.context, value(y), value(x), value(gain), value(bias), eps)
-  }
-  rmsNorm(x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): Value {
-    return dense.rmsNorm(this.context, value(x), value(gain), eps, unitOffset)
-  }
-  rmsNormBackward(y: Tensor, x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): void {
+  rmsNorm: GradientOps['rmsNorm'] = (x, gain, eps, unitOffset) => dense.rmsNorm(this.context, value(x), value(gain), eps, unitOffset)
+  rmsNormBackward: GradientOps['rmsNormBackward'] = (y, x, gain, eps, unitOffset) =>
     dense.rmsNormBackward(this.context, value(y), value(x), value(gain), eps, unitOffset)
-  }
-  rope(x: Tensor, rotation: Rotation, batch: Batch): Value {
-    return dense.rope(this.context, value(x), rotation, this.#rotationTable(rotation, batch))
-  }
-  ropeBackward(y: Tensor, x: Tensor, rotation: Rotation, batch: Batch): void {
+  rope: GradientOps['rope'] = (x, rotation, batch) => dense.rope(this.context, value(x), rotation, this.#rotationTable(rotation, batch))
+  ropeBackward: GradientOps['ropeBackward'] = (y, x, rotation, batch) =>
     dense.ropeBackward(this.context, value(y), value(x), rotation, this.#rotationTable(rotation, batch))
-  }
   attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): Value {
     const { y, memory } = attention(this.context, value(q), value(k), value(v), batch, options, this.#drawSeed())
     this.#memories.set(y, memory)
     this.watched?.push(memory)
     return y
   }
-  attentionBackward(y: Tensor, q: Tensor, k: Tensor, v: Tensor, _batch: Batch, options: AttentionOptions): void {
+  attentionBackward: GradientOps['attentionBackward'] = (y, q, k, v, _, options) =>
     attentionBackward(this.context, value(y), value(q), value(k), value(v), options, this.#memories.get(y) as AttentionMemory)
-  }
-  gelu(x: Tensor, activation: Gelu): Value {
-    return gelu(this.context, value(x), activation)
-  }
-  geluBackward(y: Tensor, x: Tensor, activation: Gelu): void {
-    geluBackward(this.context, value(y), value(x), activation)
-  }
+  gelu: GradientOps['gelu'] = (x, activation) => gelu(this.context, value(x), activation)
+  geluBackward: GradientOps['geluBackward'] = (y, x, activation) => geluBackward(this.context, value(y), value(x), activation)
   gated(gate: Tensor, up: Tensor, activation: Gated): Value {
     const y = result(this.context, gate.shape)
     gatedForward(this.context, activation, value(gate).data, 0, value(up).data, 0, 1, y.data)
@@ -175,32 +151,21 @@ export class TrainingBackend implements GradientOps {
     const dUp = gradientOf(this.context, up)!
     gatedSlopes(this.context, activation, value(gate).data, 0, value(up).data, 0, 1, dy, dGate, dUp)
   }
-  route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router): Route {
-    return route(this.context, value(x), value(weight), bias && value(bias), active, router)
-  }
-  routeBackward(y: Routing, x: Tensor, weight: Tensor, bias: Tensor | undefined, _active: number, router: Router): void {
+  route: GradientOps['route'] = (x, weight, bias, active, router) =>
+    route(this.context, value(x), value(weight), bias && value(bias), active, router)
+  routeBackward: GradientOps['routeBackward'] = (y, x, weight, bias, _, router) =>
     routeBackward(this.context, y as Route, value(x), value(weight), bias && value(bias), router)
-  }
   moe(x: Tensor, routing: Routing, experts: Experts, activation: Gated): Value {
     const { y, memory } = moe(this.context, value(x), routing as Route, experts, activation)
     this.#memories.set(y, memory)
     return y
   }
-  moeBackward(y: Tensor, x: Tensor, routing: Routing, experts: Experts, activation: Gated): void {
+  moeBackward: GradientOps['moeBackward'] = (y, x, routing, experts, activation) =>
     moeBackward(this.context, value(y), value(x), routing as Route, experts, activation, this.#memories.get(y) as MoeMemory)
-  }
-  select(x: Tensor, rows: Int32Array): Value {
-    return dense.select(this.context, value(x), rows)
-  }
-  selectBackward(y: Tensor, x: Tensor, rows: Int32Array): void {
-    dense.selectBackward(this.context, value(y), value(x), rows)
-  }
-  softcap(x: Tensor, cap: number): Value {
-    return dense.softcap(this.context, value(x), cap)
-  }
-  softcapBackward(y: Tensor, x: Tensor, cap: number): void {
-    dense.softcapBackward(this.context, value(y), value(x), cap)
-  }
+  select: GradientOps['select'] = (x, rows) => dense.select(this.context, value(x), rows)
+  selectBackward: GradientOps['selectBackward'] = (y, x, rows) => dense.selectBackward(this.context, value(y), value(x), rows)
+  softcap: GradientOps['softcap'] = (x, cap) => dense.softcap(this.context, value(x), cap)
+  softcapBackward: GradientOps['softcapBackward'] = (y, x, cap) => dense.softcapBackward(this.context, value(y), value(x), cap)
   dropout(x: Tensor, p: number): Tensor {
     if (p === 0) return x
     const seed = this.#drawSeed()
@@ -216,19 +181,10 @@ export class TrainingBackend implements GradientOps {
     this.#memories.set(y, probabilities)
     return y
   }
-  crossEntropyBackward(y: Tensor, logits: Tensor, targets: Int32Array, scale: number): void {
+  crossEntropyBackward: GradientOps['crossEntropyBackward'] = (y, logits, targets, scale) =>
     dense.crossEntropyBackward(this.context, value(y), value(logits), targets, scale, this.#memories.get(y) as Floats)
-  }
-  balanceLoss(routing: Routing): Value {
-    return balanceLoss(this.context, routing as Route)
-  }
-  balanceLossBackward(y: Tensor, routing: Routing): void {
-    balanceLossBackward(this.context, value(y), routing as Route)
-  }
-  combine(terms: readonly Tensor[], factors: readonly number[]): Value {
-    return dense.combine(this.context, terms, factors)
-  }
-  combineBackward(y: Tensor, terms: readonly Tensor[], factors: readonly number[]): void {
-    dense.combineBackward(this.context, value(y), terms, factors)
-  }
+  balanceLoss: GradientOps['balanceLoss'] = (routing) => balanceLoss(this.context, routing as Route)
+  balanceLossBackward: GradientOps['balanceLossBackward'] = (y, routing) => balanceLossBackward(this.context, value(y), routing as Route)
+  combine: GradientOps['combine'] = (terms, factors) => dense.combine(this.context, terms, factors)
+  combineBackward: GradientOps['combineBackward'] = (y, terms, factors) => dense.combineBackward(this.context, value(y), terms, factors)
 }
