@@ -27,7 +27,7 @@ export interface Architecture {
   dtype: DType
   /** Dtype of the published expert matrices (equals `dtype` where there are no experts). */
   expertDtype: DType
-  /** Only in a second published form of a family: its key in the family's file. It decides spelling and tensor names then. */
+  /** Only in a second published form: its key in the family's file, which decides spelling and tensor names. */
   tensorLayout?: string
   /** Dropout probabilities while training: after the embedding, on attention probabilities, on residual branches. */
   dropout: { embedding: number; attention: number; residual: number }
@@ -53,9 +53,9 @@ export interface Layer {
 }
 
 /**
- * Where the norms stand and how attention and feed-forward, each an f, join the residual stream. One branch after the other: `pre`:
- * x + f(norm(x)); `post` (OLMo 2): x + norm(f(x)); `sandwich` (Gemma 2, 3): x + norm(f(norm(x))). Side by side: `parallel` (GPT-NeoX):
- * x + attention(norm(x)) + feedForward(norm'(x)).
+ * Where the norms stand and how the two branches of a layer, each an f, join the residual stream.
+ * One after the other: `pre`: x + f(norm(x)); `post` (OLMo 2): x + norm(f(x)); `sandwich` (Gemma 2, 3): x + norm(f(norm(x))).
+ * Side by side: `parallel` (GPT-NeoX): x + attention(norm(x)) + feedForward(norm'(x)).
  */
 export type Placement = 'pre' | 'post' | 'sandwich' | 'parallel'
 
@@ -107,7 +107,7 @@ export interface Rope {
   scaling: RopeScaling
 }
 
-/** `halves`: value i with value i + rotaryDim / 2 (GPT-NeoX, Llama). `interleaved`: value 2i with value 2i + 1 (GPT-J, DeepSeek). */
+/** `halves`: value i with i + rotaryDim / 2 (GPT-NeoX, Llama). `interleaved`: 2i with 2i + 1 (GPT-J, DeepSeek). */
 export type Pairing = 'halves' | 'interleaved'
 
 export type Position = { kind: 'none' } | Rope
@@ -168,9 +168,9 @@ export type Gated =
   /** gelu(gate)·up (Gemma). */
   | { kind: 'geglu'; approximation: 'tanh' | 'erf' }
 
-/** How the logits of the router choose experts and weigh them. */
+/** How the logits of the router choose experts and weigh them. `auxLossCoef`: weight of the load-balancing loss while training. */
 export type Router =
   /** The k best logits, then softmax over them (gpt-oss, Mixtral). */
   | { kind: 'topkSoftmax'; bias: boolean; auxLossCoef: number }
-  /** Softmax over all, then the k best, divided by their sum with `normalize` (Qwen3). `auxLossCoef`: weight of the load-balancing loss while training. */
+  /** Softmax over all, then the k best, with `normalize` divided by their sum (Qwen3). */
   | { kind: 'softmaxTopk'; normalize: boolean; bias: boolean; auxLossCoef: number }

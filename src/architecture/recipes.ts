@@ -28,7 +28,7 @@ export interface Slice {
   total: number
 }
 
-/** Published names by inner name; a string is a tensor that is stored as the weight is. Of several forms the canonical one is first. */
+/** Published by inner names. A string is a tensor that is stored as the weight is. Of several forms the canonical one is first. */
 export type Names = Readonly<Record<string, string | Recipe | (string | Recipe)[]>>
 
 /** The published names of one model type. */

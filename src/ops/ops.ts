@@ -3,8 +3,8 @@
  * it gives a feature: `reference` and `wasm` run models, `meter` counts, `probe` watches, `tape` differentiates.
  *
  * Letters used in every shape:
- *   T query rows · S cached positions · D hidden size · H query heads · G key/value heads · K head size (of keys, where values differ) · U value size
- *   F feed-forward width · E experts · A active experts · V vocabulary · L layers · R rows whose logits are wanted
+ *   T query rows · S cached positions · D hidden size · H query heads · G key/value heads · K head size, of keys
+ *   U value size, K unless said otherwise · F feed-forward width · E experts · A active experts · V vocabulary · L layers · R rows whose logits are wanted
  *
  * Rules: ops enqueue in order and return at once (only `Backend` waits); temporaries are f32 and live until the
  * enclosing `scope` ends; the dtype of a weight is a property of its tensor and never changes the mathematics.

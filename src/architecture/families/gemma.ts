@@ -1,6 +1,7 @@
 /**
- * Gemma 1, 2 and 3 (text): GeGLU, RMSNorm with gain 1 + w, embeddings times sqrt(width), tied output. 2 adds norms after each
- * branch, soft caps and a window in even layers; 3 trades the caps for QK-norm and slides five layers of six with a rotation of their own.
+ * Gemma 1, 2 and 3 (text): GeGLU, RMSNorm with gain 1 + w, embeddings times sqrt(width), tied output.
+ * Gemma 2 adds norms after each branch, soft caps, and a window in even layers. Gemma 3 has QK-norm instead of the caps, and a
+ * window with a rotation of its own in five layers of six.
  * Gemma Team 2024, 2024, 2025: arXiv 2403.08295, 2408.00118, 2503.19786.
  */
 import type { Json } from '../../json/json.ts'

@@ -197,7 +197,7 @@ function writeOriginal(a: Architecture): Json {
   }
 }
 
-/** MXFP4 as published, or the transposed bf16 tensors of dequantised community checkpoints: told apart by name (down is square). */
+/** MXFP4 as published, or transposed bf16 of dequantised checkpoints: told apart by name, for `down` is square. */
 const tensors = llamaTensors((at) => {
   const matrix = (name: string): Recipe[] => [packed(at(`mlp.experts.${name}`)), transposed(at(`mlp.experts.${name}`))]
   return {

@@ -65,7 +65,7 @@ function read(config: Fields, feedForward: (layer: number) => FeedForward): Desc
   })
 }
 
-/** `layer_types` where present; else, with `use_sliding_window`, every layer from `max_window_layers` on. All published files say false. */
+/** `layer_types`, or with `use_sliding_window` every layer from `max_window_layers` on. Published files say false. */
 export function qwenWindows(config: Fields, layers: number): (layer: number) => number | null {
   const types = config.layerTypes(layers)
   const used = config.flag('use_sliding_window', false)
