@@ -6,10 +6,7 @@ import type { Json } from '../json/json.ts'
 import type { Attention, Rope, RopeScaling } from './architecture.ts'
 import { ConfigError, type Fields } from './fields.ts'
 
-/**
- * The rotation of (most) layers, over `partial_rotary_factor` of a head. `theta`: what a file without `rope_theta` means; undefined
- * where files always say it.
- */
+/** The rotation of (most) layers. `theta`: used for a file without `rope_theta`; undefined where files always have it. */
 export function ropeFromConfig(config: Fields, headDim: number, theta?: number): Rope {
   if (config.has('rope_parameters')) {
     const parameters = config.below('rope_parameters')

@@ -8,10 +8,7 @@ import type { Names, Recipe } from './recipes.ts'
 
 /** The names of one checkpoint: the table of its family under one of the accepted prefixes. */
 export interface TensorNames {
-  /**
-   * The forms in which an inner weight ('layers.3.attention.q') may be published, the canonical one first; which of them
-   * a checkpoint uses is decided by name, never by shape. Empty when the family has no name for this weight.
-   */
+  /** Published forms of an inner weight ('layers.3.attention.q'), the canonical one first. Empty without a name for it. */
   recipes(inner: string): Recipe[]
   /** Tensors that carry no weight of the model: causal masks, rotary tables, an output matrix although it is tied. */
   isIgnored(published: string): boolean

@@ -145,7 +145,7 @@ async function receive(range: Range, options: HttpOptions, signal?: AbortSignal,
     } catch (cause) {
       signal?.throwIfAborted()
       if (cause instanceof ReadFailedError) throw cause
-      // A connection that still delivers something is worth more patience.
+      // Progress resets the number of tries.
       if (at > before) attempt = 1
       else if (attempt >= tries) throw readFailed(url, from + at, length - at, cause)
       await new Promise((resolve) => setTimeout(resolve, retryMs * 2 ** attempt))

@@ -1,12 +1,13 @@
 /**
- * Logits of a whole vocabulary, grouped by how far they lie below the largest: what sampling needs to cut and draw without sorting.
- * Weights are e^(-distance / temperature), unnormalised. Loops over the vocabulary are plain functions: V8 compiles them best so.
+ * The logits of a vocabulary in buckets, by their distance below the largest, so that sampling needs no
+ * sorting. Weights are e^(-distance / temperature), unnormalised. Loops over the vocabulary are plain
+ * functions, which V8 compiles best.
  */
 
-/** Buckets, and how many of them make one unit of (largest logit - logit) / temperature. Ids beyond 64 units weigh e^-64 and are never drawn. */
+/** Number of buckets. PER_UNIT of them are one unit of (largest logit - logit) / temperature. */
 const BUCKETS = 1024
 const PER_UNIT = 16
-/** Ids per block; a block whose largest logit is too small is skipped when ids are looked for. */
+/** Ids per block. A search for ids skips a block whose largest logit is too small. */
 const BLOCK = 512
 const CENTRE = Float64Array.from({ length: BUCKETS }, (_, b) => Math.exp(-(b + 0.5) / PER_UNIT))
 
@@ -19,7 +20,7 @@ export class Buckets {
   readonly #max: number
   readonly #scale: number
 
-  /** `temperature` > 0 matters to everything but `best`. */
+  /** `temperature` > 0; `best` does not depend on it. */
   constructor(logits: Float32Array, temperature: number) {
     this.logits = logits
     this.#blockMaxima = new Float32Array(Math.ceil(logits.length / BLOCK))
@@ -69,7 +70,7 @@ export class Buckets {
   }
 }
 
-/** e^(-at / PER_UNIT) by the bucket's centre and four terms of the series: 4e-8 off at most, and the same on every machine. */
+/** e^(-at / PER_UNIT): the bucket's centre and four terms of the series; error at most 4e-8 on every machine. */
 function weight(at: number, bucket: number): number {
   const r = (bucket - at + 0.5) / PER_UNIT
   return CENTRE[bucket]! * (1 + r * (1 + r * (1 / 2 + r * (1 / 6))))

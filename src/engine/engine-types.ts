@@ -1,6 +1,6 @@
 /**
- * The engine's contract: what goes in (ids, sampling, a driver), what comes out (events, log-probabilities, a result), and
- * what its load can be asked for. Types only.
+ * The types of the engine: its input (ids, sampling, a driver), its output (events, log-probabilities, a
+ * result) and its load.
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import type { Weights } from '../model/weights.ts'
@@ -14,7 +14,7 @@ export interface EngineOptions {
   backend: Backend
   architecture: Architecture
   weights: Weights
-  /** Positions per slot: the longest prompt plus answer. Default: the architecture's maxPositionEmbeddings, at most 8192. */
+  /** Positions per slot: longest prompt plus answer. Default: maxPositionEmbeddings, at most 8192. */
   context?: number
   /** Sequences that can be resident, running or kept for reuse. Default 4. */
   slots?: number
@@ -26,65 +26,53 @@ export interface EngineOptions {
   maxWaiting?: number
 }
 
-/**
- * Steers one generation, id by id: says before each draw what is allowed, and after each id what the consumer sees and how it goes on.
- * A driver that throws ends its own generation with that error.
- */
+/** Controls one generation: the ids allowed before each draw; events and next step after each id. */
 export interface Driver<E> {
   /**
-   * Called before each id is drawn, with how many ids `maxTokens` and the context leave (at least 1). A bitset of the allowed ids
-   * (id i is bit i & 31 of word i >> 5; missing words: not allowed), or undefined: all. At least one id must be allowed, else the
-   * generation fails with a RangeError.
+   * Called before each draw with the number of ids that may still come (at least 1). Returns a bitset
+   * of the allowed ids (id i is bit i & 31 of word i >> 5; missing words: none allowed), or undefined
+   * for all ids. If no id is allowed, the generation fails with a RangeError.
    */
   mask?(tokensLeft: number): Uint32Array | undefined
-  /** Called with each id as soon as it exists, forced ids included, before the next mask is asked for. */
+  /** Called with each id, forced ids included, before the next call of `mask`. */
   take(token: GeneratedToken): Taken<E>
 }
 
 export interface Taken<E> {
   /** What the iteration yields for this id, in order. */
   events?: readonly E[]
-  /**
-   * 'stop' ends the generation. Ids are forced: they were not drawn, go through the model like a prompt, are taken with `forced`, count
-   * towards `maxTokens`, and never stop. Ignored for an id that is forced itself.
-   */
+  /** 'stop' ends the generation. Ids are appended without a draw and count in `maxTokens`. */
   next?: 'stop' | readonly number[]
 }
 
 export interface GenerateOptions<E = GeneratedToken> {
-  /** Limit of generated ids. Default: what the context leaves. */
+  /** Limit of generated ids. Default: the rest of the context. */
   maxTokens?: number
   sampling?: SamplingOptions
   /** Ids that end the generation; the stop id is the last one delivered. Default: the architecture's eosTokenIds. */
   stopIds?: readonly number[]
-  /** Ends the generation (reason 'abort') within one step, also while it waits. */
+  /** Ends the generation (reason 'abort') within one step, also in the queue. */
   signal?: AbortSignal
-  /** Masks, forces, stops, and turns ids into events. Default: all ids are allowed and the iteration yields the tokens. */
+  /** Controls masks, forced ids, stops and events. Default: every id is allowed and the events are the tokens. */
   driver?: Driver<E>
   /** Report the log-probability of each id and of this many likeliest alternatives. Default: none are computed. */
   logprobs?: number
   /** Cached prefixes are shared only between generations with the same key. Default ''. */
   cacheKey?: string
-  /**
-   * Called when the generation has to wait for a slot and whenever its place in the queue changes, with the number of generations
-   * ahead of it; undefined when it gets its slot.
-   */
+  /** Called in the queue with the number of generations ahead, on every change; undefined: a slot was found. */
   onQueue?: (ahead: number | undefined) => void
 }
 
 export interface GeneratedToken {
   id: number
-  /** Appended by the driver, not drawn. */
+  /** Set for an id that the driver appended. */
   forced?: true
-  /** With `logprobs`, for drawn ids: natural logarithm of the probability in the model's own distribution, and the likeliest ids, best first. */
+  /** With `logprobs`, for drawn ids: log-probability in the model's own distribution. */
   logprob?: number
   top?: TokenLogprob[]
 }
 
-/**
- * stop: a stop id, or the driver said so · length: `maxTokens` reached · context: all positions of the slot are used ·
- * abort: the signal, or the consumer left the iteration.
- */
+/** stop: a stop id or the driver · length: `maxTokens` · context: the slot is full · abort: signal or consumer. */
 export type EndReason = 'stop' | 'length' | 'context' | 'abort'
 
 export interface GenerationResult {
@@ -99,13 +87,14 @@ export interface GenerationResult {
   queuedMs: number
   prefillMs: number
   decodeMs: number
-  /** The seed that was used, for a repetition. */
+  /** The seed that was used; the same seed repeats the result. */
   seed: number
 }
 
 /**
- * A running generation. Iterate for the driver's events as they come, or await `result` alone. Leaving the iteration aborts. While
- * somebody iterates, a consumer that lags more than 256 ids behind pauses its generation. A failing backend or driver rejects both.
+ * A running generation. Iterate it for the driver's events, or await `result` only. Leaving the
+ * iteration aborts. The generation pauses when its iterator is more than 256 ids behind. An error of
+ * backend or driver rejects both.
  */
 export interface Generation<E = GeneratedToken> extends AsyncIterable<E> {
   readonly result: Promise<GenerationResult>
@@ -117,7 +106,7 @@ export interface ScoreOptions {
   signal?: AbortSignal
 }
 
-/** What the model thought of a given id. */
+/** The log-probability of a given id. */
 export interface ScoredToken extends TokenLogprob {
   top: TokenLogprob[]
 }
@@ -147,13 +136,14 @@ export interface Engine {
   readonly architecture: Architecture
   readonly context: number
   /**
-   * Starts (or queues) a generation. Throws RangeError on an empty or too long prompt or an unknown id, BusyError when the queue is full,
-   * BackendFailedError when the backend is dead; running generations end with the same error.
+   * Starts or queues a generation. Throws RangeError on an empty or too long prompt or an unknown id,
+   * BusyError when the queue is full, BackendFailedError when the backend has failed; that error ends
+   * running generations too.
    */
   generate<E = GeneratedToken>(promptIds: readonly number[], options?: GenerateOptions<E>): Generation<E>
-  /** Log-probabilities of ids[1…] given those before them (one entry fewer than ids). Shares the forward passes with the generations. */
+  /** Log-probabilities of ids[1…], each given the ids before it. Shares forward passes with the generations. */
   score(ids: readonly number[], options?: ScoreOptions): Promise<ScoredToken[]>
   load(): EngineLoad
-  /** Ends every generation with reason 'abort', frees the cache; the backend and the weights stay with their owner. */
+  /** Ends every generation with reason 'abort' and frees the cache, not the backend and the weights. */
   close(): Promise<void>
 }

@@ -1,7 +1,7 @@
 /**
- * Ids in, ids out: many generations at once on one model, each step of which reads the weights once for all of them.
- * Never sees text, messages or sockets; what a chat needs beyond ids (masks, forced ids, stops) goes through a driver.
- * The work is done by the scheduler; here are the doors and the guards. Stop 4 of the walk.
+ * The engine: ids in, ids out. It runs many generations on one model; each step reads the weights once for
+ * all of them. It never sees text, messages or sockets: a driver adds masks, forced ids and stops. Here are
+ * the entry points and their checks; the scheduler does the work. Stop 4 of the walk.
  */
 import { DEFAULT_CHUNK, engineCacheSpec } from '../model/cache-spec.ts'
 import type { Engine, EngineOptions } from './engine-types.ts'
@@ -18,7 +18,7 @@ export class BusyError extends Error {
   override name = 'BusyError'
 }
 
-/** Reserves the KV cache. Rejects with RangeError on options that fit no model, the backend's MemoryError when the cache does not fit. */
+/** Reserves the KV cache. Rejects with RangeError on bad options, MemoryError when the cache does not fit. */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
   const { backend, architecture, weights, chunk = DEFAULT_CHUNK, maxStallMs = 1000, maxWaiting = Number.POSITIVE_INFINITY } = options
   const longest = architecture.maxPositionEmbeddings

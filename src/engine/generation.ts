@@ -1,6 +1,6 @@
 /**
- * One generation: from logits to the next id, through the driver, to whoever iterates. Holds the ids, the events that wait for the
- * consumer, and the reasons to end; knows nothing of slots, batches or other generations.
+ * One generation: from logits to the next id, through the driver, to the consumer. Holds the ids, the
+ * pending events and the reason of the end. Knows no slots, batches or other generations.
  */
 import { randomSeed } from '../random/counter.ts'
 import type { Driver, EndReason, GeneratedToken, GenerateOptions, Generation, GenerationResult } from './engine-types.ts'
@@ -9,7 +9,7 @@ import { logprobs } from './logprobs.ts'
 import { adjust } from './penalties.ts'
 import { sample } from './sampler.ts'
 
-/** Undelivered ids at which a generation pauses while somebody iterates. */
+/** Undelivered ids at which an iterated generation pauses. */
 const MAX_BACKLOG = 256
 
 export class GenerationJob<E> implements Job, Generation<E> {
@@ -33,7 +33,7 @@ export class GenerationJob<E> implements Job, Generation<E> {
   readonly #all: Set<number>
   #draws = 0
   #cachedTokens = 0
-  /** Generations ahead in the queue, as they were told. */
+  /** Generations ahead in the queue, as last reported. */
   #ahead: number | undefined
   #times = { created: performance.now(), started: 0, first: 0, last: 0 }
   #end: { reason: EndReason } | { error: unknown } | undefined
@@ -59,7 +59,7 @@ export class GenerationJob<E> implements Job, Generation<E> {
     this.#wake = wake
     this.#settle = Promise.withResolvers()
     this.result = this.#settle.promise
-    this.result.catch(() => {}) // who only iterates learns of a failure there
+    this.result.catch(() => {}) // the iteration reports a failure too
     if (options.signal?.aborted) this.abort()
     else options.signal?.addEventListener('abort', this.#onAbort)
   }

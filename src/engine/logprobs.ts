@@ -1,8 +1,9 @@
 /**
- * Log-probabilities in the model's own distribution: of one id, and of the n likeliest. f64 sums over f32 logits.
+ * Log-probabilities in the model's own distribution: of one id, and of the n likeliest. f64 sums over
+ * f32 logits.
  */
 
-/** An id and the natural logarithm of its probability in the model's own distribution (before penalties, masks and temperature). */
+/** An id and its log-probability in the model's own distribution (before penalties, masks, temperature). */
 export interface TokenLogprob {
   id: number
   logprob: number

@@ -1,6 +1,7 @@
 /**
- * What may change logits before the draw: penalties for ids already seen, a bias per id, a bitset of allowed ids. In place.
- * Repetition penalty: Keskar et al. 2019 (CTRL); presence and frequency penalty as in the OpenAI API.
+ * Changes logits in place before the draw: penalties for ids already seen, a bias per id, a mask of
+ * allowed ids. Repetition penalty: Keskar et al. 2019 (CTRL); presence and frequency penalty as in
+ * the OpenAI API.
  */
 import type { SamplingOptions } from './sampling-options.ts'
 

@@ -1,16 +1,16 @@
 /**
- * Which ids lie in which slot of the KV cache, and how far a new prompt can go on from there. Full layers can be cut anywhere;
- * sliding layers keep only the newest positions of a slot, so snapshots of them are taken on the way and restored on return.
- * Decides on slots only: runs nothing.
+ * Tracks the ids in each slot of the KV cache, and finds the longest prefix that a new prompt can
+ * reuse. Full layers can be truncated anywhere. Sliding layers keep only the newest positions, so
+ * snapshots of them are taken and restored. Chooses slots; runs nothing.
  */
 import { type CacheSnapshot, type KvCache, MemoryError } from '../ops/backend.ts'
 
-/** Snapshots kept per slot, and their bytes over all slots; beyond, the one whose neighbours are closest goes. */
+/** Limits of snapshots per slot, and of all their bytes. Beyond, the one with the closest neighbours is dropped. */
 const MAX_SNAPSHOTS = 16
 const MAX_SNAPSHOT_BYTES = 256 << 20
 /** Least distance of snapshots within a prompt. */
 const SPACING = 256
-/** A prompt that continues less than this share of a slot's last prompt is another conversation: it gets a copy, if a slot is free. */
+/** A prompt that shares less of a slot's prompt is another conversation; it gets a copy, if a slot is free. */
 const SAME_CONVERSATION = 0.5
 
 interface Slot {
@@ -65,7 +65,7 @@ export class PrefixCache {
     return this.#best(prompt, key).length
   }
 
-  /** Takes a free slot for a prompt; the caller checked `freeSlots`. At least the last id of the prompt remains to be computed. */
+  /** Takes a free slot for a prompt; the caller checked `freeSlots`. The last id of the prompt is always computed. */
   acquire(prompt: readonly number[], key: string, reuse: boolean): Lease {
     const source = reuse ? this.#best(prompt, key) : { slot: undefined, length: 0 }
     const free = this.#slots.filter(({ busy }) => !busy).sort((a, b) => a.lastUsed - b.lastUsed)
@@ -90,7 +90,7 @@ export class PrefixCache {
     if (this.#window !== null && slot.ids.length > this.#window - 1 + maxRows) slot.floor = Math.max(slot.floor, slot.ids.length - maxRows)
   }
 
-  /** Makes `position` a place to return to later, however far the slot goes on. Nothing to do where no layer slides. */
+  /** Takes a snapshot so that the slot can be truncated to `position` later. Not needed where no layer slides. */
   async remember(index: number, position: number): Promise<void> {
     const slot = this.#slots[index]!
     if (this.#window === null || position <= 0 || position < slot.floor) return
@@ -98,7 +98,7 @@ export class PrefixCache {
     try {
       slot.snapshots.push(await this.#cache.snapshot(index, position))
     } catch (error) {
-      if (error instanceof MemoryError) return // reuse will be coarser, nothing else
+      if (error instanceof MemoryError) return // then less of the prefix can be reused
       throw error
     }
     slot.snapshots.sort((a, b) => a.position - b.position)
@@ -106,13 +106,13 @@ export class PrefixCache {
     this.#keepWithinBytes()
   }
 
-  /** The same in the middle of a prompt, where only some places are worth it. */
+  /** The same in the middle of a prompt, at positions at least SPACING apart. */
   async rememberOnTheWay(index: number, position: number): Promise<void> {
     const last = this.#slots[index]!.snapshots.at(-1)?.position ?? 0
     if (position >= last + SPACING) await this.remember(index, position)
   }
 
-  /** The slot may be reused; what it holds stays until another prompt needs the room. */
+  /** Frees the slot; its contents stay until another prompt takes it. */
   release(index: number): void {
     const slot = this.#slots[index]!
     slot.busy = false
@@ -133,7 +133,7 @@ export class PrefixCache {
     for (const slot of this.#slots) {
       if (slot.key !== key) continue
       const length = reachable(slot, commonPrefix(slot.ids, prompt, prompt.length - 1))
-      // Among equals a free slot saves the copy.
+      // Of equal prefixes prefer that of a free slot, which needs no copy.
       if (length > best.length || (length > 0 && length === best.length && best.slot!.busy && !slot.busy)) best = { slot, length }
     }
     return best
@@ -175,7 +175,7 @@ const emptySlot = (index: number): Slot => ({
   snapshots: [],
 })
 
-/** The furthest place within `length` where the slot's cache can go on. */
+/** The largest position up to `length` to which the slot's cache can be truncated. */
 function reachable(slot: Slot, length: number): number {
   if (length >= slot.floor) return length
   return slot.snapshots.findLast(({ position }) => position <= length)?.position ?? 0

@@ -1,4 +1,4 @@
-/** One forward pass from ids to numbers the host can read. */
+/** One forward pass from ids to logits on the host. */
 import type { Architecture } from '../architecture/architecture.ts'
 import { type ForwardOptions, forward } from '../model/transformer.ts'
 import type { Weights } from '../model/weights.ts'
@@ -11,7 +11,7 @@ export interface Model {
   readonly weights: Weights
 }
 
-/** Enqueues the pass and waits for its logits, in `into` if they fit; nothing of it stays in the backend but the cache. -> [R, V] */
+/** Runs the pass and returns its logits, in `into` if they fit; the backend keeps only the cache. -> [R, V] */
 export function readLogits(
   { backend, architecture, weights }: Model,
   batch: Batch,

@@ -1,13 +1,13 @@
 /**
- * Logits to one id: temperature, top-k, top-p and min-p in this order, then a draw; greedy is exact. Nothing is sorted but the
- * edge of what is kept: the rest is whole buckets of nearly equal logits (buckets.ts). Changes no logit (penalties.ts does).
+ * Logits to one id: temperature, top-k, top-p and min-p in this order, then a draw; greedy is exact. Only
+ * the bucket at the border of the kept ids is sorted (buckets.ts). Changes no logit; penalties.ts does.
  * Top-p: Holtzman et al. 2020; min-p: Nguyen et al. 2024. Stop 9 of the walk.
  */
 import { uniform } from '../random/counter.ts'
 import { Buckets } from './buckets.ts'
 import type { SamplingOptions } from './sampling-options.ts'
 
-/** The id to go on with. logits [V], already adjusted; `index` counts the draws of one seed. Throws RangeError when no id is left. */
+/** The next id. logits [V], adjusted; `index` counts the draws of a seed. Throws RangeError when no id is allowed. */
 export function sample(logits: Float32Array, options: SamplingOptions, seed: number, index: number): number {
   const { temperature = 0, topK = 0, topP = 1, minP = 0 } = options
   const buckets = new Buckets(logits, temperature || 1)
@@ -58,5 +58,5 @@ export function sample(logits: Float32Array, options: SamplingOptions, seed: num
     rest -= masses[bucket]!
   }
   for (const id of edge) if ((rest -= weight(id)) < 0) return id
-  return edge.at(-1) ?? best // rounding may leave a crumb
+  return edge.at(-1) ?? best // rounding can leave a small remainder
 }

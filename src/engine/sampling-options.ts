@@ -1,6 +1,4 @@
-/**
- * What one may ask of the draw, and the ranges in which it makes sense.
- */
+/** Sampling options and their valid ranges. */
 
 /** How the next id is drawn. */
 export interface SamplingOptions {
@@ -20,10 +18,7 @@ export interface SamplingOptions {
   frequencyPenalty?: number
   /** Added to logits, by id; -Infinity forbids. */
   logitBias?: ReadonlyMap<number, number>
-  /**
-   * Same seed, same draws, whatever else runs. Integer; default: a random one, reported in the result. On a backend whose sums depend on
-   * how many rows are computed together (wasm: in the last bits), a near tie may still fall the other way beside other answers.
-   */
+  /** An integer. The same seed gives the same answer, whatever else runs. Default: random, reported in the result. */
   seed?: number
 }
 
@@ -38,7 +33,7 @@ const RANGES: { [name in keyof SamplingOptions]: [low: number, high: number] } =
   seed: [0, Number.MAX_SAFE_INTEGER],
 }
 
-/** @throws RangeError that names the field, what it may be, and what it was. */
+/** @throws RangeError that names the field, its range and its value. */
 export function checkSampling(options: SamplingOptions): void {
   for (const [name, [low, high]] of Object.entries(RANGES)) {
     const value = options[name as keyof typeof RANGES]

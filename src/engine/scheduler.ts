@@ -1,6 +1,6 @@
 /**
- * Continuous batching: every step is one forward pass over a row of each decoding sequence plus a piece of the waiting
- * prompts, so that all of them share one reading of the weights. Knows jobs, not what they are for; touches no text.
+ * Continuous batching: every step is one forward pass over one row of each decoding sequence plus pieces of
+ * the waiting prompts, so that all of them share one reading of the weights. Knows jobs, not their purpose.
  * Orca: Yu et al. 2022 (iteration-level scheduling); Sarathi: Agrawal et al. 2023 (chunked prefill).
  */
 import { forward } from '../model/transformer.ts'
@@ -23,7 +23,7 @@ interface Piece {
   readonly rows: number
 }
 
-/** With a sequence decoding, a prompt piece has at least this many rows, whatever the stall. */
+/** While sequences decode, a step has at least this many prompt rows, even if it takes longer than `maxStallMs`. */
 const MIN_PIECE = 16
 /** A job waits for another's prompt if that saves it at least this many rows. */
 const WORTH_WAITING = 32
@@ -69,7 +69,7 @@ export class Scheduler {
     this.wake()
   }
 
-  /** Something changed: a new job, an abort, a consumer that caught up. */
+  /** Runs the loop again after a change: a new job, an abort, a consumer that caught up. */
   wake = (): void => {
     this.#sleeper?.()
     if (this.#active || this.#closed || this.#waiting.length + this.#running.length === 0) return
@@ -77,7 +77,7 @@ export class Scheduler {
     this.#idle = this.#run().catch((error) => this.#giveUp(error))
   }
 
-  /** The backend is dead: ends all jobs with this error, and refuses new ones. */
+  /** After a failure of the backend: ends all jobs with this error and refuses new ones. */
   fail(error: Error): void {
     this.#failure = error
     for (const job of this.#jobs()) job.fail(error)
@@ -98,7 +98,7 @@ export class Scheduler {
 
   async #run(): Promise<void> {
     for (;;) {
-      // Lets timers, sockets and signals in, and jobs of the same moment into the same step.
+      // Lets timers, sockets and signals run, and new jobs join the next step.
       await nextTask()
       await this.#sweep()
       if (this.#waiting.length + this.#running.length === 0) break
@@ -113,7 +113,7 @@ export class Scheduler {
     this.#active = false
   }
 
-  /** A failure outside of any step: nobody is left waiting for what will not come. */
+  /** A failure outside of a step ends all jobs, so that none waits for ever. */
   #giveUp(error: unknown): void {
     for (const job of this.#jobs()) job.fail(error)
     for (const { slot } of this.#running) this.prefixes.forget(slot)
@@ -122,7 +122,7 @@ export class Scheduler {
     this.#active = false
   }
 
-  /** Lets go of jobs that are over; what they computed stays for reuse. */
+  /** Drops jobs that have ended; their cached positions stay for reuse. */
   async #sweep(): Promise<void> {
     this.#waiting = this.#waiting.filter((job) => !job.ended)
     for (const { job, slot, done } of this.#running) {
@@ -149,7 +149,7 @@ export class Scheduler {
     })
   }
 
-  /** Whether a running job is just computing what this one needs too. */
+  /** Whether a running job is computing a prefix that this one needs too. */
   #shouldWait(job: Job): boolean {
     if (!job.reusesPrefix) return false
     return this.#running.some((other) => {
@@ -159,17 +159,14 @@ export class Scheduler {
     })
   }
 
-  /**
-   * Decode rows first, then prompts, as far as the chunk (and the patience of those who decode) goes. Prompts share what is left
-   * evenly, and the short ones pass on what they do not need: a long prompt stalls neither answers nor other prompts.
-   */
+  /** Decode rows first, then prompt rows up to the chunk or `maxStallMs`, shared evenly: no prompt stalls other jobs. */
   #plan(): Piece[] {
     const ready = this.#running.filter(({ job }) => !job.ended && !job.paused)
     const pending = ({ job, done }: Running) => job.ids.length - done
     const pieces: Piece[] = ready.filter((r) => pending(r) === 1).map((running) => ({ running, rows: 1 }))
     const { maxRows } = this.#cache.spec
-    const patience = pieces.length > 0 ? Math.max(MIN_PIECE, Math.floor(this.#maxStallMs * this.speeds.promptRowsPerMs)) : maxRows
-    let budget = Math.min(maxRows - pieces.length, patience)
+    const promptRows = pieces.length > 0 ? Math.max(MIN_PIECE, Math.floor(this.#maxStallMs * this.speeds.promptRowsPerMs)) : maxRows
+    let budget = Math.min(maxRows - pieces.length, promptRows)
     const prompts = ready.filter((r) => pending(r) > 1).sort((a, b) => pending(a) - pending(b))
     for (const [n, running] of prompts.entries()) {
       const share = Math.ceil(budget / (prompts.length - n))
@@ -180,7 +177,7 @@ export class Scheduler {
     return pieces
   }
 
-  /** One forward pass. A failure of the backend ends the jobs that took part and nobody else. */
+  /** One forward pass. An error in it ends the jobs that took part, and no others. */
   async #step(pieces: readonly Piece[]): Promise<void> {
     const started = performance.now()
     const rows: { piece: Piece; position: number }[] = [] // those with wanted logits
@@ -192,7 +189,7 @@ export class Scheduler {
         this.prefixes.wrote(slot, job.ids.slice(done, done + count))
         running.done += count
         if (done >= job.promptTokens || !job.reusesPrefix) continue
-        // One row before the end, so that the same prompt can come again; the next turn goes on there as well.
+        // One row before the end: a repeated prompt, and the next turn of the conversation, continue here.
         if (running.done >= job.promptTokens) await this.prefixes.remember(slot, job.promptTokens - 1)
         else await this.prefixes.rememberOnTheWay(slot, running.done)
       }
@@ -236,13 +233,13 @@ export class Scheduler {
     }
     const options = { cache: this.#cache, logitRows: Int32Array.from(logitRows) }
     if (rows.length === 0) {
-      // The middle of a prompt: only keys and values are wanted.
+      // The middle of a prompt: only keys and values are needed.
       const { backend, architecture, weights } = this.#model
       backend.scope('step', () => void forward(backend, architecture, weights, batch, options))
       await backend.settled()
       return this.#logits
     }
-    // One array for all steps: fresh megabytes every time would keep the garbage collector busy.
+    // One array for all steps: new megabytes in every step would cost garbage collection.
     const size = rows.length * this.#model.architecture.vocabSize
     if (this.#logits.length < size) this.#logits = new Float32Array(size)
     return readLogits(this.#model, batch, options, this.#logits)
@@ -258,7 +255,7 @@ export class Scheduler {
   }
 }
 
-/** Resolves after pending events had their turn; a bare promise would not let them. */
+/** Resolves after the pending events were handled; a resolved promise would not wait for them. */
 function nextTask(): Promise<void> {
   if (typeof setImmediate === 'function') return new Promise((resolve) => setImmediate(resolve))
   return new Promise((resolve) => {

@@ -1,6 +1,4 @@
-/**
- * Log-probabilities of given ids, position by position: the other thing one can ask of a model besides continuing.
- */
+/** A job that computes the log-probabilities of given ids. */
 import type { ScoredToken, ScoreOptions } from './engine-types.ts'
 import type { Job } from './job.ts'
 import { logprobs } from './logprobs.ts'
@@ -10,7 +8,7 @@ export class ScoringJob implements Job {
   readonly promptTokens: number
   readonly cacheKey = ''
   readonly reusesPrefix = false
-  /** Every row has logits of the whole vocabulary: 26 MB at 32 rows of 200,000. */
+  /** Every row has logits: 32 rows of a vocabulary of 200,000 take 26 MB. */
   readonly maxRows = 32
   readonly paused = false
   readonly result: Promise<ScoredToken[]>

@@ -1,6 +1,6 @@
 /**
- * The attention slot: project, norm, rotate, attend, project back. Which of these steps exist is read from the slot.
- * The softmax, its window and its sinks are one op. Stop 6 of the walk.
+ * The attention slot: project, norm, rotate, attend, project back. Which of these steps exist is read
+ * from the slot. The softmax, its window and its sinks are one op. Stop 6 of the walk.
  */
 import type { Batch, LayerCache, Ops, Rotation } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'

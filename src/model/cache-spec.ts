@@ -1,4 +1,4 @@
-/** The KV cache that an architecture asks for, and what an engine reserves when nobody says. */
+/** The KV cache that an architecture needs, and the default sizes of an engine. */
 import type { Architecture } from '../architecture/architecture.ts'
 import type { CacheSpec } from '../ops/backend.ts'
 

@@ -1,6 +1,6 @@
 /**
- * The feed-forward slot: one wide layer (GPT-2), a gated one (Llama, Qwen3), or the chosen few of many gated experts
- * (Mixtral, Qwen3 MoE, gpt-oss). Stop 8 of the walk.
+ * The feed-forward slot: one wide layer (GPT-2), a gated one (Llama, Qwen3), or the chosen few of
+ * many gated experts (Mixtral, Qwen3 MoE, gpt-oss). Stop 8 of the walk.
  */
 import type { Ops } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'

@@ -1,7 +1,8 @@
 /**
- * Fresh weights of an architecture, as GPT-2 started: matrices N(0, initializerRange), the two projections that write to
- * the residual stream narrower by sqrt(2L), gains one, biases and sinks zero. Radford et al. 2019, section 2.3.
- * Every tensor has its own seeded stream, so that a change in one leaves the others as they were.
+ * Fresh weights of an architecture, as GPT-2 started: matrices N(0, initializerRange), the two
+ * projections that write to the residual stream narrower by sqrt(2L), gains one, biases and sinks
+ * zero. Radford et al. 2019, section 2.3. Every tensor has its own seeded stream, so that a change in
+ * one leaves the others as they were.
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import type { Backend, WeightSpec } from '../ops/backend.ts'

@@ -1,6 +1,6 @@
 /**
- * Rotary frequencies of an architecture, in f64: plain (Su et al. 2021), linear, YaRN (Peng et al. 2023, by parts) and
- * Llama 3's smoothed scaling. Only the frequencies; rotating is an op.
+ * Rotary frequencies of an architecture, in f64: plain (Su et al. 2021), linear, YaRN (Peng et al.
+ * 2023, by parts) and Llama 3's smoothed scaling. Only the frequencies; rotating is an op.
  */
 import type { Architecture, Rope, RopeScaling } from '../architecture/architecture.ts'
 import type { Rotation } from '../ops/ops.ts'
@@ -23,7 +23,7 @@ export function rotations(architecture: Architecture): (Rotation | undefined)[] 
   return found
 }
 
-/** The rotation of heads of `headDim`: R/2 inverse frequencies theta^(-2i/R) after scaling, and the factor on cos and sin. */
+/** The rotation of heads of `headDim`: R/2 inverse frequencies after scaling, and the factor on cos and sin. */
 export function rotation(headDim: number, { rotaryDim, pairing, ropeTheta, scaling }: Rope): Rotation {
   const plain = Float64Array.from({ length: rotaryDim / 2 }, (_, i) => ropeTheta ** ((-2 * i) / rotaryDim))
   const [inverseFrequencies, amplitude] = scaled(plain, rotaryDim, ropeTheta, scaling)

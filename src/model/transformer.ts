@@ -1,7 +1,7 @@
 /**
- * The forward pass, written once for every model, in training, prefill, decode and batched serving. It decides what flows where.
- * The arithmetic belongs to `Ops`; sizes and slots stand in the weight tree beside the weights. No backend, no text, no sampling.
- * Stop 5 of the walk.
+ * The forward pass, written once for every model, in training, prefill, decode and batched serving.
+ * It decides what flows where. The arithmetic belongs to `Ops`; sizes and slots stand in the weight
+ * tree beside the weights. No backend, no text, no sampling. Stop 5 of the walk.
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import type { KvCache } from '../ops/backend.ts'
@@ -18,14 +18,14 @@ export interface ForwardOptions {
   cache?: KvCache
   /** Rows whose logits are wanted, in that order; all rows if absent. */
   logitRows?: Int32Array
-  /** Given by a trainer and nobody else: drops values at random with these probabilities. Needs ops that have `dropout`. */
+  /** For trainers only: drops values at random with these probabilities. Needs ops that have `dropout`. */
   dropout?: Architecture['dropout']
 }
 
 /**
- * Token ids to logits. batch of T rows -> [R, V], R = logitRows.length or T; [0, D] where no logits are wanted. Returns at once;
- * `Backend.read` waits for the values. The caller guarantees ids < V and positions within the context. `weights` is a tree of
- * `weightSpecs(architecture)`.
+ * Token ids to logits. batch of T rows -> [R, V], R = logitRows.length or T; [0, D] where no logits
+ * are wanted. Returns at once; `Backend.read` waits for the values. The caller guarantees ids < V and
+ * positions within the context. `weights` is a tree of `weightSpecs(architecture)`.
  * @throws TypeError if `dropout` is asked for and the ops do not have it
  */
 export function forward(ops: Ops, architecture: Architecture, weights: Weights, batch: Batch, options: ForwardOptions = {}): Tensor {
@@ -75,12 +75,12 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
   })
   return ops.scope('logits', () => {
     if (options.logitRows) x = ops.select(x, options.logitRows) // [R, D]
-    if (options.logitRows?.length === 0) return x // the output matrix is not read for nothing
+    if (options.logitRows?.length === 0) return x // no logits are wanted, so do not read the output matrix
     return logits(ops, architecture, weights, x)
   })
 }
 
-/** What the model says of rows of the residual stream: final norm, output matrix, soft cap. x [R, D] -> [R, V] */
+/** Logits of rows of the residual stream: final norm, output matrix, soft cap. x [R, D] -> [R, V] */
 export function logits(ops: Ops, { finalLogitSoftcap }: Architecture, weights: Weights, x: Tensor): Tensor {
   const normed = ops.scope('finalNorm', () => normalize(ops, weights.finalNorm, x))
   const y = ops.linear(normed, weights.unembed ?? weights.embed)

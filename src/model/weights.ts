@@ -1,7 +1,8 @@
 /**
- * The weight tree of an architecture. Each node carries the slot that it belongs to, so the forward pass has one switch per slot.
- * Inner names only; published names live in `architecture/`. `weightSpecs` is the one place that knows which weights exist:
- * loading, counting, synthesis, initialisation and saving walk its tree.
+ * The weight tree of an architecture. Each node carries the slot that it belongs to, so the forward
+ * pass has one switch per slot. Inner names only; published names live in `architecture/`.
+ * `weightSpecs` is the one place that knows which weights exist: loading, counting, synthesis,
+ * initialisation and saving walk its tree.
  */
 import type { Architecture, GatedMlp, Layer, LayerNorm, Mixture, Mlp, MultiHead, Norm, RmsNorm } from '../architecture/architecture.ts'
 import type { WeightSpec } from '../ops/backend.ts'

@@ -21,10 +21,7 @@ export interface WeightSpec {
  */
 export interface Fill {
   (part: WeightPart, offset: number, into: Uint8Array): Promise<void>
-  /**
-   * Where byte `offset` of a part lies in its file, if the part lies there as it is. A source may read straight from a disk into an address
-   * that is equal to this modulo DISK_ALIGNMENT.
-   */
+  /** Position of byte `offset` of a part in its file, if stored as needed; for direct reads (DISK_ALIGNMENT). */
   readonly at?: ((part: WeightPart, offset: number) => number) | undefined
 }
 export type WeightPart = 'data' | 'blocks' | 'scales'
@@ -95,7 +92,7 @@ export interface Backend extends Ops {
   dispose(): Promise<void>
 }
 
-/** A backend is dead. What it held is gone; load the model again, into a new backend. */
+/** A backend has failed and its contents are lost. Load the model again, into a new backend. */
 export class BackendFailedError extends Error {
   override name = 'BackendFailedError'
 

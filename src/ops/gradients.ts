@@ -1,9 +1,10 @@
 /**
- * The vocabulary of differentiation: for every op of `ops.ts` its backward step, the loss, and nothing else. `train/tape.ts` records a
- * forward pass and plays these in reverse.
+ * The vocabulary of differentiation: the backward step of every op in `ops.ts`, and the loss.
+ * `train/tape.ts` records a forward pass and calls these in reverse order.
  *
- * A backward op takes the result `y` of the forward call and that call's arguments. It reads the gradient of y and ADDS to the gradients
- * of the arguments that have one. Results and whatever a backend keeps with them stay alive until `reset`.
+ * A backward op takes the result `y` of the forward call and that call's arguments. It reads the
+ * gradient of y and ADDS to the gradients of the arguments that have one. Results and whatever a
+ * backend keeps with them stay alive until `reset`.
  */
 import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
 import type { AttentionOptions, Batch, Experts, Ops, Rotation, Routing } from './ops.ts'
@@ -11,16 +12,19 @@ import type { Tensor } from './tensor.ts'
 
 export interface GradientOps extends Ops {
   dropout(x: Tensor, p: number): Tensor
-  /** Mean or weighted sum of -log softmax(logits[r])[targets[r]]·scale over the rows, as [1]. `scale` is usually 1 / rows. */
+  /** Sum of -log softmax(logits[r])[targets[r]]·scale over the rows, as [1]. `scale` is usually 1 / rows. */
   crossEntropy(logits: Tensor, targets: Int32Array, scale: number): Tensor
-  /** E·Σ_e f_e·P_e with f_e the share of rows sent to e (summed over the A choices) and P_e the mean router probability; A when balanced. Fedus et al. 2021. [1] */
+  /**
+   * E·Σ_e f_e·P_e with f_e the share of rows sent to e (summed over the A choices) and P_e the mean
+   * router probability; A when balanced. Fedus et al. 2021. [1]
+   */
   balanceLoss(routing: Routing): Tensor
   /** Σ_i factors[i]·terms[i] of [1] tensors. */
   combine(terms: readonly Tensor[], factors: readonly number[]): Tensor
 
   /** Sets the gradient of a [1] tensor to 1: where going backward starts. */
   seed(loss: Tensor): void
-  /** Frees every result since the last reset; gradients of weights stay. `randomSeed` decides the dropout of the next pass. */
+  /** Frees every result since the last reset, not the gradients of weights. `randomSeed`: dropout of the next pass. */
   reset(randomSeed: number): void
 
   embedBackward(y: Tensor, table: Tensor, index: Int32Array, scale: number): void

@@ -1,6 +1,6 @@
 /**
- * The reference: every op as plain loops in the order of its formula, sums in f64. Slow on purpose; other backends are right
- * when they agree with it. With `precision: 'f64'` temporaries keep f64, for gradient checks.
+ * The reference: every op as plain loops in the order of its formula, sums in f64. Slow on purpose; other backends are
+ * compared with it. With `precision: 'f64'` temporaries keep f64, for gradient checks.
  */
 import type { Backend, Fill, WeightSpec } from '../backend.ts'
 import { fromBf16, fromF16, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, storedBytes, unpackMxfp4Block } from '../dtype.ts'

@@ -43,7 +43,7 @@ export class Allocator {
     return { address, bytes, pins: 0, released: false }
   }
 
-  /** Gives a block back, now or when its last pin is gone. */
+  /** Frees a block, now or when its last pin is removed. */
   release(block: Block): void {
     if (block.released) return
     block.released = true

@@ -68,7 +68,7 @@ export class LoadingContext {
 const LEAST_ROUNDED_ROWS = 257
 /** Bytes of published rows that are converted at a time. */
 const BAND_BYTES = 8 << 20
-/** Room behind a place: kernels may read a vector beyond its end, and `aligned` moves its beginning. */
+/** Bytes reserved behind a place: kernels may read a vector beyond its end, and `aligned` moves its beginning. */
 const SLACK = 64 + DISK_ALIGNMENT
 
 /** The first address from `address` on into which a disk can read byte `offset` of a weight directly (DISK_ALIGNMENT). */
