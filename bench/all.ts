@@ -1,5 +1,5 @@
 /**
- * Everything docs/benchmarks.md shows, most important first, in one go: half an hour on a quiet machine of two cores, 16 GB of memory free.
+ * Measures everything in docs/benchmarks.md, most important first: half an hour on a quiet machine with two cores and 16 GB of free memory.
  *   node bench/all.ts SYNTH PEERS
  * SYNTH holds the checkpoints of `lineage synth` (gpt-oss-20b, qwen3-0.6b, gpt2, and qwen3-30b-8: Qwen3-30B-A3B with 8 layers), PEERS
  * node-llama-cpp and the GGUF files named below. What is missing is left out.

@@ -1,7 +1,7 @@
 /**
- * How fast a checkpoint loads beside plain reading of the same files in pieces of 64 MiB, in alternation, each in a process of its own: from the disk (the file cache is
- * emptied before every run, for which Linux wants root) and from the file cache. Plain reading forgets each piece (one buffer) or keeps all, as a loader must. Writes
- * bench/results/loading.json.
+ * Speed of loading a checkpoint, compared with plain reading of the same files in pieces of 64 MiB. The runs alternate, each in its
+ * own process: from the disk (the file cache is emptied before every run, which needs root on Linux) and from the file cache. Plain
+ * reading either reuses one buffer or keeps all bytes, as a loader must. Writes bench/results/loading.json.
  *   node bench/loading.ts NAME=CHECKPOINT …
  */
 import { execFileSync } from 'node:child_process'

@@ -9,7 +9,7 @@ import { type EngineFigures, type LoadingFigures, type PeerFigures, type PeerRow
 
 type Peers = Extract<Results, { kind: 'peers' }>
 
-/** Cases of the README's table: the name in the results, and what the reader is told. */
+/** Cases of the README's table: the name in the results, and the label in the table. */
 const README_ROWS: readonly [name: string, label: string][] = [
   ['gpt-oss-20b (gpt-oss-20b-q8_0.gguf)', 'gpt-oss-20b'],
   ['qwen3-30b-8 (qwen3-30b-8-q8_0.gguf)', 'Qwen3-30B-A3B, 8 of 48 layers'],

@@ -1,6 +1,6 @@
 /**
- * Load on the server: many clients at once, a third of which leave at random; every other answer must be complete and equal to what the
- * same question gave alone. Then throughput of 8 parallel answers against the engine's own batched decode of 8, interleaved.
+ * Load on the server: many clients at once, a third of which disconnect at random. Every other answer must be complete and equal to the
+ * answer to the same question alone. Then throughput of 8 parallel answers, interleaved with the engine's own batched decode of 8.
  *
  *   node bench/server-load.ts [MODEL] [--clients 64] [--seconds 60] [--parallel 8] [--threads N] [--tokens 48] [--rounds 3] [--length 192] [--context 1024]
  *
@@ -32,7 +32,7 @@ const { values, positionals } = parseArgs({
   },
 })
 const model = positionals[0] ?? 'abacus'
-/** What the server calls it: of a path the last part. */
+/** The server's name of the model: the last part of a path. */
 const modelId = basename(model)
 const [clients, seconds, parallel, threads, tokens, rounds, context, length] = (
   ['clients', 'seconds', 'parallel', 'threads', 'tokens', 'rounds', 'context', 'length'] as const
@@ -93,7 +93,7 @@ function asks(): Ask[] {
   }))
 }
 
-/** One streamed answer as text; leaves after so many pieces or milliseconds, also while it waits. */
+/** One streamed answer as text. Disconnects after a number of pieces or milliseconds, also in the queue. */
 async function answer(
   ask: Ask,
   leaveAfter = Number.POSITIVE_INFINITY,
@@ -151,7 +151,7 @@ async function load(): Promise<void> {
   const expected: string[] = []
   const started = performance.now()
   for (const question of questions) expected.push((await answer(question)).text!)
-  // What an answer takes when all are there, roughly: who leaves, leaves anywhere within it.
+  // Roughly the time of an answer under full load. Clients disconnect anywhere within it.
   const typicalMs = ((performance.now() - started) / questions.length) * Math.max(1, clients / parallel)
   const until = performance.now() + seconds * 1000
   const firstBytes: number[] = []
@@ -252,7 +252,7 @@ async function throughput(): Promise<void> {
     const { user, system } = process.cpuUsage(cpuBefore)
     const childBefore = cpuSeconds(child.pid!)
     const served = await server()
-    // On a busy machine seconds mislead; the processor time spent for the same ids does not.
+    // Processor time is also valid on a busy machine; elapsed time is not.
     const [ownCpu, servedCpu] = [(user + system) / 1e6, cpuSeconds(child.pid!) - childBefore]
     clock.push((100 * served) / own)
     processor.push((100 * ownCpu) / servedCpu)

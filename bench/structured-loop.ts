@@ -1,6 +1,6 @@
 /**
- * How long the event loop stands still while schemas near the server's limits are compiled: a timer of 5 ms, once with compilation at
- * once and once in slices, over a vocabulary of 201,088 ids. `node bench/structured-loop.ts`, one line of JSON each.
+ * How long the event loop is blocked while schemas near the server's limits are compiled: the delay of a 5 ms timer, without and with
+ * slices, over a vocabulary of 201,088 ids. `node bench/structured-loop.ts`, one line of JSON each.
  */
 import { preset } from '../src/architecture/presets.ts'
 import { synthTextFiles } from '../src/cli/support/synth-text.ts'

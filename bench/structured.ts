@@ -1,12 +1,12 @@
 /**
  * Cost of structured output per token: `node bench/structured.ts [REPEATS]`. Random texts under four schemas over o200k (js-tiktoken's
- * ranks); each walk is repeated with everything but the vocabulary's index cold, and a step counts with its fastest repeat, because
- * other programs can only slow it down. Prints one line of JSON per schema, times in milliseconds.
+ * ranks). Each walk is repeated with cold caches, except for the vocabulary's index. The fastest repeat of a step counts, because other
+ * programs can only slow it down. Prints one line of JSON per schema, times in milliseconds.
  */
 import o200kRanks from 'js-tiktoken/ranks/o200k_base'
 import { compileSchema, constraint, type Matcher, matcher as matcherOf, tokenTrie } from '../src/structured/structured.ts'
 import { tokenizerFromJson } from '../src/tokenizer/tokenizer-json.ts'
-import { allowedIds } from '../test/structured/judge.ts'
+import { allowedIds } from '../test/structured/validator.ts'
 import { random } from '../test/tokenizer/mixed-text.ts'
 import { o200kHarmonyJson } from '../test/tokenizer/ranks.ts'
 

@@ -1,7 +1,7 @@
 /**
  * Time per training step of nanoGPT's small CPU recipe (character level, 4 layers, 4 heads, width 128, block 64, batch 12, no dropout), as
  * GFLOP/s and as a share of the f32 peak of the same machine in the same run. `node bench/train.ts TEXT [STEPS] [THREADS]`.
- * Products are counted at the calls of the matrix product; everything else a step does is in the time but not in the count.
+ * Operations are counted at the calls of the matrix product. The time includes everything else in a step.
  */
 import { readFileSync } from 'node:fs'
 import { machineLimits } from '../src/cli/support/machine-limits.ts'

@@ -1,4 +1,4 @@
-/** The project's own TypeScript files and what each imports: shared by the scripts that judge them. */
+/** The TypeScript files of the project and their imports, for the scripts that check them. */
 import { readdirSync, readFileSync } from 'node:fs'
 import { dirname, join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'

@@ -1,4 +1,4 @@
-/** A compute thread that dies in the middle of an answer: everybody is told, nobody waits for ever, and a new model answers again. */
+/** A compute thread that ends in the middle of an answer: every caller gets the error, none waits for ever, a new model answers. */
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { afterEach, test } from 'node:test'

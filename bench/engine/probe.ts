@@ -1,6 +1,6 @@
 /**
- * What one loaded model does that `lineage bench` does not ask: how many answers share a step, how much a long context slows a step, and how late a timer of the
- * calling thread is meanwhile. Started by run.ts; prints one line of JSON.
+ * Measurements of one loaded model that `lineage bench` does not make: the speed of parallel answers, the cost of a long context per
+ * step, and the delay of a timer in the calling thread. Started by run.ts; prints one line of JSON.
  *   node bench/engine/probe.ts CHECKPOINT PRECISION
  */
 import { once } from '../../src/cli/bench.ts'

@@ -1,6 +1,6 @@
 /**
- * What the engine promises beyond the speed of one answer: eight answers at once, a long context, resident memory, the first token of a
- * cold process, a free event loop. Writes bench/results/engine.json; `node bench/report.ts` makes docs/benchmarks.md of it.
+ * Measures the engine besides the speed of one answer: eight answers at once, a long context, resident memory, the first token of a
+ * cold process, a free event loop. Writes bench/results/engine.json, from which `node bench/report.ts` makes docs/benchmarks.md.
  *   node bench/engine/run.ts NAME=CHECKPOINT …       (made by `lineage synth`)
  */
 import { spawn } from 'node:child_process'

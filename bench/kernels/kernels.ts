@@ -41,7 +41,7 @@ const cases: Case[] = [
   { name: 'mxfp4 moe prefill 512', dtype: 'mxfp4', shape: [32, 2880, 2880], T: 512, active: 4 },
 ]
 
-// Processor time of one thread: other processes may take turns with this one without spoiling the figure.
+// Processor time of one thread, which other processes do not change.
 const now = () => process.cpuUsage().user / 1e3
 
 const backend = await createWasmBackend({ threads: 0, precision: flags.precision as 'faithful' | 'fast' })

@@ -1,6 +1,6 @@
 /**
- * What one thread of this machine can do at most, in processor time: bytes read per second and f32 multiply-adds per second. Kernels are quoted as
- * shares of these, measured between them in the same process.
+ * The limits of one thread of this machine, in processor time: bytes read per second and f32 multiply-adds per second. Speeds of kernels
+ * are given as shares of these limits, measured alternately in the same process.
  */
 import { f32x4, i32, ModuleBuilder, v128 } from '../../src/ops/wasm/encoder.ts'
 import { compile } from '../../src/ops/wasm/host.ts'

@@ -1,6 +1,6 @@
 /**
- * Where the time of a forward pass goes, op by op, for a few layers of a published model with random weights, in one thread
- * (processor time, so that a busy machine does not spoil it), and what the whole model would take on one thread.
+ * The time of a forward pass by op, for a few layers of a published model with random weights, in one thread (processor time, which a
+ * busy machine does not change), and the time of the whole model extrapolated from it.
  *
  *   node bench/kernels/profile.ts gpt-oss-20b --layers 2 --prompt 512 --precision fast
  */

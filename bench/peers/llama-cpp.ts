@@ -1,6 +1,6 @@
 /**
- * One visit of llama.cpp, through npm's node-llama-cpp in a folder of its own: loads a GGUF, reads prompts and writes answers, prints one
- * line of JSON. Started by run.ts; not a dependency of the project.
+ * One run of llama.cpp through npm's node-llama-cpp in its own folder: loads a GGUF, reads prompts, writes answers, prints one line of
+ * JSON. Started by run.ts; not a dependency of the project.
  *   node bench/peers/llama-cpp.ts FOLDER GGUF --prompt 512 --generate 32 --repeat 2 --threads 2 --vocab 201088
  */
 import { join, resolve } from 'node:path'

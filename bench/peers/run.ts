@@ -1,6 +1,6 @@
 /**
- * Lineage and llama.cpp in alternation on the same machine: every round each engine loads, measures and leaves, in an order that turns
- * round by round. Writes bench/results/peers.json; `node bench/report.ts` makes docs/benchmarks.md of it.
+ * Lineage and llama.cpp in alternation on the same machine. In every round each engine loads, measures and ends; the order changes from
+ * round to round. Writes bench/results/peers.json, from which `node bench/report.ts` makes docs/benchmarks.md.
  *
  *   mkdir peers && cd peers && npm install node-llama-cpp@3.22.1 --ignore-scripts   # a folder of its own, 725 MB
  *   lineage synth gpt-oss-20b synth/gpt-oss-20b                                     # and a GGUF of the same shapes

@@ -1,4 +1,4 @@
-/** What one visit of an engine measures, and the shape of the results that docs/benchmarks.md is made from. */
+/** The measurements of one run of an engine, and the type of the results behind docs/benchmarks.md. */
 
 export interface Visit {
   /** Per repetition: from the start to the first id; mean of the decode steps. */

@@ -1,6 +1,6 @@
 /**
  * What can be asked of one answer, as one type. The library, the command line, the HTTP APIs and the AI SDK all express a request
- * in it, so the same request gives the same answer everywhere. plan.ts says what is told to the model and what is enforced.
+ * in it, so the same request gives the same answer everywhere. plan.ts decides what the prompt says and what is enforced.
  */
 import type { Effort, JsonSchema, RenderOptions, Thinking, ToolChoice, ToolDefinition } from '../chat/messages.ts'
 import type { SamplingOptions } from '../engine/engine.ts'

@@ -1,5 +1,5 @@
 /**
- * From what is asked to what the model is told and what is enforced. Everything that is enforced is compiled here, before anything is
+ * From the request to the prompt's options and the constraints. Everything that is enforced is compiled here, before anything is
  * drawn: a schema that cannot be enforced is an error, never ignored. Errors name the field; the server makes a 400 of them.
  */
 import { ChatError, type ChatFormat, type JsonSchema, type RenderOptions, type Thinking } from '../chat/messages.ts'
@@ -10,7 +10,7 @@ import { type CompileConstraint, constraints } from './constraints.ts'
 import type { Rules } from './guide.ts'
 
 export interface Plan {
-  /** What the model is told. */
+  /** Options of the prompt. */
   render: RenderOptions
   /** What is enforced. */
   rules: Rules

@@ -74,7 +74,7 @@ export interface ToolCallPart {
 
 export type JsonSchema = { [key: string]: unknown } | boolean
 
-/** What the model is told about a function it may call. */
+/** The description of a function that the model may call. */
 export interface ToolDefinition {
   /** Any non-empty string; formats that need identifiers map the name there and back. */
   name: string

@@ -22,7 +22,7 @@ export interface ListenOptions {
 export interface Listening {
   url: string
   server: Server
-  /** No new connections; running answers may finish within `graceMs`, the rest is told; then everything is closed. */
+  /** No new connections; running answers may finish within `graceMs`, the rest ends with an error; then everything is closed. */
   close(graceMs?: number): Promise<void>
 }
 

@@ -1,4 +1,4 @@
-/** Compiled schemas are shared and remembered; work that nobody waits for is given up. */
+/** Compiled schemas are shared and cached; work that no request waits for is cancelled. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { cachedCompile } from '../../src/answer/constraints.ts'
@@ -35,7 +35,7 @@ test('equal schemas are compiled once, also at the same time', async () => {
   assert.equal(started.length, 1)
 })
 
-test('one who leaves does not take the work from the other; the last one ends it', async () => {
+test('a cancelled request does not stop the work for another; the last cancellation does', async () => {
   const { started, compile } = scripted()
   const [a, b] = [new AbortController(), new AbortController()]
   const [first, second] = [compile({ type: 'null' }, a.signal), compile({ type: 'null' }, b.signal)]
@@ -64,7 +64,7 @@ test('one who leaves does not take the work from the other; the last one ends it
   assert.equal(await fifth, made)
 })
 
-test('a failure is not remembered, and the oldest schema is forgotten', async () => {
+test('a failure is not cached, and the oldest schema is dropped', async () => {
   const { started, compile } = scripted()
   const first = compile({ type: 'null' })
   await turn()

@@ -1,4 +1,4 @@
-/** The guard against loops: what is a loop and what is not, and that every answer has the guard without asking for it. */
+/** The guard against loops: which texts are loops, and that every answer has the guard by default. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { REPEATED_IDS, RepetitionGuard } from '../../src/answer/repetition.ts'
@@ -18,14 +18,14 @@ test('a short loop ends when REPEATED_IDS ids have repeated', () => {
   for (const period of [1, 2, 7, 32]) assert.equal(endsAfter(cycle(period, 5_000)), period + 256, `period ${period}`)
 })
 
-test('a long period must come eight times more before it is a loop', () => {
+test('a long period is a loop only after eight repetitions', () => {
   for (const period of [64, 200, 256]) assert.equal(endsAfter(cycle(period, 5_000)), 9 * period, `period ${period}`)
   // Three times the same 200 ids: more than 256 repeat, and still it is a list that somebody repeats.
   assert.equal(endsAfter(cycle(200, 600)), undefined)
   assert.equal(endsAfter(cycle(257, 20_000)), undefined, 'longer periods are not watched')
 })
 
-test('lists are no loops, and a loop is seen after other text', () => {
+test('lists are not loops, and a loop is found after other text', () => {
   const list = Array.from({ length: 4_000 }, (_, i) => (i % 5 === 0 ? 1_000 + i : i % 5))
   assert.equal(endsAfter(list), undefined)
   assert.equal(endsAfter([...list.slice(0, 1_000), ...cycle(3, 1_000)]), 1_000 + 3 + 256)

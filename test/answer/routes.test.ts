@@ -204,7 +204,7 @@ const requests: Record<string, Request> = {
   },
 }
 
-/** How many requests each route answered; the test at the end says that none was left out. */
+/** How many requests each route answered; the last test checks that every route was used. */
 const answered: Record<string, number> = {}
 
 async function compare(

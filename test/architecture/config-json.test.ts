@@ -1,4 +1,4 @@
-/** Published configurations of every family: what they become, and what wrong ones are told. */
+/** Published configurations of every family: the resulting architectures, and the errors of wrong files. */
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
@@ -13,7 +13,7 @@ const read = (json: unknown) => configFromJson(json, 'config.json')
 const without = (json: Record<string, unknown>, ...keys: string[]) =>
   Object.fromEntries(Object.entries(json).filter(([key]) => !keys.includes(key)))
 
-/** Asserts the one line that a person sees. */
+/** Asserts the one-line error message. */
 function complains(json: unknown, message: string | RegExp) {
   assert.throws(
     () => read(json),
@@ -273,7 +273,7 @@ describe('complaints name the file, the field, what was expected and what came',
     complains({ ...gptOss, intermediate_size: 100 }, 'config.json: intermediate_size: expected a multiple of 32 (MXFP4 blocks), got 100')
     complains({ ...llama, dtype: 'float32' }, 'config.json: torch_dtype: contradicts dtype: "bfloat16" against "float32"')
   })
-  test('mathematics that is not there', () => {
+  test('unsupported mathematics', () => {
     complains(
       { ...llama, rope_scaling: { rope_type: 'longrope' } },
       'config.json: rope_scaling.rope_type: expected "default" or "linear" or "yarn" or "llama3", got "longrope"',

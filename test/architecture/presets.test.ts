@@ -14,7 +14,7 @@ test('names and ids are unique, found in any case, and say where the numbers wer
   assert.deepEqual(presetNames().slice(0, 6), ['gpt2', 'gpt2-medium', 'gpt2-large', 'gpt2-xl', 'gpt-oss-20b', 'gpt-oss-120b'])
 })
 
-test('mistyped names have neighbours', () => {
+test('a mistyped name gives the closest names', () => {
   assert.equal(nearestNames('gpt-oss-20')[0], 'gpt-oss-20b')
   assert.equal(nearestNames('gpt2-XLL')[0], 'gpt2-xl')
   assert.equal(nearestNames('qwen/qwen3-0.6')[0], 'Qwen3-0.6B')

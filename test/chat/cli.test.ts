@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { byteTokenizerJson } from '../../src/tokenizer/build.ts'
-import { judge } from '../structured/judge.ts'
+import { validator } from '../structured/validator.ts'
 import { harmonySpecials } from './byte-tokenizer.ts'
 
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
@@ -82,7 +82,7 @@ test('an answer under a schema parses and validates, or fails', async () => {
     lineage([...common, '-q', '--schema', path, '--temperature', '1', '--think-budget', '20'], 'high tide?'),
     lineage([...common, '-p', 'high tide?', '--schema', path, '--max-tokens', '3']),
   ])
-  const verdict = judge(schema)
+  const verdict = validator(schema)
   assert.deepEqual([words.code, verdict(words.out)], [0, undefined])
   assert.deepEqual([piped.code, verdict(piped.out)], [0, undefined], piped.out)
   assert.equal(cut.code, 1)
@@ -91,7 +91,7 @@ test('an answer under a schema parses and validates, or fails', async () => {
   assert.match(odd.err, /^lineage: .*odd\.json cannot be enforced: \/multipleOf: .*\n$/)
 })
 
-test('what cannot be done is one line and an exit code', async () => {
+test('an error is one line and an exit code', async () => {
   const cases: [args: string[], code: number, message: RegExp][] = [
     [[join(folder, 'nothing/'), '-p', 'x'], 1, /nothing/],
     [[...common, '--effort', 'huge'], 2, /low, medium, high/],

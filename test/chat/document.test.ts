@@ -1,4 +1,4 @@
-/** Answers under a schema: free reasoning, the document and nothing else, whatever the model would like to write. */
+/** Answers under a schema: free reasoning, then the document and nothing else, whatever ids the model prefers. */
 import assert from 'node:assert/strict'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -9,7 +9,7 @@ import { ChatError, type ChatEvent, type FinishEvent, type JsonSchema } from '..
 import { chat, type TurnOptions } from '../../src/chat/session.ts'
 import { readSchemaFile } from '../../src/cli/chat/schema.ts'
 import { UnsupportedSchemaError } from '../../src/structured/structured.ts'
-import { judge } from '../structured/judge.ts'
+import { validator } from '../structured/validator.ts'
 import { random } from '../tokenizer/mixed-text.ts'
 import { byteTokenizer, qwenSpecials } from './byte-tokenizer.ts'
 import { checkEvents, summary } from './events.ts'
@@ -61,7 +61,7 @@ test('a document that does not fit ends with length, one that fits is complete',
   for (const maxTokens of [1, 5, 30, 40, 300]) {
     const { said, reason } = await run(scriptedModel(['<|channel|>analysis<|message|>Hm.<|end|>{"n": 123456789}']), { maxTokens })
     const text = said.find((line) => line.startsWith('text: '))?.slice(6) ?? ''
-    assert.equal(reason === 'stop', judge(schema)(text) === undefined, `${maxTokens}: ${reason} ${text}`)
+    assert.equal(reason === 'stop', validator(schema)(text) === undefined, `${maxTokens}: ${reason} ${text}`)
     reasons.add(reason)
   }
   assert.deepEqual([...reasons], ['length', 'stop'])
@@ -78,7 +78,7 @@ test('a stop text inside of the document cuts it, and what is cut is never calle
   assert.deepEqual(await cut(['{']), { said: ['reasoning: No } here.'], reason: 'length' })
 })
 
-test('any ids at all: what ends with stop parses and validates', async () => {
+test('arbitrary ids: a document that ends with stop parses and validates', async () => {
   const next = random(11)
   const markers = ['<|channel|>', '<|message|>', '<|end|>', '<|start|>', '<|return|>', '<|call|>', 'analysis', 'final', '{"', '}', '7']
   let complete = 0
@@ -87,12 +87,12 @@ test('any ids at all: what ends with stop parses and validates', async () => {
     const { said, reason } = await run(scriptedModel([script]), { maxTokens: 250 })
     if (reason !== 'stop') continue
     complete++
-    assert.equal(judge(schema)(said.at(-1)!.slice(6)), undefined, `${script}\n${said.join('\n')}`)
+    assert.equal(validator(schema)(said.at(-1)!.slice(6)), undefined, `${script}\n${said.join('\n')}`)
   }
   assert.ok(complete > 20, `${complete} complete`)
 })
 
-test('what cannot be is an error before anything is drawn', async () => {
+test('an impossible request is an error before the first draw', async () => {
   const model = scriptedModel(['x'])
   const odd: JsonSchema = { type: 'integer', multipleOf: 3 }
   await assert.rejects(run(model, { schema: odd }), (error) => {
@@ -103,7 +103,7 @@ test('what cannot be is an error before anything is drawn', async () => {
   assert.equal(model.asked.length, 0)
 })
 
-test('a file that cannot serve is named', async () => {
+test('the error of an unusable schema file names the file', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'lineage-schema-'))
   const file = (name: string, text: string) => {
     writeFileSync(join(folder, name), text)

@@ -1,4 +1,4 @@
-/** What every stream of events must obey, and a short spelling of one for comparisons. */
+/** Checks that hold for every stream of events, and a short text form of one for comparisons. */
 import assert from 'node:assert/strict'
 import type { ChatEvent } from '../../src/chat/messages.ts'
 

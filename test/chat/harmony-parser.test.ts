@@ -1,4 +1,4 @@
-/** Harmony's forgiving parser: odd outputs of real models, random ids, prefixes, and that text never becomes a marker. */
+/** Harmony's tolerant parser: malformed outputs of real models, random ids, prefixes; text never becomes a marker. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { AnswerCollector } from '../../src/answer/collector.ts'
@@ -92,7 +92,7 @@ const odd: [output: string, expected: string[]][] = [
   ['<|channel|>nonsense<|message|>x', ['! unknown-channel', '! malformed-header', 'text: x']],
 ]
 
-test('odd output degrades to text and warnings', () => {
+test('malformed output becomes text and warnings', () => {
   for (const [output, expected] of odd) assert.deepEqual(summary(parse(output)), expected, output)
 })
 

@@ -1,4 +1,4 @@
-/** A model that says what a test wants: the engine's contract (callbacks, forced ids, stops, abort) over scripted ids instead of logits. */
+/** A model that writes given texts: the engine's interface (drivers, forced ids, stops, abort) over scripted ids instead of logits. */
 import type { ChatModel } from '../../src/answer/answer.ts'
 import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import type { ChatFormat } from '../../src/chat/messages.ts'

@@ -138,7 +138,7 @@ test('rounds are bounded', async () => {
   assert.equal(added.at(-1)!.role, 'tool')
 })
 
-test('tools without an implementation are the caller’s', async () => {
+test('calls of tools without an implementation are returned to the caller', async () => {
   const model = scriptedModel([call('ask', '{"q": 1}'), final('Yes.')])
   const session = new ChatSession(model, { tools: [{ name: 'ask' }, add] })
   const events = await Array.fromAsync(session.send('hi'))
@@ -183,7 +183,7 @@ test('abort: within a token, and the session stays usable', async () => {
       { type: 'text', text: 'A lon' },
     ],
   })
-  // Whoever leaves the loop cancels, too.
+  // Leaving the loop cancels too.
   const left = new ChatSession(scriptedModel([final('A long answer.')], { msPerToken: 1 }))
   for await (const event of left.send('one')) if (event.type === 'text-delta' && event.delta === 'n') break
   assert.deepEqual(left.messages, [
@@ -242,10 +242,10 @@ test('a thinking budget', async () => {
   assert.deepEqual(qwen.said, ['! thinking-budget', `reasoning: abcdefgh\n\n${sentence}`, 'text: 42.'])
 })
 
-test('a demanded call is made, and only once', async () => {
+test('a forced call is made, and only once', async () => {
   const other: Tool = { name: 'adjust', execute: () => 'adjusted' }
   const args = '{"a": 1, "b": 2}'
-  // It would rather answer; the named tool is forced right after the thinking.
+  // The model prefers to answer; the named tool is forced right after the thinking.
   const named = scriptedModel([`${think('Easy.')}${args}<|call|>`.replace('<|start|>assistant', ''), final('3')])
   assert.deepEqual((await run(named, { tools: [add, other], toolChoice: { name: 'add' } })).said, [
     'reasoning: Easy.',
@@ -253,13 +253,13 @@ test('a demanded call is made, and only once', async () => {
     'result add: {"sum":3}',
     'text: 3',
   ])
-  // It calls by itself.
+  // The model calls by itself.
   const own = scriptedModel([think('Easy.').replace('<|start|>assistant', '') + `d${args}<|call|>`, final('3')])
   assert.deepEqual((await run(own, { tools: [add, other], toolChoice: 'required' })).said.slice(0, 2), [
     'reasoning: Easy.',
     `call add: ${args}`,
   ])
-  // It may not end before it has called.
+  // The model cannot end before it has called.
   const quits = scriptedModel(['<|return|><|return|><|return|>'])
   const { finish } = await run(quits, { tools: [add], toolChoice: 'required', maxTokens: 100, maxRounds: 1 })
   assert.notEqual(finish.reason, 'stop')

@@ -1,4 +1,4 @@
-/** What the text side of a model costs: it reads tokenizer and format files only, so its memory cannot grow with the weights. */
+/** Tokenizer and chat format of a model read no weights, so their memory cannot grow with the weights. */
 import assert from 'node:assert/strict'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
@@ -8,7 +8,7 @@ import { formatFor } from '../../src/chat/formats/format.ts'
 import { formatFiles } from '../../src/chat/formats/format-files.ts'
 import { tokenizerFiles } from '../../src/tokenizer/files.ts'
 
-test('the text side never asks for weights', async () => {
+test('tokenizer and chat format never read weights', async () => {
   const directory = fileURLToPath(new URL('../../models/abacus', import.meta.url))
   const asked: string[] = []
   let bytes = 0

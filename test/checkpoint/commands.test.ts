@@ -64,7 +64,7 @@ test('pull, list and remove', async () => {
   assert.match(none.err, /no models in .*"lineage pull ID" brings one/)
 })
 
-test('pull: what goes wrong is one line and an exit code', async () => {
+test('pull: an error is one line and an exit code', async () => {
   for (const [args, code, message] of [
     [['pull', 'nobody/nothing'], 1, /has nothing at .*nobody\/nothing.*Check the spelling/],
     [['pull', '../escape'], 1, /not a model id/],
@@ -79,7 +79,7 @@ test('pull: what goes wrong is one line and an exit code', async () => {
   }
 })
 
-test('pull: Ctrl-C ends in order and says how to go on', async () => {
+test('pull: Ctrl-C ends cleanly and says how to continue', async () => {
   hub.misbehave = async () => {
     await new Promise((resolve) => setTimeout(resolve, 400))
     return false
@@ -112,7 +112,7 @@ test('quantize reports the error of every matrix', async () => {
   assert.match(dense.err, /has no experts/)
 })
 
-test('synth refuses what is no preset and no layer count', async () => {
+test('synth refuses an unknown preset and a bad number of layers', async () => {
   const unknown = await lineage('synth', 'gpt-os-20b', join(temporary, 'x'))
   assert.equal(unknown.code, 2)
   assert.match(unknown.err, /no published model is called "gpt-os-20b"; did you mean gpt-oss-20b/)

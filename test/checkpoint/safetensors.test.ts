@@ -178,7 +178,7 @@ describe('sources agree', () => {
     await Promise.all([remote.close(), local.close(), chosen.close()])
   })
 
-  test('straight from the disk: the same bytes, whether file and memory are in step or not', async () => {
+  test('direct reads give the same bytes, whether file and memory are aligned alike or not', async () => {
     const path = join(temporary, 'large.safetensors')
     const bytes = Uint8Array.from({ length: 1_500_000 }, (_, i) => (i * 2654435761) >>> 11)
     writeFileSync(path, bytes)
@@ -199,7 +199,7 @@ describe('sources agree', () => {
       )
       assert.equal(memory[address + length], 7)
     }
-    // Memory whose view is in step, but which is not aligned itself.
+    // The view has the alignment of the file, but its memory is not page-aligned.
     const odd = Buffer.allocUnsafeSlow(1_000_000)
     await source.read(0, new Uint8Array(odd.buffer, 0, 1_000_000))
     assert.ok(odd.equals(bytes.subarray(0, 1_000_000)))

@@ -51,7 +51,7 @@ describe('a saved model is the published one', () => {
         assert.deepEqual([dtype, shape], [original.dtype, original.shape], key)
         bytes += data.byteLength
         if (key.endsWith('_scales')) continue
-        // Packed values may be written with another scale; what they are worth must not change.
+        // Packed values may be written with another scale; the decoded values must not change.
         if (!key.endsWith('_blocks')) assert.ok(data.equals(original.data), key)
         else {
           const scales = key.replace('_blocks', '_scales')

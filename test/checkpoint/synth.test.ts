@@ -60,7 +60,7 @@ describe('every layout', () => {
   }
 })
 
-describe('the numbers', () => {
+describe('the random numbers', () => {
   test('are normal, of both signs, and of the size of trained weights', () => {
     for (const name of ['tiny-gpt2', 'tiny-qwen3']) {
       const plan = planSynth(architectureOf(name), 3)

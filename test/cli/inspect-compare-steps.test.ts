@@ -1,4 +1,4 @@
-/** inspect, compare and steps as commands: the numbers a reader of the article looks for, and files in and out. */
+/** The commands inspect, compare and steps: the numbers of the article, and their input and output files. */
 import assert from 'node:assert/strict'
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -73,7 +73,7 @@ test('inspect: a directory whose tensors contradict its configuration is refused
   assert.match(err, /600/)
 })
 
-test('inspect: an unknown model gets its neighbours, an empty directory an explanation', () => {
+test('inspect: the error of an unknown model names the closest ones, that of an empty directory the missing file', () => {
   assert.match(lineage(['inspect', 'gpt-oss-20']).err, /^lineage: unknown model "gpt-oss-20"; closest: gpt-oss-20b, /)
   const empty = mkdtempSync(join(folder, 'empty-'))
   const { code, err } = lineage(['inspect', empty])
@@ -83,7 +83,7 @@ test('inspect: an unknown model gets its neighbours, an empty directory an expla
   assert.match(lineage(['inspect', join(folder, 'broken.json')]).err, /broken\.json: expected JSON/)
 })
 
-test('inspect: what surprises people is said, what cannot be is refused', () => {
+test('inspect: notes on unusual models, errors of impossible options', () => {
   const config = {
     ...findPreset('Qwen3-8B')!.config,
     rope_scaling: { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 32768 },

@@ -111,7 +111,7 @@ test('bench prints figures beside the limits of the machine', () => {
   assert.ok(memory.residentBytes < 700e6, 'the probe of the limits left its memory behind')
 })
 
-test('what cannot be done is one line and an exit code', () => {
+test('an error is one line and an exit code', () => {
   const cases: [args: string[], code: number, message: RegExp][] = [
     [['generate', checkpoint, '--ids', '1 999'], 1, /prompt\[1\] is 999; ids go from 0 to 511/],
     [['generate', checkpoint, '--ids', 'x'], 2, /Expected token ids/],

@@ -6,7 +6,7 @@ import { servedEntry } from '../../src/cli/support/served-entry.ts'
 const models = join(import.meta.dirname, '../../models')
 const fixtures = join(import.meta.dirname, '../fixtures/checkpoints')
 
-describe('what a model will reserve for keys and values is known before it is loaded', () => {
+describe("the bytes of a model's KV cache are known before it is loaded", () => {
   for (const [directory, options] of [
     [join(models, 'abacus'), { parallel: 3 }],
     [join(models, 'abacus'), { parallel: 1, context: 200 }],

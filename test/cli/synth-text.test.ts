@@ -44,7 +44,7 @@ const formats: Record<string, string> = { gpt_oss: 'harmony', qwen3: 'qwen', qwe
 /** One preset of every kind of model and size of vocabulary. */
 const kinds = new Map(presets.map((preset) => [`${preset.config.model_type} with ${preset.config.vocab_size} ids`, preset]))
 
-describe('a synthetic checkpoint can be spoken with', () => {
+describe('a synthetic checkpoint has a tokenizer and a chat format', () => {
   for (const [kind, preset] of kinds) {
     test(kind, async () => {
       const architecture = configFromJson(preset.config, preset.name)
@@ -60,7 +60,7 @@ describe('a synthetic checkpoint can be spoken with', () => {
       const text = 'Tell me, what is 12 × 7?\n\t<|start|>💖\u0000'
       assert.equal(tokenizer.decode(tokenizer.encode(text)), text)
       assert.ok(tokenizer.encode(text).every((id) => !tokenizer.isSpecial(id)))
-      // Whatever a random model says has bytes of its own.
+      // Every id that a random model writes has bytes of its own.
       const spelled = new Set<string>()
       for (let id = 0; id < vocabSize; id++) spelled.add(Buffer.from(tokenizer.bytes(id)).toString('latin1'))
       assert.equal(spelled.size, vocabSize)

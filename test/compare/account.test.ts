@@ -1,4 +1,4 @@
-/** Counts against numbers that were published or counted by programs that share nothing with this one. Exact equality. */
+/** Counts equal published numbers and the counts of programs that share no code with this one, exactly. */
 import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'

@@ -1,4 +1,4 @@
-/** Where architectures part, in words. */
+/** Differences of architectures in words. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { preset, presetNames } from '../../src/architecture/presets.ts'

@@ -1,4 +1,4 @@
-/** The engine on the backend that people use: reuse, batches and chunks change no answer, and nothing stays behind. */
+/** The engine on the wasm backend: reuse, batches and chunks change no answer, and no memory leaks. */
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { createEngine, type GenerateOptions } from '../../src/engine/engine.ts'
@@ -13,7 +13,7 @@ describe('wasm', async () => {
   after(() => backend.dispose())
   for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3']) {
     const model = await tiny(checkpoint, backend)
-    const judge = await tiny(checkpoint)
+    const reference = await tiny(checkpoint)
     const { vocabSize } = model.architecture
     const prompt = someIds(70, vocabSize)
 
@@ -28,7 +28,7 @@ describe('wasm', async () => {
       ]
       for (const [n, ids] of turns.entries()) {
         const generation = engine.generate(ids, { ...NEVER, maxTokens: 1, logprobs: vocabSize })
-        const wanted = logprobs(await lastLogits(judge, ids), 0)
+        const wanted = logprobs(await lastLogits(reference, ids), 0)
         for await (const { top } of generation)
           for (const { id, logprob } of top!)
             assert.ok(Math.abs(logprob - wanted.of(id)) < 5e-3, `turn ${n}: ${logprob} for ${wanted.of(id)}`)
@@ -41,7 +41,7 @@ describe('wasm', async () => {
       const engine = await createEngine({ ...model, context: 128, slots: 4, chunk: 32 })
       const prompts = [1, 5, 40, 63, 2].map((length, n) => someIds(length, vocabSize, 10 + n))
       const results = await Promise.all(prompts.map((ids) => engine.generate(ids, { ...NEVER, maxTokens: 8 }).result))
-      for (const [n, { ids }] of results.entries()) assert.deepEqual(ids, await greedy(judge, prompts[n]!, 8), `prompt ${n}`)
+      for (const [n, { ids }] of results.entries()) assert.deepEqual(ids, await greedy(reference, prompts[n]!, 8), `prompt ${n}`)
       await engine.close()
     })
   }

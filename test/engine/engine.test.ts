@@ -1,5 +1,5 @@
 /**
- * The engine against the plain loop: whatever is chunked, batched, cached, copied or restored, ids and log-probabilities are the same.
+ * The engine against a plain loop: chunked, batched, cached, copied or restored, the ids and log-probabilities are the same.
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
@@ -133,7 +133,7 @@ describe('one engine', async () => {
   const prompt = someIds(20, vocabSize)
   const expected = await greedy(model, prompt, 12)
 
-  test('random load: every answer as if alone, whatever is aborted around it', async () => {
+  test('random load: every answer as if alone, also when others are aborted', async () => {
     const engine = await engineOf(model, { slots: 3, context: 128 })
     const quiet = await engineOf(model, { slots: 1, context: 128 })
     const random = someIds(400, 1000, 77)
@@ -304,11 +304,11 @@ describe('one engine', async () => {
     await engine.close()
   })
 
-  test('who waits for a slot is told how many are ahead, and when the slot is there', async () => {
+  test('a waiting generation learns how many are ahead, and when it gets a slot', async () => {
     const engine = await engineOf(model, { slots: 1 })
-    const told: (number | undefined)[][] = [[], [], []]
+    const reports: (number | undefined)[][] = [[], [], []]
     const leaving = new AbortController()
-    const all = told.map((own, i) =>
+    const all = reports.map((own, i) =>
       engine.generate(someIds(20 + i, vocabSize), {
         ...NEVER,
         maxTokens: 3,
@@ -321,7 +321,7 @@ describe('one engine', async () => {
     )
     const reasons = await Promise.all(all.map(async ({ result }) => (await result).reason))
     assert.deepEqual(reasons, ['length', 'abort', 'length'])
-    assert.deepEqual(told, [[undefined], [0], [1, 0, undefined]])
+    assert.deepEqual(reports, [[undefined], [0], [1, 0, undefined]])
     await engine.close()
   })
 
@@ -378,7 +378,7 @@ describe('one engine', async () => {
     await engine.close()
   })
 
-  test('leaving the iteration aborts; a slow reader pauses its generation and nobody else', async () => {
+  test('leaving the iteration aborts; a slow reader pauses its own generation only', async () => {
     const engine = await engineOf(model, { context: 600, slots: 2 })
     const left = engine.generate(prompt, NEVER)
     for await (const _ of left) break
@@ -409,7 +409,7 @@ describe('one engine', async () => {
     assert.throws(() => engine.generate(prompt), /closed/)
   })
 
-  test('a failing backend rejects who took part; the next generation works', async () => {
+  test('a failing step rejects the generations in it; the next generation works', async () => {
     let broken = true
     const backend = Object.create(model.backend, {
       run: {
@@ -426,7 +426,7 @@ describe('one engine', async () => {
     await engine.close()
   })
 
-  test('impossible requests say why', async () => {
+  test('the error of an impossible request names the reason', async () => {
     const engine = await engineOf(model)
     assert.throws(() => engine.generate([]), /number of ids must be an integer from 1 to 255/)
     assert.throws(() => engine.generate(someIds(256, vocabSize)), /context of 256 positions/)

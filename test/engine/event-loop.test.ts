@@ -20,8 +20,8 @@ after(() => rmSync(directory, { recursive: true, force: true }))
 const PERIOD_MS = 5
 
 /**
- * How late each tick of a 5 ms timer came while `work` ran, in ms, sorted; and the same in CPU time of this thread, which a busy machine
- * does not stretch: what a tick waited for was then not our own doing.
+ * How late each tick of a 5 ms timer came while `work` ran, in ms, sorted: by the clock, and in CPU time of this
+ * thread. Only the latter is caused by this project; a busy machine does not change it.
  */
 async function lateness(work: () => Promise<unknown>): Promise<{ wall: number[]; own: number[] }> {
   const [wall, own]: [number[], number[]] = [[], []]
@@ -67,6 +67,6 @@ for (const [what, options] of [
     const show = (sorted: number[]) => `median ${percentile(sorted, 0.5).toFixed(1)}, 99 % ${percentile(sorted, 0.99).toFixed(1)}`
     t.diagnostic(`${wall.length} ticks; late by ms: ${show(wall)}; of the thread's own work: ${show(own)}`)
     assert.ok(wall.length >= 5, `only ${wall.length} ticks`)
-    // A machine full of other programs delays everybody; the thread's own work between two ticks is what this project answers for.
+    // Other programs delay every tick; only the thread's own work between two ticks is checked.
     assert.ok(percentile(own, 0.99) < 20, `${percentile(own, 0.99)} ms of work without a pause`)
   })

@@ -1,4 +1,4 @@
-/** A tiny published checkpoint on the reference backend, and the plain loop that every engine test is judged by. */
+/** A tiny published checkpoint on the reference backend, and the plain loop that every engine test compares with. */
 import { fileURLToPath } from 'node:url'
 import type { Architecture } from '../../src/architecture/architecture.ts'
 import { forward } from '../../src/model/transformer.ts'

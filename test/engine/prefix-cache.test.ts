@@ -1,4 +1,4 @@
-/** Which slot a prompt gets and from where it goes on, on a cache that only keeps a diary. */
+/** Which slot a prompt gets and how much of it is reused, on a cache that only records its calls. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { commonPrefix, PrefixCache } from '../../src/engine/prefix-cache.ts'
@@ -38,7 +38,7 @@ test('the longest common prefix, never the whole prompt', () => {
   assert.equal(commonPrefix([], [1], 1), 0)
 })
 
-test('the slot that was used longest ago makes room', async () => {
+test('the least recently used slot is taken', async () => {
   const { prefixes } = diary(null, 3)
   const conversations = [1, 2, 3].map((seed) => someIds(50, 1000, seed))
   const slots: number[] = []
@@ -51,7 +51,7 @@ test('the slot that was used longest ago makes room', async () => {
   assert.equal(prefixes.reusable([...conversations[2]!, 7], 'somebody else'), 0)
 })
 
-test('a busy slot is copied, a conversation that goes on is not', async () => {
+test('a busy slot is copied, a continued conversation is not', async () => {
   const { prefixes, done } = diary(null, 2)
   const ids = someIds(80, 1000)
   const first = prefixes.acquire(ids, '', true)
@@ -65,7 +65,7 @@ test('a busy slot is copied, a conversation that goes on is not', async () => {
   assert.deepEqual([third.slot, third.cachedTokens, done.length], [first.slot, 60, 1])
 })
 
-test('sliding layers: close behind the end the ring suffices, further back a snapshot', async () => {
+test('sliding layers: the ring suffices near the end, a snapshot is needed further back', async () => {
   const { prefixes, done } = diary(16, 1)
   const ids = someIds(500, 1000)
   const { slot } = await run(prefixes, ids, { prompt: 200 })
@@ -106,7 +106,7 @@ test('snapshots: a bounded number, spread over the prompt, within a bound of byt
   }
 })
 
-test('no memory for snapshots makes reuse coarser, nothing else', async () => {
+test('without memory for snapshots less of a prefix is reused', async () => {
   const { prefixes } = diary(16, 1, -1)
   const ids = someIds(500, 1000)
   await run(prefixes, ids)

@@ -69,7 +69,7 @@ function setUp(options: PullOptions & { token?: string } = {}) {
   return { cache, env, events, run, blobs: join(cache, 'models--tests--tiny-qwen3-moe', 'blobs') }
 }
 
-/** Every needed file is in the snapshot with the published bytes, and nothing else lies about. */
+/** Every needed file is in the snapshot with the published bytes, and there is no other file. */
 function assertComplete(cache: string) {
   const folder = join(cache, 'models--tests--tiny-qwen3-moe')
   const snapshot = join(folder, 'snapshots', COMMIT)

@@ -1,4 +1,4 @@
-/** The probe changes nothing, and what it reports is what the backend did: checked by doing the rest by hand. */
+/** The probe changes nothing, and its reports agree with the backend: the tests compute the rest by hand. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'

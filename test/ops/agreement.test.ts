@@ -1,6 +1,6 @@
 /**
- * One body per op, run on every backend other than the reference, which is the reference: random shapes, among them rows and
- * columns that are no multiple of any tile, in every weight format.
+ * One test body per op, run on every backend and compared with the reference: random shapes, also rows and columns that
+ * are not a multiple of any tile, in every weight format.
  */
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'

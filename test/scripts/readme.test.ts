@@ -1,4 +1,4 @@
-/** What the README says exists, exists; and it stays short. */
+/** The commands, files and numbers of the README exist and are correct; it stays short. */
 import assert from 'node:assert/strict'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'

@@ -7,7 +7,7 @@ import { root } from '../../scripts/sources.ts'
 import { stepsPage } from '../../scripts/steps-page.ts'
 import { steps } from '../../src/architecture/steps.ts'
 
-test('the road with its costs is up to date', () => {
+test('docs/steps.md is up to date', () => {
   const page = stepsPage()
   assert.equal([...page.matchAll(/^## \d+\. /gm)].length, steps.length)
   assert.doesNotMatch(page, /undefined|NaN|\[object/)

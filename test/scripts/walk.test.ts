@@ -45,7 +45,7 @@ test('a file belongs to the stop whose name for it is the longest', () => {
   assert.deepEqual(extent(ran), { files: 6, lines: 435, onTheWay: 4, linesOnTheWay: 135 })
 })
 
-test('a question passes every stop but the arithmetic of the reference, and each has somebody to delegate to', () => {
+test('a question runs every stop except the arithmetic of the reference, and each stop delegates to some files', () => {
   const ran = trip()
   for (const [index, { file, delegates }] of STOPS.entries()) {
     if (index !== 6 && file !== 'src/tokenizer/tokenizer.ts') assert.ok(ran.has(file), file)

@@ -23,7 +23,7 @@ async function idle(engine: { running: number }): Promise<void> {
   assert.equal(engine.running, 0, 'no generation is left')
 }
 
-test('a full queue is 503 with Retry-After, the limit of a key 429, and everybody admitted is answered', async () => {
+test('a full queue is 503 with Retry-After, the limit of a key 429, and every admitted request is answered', async () => {
   const { post, engine } = scripted(() => final('ok'), 'harmony', {
     slots: 1,
     delayMs: 1,
@@ -36,7 +36,7 @@ test('a full queue is 503 with Retry-After, the limit of a key 429, and everybod
   await idle(engine)
 })
 
-test('a queued stream begins at once and tells its place', async () => {
+test('a queued stream begins at once and reports its position', async () => {
   const { post } = scripted(() => final('ok'), 'harmony', { slots: 1, delayMs: 2 })
   const first = post(chat, hi)
   await pause(5)
@@ -61,7 +61,7 @@ test('the wait for a slot is bounded', async () => {
   await idle(engine)
 })
 
-test('who disconnects stops the work: streaming, whole, and in the queue', async () => {
+test('a disconnect stops the work: of a stream, a whole answer, and in the queue', async () => {
   const { app, engine } = scripted(long, 'harmony', { slots: 1, delayMs: 2 })
   const listening = await listen(app, { port: 0 })
   const { hostname, port } = new URL(listening.url)
@@ -126,7 +126,7 @@ test('silence is broken by comments', async () => {
   assert.match(text, /\n: ping\n\n/)
 })
 
-test('drain: running streams finish, new work is 503, health says so; after the grace the rest is told', async () => {
+test('drain: running streams finish, new work is 503, health says so; after the grace period the rest is ended', async () => {
   const { app, post, get, engine } = scripted((prompt) => final(counting(prompt.includes('long') ? 4_000 : 10)), 'harmony', {
     delayMs: 1,
   })
@@ -310,7 +310,7 @@ test('the OpenAPI document describes every path', async () => {
   assert.ok((schema.properties as Json).temperature)
 })
 
-test('retries and equal idempotency keys join the running request; it ends when the last leaves', async () => {
+test('retries and equal idempotency keys join the running request; it ends when the last client disconnects', async () => {
   const { post, engine } = scripted((prompt) => final(counting(prompt.includes('long') ? 2_000 : 20)), 'harmony', { delayMs: 1 })
   const retry = { 'x-stainless-retry-count': '1' }
   const [first, again, keyed, keyedAgain, other] = [

@@ -1,4 +1,4 @@
-/** Who may talk to the server and what may be sent: one test per class of published vulnerabilities that servers like this one had. */
+/** Access and input checks: one test per class of published vulnerabilities of similar servers. */
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import test from 'node:test'

@@ -1,4 +1,4 @@
-/** Structured output and forced tools on scripted ids: whatever the model tries, what is called complete parses and validates. */
+/** Structured output and forced tools on scripted ids: whatever the model writes, a complete answer parses and validates. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { Ajv2020 } from 'ajv/dist/2020.js'
@@ -24,7 +24,7 @@ const g = {
 }
 const good = '{"name":"Ada","age":36}'
 
-test('a schema binds the final text, not the reasoning, and is told to the model', async () => {
+test('a schema constrains the final text, not the reasoning, and is in the prompt', async () => {
   const { post, engine } = scripted(() => analysis('Free {thought, not JSON') + final(good))
   const body = await jsonOf(post(chat, { model: 'scripted', messages: user, response_format: format }))
   assert.equal(body.choices[0].message.content, good)
@@ -88,7 +88,7 @@ test('Qwen and base models: after the thinking, or at once', async () => {
   assert.ok(valid(JSON.parse((await jsonOf(base.post(chat, request))).choices[0].message.content)))
 })
 
-test('the end of the limit is never called complete, and documents are steered to fit', async () => {
+test('an answer cut by the limit is never called complete, and documents are made to fit the limit', async () => {
   const cut = scripted(() => analysis('A thought that takes all there is.') + final(good))
   const body = await jsonOf(cut.post(chat, { model: 'scripted', messages: user, response_format: format, max_tokens: 30 }))
   assert.equal(body.choices[0].finish_reason, 'length')

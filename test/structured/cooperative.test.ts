@@ -1,11 +1,11 @@
-/** Long compilations leave the thread to others, can be given up, and end as they would have at once. */
+/** Long compilations let other work run, can be cancelled, and give the same result as without pauses. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
 import { setTimeout as pause } from 'node:timers/promises'
 import { finish, inSlices, SliceTimeoutError, type Steps } from '../../src/structured/cooperative.ts'
 import { compileConstraint, compileSchema, constraint, UnsupportedSchemaError } from '../../src/structured/structured.ts'
 import { byteTokenizer } from '../chat/byte-tokenizer.ts'
-import { allowedIds } from './judge.ts'
+import { allowedIds } from './validator.ts'
 
 const tokenizer = byteTokenizer(['<|endoftext|>'])
 /** Half a second of automata. */
@@ -43,7 +43,7 @@ test('a schema that takes long is compiled between other work', async () => {
   const timer = setInterval(() => turns++, 1)
   await compileConstraint(heavy, tokenizer)
   clearInterval(timer)
-  // A turn at least every 10 ms; the clock of a busy machine is no judge of more.
+  // Other work runs at least every 10 ms. A busy machine does not allow a stricter check.
   assert.ok(turns > atOnceMs / 20, `${turns} turns while ${atOnceMs} ms of work were done`)
 })
 

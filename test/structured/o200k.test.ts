@@ -6,8 +6,8 @@ import { constraint } from '../../src/structured/structured.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
 import { random } from '../tokenizer/mixed-text.ts'
 import { o200kHarmonyJson } from '../tokenizer/ranks.ts'
-import { allowedIds, judge, randomText } from './judge.ts'
 import { randomRoot } from './schemas.ts'
+import { allowedIds, randomText, validator } from './validator.ts'
 
 const harmony = tokenizerFromJson(o200kHarmonyJson(o200kRanks), 'tokenizer.json')
 
@@ -15,7 +15,7 @@ test('16 schemas over o200k_harmony: valid, within the budget, and no special to
   const next = random(77)
   for (let i = 0; i < 16; i++) {
     const schema = randomRoot(next)
-    const verdict = judge(schema)
+    const verdict = validator(schema)
     const compiled = constraint(schema, harmony)
     for (let text = 0; text < 2; text++) {
       const written = randomText(compiled.matcher(), harmony, next, 200)

@@ -16,8 +16,8 @@ import { compileSchema, UnsupportedSchemaError } from '../../src/structured/stru
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { byteTokenizer, harmonySpecials, qwenSpecials } from '../chat/byte-tokenizer.ts'
 import { random } from '../tokenizer/mixed-text.ts'
-import { judge } from './judge.ts'
 import { randomRoot } from './schemas.ts'
+import { validator } from './validator.ts'
 
 const SLOTS = 8
 
@@ -82,7 +82,7 @@ export async function answersUnder(
         if (event.type !== 'finish') continue
         reasons[event.reason] = (reasons[event.reason] ?? 0) + 1
         tokens += event.usage.completionTokens
-        if (event.reason === 'stop') assert.equal(judge(schema)(text), undefined, `${JSON.stringify(schema)}\n${text}`)
+        if (event.reason === 'stop') assert.equal(validator(schema)(text), undefined, `${JSON.stringify(schema)}\n${text}`)
       }
     }
   }

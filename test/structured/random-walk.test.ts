@@ -9,8 +9,8 @@ import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
 import { random } from '../tokenizer/mixed-text.ts'
 import { merges, vocabulary } from '../tokenizer/ranks.ts'
-import { allowedIds, judge, randomText } from './judge.ts'
 import { randomRoot } from './schemas.ts'
+import { allowedIds, randomText, validator } from './validator.ts'
 
 const bytes = tokenizerFromJson(byteTokenizerJson(['<|end|>']), 'bytes')
 const gpt2Vocabulary = vocabulary(gpt2Ranks)
@@ -51,7 +51,7 @@ function walk(tokenizer: Tokenizer, seed: number, count: number, texts: number, 
   let refused = 0
   for (const { schema, refused: before } of schemas(seed, count)) {
     refused = before
-    const verdict = judge(schema)
+    const verdict = validator(schema)
     const compiled = constraint(schema, tokenizer)
     for (let i = 0; i < texts; i++) {
       const { text, complete } = randomText(compiled.matcher(), tokenizer, next, budget)
@@ -65,8 +65,8 @@ function walk(tokenizer: Tokenizer, seed: number, count: number, texts: number, 
   assert.ok(refused < count / 5)
 }
 
-test('the judge finds faults', () => {
-  const verdict = judge({
+test('the validator of these tests finds errors', () => {
+  const verdict = validator({
     type: 'object',
     properties: { a: { type: 'string', format: 'date', maxLength: 10 } },
     additionalProperties: false,
@@ -119,7 +119,7 @@ test('without a budget a text is cut off incomplete, never called complete', () 
   const next = random(3)
   let cut = 0
   for (const { schema } of schemas(41, 100)) {
-    const verdict = judge(schema)
+    const verdict = validator(schema)
     const { text, complete } = randomText(constraint(schema, bytes).matcher(), bytes, next, 12, false)
     if (complete) assert.equal(verdict(text), undefined)
     else cut++

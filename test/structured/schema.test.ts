@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import { anyObject, compileSchema, matcher, tokenTrie, UnsupportedSchemaError } from '../../src/structured/structured.ts'
 import { byteTokenizerJson } from '../../src/tokenizer/build.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
-import { judge } from './judge.ts'
+import { validator } from './validator.ts'
 
 const bytes = tokenizerFromJson(byteTokenizerJson(['<|end|>']), 'bytes')
 const trie = tokenTrie(bytes)
@@ -150,7 +150,7 @@ const cases: { schema: Record<string, unknown>; yes: string[]; no: string[] }[] 
 
 test('keywords: what is let through and kept out', () => {
   for (const { schema, yes, no } of cases) {
-    const verdict = judge(schema)
+    const verdict = validator(schema)
     for (const text of yes) {
       assert.ok(accepts(schema, text), `${text} under ${JSON.stringify(schema)}`)
       assert.equal(verdict(text), undefined, `${text} under ${JSON.stringify(schema)}`)

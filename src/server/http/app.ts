@@ -25,7 +25,7 @@ import { linked } from './signals.ts'
 
 export interface AppOptions {
   models: readonly ModelEntry[]
-  /** Memory for loaded models, in bytes; the longest idle one makes room for the next. Default: no limit. */
+  /** Memory for loaded models, in bytes; the one that was idle longest is unloaded for the next. Default: no limit. */
   memoryBytes?: number
   /** Any of these opens the server; none: no key is asked for. */
   apiKeys?: readonly string[]
@@ -57,7 +57,7 @@ export interface App {
   drain(): void
   /** Answers and background work still running. */
   readonly active: number
-  /** Drains, waits up to `graceMs` for running answers, stops the rest (they are told), unloads the models. */
+  /** Drains, waits up to `graceMs` for running answers, ends the rest with an error, unloads the models. */
   close(graceMs?: number): Promise<void>
 }
 

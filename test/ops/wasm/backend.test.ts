@@ -1,5 +1,5 @@
 /**
- * What the wasm backend promises beyond right numbers: any number of threads gives the same bits, weights may lie in many arenas, engines without
+ * Properties of the wasm backend besides correct numbers: any number of threads gives the same bits, weights may lie in many arenas, engines without
  * relaxed SIMD, several memories or threads work, the caller's event loop stays free, and failures are named and leave nothing behind.
  */
 import assert from 'node:assert/strict'

@@ -1,6 +1,6 @@
 /**
  * A row of x has the same result to the last bit alone and among others (one row and several take different kernels), and with vectors of 4 or 8
- * lanes. So an answer does not depend on who else is answered at the same time.
+ * lanes. So an answer does not depend on other answers that run at the same time.
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'

@@ -1,4 +1,4 @@
-/** The judge of outputs: ajv, which shares nothing with our grammar. Formats are checked with what the platform knows. */
+/** Validates outputs with ajv, which shares no code with our grammar. Formats are checked with functions of the platform. */
 import assert from 'node:assert/strict'
 import { isIPv4 } from 'node:net'
 import { Ajv2020 } from 'ajv/dist/2020.js'
@@ -21,7 +21,7 @@ const formats: Record<string, (text: string) => boolean> = {
 for (const [name, validate] of Object.entries(formats)) ajv.addFormat(name, { type: 'string', validate })
 
 /** Whether the text parses and validates; the reason if not. */
-export function judge(schema: object): (text: string) => string | undefined {
+export function validator(schema: object): (text: string) => string | undefined {
   const validate = ajv.compile(schema)
   return (text) => {
     let value: unknown
