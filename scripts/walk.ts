@@ -26,10 +26,7 @@ export const STOPS: readonly { file: string; what: string; delegates?: readonly 
   {
     file: 'src/engine/sampler.ts',
     what: 'becomes the choice of one next token',
-    delegates: [
-      ...['buckets', 'draw', 'penalties', 'read-logits', 'sampling-options'].map((name) => `src/engine/${name}.ts`),
-      'src/random/',
-    ],
+    delegates: ['src/ops/draw.ts', 'src/engine/sampling-options.ts', 'src/random/'],
   },
   {
     file: 'src/chat/formats/harmony/parser.ts',

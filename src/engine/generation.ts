@@ -2,12 +2,12 @@
  * One generation: from logits to the next id, through the driver, to the consumer. Holds the ids, the
  * pending events and the reason of the end. Knows no slots, batches or other generations.
  */
+import { type Draw, drawId } from '../ops/draw.ts'
 import { randomSeed } from '../random/counter.ts'
 import type { Driver, EndReason, GeneratedToken, GenerateOptions, Generation, GenerationResult } from './engine-types.ts'
 import type { Job } from './job.ts'
 import { logprobs } from './logprobs.ts'
-import { adjust } from './penalties.ts'
-import { sample } from './sampler.ts'
+import { drawOf } from './sampler.ts'
 
 /** Undelivered ids at which an iterated generation pauses. */
 const MAX_BACKLOG = 256
@@ -88,13 +88,19 @@ export class GenerationJob<E> implements Job, Generation<E> {
     this.#times.started = performance.now()
   }
 
+  draw(): Draw | undefined {
+    return this.#options.logprobs === undefined ? this.#nextDraw() : undefined
+  }
+
   receive(_position: number, logits: Float32Array): void {
-    const { sampling = {}, logprobs: count } = this.#options
-    const own = count === undefined ? undefined : logprobs(logits.slice(), count)
-    const tokensLeft = Math.min(this.#limit - this.#generated.length, this.#context - this.ids.length)
-    adjust(logits, sampling, { counts: this.#counts, all: this.#all }, this.#driver.mask?.(tokensLeft))
-    const id = sample(logits, sampling, this.#seed, this.#draws++)
-    const next = this.#append(own ? { id, logprob: own.of(id), top: own.top } : { id })
+    const own = logprobs(logits.slice(), this.#options.logprobs!)
+    const id = drawId(logits, this.#nextDraw())
+    this.chosen(id, id < 0 ? undefined : { id, logprob: own.of(id), top: own.top })
+  }
+
+  chosen(id: number, token: GeneratedToken = { id }): void {
+    if (id < 0) throw new RangeError('no id can be drawn: the mask and bias forbid all, or the logits are not numbers')
+    const next = this.#append(token)
     if (this.#stopIds.has(id) || next === 'stop') {
       this.#finish('stop')
       return
@@ -104,6 +110,12 @@ export class GenerationJob<E> implements Job, Generation<E> {
       this.#append({ id: forced, forced: true })
       if (this.#full()) return
     }
+  }
+
+  #nextDraw(): Draw {
+    const tokensLeft = Math.min(this.#limit - this.#generated.length, this.#context - this.ids.length)
+    const seen = { counts: this.#counts, all: this.#all }
+    return drawOf(this.#options.sampling ?? {}, this.#seed, this.#draws++, seen, this.#driver.mask?.(tokensLeft))
   }
 
   fail(error: unknown): void {

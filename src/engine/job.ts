@@ -1,4 +1,6 @@
 /** A generation or a scoring as the scheduler sees it: ids to process, and rows whose logits are wanted. */
+import type { Draw } from '../ops/draw.ts'
+
 export interface Job {
   /** Ids known so far, prompt first. Only the job appends. */
   readonly ids: readonly number[]
@@ -19,8 +21,12 @@ export interface Job {
   waits?(ahead: number): void
   /** A slot was found. */
   start(cachedTokens: number): void
+  /** How the id after `position` is drawn; undefined: the job wants the logits themselves. May throw. */
+  draw(position: number): Draw | undefined
   /** Logits [V] after `position`, valid until this returns. May append ids, end the job, or throw. */
   receive(position: number, logits: Float32Array): void
+  /** The id that `draw` asked for; -1: none was allowed. May append ids, end the job, or throw. */
+  chosen?(id: number): void
   fail(error: unknown): void
   abort(): void
 }

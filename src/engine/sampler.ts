@@ -1,62 +1,37 @@
 /**
- * Logits to one id: temperature, top-k, top-p and min-p in this order, then a draw; greedy is exact. Only
- * the bucket at the border of the kept ids is sorted (buckets.ts). Changes no logit; penalties.ts does.
- * Top-p: Holtzman et al. 2020; min-p: Nguyen et al. 2024. Stop 9 of the walk.
+ * Sampling options and the ids seen so far -> how the next id is drawn. The rule of the draw itself is
+ * `ops/draw.ts`. Repetition penalty: Keskar et al. 2019 (CTRL); presence and frequency penalty as in
+ * the OpenAI API. Stop 9 of the walk.
  */
-import { uniform } from '../random/counter.ts'
-import { Buckets } from './buckets.ts'
+import type { Draw } from '../ops/draw.ts'
+import { philox } from '../random/counter.ts'
 import type { SamplingOptions } from './sampling-options.ts'
 
-/** The next id. logits [V], adjusted; `index` counts the draws of a seed. Throws RangeError when no id is allowed. */
-export function sample(logits: Float32Array, options: SamplingOptions, seed: number, index: number): number {
+/** What penalties look at: how often each id occurs in the answer, and which ids occur at all. */
+export interface Seen {
+  readonly counts: ReadonlyMap<number, number>
+  readonly all: ReadonlySet<number>
+}
+
+/** The draw number `index` of a seed. `mask`: the allowed ids. */
+export function drawOf(options: SamplingOptions, seed: number, index: number, seen: Seen, mask: Uint32Array | undefined): Draw {
   const { temperature = 0, topK = 0, topP = 1, minP = 0 } = options
-  const buckets = new Buckets(logits, temperature || 1)
-  const { best } = buckets
-  if (best < 0) throw new RangeError('no id can be drawn: the mask and bias forbid all, or the logits are not numbers')
-  if (temperature === 0 || topK === 1 || logits[best] === Number.POSITIVE_INFINITY) return best
+  const [noise] = philox(index, Math.floor(seed / 2 ** 32), seed % 2 ** 32)
+  return { temperature, topK, topP, minP, noise, mask, changes: changesOf(options, seen) }
+}
 
-  // Kept are the buckets below `full`, and the ids of `edge`, likeliest first.
-  let full = Buckets.count
-  let edge: number[] = []
-  const weight = (id: number) => buckets.weight(id)
-  /** Keeps the likeliest ids until `gain`, summed over them, reaches `target`. */
-  const keep = (gains: ArrayLike<number>, gain: (id: number) => number, target: number) => {
-    let sum = 0
-    for (let bucket = 0; bucket < full; bucket++) {
-      if (sum + gains[bucket]! >= target) {
-        full = bucket
-        edge = buckets.ranked(bucket)
-        break
-      }
-      sum += gains[bucket]!
-    }
-    const last = edge.findIndex((id) => (sum += gain(id)) >= target)
-    if (last >= 0) edge.length = last + 1
+function changesOf(options: SamplingOptions, { counts, all }: Seen): Draw['changes'] {
+  const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0, logitBias } = options
+  const added = new Map<number, number>()
+  if (presencePenalty !== 0 || frequencyPenalty !== 0)
+    for (const [id, count] of counts) added.set(id, -(presencePenalty + frequencyPenalty * count))
+  for (const [id, bias] of logitBias ?? []) added.set(id, (added.get(id) ?? 0) + bias)
+  const repeated = repetitionPenalty === 1 ? new Set<number>() : all
+  if (added.size + repeated.size === 0) return undefined
+  const ids = Int32Array.from(new Set([...repeated, ...added.keys()]))
+  return {
+    ids,
+    factor: Float32Array.from(ids, (id) => (repeated.has(id) ? repetitionPenalty : 1)),
+    add: Float32Array.from(ids, (id) => added.get(id) ?? 0),
   }
-
-  if (topK > 0) keep(buckets.counts(), () => 1, topK)
-  const masses = buckets.masses(full)
-  const total = () => {
-    let sum = 0
-    for (let bucket = 0; bucket < full; bucket++) sum += masses[bucket]!
-    for (const id of edge) sum += weight(id)
-    return sum
-  }
-  if (topP < 1) keep(masses, weight, topP * total())
-  if (minP > 0) {
-    const limit = Buckets.distanceOf(minP)
-    if (limit < full) {
-      full = Math.floor(limit)
-      edge = buckets.ids(full)
-    }
-    edge = edge.filter((id) => buckets.distance(id) <= limit)
-  }
-
-  let rest = uniform(seed, index) * total()
-  for (let bucket = 0; bucket < full; bucket++) {
-    if (rest < masses[bucket]!) return buckets.draw(bucket, rest)
-    rest -= masses[bucket]!
-  }
-  for (const id of edge) if ((rest -= weight(id)) < 0) return id
-  return edge.at(-1) ?? best // rounding can leave a small remainder
 }

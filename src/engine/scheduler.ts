@@ -5,10 +5,12 @@
  */
 import { forward } from '../model/transformer.ts'
 import type { KvCache } from '../ops/backend.ts'
+import { type Draw, drawId } from '../ops/draw.ts'
 import type { Batch } from '../ops/ops.ts'
+import type { Tensor } from '../ops/tensor.ts'
 import type { Job } from './job.ts'
 import { commonPrefix, PrefixCache } from './prefix-cache.ts'
-import { type Model, readLogits } from './read-logits.ts'
+import type { Model } from './read-logits.ts'
 
 /** A job that has a slot; positions below `done` are in the cache. */
 interface Running {
@@ -21,6 +23,12 @@ interface Running {
 interface Piece {
   readonly running: Running
   readonly rows: number
+}
+
+/** A row of a step whose logits a job needs. */
+interface Row {
+  readonly job: Job
+  readonly position: number
 }
 
 /** While sequences decode, a step has at least this many prompt rows, even if it takes longer than `maxStallMs`. */
@@ -180,10 +188,9 @@ export class Scheduler {
   /** One forward pass. An error in it ends the jobs that took part, and no others. */
   async #step(pieces: readonly Piece[]): Promise<void> {
     const started = performance.now()
-    const rows: { piece: Piece; position: number }[] = [] // those with wanted logits
-    let logits: Float32Array
+    let deliver: () => void
     try {
-      logits = await this.#forward(pieces, rows)
+      deliver = await this.#forward(pieces)
       for (const { running, rows: count } of pieces) {
         const { job, slot, done } = running
         this.prefixes.wrote(slot, job.ids.slice(done, done + count))
@@ -202,23 +209,16 @@ export class Scheduler {
       return
     }
     this.#measure(pieces, performance.now() - started)
-    const vocabSize = logits.length / rows.length
-    rows.forEach(({ piece, position }, r) => {
-      const { job } = piece.running
-      if (job.ended || !job.wants(position)) return
-      try {
-        job.receive(position, logits.subarray(r * vocabSize, (r + 1) * vocabSize)) // [V]
-      } catch (error) {
-        job.fail(error)
-      }
-    })
+    deliver()
   }
 
-  /** Runs the pieces as one batch; notes in `rows` whose logits come back. -> [R, V] */
-  async #forward(pieces: readonly Piece[], rows: { piece: Piece; position: number }[]): Promise<Float32Array> {
+  /** Runs the pieces as one batch. What comes back tells the jobs their ids or logits. */
+  async #forward(pieces: readonly Piece[]): Promise<() => void> {
+    const { backend, architecture, weights } = this.#model
     const count = pieces.reduce((sum, piece) => sum + piece.rows, 0)
     const batch: Batch = { ids: new Int32Array(count), slots: new Int32Array(count), positions: new Int32Array(count) }
     const logitRows: number[] = []
+    const rows: Row[] = []
     let t = 0
     for (const piece of pieces) {
       const { job, slot, done } = piece.running
@@ -228,21 +228,40 @@ export class Scheduler {
         batch.positions[t] = position
         if (!job.wants(position)) continue
         logitRows.push(t)
-        rows.push({ piece, position })
+        rows.push({ job, position })
       }
     }
-    const options = { cache: this.#cache, logitRows: Int32Array.from(logitRows) }
+    const run = () => forward(backend, architecture, weights, batch, { cache: this.#cache, logitRows: Int32Array.from(logitRows) })
     if (rows.length === 0) {
       // The middle of a prompt: only keys and values are needed.
-      const { backend, architecture, weights } = this.#model
-      backend.scope('step', () => void forward(backend, architecture, weights, batch, options))
+      backend.scope('step', () => void run())
       await backend.settled()
-      return this.#logits
+      return () => {}
     }
-    // One array for all steps: new megabytes in every step would cost garbage collection.
-    const size = rows.length * this.#model.architecture.vocabSize
+    // The draws are made while the pass runs: a mask may take a moment.
+    let draws: (Draw | undefined)[] = []
+    const drawn = backend.scope('step', () => {
+      const logits = run()
+      draws = rows.map(drawOfRow)
+      return backend.draw && draws.every((draw) => draw !== undefined)
+        ? backend.draw(logits, draws as Draw[])
+        : this.#read(logits, rows.length * architecture.vocabSize)
+    })
+    const values = await drawn
+    const width = values.length / rows.length
+    return () =>
+      rows.forEach((row, r) => {
+        const own = values.subarray(r * width, (r + 1) * width)
+        if (own instanceof Int32Array) tell(row, ({ job }) => job.chosen!(own[0]!))
+        else if (draws[r]) tell(row, ({ job }) => job.chosen!(drawId(own, draws[r]!)))
+        else tell(row, ({ job, position }) => job.receive(position, own)) // [V]
+      })
+  }
+
+  /** Into one array for all steps: new megabytes in every step would cost garbage collection. */
+  #read(logits: Tensor, size: number): Promise<Float32Array> {
     if (this.#logits.length < size) this.#logits = new Float32Array(size)
-    return readLogits(this.#model, batch, options, this.#logits)
+    return this.#model.backend.read(logits, this.#logits)
   }
 
   #measure(pieces: readonly Piece[], ms: number): void {
@@ -254,6 +273,28 @@ export class Scheduler {
     else this.speeds.stepsPerMs = smooth(this.speeds.stepsPerMs, 1 / ms)
   }
 }
+
+/** An error of a job's own code ends this job alone. */
+function tell(row: Row, what: (row: Row) => void): void {
+  const { job, position } = row
+  if (job.ended || !job.wants(position)) return
+  try {
+    what(row)
+  } catch (error) {
+    job.fail(error)
+  }
+}
+
+/** How a row is drawn; undefined where its job wants logits. A job that failed here is drawn in vain. */
+function drawOfRow(row: Row): Draw | undefined {
+  let draw: Draw | undefined = GREEDY
+  tell(row, ({ job, position }) => {
+    draw = job.draw(position)
+  })
+  return draw
+}
+
+const GREEDY: Draw = { temperature: 0, topK: 0, topP: 1, minP: 0, noise: 0 }
 
 /** Resolves after the pending events were handled; a resolved promise would not wait for them. */
 function nextTask(): Promise<void> {

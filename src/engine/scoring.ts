@@ -41,6 +41,8 @@ export class ScoringJob implements Job {
 
   start(): void {}
 
+  draw(): undefined {}
+
   receive(position: number, logits: Float32Array): void {
     const id = this.#target[position]!
     const { of, top } = logprobs(logits, this.#top)

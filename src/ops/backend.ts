@@ -2,6 +2,7 @@
  * What a place that computes offers beyond the vocabulary: weights, caches, and the operations that wait. All of these return promises,
  * because a device may allocate, fail or answer later than it was asked.
  */
+import type { Draw } from './draw.ts'
 import type { DType } from './dtype.ts'
 import type { LayerCache, Ops } from './ops.ts'
 import type { Tensor } from './tensor.ts'
@@ -79,6 +80,11 @@ export interface Backend extends Ops {
   read(x: Tensor, into?: Float32Array): Promise<Float32Array>
   /** Runs `body` in a scope and reads its result, as `read` does. */
   run(body: () => Tensor, into?: Float32Array): Promise<Float32Array>
+  /**
+   * Chooses one id per row of logits [R, V] by the rule of `drawId`, where the logits are, and overwrites them. -> R ids.
+   * Absent: the engine reads the logits and draws by the same rule.
+   */
+  draw?(logits: Tensor, draws: readonly Draw[]): Promise<Int32Array>
   /** Waits for everything enqueued so far, without reading anything. */
   settled(): Promise<void>
   /**

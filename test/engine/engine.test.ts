@@ -412,10 +412,10 @@ describe('one engine', async () => {
   test('a failing step rejects the generations in it; the next generation works', async () => {
     let broken = true
     const backend = Object.create(model.backend, {
-      run: {
-        value: async (...given: Parameters<typeof model.backend.run>) => {
+      draw: {
+        value: async (...given: Parameters<NonNullable<typeof model.backend.draw>>) => {
           if (broken) throw new Error('device lost')
-          return model.backend.run(...given)
+          return model.backend.draw!(...given)
         },
       },
     })

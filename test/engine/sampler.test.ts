@@ -2,10 +2,18 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { logprobs } from '../../src/engine/logprobs.ts'
-import { adjust } from '../../src/engine/penalties.ts'
-import { sample } from '../../src/engine/sampler.ts'
+import { drawOf, type Seen } from '../../src/engine/sampler.ts'
 import { checkSampling, type SamplingOptions } from '../../src/engine/sampling-options.ts'
+import { drawId, drawRows } from '../../src/ops/draw.ts'
+import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
+import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
 import { philox, uniform } from '../../src/random/counter.ts'
+
+const NOTHING: Seen = { counts: new Map(), all: new Set() }
+
+/** The draw number `index` of a seed, logits unchanged. */
+const sample = (logits: Float32Array, options: SamplingOptions, seed: number, index: number, mask?: Uint32Array): number =>
+  drawId(logits.slice(), drawOf(options, seed, index, NOTHING, mask))
 
 /** id -> probability, by full sorting: temperature, top-k, top-p over what is left, min-p. */
 function distribution(logits: Float32Array, { temperature = 1, topK = 0, topP = 1, minP = 0 }: SamplingOptions): Map<number, number> {
@@ -66,7 +74,7 @@ describe('sampling', () => {
         const logits = noise(200, spread, 11)
         logits.set([logits[5]!, logits[5]!, Number.NEGATIVE_INFINITY], 6) // ties, and a forbidden id
         const expected = distribution(logits, options)
-        const draws = 4000
+        const draws = name === 'all' || name === 'all together' ? 20_000 : 4000
         const counts = new Map<number, number>()
         for (let n = 0; n < draws; n++) {
           const id = sample(logits, options, 1, n)
@@ -95,17 +103,25 @@ describe('sampling', () => {
     assert.deepEqual([...drawn].sort(), [0, 1, 2, 3, 4])
   })
 
-  test('nothing left to draw is an error, one id left is drawn', () => {
+  test('nothing left to draw is -1, one id left is drawn', () => {
     const logits = new Float32Array(50).fill(Number.NEGATIVE_INFINITY)
-    assert.throws(() => sample(logits, { temperature: 1 }, 0, 0), /no id can be drawn/)
-    assert.throws(() => sample(new Float32Array(3).fill(Number.NaN), {}, 0, 0), /not numbers/)
+    assert.equal(sample(logits, { temperature: 1 }, 0, 0), -1)
+    assert.equal(sample(new Float32Array(3).fill(Number.NaN), {}, 0, 0), -1)
+    assert.equal(sample(new Float32Array(40).fill(1), { temperature: 1 }, 0, 0, new Uint32Array(2)), -1)
     logits[17] = -1000
-    for (const options of [{}, { temperature: 1 }, { temperature: 1, topP: 0.5, topK: 3, minP: 0.5 }])
+    for (const options of [{}, { temperature: 1 }, { temperature: 1e-30 }, { temperature: 1, topP: 0.5, topK: 3, minP: 0.5 }])
       assert.equal(sample(logits, options, 0, 0), 17)
   })
 
-  test('penalties, bias and mask', () => {
-    const logits = Float32Array.of(2, -2, 1, 1, 1, 1)
+  test('NaN is never drawn, an infinite logit always', () => {
+    const logits = Float32Array.of(Number.NaN, 1, 0, Number.NaN, 1)
+    for (const options of [{ temperature: 1 }, { temperature: 9, topK: 4 }, { temperature: 1, topP: 0.9 }, { temperature: 1, minP: 0.01 }])
+      for (let n = 0; n < 200; n++) assert.ok([1, 2, 4].includes(sample(logits, options, 3, n)))
+    logits[3] = Number.POSITIVE_INFINITY
+    assert.equal(sample(logits, { temperature: 1 }, 3, 0), 3)
+  })
+
+  test('changes and mask', () => {
     const seen = {
       all: new Set([0, 1, 2]),
       counts: new Map([
@@ -118,14 +134,48 @@ describe('sampling', () => {
       [5, Number.NEGATIVE_INFINITY],
       [99, 1],
     ])
-    adjust(logits, { repetitionPenalty: 2, presencePenalty: 0.5, frequencyPenalty: 0.25, logitBias }, seen, undefined)
+    const logits = Float32Array.of(2, -2, 1, 1, 1, 1)
+    drawId(logits, drawOf({ repetitionPenalty: 2, presencePenalty: 0.5, frequencyPenalty: 0.25, logitBias }, 0, 0, seen, undefined))
     assert.deepEqual([...logits], [1, -4, 0.5 - 0.5 - 0.75, 1 - 0.5 - 0.25, 1.25, Number.NEGATIVE_INFINITY])
     const wide = new Float32Array(100).fill(1)
-    adjust(wide, {}, seen, Uint32Array.of(0b101, 0xffffffff, 0)) // word 3 is missing
+    drawId(wide, drawOf({}, 0, 0, seen, Uint32Array.of(0b101, 0xffffffff, 0))) // word 3 is missing
     assert.deepEqual(
       [...wide.keys()].filter((id) => wide[id] === 1),
       [0, 2, ...Array.from({ length: 32 }, (_, i) => 32 + i)],
     )
+  })
+
+  test('draws of one seed are independent of each other', () => {
+    const logits = new Float32Array(8)
+    const pairs = new Array(64).fill(0)
+    for (let n = 0; n < 12_800; n++) pairs[8 * sample(logits, { temperature: 1 }, 5, n) + sample(logits, { temperature: 1 }, 5, n + 1)]++
+    const chi2 = pairs.reduce((sum, count) => sum + (count - 200) ** 2 / 200, 0)
+    assert.ok(chi2 < 63 + 6 * Math.sqrt(126), `chi² ${chi2}`)
+  })
+
+  test('every backend draws the same ids from the same logits', async () => {
+    const vocabSize = 201_088
+    const logits = new Float32Array(4 * vocabSize)
+    for (let r = 0; r < 4; r++) logits.set(noise(vocabSize, 3, r), r * vocabSize)
+    const mask = new Uint32Array(vocabSize / 32).fill(0x5a5a5a5a)
+    const draws = [
+      drawOf({}, 1, 0, NOTHING, mask),
+      drawOf({ temperature: 1 }, 2 ** 40 + 1, 1, NOTHING, undefined),
+      drawOf({ temperature: 1.3, topP: 0.9 }, 2, 2, NOTHING, mask),
+      drawOf(
+        { temperature: 0.7, topK: 40, minP: 0.01, presencePenalty: 1 },
+        3,
+        3,
+        { counts: new Map([[9, 1]]), all: new Set() },
+        undefined,
+      ),
+    ]
+    const host = [...drawRows(logits.slice(), draws)]
+    for (const backend of [createReferenceBackend(), await createWasmBackend({ threads: 0 }), await createWasmBackend({ threads: 2 })]) {
+      const ids = await backend.scope('draw', () => backend.draw!(backend.upload(logits, [4, vocabSize]), draws))
+      assert.deepEqual([...ids], host, backend.name)
+      await backend.dispose()
+    }
   })
 
   test('log-probabilities and the likeliest ids', () => {
@@ -157,8 +207,7 @@ describe('sampling', () => {
       for (let n = 0; n < 30; n++) {
         const own = logits.slice()
         const start = performance.now()
-        adjust(own, each, { all: new Set(), counts: new Map() }, mask)
-        sample(own, each, 1, n)
+        drawId(own, drawOf(each, 1, n, NOTHING, mask))
         times.push(performance.now() - start)
       }
       const best = Math.min(...times) // other programs may run

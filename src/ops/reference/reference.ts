@@ -3,6 +3,7 @@
  * compared with it. With `precision: 'f64'` temporaries keep f64, for gradient checks.
  */
 import type { Backend, Fill, WeightSpec } from '../backend.ts'
+import { drawRows } from '../draw.ts'
 import { fromBf16, fromF16, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, storedBytes, unpackMxfp4Block } from '../dtype.ts'
 import type { Batch } from '../ops.ts'
 import { size, type Tensor } from '../tensor.ts'
@@ -61,6 +62,7 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
     },
     read: async (x: Tensor) => Float32Array.from(values(x)),
     run: async (body) => Float32Array.from(values(body())),
+    draw: async (logits, draws) => drawRows(Float32Array.from(values(logits)), draws),
     async settled() {},
     failed: new Promise(() => {}),
     memory: () => ({ weights: weightBytes, caches: heldCaches, temporaries: 0 }),

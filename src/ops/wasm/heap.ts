@@ -4,6 +4,7 @@
  * What the host itself writes must stay until the commands that read it have run (`retire`).
  */
 import { MemoryError } from '../backend.ts'
+import { type Draw, drawRows } from '../draw.ts'
 import { size, type Tensor, tensorsIn } from '../tensor.ts'
 import { FORMAT } from './formats.ts'
 import { copyKernel } from './kernels/copy.ts'
@@ -187,6 +188,12 @@ export class Heap {
       into.set(this.floats.subarray(from, from + count))
       return into.subarray(0, count)
     })
+  }
+
+  /** Chooses one id per row of logits [R, V] where they lie, and overwrites them. */
+  async draw(logits: Tensor, draws: readonly Draw[]): Promise<Int32Array> {
+    const { block, address } = this.tensor(logits, 'draw')
+    return this.#settled(block, () => drawRows(this.floats.subarray(address / 4, address / 4 + size(logits.shape)), draws))
   }
 
   // Arguments of ops.

@@ -133,6 +133,7 @@ function assemble(context: OpContext, memories: Memories): WasmBackend {
     },
     read: (x, into) => heap.read(x, into),
     run: async (body, into) => heap.scope(() => heap.read(body(), into)),
+    draw: (logits, draws) => heap.draw(logits, draws),
     settled: () => pool.settled(),
     failed: pool.failed,
     memory() {
