@@ -23,7 +23,6 @@ module.func('read', { from: 'i32', bytes: 'i32' }, (f, { from, bytes }) => {
       sums.reduce((a, b) => v128.xor(a, b) as typeof a),
     ),
   )
-  return undefined
 })
 module.func('madd', { turns: 'i32' }, (f, { turns }) => {
   const sums = Array.from({ length: 16 }, (_, i) => f.v128(f32x4.splat(i)))
@@ -32,7 +31,6 @@ module.func('madd', { turns: 'i32' }, (f, { turns }) => {
     for (let i = 0; i < MADDS_PER_TURN; i++) f.set(sums[i % 16]!, f32x4.relaxedMadd(a!, b!, sums[i % 16]!))
   })
   for (let i = 15; i >= 0; i--) f.do(memory.storeV128(1024, sums[i]!, 16 * i))
-  return undefined
 })
 
 const heap = new WebAssembly.Memory({ initial: BYTES / 65536 + 1, maximum: BYTES / 65536 + 1 })

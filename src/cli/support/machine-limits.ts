@@ -97,7 +97,6 @@ function probeModule(features: Features): Uint8Array<ArrayBuffer> {
       for (const sum of sums) f.set(sum, relaxed ? f32x4.relaxedMadd(x, x, sum) : f32x4.add(sum, f32x4.mul(x, x)))
     })
     keep(f, sums)
-    return undefined
   })
   if (!relaxed) return module.encode()
   module.func('int8', { turns: 'i32' }, (f, { turns }) => {
@@ -110,7 +109,6 @@ function probeModule(features: Features): Uint8Array<ArrayBuffer> {
       for (const [n, sum] of sums.entries()) f.set(sum, i16x8.add(sum, i16x8.relaxedDotI8x16I7x16S(left[n >> 3]!, right[(n >> 1) & 3]!)))
     })
     keep(f, sums)
-    return undefined
   })
   return module.encode()
 }

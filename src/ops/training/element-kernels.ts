@@ -182,7 +182,6 @@ function attentionKernels(module: ModuleBuilder, memory: Memory): void {
         f.do(memory.fill(i32.add(p, rest), 0, i32.sub(bytes, rest)))
         f.advance(p, bytes)
       })
-      return undefined
     },
   )
   module.func(
@@ -274,7 +273,6 @@ function activationKernels(module: ModuleBuilder, memory: Memory): void {
       const { gate, up } = unmix(f, p.mixed, offset)
       f.do(memory.storeV128(i32.add(p.out, offset), value(f, gate, up, c)))
     })
-    return undefined
   })
   module.func(
     'gatedInterleavedBackward',
@@ -288,7 +286,6 @@ function activationKernels(module: ModuleBuilder, memory: Memory): void {
         const to = f.i32(i32.add(p.dMixed, i32.shl(offset, 1)))
         f.do(memory.storeV128(to, shuffle(dGate, dUp, LOW)), memory.storeV128(to, shuffle(dGate, dUp, HIGH), 16))
       })
-      return undefined
     },
   )
   module.func('gatedSplit', { gate: 'i32', up: 'i32', out: 'i32', count: 'i32', alpha: 'f32', limit: 'f32', plus: 'f32' }, (f, p) => {
@@ -298,7 +295,6 @@ function activationKernels(module: ModuleBuilder, memory: Memory): void {
       const up = f.v128(memory.v128(i32.add(p.up, offset)))
       f.do(memory.storeV128(i32.add(p.out, offset), value(f, gate, up, c)))
     })
-    return undefined
   })
   module.func(
     'gatedSplitBackward',
@@ -317,7 +313,6 @@ function activationKernels(module: ModuleBuilder, memory: Memory): void {
           memory.storeV128(toUp, f32x4.add(memory.v128(toUp), slope.dUp)),
         )
       })
-      return undefined
     },
   )
 
@@ -333,7 +328,6 @@ function activationKernels(module: ModuleBuilder, memory: Memory): void {
       const x = f.v128(memory.v128(i32.add(p.x, offset)))
       f.do(memory.storeV128(i32.add(p.out, offset), f32x4.mul(x, geluSigma(f, x))))
     })
-    return undefined
   })
   module.func('geluTanhBackward', { x: 'i32', dOut: 'i32', dx: 'i32', count: 'i32' }, (f, p) => {
     each(f, p.count, (offset) => {
@@ -344,7 +338,6 @@ function activationKernels(module: ModuleBuilder, memory: Memory): void {
       const to = f.i32(i32.add(p.dx, offset))
       f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(memory.v128(i32.add(p.dOut, offset)), slope))))
     })
-    return undefined
   })
 }
 
@@ -396,7 +389,6 @@ function sumKernels(module: ModuleBuilder, memory: Memory): void {
       const to = f.i32(i32.add(p.into, offset))
       f.do(memory.storeF32(to, f32.add(memory.f32(to), memory.f32(i32.add(p.from, offset)))))
     })
-    return undefined
   })
   module.func('addScaled', { into: 'i32', from: 'i32', count: 'i32', factor: 'f32' }, (f, p) => {
     const factors = f.v128(f32x4.splat(p.factor))
@@ -409,7 +401,6 @@ function sumKernels(module: ModuleBuilder, memory: Memory): void {
       const to = f.i32(i32.add(p.into, offset))
       f.do(memory.storeF32(to, f32.add(memory.f32(to), f32.mul(p.factor, memory.f32(i32.add(p.from, offset))))))
     })
-    return undefined
   })
   module.func('sum', { a: 'i32', b: 'i32', out: 'i32', count: 'i32' }, (f, p) => {
     const bytes = whole(f, p.count)
@@ -419,7 +410,6 @@ function sumKernels(module: ModuleBuilder, memory: Memory): void {
     f.for(bytes, all(f, p.count), 4, (offset) => {
       f.do(memory.storeF32(i32.add(p.out, offset), f32.add(memory.f32(i32.add(p.a, offset)), memory.f32(i32.add(p.b, offset)))))
     })
-    return undefined
   })
   module.func(
     'dot',
@@ -459,7 +449,6 @@ function sumKernels(module: ModuleBuilder, memory: Memory): void {
       })
       f.do(memory.storeF32(i32.add(p.into, offset), total))
     })
-    return undefined
   })
 }
 
@@ -481,7 +470,6 @@ function normKernels(module: ModuleBuilder, memory: Memory): void {
       f.advance(p.x, bytes)
       f.advance(p.y, bytes)
     })
-    return undefined
   })
   function moments(f: FunctionBuilder, x: Local<'i32'>, bytes: Local<'i32'>, width: Local<'f32'>, eps: Local<'f32'>) {
     const sums = f.v128(v128.zero())
@@ -527,7 +515,6 @@ function normKernels(module: ModuleBuilder, memory: Memory): void {
         f.advance(p.dy, bytes)
         f.advance(p.dx, bytes)
       })
-      return undefined
     },
   )
   const meanSquare = (f: FunctionBuilder, x: Local<'i32'>, bytes: Local<'i32'>) => {
@@ -550,7 +537,6 @@ function normKernels(module: ModuleBuilder, memory: Memory): void {
       f.advance(p.x, bytes)
       f.advance(p.y, bytes)
     })
-    return undefined
   })
   module.func(
     'rmsNormBackward',
@@ -579,7 +565,6 @@ function normKernels(module: ModuleBuilder, memory: Memory): void {
         f.advance(p.dy, bytes)
         f.advance(p.dx, bytes)
       })
-      return undefined
     },
   )
 }
@@ -612,7 +597,6 @@ function rotateKernels(module: ModuleBuilder, memory: Memory): void {
         f.advance(p.cos, bytes)
         f.advance(p.sin, bytes)
       })
-      return undefined
     })
   build('rotate')
   build('rotateBack')
@@ -646,6 +630,5 @@ function adamwKernel(module: ModuleBuilder, memory: Memory): void {
       f.do(memory.storeV128(toFirst, m), memory.storeV128(toSecond, v))
       f.do(memory.storeV128(toValue, f32x4.sub(f32x4.mul(memory.v128(toValue), keep), step)), memory.storeV128(toGradient, v128.zero()))
     })
-    return undefined
   })
 }

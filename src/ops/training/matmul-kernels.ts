@@ -44,7 +44,6 @@ export function matmulModule(shared: boolean, wide: boolean): Uint8Array<ArrayBu
       f.advance(p.out, 32)
       f.advance(p.b, p.stride)
     })
-    return undefined
   })
 
   module.func('packColumns', { out: 'i32', b: 'i32', stride: 'i32', depth: 'i32' }, (f, p) => {
@@ -55,7 +54,6 @@ export function matmulModule(shared: boolean, wide: boolean): Uint8Array<ArrayBu
       for (const row of rows) f.advance(row, 4)
       f.advance(p.out, 32)
     })
-    return undefined
   })
 
   const product = (name: string, tile: number, transposed: boolean) =>
@@ -124,7 +122,6 @@ export function matmulModule(shared: boolean, wide: boolean): Uint8Array<ArrayBu
           f.advance(p.a, transposed ? 4 * tile : i32.mul(p.aStride, tile))
           f.advance(p.c, i32.mul(p.cStride, tile))
         })
-        return undefined
       },
     )
   product('rowTiles', tileRows(wide), false)

@@ -469,6 +469,7 @@ const utf8 = (text: string): number[] => sized(Array.from(new TextEncoder().enco
 
 type Parameters = Record<string, ValueType>
 type ParameterLocals<P extends Parameters> = { [K in keyof P]: Local<P[K]> }
+type Body<P extends Parameters, Result> = (f: FunctionBuilder, p: ParameterLocals<P>) => Result
 
 /** A module that imports its memories as `memory.0`, `memory.1` … and exports its functions. */
 export class ModuleBuilder {
@@ -482,20 +483,19 @@ export class ModuleBuilder {
     return memory
   }
 
-  /** Declares and encodes one exported function; parameter order is the order of the keys. */
-  func<P extends Parameters>(
-    name: string,
-    parameters: P,
-    body: (f: FunctionBuilder, p: ParameterLocals<P>) => Expr | undefined,
-    result?: ValueType,
-  ): void {
+  /** Declares and encodes one exported function; parameter order is the order of the keys. With `result`, the body gives the value. */
+  func<P extends Parameters>(name: string, parameters: P, body: Body<P, void>): void
+  func<P extends Parameters>(name: string, parameters: P, body: Body<P, Expr>, result: ValueType): void
+  func<P extends Parameters>(name: string, parameters: P, body: Body<P, unknown>, result?: ValueType): void {
     const names = Object.keys(parameters)
     const f = new FunctionBuilder(names.length)
     const locals = Object.fromEntries(names.map((key, i) => [key, new Local(parameters[key]!, i)])) as ParameterLocals<P>
     const value = body(f, locals)
-    if (result && value?.type !== result)
-      throw new TypeError(`function ${name} must end with a value of type ${result}, got ${value?.type}`)
-    if (value) f.return(value)
+    if (result) {
+      if (!(value instanceof Expr && value.type === result))
+        throw new TypeError(`function ${name} must end with a value of type ${result}, got ${(value as Expr | undefined)?.type}`)
+      f.return(value)
+    }
     const results = result ? [TYPE_CODE[result]] : []
     const type = [0x60, ...sized(names.map((key) => TYPE_CODE[parameters[key]!])), ...sized(results)]
     let index = this.#types.findIndex((known) => known.join() === type.join())

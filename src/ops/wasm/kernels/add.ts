@@ -12,7 +12,6 @@ export const addKernel = new Kernel(
     emit(k) {
       k.module.func('add', { a: 'i32', b: 'i32', y: 'i32', count: 'i32', factor: 'f32' }, (f, { a, b, y, count, factor }) => {
         k.walk(f, count, [a, b, y], (s) => s.store(y, f32x4.add(s.load(a), f32x4.mul(s.load(b), f32x4.splat(factor)))))
-        return undefined
       })
     },
     work: ({ count }) => count,

@@ -381,7 +381,6 @@ export function emitAttend(k: KernelModule, storage: Storage): void {
         },
       )
       emitResults(k, f, task, y, yRow)
-      return undefined
     },
   )
 }

@@ -42,7 +42,6 @@ export const storeKeysKernel = new Kernel(
             f.advance(to, 4)
           })
         })
-        return undefined
       })
       // `to` moves by `step` bytes for every four values; what is missing to a multiple of eight becomes zero.
       k.module.func('storeKey_bf16', { from: 'i32', to: 'i32', count: 'i32', step: 'i32' }, (f, { from, to, count, step }) => {
@@ -56,7 +55,6 @@ export const storeKeysKernel = new Kernel(
           f.advance(from, 16)
           f.advance(to, step)
         })
-        return undefined
       })
     },
     work: ({ rows, kvHeads, keyDim, valueDim }) => rows * kvHeads * (keyDim + valueDim) * 2,

@@ -141,7 +141,6 @@ function emitVector(k: KernelModule, format: DenseFormat): void {
         f.advance(y, 4)
         f.advance(bias, biasStep)
       })
-      return undefined
     },
   )
 }
@@ -203,7 +202,6 @@ function emitMatrix(k: KernelModule, format: DenseFormat): void {
         f.advance(list, 32)
         f.advance(sums, groupBytes)
       })
-      return undefined
     },
   )
 }
@@ -253,7 +251,6 @@ function emitSpread(k: KernelModule): void {
           f.set(tokens, i32.sub(tokens, 4))
         },
       )
-      return undefined
     },
   )
 }
@@ -266,7 +263,6 @@ function emitGather(k: KernelModule): void {
       f.advance(w, stride)
       f.advance(to, bytes)
     })
-    return undefined
   })
 }
 
@@ -277,7 +273,6 @@ function emitTouch(k: KernelModule): void {
       for (let at = 0; at < 256; at += 64) f.drop(k.weights.i32(from, at))
       f.advance(from, 256)
     })
-    return undefined
   })
 }
 

@@ -21,7 +21,6 @@ export const embedKernel = new Kernel(
       const parameters = { w: 'i32', y: 'i32', columns: 'i32', scale: 'f32' } as const
       k.module.func('embed_f32', parameters, (f, { w, y, columns, scale }) => {
         k.walk(f, columns, [w, y], (s) => s.store(y, f32x4.mul(s.load(w, k.weights), f32x4.splat(scale))))
-        return undefined
       })
       k.module.func('embed_bf16', parameters, (f, { w, y, columns, scale }) => {
         f.times(i32.shrU(columns, 2), () => {
@@ -34,7 +33,6 @@ export const embedKernel = new Kernel(
           f.advance(w, 2)
           f.advance(y, 4)
         })
-        return undefined
       })
     },
     work: ({ rows, columns }) => rows * columns * 2,

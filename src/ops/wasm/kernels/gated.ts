@@ -48,7 +48,6 @@ export const gatedKernel = new Kernel(
             k.walk(f, count, [gate, up, y], (s) =>
               s.store(y, emitGated(k, f, form, f.v128(s.load(gate)), f.v128(s.load(up)), alpha, limit)),
             )
-            return undefined
           },
         )
     },
@@ -80,7 +79,6 @@ export const gatedPairsKernel = new Kernel(
               s.store(y, emitGated(k, f, form, gate, up, alpha, limit))
               f.advance(x, s.single ? 8 : 32)
             })
-            return undefined
           },
         )
     },

@@ -28,7 +28,6 @@ export const geluKernel = new Kernel('gelu', integers('x', 'y', 'count', 'form')
     for (const form of GELU_FORMS)
       k.module.func(`gelu_${form}`, { x: 'i32', y: 'i32', count: 'i32' }, (f, { x, y, count }) => {
         k.walk(f, count, [x, y], (s) => s.store(y, emitGelu(k, f, form, f.v128(s.load(x)))))
-        return undefined
       })
   },
   work: ({ count }) => 32 * count,

@@ -125,7 +125,6 @@ function emitStartRows(k: KernelModule): void {
       for (const { at, value } of vectors) f.do(k.heap.storeV128(y, value, at))
       f.advance(list, 8)
     })
-    return undefined
   })
 }
 

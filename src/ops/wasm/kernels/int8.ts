@@ -29,7 +29,6 @@ function emitUnpack(k: KernelModule): void {
       f.advance(w, INT8_BLOCK_BYTES)
       f.advance(to, UNPACKED)
     })
-    return undefined
   })
 }
 
@@ -62,7 +61,6 @@ function emitRow(k: KernelModule): void {
       f.advance(w, INT8_BLOCK_BYTES)
       f.advance(y, 128)
     })
-    return undefined
   })
 }
 

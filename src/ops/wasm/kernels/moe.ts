@@ -58,7 +58,6 @@ export const combineKernel = new Kernel('combine', integers('x', 'y', 'weights',
         () => k.walk(f, count, [x, y], (s) => s.store(y, f32x4.mul(s.load(x), weight))),
         () => k.walk(f, count, [x, y], (s) => s.store(y, k.madd(s.load(x), weight, s.load(y)))),
       )
-      return undefined
     })
   },
   work: ({ rows, columns, active }) => rows * columns * active * 2,

@@ -118,7 +118,6 @@ function emitDecode(k: KernelModule): void {
       f.advance(w, GROUP_BLOCK_BYTES)
       f.advance(to, DECODED)
     })
-    return undefined
   })
 }
 
@@ -134,7 +133,6 @@ function emitUnpack(k: KernelModule): void {
       f.advance(w, GROUP_BLOCK_BYTES)
       f.advance(to, UNPACKED)
     })
-    return undefined
   })
 }
 

@@ -42,7 +42,6 @@ export const rmsNormKernel = new Kernel(
             const g = f.i32(gain)
             k.walk(f, width, [x, g, y], (s) => s.store(y, f32x4.mul(f32x4.mul(s.load(x), factor), f32x4.add(s.load(g), shift))))
           })
-          return undefined
         },
       )
     },
@@ -84,7 +83,6 @@ export const layerNormKernel = new Kernel(
             const b = f.i32(bias)
             k.walk(f, width, [x, g, b, y], (s) => s.store(y, k.madd(f32x4.mul(f32x4.sub(s.load(x), mean), factor), s.load(g), s.load(b))))
           })
-          return undefined
         },
       )
     },

@@ -66,7 +66,6 @@ export const repackMxfp4Kernel = new Kernel('repackMxfp4', integers('arena', 'to
           f.advance(from, i32.mul(rowBytes, GROUP_ROWS))
           f.advance(scales, i32.mul(blocks, GROUP_ROWS))
         })
-        return undefined
       },
     )
   },
@@ -129,7 +128,6 @@ export const packInt8Kernel = new Kernel('packInt8', integers('arena', 'to', 'fr
             })
             f.advance(to, 2)
           })
-          return undefined
         },
       )
     k.module.func('clearWeights', { to: 'i32', bytes: 'i32' }, (f, { to, bytes }) => void f.do(weights.fill(to, 0, bytes)))

@@ -83,7 +83,6 @@ export function emitRows(
             f.advance(y[n]!, 64)
           })
         })
-        return undefined
       },
     )
   emit('1', [0])
@@ -135,7 +134,6 @@ export function emitTile(
         })
         f.advance(list, 16)
       })
-      return undefined
     },
   )
 }

@@ -59,7 +59,6 @@ export const quantizeKernel = new Kernel('quantize', integers('x', 'to', 'rows',
           f.advance(x, 128)
           f.advance(to, ACTIVATION_BYTES[activation])
         })
-        return undefined
       })
   },
   work: ({ rows, columns }) => rows * columns * 8,

@@ -33,7 +33,6 @@ export const ropeKernel = new Kernel('rope', integers('x', 'table', 'y', 'rows',
         f.set(x, b)
         f.set(y, yb)
       })
-      return undefined
     })
     k.module.func('ropeInterleaved', PARAMETERS, (f, { x, table, y, heads, half, rest }) => {
       const bytes = f.i32(i32.shl(half, 2))
@@ -50,7 +49,6 @@ export const ropeKernel = new Kernel('rope', integers('x', 'table', 'y', 'rows',
         })
         k.walk(f, rest, [x, y], (s) => s.store(y, s.load(x)))
       })
-      return undefined
     })
   },
   work: ({ rows, heads, headDim }) => rows * heads * headDim * 4,

@@ -13,7 +13,6 @@ export const softcapKernel = new Kernel(
       k.module.func('softcap', { x: 'i32', y: 'i32', count: 'i32', cap: 'f32' }, (f, { x, y, count, cap }) => {
         const inverse = f.v128(f32x4.splat(f32.div(1, cap)))
         k.walk(f, count, [x, y], (s) => s.store(y, f32x4.mul(k.tanh(f, f32x4.mul(s.load(x), inverse)), f32x4.splat(cap))))
-        return undefined
       })
     },
     work: ({ count }) => 24 * count,
