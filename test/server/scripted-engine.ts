@@ -3,6 +3,7 @@
  * engine's contract says. Where the script asks for a forbidden id, a fixed order of closing characters decides.
  */
 import type { Driver, Engine, GeneratedToken, GenerateOptions, Generation, GenerationResult } from '../../src/engine/engine.ts'
+import { checkSampling } from '../../src/engine/sampling-options.ts'
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 
 /** The model's side: prompt text -> what it writes, markers spelled out. */
@@ -47,6 +48,7 @@ export function scriptedEngine(
 
   function generate<E = GeneratedToken>(promptIds: readonly number[], given: GenerateOptions<E> = {}): Generation<E> {
     if (promptIds.length === 0 || promptIds.length >= context) throw new RangeError('prompt length')
+    checkSampling(given.sampling ?? {})
     const settled = Promise.withResolvers<GenerationResult>()
     settled.promise.catch(() => {})
     const asked = performance.now()

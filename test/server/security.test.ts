@@ -198,6 +198,36 @@ test('JSON bombs: nesting, prototypes, invalid UTF-8 and duplicate keys are harm
   assert.equal((await post(chat, '{"model":"scripted","messages":')).status, 400)
 })
 
+test('a seed that the engine refuses is a 400 that names the field, on every route', async () => {
+  const { post } = scripted(ok)
+  const messages = hi.messages
+  const routes: [path: string, field: string, body: (seed: number) => object][] = [
+    [chat, 'seed', (seed) => ({ messages, seed })],
+    ['/v1/completions', 'seed', (seed) => ({ prompt: 'Hi', seed })],
+    ['/v1/responses', 'seed', (seed) => ({ input: 'Hi', seed })],
+    ['/v1/responses/compact', 'seed', (seed) => ({ input: 'Hi', seed })],
+    ['/api/chat', 'options.seed', (seed) => ({ messages, options: { seed } })],
+    ['/api/generate', 'options.seed', (seed) => ({ prompt: 'Hi', options: { seed } })],
+    ['/api/generate', 'options.seed', (seed) => ({ prompt: 'Hi', raw: true, options: { seed } })],
+  ]
+  for (const [path, field, body] of routes) {
+    for (const seed of [-1, 1.5, Number.MAX_SAFE_INTEGER, 1e300]) {
+      const response = await post(path, { model: 'scripted', ...body(seed) })
+      assert.equal(response.status, 400, `${path} ${seed}`)
+      const { error } = await jsonOf(response)
+      assert.match(path.startsWith('/api/') ? error : error.message, new RegExp(`^${field}: `))
+      if (!path.startsWith('/api/')) assert.equal(error.param, field)
+    }
+    for (const seed of [0, Number.MAX_SAFE_INTEGER - 7])
+      assert.equal((await post(path, { model: 'scripted', ...body(seed) })).status, 200, `${path} ${seed}`)
+  }
+  // The seeds of several answers count on from the one that was given.
+  const most = { seed: Number.MAX_SAFE_INTEGER - 7, n: 8, temperature: 1 }
+  assert.equal((await post(chat, { ...hi, ...most })).status, 200)
+  assert.equal((await post('/v1/completions', { model: 'scripted', prompt: ['a', 'b'], ...most })).status, 200)
+  assert.equal((await post(chat, { ...hi, repetition_penalty: 1e-9 })).status, 400)
+})
+
 test('templates (CVE-2024-34359, CVE-2025-61620, CVE-2025-62426): nothing of a request is evaluated or steers a template', async () => {
   const { post, engine } = scripted(ok)
   const attack = '{{ cycler.__init__.__globals__.os.popen("id").read() }}'

@@ -16,7 +16,7 @@ const toolCall = z.looseObject({
 
 const instructions = (role: 'system' | 'developer') => z.looseObject({ role: z.literal(role), content })
 
-export const chatMessage = z.discriminatedUnion('role', [
+const chatMessage = z.discriminatedUnion('role', [
   instructions('system'),
   instructions('developer'),
   z.looseObject({ role: z.literal('user'), content, name: z.string().max(128).nullish() }),
@@ -34,12 +34,7 @@ export const chatMessage = z.discriminatedUnion('role', [
 
 export const functionTool = z.looseObject({
   type: z.literal('function'),
-  function: z.looseObject({
-    name: common.toolName,
-    description: z.string().nullish(),
-    parameters: common.schemaObject.nullish(),
-    strict: z.boolean().nullish(),
-  }),
+  function: z.looseObject(common.functionFields),
 })
 
 /** Tools of other types are ignored. */
@@ -47,7 +42,7 @@ export const chatTools = z.array(z.looseObject({ type: z.string() })).max(256)
 
 const namedFunction = z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: common.toolName }) })
 
-export const chatToolChoice = z.union([
+const chatToolChoice = z.union([
   z.enum(['none', 'auto', 'required']),
   namedFunction,
   z.looseObject({
@@ -62,18 +57,10 @@ export const chatToolChoice = z.union([
   }),
 ])
 
-export const responseFormat = z.discriminatedUnion('type', [
+const responseFormat = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('text') }),
   z.looseObject({ type: z.literal('json_object') }),
-  z.looseObject({
-    type: z.literal('json_schema'),
-    json_schema: z.looseObject({
-      name: z.string().min(1).max(64),
-      description: z.string().nullish(),
-      schema: common.schemaObject,
-      strict: z.boolean().nullish(),
-    }),
-  }),
+  z.looseObject({ type: z.literal('json_schema'), json_schema: z.looseObject(common.schemaFields) }),
 ])
 
 export const chatRequest = z.looseObject({
@@ -95,11 +82,7 @@ export const chatRequest = z.looseObject({
   parallel_tool_calls: z.boolean().nullish(),
   reasoning_effort: common.effort.nullish(),
   reasoning: z.looseObject({ effort: common.effort.nullish() }).nullish(),
-  thinking_token_budget: z
-    .int()
-    .min(0)
-    .max(2 ** 31 - 1)
-    .nullish(),
+  thinking_token_budget: common.int32(0).nullish(),
   chat_template_kwargs: common.templateKwargs,
   user: z.string().max(512).nullish(),
   store: z.boolean().nullish(),

@@ -6,28 +6,28 @@ import { z } from 'zod'
 
 export const modelName = z.string().min(1).max(256).describe('Id of a model, as listed by /v1/models.')
 
+const MOST_INT32 = 2 ** 31 - 1
+
+/** An integer from `least` to the largest that fits into 32 bits. */
+export const int32 = (least: number) => z.int().min(least).max(MOST_INT32)
+
 /** A limit in tokens; null and missing mean "what the context leaves". */
-export const tokenLimit = z
-  .int()
-  .min(1)
-  .max(2 ** 31 - 1)
-  .nullish()
+export const tokenLimit = int32(1).nullish()
+
+/** What the engine takes, less the 7 by which the last of 8 answers to one prompt counts on from the seed of the first. */
+const MOST_SEED = Number.MAX_SAFE_INTEGER - 7
 
 export const effort = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'])
 
 export const samplingFields = {
   temperature: z.number().min(0).max(10).nullish(),
   top_p: z.number().gt(0).max(1).nullish(),
-  top_k: z
-    .int()
-    .min(-1)
-    .max(2 ** 31 - 1)
-    .nullish(),
+  top_k: int32(-1).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
-  repetition_penalty: z.number().gt(0).max(10).nullish(),
-  seed: z.int().nullish(),
+  repetition_penalty: z.number().min(1e-6).max(10).nullish(),
+  seed: z.int().min(0).max(MOST_SEED).nullish(),
 }
 
 /** Token id (as a string key) -> bias added to its logit. */
@@ -48,6 +48,22 @@ export const toolName = z
 export const callId = z.string().min(1).max(256)
 
 export const schemaObject = z.union([z.record(z.string(), z.unknown()), z.boolean()])
+
+/** The fields of a function that the model may call. */
+export const functionFields = {
+  name: toolName,
+  description: z.string().nullish(),
+  parameters: schemaObject.nullish(),
+  strict: z.boolean().nullish(),
+}
+
+/** The fields of a schema that the answer must follow. */
+export const schemaFields = {
+  name: z.string().min(1).max(64),
+  description: z.string().nullish(),
+  schema: schemaObject,
+  strict: z.boolean().nullish(),
+}
 
 export const metadata = z.record(z.string().max(64), z.string().max(512)).nullish()
 

@@ -3,14 +3,7 @@ import { z } from 'zod'
 import { chatRequest } from './chat.ts'
 import * as common from './common.ts'
 
-const ids = z
-  .array(
-    z
-      .int()
-      .min(0)
-      .max(2 ** 31 - 1),
-  )
-  .max(2 ** 20)
+const ids = z.array(common.int32(0)).max(2 ** 20)
 
 export const completionRequest = z.looseObject({
   model: common.modelName,
@@ -19,11 +12,7 @@ export const completionRequest = z.looseObject({
     .describe('One text, one list of token ids, or up to 64 of either.'),
   stream: z.boolean().nullish(),
   stream_options: common.includeUsage,
-  max_tokens: z
-    .int()
-    .min(0)
-    .max(2 ** 31 - 1)
-    .nullish(),
+  max_tokens: common.int32(0).nullish(),
   ...common.samplingFields,
   logit_bias: common.logitBias,
   stop: common.stopTexts,

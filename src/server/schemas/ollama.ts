@@ -2,26 +2,14 @@
 import { z } from 'zod'
 import * as common from './common.ts'
 
+const { repetition_penalty, ...sampling } = common.samplingFields
+
 const options = z
   .looseObject({
-    num_ctx: z
-      .int()
-      .min(1)
-      .max(2 ** 31 - 1)
-      .nullish(),
-    num_predict: z
-      .int()
-      .min(-2)
-      .max(2 ** 31 - 1)
-      .nullish(),
-    temperature: common.samplingFields.temperature,
-    top_p: common.samplingFields.top_p,
-    top_k: common.samplingFields.top_k,
-    min_p: common.samplingFields.min_p,
-    repeat_penalty: common.samplingFields.repetition_penalty,
-    presence_penalty: common.samplingFields.presence_penalty,
-    frequency_penalty: common.samplingFields.frequency_penalty,
-    seed: z.int().nullish(),
+    num_ctx: common.int32(1).nullish(),
+    num_predict: common.int32(-2).nullish(),
+    ...sampling,
+    repeat_penalty: repetition_penalty,
     stop: common.stopTexts,
   })
   .nullish()

@@ -36,16 +36,10 @@ export const reasoningItem = z.looseObject({
 export const referenceItem = z.looseObject({ type: z.literal('item_reference').nullish(), id: z.string().min(1).max(256) })
 export const compactionItem = z.looseObject({ type: z.literal('compaction'), id: itemId, encrypted_content: z.string() })
 
-/** Checked again by type in responses-input.ts; items of unknown types are ignored there. */
+/** Checked again by type in responses/input.ts, which ignores items of unknown types. */
 export const anyItem = z.looseObject({ type: z.string().max(64).nullish() })
 
-export const responseTool = z.looseObject({
-  type: z.literal('function'),
-  name: common.toolName,
-  description: z.string().nullish(),
-  parameters: common.schemaObject.nullish(),
-  strict: z.boolean().nullish(),
-})
+export const responseTool = z.looseObject({ type: z.literal('function'), ...common.functionFields })
 
 const responseToolChoice = z.union([
   z.enum(['none', 'auto', 'required']),
@@ -63,13 +57,7 @@ const responseToolChoice = z.union([
 const textFormat = z.discriminatedUnion('type', [
   z.looseObject({ type: z.literal('text') }),
   z.looseObject({ type: z.literal('json_object') }),
-  z.looseObject({
-    type: z.literal('json_schema'),
-    name: z.string().min(1).max(64),
-    description: z.string().nullish(),
-    schema: common.schemaObject,
-    strict: z.boolean().nullish(),
-  }),
+  z.looseObject({ type: z.literal('json_schema'), ...common.schemaFields }),
 ])
 
 export const responseRequest = z.looseObject({
@@ -82,11 +70,7 @@ export const responseRequest = z.looseObject({
   background: z.boolean().nullish(),
   include: z.array(z.string().max(128)).max(32).nullish(),
   max_output_tokens: common.tokenLimit,
-  max_tool_calls: z
-    .int()
-    .min(1)
-    .max(2 ** 31 - 1)
-    .nullish(),
+  max_tool_calls: common.int32(1).nullish(),
   ...common.samplingFields,
   logit_bias: common.logitBias,
   top_logprobs: z.int().min(0).max(20).nullish(),
