@@ -200,6 +200,16 @@ export interface Timings {
   completionTokensPerSecond: number
 }
 
+/** Of an answer of which nothing was generated. */
+export const NO_USAGE: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 }
+export const NO_TIMINGS: Timings = {
+  queuedMs: 0,
+  firstTokenMs: 0,
+  completionMs: 0,
+  promptTokensPerSecond: 0,
+  completionTokensPerSecond: 0,
+}
+
 /** Why a model's output was not what its format promises. The text is kept in every case. */
 export type WarningCode =
   | 'malformed-header'

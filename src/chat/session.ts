@@ -5,7 +5,17 @@
 import { answer, type ChatModel } from '../answer/answer.ts'
 import type { Ask, AskedTool } from '../answer/ask.ts'
 import { AnswerCollector } from '../answer/collector.ts'
-import type { AssistantMessage, ChatEvent, FinishEvent, Message, Timings, Tool, ToolCallPart, ToolMessage, Usage } from './messages.ts'
+import {
+  type AssistantMessage,
+  type ChatEvent,
+  type FinishEvent,
+  type Message,
+  NO_TIMINGS,
+  NO_USAGE,
+  type Tool,
+  type ToolCallPart,
+  type ToolMessage,
+} from './messages.ts'
 
 export type { ChatModel }
 
@@ -172,9 +182,6 @@ async function runTool(
     signal?.removeEventListener('abort', onAbort)
   }
 }
-
-const NO_USAGE: Usage = { promptTokens: 0, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 }
-const NO_TIMINGS: Timings = { queuedMs: 0, firstTokenMs: 0, completionMs: 0, promptTokensPerSecond: 0, completionTokensPerSecond: 0 }
 
 /** The sums over the answers of a turn; the reason is the last one's, the rates are weighted by time. */
 function summed(finishes: readonly FinishEvent[]): FinishEvent {

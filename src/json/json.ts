@@ -1,9 +1,21 @@
-/** What every reader of parsed JSON needs: whether a value is an object, and how an error message shows it. */
+/** What every reader of JSON needs: parsing without an exception, whether a value is an object, how an error message shows it. */
 
 export type Json = Record<string, unknown>
 
 /** Whether a value is a JSON object: neither null nor an array. */
 export const isObject = (value: unknown): value is Json => typeof value === 'object' && value !== null && !Array.isArray(value)
+
+/** The value as an object; an empty one when it is none. */
+export const asObject = (value: unknown): Json => (isObject(value) ? value : {})
+
+/** The value of a JSON text; undefined, which JSON cannot say, when it is none. */
+export function parsed(text: string): unknown {
+  try {
+    return JSON.parse(text)
+  } catch {
+    return undefined
+  }
+}
 
 /** A short rendering of a value for error messages. Large values are named by their kind. */
 export function describe(value: unknown): string {

@@ -31,7 +31,7 @@ export async function listen(app: App, { host = '127.0.0.1', port = 8080, limits
   const limits: Limits = { ...defaultLimits, ...given }
   const listener = getRequestListener(async (request: Request) => chunked(await app.fetch(request)), {
     overrideGlobalObjects: false,
-    errorHandler: () => errorResponse(400, 'The request is malformed.'),
+    errorHandler: () => Response.json(errorBody('The request is malformed.'), { status: 400 }),
   })
   const server = createServer(
     { maxHeaderSize: 16 * 1024, headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 65_000 },
@@ -90,7 +90,6 @@ function refuse(error: NodeJS.ErrnoException, socket: Socket & { _httpMessage?: 
 }
 
 const errorBody = (message: string) => ({ error: { message, type: 'invalid_request_error', param: null, code: null } })
-const errorResponse = (status: number, message: string) => Response.json(errorBody(message), { status })
 
 /** A directory for the store. Files are written aside, flushed and renamed; what a crash left half-written is removed on the next start. */
 export async function nodeDirectory(path: string): Promise<Directory> {

@@ -131,8 +131,11 @@ interface SamplingFields {
   logit_bias?: Record<string, number> | null
 }
 
-/** The sampling fields of a request; null and missing keep the format's defaults. */
-export function samplingOf(body: SamplingFields): SamplingOptions {
+/**
+ * The sampling fields of a request; null and missing keep the format's defaults.
+ * @param answer number of the answer among several; the seed of each is one higher than that of the one before
+ */
+export function samplingOf(body: SamplingFields, answer = 0): SamplingOptions {
   const bias = Object.entries(body.logit_bias ?? {}).map(([id, value]): [number, number] => [Number(id), value])
   return {
     temperature: body.temperature ?? undefined,
@@ -142,7 +145,7 @@ export function samplingOf(body: SamplingFields): SamplingOptions {
     frequencyPenalty: body.frequency_penalty ?? undefined,
     presencePenalty: body.presence_penalty ?? undefined,
     repetitionPenalty: body.repetition_penalty ?? undefined,
-    seed: body.seed ?? undefined,
+    seed: typeof body.seed === 'number' ? body.seed + answer : undefined,
     logitBias: bias.length > 0 ? new Map(bias) : undefined,
   }
 }

@@ -1,15 +1,23 @@
 /** Runs the answers of a request: lends the model, waits for a slot, counts, remembers reasoning for calls, fills the log line. */
 import type { Generated } from '../answer/answer.ts'
-import type { ChatEvent, FinishEvent, FinishReason } from '../chat/messages.ts'
+import type { ChatEvent, FinishEvent, FinishReason, TextToken, ToolCallPart } from '../chat/messages.ts'
 import { BusyError } from '../engine/engine.ts'
 import type { Scope, ServerContext } from './http/context.ts'
 import { overloaded } from './http/errors.ts'
 import { linked } from './http/signals.ts'
 import type { Lease } from './models/registry.ts'
 
-/** Lends a model to a request until the request is over, its stream included. Throws 404 and 503 like the registry. */
-export async function withModel<T>(ctx: ServerContext, scope: Scope, name: string, use: (lease: Lease) => T | Promise<T>): Promise<T> {
-  const lease = await ctx.registry.acquire(name)
+/**
+ * Lends a model to a request until the request is over, its stream included. Throws 404 and 503 like the registry.
+ * @param name missing where the request may leave it out: then the first model of the server
+ */
+export async function withModel<T>(
+  ctx: ServerContext,
+  scope: Scope,
+  name: string | null | undefined,
+  use: (lease: Lease) => T | Promise<T>,
+): Promise<T> {
+  const lease = await ctx.registry.acquire(name ?? ctx.registry.list()[0]?.entry.id ?? '')
   scope.facts.model = lease.entry.id
   scope.atEnd(lease.release)
   return use(lease)
@@ -70,6 +78,21 @@ export async function* runAnswer(
     letGo()
     if (phase !== 'end') ctx.metrics.aborted.add({ phase })
   }
+}
+
+/** A whole answer: its texts, its calls and how it ended. */
+export async function wholeAnswer(events: AsyncIterable<ChatEvent>, onToken?: (token: TextToken) => void) {
+  let [reasoning, content] = ['', '']
+  let finish!: FinishEvent
+  const calls: Omit<ToolCallPart, 'type'>[] = []
+  for await (const event of events) {
+    if (event.type === 'reasoning-end') reasoning += event.text
+    else if (event.type === 'text-end') content += event.text
+    else if (event.type === 'text-token') onToken?.(event)
+    else if (event.type === 'tool-call-end') calls.push({ id: event.id, name: event.name, arguments: event.arguments })
+    else if (event.type === 'finish') finish = event
+  }
+  return { reasoning, content, calls, finish }
 }
 
 /** Runs tasks side by side; when one fails the others are aborted, and only then does it throw. */

@@ -4,6 +4,7 @@
  * text, after it.
  */
 import { Template } from '@huggingface/jinja'
+import { parsed } from '../../json/json.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import {
   ChatError,
@@ -138,16 +139,10 @@ function toTemplate(message: Message): Record<string, unknown> {
     tool_calls:
       calls.length === 0
         ? undefined
-        : calls.map(({ id, name, arguments: args }) => ({ id, type: 'function', function: { name, arguments: parsed(args) } })),
-  }
-}
-
-/** Templates expect arguments as an object; what is none stays text. */
-function parsed(args: string): unknown {
-  try {
-    return JSON.parse(args)
-  } catch {
-    return args
+        : calls.map(({ id, name, arguments: text }) => {
+            const args = parsed(text) // templates expect an object; what is no JSON stays text
+            return { id, type: 'function', function: { name, arguments: args === undefined ? text : args } }
+          }),
   }
 }
 

@@ -8,10 +8,10 @@ import type { Scope, ServerContext } from '../http/context.ts'
 import { fingerprintOf, newChatId, unixSeconds } from '../http/names.ts'
 import type { Lease } from '../models/registry.ts'
 import { type Asked, prepare, samplingOf, schemaOf, stopsOf, toolsOf } from '../prepare.ts'
-import { chatUsage, openaiFinish, runAnswer, timingsOf, withModel } from '../run.ts'
+import { chatUsage, openaiFinish, runAnswer, timingsOf, wholeAnswer, withModel } from '../run.ts'
 import { type ChatRequest, chatRequest, functionTool } from '../schemas/chat.ts'
 import { ChatChunks } from './chunks.ts'
-import { type LogprobEntry, logprobsOf } from './logprobs.ts'
+import { logprobsOf } from './logprobs.ts'
 import { fromChatMessages } from './messages.ts'
 
 export async function chatCompletions(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
@@ -40,25 +40,16 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, answer: Answe
   const alternatives = body.top_logprobs ?? 0
   return {
     async whole(signal) {
-      let reasoning = ''
-      let content = ''
-      let finish!: FinishEvent
-      const calls: object[] = []
-      const logprobs: (LogprobEntry & { top_logprobs: LogprobEntry[] })[] = []
-      for await (const event of runAnswer(ctx, scope, lease, answer, signal)) {
-        if (event.type === 'reasoning-end') reasoning += event.text
-        else if (event.type === 'text-end') content += event.text
-        else if (event.type === 'text-token') logprobs.push(logprobsOf(tokenizer, event, alternatives))
-        else if (event.type === 'tool-call-end')
-          calls.push({ id: event.id, type: 'function', function: { name: event.name, arguments: event.arguments } })
-        else if (event.type === 'finish') finish = event
-      }
+      const logprobs: object[] = []
+      const { reasoning, content, calls, finish } = await wholeAnswer(runAnswer(ctx, scope, lease, answer, signal), (token) =>
+        logprobs.push(logprobsOf(tokenizer, token, alternatives)),
+      )
       const message = {
         role: 'assistant',
         content: content === '' && (calls.length > 0 || answer.reasoning !== '') ? null : content,
         refusal: null,
         ...(reasoning !== '' && { reasoning, reasoning_content: reasoning }),
-        ...(calls.length > 0 && { tool_calls: calls }),
+        ...(calls.length > 0 && { tool_calls: calls.map(({ id, ...call }) => ({ id, type: 'function', function: call })) }),
       }
       const choice = {
         index,

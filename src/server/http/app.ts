@@ -15,7 +15,7 @@ import { ResponseJobs } from '../responses/jobs.ts'
 import { Sealer } from '../responses/sealer.ts'
 import { MemoryStore, type ResponseStore } from '../responses/store.ts'
 import type { LogLine, Scope, ServerContext } from './context.ts'
-import { errorResponse, logLine } from './error-response.ts'
+import { errorResponse, logError, logLine } from './error-response.ts'
 import { ApiError } from './errors.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { newId } from './names.ts'
@@ -87,8 +87,7 @@ export function createApp(options: AppOptions): App {
     currentDate: options.currentDate,
     log: options.log ?? (() => {}),
   }
-  registry.onFailure = (id, error) =>
-    ctx.log({ time: new Date().toISOString(), level: 'error', model: id, error: String((error as Error)?.stack ?? error) })
+  registry.onFailure = (id, error) => logError(ctx, { model: id }, error)
   const ready = Promise.all((options.preload ?? []).map((id) => preload(ctx, id))).then(() => {})
   ready.catch(() => {}) // callers that await `ready` get the error; /readyz reports it to the others
   const check = guard({ hosts: options.hosts ?? [], origins: options.origins ?? [], apiKeys: options.apiKeys ?? [] })

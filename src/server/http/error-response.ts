@@ -10,12 +10,16 @@ export function errorResponse(ctx: ServerContext, scope: Scope, thrown: unknown,
     scope.facts.aborted = true
     return new Response(null, { status: 499 }) // the client has left; only the log shows this
   }
-  if (error.status === 500) {
-    const detail = thrown instanceof Error ? (thrown.stack ?? thrown.message) : String(thrown)
-    ctx.log({ time: new Date().toISOString(), level: 'error', request: scope.id, error: detail })
-  } else ctx.metrics.rejected.add({ reason: error.body.code ?? error.body.type })
+  if (error.status === 500) logError(ctx, { request: scope.id }, thrown)
+  else ctx.metrics.rejected.add({ reason: error.body.code ?? error.body.type })
   scope.facts.error = error.body.code ?? error.body.type
   return Response.json({ error: ollama ? error.body.message : error.body }, { status: error.status, headers: error.headers })
+}
+
+/** @param about the request or model that failed */
+export function logError(ctx: ServerContext, about: Record<string, string>, error: unknown): void {
+  const detail = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  ctx.log({ time: new Date().toISOString(), level: 'error', ...about, error: detail })
 }
 
 export function logLine(scope: Scope, method: string, path: string, status: number, ms: number): LogLine {

@@ -3,6 +3,7 @@
  * and so does one that leaves. Used for server-sent events and for Ollama's lines of JSON.
  */
 import type { Scope, ServerContext } from './context.ts'
+import { logError } from './error-response.ts'
 import { type ApiError, toApiError } from './errors.ts'
 
 export interface Stream {
@@ -131,8 +132,7 @@ export function streamResponse(
     .catch((error: unknown) => {
       if (left || scope.client.aborted) return
       const apiError = toApiError(error)
-      if (apiError.status === 500)
-        ctx.log({ time: new Date().toISOString(), level: 'error', request: scope.id, error: String((error as Error)?.stack ?? error) })
+      if (apiError.status === 500) logError(ctx, { request: scope.id }, error)
       scope.facts.error = apiError.body.code ?? apiError.body.type
       write(options.error(apiError))
     })

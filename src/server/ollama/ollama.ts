@@ -1,7 +1,8 @@
 /** Ollama's /api/chat and /api/generate: lines of JSON, streamed unless told otherwise, durations in nanoseconds. */
 import type { Generated } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
-import type { FinishEvent, Message } from '../../chat/messages.ts'
+import type { FinishEvent, Message, ToolCallPart } from '../../chat/messages.ts'
+import { parsed } from '../../json/json.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { type ApiError, badRequest } from '../http/errors.ts'
@@ -9,7 +10,7 @@ import { streamResponse } from '../http/stream.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
 import { prepare } from '../prepare.ts'
-import { runAnswer, withModel } from '../run.ts'
+import { runAnswer, wholeAnswer, withModel } from '../run.ts'
 import { type OllamaGenerateRequest, ollamaChatRequest, ollamaGenerateRequest } from '../schemas/ollama.ts'
 import { fromOllamaMessages, ollamaAsk, ollamaOptions } from './messages.ts'
 
@@ -66,16 +67,8 @@ async function respond(
     const source = await make(lease)
     ctx.admission.check(lease.model.engine.load())
     if (body.stream === false) {
-      let [content, thinking] = ['', '']
-      let finish!: FinishEvent
-      const tool_calls: object[] = []
-      for await (const event of runAnswer(ctx, scope, lease, source, scope.signal)) {
-        if (event.type === 'text-end') content += event.text
-        else if (event.type === 'reasoning-end') thinking += event.text
-        else if (event.type === 'tool-call-end') tool_calls.push(call(event.id, event.name, event.arguments))
-        else if (event.type === 'finish') finish = event
-      }
-      const piece = { content, ...(thinking && { thinking }), ...(tool_calls.length > 0 && { tool_calls }) }
+      const { content, reasoning, calls, finish } = await wholeAnswer(runAnswer(ctx, scope, lease, source, scope.signal))
+      const piece = { content, ...(reasoning && { thinking: reasoning }), ...(calls.length > 0 && { tool_calls: calls.map(toolCall) }) }
       return Response.json({ ...head(), ...shape(piece), ...last(finish) })
     }
     const options = { contentType: 'application/x-ndjson' as const, error: ({ body: error }: ApiError) => line({ error: error.message }) }
@@ -84,7 +77,7 @@ async function respond(
       for await (const event of runAnswer(ctx, scope, lease, source, stream.signal)) {
         if (event.type === 'text-delta') await send({ content: event.delta })
         else if (event.type === 'reasoning-delta') await send({ thinking: event.delta })
-        else if (event.type === 'tool-call-end') await send({ tool_calls: [call(event.id, event.name, event.arguments)] })
+        else if (event.type === 'tool-call-end') await send({ tool_calls: [toolCall(event)] })
         else if (event.type === 'finish') await stream.send(line({ ...head(), ...shape({}), ...last(event) }))
       }
     })
@@ -105,13 +98,8 @@ async function loadOrUnload(
 }
 
 /** Ollama's arguments are an object; what is not one stays readable. */
-function call(id: string, name: string, text: string): object {
-  let args: unknown
-  try {
-    args = JSON.parse(text)
-  } catch {
-    args = undefined
-  }
+function toolCall({ id, name, arguments: text }: Omit<ToolCallPart, 'type'>): object {
+  const args = parsed(text)
   return { id, function: { name, arguments: typeof args === 'object' && args !== null ? args : { input: text } } }
 }
 

@@ -43,16 +43,20 @@ export class Metrics {
   }
 }
 
-export class Counter implements Family {
-  readonly type = 'counter'
+/** What the text says of a family, beside its values. */
+class Named {
   readonly name: string
   readonly help: string
-  readonly #values = new Map<string, number>()
 
   constructor(name: string, help: string) {
     this.name = name
     this.help = help
   }
+}
+
+export class Counter extends Named implements Family {
+  readonly type = 'counter'
+  readonly #values = new Map<string, number>()
 
   add(labels: Labels, amount = 1): void {
     const key = labelText(labels)
@@ -64,16 +68,13 @@ export class Counter implements Family {
   }
 }
 
-export class Histogram implements Family {
+export class Histogram extends Named implements Family {
   readonly type = 'histogram'
-  readonly name: string
-  readonly help: string
   readonly #bounds: readonly number[]
   readonly #series = new Map<string, { labels: Labels; counts: number[]; sum: number; count: number }>()
 
   constructor(name: string, help: string, bounds: readonly number[]) {
-    this.name = name
-    this.help = help
+    super(name, help)
     this.#bounds = bounds
   }
 

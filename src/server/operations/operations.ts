@@ -47,16 +47,7 @@ export function slots(ctx: ServerContext, _scope: Scope, request: Request): Resp
   const rows = ctx.registry.list().flatMap(({ entry, model }) => {
     if (!model) return []
     const { slots: count, running, waiting, cachedPositions, cachePositions } = model.engine.load()
-    return [
-      {
-        model: entry.id,
-        slots: count,
-        running,
-        waiting,
-        cached_positions: cachedPositions,
-        cache_positions: cachePositions,
-      },
-    ]
+    return [{ model: entry.id, slots: count, running, waiting, cached_positions: cachedPositions, cache_positions: cachePositions }]
   })
   if (new URL(request.url).searchParams.get('fail_on_no_slot') === '1' && rows.length > 0 && rows.every((row) => row.running >= row.slots))
     throw overloaded('No slot is free.', ctx.admission.retryAfterSeconds(), 'no_slot')

@@ -3,6 +3,7 @@
  * `finished_reason` and `model_name` are the only labels taken from requests, and both come from fixed sets.
  */
 import type { FinishEvent } from '../../chat/messages.ts'
+import type { EngineLoad } from '../../engine/engine.ts'
 import type { ModelRegistry } from '../models/registry.ts'
 import { Metrics } from './metrics.ts'
 
@@ -32,23 +33,12 @@ export class ServerMetrics {
 
   constructor(registry: ModelRegistry, storeEntries: () => number) {
     const loaded = () => registry.list().flatMap(({ entry, model }) => (model ? [{ id: entry.id, load: model.engine.load() }] : []))
-    const perModel = (read: (load: ReturnType<typeof loaded>[number]['load']) => number) => () =>
-      loaded().map(({ id, load }) => ({ labels: { model_name: id }, value: read(load) }))
-    this.#metrics.gauge(
-      'vllm:num_requests_running',
-      'Answers being generated.',
-      perModel((load) => load.running),
-    )
-    this.#metrics.gauge(
-      'vllm:num_requests_waiting',
-      'Answers waiting for a slot.',
-      perModel((load) => load.waiting),
-    )
-    this.#metrics.gauge(
-      'vllm:kv_cache_usage_perc',
-      'Share of the KV cache in use, 0 to 1.',
-      perModel((load) => load.cachedPositions / Math.max(1, load.cachePositions)),
-    )
+    const perModel = (name: string, help: string, read: (load: EngineLoad) => number) =>
+      this.#metrics.gauge(name, help, () => loaded().map(({ id, load }) => ({ labels: { model_name: id }, value: read(load) })))
+    perModel('vllm:num_requests_running', 'Answers being generated.', ({ running }) => running)
+    perModel('vllm:num_requests_waiting', 'Answers waiting for a slot.', ({ waiting }) => waiting)
+    const usage = ({ cachedPositions, cachePositions }: EngineLoad) => cachedPositions / Math.max(1, cachePositions)
+    perModel('vllm:kv_cache_usage_perc', 'Share of the KV cache in use, 0 to 1.', usage)
     this.#metrics.gauge('vllm:cache_config_info', 'Shape of the KV cache: one block per slot.', () =>
       loaded().map(({ id, load }) => ({
         labels: {
@@ -75,10 +65,8 @@ export class ServerMetrics {
     this.#promptSize.observe(labels, usage.promptTokens)
     this.#answerSize.observe(labels, usage.completionTokens)
     if (finish.reason === 'abort') return
-    this.#success.add({
-      model_name: model,
-      finished_reason: finish.reason === 'stop' || finish.reason === 'tool-calls' ? 'stop' : 'length',
-    })
+    const finished_reason = finish.reason === 'stop' || finish.reason === 'tool-calls' ? 'stop' : 'length'
+    this.#success.add({ ...labels, finished_reason })
     this.#firstToken.observe(labels, timings.firstTokenMs / 1000)
     this.#prefill.observe(labels, (timings.firstTokenMs - timings.queuedMs) / 1000)
     this.#decode.observe(labels, timings.completionMs / 1000)

@@ -3,12 +3,12 @@
  * in place of the items it stands for.
  */
 import type { Ask } from '../../answer/ask.ts'
-import type { FinishEvent, Message } from '../../chat/messages.ts'
+import type { Message } from '../../chat/messages.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { newId, unixSeconds } from '../http/names.ts'
 import { prepare } from '../prepare.ts'
-import { runAnswer, withModel } from '../run.ts'
+import { runAnswer, wholeAnswer, withModel } from '../run.ts'
 import { compactRequest } from '../schemas/responses.ts'
 import { responseAsk } from './ask.ts'
 import { responsesUsage } from './builder.ts'
@@ -24,17 +24,12 @@ export async function compactResponse(ctx: ServerContext, scope: Scope, request:
     const messages: Message[] = [...asked.messages, { role: 'user', content: REQUEST }]
     const plain: Ask = { ...asked.ask, tools: [], toolChoice: 'none', schema: undefined, logprobs: undefined }
     const [answer] = await prepare(ctx, scope, lease.model, { messages, ask: plain })
-    let summary = ''
-    let finish!: FinishEvent
-    for await (const event of runAnswer(ctx, scope, lease, answer!, scope.signal)) {
-      if (event.type === 'text-end') summary += event.text
-      else if (event.type === 'finish') finish = event
-    }
+    const { content, finish } = await wholeAnswer(runAnswer(ctx, scope, lease, answer!, scope.signal))
     return Response.json({
       id: newId('resp'),
       object: 'response.compaction',
       created_at: unixSeconds(),
-      output: [{ id: newId('cmp'), type: 'compaction', encrypted_content: await ctx.sealer.seal(scope.tenant, summary) }],
+      output: [{ id: newId('cmp'), type: 'compaction', encrypted_content: await ctx.sealer.seal(scope.tenant, content) }],
       usage: responsesUsage(finish),
     })
   })

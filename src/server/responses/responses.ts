@@ -4,6 +4,7 @@ import type { FinishEvent } from '../../chat/messages.ts'
 import { logprobsOf } from '../chat-completions/logprobs.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
+import { logError } from '../http/error-response.ts'
 import { type ApiError, badRequest, toApiError } from '../http/errors.ts'
 import { linked } from '../http/signals.ts'
 import { sse, streamResponse } from '../http/stream.ts'
@@ -91,16 +92,14 @@ class ResponseWork {
         job.add(job.controller.signal.aborted ? [this.#builder.cancel()] : this.#builder.fail(toApiError(error).body))
         await this.#store()
       })
-      .catch((error: unknown) =>
-        this.#ctx.log({ time: new Date().toISOString(), level: 'error', request: this.#scope.id, error: String(error) }),
-      )
+      .catch((error: unknown) => logError(this.#ctx, { request: this.#scope.id }, error))
       .finally(() => {
         job.end()
         work.release()
         this.#ctx.background.delete(done)
       })
     this.#ctx.background.add(done)
-    return this.#body.stream ? followJob(this.#ctx, this.#scope, job, -1) : Response.json(first)
+    return this.#body.stream ? streamEvents(this.#ctx, this.#scope, (signal) => job.follow(-1, signal)) : Response.json(first)
   }
 
   /** @param gone aborts on disconnect or cancel; no response can be written any more */
@@ -136,18 +135,18 @@ class ResponseWork {
   }
 }
 
-/** The events of a background response as a stream of its own; it may leave and come back. */
-export function followJob(ctx: ServerContext, scope: Scope, job: ResponseJob, after: number): Response {
-  const options = { contentType: 'text/event-stream' as const, error: streamError }
-  return streamResponse(ctx, scope, options, async (stream) => {
-    for await (const event of job.follow(after, stream.signal)) await stream.send(eventText(event))
+/** The events of a background or stored response as a stream of its own, which a client may leave and read again. */
+export function streamEvents(
+  ctx: ServerContext,
+  scope: Scope,
+  events: (signal: AbortSignal) => AsyncIterable<ResponseEvent> | Iterable<ResponseEvent>,
+): Response {
+  // An error has both known shapes here, too.
+  const error = ({ body: { code, message, param }, body }: ApiError) => sse({ type: 'error', code, message, param, error: body }, 'error')
+  return streamResponse(ctx, scope, { contentType: 'text/event-stream', error }, async (stream) => {
+    for await (const event of events(stream.signal)) await stream.send(eventText(event))
     await stream.send(sse('[DONE]'))
   })
 }
 
-/** An error of a stream that has no builder, in both known shapes. */
-export function streamError({ body: error }: ApiError): string {
-  return sse({ type: 'error', code: error.code, message: error.message, param: error.param, error }, 'error')
-}
-
-export const eventText = (event: ResponseEvent): string => sse(event, event.type)
+const eventText = (event: ResponseEvent): string => sse(event, event.type)

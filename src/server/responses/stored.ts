@@ -1,16 +1,15 @@
 /** Stored responses: read, replay, list their input, cancel, delete; and the count of a request's prompt. */
-import type { ChatEvent } from '../../chat/messages.ts'
+import { type ChatEvent, NO_TIMINGS } from '../../chat/messages.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest, notFound, quote } from '../http/errors.ts'
-import { sse, streamResponse } from '../http/stream.ts'
 import { prepare } from '../prepare.ts'
 import { withModel } from '../run.ts'
 import { inputTokensRequest } from '../schemas/responses.ts'
 import { responseAsk } from './ask.ts'
 import { ResponseBuilder, type ResponseEvent } from './builder.ts'
 import { inputItems } from './input.ts'
-import { eventText, followJob, streamError } from './responses.ts'
+import { streamEvents } from './responses.ts'
 import type { StoredResponse } from './store.ts'
 
 type Params = Record<string, string>
@@ -22,12 +21,9 @@ export async function getResponse(ctx: ServerContext, scope: Scope, request: Req
   const after = query.get('starting_after') ?? '-1'
   if (!/^-?\d{1,9}$/.test(after)) throw badRequest('starting_after must be a sequence number.', 'starting_after')
   const job = ctx.jobs.get(scope.tenant, record.id)
-  if (job) return followJob(ctx, scope, job, Number(after))
+  if (job) return streamEvents(ctx, scope, (signal) => job.follow(Number(after), signal))
   const events = await replay(record)
-  return streamResponse(ctx, scope, { contentType: 'text/event-stream', error: streamError }, async (stream) => {
-    for (const event of events) if (event.sequence_number > Number(after)) await stream.send(eventText(event))
-    await stream.send(sse('[DONE]'))
-  })
+  return streamEvents(ctx, scope, () => events.filter((event) => event.sequence_number > Number(after)))
 }
 
 export async function deleteResponse(ctx: ServerContext, scope: Scope, _request: Request, params: Params): Promise<Response> {
@@ -68,10 +64,9 @@ export async function cancelResponse(ctx: ServerContext, scope: Scope, _request:
 
 export async function inputTokens(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(request, inputTokensRequest, ctx.limits)
-  const name = body.model ?? ctx.registry.list()[0]?.entry.id ?? ''
-  const whole = { ...body, model: name, input: body.input ?? [] }
+  const whole = { ...body, model: body.model ?? '', input: body.input ?? [] }
   const asked = await responseAsk(ctx, scope, whole, await inputItems(ctx, scope, whole.input))
-  return withModel(ctx, scope, name, async ({ model }) => {
+  return withModel(ctx, scope, body.model, async ({ model }) => {
     const [answer] = await prepare(ctx, scope, model, asked)
     return Response.json({ object: 'response.input_tokens', input_tokens: answer!.promptIds.length })
   })
@@ -106,7 +101,7 @@ async function replay({ response }: StoredResponse): Promise<ResponseEvent[]> {
       cachedTokens: usage?.input_tokens_details.cached_tokens ?? 0,
       reasoningTokens: usage?.output_tokens_details.reasoning_tokens ?? 0,
     },
-    timings: { queuedMs: 0, firstTokenMs: 0, completionMs: 0, promptTokensPerSecond: 0, completionTokensPerSecond: 0 },
+    timings: NO_TIMINGS,
   }
   events.push(...(await builder.of(finish)))
   const last = builder.end(finish)

@@ -1,6 +1,6 @@
 /** POST /v1/completions: texts continued, with log-probabilities of prompt and answer for those who score models with them. */
 import { Continuation, promptOf } from '../../answer/continuation.ts'
-import type { FinishEvent } from '../../chat/messages.ts'
+import { type FinishEvent, NO_TIMINGS, NO_USAGE } from '../../chat/messages.ts'
 import type { TokenLogprob } from '../../engine/logprobs.ts'
 import { finite } from '../chat-completions/logprobs.ts'
 import { type ChoiceRun, respondWithChoices } from '../choices.ts'
@@ -43,7 +43,6 @@ function continuations(ctx: ServerContext, scope: Scope, model: ServedModel, bod
   const { prompt } = body
   const prompts =
     typeof prompt === 'string' || typeof prompt[0] === 'number' ? [prompt as string | number[]] : (prompt as (string | number[])[])
-  const sampling = samplingOf(body)
   return prompts.flatMap((one, p) => {
     const param = prompts.length === 1 ? 'prompt' : `prompt[${p}]`
     const promptIds = typeof one === 'string' ? promptOf(model, one, param) : one
@@ -51,7 +50,7 @@ function continuations(ctx: ServerContext, scope: Scope, model: ServedModel, bod
     if (unknown !== undefined) throw badRequest(`Token ${unknown} is not in the vocabulary of ${model.architecture.vocabSize}.`, param)
     return Array.from({ length: body.n ?? 1 }, (_, i) => {
       const ask = {
-        sampling: { ...sampling, seed: sampling.seed === undefined ? undefined : sampling.seed + i },
+        sampling: samplingOf(body, i),
         maxTokens: Math.min(body.max_tokens ?? 16, ctx.limits.outputTokens),
         stop: stopsOf(body.stop),
         logprobs: body.logprobs ?? undefined,
@@ -85,7 +84,8 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, task: Continu
           else if (event.type === 'finish') finish = event
         }
       }
-      finish ??= nothingGenerated(task.promptIds.length)
+      const usage = { ...NO_USAGE, promptTokens: task.promptIds.length }
+      finish ??= { type: 'finish', reason: 'length', usage, timings: NO_TIMINGS }
       const logprobs = logprobsAsked(body) ? table.take() : null
       return { choice: { index, text, logprobs, finish_reason: openaiFinish(finish.reason) }, finish }
     },
@@ -101,15 +101,6 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, task: Continu
       await choice('', null, openaiFinish(finish.reason))
       return finish
     },
-  }
-}
-
-function nothingGenerated(promptTokens: number): FinishEvent {
-  return {
-    type: 'finish',
-    reason: 'length',
-    usage: { promptTokens, cachedTokens: 0, completionTokens: 0, reasoningTokens: 0 },
-    timings: { queuedMs: 0, firstTokenMs: 0, completionMs: 0, promptTokensPerSecond: 0, completionTokensPerSecond: 0 },
   }
 }
 

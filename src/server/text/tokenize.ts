@@ -12,7 +12,7 @@ export async function tokenize(ctx: ServerContext, scope: Scope, request: Reques
   const body = await readBody(request, tokenizeRequest, ctx.limits)
   const text = body.content ?? body.prompt
   if (typeof text !== 'string') throw badRequest('Send the text as "content".', 'content')
-  return withModel(ctx, scope, named(ctx, body.model), ({ model }) => {
+  return withModel(ctx, scope, body.model, ({ model }) => {
     checkLength(text.length, model.engine.context, 'content')
     const ids = model.tokenizer.encode(text)
     const tokens = body.with_pieces ? ids.map((id) => ({ id, piece: model.tokenizer.decode([id]) })) : ids
@@ -22,7 +22,7 @@ export async function tokenize(ctx: ServerContext, scope: Scope, request: Reques
 
 export async function detokenize(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(request, detokenizeRequest, ctx.limits)
-  return withModel(ctx, scope, named(ctx, body.model), ({ model }) => {
+  return withModel(ctx, scope, body.model, ({ model }) => {
     const unknown = body.tokens.findIndex((id) => id >= model.tokenizer.vocabSize)
     if (unknown >= 0)
       throw badRequest(`Token ${body.tokens[unknown]} is not in the vocabulary of ${model.tokenizer.vocabSize}.`, `tokens[${unknown}]`)
@@ -33,13 +33,10 @@ export async function detokenize(ctx: ServerContext, scope: Scope, request: Requ
 
 export async function applyTemplate(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(request, applyTemplateRequest, ctx.limits)
-  return withModel(ctx, scope, named(ctx, body.model), async ({ model }) => {
+  return withModel(ctx, scope, body.model, async ({ model }) => {
     const asked = chatAsk({ ...body, model: body.model ?? '' }, (callId) => ctx.reasoning.recall(scope.tenant, callId))
     const [answer] = await prepare(ctx, scope, model, { ...asked, answers: 1 })
     const ids = answer!.promptIds
     return Response.json({ prompt: model.tokenizer.decode(ids), tokens: ids })
   })
 }
-
-/** The model of a request that may leave it out: then the first one. */
-const named = (ctx: ServerContext, name: string | null | undefined): string => name ?? ctx.registry.list()[0]?.entry.id ?? ''

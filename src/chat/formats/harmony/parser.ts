@@ -3,6 +3,7 @@
  * The reader finds messages in the ids; this file says what each means: analysis is reasoning, final is text, commentary is text ahead
  * of tool calls, and a message with a recipient is a tool call. Nothing the model writes can make it throw or lose text.
  */
+import { parsed } from '../../../json/json.ts'
 import type { Tokenizer } from '../../../tokenizer/tokenizer.ts'
 import {
   type ChatEvent,
@@ -13,7 +14,7 @@ import {
   type RenderOptions,
   type WarningCode,
 } from '../../messages.ts'
-import { isJson, newCallId, PartWriter } from '../part-writer.ts'
+import { newCallId, PartWriter } from '../part-writer.ts'
 import type { ToolNames } from '../tool-names.ts'
 import type { Header } from './header.ts'
 import type { Markers } from './message.ts'
@@ -109,7 +110,7 @@ export class HarmonyParser implements ChatParser {
     const isCall = this.#out.open?.kind === 'tool-call'
     const text = this.#out.end()
     if (isCall && !complete) this.#out.warn('unfinished-tool-call', 'the answer ended inside the arguments of a tool call')
-    else if (isCall && !this.#isCode && text !== '' && !isJson(text))
+    else if (isCall && !this.#isCode && text !== '' && parsed(text) === undefined)
       this.#out.warn('arguments-not-json', 'the arguments of a tool call are not JSON and are handed out as they are')
   }
 
@@ -122,8 +123,8 @@ export class HarmonyParser implements ChatParser {
   /** Some reasoning may stand in front of the JSON; where no JSON follows, all of it is handed out as arguments. */
   #placeArguments({ name, text }: PendingCall): void {
     let start = text.indexOf('{')
-    for (let tries = 0; start > 0 && tries < 32 && !isJson(text.slice(start)); tries++) start = text.indexOf('{', start + 1)
-    if (start > 0 && isJson(text.slice(start))) {
+    for (let tries = 0; start > 0 && tries < 32 && parsed(text.slice(start)) === undefined; tries++) start = text.indexOf('{', start + 1)
+    if (start > 0 && parsed(text.slice(start)) !== undefined) {
       this.#out.warn('reasoning-in-arguments', 'the model wrote reasoning in front of the arguments of a tool call')
       this.#out.begin({ kind: 'reasoning' })
       this.#out.write(text.slice(0, start))

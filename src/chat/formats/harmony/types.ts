@@ -3,6 +3,7 @@
  * It understands exactly what openai/harmony understands (anyOf, $ref and the like become `any`) and is no general schema printer.
  * Source: the rendering rules of openai/harmony 0.0.8, checked against its published texts.
  */
+import { asObject, type Json } from '../../../json/json.ts'
 import type { ToolDefinition } from '../../messages.ts'
 
 /** A namespace of tools. Without functions only its description is written. */
@@ -11,8 +12,6 @@ export interface ToolNamespace {
   description?: string | null
   tools: readonly ToolDefinition[]
 }
-
-type SchemaObject = { [key: string]: unknown }
 
 /** The "# Tools" section. */
 export function toolsSection(namespaces: readonly ToolNamespace[]): string {
@@ -65,7 +64,7 @@ function typeText(schema: unknown, indent: string): string {
   }
 }
 
-function objectText(s: SchemaObject, indent: string): string {
+function objectText(s: Json, indent: string): string {
   const about = description(s)
   const required = new Set(Array.isArray(s.required) ? s.required : [])
   const properties = Object.entries(asObject(s.properties)).map(([key, value]) => propertyText(key, value, required.has(key), indent))
@@ -109,7 +108,7 @@ function defaultText(schema: unknown, quoteEnums = false): string | undefined {
   return `default: ${typeof s.default === 'string' && isEnum(s) && !quoteEnums ? s.default : JSON.stringify(s.default)}`
 }
 
-function nullable(s: SchemaObject, text: string): string {
+function nullable(s: Json, text: string): string {
   return s.nullable === true && !text.includes('null') ? `${text} | null` : text
 }
 
@@ -118,10 +117,6 @@ function description(schema: unknown): string | undefined {
   return typeof text === 'string' ? text : undefined
 }
 
-function isEnum(s: SchemaObject): s is SchemaObject & { enum: unknown[] } {
+function isEnum(s: Json): s is Json & { enum: unknown[] } {
   return Array.isArray(s.enum) && s.enum.length > 0
-}
-
-function asObject(schema: unknown): SchemaObject {
-  return typeof schema === 'object' && schema !== null && !Array.isArray(schema) ? (schema as SchemaObject) : {}
 }

@@ -1,5 +1,5 @@
 /** Qwen3-Coder's own syntax of tools: definitions and calls as tags. Source: its published chat template. */
-import { isObject } from '../../../json/json.ts'
+import { asObject, isObject, parsed } from '../../../json/json.ts'
 import type { ToolCallPart, ToolDefinition } from '../../messages.ts'
 import type { PromptText } from '../prompt-text.ts'
 import { pythonJson, pythonText } from './python-json.ts'
@@ -48,14 +48,10 @@ export function coderTools(prompt: PromptText, tools: readonly ToolDefinition[])
 
 /** A call of the history. Arguments that are no JSON object cannot be split into parameters and are written as they are. */
 export function coderCall(prompt: PromptText, call: ToolCallPart): void {
-  let args: Record<string, unknown> | undefined
-  try {
-    const parsed: unknown = JSON.parse(call.arguments)
-    if (isObject(parsed)) args = parsed
-  } catch {}
+  const args = parsed(call.arguments)
   prompt.template('<tool_call>\n').plain(`<function=${call.name}>\n`)
-  if (args === undefined) prompt.plain(call.arguments === '' ? '' : `${call.arguments}\n`)
-  for (const [key, value] of Object.entries(args ?? {})) {
+  if (!isObject(args)) prompt.plain(call.arguments === '' ? '' : `${call.arguments}\n`)
+  for (const [key, value] of Object.entries(asObject(args))) {
     prompt.plain(
       `<parameter=${key}>\n${typeof value === 'object' && value !== null ? pythonJson(value) : pythonText(value)}\n</parameter>\n`,
     )
@@ -92,22 +88,12 @@ function convert(text: string, type: unknown): unknown {
   if (text === 'null') return null
   if (type === 'boolean') return /^(true|false)$/i.test(text.trim()) ? text.trim().toLowerCase() === 'true' : text
   if (type === 'integer' || type === 'number') return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text
-  if (type === 'object' || type === 'array') {
-    try {
-      return JSON.parse(text)
-    } catch {
-      return text
-    }
-  }
-  return text
+  const value = type === 'object' || type === 'array' ? parsed(text) : undefined
+  return value === undefined ? text : value
 }
 
 function extras(others: Record<string, unknown>): string[] {
   return Object.entries(others).map(
     ([key, value]) => `<${key}>${typeof value === 'object' && value !== null ? pythonJson(value) : pythonText(value)}</${key}>`,
   )
-}
-
-function asObject(value: unknown): Record<string, unknown> {
-  return isObject(value) ? value : {}
 }

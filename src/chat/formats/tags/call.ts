@@ -2,8 +2,9 @@
  * One tool call, between tags or as a bare JSON answer. `{"name": …, "arguments": …}` streams its arguments as they come; Qwen3-Coder's
  * tags are read at the end. A block that is neither becomes text with a warning; a bare answer that is no call is text.
  */
+import { asObject, parsed } from '../../../json/json.ts'
 import type { ToolDefinition } from '../../messages.ts'
-import { isJson, newCallId, type PartWriter } from '../part-writer.ts'
+import { newCallId, type PartWriter } from '../part-writer.ts'
 import { readCoderCall } from '../qwen/coder.ts'
 import { pythonJson } from '../qwen/python-json.ts'
 
@@ -45,7 +46,7 @@ export class TagCall {
     const match = head.exec(this.#body)
     if (match === null) return
     const rest = this.#body.slice(match[0].length)
-    this.#name ??= parse(match[1]!) as string | undefined
+    this.#name ??= parsed(match[1]!) as string | undefined
     if (this.#name === undefined || !/^[{[]/.test(rest)) return
     this.#begin(this.#name)
     this.#streaming = true
@@ -57,7 +58,7 @@ export class TagCall {
     if (this.#streaming) {
       const text = this.#out.end()
       if (!closed && !this.#complete) this.#warnUnfinished()
-      else if (!isJson(text))
+      else if (parsed(text) === undefined)
         this.#out.warn('arguments-not-json', 'the arguments of a tool call are not JSON and are handed out as they are')
       return
     }
@@ -112,18 +113,8 @@ export class TagCall {
 }
 
 function readJsonCall(body: string): { name: string; arguments: string } | undefined {
-  const value = parse(body)
-  if (typeof value !== 'object' || value === null) return undefined
-  const { name, arguments: args, parameters } = value as { name?: unknown; arguments?: unknown; parameters?: unknown }
+  const { name, arguments: args, parameters } = asObject(parsed(body))
   if (typeof name !== 'string') return undefined
   const given = args ?? parameters ?? {}
   return { name, arguments: typeof given === 'string' ? given : pythonJson(given) }
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text)
-  } catch {
-    return undefined
-  }
 }
