@@ -55,7 +55,7 @@ export interface PublishedTensor extends TensorShape {
   readonly sources: readonly { readonly spec: WeightSpec; readonly recipe: Recipe }[]
 }
 
-const PUBLISHED_DTYPE: Partial<Record<DType, PublishedDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' }
+export const PUBLISHED_DTYPE: Partial<Record<DType, PublishedDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' }
 
 /**
  * Every tensor of the architecture's published layout in canonical form, in the order of the weight tree.

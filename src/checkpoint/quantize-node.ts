@@ -12,7 +12,7 @@ import { MXFP4_BLOCK } from '../ops/dtype.ts'
 import { size } from '../ops/tensor.ts'
 import { CheckpointError } from './errors.ts'
 import { type OpenModel, openModel } from './load.ts'
-import { publishedTensors } from './published.ts'
+import { PUBLISHED_DTYPE, publishedTensors } from './published.ts'
 import { addErrors, noError, type PackedMxfp4, type QuantizationError } from './quantize.ts'
 import type { PackAnswer, PackRequest } from './quantize-worker-node.ts'
 import { type PublishedDtype, publishedBytes, type TensorEntry, type TensorShape } from './safetensors.ts'
@@ -42,7 +42,6 @@ export class QuantizeError extends Error {
   override name = 'QuantizeError'
 }
 
-const STORED: Partial<Record<string, PublishedDtype>> = { f32: 'F32', f16: 'F16', bf16: 'BF16' }
 const PIECE_BYTES = 8 << 20
 
 /**
@@ -123,7 +122,7 @@ async function* packExperts(
   const band = async (row: number): Promise<PackedMxfp4> => {
     const bytes = new Uint8Array(Math.min(perBand, rows - row) * rowBytes)
     await fill('data', row * rowBytes, bytes)
-    return packers.pack(bytes, STORED[weight.dtype]!)
+    return packers.pack(bytes, PUBLISHED_DTYPE[weight.dtype]!)
   }
   const running: Promise<PackedMxfp4>[] = []
   let next = 0

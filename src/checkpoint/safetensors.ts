@@ -5,6 +5,7 @@
  * and duplicate keys are those of its Rust reader.
  */
 import { abbreviate, describe, isObject, type Json } from '../json/json.ts'
+import { size } from '../ops/tensor.ts'
 import {
   CorruptHeaderError,
   DuplicateTensorError,
@@ -64,14 +65,9 @@ export interface Header {
   readonly dataStart: number
 }
 
-/** Number of elements of a shape; the shape of a scalar is []. */
-export function elementCount(shape: readonly number[]): number {
-  return shape.reduce((product, size) => product * size, 1)
-}
-
 /** Bytes that `shape` takes in `dtype`. */
 export function publishedBytes(dtype: PublishedDtype, shape: readonly number[]): number {
-  return (elementCount(shape) * DTYPE_BITS[dtype]) / 8
+  return (size(shape) * DTYPE_BITS[dtype]) / 8
 }
 
 /** Reads and checks the header of a safetensors file. Reads at most 100 MB and never more than the file holds. */
@@ -267,12 +263,9 @@ export function layoutHeader(
     begins.push(at)
     at = end
   }
-  let text = new TextEncoder().encode(JSON.stringify(json))
-  const padded = new Uint8Array(Math.ceil(text.byteLength / 8) * 8).fill(0x20)
-  padded.set(text)
-  text = padded
-  const header = new Uint8Array(8 + text.byteLength)
-  new DataView(header.buffer).setBigUint64(0, BigInt(text.byteLength), true)
+  const text = new TextEncoder().encode(JSON.stringify(json))
+  const header = new Uint8Array(8 + Math.ceil(text.byteLength / 8) * 8).fill(0x20)
+  new DataView(header.buffer).setBigUint64(0, BigInt(header.byteLength - 8), true)
   header.set(text, 8)
   return { header, offsets: begins.map((begin) => begin + header.byteLength), fileBytes: at + header.byteLength }
 }

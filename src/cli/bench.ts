@@ -23,7 +23,6 @@ interface Options extends BackendOptions, Size {
 export function register(program: Command): void {
   const command = program
     .command('bench')
-    .summary('speed of a model as a share of what the machine can do')
     .description(
       'Reads prompts of random ids and writes answers; medians over the repetitions.\nThe read bandwidth and arithmetic of the machine are measured before and after, in the same run.',
     )

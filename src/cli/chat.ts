@@ -29,7 +29,6 @@ interface Options extends RunOptions, SamplingOptions {
 export function register(program: Command): void {
   const command = program
     .command('chat')
-    .summary('talk with a model')
     .description(
       'A conversation in the terminal. With a question, -p or piped input: one answer, its text on standard output and everything else on standard error.',
     )

@@ -33,7 +33,6 @@ interface Options extends BackendOptions {
 export function register(program: Command): void {
   const command = program
     .command('eval')
-    .summary('how well a model predicts a text, or how well abacus calculates')
     .description(
       'With --data: loss, perplexity and bits per byte on a text. With --effort: accuracy and length of the thinking on arithmetic problems that were never trained on, and calls of the calculator.',
     )

@@ -27,7 +27,6 @@ const NAMES = experiments({ ids: new Int32Array(0), vocabSize: 1 }).map(({ name 
 export function register(program: Command): void {
   program
     .command('experiment')
-    .summary('one effect of the steps from GPT-2 to gpt-oss, in small models')
     .description(`Runs small models and compares the results with the expectation.\n\nNAME is one of ${NAMES.join(', ')}, or all.`)
     .argument('<name>', 'which')
     .option('--data <file>', 'text for the experiments about loss (default: generated stories)')

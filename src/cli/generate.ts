@@ -23,7 +23,6 @@ interface Options extends RunOptions, Pick<SamplingOptions, 'temperature' | 'top
 export function register(program: Command): void {
   const command = program
     .command('generate')
-    .summary('token ids in, token ids out')
     .description('Continues a prompt of token ids. Ids go to standard output as they are generated, timings to standard error.')
     .argument('<model>', 'directory of a checkpoint')
     .requiredOption('--ids <ids>', 'the prompt, such as "1 2 3"', parseIds)

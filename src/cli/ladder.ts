@@ -36,7 +36,6 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('ladder')
-    .summary('every step from GPT-2 to gpt-oss, trained and compared')
     .description(
       'Trains a small model of every step from GPT-2 to gpt-oss on the same tokens with several seeds; prints a table of losses, spreads, speed and sizes, and writes it as JSON, Markdown and SVG.',
     )

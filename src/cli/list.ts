@@ -6,7 +6,6 @@ import { binary, type Cell, painter, table } from './support/terminal.ts'
 export function register(program: Command): void {
   program
     .command('list')
-    .summary('models in the cache')
     .description('Lists the models in the cache (HF_HUB_CACHE, or hub/ in HF_HOME), also those that other tools downloaded.')
     .option('--json', 'print everything as JSON')
     .addHelpText('after', '\nExamples:\n  lineage list\n  lineage list --json')

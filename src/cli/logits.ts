@@ -17,7 +17,6 @@ const ROWS = 64
 export function register(program: Command): void {
   const command = program
     .command('logits')
-    .summary('logits of a prompt as safetensors')
     .description('Writes the logits after every id of a prompt: tensor `logits` [T, V] in f32, T ids, V the vocabulary.')
     .argument('<model>', 'directory of a checkpoint')
     .requiredOption('--ids <ids>', 'the prompt, such as "1 2 3"', parseIds)

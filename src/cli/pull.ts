@@ -8,7 +8,6 @@ import { binary } from './support/terminal.ts'
 export function register(program: Command): void {
   program
     .command('pull')
-    .summary('download a model')
     .description(
       'Downloads what is needed to run a model into the cache that Python tools share (HF_HOME, HF_HUB_CACHE).\nInterrupted at any moment and run again, it continues; every file is verified.',
     )

@@ -8,7 +8,6 @@ import { binary, type Cell, painter, table } from './support/terminal.ts'
 export function register(program: Command): void {
   program
     .command('quantize')
-    .summary('the experts of a mixture in MXFP4')
     .description(
       'Writes a model with the matrices of its experts in MXFP4 (4.25 bits per value, to nearest), stacked and named as in gpt-oss.\nEverything else is copied unchanged. Reports the error of every matrix: root mean square relative to the values, and the largest.',
     )

@@ -8,7 +8,6 @@ import { binary } from './support/terminal.ts'
 export function register(program: Command): void {
   program
     .command('remove')
-    .summary('delete a model from the cache')
     .description(
       'Deletes every revision of a model, finished or not, from the cache (HF_HUB_CACHE, or hub/ in HF_HOME).\nOther tools that share the cache lose it too.',
     )

@@ -40,7 +40,6 @@ const collect = (value: string, before: string[]) => [...before, value]
 export function register(program: Command): void {
   const command = program
     .command('serve')
-    .summary('an OpenAI and Ollama compatible server')
     .description('Serves models under /v1 (OpenAI) and /api (Ollama). Models are loaded when first asked for, the first one at once.')
     .argument('[models...]', `directories or names of models (default: ${EMBEDDED}, which comes with the package)`)
     .option('--host <address>', 'address to bind; other than loopback needs a key', '127.0.0.1')

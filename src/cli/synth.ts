@@ -16,7 +16,6 @@ import { binary, UsageError } from './support/terminal.ts'
 export function register(program: Command): void {
   program
     .command('synth')
-    .summary('a random checkpoint in the published layout')
     .description(
       'Writes a full-size checkpoint of random numbers in the layout in which the model is published: for benchmarks and tests.\nA tokenizer of the published size with one token per byte and the published special tokens comes with it, so that chat and serve work.\nRun again after an interruption, it continues where it stopped.',
     )

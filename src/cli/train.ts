@@ -60,7 +60,6 @@ interface Options {
 export function register(program: Command): void {
   program
     .command('train')
-    .summary('train a small model')
     .description(
       `Trains a model on this machine and saves it in the published layout.\n\nWHAT is a step from GPT-2 to gpt-oss (${stepNames().join(', ')}), the path of a config.json, or abacus for the embedded model by its recipe.`,
     )

@@ -16,10 +16,7 @@ export interface Feature {
   value: string
 }
 
-export interface Difference {
-  key: string
-  group: Group
-  label: string
+export interface Difference extends Omit<Feature, 'value'> {
   /** One per architecture. */
   values: string[]
 }

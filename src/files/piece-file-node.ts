@@ -20,7 +20,7 @@ export interface PieceFileOptions {
   readonly identity: string
 }
 
-/** A file in progress. `close` keeps it for later, `finish` gives it its final name, `discard` removes it. */
+/** A file in progress. `close` keeps it for later, `finish` gives it its final name. */
 export class PieceFile {
   readonly path: string
   readonly size: number
@@ -122,11 +122,6 @@ export class PieceFile {
     await this.close()
     await rename(this.path, path)
     await rm(journalOf(this.path), { force: true })
-  }
-
-  async discard(): Promise<void> {
-    await this.close()
-    await removePieceFile(this.path)
   }
 }
 

@@ -4,7 +4,8 @@
  * It does not use the network.
  */
 import { randomUUID } from 'node:crypto'
-import { access, copyFile, link, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { copyFile, link, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { openCheckpoint } from '../checkpoint/checkpoint.ts'
@@ -88,7 +89,7 @@ export async function snapshotDirectory(cache: string, id: string, revision = 'm
   const commit = isCommit(revision) ? revision : (await readFile(ref, 'utf8').catch(() => '')).trim()
   if (!isCommit(commit)) return undefined
   const directory = join(folder, 'snapshots', commit)
-  return (await isThere(directory)) ? directory : undefined
+  return existsSync(directory) ? directory : undefined
 }
 
 /** The directory of a cached model that can be loaded (it has config.json and every shard), or undefined. */
@@ -99,7 +100,7 @@ export async function findCachedModel(id: string, options: { cache?: string; rev
 
 /** Whether config.json and all safetensors files (by the index) exist and have valid headers. */
 export async function isLoadable(directory: string): Promise<boolean> {
-  if (!(await isThere(join(directory, 'config.json')))) return false
+  if (!existsSync(join(directory, 'config.json'))) return false
   try {
     await (await openCheckpoint(await fileFolder(directory))).close()
     return true
@@ -191,7 +192,7 @@ async function diskBytes(folder: string, seen = new Set<string>()): Promise<numb
 /** Removes every revision of a model. Returns the freed bytes, or undefined when the model is not in the cache. */
 export async function removeCachedModel(id: string, cache = hubCacheDirectory()): Promise<number | undefined> {
   const folder = modelFolder(cache, id)
-  if (!(await isThere(folder))) return undefined
+  if (!existsSync(folder)) return undefined
   const bytes = await diskBytes(folder)
   // Rename first, so that an interrupted removal leaves no partial model under the model's name.
   const doomed = join(await realpath(cache), `.removed-${randomUUID()}`)
@@ -199,9 +200,3 @@ export async function removeCachedModel(id: string, cache = hubCacheDirectory())
   await rm(doomed, { recursive: true, force: true })
   return bytes
 }
-
-const isThere = (path: string): Promise<boolean> =>
-  access(path).then(
-    () => true,
-    () => false,
-  )

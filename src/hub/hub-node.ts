@@ -142,11 +142,8 @@ async function pullLocked(
   return { directory, commit, files: files.map(({ name }) => name), totalBytes, downloadedBytes }
 }
 
-interface Sibling {
-  rfilename: string
-  size: number
-  hash: RemoteFile['hash']
-}
+/** What the hub says about the content of a file. */
+type Content = Pick<RemoteFile, 'size' | 'hash'>
 
 /** The commit of a revision and the files of it that are needed. */
 async function listFiles(
@@ -170,7 +167,7 @@ async function listFiles(
   const bad = (what: string) => new HubError(`${url}: expected ${what}. Is HF_ENDPOINT (${endpoint}) a model hub?`)
   if (!isObject(answer) || typeof answer.sha !== 'string' || !isCommit(answer.sha)) throw bad('"sha" with the commit')
   if (!Array.isArray(answer.siblings)) throw bad('"siblings" with the files')
-  const siblings = new Map<string, Sibling | undefined>()
+  const siblings = new Map<string, Content | undefined>()
   for (const entry of answer.siblings) {
     if (isObject(entry) && typeof entry.rfilename === 'string') siblings.set(entry.rfilename, readSibling(entry))
   }
@@ -178,23 +175,23 @@ async function listFiles(
   const files = neededFiles([...siblings.keys()], id).map((name): RemoteFile => {
     const sibling = siblings.get(name)
     if (!sibling) throw bad(`size and hash of ${name}`)
-    return { name, url: `${endpoint}/${id}/resolve/${commit}/${encodeURIComponent(name)}`, size: sibling.size, hash: sibling.hash }
+    return { name, url: `${endpoint}/${id}/resolve/${commit}/${encodeURIComponent(name)}`, ...sibling }
   })
   return { commit, files }
 }
 
-function readSibling(entry: Record<string, unknown>): Sibling | undefined {
-  const { rfilename, blobId, lfs } = entry
+function readSibling(entry: Record<string, unknown>): Content | undefined {
+  const { blobId, lfs } = entry
   const size = isObject(lfs) ? lfs.size : entry.size
   if (!Number.isSafeInteger(size) || (size as number) < 0) return undefined
   // Hashes become file names, so nothing else may pass.
   if (isObject(lfs)) {
     const hex = lfs.sha256 ?? lfs.oid
     if (typeof hex !== 'string' || !/^[0-9a-f]{64}$/.test(hex)) return undefined
-    return { rfilename: rfilename as string, size: size as number, hash: { kind: 'sha256', hex } }
+    return { size: size as number, hash: { kind: 'sha256', hex } }
   }
   if (typeof blobId !== 'string' || !isCommit(blobId)) return undefined
-  return { rfilename: rfilename as string, size: size as number, hash: { kind: 'git-sha1', hex: blobId } }
+  return { size: size as number, hash: { kind: 'git-sha1', hex: blobId } }
 }
 
 const SMALL_FILES = [

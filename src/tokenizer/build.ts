@@ -16,12 +16,12 @@ export type SpecialToken = string | { readonly content: string; readonly special
 
 /** Ids 0 … 255 are the bytes; the special tokens follow in order. */
 export function byteTokenizerJson(specials: readonly SpecialToken[]): TokenizerJson {
+  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false }
   return tokenizerJson({
     vocab: Object.fromEntries(byteSpelling.map((spelling, byte) => [spelling, byte])),
     specials,
-    firstSpecial: 256,
-    preTokenizer: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
-    decoder: { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
+    preTokenizer: bytes,
+    decoder: bytes,
   })
 }
 
@@ -31,7 +31,6 @@ export function characterTokenizerJson(text: string, specials: readonly SpecialT
   return tokenizerJson({
     vocab: Object.fromEntries(characters.map((character, id) => [character, id])),
     specials,
-    firstSpecial: characters.length,
     preTokenizer: null,
     decoder: { type: 'Fuse' },
   })
@@ -40,20 +39,20 @@ export function characterTokenizerJson(text: string, specials: readonly SpecialT
 interface Parts {
   vocab: Record<string, number>
   specials: readonly SpecialToken[]
-  firstSpecial: number
   preTokenizer: object | null
   decoder: object
 }
 
-function tokenizerJson({ vocab, specials, firstSpecial, preTokenizer, decoder }: Parts): TokenizerJson {
+function tokenizerJson({ vocab, specials, preTokenizer, decoder }: Parts): TokenizerJson {
   const spellings = specials.map((token) => (typeof token === 'string' ? token : token.content))
   const twice = spellings.find(
     (spelling, i) => spelling === '' || spellings.indexOf(spelling) !== i || (Object.hasOwn(vocab, spelling) && spelling.length === 1),
   )
   if (twice !== undefined)
     throw new RangeError(`special tokens: expected different spellings that are no entry of the vocabulary, got ${JSON.stringify(twice)}`)
+  const first = Object.keys(vocab).length
   const added = specials.map((token, i) => ({
-    id: firstSpecial + i,
+    id: first + i,
     content: spellings[i]!,
     special: typeof token === 'string' || token.special,
   }))

@@ -40,12 +40,8 @@ export function adamw(
       // Tensors begin at multiples of 32 and the padding behind them stays zero, so whole vectors are safe.
       const begin = Math.max(at, from)
       const length = (Math.max(0, end - begin) + 3) & ~3
-      const [v, g, m1, m2] = [values, gradients, first, second].map((array) => array.byteOffset + 4 * begin) as [
-        number,
-        number,
-        number,
-        number,
-      ]
+      const place = (array: Float32Array) => array.byteOffset + 4 * begin
+      const [v, g, m1, m2] = [place(values), place(gradients), place(first), place(second)]
       kernels.adamw(v, g, m1, m2, length, keep, rate, beta1, beta2, correction2, eps, gradientFactor)
       continue
     }

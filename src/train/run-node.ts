@@ -2,7 +2,8 @@
  * One training run as a directory: log.jsonl, curve.svg, state.bin to continue from, and the model in `model/`.
  * Joins trainer, threads and files.
  */
-import { appendFile, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { existsSync } from 'node:fs'
+import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Architecture } from '../architecture/architecture.ts'
 import { UnwritableArchitectureError } from '../architecture/to-config-json.ts'
@@ -51,7 +52,7 @@ export async function trainingRun(options: RunOptions): Promise<RunResult> {
   let records: LogRecord[] = []
   if (files && out) {
     await mkdir(out, { recursive: true })
-    if (options.resume && (await exists(files.state))) {
+    if (options.resume && existsSync(files.state)) {
       from = await loadState(files.state, workers)
       records = (await readLog(files.log)).filter(({ step }) => step <= from.step)
       await writeFile(files.log, records.map((record) => `${JSON.stringify(record)}\n`).join(''))
@@ -86,7 +87,7 @@ export async function trainingRun(options: RunOptions): Promise<RunResult> {
   )
   await flush()
   if (!files || !out) return { progress, records, model: null, workers }
-  if (settings.patience !== null && (await exists(`${files.state}.best`))) await loadState(`${files.state}.best`, workers)
+  if (settings.patience !== null && existsSync(`${files.state}.best`)) await loadState(`${files.state}.best`, workers)
   await writeFileAtomically(files.curve, lossCurve(title, records))
   let model: string | null = null
   if (options.tokenizer) {
@@ -121,13 +122,7 @@ export function lossCurve(title: string, records: readonly LogRecord[]): string 
 }
 
 async function readLog(path: string): Promise<LogRecord[]> {
-  if (!(await exists(path))) return []
+  if (!existsSync(path)) return []
   const lines = (await readFile(path, 'utf8')).split('\n')
   return lines.filter((line) => line.endsWith('}')).map((line) => JSON.parse(line) as LogRecord)
 }
-
-const exists = (path: string): Promise<boolean> =>
-  stat(path).then(
-    () => true,
-    () => false,
-  )

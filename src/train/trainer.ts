@@ -120,15 +120,8 @@ export async function train(
     if (!Number.isFinite(loss)) throw new NonFiniteError(step, 'the loss', null, lastSaved)
     const learningRate = cosineSchedule(step, settings.steps, settings.warmup, settings.learningRate, settings.finalLearningRate)
     const { beta1, beta2, eps, weightDecay } = settings
-    await workers.update({
-      step,
-      learningRate,
-      beta1,
-      beta2,
-      eps,
-      weightDecay,
-      gradientFactor: norm > settings.clip ? settings.clip / norm : 1,
-    })
+    const gradientFactor = norm > settings.clip ? settings.clip / norm : 1
+    await workers.update({ step, learningRate, beta1, beta2, eps, weightDecay, gradientFactor })
     progress.step = step
     progress.tokens += examples.reduce((sum, { batch }) => sum + batch.ids.length, 0)
     progress.seconds = seconds()

@@ -34,6 +34,10 @@ export interface Claim {
   instead?: string
 }
 
+/** Claims of one kind; a claim may name another. */
+export const claimsOf = (kind: Kind, claims: readonly (Omit<Claim, 'kind'> & { kind?: Kind })[]): Claim[] =>
+  claims.map(({ id, says, ...rest }) => ({ id, says, kind, ...rest }))
+
 const grouped = (value: number): string => (Number.isInteger(value) ? value.toLocaleString('en-US') : String(Number(value.toPrecision(10))))
 
 export function exactly(what: string, measured: number | string, expected: number | string): Measurement {

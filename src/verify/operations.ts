@@ -7,7 +7,7 @@ import type { Backend } from '../ops/backend.ts'
 import { FP4_VALUES, packMxfp4Block, storedBytes, unpackMxfp4Block } from '../ops/dtype.ts'
 import type { AttentionOptions, Batch } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
-import { above, below, type Claim, exactly, largestDifference, noise, rounded } from './claim.ts'
+import { above, below, claimsOf, exactly, largestDifference, noise, rounded } from './claim.ts'
 
 const sequence = (length: number): Batch => ({
   ids: new Int32Array(length),
@@ -86,11 +86,10 @@ async function biasEffects(ops: Backend, rotary: boolean, sink: boolean): Promis
   return { key: largestDifference(plain, withKeyBias), value: largestDifference(plus(plain), withValueBias) }
 }
 
-export const operationClaims: Claim[] = [
+export const operationClaims = claimsOf('measurement', [
   {
     id: 'C6',
     says: 'Dropout zeroes values at random during training; GPT-2 had it, later models dropped it.',
-    kind: 'measurement',
     verdict: 'holds',
     note: 'The figure shows unscaled survivors; GPT-2 scales them by 1/(1 - p), so that the expectation stays.',
     check: async (ops) => {
@@ -109,7 +108,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C8',
     says: 'Without positions attention does not see the order of tokens.',
-    kind: 'measurement',
     verdict: 'imprecise',
     note: 'True of a single layer. Under a causal mask the rows see different numbers of tokens, so two layers do see order.',
     check: async (ops) => {
@@ -138,7 +136,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C10',
     says: 'RoPE encodes positions by rotating queries and keys instead of adding a vector.',
-    kind: 'measurement',
     verdict: 'holds',
     check: async (ops) => {
       const K = 64
@@ -168,7 +165,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C11',
     says: 'GELU costs more than Swish because of the error function; in quality they are equal up to noise.',
-    kind: 'measurement',
     verdict: 'imprecise',
     note: 'GPT-2 does not use the error function but the tanh form. And the gate of gpt-oss, drawn as SiLU, has slope 1.702 and is nearly GELU.',
     check: async (ops) => {
@@ -185,7 +181,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C12',
     says: 'Figure 5 draws ReLU, GELU and Swish.',
-    kind: 'measurement',
     verdict: 'holds',
     check: async (ops) => {
       const { gelu, tanh, silu, quick, minimum } = await curves(ops)
@@ -222,7 +217,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C19',
     says: 'gpt-oss alternates full layers and layers that see 128 tokens.',
-    kind: 'measurement',
     verdict: 'holds',
     check: async (ops) => {
       const [T, K] = [200, 4]
@@ -247,7 +241,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C25',
     says: 'Figure 11: what LayerNorm and RMSNorm make of six numbers.',
-    kind: 'measurement',
     verdict: 'holds',
     note: 'The variance before is 207.97 from the printed inputs; the figure says 207.91, because its inputs are rounded.',
     check: async (ops) => {
@@ -280,7 +273,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C29',
     says: 'What LayerNorm returns has mean 0 and variance 1.',
-    kind: 'measurement',
     verdict: 'holds',
     check: async (ops) => {
       const rows = await normalised(ops, 21, (x, ones, zeros) => ops.layerNorm(x, ones, zeros, 0))
@@ -293,7 +285,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C30',
     says: 'What RMSNorm returns has its mean within [-1, 1] and its variance within [0, 1].',
-    kind: 'measurement',
     verdict: 'holds',
     note: 'A theorem: before the gain, mean² + variance = 1.',
     check: async (ops) => {
@@ -305,7 +296,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C42',
     says: 'The biases of attention in gpt-oss are redundant.',
-    kind: 'measurement',
     verdict: 'wrong',
     note: 'The proof behind it removes the key bias only and needs a plain softmax over q·k. A rotation makes the bias depend on distance, and a sink does not move with it. Biases were also never gone: Pythia and Qwen 1 to 2.5 have them.',
     check: async (ops) => {
@@ -325,7 +315,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C44',
     says: 'The sinks of gpt-oss are learned logits per head that join the scores.',
-    kind: 'measurement',
     verdict: 'imprecise',
     note: 'True. But a sink has no value vector, so unlike an attended first token it cannot store anything; it lets a head attend to nothing.',
     check: async (ops) => {
@@ -355,7 +344,6 @@ export const operationClaims: Claim[] = [
   {
     id: 'C51',
     says: 'gpt-oss stores only its experts in MXFP4.',
-    kind: 'measurement',
     verdict: 'holds',
     check: () => {
       const packed = leaves(weightSpecs(preset('gpt-oss-20b')!)).filter(({ dtype }) => dtype === 'mxfp4')
@@ -370,12 +358,11 @@ export const operationClaims: Claim[] = [
   {
     id: 'C53',
     says: 'MXFP4 needs a recent GPU.',
-    kind: 'measurement',
     verdict: 'wrong',
     note: 'Decoding is a table of sixteen values and a power of two; this run did it in JavaScript. The sentence described software of its day.',
     check: () => [below('error of decoding on this machine', roundTripError(), 1e-30)],
   },
-]
+])
 
 /** Packs all sixteen values at several scales and unpacks them again. */
 function roundTripError(): number {

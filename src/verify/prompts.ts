@@ -2,7 +2,7 @@
 import { systemText } from '../chat/formats/harmony/prompt.ts'
 import { type QwenKind, qwenFormat } from '../chat/formats/qwen/qwen.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import { type Claim, exactly } from './claim.ts'
+import { claimsOf, exactly } from './claim.ts'
 
 const characters: Tokenizer = {
   vocabSize: 0x110000,
@@ -23,11 +23,10 @@ function ask(thinking: QwenKind['thinking'], on: boolean): string {
 
 const show = (text: string): string => JSON.stringify(text).slice(1, -1)
 
-export const promptClaims: Claim[] = [
+export const promptClaims = claimsOf('measurement', [
   {
     id: 'C47',
     says: 'A reasoning effort in the system message controls the length and accuracy of answers.',
-    kind: 'measurement',
     verdict: 'imprecise',
     note: 'The words the models were trained on are "Reasoning: low", "medium" and "high", not "Reasoning effort". Length and accuracy take real weights; lineage eval abacus measures them for the embedded model.',
     check: () => {
@@ -41,7 +40,6 @@ export const promptClaims: Claim[] = [
   {
     id: 'C49',
     says: 'Switching thinking off in Qwen3 only adds an empty block of thought to the prompt.',
-    kind: 'measurement',
     verdict: 'holds',
     check: () => {
       const [thinking, silent] = [ask('switch', true), ask('switch', false)]
@@ -54,7 +52,6 @@ export const promptClaims: Claim[] = [
   {
     id: 'C50',
     says: 'The Qwen3 revisions of July 2025 gave up the hybrid: one model thinks always, the other never.',
-    kind: 'measurement',
     verdict: 'holds',
     note: 'The prompt of the thinking one already opens the thought, so its answers hold the closing tag only.',
     check: () => [
@@ -67,4 +64,4 @@ export const promptClaims: Claim[] = [
       ),
     ],
   },
-]
+])

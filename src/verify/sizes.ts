@@ -6,7 +6,7 @@ import { type Account, account, cacheBytes, meterPrompt } from '../compare/accou
 import { difference } from '../compare/difference.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
 import { size } from '../ops/tensor.ts'
-import { above, type Claim, exactly, rounded } from './claim.ts'
+import { above, claimsOf, exactly, rounded } from './claim.ts'
 
 const model = (name: string) => preset(name)!
 const facts = (name: string, context?: number): Account => account(model(name), { context })
@@ -32,11 +32,10 @@ function oneExpert(name: string): number {
   return 3 * hiddenSize * feedForward(name).intermediateSize
 }
 
-export const sizeClaims: Claim[] = [
+export const sizeClaims = claimsOf('arithmetic', [
   {
     id: 'C2',
     says: 'At first sight there is nothing new: leading models are built from one template.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () => [
       exactly('slots in which gpt-oss-20b and 120b differ', between('gpt-oss-20b', 'gpt-oss-120b'), 'layers, experts'),
@@ -46,7 +45,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C4',
     says: 'gpt-oss-20b runs in 16 GB and gpt-oss-120b on one GPU of 80 GB.',
-    kind: 'arithmetic',
     verdict: 'holds',
     note: 'For the weights. With a full-context cache 20b needs 15.8 GiB before activations, so 16 GB is the least, not the most.',
     check: () => [
@@ -59,7 +57,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'F1',
     says: 'Figure 1: the two gpt-oss models share width 2880, 64 heads, vocabulary 200k and context 131k; 24 against 36 blocks, 32 against 128 experts.',
-    kind: 'arithmetic',
     verdict: 'imprecise',
     note: 'The numbers hold. The drawing says SiLU, while the gate is clamped and has slope 1.702, and it leaves out windows, sinks, biases and YaRN.',
     check: () =>
@@ -78,7 +75,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'F2',
     says: 'Figure 2: GPT-2 XL has 48 blocks of width 1600, 25 heads, inner width 6400, vocabulary 50k, context 1024, dropout in three places.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () => {
       const { vocabSize, hiddenSize, maxPositionEmbeddings, layers, dropout } = model('gpt2-xl')
@@ -94,7 +90,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C9',
     says: 'GPT-2 adds a learned vector per absolute position to the token vector.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () => [
       exactly('position table of GPT-2 XL', facts('gpt2-xl').parameters.byComponent.position, 1638400),
@@ -105,7 +100,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C13',
     says: 'Gemma still uses GELU.',
-    kind: 'arithmetic',
     verdict: 'holds',
     note: 'Gated and in the tanh form, in all three generations.',
     check: () =>
@@ -114,7 +108,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C16',
     says: 'A mixture of experts holds many feed-forwards of which a router picks few: the total grows, the active part stays small.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () => [
       exactly('gpt-oss-20b: parameters', facts('gpt-oss-20b').parameters.total, 20914757184),
@@ -126,7 +119,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C17',
     says: 'In most mixture-of-experts models over 90 % of the parameters are in the experts.',
-    kind: 'arithmetic',
     verdict: 'holds',
     note: 'There are exceptions outside of the families read here: Jamba has 87 %.',
     check: () => [
@@ -141,7 +133,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C18',
     says: 'Grouped queries share key and value heads: fewer parameters, less cache, quality close to full multi-head attention.',
-    kind: 'arithmetic',
     verdict: 'imprecise',
     note: 'The savings hold. Published evidence on quality conflicts: DeepSeek-V2 Table 8 sees a loss, Gemma 2 Table 8 none.',
     check: () => {
@@ -160,7 +151,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C20',
     says: 'The sliding window lowers memory and work.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () => {
       const { bytes, bytesWithoutWindows } = facts('gpt-oss-20b').kvCache
@@ -179,7 +169,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C21',
     says: 'Gemma 2 alternates 1 : 1 with a window of 4096, Gemma 3 5 : 1 with 1024, at little cost in quality.',
-    kind: 'arithmetic',
     verdict: 'holds',
     note: 'The published ablations of quality cover windows of 512 to 4096 and nothing as small as 128. Gemma 3 up to 1B uses 512.',
     check: () => [
@@ -191,7 +180,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C23',
     says: 'RMSNorm replaces LayerNorm: no bias, one reduction instead of two.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () => {
       const [start, , after] = walkSteps(model('gpt2'), stepsWith())
@@ -202,7 +190,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C32',
     says: 'gpt-oss-20b and Qwen3-30B-A3B are alike in size and parts; the main difference is the sliding window.',
-    kind: 'arithmetic',
     verdict: 'imprecise',
     note: 'Also: QK-norm in Qwen3 only; sinks, biases, YaRN and a clamped gate in gpt-oss only; head size, router order, number format. 3.6B and 3.3B active are two conventions: without and with the input embedding.',
     check: () => {
@@ -221,7 +208,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C33',
     says: 'Qwen3 is deeper, gpt-oss is wider.',
-    kind: 'arithmetic',
     verdict: 'holds',
     note: 'Queries, keys and values are equally wide in both.',
     check: () => {
@@ -242,7 +228,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C36',
     says: 'gpt-oss has few large experts, Qwen3 many small ones.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () => [
       exactly('weights of one gpt-oss expert', oneExpert('gpt-oss-20b'), 24883200),
@@ -254,7 +239,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C38',
     says: 'Neither gpt-oss nor Qwen3 has experts that every token visits; DeepSeek has.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () =>
       ['gpt-oss-120b', 'Qwen3-235B-A22B'].map((name) => {
@@ -265,14 +249,12 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C39',
     says: 'gpt-oss-20b and 120b differ only in the numbers of layers and experts.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () => [exactly('differing slots', between('gpt-oss-20b', 'gpt-oss-120b'), 'layers, experts')],
   },
   {
     id: 'C41',
     says: 'The Qwen3 mixtures grow in more dimensions at once than gpt-oss does.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () => {
       const line = (name: string) => {
@@ -290,7 +272,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C45',
     says: 'Training gpt-oss-120b took 2.1 million GPU hours, comparable with 2.788 million for the 5.6 times larger DeepSeek V3.',
-    kind: 'arithmetic',
     verdict: 'imprecise',
     note: 'The quotient holds. The card states its hours for pre-training, while DeepSeek states 2.788 million for all of training (2.664 for pre-training).',
     check: () => {
@@ -304,7 +285,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C52',
     says: 'Without MXFP4 the two models would need about 48 and 240 GB.',
-    kind: 'arithmetic',
     verdict: 'imprecise',
     note: 'Observed footprints; the weights in bf16 are smaller.',
     check: () => [
@@ -316,7 +296,6 @@ export const sizeClaims: Claim[] = [
   {
     id: 'C56',
     says: 'gpt-oss-120b is almost half the size of Qwen3-235B-A22B and fits on one GPU.',
-    kind: 'arithmetic',
     verdict: 'holds',
     check: () => {
       const ratio = facts('gpt-oss-120b', 1).parameters.total / facts('Qwen3-235B-A22B', 1).parameters.total
@@ -326,4 +305,4 @@ export const sizeClaims: Claim[] = [
       ]
     },
   },
-]
+])

@@ -4,8 +4,9 @@
  */
 import type { FinishReason } from '../../chat/messages.ts'
 import type { ChatSession } from '../../chat/session.ts'
+import type { Screen } from '../support/progress.ts'
 import { coloured } from '../support/terminal.ts'
-import { ChatView, type Screen } from './view.ts'
+import { ChatView } from './view.ts'
 
 export interface OnceOptions {
   session: ChatSession

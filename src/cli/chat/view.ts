@@ -4,14 +4,8 @@
  * characters, so that it cannot move the cursor or change the window's title.
  */
 import type { ChatEvent, FinishReason } from '../../chat/messages.ts'
-import { fit } from '../support/progress.ts'
+import { fit, type Screen } from '../support/progress.ts'
 import { painter } from '../support/terminal.ts'
-
-export interface Screen {
-  write(text: string): unknown
-  isTTY?: boolean
-  columns?: number
-}
 
 /** Text without control characters other than line breaks and tabs. */
 export function printable(text: string): string {

@@ -4,9 +4,11 @@
  */
 import { binary } from './terminal.ts'
 
-interface Stream {
+/** What the output of a command needs from a stream. */
+export interface Screen {
   isTTY?: boolean
   columns?: number
+  rows?: number
   write(text: string): unknown
 }
 
@@ -18,7 +20,7 @@ export interface TransferLine {
 }
 
 /** One transfer with its rate and remaining time. */
-export function transferLine(stream: Stream, label: string): TransferLine {
+export function transferLine(stream: Screen, label: string): TransferLine {
   const rate = rateMeter()
   let drawn = Number.NEGATIVE_INFINITY
   let state = ''
@@ -73,4 +75,4 @@ export function rateMeter(now: () => number = () => performance.now()) {
 }
 
 /** A terminal line that wraps cannot be redrawn. */
-export const fit = (text: string, stream: Stream): string => text.slice(0, Math.max(20, (stream.columns ?? 80) - 1))
+export const fit = (text: string, stream: Screen): string => text.slice(0, Math.max(20, (stream.columns ?? 80) - 1))

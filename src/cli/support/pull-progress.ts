@@ -3,15 +3,8 @@
  * block is redrawn in place. Otherwise a line is printed per complete file and every few seconds.
  */
 import type { PullEvent } from '../../hub/hub-node.ts'
-import { duration, fit, rateMeter, transferState } from './progress.ts'
+import { duration, fit, rateMeter, type Screen, transferState } from './progress.ts'
 import { binary } from './terminal.ts'
-
-interface Stream {
-  isTTY?: boolean
-  columns?: number
-  rows?: number
-  write(text: string): unknown
-}
 
 interface FileState {
   name: string
@@ -26,7 +19,7 @@ export interface PullProgress {
   end: () => void
 }
 
-export function pullProgress(stream: Stream, label: string, now: () => number = () => performance.now()): PullProgress {
+export function pullProgress(stream: Screen, label: string, now: () => number = () => performance.now()): PullProgress {
   const files = new Map<string, FileState>()
   const rate = rateMeter(now)
   let totalBytes = 0

@@ -90,29 +90,16 @@ function breakText(text: string, width: number): string[] {
 export const grouped = (count: number): string => count.toLocaleString('en-US')
 
 /** 20914757184 -> '20.91B'; four significant digits at most. */
-export function short(count: number): string {
-  for (const [unit, letter] of [
-    [1e12, 'T'],
-    [1e9, 'B'],
-    [1e6, 'M'],
-    [1e3, 'k'],
-  ] as const) {
-    if (count >= unit) return significant(count / unit) + letter
-  }
-  return String(count)
-}
+export const short = (count: number): string => inUnits(count, 1000, ['', 'k', 'M', 'B', 'T'])
 
 /** Bytes in binary units: '12.82 GiB', '768 B'. */
-export function binary(bytes: number): string {
-  for (const [unit, name] of [
-    [2 ** 40, 'TiB'],
-    [2 ** 30, 'GiB'],
-    [2 ** 20, 'MiB'],
-    [2 ** 10, 'KiB'],
-  ] as const) {
-    if (bytes >= unit) return `${significant(bytes / unit)} ${name}`
-  }
-  return `${bytes} B`
+export const binary = (bytes: number): string => inUnits(bytes, 1024, [' B', ' KiB', ' MiB', ' GiB', ' TiB'])
+
+/** In the largest unit that the value reaches; in the first one as it is. */
+function inUnits(value: number, base: number, units: readonly string[]): string {
+  let power = 0
+  while (power + 1 < units.length && value >= base ** (power + 1)) power++
+  return power === 0 ? `${value}${units[0]}` : `${significant(value / base ** power)}${units[power]}`
 }
 
 const significant = (x: number): string => (x >= 1000 ? x.toFixed(0) : x >= 100 ? x.toFixed(1) : x.toFixed(2))

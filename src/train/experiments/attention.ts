@@ -132,11 +132,8 @@ export const sinks: Experiment = {
   },
   conclude: (results) => {
     const mass = (label: string, of1: 'first' | 'sink', layer: number) => mean(of(results, label).map((r) => r.attention![layer]![of1]))
-    const [without, zero, four] = ['without sinks', 'sinks from 0', 'sinks from 4'].map((label) => mass(label, 'first', 1)) as [
-      number,
-      number,
-      number,
-    ]
+    const second = (label: string) => mass(label, 'first', 1)
+    const [without, zero, four] = [second('without sinks'), second('sinks from 0'), second('sinks from 4')]
     return {
       verdict: verdict(without > 2 * EVEN_SHARE && Math.min(zero, four) < 0.7 * without, without < EVEN_SHARE),
       findings: [
