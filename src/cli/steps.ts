@@ -27,6 +27,7 @@ export function register(program: Command): void {
       const context = options.context ?? start.maxPositionEmbeddings
       const stages = walkSteps(start)
       const rows = stages.map((architecture, index) => ({
+        architecture,
         step: steps[index - 1],
         facts: account(architecture, { context }),
         changes: index ? difference([stages[index - 1]!, architecture]) : [],
@@ -38,23 +39,22 @@ export function register(program: Command): void {
       }
       const paint = painter()
       const bold = (text: string): Cell => ({ text, styles: ['bold'] })
-      const header = ['', 'context', 'parameters', 'active', 'weights', `cache at ${grouped(context)}`, 'work'].map(bold)
-      const body = rows.map(({ step, facts: { parameters, weightBytes, kvCache, work } }, index): (string | Cell)[] => {
-        const before = rows[index - 1]?.facts
-        const cell = (text: string, previous: string | undefined): Cell => ({
-          text,
-          styles: previous === undefined || previous === text ? [] : ['yellow'],
-        })
-        return [
-          step ? `${String(index).padStart(2)} ${step.name}` : `   ${start.name}`,
-          cell(grouped(stages[index]!.maxPositionEmbeddings), index ? grouped(stages[index - 1]!.maxPositionEmbeddings) : undefined),
-          cell(short(parameters.total), before && short(before.parameters.total)),
-          cell(short(parameters.active), before && short(before.parameters.active)),
-          cell(binary(weightBytes.published), before && binary(before.weightBytes.published)),
-          cell(binary(kvCache.bytes), before && binary(before.kvCache.bytes)),
-          cell(short(work.decodeMultiplyAdds), before && short(before.work.decodeMultiplyAdds)),
-        ]
-      })
+      const columns: [head: string, say: (row: (typeof rows)[number]) => string][] = [
+        ['context', ({ architecture }) => grouped(architecture.maxPositionEmbeddings)],
+        ['parameters', ({ facts }) => short(facts.parameters.total)],
+        ['active', ({ facts }) => short(facts.parameters.active)],
+        ['weights', ({ facts }) => binary(facts.weightBytes.published)],
+        [`cache at ${grouped(context)}`, ({ facts }) => binary(facts.kvCache.bytes)],
+        ['work', ({ facts }) => short(facts.work.decodeMultiplyAdds)],
+      ]
+      const header = ['', ...columns.map(([head]) => head)].map(bold)
+      const body = rows.map((row, index): (string | Cell)[] => [
+        row.step ? `${String(index).padStart(2)} ${row.step.name}` : `   ${start.name}`,
+        ...columns.map(([, say]): Cell => {
+          const changed = index > 0 && say(row) !== say(rows[index - 1]!)
+          return { text: say(row), styles: changed ? ['yellow'] : [] }
+        }),
+      ])
       const notes = steps.map(({ title, buys, source }, index) => {
         const origin = paint(`${source.paper}, ${source.year}, ${source.link}`, 'dim')
         return `${String(index + 1).padStart(2)} ${paint(title, 'bold')}\n   ${buys}\n   ${origin}`

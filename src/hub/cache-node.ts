@@ -18,7 +18,7 @@ export class ModelIdError extends Error {
   override name = 'ModelIdError'
 }
 
-type Environment = Readonly<Record<string, string | undefined>>
+export type Environment = Readonly<Record<string, string | undefined>>
 
 /** HF_HUB_CACHE, else HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else ~/.cache/huggingface/hub. */
 export function hubCacheDirectory(env: Environment = process.env): string {

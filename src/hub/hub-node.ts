@@ -11,6 +11,7 @@ import { isObject } from '../json/json.ts'
 import {
   checkModelId,
   checkRevision,
+  type Environment,
   findCachedModel,
   hubCacheDirectory,
   hubToken,
@@ -45,7 +46,7 @@ export interface PullOptions {
   readonly connections?: number
   /** Bytes per range request; an interrupted piece is fetched again. */
   readonly pieceBytes?: number
-  readonly env?: Readonly<Record<string, string | undefined>>
+  readonly env?: Environment
   readonly http?: Pick<HubHttpOptions, 'tries' | 'retryMs' | 'stallMs' | 'longestWaitMs'>
   /** Returns the free bytes of a disk. */
   readonly freeBytes?: (directory: string) => Promise<number>
@@ -82,12 +83,7 @@ async function offline(id: string, cache: string, revision: string | undefined):
   return { directory, commit: directory.split(/[\\/]/).at(-1)!, files: [], totalBytes: 0, downloadedBytes: 0 }
 }
 
-async function pullLocked(
-  id: string,
-  cache: string,
-  env: Readonly<Record<string, string | undefined>>,
-  options: PullOptions,
-): Promise<PullResult> {
+async function pullLocked(id: string, cache: string, env: Environment, options: PullOptions): Promise<PullResult> {
   const { connections = 8, pieceBytes = 16 << 20, onEvent } = options
   const failure = new AbortController()
   const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal

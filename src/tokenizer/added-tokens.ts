@@ -39,10 +39,9 @@ export class AddedTokens {
   readonly #root: Node = { next: new Map() }
   readonly #hasOrdinary: boolean
 
-  constructor(tokens: Iterable<AddedToken>) {
-    let hasOrdinary = false
+  constructor(tokens: readonly AddedToken[]) {
+    this.#hasOrdinary = tokens.some(({ special }) => !special)
     for (const token of tokens) {
-      if (!token.special) hasOrdinary = true
       let node = this.#root
       for (let i = 0; i < token.content.length; i++) {
         const unit = token.content.charCodeAt(i)
@@ -52,7 +51,6 @@ export class AddedTokens {
       }
       node.token = token
     }
-    this.#hasOrdinary = hasOrdinary
   }
 
   /**

@@ -6,9 +6,8 @@
 import { account, cacheBytes } from '../compare/account.ts'
 import { type Chart, chartSvg } from '../drawing/chart.ts'
 import type { SmallModel } from './small-models.ts'
-import type { SmallRun, SmallRunResult } from './small-run.ts'
-import { type Difference, deviation, mean, pairedDifference } from './statistics.ts'
-import { DEFAULT_SETTINGS } from './trainer.ts'
+import { type SmallRun, type SmallRunResult, shortRun } from './small-run.ts'
+import { type Difference, deviation, mean, pairedDifference, signed } from './statistics.ts'
 
 export interface LadderOptions {
   steps: number
@@ -30,15 +29,10 @@ export function ladderRuns(models: readonly SmallModel[], options: LadderOptions
         architecture,
         data: { kind: 'text', ids, block, batch },
         settings: {
-          ...DEFAULT_SETTINGS,
-          steps,
+          ...shortRun(steps, learningRate, seed),
           warmup: Math.min(100, Math.ceil(steps / 10)),
-          learningRate,
-          finalLearningRate: learningRate / 10,
-          evaluateEvery: Math.max(1, Math.ceil(steps / 8)),
           // The last model finishes in the precision in which it would be published.
           quantiseFrom: architecture.expertDtype === 'mxfp4' ? Math.ceil(steps * 0.8) : null,
-          seed,
         },
       })
   return runs
@@ -99,8 +93,6 @@ export function summarise(
   const { steps, seeds, block, batch, learningRate } = options
   return { rows, noiseFloor, options: { steps, seeds, block, batch, learningRate, tokens: steps * block * batch, contextOfCache } }
 }
-
-const signed = (x: number, digits = 3): string => `${x >= 0 ? '+' : '−'}${Math.abs(x).toFixed(digits)}`
 
 /** The table, in Markdown. */
 export function ladderMarkdown({ rows, noiseFloor, options }: Ladder): string {

@@ -8,7 +8,7 @@ import { taskData } from './data/task-data.ts'
 import { associativeRecall, copy, facts, induction } from './data/tasks.ts'
 import { textData } from './data/text.ts'
 import type { AttentionMass } from './shard.ts'
-import { type LogRecord, type TrainingData, type TrainingSettings, train } from './trainer.ts'
+import { DEFAULT_SETTINGS, type LogRecord, type TrainingData, type TrainingSettings, train } from './trainer.ts'
 import { inlineWorkers } from './workers.ts'
 
 const TASKS = { associativeRecall, copy, facts, induction }
@@ -47,6 +47,17 @@ export interface SmallRunResult {
   /** Per layer. */
   attention?: AttentionMass[]
 }
+
+/** Settings of a short run: a tenth of it warms up, the rate falls to a tenth, and eight evaluations show the curve. */
+export const shortRun = (steps: number, learningRate: number, seed: number): TrainingSettings => ({
+  ...DEFAULT_SETTINGS,
+  steps,
+  warmup: Math.ceil(steps / 10),
+  learningRate,
+  finalLearningRate: learningRate / 10,
+  evaluateEvery: Math.max(1, Math.ceil(steps / 8)),
+  seed,
+})
 
 const makeTask = ({ name, args }: TaskSpec): Task => (TASKS[name] as (...args: unknown[]) => Task)(...args)
 

@@ -2,6 +2,9 @@
 
 export const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length
 
+/** A change with its sign and three decimals. */
+export const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(3)}`
+
 /** Sample standard deviation; 0 for a single value. */
 export function deviation(values: readonly number[]): number {
   if (values.length < 2) return 0

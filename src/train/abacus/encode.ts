@@ -7,6 +7,7 @@ import type { HarmonyMessage } from '../../chat/formats/harmony/message.ts'
 import { developerText, systemText } from '../../chat/formats/harmony/prompt.ts'
 import type { Random } from '../../random/stream.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
+import { pack } from '../data/pack.ts'
 import type { Example } from '../shard.ts'
 import { type Dialogue, drawDialogue, IDENTITY } from './dialogues.ts'
 
@@ -76,26 +77,9 @@ export class DialogueEncoder {
   }
 }
 
-/** Dialogues one after another in one example. */
-export function pack(dialogues: readonly EncodedDialogue[]): Example {
-  const T = dialogues.reduce((sum, { ids }) => sum + ids.length - 1, 0)
-  const batch = { ids: new Int32Array(T), slots: new Int32Array(T), positions: new Int32Array(T) }
-  const rows: number[] = []
-  const targets: number[] = []
-  let t = 0
-  dialogues.forEach(({ ids, counts }, slot) => {
-    for (let i = 0; i + 1 < ids.length; i++, t++) {
-      batch.ids[t] = ids[i]!
-      batch.slots[t] = slot
-      batch.positions[t] = i
-      if (counts[i + 1]) {
-        rows.push(t)
-        targets.push(ids[i + 1]!)
-      }
-    }
-  })
-  return { batch, rows: Int32Array.from(rows), targets: Int32Array.from(targets) }
-}
+/** One example of these dialogues. The last id of each is only a target. */
+export const packDialogues = (dialogues: readonly EncodedDialogue[]): Example =>
+  pack(dialogues.map(({ ids, counts }) => ({ ids, rows: ids.length - 1, counts: (i) => counts[i + 1] })))
 
 /** Draws dialogues until an example holds `tokens` ids. */
 export function drawExample(next: Random, encoder: DialogueEncoder, tokens: number): Example {
@@ -104,7 +88,7 @@ export function drawExample(next: Random, encoder: DialogueEncoder, tokens: numb
   for (;;) {
     const dialogue = encoder.encode(drawDialogue(next))
     total += dialogue.ids.length - 1
-    if (total > tokens && chosen.length > 0) return pack(chosen)
+    if (total > tokens && chosen.length > 0) return packDialogues(chosen)
     chosen.push(dialogue)
   }
 }

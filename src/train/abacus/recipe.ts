@@ -9,7 +9,7 @@ import { tokenizerFromJson } from '../../tokenizer/tokenizer-json.ts'
 import type { Example } from '../shard.ts'
 import { DEFAULT_SETTINGS, type TrainingData, type TrainingSettings } from '../trainer.ts'
 import { type Dialogue, drawDialogue } from './dialogues.ts'
-import { DialogueEncoder, drawExample, type EncodedDialogue, pack } from './encode.ts'
+import { DialogueEncoder, drawExample, type EncodedDialogue, packDialogues } from './encode.ts'
 import { abacusTokenizerJson } from './tokenizer.ts'
 
 export const VOCABULARY = 640
@@ -130,7 +130,7 @@ export function abacusData(shards: number, seed: number): AbacusData {
   const next = random(mixSeeds(seed, 0x7e57))
   const evaluationDialogues = Array.from({ length: 400 }, (): EncodedDialogue => encoder.encode(drawDialogue(next) as Dialogue))
   const evaluation: Example[] = []
-  for (let i = 0; i < evaluationDialogues.length; i += 20) evaluation.push(pack(evaluationDialogues.slice(i, i + 20)))
+  for (let i = 0; i < evaluationDialogues.length; i += 20) evaluation.push(packDialogues(evaluationDialogues.slice(i, i + 20)))
   return {
     tokenizerJson,
     evaluationDialogues,

@@ -2,11 +2,9 @@
  * Training data from text: ids cut into windows at seeded places for training, at fixed places for evaluation.
  * The end of the text is held out, a tenth by default.
  */
-import type { Batch } from '../../ops/ops.ts'
-import { mixSeeds } from '../../random/hash.ts'
-import { random } from '../../random/stream.ts'
 import type { Example } from '../shard.ts'
 import type { TrainingData } from '../trainer.ts'
+import { drawParts, pack } from './pack.ts'
 
 export interface TextOptions {
   /** Ids per window. */
@@ -29,23 +27,11 @@ export interface TextData extends TrainingData {
 
 /** Windows that begin at `starts`, each a slot of its own; every position counts. */
 export function windows(ids: Int32Array, starts: readonly number[], block: number): Example {
-  const T = starts.length * block
-  const batch: Batch = { ids: new Int32Array(T), slots: new Int32Array(T), positions: new Int32Array(T) }
-  const targets = new Int32Array(T)
-  starts.forEach((start, slot) => {
-    for (let i = 0; i < block; i++) {
-      const t = slot * block + i
-      batch.ids[t] = ids[start + i]!
-      batch.slots[t] = slot
-      batch.positions[t] = i
-      targets[t] = ids[start + i + 1]!
-    }
-  })
-  return { batch, rows: Int32Array.from({ length: T }, (_, t) => t), targets }
+  return pack(starts.map((start) => ({ ids: ids.subarray(start, start + block + 1), rows: block, counts: () => true })))
 }
 
 export function textData(ids: Int32Array, options: TextOptions): TextData {
-  const { block, batch, parts, seed, heldOut = 0.1, evaluationWindows = 400 } = options
+  const { block, heldOut = 0.1, evaluationWindows = 400 } = options
   const cut = Math.floor(ids.length * (1 - heldOut))
   const training = ids.subarray(0, cut)
   const kept = ids.subarray(cut)
@@ -61,17 +47,11 @@ export function textData(ids: Int32Array, options: TextOptions): TextData {
   return {
     training,
     heldOut: kept,
-    examples(step) {
-      return Array.from({ length: parts }, (_, part) => {
-        const next = random(mixSeeds(seed, step, part))
-        const count = Math.floor(((part + 1) * batch) / parts) - Math.floor((part * batch) / parts)
-        return windows(
-          training,
-          Array.from({ length: count }, () => Math.floor(next() * (training.length - block - 1))),
-          block,
-        )
-      }).filter(({ rows }) => rows.length > 0)
-    },
+    examples: (step) =>
+      drawParts(options, step, (next, count) => {
+        const starts = Array.from({ length: count }, () => Math.floor(next() * (training.length - block - 1)))
+        return windows(training, starts, block)
+      }),
     evaluation: () => evaluation,
   }
 }

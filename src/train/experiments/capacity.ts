@@ -2,6 +2,7 @@
  * Experiments about what a model can hold and how well it predicts text: dropout, depth, experts, facts.
  */
 import type { DataSpec } from '../small-run.ts'
+import { signed } from '../statistics.ts'
 import {
   accuracies,
   accuracy,
@@ -17,7 +18,6 @@ import {
   modern,
   percent,
   perSeed,
-  signed,
   small,
   type Texts,
   verdict,

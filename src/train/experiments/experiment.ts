@@ -1,9 +1,8 @@
 /** What all experiments share: the interface, models to vary, runs per seed, and statistics of results. */
 import type { Architecture, Attention, FeedForward } from '../../architecture/architecture.ts'
 import { smallModels } from '../small-models.ts'
-import type { DataSpec, SmallRun, SmallRunResult } from '../small-run.ts'
+import { type DataSpec, type SmallRun, type SmallRunResult, shortRun } from '../small-run.ts'
 import { mean } from '../statistics.ts'
-import { DEFAULT_SETTINGS } from '../trainer.ts'
 
 export interface Finding {
   label: string
@@ -89,15 +88,7 @@ export function perSeed(
     label,
     architecture,
     data,
-    settings: {
-      ...DEFAULT_SETTINGS,
-      steps: count,
-      warmup: Math.ceil(count / 10),
-      learningRate: rate,
-      finalLearningRate: rate / 10,
-      evaluateEvery: Math.max(1, Math.ceil(count / 8)),
-      seed: i + 1,
-    },
+    settings: shortRun(count, rate, i + 1),
     ...extra,
   }))
 }
@@ -108,7 +99,6 @@ export const loss = (results: readonly SmallRunResult[], label: string): number 
 export const best = (results: readonly SmallRunResult[], label: string): number => mean(of(results, label).map((r) => r.bestLoss))
 export const labels = (results: readonly SmallRunResult[]): string[] => [...new Set(results.map(({ label }) => label))]
 export const percent = (x: number): string => `${(100 * x).toFixed(1)} %`
-export const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(3)}`
 
 /** Mean of every variant, and its seeds. */
 export const accuracies = (results: readonly SmallRunResult[]): Finding[] =>
