@@ -22,21 +22,12 @@ export interface LoadOptions extends LoadModelOptions {
  * @throws ModelIdError, HubError and DiskSpaceError while locating and downloading; CheckpointError,
  * ConfigError, MemoryError while loading; the signal's reason
  */
-export async function load(name: string, options: LoadOptions = {}): Promise<Model> {
-  const { pull = true, onPull, ...loading } = options
-  return withMethods(await loadModel(await directoryOf(name, pull, onPull, options.signal), loading))
-}
-
-async function directoryOf(
-  name: string,
-  mayPull: boolean,
-  onEvent: LoadOptions['onPull'],
-  signal: AbortSignal | undefined,
-): Promise<string> {
+export async function load(name: string, { pull: mayPull = true, onPull, ...options }: LoadOptions = {}): Promise<Model> {
   const located = await locateModel(name)
-  if ('directory' in located) return located.directory
+  if ('directory' in located) return withMethods(await loadModel(located.directory, options))
   if (!mayPull)
     throw new Error(`${located.id} is not on this machine; download it with \`lineage pull ${located.id}\` or load it with { pull: true }`)
   const { pull } = await import('./hub/hub-node.ts')
-  return (await pull(located.id, { onEvent, signal })).directory
+  const { directory } = await pull(located.id, { onEvent: onPull, signal: options.signal })
+  return withMethods(await loadModel(directory, options))
 }

@@ -1,5 +1,5 @@
 /** Collects the parts of an answer from its events, for use as the next assistant message. The parts so far are there at any time. */
-import type { AssistantMessage, AssistantPart, ChatEvent, ToolCallPart } from '../chat/messages.ts'
+import { type AssistantMessage, type AssistantPart, type ChatEvent, type ToolCallPart, textOf } from '../chat/messages.ts'
 
 export class AnswerCollector {
   readonly #parts: AssistantPart[] = []
@@ -30,6 +30,6 @@ export class AnswerCollector {
 
   /** The answer itself, commentary included. */
   get text(): string {
-    return this.parts.map((part) => (part.type === 'text' ? part.text : '')).join('')
+    return textOf(this.parts, 'text')
   }
 }

@@ -193,12 +193,10 @@ export class Guide {
   }
 
   #freeMask(): TokenMask | undefined {
-    if (this.#parser.region === 'tool-call') {
-      // Until the parser names the tool, only what begins any arguments may be written.
-      const brace = this.#rules.arguments.size > 0 && !this.#callIsOpen ? this.#tokenizer.encode('{') : []
-      return brace.length === 1 ? maskOf(brace) : undefined
-    }
-    return undefined
+    if (this.#parser.region !== 'tool-call' || this.#rules.arguments.size === 0 || this.#callIsOpen) return undefined
+    // Until the parser names the tool, only what begins any arguments may be written.
+    const brace = this.#tokenizer.encode('{')
+    return brace.length === 1 ? maskOf(brace) : undefined
   }
 
   #drewFreely(id: number, before: Region, events: readonly ChatEvent[], isStop: boolean): void {

@@ -303,6 +303,11 @@ export function partsOf(message: AssistantMessage): AssistantPart[] {
   return message.content === '' ? [] : [{ type: 'text', text: message.content }]
 }
 
+/** The joined text of the parts of one type. */
+export function textOf(parts: readonly AssistantPart[], type: 'text' | 'reasoning'): string {
+  return parts.map((part) => (part.type === type ? part.text : '')).join('')
+}
+
 /** The tools that may be rendered: none when the choice is `none`. */
 export function offeredTools(options: RenderOptions): readonly ToolDefinition[] {
   return options.toolChoice === 'none' ? [] : (options.tools ?? [])

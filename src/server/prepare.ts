@@ -11,6 +11,7 @@ import { UnsupportedSchemaError } from '../structured/structured.ts'
 import type { Scope, ServerContext } from './http/context.ts'
 import type { Limits } from './http/limits.ts'
 import type { ServedModel } from './models/model.ts'
+import type { SamplingFields } from './schemas/common.ts'
 
 /** A request: the conversation, what is asked of the answer, and how many answers. */
 export interface Asked {
@@ -117,18 +118,6 @@ export function schemaOf(
   if (!format || format.type === 'text') return {}
   if (format.type === 'json_object') return ANY_OBJECT
   return { schema: format.schema, schemaName: format.name, schemaDescription: format.description || undefined }
-}
-
-interface SamplingFields {
-  temperature?: number | null
-  top_p?: number | null
-  top_k?: number | null
-  min_p?: number | null
-  frequency_penalty?: number | null
-  presence_penalty?: number | null
-  repetition_penalty?: number | null
-  seed?: number | null
-  logit_bias?: Record<string, number> | null
 }
 
 /**

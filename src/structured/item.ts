@@ -49,6 +49,8 @@ type Draft = Omit<Item, 'id'>
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
 const utf8 = new TextEncoder()
+const noBytes = () => 0
+const oneByte = () => 1
 
 function choice(alternatives: () => readonly Sequence[], cost: () => number): Draft {
   let known: readonly Sequence[] | undefined
@@ -112,12 +114,8 @@ export class Items {
   }
 
   value(id: NodeId): Item {
-    return this.#intern(`value ${id}`, () =>
-      choice(
-        () => this.#valueAlternatives(this.#nodes[id]!, id),
-        () => this.#nodeCost[id]!,
-      ),
-    )
+    const cost = () => this.#nodeCost[id]!
+    return this.#intern(`value ${id}`, () => choice(() => this.#valueAlternatives(this.#nodes[id]!, id), cost))
   }
 
   #valueAlternatives(node: SchemaNode, id: NodeId): readonly Sequence[] {
@@ -126,17 +124,10 @@ export class Items {
         return []
       case 'either':
         return node.branches.filter((branch) => this.#nodeCost[branch]! < Number.POSITIVE_INFINITY).map((branch) => [this.value(branch)])
-      case 'literal':
-        return [
-          [
-            this.#text(
-              `literal ${id}`,
-              this.#trie(`literal ${id}`, () => node.texts),
-              0,
-              () => [],
-            ),
-          ],
-        ]
+      case 'literal': {
+        const literals = this.#trie(`literal ${id}`, () => node.texts)
+        return [[this.#text(`literal ${id}`, literals, 0, () => [])]]
+      }
       case 'string':
         return [
           [
@@ -311,12 +302,7 @@ export class Items {
       ),
     )
     if (!automaton.canEnd(state)) return reads
-    return this.#intern(`number ${automaton.name} ${state}`, () =>
-      choice(
-        () => [[], [reads]],
-        () => 0,
-      ),
-    )
+    return this.#intern(`number ${automaton.name} ${state}`, () => choice(() => [[], [reads]], noBytes))
   }
 
   /**
@@ -363,22 +349,12 @@ export class Items {
 
   #byte(character: string): Item {
     const expected = character.charCodeAt(0)
-    return this.#intern(`byte ${character}`, () =>
-      reader(
-        (byte) => (byte === expected ? [] : undefined),
-        () => 1,
-      ),
-    )
+    return this.#intern(`byte ${character}`, () => reader((byte) => (byte === expected ? [] : undefined), oneByte))
   }
 
   /** At most one space after a comma or colon, so that a model cannot write white space without end. */
   #optionalBlank(): Item {
-    return this.#intern('blank', () =>
-      choice(
-        () => [[], [this.#byte(' ')]],
-        () => 0,
-      ),
-    )
+    return this.#intern('blank', () => choice(() => [[], [this.#byte(' ')]], noBytes))
   }
 
   #trie(name: string, texts: () => readonly string[]): TextTrie {

@@ -5,7 +5,7 @@
  */
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { finish, inSlices, type SliceOptions, type Steps } from './cooperative.ts'
-import { compileSchema, type Grammar, schemaSteps } from './grammar.ts'
+import { type Grammar, schemaSteps } from './grammar.ts'
 import { MaskTable, type Matcher } from './matcher.ts'
 import { indexSteps } from './string-body.ts'
 import { type TokenTrie, trieSteps } from './token-trie.ts'
@@ -37,11 +37,7 @@ export function matcher(grammar: Grammar, trie: TokenTrie): Matcher {
  * Compiles a schema for a tokenizer, at once.
  * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced
  */
-export function constraint(schema: unknown, tokenizer: Tokenizer): Constraint {
-  const grammar = compileSchema(schema)
-  const trie = finish(vocabularySteps(tokenizer))
-  return { matcher: () => matcher(grammar, trie) }
-}
+export const constraint = (schema: unknown, tokenizer: Tokenizer): Constraint => finish(constraintSteps(schema, tokenizer))
 
 /** `constraint` in slices of a few milliseconds, for a thread that has other work. */
 export function compileConstraint(schema: unknown, tokenizer: Tokenizer, options?: SliceOptions): Promise<Constraint> {

@@ -32,11 +32,7 @@ const IDS_OF_STEP = 1024
 const tries = new WeakMap<Tokenizer, TokenTrie>()
 
 /** The trie of a tokenizer, built once. Takes some hundred milliseconds for 200,000 ids. */
-export function tokenTrie(tokenizer: Tokenizer): TokenTrie {
-  let trie = tries.get(tokenizer)
-  if (trie === undefined) tries.set(tokenizer, (trie = finish(build(tokenizer))))
-  return trie
-}
+export const tokenTrie = (tokenizer: Tokenizer): TokenTrie => finish(trieSteps(tokenizer))
 
 /** `tokenTrie` as a computation that can be paused. */
 export function* trieSteps(tokenizer: Tokenizer): Steps<TokenTrie> {

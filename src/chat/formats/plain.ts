@@ -1,6 +1,6 @@
 /** Base models: no roles, no markers. The prompt is the text so far, the answer is how the model continues it. */
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
-import { ChatError, type ChatFormat, partsOf, type SamplingOptions } from '../messages.ts'
+import { ChatError, type ChatFormat, partsOf, type SamplingOptions, textOf } from '../messages.ts'
 import { TagParser } from './tags/parser.ts'
 
 export interface PlainSource {
@@ -19,13 +19,7 @@ export function plainFormat(tokenizer: Tokenizer, { eosTokenIds, sampling }: Pla
     render(messages, options) {
       if (options.tools?.length && options.toolChoice !== 'none')
         throw new ChatError('tools', 'this is a base model without a chat format; it can only continue text')
-      const turns = messages.map((message) =>
-        message.role === 'assistant'
-          ? partsOf(message)
-              .map((part) => (part.type === 'text' ? part.text : ''))
-              .join('')
-          : message.content,
-      )
+      const turns = messages.map((message) => (message.role === 'assistant' ? textOf(partsOf(message), 'text') : message.content))
       const text = turns.join('\n') + (options.prefill === undefined ? '' : `\n${options.prefill}`)
       const ids = [...(tokenizer.prefix ?? []), ...tokenizer.encode(text)]
       // A model must be given something to continue; published models begin a document after this token.

@@ -16,6 +16,7 @@ import {
   partsOf,
   type RenderOptions,
   type SamplingOptions,
+  textOf,
 } from '../messages.ts'
 import { TagParser } from './tags/parser.ts'
 
@@ -130,12 +131,11 @@ function toTemplate(message: Message): Record<string, unknown> {
     return { role: 'tool', content: message.content, tool_call_id: message.toolCallId, name: message.name || undefined }
   if (message.role !== 'assistant') return { role: message.role === 'developer' ? 'system' : message.role, content: message.content }
   const parts = partsOf(message)
-  const text = (type: 'text' | 'reasoning') => parts.map((part) => (part.type === type ? part.text : '')).join('')
   const calls = parts.filter((part) => part.type === 'tool-call')
   return {
     role: 'assistant',
-    content: text('text'),
-    reasoning_content: text('reasoning') || undefined,
+    content: textOf(parts, 'text'),
+    reasoning_content: textOf(parts, 'reasoning') || undefined,
     tool_calls:
       calls.length === 0
         ? undefined

@@ -3,7 +3,7 @@
  * Knows a directory only through four operations; the Node adapter supplies them. File names are our own ids, never a client's text.
  */
 import type { Limits } from '../http/limits.ts'
-import { MemoryStore, type ResponseStore, type StoredItem, type StoredResponse } from './store.ts'
+import { MemoryStore, type StoredResponse } from './store.ts'
 
 /** A flat directory of text files. `write` is atomic: a file is old or new, never half. */
 export interface Directory {
@@ -13,16 +13,15 @@ export interface Directory {
   remove(name: string): Promise<void>
 }
 
-export class DirectoryStore implements ResponseStore {
-  readonly #memory: MemoryStore
+export class DirectoryStore extends MemoryStore {
   readonly #directory: Directory
   /** Files that could not be read when the store was opened. */
   readonly unreadable: string[] = []
 
   private constructor(directory: Directory, limits: Limits) {
+    super(limits)
     this.#directory = directory
-    this.#memory = new MemoryStore(limits)
-    this.#memory.onEvict = (record) => {
+    this.onEvict = (record) => {
       this.#remove(record.id).catch(() => {})
     }
   }
@@ -40,29 +39,22 @@ export class DirectoryStore implements ResponseStore {
       }
     }
     records.sort((a, b) => a.storedAt - b.storedAt)
-    for (const record of records) await store.#memory.put(record)
+    for (const record of records) await store.#restore(record)
     return store
   }
 
-  get size(): number {
-    return this.#memory.size
+  /** Takes a record whose file is there. */
+  #restore(record: StoredResponse): Promise<void> {
+    return super.put(record)
   }
 
-  async put(record: StoredResponse): Promise<void> {
+  override async put(record: StoredResponse): Promise<void> {
     await this.#directory.write(`${record.id}.json`, JSON.stringify(record))
-    await this.#memory.put(record)
+    await super.put(record)
   }
 
-  get(tenant: string, id: string): Promise<StoredResponse | undefined> {
-    return this.#memory.get(tenant, id)
-  }
-
-  item(tenant: string, id: string): Promise<StoredItem | undefined> {
-    return this.#memory.item(tenant, id)
-  }
-
-  async delete(tenant: string, id: string): Promise<boolean> {
-    if (!(await this.#memory.delete(tenant, id))) return false
+  override async delete(tenant: string, id: string): Promise<boolean> {
+    if (!(await super.delete(tenant, id))) return false
     await this.#remove(id)
     return true
   }

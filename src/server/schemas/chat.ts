@@ -37,9 +37,6 @@ export const functionTool = z.looseObject({
   function: z.looseObject(common.functionFields),
 })
 
-/** Tools of other types are ignored. */
-export const chatTools = z.array(z.looseObject({ type: z.string() })).max(256)
-
 const namedFunction = z.looseObject({ type: z.literal('function'), function: z.looseObject({ name: common.toolName }) })
 
 const chatToolChoice = z.union([
@@ -47,13 +44,7 @@ const chatToolChoice = z.union([
   namedFunction,
   z.looseObject({
     type: z.literal('allowed_tools'),
-    allowed_tools: z.looseObject({
-      mode: z.enum(['auto', 'required']),
-      tools: z
-        .array(z.looseObject({ type: z.string() }))
-        .min(1)
-        .max(256),
-    }),
+    allowed_tools: z.looseObject(common.allowedTools(z.looseObject({ type: z.string() }))),
   }),
 ])
 
@@ -71,13 +62,12 @@ export const chatRequest = z.looseObject({
   max_tokens: common.tokenLimit,
   max_completion_tokens: common.tokenLimit,
   ...common.samplingFields,
-  logit_bias: common.logitBias,
   stop: common.stopTexts,
   n: z.int().min(1).max(8).nullish(),
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
   response_format: responseFormat.nullish(),
-  tools: chatTools.nullish(),
+  tools: common.tools.nullish(),
   tool_choice: chatToolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   reasoning_effort: common.effort.nullish(),

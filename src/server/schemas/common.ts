@@ -7,6 +7,7 @@ import { z } from 'zod'
 export const modelName = z.string().min(1).max(256).describe('Id of a model, as listed by /v1/models.')
 
 const MOST_INT32 = 2 ** 31 - 1
+const MOST_TOOLS = 256
 
 /** An integer from `least` to the largest that fits into 32 bits. */
 export const int32 = (least: number) => z.int().min(least).max(MOST_INT32)
@@ -28,10 +29,10 @@ export const samplingFields = {
   presence_penalty: z.number().min(-2).max(2).nullish(),
   repetition_penalty: z.number().min(1e-6).max(10).nullish(),
   seed: z.int().min(0).max(MOST_SEED).nullish(),
+  /** Token id (as a string key) -> bias added to its logit. */
+  logit_bias: z.record(z.string().regex(/^\d{1,7}$/), z.number().min(-100).max(100)).nullish(),
 }
-
-/** Token id (as a string key) -> bias added to its logit. */
-export const logitBias = z.record(z.string().regex(/^\d{1,7}$/), z.number().min(-100).max(100)).nullish()
+export type SamplingFields = z.infer<z.ZodObject<typeof samplingFields>>
 
 export const stopTexts = z
   .union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)])
@@ -44,6 +45,15 @@ export const toolName = z
   .max(128)
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
   .regex(/^[^\u0000-\u001f\u007f]+$/, 'must not contain control characters')
+
+/** The tools of a request. Those of other types than `function` are ignored. */
+export const tools = z.array(z.looseObject({ type: z.string() })).max(MOST_TOOLS)
+
+/** The fields of a choice among some of the tools. */
+export const allowedTools = <T extends z.ZodType>(tool: T) => ({
+  mode: z.enum(['auto', 'required']),
+  tools: z.array(tool).min(1).max(MOST_TOOLS),
+})
 
 export const callId = z.string().min(1).max(256)
 

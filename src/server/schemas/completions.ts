@@ -14,7 +14,6 @@ export const completionRequest = z.looseObject({
   stream_options: common.includeUsage,
   max_tokens: common.int32(0).nullish(),
   ...common.samplingFields,
-  logit_bias: common.logitBias,
   stop: common.stopTexts,
   n: z.int().min(1).max(8).nullish(),
   best_of: z.int().min(1).max(8).nullish(),

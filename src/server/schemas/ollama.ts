@@ -2,7 +2,7 @@
 import { z } from 'zod'
 import * as common from './common.ts'
 
-const { repetition_penalty, ...sampling } = common.samplingFields
+const { repetition_penalty, logit_bias: _, ...sampling } = common.samplingFields
 
 const options = z
   .looseObject({

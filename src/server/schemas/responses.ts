@@ -46,11 +46,7 @@ const responseToolChoice = z.union([
   z.looseObject({ type: z.literal('function'), name: common.toolName }),
   z.looseObject({
     type: z.literal('allowed_tools'),
-    mode: z.enum(['auto', 'required']),
-    tools: z
-      .array(z.looseObject({ type: z.string(), name: z.string().nullish() }))
-      .min(1)
-      .max(256),
+    ...common.allowedTools(z.looseObject({ type: z.string(), name: z.string().nullish() })),
   }),
 ])
 
@@ -72,13 +68,9 @@ export const responseRequest = z.looseObject({
   max_output_tokens: common.tokenLimit,
   max_tool_calls: common.int32(1).nullish(),
   ...common.samplingFields,
-  logit_bias: common.logitBias,
   top_logprobs: z.int().min(0).max(20).nullish(),
   text: z.looseObject({ format: textFormat.nullish(), verbosity: z.string().max(16).nullish() }).nullish(),
-  tools: z
-    .array(z.looseObject({ type: z.string() }))
-    .max(256)
-    .nullish(),
+  tools: common.tools.nullish(),
   tool_choice: responseToolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
   reasoning: z.looseObject({ effort: common.effort.nullish(), summary: z.enum(['auto', 'concise', 'detailed']).nullish() }).nullish(),

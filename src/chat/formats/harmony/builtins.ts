@@ -17,16 +17,9 @@ export const builtinNamespaces: Record<BuiltinTool, ToolNamespace> = {
         parameters: {
           type: 'object',
           properties: {
-            query: {
-              type: 'string',
-            },
-            topn: {
-              type: 'number',
-              default: 10,
-            },
-            source: {
-              type: 'string',
-            },
+            query: { type: 'string' },
+            topn: { type: 'number', default: 10 },
+            source: { type: 'string' },
           },
           required: ['query'],
         },
@@ -38,29 +31,12 @@ export const builtinNamespaces: Record<BuiltinTool, ToolNamespace> = {
         parameters: {
           type: 'object',
           properties: {
-            id: {
-              type: ['number', 'string'],
-              default: -1,
-            },
-            cursor: {
-              type: 'number',
-              default: -1,
-            },
-            loc: {
-              type: 'number',
-              default: -1,
-            },
-            num_lines: {
-              type: 'number',
-              default: -1,
-            },
-            view_source: {
-              type: 'boolean',
-              default: false,
-            },
-            source: {
-              type: 'string',
-            },
+            id: { type: ['number', 'string'], default: -1 },
+            cursor: { type: 'number', default: -1 },
+            loc: { type: 'number', default: -1 },
+            num_lines: { type: 'number', default: -1 },
+            view_source: { type: 'boolean', default: false },
+            source: { type: 'string' },
           },
         },
       },
@@ -70,13 +46,8 @@ export const builtinNamespaces: Record<BuiltinTool, ToolNamespace> = {
         parameters: {
           type: 'object',
           properties: {
-            pattern: {
-              type: 'string',
-            },
-            cursor: {
-              type: 'number',
-              default: -1,
-            },
+            pattern: { type: 'string' },
+            cursor: { type: 'number', default: -1 },
           },
           required: ['pattern'],
         },

@@ -134,21 +134,16 @@ export class HarmonyParser implements ChatParser {
 
   #forcedIds(tokenizer: Tokenizer, marker: Markers): ForcedIds {
     const reader = this.#reader
+    const ids = (text: string) => tokenizer.encode(text)
     const toHeader = () => {
       if (reader.atHeaderStart) return []
       const close = reader.state === 'header' ? [marker.message, marker.end] : reader.state === 'content' ? [marker.end] : []
-      return [...close, marker.start, ...tokenizer.encode('assistant')]
+      return [...close, marker.start, ...ids('assistant')]
     }
-    const text = () => [...toHeader(), marker.channel, ...tokenizer.encode('final'), marker.message]
+    const text = () => [...toHeader(), marker.channel, ...ids('final'), marker.message]
     const toolCall = (name: string) => {
-      const channel = [
-        marker.channel,
-        ...tokenizer.encode('commentary'),
-        ...tokenizer.encode(' '),
-        marker.constrain,
-        ...tokenizer.encode('json'),
-      ]
-      return [...toHeader(), ...tokenizer.encode(` to=functions.${this.#names.toIdentifier(name)}`), ...channel, marker.message]
+      const channel = [marker.channel, ...ids('commentary'), ...ids(' '), marker.constrain, ...ids('json')]
+      return [...toHeader(), ...ids(` to=functions.${this.#names.toIdentifier(name)}`), ...channel, marker.message]
     }
     return {
       text: () => (this.region === 'text' ? [] : text()),

@@ -12,6 +12,7 @@ import {
   partsOf,
   type RenderOptions,
   type SamplingOptions,
+  textOf,
 } from '../../messages.ts'
 import { PromptText } from '../prompt-text.ts'
 import { TagParser } from '../tags/parser.ts'
@@ -129,8 +130,7 @@ function renderTurns(prompt: PromptText, messages: readonly Message[], kind: Qwe
 
 function renderAnswer(prompt: PromptText, message: AssistantMessage, current: boolean, last: boolean, kind: QwenKind): void {
   const parts = partsOf(message)
-  let reasoning = parts.map((part) => (part.type === 'reasoning' ? part.text : '')).join('')
-  let text = parts.map((part) => (part.type === 'text' ? part.text : '')).join('')
+  let [reasoning, text] = [textOf(parts, 'reasoning'), textOf(parts, 'text')]
   const calls = parts.filter((part) => part.type === 'tool-call')
   if (reasoning === '' && text.includes('</think>')) {
     // A client that keeps the answer as one text, thinking included.
