@@ -2,6 +2,7 @@
  * GELU and the gated activations with their derivatives, over arrays whose gate and up values may be interleaved.
  */
 import type { Gated, Gelu } from '../../architecture/architecture.ts'
+import type { GatedForm } from './element-kernels.ts'
 import type { Floats } from './matmul.ts'
 import { address, gradientOf, outputGradient, result, type TrainingContext, type Value } from './values.ts'
 
@@ -57,49 +58,28 @@ export function geluBackward(context: TrainingContext, y: Value, x: Value, activ
   else for (let i = 0; i < dy.length; i++) dx[i]! += dy[i]! * geluSlope(values[i]!, tanh)
 }
 
-/** SwiGLU and its clamped form as one formula: g·σ(alpha·g)·(u + plus). */
-const sigmoidForm = (activation: Exclude<Gated, { kind: 'geglu' }>): { alpha: number; limit: number; plus: number } =>
-  activation.kind === 'swiglu' ? { alpha: 1, limit: 3e38, plus: 0 } : { alpha: activation.alpha, limit: activation.limit, plus: 1 }
+/** SwiGLU and its clamped form as one formula: g·σ(alpha·g)·(u + plus), with g at most and u within ±limit. */
+const sigmoidForm = (activation: Exclude<Gated, { kind: 'geglu' }>): GatedForm =>
+  activation.kind === 'swiglu' ? [1, Number.POSITIVE_INFINITY, 0] : [activation.alpha, activation.limit, 1]
 
-/** out[i] = gated(gate[gateAt + i·step], up[upAt + i·step]); step 2 for interleaved rows. */
-export function gatedForward(
-  context: TrainingContext,
-  activation: Gated,
-  gate: Floats,
-  gateAt: number,
-  up: Floats,
-  upAt: number,
-  step: 1 | 2,
-  out: Floats,
-): void {
-  if (context.kernels && out.length % 4 === 0 && activation.kind !== 'geglu') {
-    const { alpha, limit, plus } = sigmoidForm(activation)
-    if (step === 2) context.kernels.gatedInterleaved(address(gate), address(out), out.length, alpha, limit, plus)
-    else context.kernels.gatedSplit(address(gate), address(up), address(out), out.length, alpha, limit, plus)
+const clamp = (x: number, limit: number): number => (x > limit ? limit : Math.max(x, -limit))
+
+/** out[i] = gated(gate[i], up[i]). Step 2: one array, given twice, has gate i at 2i and up i at 2i + 1. */
+export function gatedForward(context: TrainingContext, activation: Gated, gate: Floats, up: Floats, step: 1 | 2, out: Floats): void {
+  if (activation.kind === 'geglu') {
+    const tanh = activation.approximation === 'tanh'
+    for (let i = 0; i < out.length; i++) out[i] = geluValue(gate[i * step]!, tanh) * up[(i + 1) * step - 1]!
     return
   }
-  switch (activation.kind) {
-    case 'swiglu':
-      for (let i = 0; i < out.length; i++) {
-        const g = gate[gateAt + i * step]!
-        out[i] = (g / (1 + Math.exp(-g))) * up[upAt + i * step]!
-      }
-      return
-    case 'clampedSwiglu': {
-      const { alpha, limit } = activation
-      for (let i = 0; i < out.length; i++) {
-        const raw = gate[gateAt + i * step]!
-        const g = Math.min(raw, limit)
-        const rawUp = up[upAt + i * step]!
-        const u = rawUp > limit ? limit : Math.max(rawUp, -limit)
-        out[i] = (g / (1 + Math.exp(-alpha * g))) * (u + 1)
-      }
-      return
-    }
-    case 'geglu': {
-      const tanh = activation.approximation === 'tanh'
-      for (let i = 0; i < out.length; i++) out[i] = geluValue(gate[gateAt + i * step]!, tanh) * up[upAt + i * step]!
-    }
+  const form = sigmoidForm(activation)
+  if (context.kernels && out.length % 4 === 0) {
+    context.kernels[step === 2 ? 'gatedInterleaved' : 'gatedSplit'](address(gate), address(up), address(out), out.length, ...form)
+    return
+  }
+  const [alpha, limit, plus] = form
+  for (let i = 0; i < out.length; i++) {
+    const g = Math.min(gate[i * step]!, limit)
+    out[i] = (g / (1 + Math.exp(-alpha * g))) * (clamp(up[(i + 1) * step - 1]!, limit) + plus)
   }
 }
 
@@ -108,63 +88,34 @@ export function gatedSlopes(
   context: TrainingContext,
   activation: Gated,
   gate: Floats,
-  gateAt: number,
   up: Floats,
-  upAt: number,
   step: 1 | 2,
   dOut: Floats,
   dGate: Floats,
   dUp: Floats,
 ): void {
-  if (context.kernels && dOut.length % 4 === 0 && activation.kind !== 'geglu') {
-    const { alpha, limit, plus } = sigmoidForm(activation)
-    if (step === 2) context.kernels.gatedInterleavedBackward(address(gate), address(dOut), address(dGate), dOut.length, alpha, limit, plus)
-    else
-      context.kernels.gatedSplitBackward(
-        address(gate),
-        address(up),
-        address(dOut),
-        address(dGate),
-        address(dUp),
-        dOut.length,
-        alpha,
-        limit,
-        plus,
-      )
+  const form = activation.kind === 'geglu' ? null : sigmoidForm(activation)
+  if (context.kernels && form && dOut.length % 4 === 0) {
+    const backward = context.kernels[step === 2 ? 'gatedInterleavedBackward' : 'gatedSplitBackward']
+    backward(address(gate), address(up), address(dOut), address(dGate), address(dUp), dOut.length, ...form)
     return
   }
   if (step === 2) dGate.fill(0)
-  switch (activation.kind) {
-    case 'swiglu':
-      for (let i = 0; i < dOut.length; i++) {
-        const g = gate[gateAt + i * step]!
-        const sigma = 1 / (1 + Math.exp(-g))
-        const d = dOut[i]!
-        dGate[gateAt + i * step]! += d * up[upAt + i * step]! * sigma * (1 + g * (1 - sigma))
-        dUp[upAt + i * step]! += d * g * sigma
-      }
-      return
-    case 'clampedSwiglu': {
-      const { alpha, limit } = activation
-      for (let i = 0; i < dOut.length; i++) {
-        const raw = gate[gateAt + i * step]!
-        const g = Math.min(raw, limit)
-        const rawUp = up[upAt + i * step]!
-        const u = rawUp > limit ? limit : Math.max(rawUp, -limit)
-        const sigma = 1 / (1 + Math.exp(-alpha * g))
-        const d = dOut[i]!
-        if (raw <= limit) dGate[gateAt + i * step]! += d * (u + 1) * sigma * (1 + alpha * g * (1 - sigma))
-        if (rawUp <= limit && rawUp >= -limit) dUp[upAt + i * step]! += d * g * sigma
-      }
-      return
-    }
-    case 'geglu': {
+  for (let i = 0; i < dOut.length; i++) {
+    const gateAt = i * step
+    const upAt = (i + 1) * step - 1
+    const [raw, rawUp, d] = [gate[gateAt]!, up[upAt]!, dOut[i]!]
+    if (activation.kind === 'geglu') {
       const tanh = activation.approximation === 'tanh'
-      for (let i = 0; i < dOut.length; i++) {
-        const g = gate[gateAt + i * step]!
-        dGate[gateAt + i * step]! += dOut[i]! * up[upAt + i * step]! * geluSlope(g, tanh)
-        dUp[upAt + i * step]! += dOut[i]! * geluValue(g, tanh)
-      }
+      dGate[gateAt]! += d * rawUp * geluSlope(raw, tanh)
+      dUp[upAt]! += d * geluValue(raw, tanh)
+      continue
     }
+    const [alpha, limit, plus] = form!
+    const g = Math.min(raw, limit)
+    const u = clamp(rawUp, limit)
+    const sigma = 1 / (1 + Math.exp(-alpha * g))
+    if (raw <= limit) dGate[gateAt]! += d * (u + plus) * sigma * (1 + alpha * g * (1 - sigma))
+    if (u === rawUp) dUp[upAt]! += d * g * sigma
   }
 }

@@ -141,7 +141,7 @@ export class TrainingBackend implements GradientOps {
   geluBackward: GradientOps['geluBackward'] = (y, x, activation) => geluBackward(this.context, value(y), value(x), activation)
   gated(gate: Tensor, up: Tensor, activation: Gated): Value {
     const y = result(this.context, gate.shape)
-    gatedForward(this.context, activation, value(gate).data, 0, value(up).data, 0, 1, y.data)
+    gatedForward(this.context, activation, value(gate).data, value(up).data, 1, y.data)
     return y
   }
   gatedBackward(y: Tensor, gate: Tensor, up: Tensor, activation: Gated): void {
@@ -149,7 +149,7 @@ export class TrainingBackend implements GradientOps {
     if (!dy) return
     const dGate = gradientOf(this.context, gate)!
     const dUp = gradientOf(this.context, up)!
-    gatedSlopes(this.context, activation, value(gate).data, 0, value(up).data, 0, 1, dy, dGate, dUp)
+    gatedSlopes(this.context, activation, value(gate).data, value(up).data, 1, dy, dGate, dUp)
   }
   route: GradientOps['route'] = (x, weight, bias, active, router) =>
     route(this.context, value(x), value(weight), bias && value(bias), active, router)

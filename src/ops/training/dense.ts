@@ -36,14 +36,15 @@ export function add(context: TrainingContext, a: Value, b: Value, factor = 1): V
   const { data } = y
   const left = a.data
   const right = b.data
-  if (context.kernels && factor === 1) context.kernels.sum(address(left), address(right), address(data), data.length)
+  if (context.kernels) context.kernels.sum(address(left), address(right), address(data), data.length, factor)
   else for (let i = 0; i < data.length; i++) data[i] = left[i]! + factor * right[i]!
   return y
 }
 
-function addTo(context: TrainingContext, into: Floats | null, from: Floats, factor = 1): void {
+/** into += factor·from */
+export function addTo(context: TrainingContext, into: Floats | null, from: Floats, factor = 1): void {
   if (!into) return
-  if (context.kernels && factor === 1) context.kernels.addTo(address(into), address(from), from.length)
+  if (context.kernels) context.kernels.sum(address(into), address(from), address(into), from.length, factor)
   else for (let i = 0; i < from.length; i++) into[i]! += factor * from[i]!
 }
 
@@ -352,8 +353,7 @@ export function crossEntropyBackward(
   if (!dy || !dLogits) return
   const V = columns(logits)
   const factor = dy[0]! * scale
-  if (context.kernels) context.kernels.addScaled(address(dLogits), address(probabilities), probabilities.length, factor)
-  else for (let i = 0; i < probabilities.length; i++) dLogits[i]! += probabilities[i]! * factor
+  addTo(context, dLogits, probabilities, factor)
   for (let r = 0; r < targets.length; r++) dLogits[r * V + targets[r]!]! -= factor
 }
 

@@ -13,9 +13,15 @@ import {
   type Local,
   type Memory,
   ModuleBuilder,
+  type Statement,
   type V128,
   v128,
 } from '../wasm/encoder.ts'
+
+/** The numbers of a gated activation (`gatedSplit` says the formula). */
+export type GatedForm = [alpha: number, limit: number, plus: number]
+type GatedKernel = (gate: number, up: number, out: number, count: number, ...form: GatedForm) => void
+type GatedSlopesKernel = (gate: number, up: number, dOut: number, dGate: number, dUp: number, count: number, ...form: GatedForm) => void
 
 /** Pointers in bytes, counts in values. */
 export interface ElementKernels {
@@ -23,39 +29,26 @@ export interface ElementKernels {
   softmaxCausal(p: number, n: number, stride: number, window: number, scale: number, sink: number, hasSink: number): void
   /** d p -> d score in place, times scale; returns Σ_t (1 - Σ_s p)·Σ_s p·d. */
   softmaxCausalBackward(p: number, d: number, n: number, stride: number, scale: number): number
-  /** out[i] = g·σ(alpha·g)·(u + plus) with g = min(gate, limit), u = clamp(up, ±limit); gate and up interleaved. */
-  gatedInterleaved(mixed: number, out: number, count: number, alpha: number, limit: number, plus: number): void
-  /** Writes d gate and d up, interleaved. */
-  gatedInterleavedBackward(mixed: number, dOut: number, dMixed: number, count: number, alpha: number, limit: number, plus: number): void
-  gatedSplit(gate: number, up: number, out: number, count: number, alpha: number, limit: number, plus: number): void
+  /**
+   * out[i] = g·σ(alpha·g)·(u + plus) with g = min(gate, limit), u = clamp(up, ±limit).
+   * Interleaved: `gate` points to gate 0, up 0, gate 1, up 1 …, and `up` is not read.
+   */
+  gatedInterleaved: GatedKernel
+  gatedSplit: GatedKernel
+  /** Writes d gate and d up, interleaved, to `dGate`. */
+  gatedInterleavedBackward: GatedSlopesKernel
   /** Adds to d gate and d up. */
-  gatedSplitBackward(
-    gate: number,
-    up: number,
-    dOut: number,
-    dGate: number,
-    dUp: number,
-    count: number,
-    alpha: number,
-    limit: number,
-    plus: number,
-  ): void
+  gatedSplitBackward: GatedSlopesKernel
   geluTanh(x: number, out: number, count: number): void
   /** Adds to d x. */
   geluTanhBackward(x: number, dOut: number, dx: number, count: number): void
   /** One row: out = exp(x - max), returns the sum; `max` is returned by `rowMax`. */
   rowMax(x: number, count: number): number
   expRow(x: number, out: number, count: number, max: number): number
-  /** into[i] += from[i] */
-  addTo(into: number, from: number, count: number): void
-  /** out[i] = a[i] + b[i] */
-  sum(a: number, b: number, out: number, count: number): void
+  /** out[i] = a[i] + factor·b[i]; `out` may be `a`. */
+  sum(a: number, b: number, out: number, count: number, factor: number): void
   /** into[o] += Σ_t from[t·width + o] */
   sumRows(from: number, into: number, rows: number, width: number): void
-  /** into[i] += factor·from[i] */
-  addScaled(into: number, from: number, count: number, factor: number): void
-  /** Σ a[i]·b[i] */
-  dot(a: number, b: number, count: number): number
   /** Rows of `width` values, a multiple of 4. The backward forms add to every gradient. */
   layerNorm(x: number, gain: number, bias: number, y: number, rows: number, width: number, eps: number): void
   layerNormBackward(
@@ -124,6 +117,16 @@ const sigmoid = (f: FunctionBuilder, z: V128): Local<'v128'> => f.v128(f32x4.div
 const lane = (x: V128, i: number) => f32x4.extractLane(x, i)
 const horizontalSum = (x: V128) => f32.add(f32.add(lane(x, 0), lane(x, 1)), f32.add(lane(x, 2), lane(x, 3)))
 const horizontalMax = (x: V128) => f32.max(f32.max(lane(x, 0), lane(x, 1)), f32.max(lane(x, 2), lane(x, 3)))
+
+/** Reads, writes and sums of a vector at a byte offset from a pointer. */
+const vectorsOf = (memory: Memory) => ({
+  at: (base: Local<'i32'>, offset: Local<'i32'>): V128 => memory.v128(i32.add(base, offset)),
+  put: (base: Local<'i32'>, offset: Local<'i32'>, value: V128): Statement => memory.storeV128(i32.add(base, offset), value),
+  addAt(f: FunctionBuilder, base: Local<'i32'>, offset: Local<'i32'>, value: V128): void {
+    const to = f.i32(i32.add(base, offset))
+    f.do(memory.storeV128(to, f32x4.add(memory.v128(to), value)))
+  },
+})
 
 export function elementModule(shared: boolean): Uint8Array<ArrayBuffer> {
   const module = new ModuleBuilder()
@@ -225,6 +228,7 @@ function attentionKernels(module: ModuleBuilder, memory: Memory): void {
 }
 
 function activationKernels(module: ModuleBuilder, memory: Memory): void {
+  const { at, put, addAt } = vectorsOf(memory)
   const each = (f: FunctionBuilder, count: Local<'i32'>, body: (offset: Local<'i32'>) => void) => {
     const bytes = f.i32(i32.shl(count, 2))
     f.for(0, bytes, 16, body)
@@ -261,60 +265,40 @@ function activationKernels(module: ModuleBuilder, memory: Memory): void {
   const HIGH = LOW.map((i) => i + 8)
   const shuffle = i8x16.shuffle
   const unmix = (f: FunctionBuilder, mixed: Local<'i32'>, offset: Local<'i32'>) => {
-    const at = f.i32(i32.add(mixed, i32.shl(offset, 1)))
-    const a = f.v128(memory.v128(at))
-    const b = f.v128(memory.v128(at, 16))
+    const from = f.i32(i32.add(mixed, i32.shl(offset, 1)))
+    const a = f.v128(memory.v128(from))
+    const b = f.v128(memory.v128(from, 16))
     return { gate: f.v128(shuffle(a, b, EVEN)), up: f.v128(shuffle(a, b, ODD)) }
   }
 
-  module.func('gatedInterleaved', { mixed: 'i32', out: 'i32', count: 'i32', alpha: 'f32', limit: 'f32', plus: 'f32' }, (f, p) => {
-    const c = constants(f, p)
-    each(f, p.count, (offset) => {
-      const { gate, up } = unmix(f, p.mixed, offset)
-      f.do(memory.storeV128(i32.add(p.out, offset), value(f, gate, up, c)))
-    })
-  })
-  module.func(
-    'gatedInterleavedBackward',
-    { mixed: 'i32', dOut: 'i32', dMixed: 'i32', count: 'i32', alpha: 'f32', limit: 'f32', plus: 'f32' },
-    (f, p) => {
+  const form = { alpha: 'f32', limit: 'f32', plus: 'f32' } as const
+  for (const interleaved of [true, false]) {
+    const name = interleaved ? 'gatedInterleaved' : 'gatedSplit'
+    const load = (f: FunctionBuilder, p: { gate: Local<'i32'>; up: Local<'i32'> }, offset: Local<'i32'>) =>
+      interleaved ? unmix(f, p.gate, offset) : { gate: f.v128(at(p.gate, offset)), up: f.v128(at(p.up, offset)) }
+    module.func(name, { gate: 'i32', up: 'i32', out: 'i32', count: 'i32', ...form }, (f, p) => {
       const c = constants(f, p)
       each(f, p.count, (offset) => {
-        const { gate, up } = unmix(f, p.mixed, offset)
-        const d = f.v128(memory.v128(i32.add(p.dOut, offset)))
-        const { dGate, dUp } = slopes(f, gate, up, d, c)
-        const to = f.i32(i32.add(p.dMixed, i32.shl(offset, 1)))
-        f.do(memory.storeV128(to, shuffle(dGate, dUp, LOW)), memory.storeV128(to, shuffle(dGate, dUp, HIGH), 16))
+        const { gate, up } = load(f, p, offset)
+        f.do(put(p.out, offset, value(f, gate, up, c)))
       })
-    },
-  )
-  module.func('gatedSplit', { gate: 'i32', up: 'i32', out: 'i32', count: 'i32', alpha: 'f32', limit: 'f32', plus: 'f32' }, (f, p) => {
-    const c = constants(f, p)
-    each(f, p.count, (offset) => {
-      const gate = f.v128(memory.v128(i32.add(p.gate, offset)))
-      const up = f.v128(memory.v128(i32.add(p.up, offset)))
-      f.do(memory.storeV128(i32.add(p.out, offset), value(f, gate, up, c)))
     })
-  })
-  module.func(
-    'gatedSplitBackward',
-    { gate: 'i32', up: 'i32', dOut: 'i32', dGate: 'i32', dUp: 'i32', count: 'i32', alpha: 'f32', limit: 'f32', plus: 'f32' },
-    (f, p) => {
+    const pointers = { gate: 'i32', up: 'i32', dOut: 'i32', dGate: 'i32', dUp: 'i32' } as const
+    module.func(`${name}Backward`, { ...pointers, count: 'i32', ...form }, (f, p) => {
       const c = constants(f, p)
       each(f, p.count, (offset) => {
-        const gate = f.v128(memory.v128(i32.add(p.gate, offset)))
-        const up = f.v128(memory.v128(i32.add(p.up, offset)))
-        const d = f.v128(memory.v128(i32.add(p.dOut, offset)))
-        const slope = slopes(f, gate, up, d, c)
-        const toGate = f.i32(i32.add(p.dGate, offset))
-        const toUp = f.i32(i32.add(p.dUp, offset))
-        f.do(
-          memory.storeV128(toGate, f32x4.add(memory.v128(toGate), slope.dGate)),
-          memory.storeV128(toUp, f32x4.add(memory.v128(toUp), slope.dUp)),
-        )
+        const { gate, up } = load(f, p, offset)
+        const { dGate, dUp } = slopes(f, gate, up, f.v128(at(p.dOut, offset)), c)
+        if (interleaved) {
+          const to = f.i32(i32.add(p.dGate, i32.shl(offset, 1)))
+          f.do(memory.storeV128(to, shuffle(dGate, dUp, LOW)), memory.storeV128(to, shuffle(dGate, dUp, HIGH), 16))
+        } else {
+          addAt(f, p.dGate, offset, dGate)
+          addAt(f, p.dUp, offset, dUp)
+        }
       })
-    },
-  )
+    })
+  }
 
   // gelu(x) = x·σ(2·sqrt(2/π)·(x + 0.044715·x³)), the tanh form rewritten.
   const ROOT = 2 * Math.sqrt(2 / Math.PI)
@@ -325,23 +309,23 @@ function activationKernels(module: ModuleBuilder, memory: Memory): void {
   }
   module.func('geluTanh', { x: 'i32', out: 'i32', count: 'i32' }, (f, p) => {
     each(f, p.count, (offset) => {
-      const x = f.v128(memory.v128(i32.add(p.x, offset)))
-      f.do(memory.storeV128(i32.add(p.out, offset), f32x4.mul(x, geluSigma(f, x))))
+      const x = f.v128(at(p.x, offset))
+      f.do(put(p.out, offset, f32x4.mul(x, geluSigma(f, x))))
     })
   })
   module.func('geluTanhBackward', { x: 'i32', dOut: 'i32', dx: 'i32', count: 'i32' }, (f, p) => {
     each(f, p.count, (offset) => {
-      const x = f.v128(memory.v128(i32.add(p.x, offset)))
+      const x = f.v128(at(p.x, offset))
       const sigma = geluSigma(f, x)
       const inner = f32x4.mul(splat(ROOT), f32x4.add(splat(1), f32x4.mul(splat(3 * CUBE), f32x4.mul(x, x))))
       const slope = f32x4.add(sigma, f32x4.mul(f32x4.mul(x, inner), f32x4.mul(sigma, f32x4.sub(splat(1), sigma))))
-      const to = f.i32(i32.add(p.dx, offset))
-      f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(memory.v128(i32.add(p.dOut, offset)), slope))))
+      addAt(f, p.dx, offset, f32x4.mul(at(p.dOut, offset), slope))
     })
   })
 }
 
 function sumKernels(module: ModuleBuilder, memory: Memory): void {
+  const { at, put } = vectorsOf(memory)
   const whole = (f: FunctionBuilder, count: Local<'i32'>) => f.i32(i32.shl(i32.and(count, -4), 2))
   const all = (f: FunctionBuilder, count: Local<'i32'>) => f.i32(i32.shl(count, 2))
   module.func(
@@ -350,7 +334,7 @@ function sumKernels(module: ModuleBuilder, memory: Memory): void {
     (f, p) => {
       const largest = f.v128(splat(-3e38))
       const bytes = whole(f, p.count)
-      f.for(0, bytes, 16, (offset) => f.set(largest, f32x4.pmax(largest, memory.v128(i32.add(p.x, offset)))))
+      f.for(0, bytes, 16, (offset) => f.set(largest, f32x4.pmax(largest, at(p.x, offset))))
       const top = f.f32(horizontalMax(largest))
       f.for(bytes, all(f, p.count), 4, (offset) => f.set(top, f32.max(top, memory.f32(i32.add(p.x, offset)))))
       return top
@@ -365,8 +349,8 @@ function sumKernels(module: ModuleBuilder, memory: Memory): void {
       const sums = f.v128(v128.zero())
       const bytes = whole(f, p.count)
       f.for(0, bytes, 16, (offset) => {
-        const e = exp(f, f32x4.sub(memory.v128(i32.add(p.x, offset)), tops))
-        f.do(memory.storeV128(i32.add(p.out, offset), e))
+        const e = exp(f, f32x4.sub(at(p.x, offset), tops))
+        f.do(put(p.out, offset, e))
         f.set(sums, f32x4.add(sums, e))
       })
       const total = f.f32(horizontalSum(sums))
@@ -379,73 +363,33 @@ function sumKernels(module: ModuleBuilder, memory: Memory): void {
     },
     'f32',
   )
-  module.func('addTo', { into: 'i32', from: 'i32', count: 'i32' }, (f, p) => {
-    const bytes = whole(f, p.count)
-    f.for(0, bytes, 16, (offset) => {
-      const to = f.i32(i32.add(p.into, offset))
-      f.do(memory.storeV128(to, f32x4.add(memory.v128(to), memory.v128(i32.add(p.from, offset)))))
-    })
-    f.for(bytes, all(f, p.count), 4, (offset) => {
-      const to = f.i32(i32.add(p.into, offset))
-      f.do(memory.storeF32(to, f32.add(memory.f32(to), memory.f32(i32.add(p.from, offset)))))
-    })
-  })
-  module.func('addScaled', { into: 'i32', from: 'i32', count: 'i32', factor: 'f32' }, (f, p) => {
+  module.func('sum', { a: 'i32', b: 'i32', out: 'i32', count: 'i32', factor: 'f32' }, (f, p) => {
     const factors = f.v128(f32x4.splat(p.factor))
     const bytes = whole(f, p.count)
-    f.for(0, bytes, 16, (offset) => {
-      const to = f.i32(i32.add(p.into, offset))
-      f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(factors, memory.v128(i32.add(p.from, offset))))))
-    })
+    f.for(0, bytes, 16, (offset) => f.do(put(p.out, offset, f32x4.add(at(p.a, offset), f32x4.mul(factors, at(p.b, offset))))))
     f.for(bytes, all(f, p.count), 4, (offset) => {
-      const to = f.i32(i32.add(p.into, offset))
-      f.do(memory.storeF32(to, f32.add(memory.f32(to), f32.mul(p.factor, memory.f32(i32.add(p.from, offset))))))
+      const addend = f32.mul(p.factor, memory.f32(i32.add(p.b, offset)))
+      f.do(memory.storeF32(i32.add(p.out, offset), f32.add(memory.f32(i32.add(p.a, offset)), addend)))
     })
   })
-  module.func('sum', { a: 'i32', b: 'i32', out: 'i32', count: 'i32' }, (f, p) => {
-    const bytes = whole(f, p.count)
-    f.for(0, bytes, 16, (offset) => {
-      f.do(memory.storeV128(i32.add(p.out, offset), f32x4.add(memory.v128(i32.add(p.a, offset)), memory.v128(i32.add(p.b, offset)))))
-    })
-    f.for(bytes, all(f, p.count), 4, (offset) => {
-      f.do(memory.storeF32(i32.add(p.out, offset), f32.add(memory.f32(i32.add(p.a, offset)), memory.f32(i32.add(p.b, offset)))))
-    })
-  })
-  module.func(
-    'dot',
-    { a: 'i32', b: 'i32', count: 'i32' },
-    (f, p) => {
-      const sums = f.v128(v128.zero())
-      const bytes = whole(f, p.count)
-      f.for(0, bytes, 16, (offset) =>
-        f.set(sums, f32x4.relaxedMadd(memory.v128(i32.add(p.a, offset)), memory.v128(i32.add(p.b, offset)), sums)),
-      )
-      const total = f.f32(horizontalSum(sums))
-      f.for(bytes, all(f, p.count), 4, (offset) =>
-        f.set(total, f32.add(total, f32.mul(memory.f32(i32.add(p.a, offset)), memory.f32(i32.add(p.b, offset))))),
-      )
-      return total
-    },
-    'f32',
-  )
   module.func('sumRows', { from: 'i32', into: 'i32', rows: 'i32', width: 'i32' }, (f, p) => {
     const stride = f.i32(i32.shl(p.width, 2))
     const bytes = whole(f, p.width)
     f.for(0, bytes, 16, (offset) => {
-      const total = f.v128(memory.v128(i32.add(p.into, offset)))
-      const at = f.i32(i32.add(p.from, offset))
+      const total = f.v128(at(p.into, offset))
+      const row = f.i32(i32.add(p.from, offset))
       f.times(p.rows, () => {
-        f.set(total, f32x4.add(total, memory.v128(at)))
-        f.advance(at, stride)
+        f.set(total, f32x4.add(total, memory.v128(row)))
+        f.advance(row, stride)
       })
-      f.do(memory.storeV128(i32.add(p.into, offset), total))
+      f.do(put(p.into, offset, total))
     })
     f.for(bytes, stride, 4, (offset) => {
       const total = f.f32(memory.f32(i32.add(p.into, offset)))
-      const at = f.i32(i32.add(p.from, offset))
+      const row = f.i32(i32.add(p.from, offset))
       f.times(p.rows, () => {
-        f.set(total, f32.add(total, memory.f32(at)))
-        f.advance(at, stride)
+        f.set(total, f32.add(total, memory.f32(row)))
+        f.advance(row, stride)
       })
       f.do(memory.storeF32(i32.add(p.into, offset), total))
     })
@@ -453,7 +397,7 @@ function sumKernels(module: ModuleBuilder, memory: Memory): void {
 }
 
 function normKernels(module: ModuleBuilder, memory: Memory): void {
-  const at = (base: Local<'i32'>, offset: Local<'i32'>) => memory.v128(i32.add(base, offset))
+  const { at, put, addAt } = vectorsOf(memory)
   /** 1 / sqrt(Σ squares / width + eps), in all lanes. */
   const inverseRoot = (f: FunctionBuilder, squares: Local<'v128'>, width: Local<'f32'>, eps: Local<'f32'>) =>
     f.v128(f32x4.splat(f32.div(1, f32.sqrt(f32.add(f32.div(horizontalSum(squares), width), eps)))))
@@ -465,7 +409,7 @@ function normKernels(module: ModuleBuilder, memory: Memory): void {
       const { mean, inverse } = moments(f, p.x, bytes, width, p.eps)
       f.for(0, bytes, 16, (o) => {
         const normed = f32x4.mul(f32x4.sub(at(p.x, o), mean), inverse)
-        f.do(memory.storeV128(i32.add(p.y, o), f32x4.add(f32x4.mul(normed, at(p.gain, o)), at(p.bias, o))))
+        f.do(put(p.y, o, f32x4.add(f32x4.mul(normed, at(p.gain, o)), at(p.bias, o))))
       })
       f.advance(p.x, bytes)
       f.advance(p.y, bytes)
@@ -495,10 +439,8 @@ function normKernels(module: ModuleBuilder, memory: Memory): void {
         f.for(0, bytes, 16, (o) => {
           const normed = f.v128(f32x4.mul(f32x4.sub(at(p.x, o), mean), inverse))
           const slope = f.v128(at(p.dy, o))
-          const toGain = f.i32(i32.add(p.dGain, o))
-          const toBias = f.i32(i32.add(p.dBias, o))
-          f.do(memory.storeV128(toGain, f32x4.add(memory.v128(toGain), f32x4.mul(slope, normed))))
-          f.do(memory.storeV128(toBias, f32x4.add(memory.v128(toBias), slope)))
+          addAt(f, p.dGain, o, f32x4.mul(slope, normed))
+          addAt(f, p.dBias, o, slope)
           const scaled = f.v128(f32x4.mul(slope, at(p.gain, o)))
           f.set(sums, f32x4.add(sums, scaled))
           f.set(products, f32x4.add(products, f32x4.mul(scaled, normed)))
@@ -508,8 +450,7 @@ function normKernels(module: ModuleBuilder, memory: Memory): void {
         f.for(0, bytes, 16, (o) => {
           const normed = f32x4.mul(f32x4.sub(at(p.x, o), mean), inverse)
           const inner = f32x4.sub(f32x4.sub(f32x4.mul(at(p.dy, o), at(p.gain, o)), sum), f32x4.mul(normed, product))
-          const to = f.i32(i32.add(p.dx, o))
-          f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(inverse, inner))))
+          addAt(f, p.dx, o, f32x4.mul(inverse, inner))
         })
         f.advance(p.x, bytes)
         f.advance(p.dy, bytes)
@@ -531,9 +472,7 @@ function normKernels(module: ModuleBuilder, memory: Memory): void {
     const unit = f.v128(f32x4.splat(p.unitOffset))
     f.times(p.rows, () => {
       const inverse = inverseRoot(f, meanSquare(f, p.x, bytes), width, p.eps)
-      f.for(0, bytes, 16, (o) =>
-        f.do(memory.storeV128(i32.add(p.y, o), f32x4.mul(f32x4.mul(at(p.x, o), inverse), f32x4.add(at(p.gain, o), unit)))),
-      )
+      f.for(0, bytes, 16, (o) => f.do(put(p.y, o, f32x4.mul(f32x4.mul(at(p.x, o), inverse), f32x4.add(at(p.gain, o), unit)))))
       f.advance(p.x, bytes)
       f.advance(p.y, bytes)
     })
@@ -551,15 +490,13 @@ function normKernels(module: ModuleBuilder, memory: Memory): void {
         f.for(0, bytes, 16, (o) => {
           const slope = f.v128(at(p.dy, o))
           const value = f.v128(at(p.x, o))
-          const to = f.i32(i32.add(p.dGain, o))
-          f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(f32x4.mul(slope, value), inverse))))
+          addAt(f, p.dGain, o, f32x4.mul(f32x4.mul(slope, value), inverse))
           f.set(products, f32x4.add(products, f32x4.mul(f32x4.mul(slope, f32x4.add(at(p.gain, o), unit)), value)))
         })
         const pull = f.v128(f32x4.mul(f32x4.mul(inverse, inverse), f32x4.splat(f32.div(horizontalSum(products), width))))
         f.for(0, bytes, 16, (o) => {
           const inner = f32x4.sub(f32x4.mul(at(p.dy, o), f32x4.add(at(p.gain, o), unit)), f32x4.mul(at(p.x, o), pull))
-          const to = f.i32(i32.add(p.dx, o))
-          f.do(memory.storeV128(to, f32x4.add(memory.v128(to), f32x4.mul(inverse, inner))))
+          addAt(f, p.dx, o, f32x4.mul(inverse, inner))
         })
         f.advance(p.x, bytes)
         f.advance(p.dy, bytes)
@@ -570,25 +507,22 @@ function normKernels(module: ModuleBuilder, memory: Memory): void {
 }
 
 function rotateKernels(module: ModuleBuilder, memory: Memory): void {
+  const { at, put, addAt } = vectorsOf(memory)
   const build = (name: 'rotate' | 'rotateBack') =>
     module.func(name, { x: 'i32', y: 'i32', cos: 'i32', sin: 'i32', rows: 'i32', heads: 'i32', half: 'i32' }, (f, p) => {
       const bytes = f.i32(i32.shl(p.half, 2))
       f.times(p.rows, () => {
         f.times(p.heads, () => {
           f.for(0, bytes, 16, (o) => {
-            const low = f.i32(i32.add(p.x, o))
-            const a = f.v128(memory.v128(low))
-            const b = f.v128(memory.v128(i32.add(low, bytes)))
-            const c = f.v128(memory.v128(i32.add(p.cos, o)))
-            const s = f.v128(memory.v128(i32.add(p.sin, o)))
-            const toLow = f.i32(i32.add(p.y, o))
-            const toHigh = f.i32(i32.add(toLow, bytes))
+            const high = f.i32(i32.add(o, bytes))
+            const [a, b] = [f.v128(at(p.x, o)), f.v128(at(p.x, high))]
+            const [c, s] = [f.v128(at(p.cos, o)), f.v128(at(p.sin, o))]
             if (name === 'rotate') {
-              f.do(memory.storeV128(toLow, f32x4.sub(f32x4.mul(a, c), f32x4.mul(b, s))))
-              f.do(memory.storeV128(toHigh, f32x4.add(f32x4.mul(b, c), f32x4.mul(a, s))))
+              f.do(put(p.y, o, f32x4.sub(f32x4.mul(a, c), f32x4.mul(b, s))))
+              f.do(put(p.y, high, f32x4.add(f32x4.mul(b, c), f32x4.mul(a, s))))
             } else {
-              f.do(memory.storeV128(toLow, f32x4.add(memory.v128(toLow), f32x4.add(f32x4.mul(a, c), f32x4.mul(b, s)))))
-              f.do(memory.storeV128(toHigh, f32x4.add(memory.v128(toHigh), f32x4.sub(f32x4.mul(b, c), f32x4.mul(a, s)))))
+              addAt(f, p.y, o, f32x4.add(f32x4.mul(a, c), f32x4.mul(b, s)))
+              addAt(f, p.y, high, f32x4.sub(f32x4.mul(b, c), f32x4.mul(a, s)))
             }
           })
           f.advance(p.x, i32.shl(bytes, 1))
@@ -603,32 +537,22 @@ function rotateKernels(module: ModuleBuilder, memory: Memory): void {
 }
 
 function adamwKernel(module: ModuleBuilder, memory: Memory): void {
+  const { at, put } = vectorsOf(memory)
   const scalars = { keep: 'f32', rate: 'f32', beta1: 'f32', beta2: 'f32', correction2: 'f32', eps: 'f32', factor: 'f32' } as const
   module.func('adamw', { values: 'i32', gradients: 'i32', first: 'i32', second: 'i32', count: 'i32', ...scalars }, (f, p) => {
     const all = (value: Local<'f32'>) => f.v128(f32x4.splat(value))
-    const [keep, rate, beta1, beta2, correction2, eps, factor] = [
-      all(p.keep),
-      all(p.rate),
-      all(p.beta1),
-      all(p.beta2),
-      all(p.correction2),
-      all(p.eps),
-      all(p.factor),
-    ]
+    const [keep, rate, beta1, beta2] = [all(p.keep), all(p.rate), all(p.beta1), all(p.beta2)]
+    const [correction2, eps, factor] = [all(p.correction2), all(p.eps), all(p.factor)]
     const rest1 = f.v128(f32x4.sub(splat(1), beta1))
     const rest2 = f.v128(f32x4.sub(splat(1), beta2))
     const bytes = f.i32(i32.shl(p.count, 2))
     f.for(0, bytes, 16, (o) => {
-      const toGradient = f.i32(i32.add(p.gradients, o))
-      const toFirst = f.i32(i32.add(p.first, o))
-      const toSecond = f.i32(i32.add(p.second, o))
-      const toValue = f.i32(i32.add(p.values, o))
-      const g = f.v128(f32x4.mul(memory.v128(toGradient), factor))
-      const m = f.v128(f32x4.add(f32x4.mul(beta1, memory.v128(toFirst)), f32x4.mul(rest1, g)))
-      const v = f.v128(f32x4.add(f32x4.mul(beta2, memory.v128(toSecond)), f32x4.mul(rest2, f32x4.mul(g, g))))
+      const g = f.v128(f32x4.mul(at(p.gradients, o), factor))
+      const m = f.v128(f32x4.add(f32x4.mul(beta1, at(p.first, o)), f32x4.mul(rest1, g)))
+      const v = f.v128(f32x4.add(f32x4.mul(beta2, at(p.second, o)), f32x4.mul(rest2, f32x4.mul(g, g))))
       const step = f32x4.div(f32x4.mul(rate, m), f32x4.add(f32x4.sqrt(f32x4.div(v, correction2)), eps))
-      f.do(memory.storeV128(toFirst, m), memory.storeV128(toSecond, v))
-      f.do(memory.storeV128(toValue, f32x4.sub(f32x4.mul(memory.v128(toValue), keep), step)), memory.storeV128(toGradient, v128.zero()))
+      f.do(put(p.first, o, m), put(p.second, o, v), put(p.values, o, f32x4.sub(f32x4.mul(at(p.values, o), keep), step)))
+      f.do(put(p.gradients, o, v128.zero()))
     })
   })
 }

@@ -6,9 +6,9 @@ import type { Gated, Router } from '../../architecture/architecture.ts'
 import type { Experts, Routing } from '../ops.ts'
 import { columns, rowsOf } from '../tensor.ts'
 import { gatedForward, gatedSlopes } from './activations.ts'
-import { linear, linearBackward, sumRows } from './dense.ts'
+import { addTo, linear, linearBackward, sumRows } from './dense.ts'
 import type { Floats } from './matmul.ts'
-import { address, gradientOf, outputGradient, result, type TrainingContext, type Value, value } from './values.ts'
+import { gradientOf, outputGradient, result, type TrainingContext, type Value, value } from './values.ts'
 
 /** A routing of this backend. */
 export interface Route extends Routing {
@@ -163,13 +163,12 @@ export function moe(
     spread(experts.gateUpBias, e, 2 * F, n, pass.gateUp)
     spread(experts.downBias, e, D, n, pass.output)
     context.matmul(false, true, n, 2 * F, D, pass.input, 0, D, gateUp, e * 2 * F * D, D, pass.gateUp, 0, 2 * F, true)
-    gatedForward(context, activation, pass.gateUp, 0, pass.gateUp, 1, 2, pass.hidden)
+    gatedForward(context, activation, pass.gateUp, pass.gateUp, 2, pass.hidden)
     context.matmul(false, true, n, D, F, pass.hidden, 0, F, down, e * D * F, F, pass.output, 0, D, true)
     for (let r = 0; r < n; r++) {
       const w = routing.weights.data[own[r]!]!
       const to = Math.floor(own[r]! / A) * D
-      if (context.kernels) context.kernels.addScaled(address(y.data, to), address(pass.output, r * D), D, w)
-      else for (let d = 0; d < D; d++) y.data[to + d]! += w * pass.output[r * D + d]!
+      addTo(context, y.data.subarray(to, to + D), pass.output.subarray(r * D, (r + 1) * D), w)
     }
   }
   return { y, memory }
@@ -227,7 +226,7 @@ export function moeBackward(
     if (dDown) context.matmul(true, false, D, F, n, dOutput, 0, D, hidden, 0, F, dDown, e * D * F, F, true)
     if (dDownBias) sumRows(context, dOutput, 0, n, D, dDownBias, e * D)
     const dMixed = context.arena.take(n * 2 * F)
-    gatedSlopes(context, activation, mixed, 0, mixed, 1, 2, dHidden, dMixed, dMixed)
+    gatedSlopes(context, activation, mixed, mixed, 2, dHidden, dMixed, dMixed)
     if (dGateUp) context.matmul(true, false, 2 * F, D, n, dMixed, 0, 2 * F, input, 0, D, dGateUp, e * 2 * F * D, D, true)
     if (dGateUpBias) sumRows(context, dMixed, 0, n, 2 * F, dGateUpBias, e * 2 * F)
     if (!dx) return
@@ -235,8 +234,7 @@ export function moeBackward(
     context.matmul(false, false, n, D, 2 * F, dMixed, 0, 2 * F, gateUp, e * 2 * F * D, D, dInput, 0, D, false)
     for (let r = 0; r < n; r++) {
       const to = Math.floor(places[r]! / A) * D
-      if (context.kernels) context.kernels.addTo(address(dx, to), address(dInput, r * D), D)
-      else for (let d = 0; d < D; d++) dx[to + d]! += dInput[r * D + d]!
+      addTo(context, dx.subarray(to, to + D), dInput.subarray(r * D, (r + 1) * D))
     }
   })
 }
