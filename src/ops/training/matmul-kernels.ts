@@ -10,27 +10,30 @@ export const PANEL = 8
 /** Rows of a tile: as many as keep the multiply-adds busy, with vectors of 4 lanes or of 8 (ops/wasm/features.ts, `wide`). */
 export const tileRows = (wide: boolean): number => (wide ? 8 : 4)
 
+/** `tiles` counts tiles or single rows; `accumulate` is 0 or 1. */
+type ProductKernel = (
+  a: number,
+  aStride: number,
+  panel: number,
+  c: number,
+  cStride: number,
+  depth: number,
+  tiles: number,
+  accumulate: number,
+) => void
+
 export interface MatmulKernels {
   /** Panel of rows: out[k][0…7] = b[k·stride …], k = 0…depth-1. Pointers and strides in bytes. */
   packRows(out: number, b: number, stride: number, depth: number): void
   /** Panel of columns: out[k][j] = b[j·stride + k], j = 0…7. */
   packColumns(out: number, b: number, stride: number, depth: number): void
-  /** c[m][0…7] (+)= Σ_k a[m·stride + k]·panel[k][·] for `tiles` tiles of `tileRows` rows; depth a positive number. */
-  rowTiles(a: number, aStride: number, panel: number, c: number, cStride: number, depth: number, tiles: number, accumulate: number): void
+  /** c[m][0…7] (+)= Σ_k a[m·stride + k]·panel[k][·] for tiles of `tileRows` rows; depth a positive number. */
+  rowTiles: ProductKernel
   /** The same for single rows. */
-  rowSingles(a: number, aStride: number, panel: number, c: number, cStride: number, depth: number, rows: number, accumulate: number): void
+  rowSingles: ProductKernel
   /** c[m][0…7] (+)= Σ_k a[k·stride + m]·panel[k][·]: the left factor is read transposed. */
-  columnTiles(a: number, aStride: number, panel: number, c: number, cStride: number, depth: number, tiles: number, accumulate: number): void
-  columnSingles(
-    a: number,
-    aStride: number,
-    panel: number,
-    c: number,
-    cStride: number,
-    depth: number,
-    rows: number,
-    accumulate: number,
-  ): void
+  columnTiles: ProductKernel
+  columnSingles: ProductKernel
 }
 
 /** Bytes of the module; it imports one memory as `memory.0`. */

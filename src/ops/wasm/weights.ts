@@ -167,8 +167,8 @@ async function loadVector(context: LoadingContext, { name, shape, dtype }: Weigh
   return { tensor: { name, shape, dtype, arena: 0, address, format: FORMAT.f32 }, bytes: 0 }
 }
 
-/** f32 and bf16 go straight to their place; f16 becomes f32 on the way, in pieces. */
-async function loadDense(
+/** Brings matrix `m` of a weight, `rows` by `width`, to its place. */
+type LoadMatrix = (
   context: LoadingContext,
   spec: WeightSpec,
   place: Place,
@@ -176,7 +176,10 @@ async function loadDense(
   rows: number,
   width: number,
   fill: Fill,
-): Promise<void> {
+) => Promise<void>
+
+/** f32 and bf16 go straight to their place; f16 becomes f32 on the way, in pieces. */
+const loadDense: LoadMatrix = async (context, spec, place, m, rows, width, fill) => {
   const bytes = storedBytes(spec.dtype, rows * width)
   if (spec.dtype !== 'f16') return fill('data', m * bytes, context.memories.bytes(place, bytes))
   const target = context.memories.bytes(place, bytes * 2)
@@ -188,15 +191,7 @@ async function loadDense(
 }
 
 /** Bands of published rows stay in the staging area until a worker has rounded them. */
-async function loadInt8(
-  context: LoadingContext,
-  spec: WeightSpec,
-  place: Place,
-  m: number,
-  rows: number,
-  width: number,
-  fill: Fill,
-): Promise<void> {
+const loadInt8: LoadMatrix = async (context, spec, place, m, rows, width, fill) => {
   const rowBytes = storedBytes(spec.dtype, width)
   const band = Math.max(1, Math.floor(BAND_BYTES / rowBytes / GROUP_ROWS)) * GROUP_ROWS
   const convert = async (row: number) => {
@@ -220,15 +215,7 @@ async function loadInt8(
 }
 
 /** Published blocks and scales of a matrix stay in the staging area until the workers have sorted them into groups. */
-async function loadMxfp4(
-  context: LoadingContext,
-  spec: WeightSpec,
-  place: Place,
-  m: number,
-  rows: number,
-  width: number,
-  fill: Fill,
-): Promise<void> {
+const loadMxfp4: LoadMatrix = async (context, spec, place, m, rows, width, fill) => {
   const count = rows * (width / 32)
   const block = await context.block(count * 17 + 2 * DISK_ALIGNMENT)
   try {

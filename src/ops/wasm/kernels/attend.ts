@@ -15,99 +15,93 @@ import type { KernelModule } from '../simd.ts'
 /** The score of a key that a row may not see. */
 const NEVER = -3e38
 
-/** Dot products of two query rows (or a last single one) with four keys, at every fourth key of the block. */
-function emitScores(
-  k: KernelModule,
-  f: FunctionBuilder,
-  p: { q: Local<'i32'>; keys: Local<'i32'>; head: Local<'i32'>; scores: Local<'i32'>; count: I32; rows: Local<'i32'> },
-): void {
-  const tile = (rows: number, q: Local<'i32'>, row: Local<'i32'>) => {
-    const key = f.i32(p.keys)
-    const score = f.i32(row)
-    f.times(i32.shrU(i32.add(p.count, 3), 2), () => {
-      const queries = [f.i32(q)]
-      if (rows === 2) queries.push(f.i32(i32.add(q, p.head)))
-      const keys = [f.i32(key)]
-      for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, p.head)))
-      const sums = queries.map(() => [0, 1, 2, 3].map(() => f.v128(f32x4.splat(0))))
-      const step = (at: number) => {
-        const values = queries.map((pointer) => f.v128(k.heap.v128(pointer, at)))
-        keys.forEach((pointer, i) => {
-          const value = f.v128(k.weights.v128(pointer, at))
-          values.forEach((query, t) => {
-            f.set(sums[t]![i]!, k.madd(query, value, sums[t]![i]!))
-          })
-        })
-      }
-      const forward = (bytes: number) => {
-        for (const pointer of [...queries, ...keys]) f.advance(pointer, bytes)
-      }
-      f.times(i32.shrU(p.head, 6), () => {
-        for (let at = 0; at < 64; at += 16) step(at)
-        forward(64)
-      })
-      f.times(i32.and(i32.shrU(p.head, 4), 3), () => {
-        step(0)
-        forward(16)
-      })
-      sums.forEach((four, t) => {
-        f.do(k.heap.storeV128(score, k.sum4(four), t * BLOCK * 4))
-      })
-      f.set(key, keys[3]!)
-      f.advance(score, 16)
-    })
-  }
+/** Pointers to queries, keys and scores; bytes of a query; how many keys and queries. */
+interface Scores {
+  readonly q: Local<'i32'>
+  readonly keys: Local<'i32'>
+  readonly head: Local<'i32'>
+  readonly scores: Local<'i32'>
+  readonly count: I32
+  readonly rows: Local<'i32'>
+}
+
+/** Dot products of the queries with the keys of a block: two queries at a time where there are registers for them, and a last single one. */
+function emitScores(k: KernelModule, f: FunctionBuilder, storage: Storage, p: Scores): void {
   const q = f.i32(p.q)
   const row = f.i32(p.scores)
-  f.times(i32.shrU(p.rows, 1), () => {
-    tile(2, q, row)
-    f.set(q, i32.add(i32.add(q, p.head), p.head))
-    f.advance(row, 2 * BLOCK * 4)
+  const tileOf = storage === 'f32' ? emitTile : emitTileBf16
+  const tile = (rows: number) => tileOf(k, f, p, rows === 2 ? [q, f.i32(i32.add(q, p.head))] : [q], row)
+  const two = storage === 'f32' || k.features.wide
+  f.times(two ? i32.shrU(p.rows, 1) : p.rows, () => {
+    tile(two ? 2 : 1)
+    f.set(q, i32.add(q, two ? i32.shl(p.head, 1) : p.head))
+    f.advance(row, (two ? 2 : 1) * BLOCK * 4)
   })
-  f.if(i32.and(p.rows, 1), () => tile(1, q, row))
+  if (two) f.if(i32.and(p.rows, 1), () => tile(1))
+}
+
+/** Queries that begin at `starts` with four keys, at every fourth key of the block. */
+function emitTile(k: KernelModule, f: FunctionBuilder, p: Scores, starts: Local<'i32'>[], row: Local<'i32'>): void {
+  const key = f.i32(p.keys)
+  const score = f.i32(row)
+  f.times(i32.shrU(i32.add(p.count, 3), 2), () => {
+    const queries = starts.map((start) => f.i32(start))
+    const keys = [f.i32(key)]
+    for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, p.head)))
+    const sums = queries.map(() => [0, 1, 2, 3].map(() => f.v128(f32x4.splat(0))))
+    const step = (at: number) => {
+      const values = queries.map((pointer) => f.v128(k.heap.v128(pointer, at)))
+      keys.forEach((pointer, i) => {
+        const value = f.v128(k.weights.v128(pointer, at))
+        values.forEach((query, t) => {
+          f.set(sums[t]![i]!, k.madd(query, value, sums[t]![i]!))
+        })
+      })
+    }
+    const forward = (bytes: number) => {
+      for (const pointer of [...queries, ...keys]) f.advance(pointer, bytes)
+    }
+    f.times(i32.shrU(p.head, 6), () => {
+      for (let at = 0; at < 64; at += 16) step(at)
+      forward(64)
+    })
+    f.times(i32.and(i32.shrU(p.head, 4), 3), () => {
+      step(0)
+      forward(16)
+    })
+    sums.forEach((four, t) => {
+      f.do(k.heap.storeV128(score, k.sum4(four), t * BLOCK * 4))
+    })
+    f.set(key, keys[3]!)
+    f.advance(score, 16)
+  })
 }
 
 /** The same over keys in bf16, eight at a time, which lie so that neighbouring vectors meet the same values of a query. */
-function emitScoresBf16(
-  k: KernelModule,
-  f: FunctionBuilder,
-  p: { q: Local<'i32'>; keys: Local<'i32'>; head: Local<'i32'>; scores: Local<'i32'>; count: I32; rows: Local<'i32'> },
-): void {
-  const tile = (rows: number, q: Local<'i32'>, row: Local<'i32'>) => {
-    const key = f.i32(p.keys)
-    const score = f.i32(row)
-    f.times(i32.shrU(i32.add(p.count, 7), 3), () => {
-      const queries = [f.i32(q)]
-      if (rows === 2) queries.push(f.i32(i32.add(q, p.head)))
-      const sums = queries.map(() => Array.from({ length: 8 }, () => f.v128(f32x4.splat(0))))
-      f.times(i32.shrU(p.head, 4), () => {
-        const values = queries.map((pointer) => f.v128(k.heap.v128(pointer)))
-        for (let i = 0; i < 4; i++) {
-          widened(k, f, key, i * 16).forEach((four, half) => {
-            values.forEach((query, t) => {
-              const sum = sums[t]![i + 4 * half]!
-              f.set(sum, k.madd(query, four, sum))
-            })
+function emitTileBf16(k: KernelModule, f: FunctionBuilder, p: Scores, starts: Local<'i32'>[], row: Local<'i32'>): void {
+  const key = f.i32(p.keys)
+  const score = f.i32(row)
+  f.times(i32.shrU(i32.add(p.count, 7), 3), () => {
+    const queries = starts.map((start) => f.i32(start))
+    const sums = queries.map(() => Array.from({ length: 8 }, () => f.v128(f32x4.splat(0))))
+    f.times(i32.shrU(p.head, 4), () => {
+      const values = queries.map((pointer) => f.v128(k.heap.v128(pointer)))
+      for (let i = 0; i < 4; i++) {
+        widened(k, f, key, i * 16).forEach((four, half) => {
+          values.forEach((query, t) => {
+            const sum = sums[t]![i + 4 * half]!
+            f.set(sum, k.madd(query, four, sum))
           })
-        }
-        for (const pointer of queries) f.advance(pointer, 16)
-        f.advance(key, 64)
-      })
-      sums.forEach((eight, t) => {
-        k.storeRun(f, score, [f.v128(k.sum4(eight.slice(0, 4))), f.v128(k.sum4(eight.slice(4)))], t * BLOCK * 4)
-      })
-      f.advance(score, 32)
+        })
+      }
+      for (const pointer of queries) f.advance(pointer, 16)
+      f.advance(key, 64)
     })
-  }
-  const q = f.i32(p.q)
-  const row = f.i32(p.scores)
-  const tileRows = k.features.wide ? 2 : 1
-  f.times(tileRows === 2 ? i32.shrU(p.rows, 1) : p.rows, () => {
-    tile(tileRows, q, row)
-    f.set(q, i32.add(q, tileRows === 2 ? i32.shl(p.head, 1) : p.head))
-    f.advance(row, tileRows * BLOCK * 4)
+    sums.forEach((eight, t) => {
+      k.storeRun(f, score, [f.v128(k.sum4(eight.slice(0, 4))), f.v128(k.sum4(eight.slice(4)))], t * BLOCK * 4)
+    })
+    f.advance(score, 32)
   })
-  if (tileRows === 2) f.if(i32.and(p.rows, 1), () => tile(1, q, row))
 }
 
 /** Eight numbers in bf16 as two vectors. */
@@ -373,8 +367,7 @@ export function emitAttend(k: KernelModule, storage: Storage): void {
           f.if(i32.gtU(count, i32.sub(capacity, place)), () => f.set(count, i32.sub(capacity, place)))
           const key = f.i32(i32.add(keys, i32.mul(place, keyBytes)))
           const value = f.i32(i32.add(values, i32.mul(place, valueBytes)))
-          const emitScoresOf = storage === 'f32' ? emitScores : emitScoresBf16
-          emitScoresOf(k, f, { q: queries, keys: key, head: queryBytes, scores, count, rows: n })
+          emitScores(k, f, storage, { q: queries, keys: key, head: queryBytes, scores, count, rows: n })
           emitSoftmax(k, f, task, s, count)
           emitBlockSums(k, f, storage, task, value, count)
           f.advance(s, count)

@@ -28,8 +28,8 @@ export interface Matrix {
   readonly columns: number
 }
 
-/** Rows `from`…`to` (from a multiple of 16) of a matrix times `count` rows of blocks. */
-export function multiplyGroups(
+/** Rows `from`…`to` (from a multiple of 16) of a matrix times `count` rows of blocks; `at` says where row i of x and of y lie. */
+type Multiply = (
   c: Context,
   product: Product,
   weight: Matrix,
@@ -38,7 +38,9 @@ export function multiplyGroups(
   count: number,
   at: (i: number) => [x: number, y: number],
   bias: number,
-): void {
+) => void
+
+export const multiplyGroups: Multiply = (c, product, weight, from, to, count, at, bias) => {
   const end = from + Math.floor((to - from) / GROUP_ROWS) * GROUP_ROWS
   // The last group may be padded: its results go through scratch, so that nothing behind a row of y is touched.
   const spare = c.scratch + SPARE + 64
@@ -56,16 +58,7 @@ export function multiplyGroups(
  * One or two rows of x: packed weights as one stream. More rows: slices of the stream, which the first pair of rows reads from memory and the
  * other pairs from the second-level cache.
  */
-function multiplyFew(
-  c: Context,
-  product: Product,
-  weight: Matrix,
-  from: number,
-  end: number,
-  count: number,
-  at: (i: number) => [x: number, y: number],
-  bias: number,
-): void {
+const multiplyFew: Multiply = (c, product, weight, from, end, count, at, bias) => {
   const kernels = c.on(weight.arena)
   const [one, two] = [kernels[`${product.rows}_1`]!, kernels[`${product.rows}_2`]!]
   const blocks = weight.columns / 32
@@ -88,16 +81,7 @@ function multiplyFew(
 }
 
 /** Up to TOKEN_BLOCK rows of x: some blocks of a group are unpacked and stay in the first-level cache for all of them; y holds the running sums. */
-function multiplyMany(
-  c: Context,
-  product: Product,
-  weight: Matrix,
-  from: number,
-  end: number,
-  count: number,
-  at: (i: number) => [x: number, y: number],
-  bias: number,
-): void {
+const multiplyMany: Multiply = (c, product, weight, from, end, count, at, bias) => {
   const kernels = c.on(weight.arena)
   const blocks = weight.columns / 32
   const list = c.scratch + LIST
@@ -111,7 +95,8 @@ function multiplyMany(
     for (let block = 0; block < blocks; block += chunkBlocks) {
       const chunk = Math.min(chunkBlocks, blocks - block)
       const w = weight.address + ((row / GROUP_ROWS) * blocks + block) * product.weightBytes
-      product.tile(kernels, c, w, chunk, list, pairs, block * product.xBytes, row * 4)
+      kernels[product.unpack]!(w, c.scratch, chunk)
+      kernels[product.tile]!(c.scratch, chunk, list, pairs, block * product.xBytes, row * 4)
     }
   }
 }

@@ -39,10 +39,8 @@ export const INT8_PRODUCT: Product = {
   unpacked: UNPACKED,
   few: 16,
   rows: 'rows_int8',
-  tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
-    kernels.unpack_int8!(weight, c.scratch, blocks)
-    kernels.tile_i16!(c.scratch, blocks, list, pairs, xOffset, yOffset)
-  },
+  unpack: 'unpack_int8',
+  tile: 'tile_i16',
 }
 
 /** y = one row of an int8 matrix, for `embed` of a table that is also the output matrix. */

@@ -144,10 +144,8 @@ export const MXFP4_PRODUCT: Record<Activation, Product> = {
     unpacked: DECODED,
     few: 4,
     rows: 'rows_mxfp4_i8',
-    tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
-      kernels.decode_mxfp4!(weight, c.scratch, blocks)
-      kernels.tile_mxfp4_i8!(c.scratch, blocks, list, pairs, xOffset, yOffset)
-    },
+    unpack: 'decode_mxfp4',
+    tile: 'tile_mxfp4_i8',
   },
   i16: {
     weightBytes: GROUP_BLOCK_BYTES,
@@ -155,10 +153,8 @@ export const MXFP4_PRODUCT: Record<Activation, Product> = {
     unpacked: UNPACKED,
     few: 4,
     rows: 'rows_mxfp4_i16',
-    tile(kernels, c, weight, blocks, list, pairs, xOffset, yOffset) {
-      kernels.unpack_mxfp4!(weight, c.scratch, blocks)
-      kernels.tile_i16!(c.scratch, blocks, list, pairs, xOffset, yOffset)
-    },
+    unpack: 'unpack_mxfp4',
+    tile: 'tile_i16',
   },
 }
 

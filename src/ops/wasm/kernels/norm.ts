@@ -34,10 +34,8 @@ export const rmsNormKernel = new Kernel(
         (f, { x, gain, y, groups, width, eps, offset }) => {
           const shift = f.v128(f32x4.splat(offset))
           f.times(groups, () => {
-            const mean = f32.div(
-              total(k, f, x, width, (v) => f32x4.mul(v, v)),
-              f32.convertI32(width),
-            )
+            const squares = total(k, f, x, width, (v) => f32x4.mul(v, v))
+            const mean = f32.div(squares, f32.convertI32(width))
             const factor = f.v128(f32x4.splat(f32.div(1, f32.sqrt(f32.add(mean, eps)))))
             const g = f.i32(gain)
             k.walk(f, width, [x, g, y], (s) => s.store(y, f32x4.mul(f32x4.mul(s.load(x), factor), f32x4.add(s.load(g), shift))))
@@ -65,14 +63,8 @@ export const layerNormKernel = new Kernel(
         (f, { x, gain, bias, y, groups, width, eps }) => {
           const count = f.f32(f32.convertI32(width))
           f.times(groups, () => {
-            const mean = f.v128(
-              f32x4.splat(
-                f32.div(
-                  total(k, f, x, width, (v) => v),
-                  count,
-                ),
-              ),
-            )
+            const sum = total(k, f, x, width, (v) => v)
+            const mean = f.v128(f32x4.splat(f32.div(sum, count)))
             const only = f32x4.const([1, 0, 0, 0])
             const variance = total(k, f, x, width, (v, single) => {
               const d = f.v128(f32x4.sub(v, mean))

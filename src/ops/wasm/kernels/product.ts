@@ -12,7 +12,6 @@
  * Neighbouring vectors go through the same operations and are stored together, so that the engine can join them (features.ts, `wide`).
  */
 import { type FunctionBuilder, f32x4, i32, i32x4, type Local, type V128 } from '../encoder.ts'
-import type { Context, Exports } from '../kernel.ts'
 import type { KernelModule } from '../simd.ts'
 import { ACTIVATION_BYTES } from './quantize.ts'
 
@@ -27,8 +26,9 @@ export interface Product {
   readonly rows: string
   /** Up to so many rows of x they are faster than unpacking. */
   readonly few: number
-  /** y += W·x for some blocks of one group and the rows of the list (pairs of entries). */
-  tile(kernels: Exports, c: Context, weight: number, blocks: number, list: number, pairs: number, xOffset: number, yOffset: number): void
+  /** Name of the kernel that unpacks some blocks of a group, and of the one that adds their products to pairs of rows of the list. */
+  readonly unpack: string
+  readonly tile: string
 }
 
 /** Unpacked bytes of one block for 16-bit tiles. */
