@@ -3,6 +3,7 @@
  * same schemas with every request. Compiling ends early when its last caller has left, or when it takes too long.
  */
 import type { JsonSchema } from '../chat/messages.ts'
+import { writeJson } from '../json/lossless.ts'
 import { type Constraint, compileConstraint } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 
@@ -18,7 +19,7 @@ export function cachedCompile(compile: CompileConstraint, entries = 128): Compil
   return (schema, tokenizer, signal) => {
     let cache = perTokenizer.get(tokenizer)
     if (!cache) perTokenizer.set(tokenizer, (cache = new Map()))
-    const key = JSON.stringify(schema)
+    const key = writeJson(schema)
     const found = cache.get(key) ?? new Compilation((whileWanted) => compile(schema, tokenizer, whileWanted))
     found.drop = () => {
       if (cache.get(key) === found) cache.delete(key)

@@ -1,4 +1,5 @@
 /** What every reader of JSON needs: parsing without an exception, whether a value is an object, how an error message shows it. */
+import { readJson } from './lossless.ts'
 
 export type Json = Record<string, unknown>
 
@@ -8,10 +9,10 @@ export const isObject = (value: unknown): value is Json => typeof value === 'obj
 /** The value as an object; an empty one when it is none. */
 export const asObject = (value: unknown): Json => (isObject(value) ? value : {})
 
-/** The value of a JSON text; undefined, which JSON cannot say, when it is none. */
+/** The value of a JSON text, as lossless.ts reads it; undefined, which JSON cannot say, when it is none. */
 export function parsed(text: string): unknown {
   try {
-    return JSON.parse(text)
+    return readJson(text)
   } catch {
     return undefined
   }

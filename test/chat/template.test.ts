@@ -6,6 +6,7 @@ import { plainFormat } from '../../src/chat/formats/plain.ts'
 import { pythonJson, pythonText } from '../../src/chat/formats/qwen/python-json.ts'
 import { templateFormat } from '../../src/chat/formats/template.ts'
 import type { Message } from '../../src/chat/messages.ts'
+import { readJson } from '../../src/json/lossless.ts'
 import { byteTokenizer, harmonySpecials, qwenSpecials } from './byte-tokenizer.ts'
 import { checkEvents, summary } from './events.ts'
 
@@ -143,7 +144,24 @@ test("JSON in Python's spelling", () => {
     '{"a": [1, 2.5, "ü\\""], "b": null, "c": true, "d": {}, "f": []}',
   )
   assert.equal(pythonJson([1e16, 1e20, 1.5e-7, 0.0001, -3]), '[10000000000000000, 100000000000000000000, 1.5e-07, 0.0001, -3]')
-  assert.deepEqual([true, false, null, 'x', { a: 1 }].map(pythonText), ['True', 'False', 'None', 'x', '{"a": 1}'])
+  // As Python's json.loads and json.dumps give it.
+  for (const [text, expected] of [
+    ['{"b":1,"10":2,"2":3}', '{"b": 1, "10": 2, "2": 3}'],
+    ['{"id":12345678901234567890,"f":1.0}', '{"id": 12345678901234567890, "f": 1.0}'],
+    ['[1E5,1e16,1.50,-0,-0.0,123456789012345678.0,1e-4,1e-5]', '[100000.0, 1e+16, 1.5, 0, -0.0, 1.2345678901234568e+17, 0.0001, 1e-05]'],
+  ])
+    assert.equal(pythonJson(readJson(text!)), expected)
+  assert.deepEqual(
+    [true, false, null, 'x', { a: 1 }].map((value) => pythonText(value)),
+    ['True', 'False', 'None', 'x', "{'a': 1}"],
+  )
+  // As Python's str gives it.
+  for (const [text, expected] of [
+    ['["string","null"]', "['string', 'null']"],
+    ['{"a":[true,null,1.0,"it\'s"],"10":{},"2":[]}', "{'a': [True, None, 1.0, \"it's\"], '10': {}, '2': []}"],
+    [String.raw`["'\"","\n\t\\","\u0000\u00a0\u2028é😀"]`, String.raw`['\'"', '\n\t\\', '\x00\xa0\u2028é😀']`],
+  ])
+    assert.equal(pythonText(readJson(text!)), expected)
 })
 
 test('tools that cannot be written down', () => {

@@ -1,5 +1,6 @@
 /** Reading a request body: bounded before it is buffered, strict UTF-8, bounded nesting, checked by a zod schema. All failures are 4xx. */
 import type { z } from 'zod'
+import { readJson as readLossless } from '../../json/lossless.ts'
 import { ApiError, badRequest } from './errors.ts'
 import type { Limits } from './limits.ts'
 
@@ -21,7 +22,7 @@ export async function readJson(request: Request, limits: Limits): Promise<unknow
   checkDepth(text, limits.jsonDepth)
   try {
     const dangerous = text.includes('__proto__') || text.includes('\\u')
-    return JSON.parse(text, dangerous ? withoutPrototype : undefined)
+    return readLossless(text, dangerous ? withoutPrototype : undefined)
   } catch {
     throw badRequest('The body is not valid JSON.')
   }

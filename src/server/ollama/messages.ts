@@ -1,6 +1,7 @@
 /** Ollama's requests in the form that all endpoints share. Calls without ids get some, and results find theirs by order and name. */
 import { ANY_OBJECT, type Ask, thinkingOf } from '../../answer/ask.ts'
 import type { AssistantPart, JsonSchema, Message } from '../../chat/messages.ts'
+import { writeJson } from '../../json/lossless.ts'
 import { validate } from '../http/body.ts'
 import { badRequest } from '../http/errors.ts'
 import { type Asked, samplingOf, stopsOf, toolsOf } from '../prepare.ts'
@@ -25,7 +26,7 @@ export function fromOllamaMessages(body: OllamaChatRequest, recall: (callId: str
     const calls = (message.tool_calls ?? []).map(({ id, function: called }, c) => ({
       id: id ?? `call_${i}_${c}`,
       name: called.name,
-      arguments: typeof called.arguments === 'string' ? called.arguments : JSON.stringify(called.arguments ?? {}),
+      arguments: typeof called.arguments === 'string' ? called.arguments : writeJson(called.arguments ?? {}),
     }))
     open = calls.map(({ id, name }) => ({ id, name }))
     const thinking = message.thinking || (calls[0] && recall(calls[0].id))

@@ -3,6 +3,7 @@ import type { Generated } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import type { FinishEvent, Message, ToolCallPart } from '../../chat/messages.ts'
 import { parsed } from '../../json/json.ts'
+import { writeJson } from '../../json/lossless.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { type ApiError, badRequest } from '../http/errors.ts'
@@ -69,7 +70,7 @@ async function respond(
     if (body.stream === false) {
       const { content, reasoning, calls, finish } = await wholeAnswer(runAnswer(ctx, scope, lease, source, scope.signal))
       const piece = { content, ...(reasoning && { thinking: reasoning }), ...(calls.length > 0 && { tool_calls: calls.map(toolCall) }) }
-      return Response.json({ ...head(), ...shape(piece), ...last(finish) })
+      return new Response(line({ ...head(), ...shape(piece), ...last(finish) }), { headers: { 'content-type': 'application/json' } })
     }
     const options = { contentType: 'application/x-ndjson' as const, error: ({ body: error }: ApiError) => line({ error: error.message }) }
     return streamResponse(ctx, scope, options, async (stream) => {
@@ -115,4 +116,4 @@ function durations({ usage, timings }: FinishEvent, started: number, loadedMs: n
   }
 }
 
-const line = (value: object): string => `${JSON.stringify(value)}\n`
+const line = (value: object): string => `${writeJson(value)}\n`

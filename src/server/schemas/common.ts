@@ -3,6 +3,7 @@
  * The same zod schemas become /openapi.json.
  */
 import { z } from 'zod'
+import { isObject, type Json } from '../../json/json.ts'
 
 export const modelName = z.string().min(1).max(256).describe('Id of a model, as listed by /v1/models.')
 
@@ -57,7 +58,10 @@ export const allowedTools = <T extends z.ZodType>(tool: T) => ({
 
 export const callId = z.string().min(1).max(256)
 
-export const schemaObject = z.union([z.record(z.string(), z.unknown()), z.boolean()])
+/** An object, not copied: a copy would forget the order of its keys and the spelling of its numbers. */
+export const jsonObject = z.unknown().refine(isObject, 'expected an object').meta({ type: 'object' }) as unknown as z.ZodType<Json>
+
+export const schemaObject = z.union([jsonObject, z.boolean()])
 
 /** The fields of a function that the model may call. */
 export const functionFields = {

@@ -18,7 +18,7 @@ const shared = {
   model: common.modelName,
   stream: z.boolean().nullish().describe('Default true, unlike the OpenAI endpoints.'),
   think: z.union([z.boolean(), z.enum(['low', 'medium', 'high', 'max', 'none'])]).nullish(),
-  format: z.union([z.literal(''), z.literal('json'), z.record(z.string(), z.unknown())]).nullish(),
+  format: z.union([z.literal(''), z.literal('json'), common.jsonObject]).nullish(),
   options,
   keep_alive: z.union([z.string().max(32), z.number()]).nullish(),
 }
@@ -38,7 +38,7 @@ export const ollamaChatRequest = z.looseObject({
               id: common.callId.nullish(),
               function: z.looseObject({
                 name: common.toolName,
-                arguments: z.union([z.record(z.string(), z.unknown()), z.string()]).nullish(),
+                arguments: z.union([common.jsonObject, z.string()]).nullish(),
               }),
             }),
           )

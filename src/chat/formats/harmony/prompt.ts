@@ -2,6 +2,7 @@
  * The texts of harmony's system and developer messages, word for word as openai/harmony 0.0.8 writes them.
  * The system message says identity, effort, channels and trained tools. What APIs call a system prompt goes into the developer message.
  */
+import { writeJson } from '../../../json/lossless.ts'
 import type { RenderOptions } from '../../messages.ts'
 import { type ToolNamespace, toolsSection } from './types.ts'
 
@@ -44,7 +45,7 @@ export function developerText(
   if (namespaces.some((namespace) => namespace.tools.length > 0)) sections.push(toolsSection(namespaces))
   if (responseFormat) {
     const about = responseFormat.description ? `// ${responseFormat.description}\n` : ''
-    sections.push(`# Response Formats\n\n## ${responseFormat.name}\n\n${about}${JSON.stringify(responseFormat.schema)}`)
+    sections.push(`# Response Formats\n\n## ${responseFormat.name}\n\n${about}${writeJson(responseFormat.schema)}`)
   }
   return sections.join('\n\n')
 }

@@ -1,5 +1,6 @@
 /** Qwen3-Coder's own syntax of tools: definitions and calls as tags. Source: its published chat template. */
-import { asObject, isObject, parsed } from '../../../json/json.ts'
+import { asObject, isObject, type Json, parsed } from '../../../json/json.ts'
+import { entriesOf } from '../../../json/lossless.ts'
 import type { ToolCallPart, ToolDefinition } from '../../messages.ts'
 import type { PromptText } from '../prompt-text.ts'
 import { pythonJson, pythonText } from './python-json.ts'
@@ -32,15 +33,14 @@ export function coderTools(prompt: PromptText, tools: readonly ToolDefinition[])
     if (description !== undefined) lines.push(`<description>${description.trim()}</description>`)
     lines.push('<parameters>')
     const schema = asObject(parameters)
-    for (const [key, value] of Object.entries(asObject(schema.properties))) {
-      const { type, description: about, name: _, ...others } = asObject(value)
+    for (const [key, value] of entriesOf(asObject(schema.properties))) {
+      const { type, description: about } = asObject(value)
       lines.push('<parameter>', `<name>${key}</name>`)
       if (type !== undefined) lines.push(`<type>${pythonText(type)}</type>`)
       if (typeof about === 'string') lines.push(`<description>${about.trim()}</description>`)
-      lines.push(...extras(others), '</parameter>')
+      lines.push(...extras(asObject(value), 'type', 'description', 'name'), '</parameter>')
     }
-    const { type: _, properties: __, ...others } = schema
-    lines.push(...extras(others), '</parameters>', '</function>')
+    lines.push(...extras(schema, 'type', 'properties'), '</parameters>', '</function>')
     prompt.plain(lines.join('\n'))
   }
   prompt.template(`\n</tools>\n\n${callSyntax}`)
@@ -51,11 +51,8 @@ export function coderCall(prompt: PromptText, call: ToolCallPart): void {
   const args = parsed(call.arguments)
   prompt.template('<tool_call>\n').plain(`<function=${call.name}>\n`)
   if (!isObject(args)) prompt.plain(call.arguments === '' ? '' : `${call.arguments}\n`)
-  for (const [key, value] of Object.entries(asObject(args))) {
-    prompt.plain(
-      `<parameter=${key}>\n${typeof value === 'object' && value !== null ? pythonJson(value) : pythonText(value)}\n</parameter>\n`,
-    )
-  }
+  for (const [key, value, spelling] of entriesOf(asObject(args)))
+    prompt.plain(`<parameter=${key}>\n${jsonOrText(value, spelling)}\n</parameter>\n`)
   prompt.plain('</function>\n').template('</tool_call>')
 }
 
@@ -92,8 +89,12 @@ function convert(text: string, type: unknown): unknown {
   return value === undefined ? text : value
 }
 
-function extras(others: Record<string, unknown>): string[] {
-  return Object.entries(others).map(
-    ([key, value]) => `<${key}>${typeof value === 'object' && value !== null ? pythonJson(value) : pythonText(value)}</${key}>`,
-  )
+/** The fields of a schema that have no place of their own. */
+function extras(schema: Json, ...known: string[]): string[] {
+  const others = entriesOf(schema).filter(([key]) => !known.includes(key))
+  return others.map(([key, value, spelling]) => `<${key}>${jsonOrText(value, spelling)}</${key}>`)
 }
+
+/** The template prints lists and objects as JSON, other values as Python's text. */
+const jsonOrText = (value: unknown, spelling: string | undefined): string =>
+  typeof value === 'object' && value !== null ? pythonJson(value) : pythonText(value, spelling)
