@@ -20,10 +20,10 @@ export class Fields extends JsonFields {
     return this.size(key, undefined, MOST_LAYERS)
   }
 
-  /** `dtype` or `torch_dtype`. */
+  /** `dtype` or `torch_dtype`; "auto" means that of the tensors. */
   dtype(otherwise: DType): DType {
     const key = this.spelling('dtype', 'torch_dtype')
-    return this.has(key) ? this.choice(key, DTYPES) : otherwise
+    return this.has(key) && this.raw(key) !== 'auto' ? this.choice(key, DTYPES) : otherwise
   }
 
   /** `eos_token_id`: nothing, an id or a list of ids. */

@@ -11,6 +11,7 @@ import {
   MissingTensorError,
   UnsafePathError,
 } from './errors.ts'
+import { missingFrom } from './other-formats.ts'
 import { readHeader, type TensorEntry } from './safetensors.ts'
 import { type Folder, readText, type Source } from './source.ts'
 
@@ -25,13 +26,14 @@ export interface Checkpoint {
 }
 
 const SINGLE = 'model.safetensors'
-const INDEX = 'model.safetensors.index.json'
-/** Both published forms: model-00001-of-00002 and model--00001-of-00007. Counting starts at 0 or 1. */
-const NUMBERED = /^(.*-)(\d{5})-of-(\d{5})\.safetensors$/
+/** The file that says which shard holds a tensor. */
+export const INDEX = 'model.safetensors.index.json'
+/** Published forms: model-00001-of-00002, model--00001-of-00007, model-00001-of-000002. Counting starts at 0 or 1. */
+const NUMBERED = /^(.*-)(\d+)-of-(\d+)\.safetensors$/
 
 /** Opens the checkpoint in a folder and reads its headers. The caller closes it. */
 export async function openCheckpoint(folder: Folder, signal?: AbortSignal): Promise<Checkpoint> {
-  const { files, index } = await findFiles(folder)
+  const { files, index } = await weightFiles(folder)
   const sources: Source[] = []
   const close = async () => {
     await Promise.all(sources.map((source) => source.close()))
@@ -57,6 +59,13 @@ export async function openCheckpoint(folder: Folder, signal?: AbortSignal): Prom
     if (index) checkIndex(folder, index, files, sources, tensors)
     let tensorBytes = 0
     for (const entry of tensors.values()) tensorBytes += entry.byteLength
+    // Tensors that share memory are stored once; save_model of Python's safetensors keeps their other names in the metadata.
+    for (const { metadata } of headers) {
+      for (const [alias, name] of Object.entries(metadata)) {
+        const entry = tensors.get(name)
+        if (entry && !tensors.has(alias)) tensors.set(alias, { ...entry, name: alias })
+      }
+    }
     return { name: folder.name, tensors, sources, tensorBytes, close }
   } catch (error) {
     await close()
@@ -64,8 +73,12 @@ export async function openCheckpoint(folder: Folder, signal?: AbortSignal): Prom
   }
 }
 
-/** The files of the checkpoint: those of the index, else the single file, else all listed safetensors files. */
-async function findFiles(folder: Folder): Promise<{ files: string[]; index?: ReadonlyMap<string, string> }> {
+/**
+ * The files that hold the weights: those of the index, else the single file, else the numbered ones, else the only one.
+ * Reads the index and nothing else.
+ * @throws CheckpointError
+ */
+export async function weightFiles(folder: Folder): Promise<{ files: string[]; index?: ReadonlyMap<string, string> }> {
   const listed = (await folder.list())?.filter((file) => file.endsWith('.safetensors')).sort()
   const indexSource = await folder.open(INDEX)
   if (indexSource) {
@@ -83,11 +96,12 @@ async function findFiles(folder: Folder): Promise<{ files: string[]; index?: Rea
     return { files: numbered }
   }
   if (listed.length === 1) return { files: listed }
+  if (listed.length === 0) throw await missingFrom(folder, SINGLE, 'no safetensors file')
   throw new MissingFileError({
     file: folder.name,
     expected: `${SINGLE}, ${INDEX} or numbered shards`,
-    came: listed.length === 0 ? 'no safetensors file' : `the files ${abbreviate(listed.join(', '))}`,
-    remedy: 'Check the path; checkpoints in other formats (.bin, .gguf, .pt) are not read.',
+    came: `the files ${abbreviate(listed.join(', '))}`,
+    remedy: `Several files without ${INDEX} are ambiguous: give the path of one file, or fetch the index.`,
   })
 }
 
@@ -127,12 +141,12 @@ function isPlainName(file: string): boolean {
 
 function checkNumbering(folder: Folder, files: readonly string[]): void {
   const parts = files.map((file) => NUMBERED.exec(file)!)
-  const [, stem, , total] = parts[0]!
+  const [, stem, { length: width }, total] = parts[0] as unknown as [string, string, string, string]
   const numbers = new Set(parts.filter((part) => part[1] === stem && part[3] === total).map((part) => Number(part[2])))
   // gpt-oss counts from 0 and has one file more than the name says.
   for (let number = numbers.has(0) ? 0 : 1; number <= Number(total); number++) {
     if (!numbers.has(number))
-      throw missingShard(folder, `${stem}${String(number).padStart(5, '0')}-of-${total}.safetensors`, 'of the numbered set')
+      throw missingShard(folder, `${stem}${String(number).padStart(width, '0')}-of-${total}.safetensors`, 'of the numbered set')
   }
 }
 

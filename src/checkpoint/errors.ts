@@ -69,6 +69,8 @@ export class MissingShardError extends CheckpointError {}
 export class MissingTensorError extends CheckpointError {}
 /** The checkpoint or one of its files does not exist. */
 export class MissingFileError extends CheckpointError {}
+/** A file or folder of another kind: a pointer instead of the content, an HTML page, an adapter, GGUF, a pickle. */
+export class WrongFormatError extends CheckpointError {}
 /** The file ends before the bytes that its header describes (for example, cut after it was opened). */
 export class TruncatedFileError extends CheckpointError {}
 /** The operating system or the server failed while reading. */

@@ -7,12 +7,15 @@ import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
 import { Gate } from '../files/gate.ts'
 import { abbreviate } from '../json/json.ts'
+import { parsePythonJson } from '../json/python.ts'
 import { leaves, mapWeights, type Weights } from '../model/weights.ts'
 import { type Backend, DISK_ALIGNMENT, type Fill } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
 import { CorruptConfigError } from './errors.ts'
-import { type Folder, openRequired, readText } from './source.ts'
+import { withModelNames } from './names.ts'
+import { missingFrom, refuseAdapter } from './other-formats.ts'
+import { type Folder, readText } from './source.ts'
 import { type PlannedWeight, planWeights, type WeightPlan } from './weights.ts'
 
 export interface LoadProgress {
@@ -137,7 +140,8 @@ export interface OpenModel extends WeightPlan {
  */
 export async function openModel(folder: Folder, signal?: AbortSignal): Promise<OpenModel> {
   const architecture = await readArchitecture(folder)
-  const checkpoint = await openCheckpoint(folder, signal)
+  await refuseAdapter(folder)
+  const checkpoint = withModelNames(await openCheckpoint(folder, signal), architecture)
   try {
     return { ...planWeights(architecture, checkpoint), checkpoint }
   } catch (error) {
@@ -148,7 +152,8 @@ export async function openModel(folder: Folder, signal?: AbortSignal): Promise<O
 
 /** The architecture that a folder's config.json describes. */
 export async function readArchitecture(folder: Folder): Promise<Architecture> {
-  const source = await openRequired(folder, 'config.json')
+  const source = await folder.open('config.json')
+  if (!source) throw await missingFrom(folder, 'config.json')
   try {
     return configFromJson(parseJson(source.name, await readText(source)), source.name)
   } finally {
@@ -172,7 +177,7 @@ export async function loadFolder(folder: Folder, backend: WeightSink, options: L
 
 function parseJson(file: string, text: string): unknown {
   try {
-    return JSON.parse(text)
+    return parsePythonJson(text)
   } catch (cause) {
     const came = `"${abbreviate((cause as Error).message)}"`
     throw new CorruptConfigError(

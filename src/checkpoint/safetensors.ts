@@ -17,6 +17,7 @@ import {
   TensorSizeError,
   UnknownDtypeError,
 } from './errors.ts'
+import { refuseOtherContent, SNIFFED_BYTES } from './other-formats.ts'
 import type { Source } from './source.ts'
 
 /** Bits per element of every dtype of the format. */
@@ -73,12 +74,13 @@ export function publishedBytes(dtype: PublishedDtype, shape: readonly number[]):
 /** Reads and checks the header of a safetensors file. Reads at most 100 MB and never more than the file holds. */
 export async function readHeader(source: Source, signal?: AbortSignal): Promise<Header> {
   const file = source.name
+  const head = new Uint8Array(Math.min(SNIFFED_BYTES, source.size))
+  await source.read(0, head, signal)
+  refuseOtherContent(file, head, 'a safetensors file')
   if (source.size < 8) {
     throw new HeaderLengthError({ file, expected: 'at least 8 bytes', came: `a file of ${source.size} bytes` })
   }
-  const prefix = new Uint8Array(8)
-  await source.read(0, prefix, signal)
-  const length = new DataView(prefix.buffer).getBigUint64(0, true)
+  const length = new DataView(head.buffer).getBigUint64(0, true)
   if (length > BigInt(MAX_HEADER_BYTES)) {
     throw new HeaderLengthError({ file, expected: `a header of at most ${MAX_HEADER_BYTES} bytes`, came: `a header length of ${length}` })
   }

@@ -3,10 +3,11 @@
  * the event loop stays free. A missing file gives `undefined`; any other failure is a named error.
  */
 import { constants, readSync } from 'node:fs'
-import { type FileHandle, open, readdir, stat } from 'node:fs/promises'
+import { type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { DISK_ALIGNMENT } from '../ops/backend.ts'
-import { MissingFileError } from './errors.ts'
+import { MissingFileError, WrongFormatError } from './errors.ts'
+import { otherFormat } from './other-formats.ts'
 import { type Folder, readFailed, type Source, truncated } from './source.ts'
 
 /** Largest read per system call, so that an abort is noticed soon. */
@@ -30,7 +31,16 @@ export async function fileSource(path: string, options: FileOptions = {}): Promi
   try {
     handle = await open(path, 'r')
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') {
+      const target = await readlink(path).catch(() => undefined)
+      if (target === undefined) return undefined
+      throw new MissingFileError({
+        file: path,
+        expected: 'a file',
+        came: `a link to ${target}, which is not there`,
+        remedy: 'Copy the files instead of the links, or pull the model again.',
+      })
+    }
     throw readFailed(path, 0, 0, cause)
   }
   const status = await handle.stat()
@@ -120,8 +130,13 @@ export async function fileFolder(path: string, options: FileOptions = {}): Promi
     const open = (file: string) => fileSource(join(path, file), { direct: direct && file.endsWith('.safetensors') })
     return { name: path, list: () => readdir(path), open }
   }
-  const direct = options.direct ?? status.size > LARGE * process.availableMemory()
   const only = basename(path)
+  if (!only.endsWith('.safetensors')) {
+    const expected = 'a directory with config.json and safetensors files, or a .safetensors file'
+    const other = otherFormat([only]) ?? { came: 'another file', remedy: 'Give the directory of the model.' }
+    throw new WrongFormatError({ file: path, expected, ...other })
+  }
+  const direct = options.direct ?? status.size > LARGE * process.availableMemory()
   const directory = dirname(path)
   return {
     name: directory,

@@ -3,7 +3,8 @@
  * what it reads. Memory and Blob (a file chosen in a browser) are here, HTTP in source-http.ts, files
  * of the operating system in source-node.ts.
  */
-import { MissingFileError, ReadFailedError, TruncatedFileError } from './errors.ts'
+import { ReadFailedError, TruncatedFileError } from './errors.ts'
+import { refuseOtherContent } from './other-formats.ts'
 
 /** Random access to one file. Reads may run concurrently. */
 export interface Source {
@@ -89,26 +90,18 @@ export function blobFolder(files: Iterable<File>, name = 'chosen files'): Folder
   }
 }
 
-/** Reads a whole small file as text, refusing one larger than `limit` bytes before allocating. */
+/**
+ * Reads a whole small file as text, refusing one larger than `limit` bytes before allocating.
+ * @throws WrongFormatError for a pointer, an HTML page or a binary file in its place
+ */
 export async function readText(source: Source, limit = 64 * 2 ** 20): Promise<string> {
   if (source.size > limit) {
     throw new ReadFailedError({ file: source.name, expected: `at most ${limit} bytes of text`, came: `${source.size} bytes` })
   }
   const bytes = new Uint8Array(source.size)
   await source.read(0, bytes)
+  refuseOtherContent(source.name, bytes, 'a text file of a checkpoint')
   return new TextDecoder().decode(bytes)
-}
-
-/** Opens a file that must be there. */
-export async function openRequired(folder: Folder, file: string): Promise<Source> {
-  const source = await folder.open(file)
-  if (source) return source
-  throw new MissingFileError({
-    file: `${folder.name.replace(/\/$/, '')}/${file}`,
-    expected: 'a file',
-    came: 'nothing at this place',
-    remedy: 'Check the path, or pull the checkpoint again.',
-  })
 }
 
 export function truncated(file: string, offset: number, length: number, size: number): TruncatedFileError {

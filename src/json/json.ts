@@ -23,6 +23,7 @@ export function describe(value: unknown): string {
   if (value === undefined) return 'nothing'
   if (isObject(value)) return 'an object'
   if (Array.isArray(value)) return `an array of ${value.length}`
+  if (typeof value === 'number') return String(value)
   return abbreviate(JSON.stringify(value) ?? String(value), 60)
 }
 

@@ -3,6 +3,7 @@
  * this works on a disk, over HTTP and in a browser.
  */
 import { isObject } from '../json/json.ts'
+import { parsePythonJson } from '../json/python.ts'
 import { tokenizerFromGpt2 } from './gpt2-files.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { tokenizerFromJson } from './tokenizer-json.ts'
@@ -57,7 +58,7 @@ async function readJson(read: (name: string) => Promise<Uint8Array | undefined>,
   const bytes = await read(name)
   if (bytes === undefined) return undefined
   try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    return parsePythonJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
   } catch (error) {
     throw new Error(`${name}: not valid JSON in UTF-8 (${(error as Error).message})`, { cause: error })
   }

@@ -2,6 +2,7 @@
  * What a checkpoint's files say about chatting: the template, the markers of beginning and end, published sampling defaults.
  * Reading is the caller's business, as for the tokenizer's files.
  */
+import { parsePythonJson } from '../../json/python.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import type { SamplingOptions } from '../messages.ts'
 import type { FormatSource } from './format.ts'
@@ -73,7 +74,7 @@ async function readJson(read: (name: string) => Promise<Uint8Array | undefined>,
   const bytes = await read(name)
   if (!bytes) return undefined
   try {
-    const value: unknown = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    const value: unknown = parsePythonJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
     return typeof value === 'object' && value !== null ? (value as Fields) : undefined
   } catch (error) {
     throw new Error(`${name}: expected JSON in UTF-8: ${(error as Error).message}`, { cause: error })
