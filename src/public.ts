@@ -7,6 +7,7 @@ import type { ChatEvent, Message } from './chat/messages.ts'
 import { type ChatModel, ChatSession, chat, type TurnOptions } from './chat/session.ts'
 import type { GenerationResult } from './engine/engine.ts'
 import type { Model as ModelParts } from './load-model.ts'
+import type { PromptOptions } from './tokenizer/prompt.ts'
 
 export type { Ask } from './answer/ask.ts'
 export type { Architecture } from './architecture/architecture.ts'
@@ -34,6 +35,9 @@ export type { Tokenizer } from './tokenizer/tokenizer.ts'
 export { calculatorTool as calculator } from './train/abacus/calculator.ts'
 export { type Claim, claims, type Outcome, verify } from './verify/verify.ts'
 
+/** What can be asked of a continuation, and how a text becomes ids. */
+export type TextOptions = ContinuationAsk & PromptOptions
+
 /** Text as it is generated, and how it went. */
 export interface TextGeneration extends AsyncIterable<string> {
   readonly result: Promise<GenerationResult>
@@ -49,10 +53,11 @@ export interface Model extends ModelParts, AsyncDisposable {
   /** A conversation that keeps its history. */
   session(options?: TurnOptions, messages?: readonly Message[]): ChatSession
   /**
-   * Plain continuation of a text or of ids, without any chat format, as /v1/completions gives it. Default: at most 256 ids.
+   * Plain continuation of a text or of ids, without any chat format, as /v1/completions gives it. Default: at most 256 ids. A text gets
+   * the BOS of the tokenizer, and spellings of special tokens in it become these tokens unless `special` is false.
    * @throws ChatError on a prompt that is too long
    */
-  generate(prompt: string | readonly number[], options?: ContinuationAsk): TextGeneration
+  generate(prompt: string | readonly number[], options?: TextOptions): TextGeneration
 }
 
 /** The parts of a model with the methods of the public API. */
@@ -64,8 +69,8 @@ export const withMethods = (parts: ModelParts): Model => ({
   [Symbol.asyncDispose]: () => parts.dispose(),
 })
 
-function generateText(model: ModelParts, prompt: string | readonly number[], ask: ContinuationAsk = {}): TextGeneration {
-  const ids = typeof prompt === 'string' ? promptOf(model, prompt, 'prompt') : prompt
+function generateText(model: ModelParts, prompt: string | readonly number[], ask: TextOptions = {}): TextGeneration {
+  const ids = typeof prompt === 'string' ? promptOf(model, prompt, 'prompt', ask) : prompt
   const continuation = new Continuation(model, ids, { maxTokens: 256, ...ask })
   const generation = continuation.start()
   return {

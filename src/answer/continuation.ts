@@ -1,6 +1,10 @@
-/** A text continued without any chat format: the completions endpoint and Ollama's raw mode. The same events as an answer, text only. */
+/**
+ * A text continued without any chat format: `model.generate`, `lineage generate`, the completions endpoint, Ollama's raw mode. The same
+ * events as an answer, text only.
+ */
 import type { ChatEvent, TextToken } from '../chat/messages.ts'
 import type { GeneratedToken, GenerationResult, Taken } from '../engine/engine.ts'
+import { type PromptOptions, promptIds } from '../tokenizer/prompt.ts'
 import type { TextStream } from '../tokenizer/tokenizer.ts'
 import { type AnswerEnd, type ChatModel, checkFits, checkLength, Generated } from './answer.ts'
 import type { Ask } from './ask.ts'
@@ -9,17 +13,21 @@ import { StopTexts } from './stop-texts.ts'
 /** What of an Ask makes sense without a format. */
 export type ContinuationAsk = Pick<Ask, 'sampling' | 'maxTokens' | 'stop' | 'logprobs' | 'cacheKey' | 'signal'>
 
-/** Ids of a text to continue, with what the published tokenizer puts first. Never empty. Throws ChatError when it is too long. */
-export function promptOf({ engine, tokenizer, format }: ChatModel, text: string, field: string): number[] {
+/**
+ * The ids of a text to continue (tokenizer/prompt.ts). Never empty: without BOS an empty text is the beginning of a document.
+ * @param field name of the text in the request, for errors
+ * @throws ChatError when the text is too long for the context
+ */
+export function promptOf({ engine, tokenizer, format }: ChatModel, text: string, field: string, options?: PromptOptions): number[] {
   checkLength(text.length, engine.context, field)
-  const ids = [...(tokenizer.prefix ?? []), ...tokenizer.encode(text)]
-  if (ids.length > 0) return ids
-  // A model must be given something to continue; a document begins after this.
-  return [tokenizer.specials.get('<|endoftext|>') ?? format.stopIds[0] ?? 0]
+  const ids = promptIds(tokenizer, text, options)
+  return ids.length > 0 ? ids : [tokenizer.specials.get('<|endoftext|>') ?? format.stopIds[0] ?? 0]
 }
 
 export class Continuation extends Generated {
   readonly promptIds: readonly number[]
+  /** The prompt as text, without the tokenizer's BOS. An unfinished character at its end comes with the first text that follows. */
+  readonly promptText: string
   readonly #stops: StopTexts
   readonly #stream: TextStream
   #text = ''
@@ -29,16 +37,21 @@ export class Continuation extends Generated {
   /** @throws ChatError on a prompt that is too long; `field` is its name in the request */
   constructor(model: ChatModel, promptIds: readonly number[], ask: ContinuationAsk, field = 'prompt') {
     super(model, ask)
-    checkFits(promptIds.length, model.engine.context, field)
+    const { tokenizer, engine } = model
+    checkFits(promptIds.length, engine.context, field)
     this.promptIds = promptIds
     this.#stops = new StopTexts(ask.stop ?? [])
-    this.#stream = model.tokenizer.stream()
+    // The text goes on where the prompt ends: a blank before its first word is part of it.
+    this.#stream = tokenizer.stream()
+    const { prefix = [] } = tokenizer
+    const shown = prefix.every((id, i) => promptIds[i] === id) ? promptIds.slice(prefix.length) : promptIds
+    this.promptText = shown.map((id) => this.#stream.push(id)).join('')
   }
 
   take({ id, logprob, top = [] }: GeneratedToken): Taken<ChatEvent> {
     const { format, tokenizer } = this.model
-    if (format.stopIds.includes(id)) return { next: 'stop' }
     if (logprob !== undefined) this.#held.push({ type: 'text-token', id, bytes: tokenizer.bytes(id), logprob, top })
+    if (format.stopIds.includes(id)) return { next: 'stop' }
     const events = this.#write(this.#stops.push(this.#stream.push(id)))
     return { events, next: this.#stops.found ? 'stop' : [] }
   }
@@ -52,8 +65,8 @@ export class Continuation extends Generated {
   }
 
   protected end({ reason }: GenerationResult): AnswerEnd {
-    const rest = [...this.#write(this.#stops.push(this.#stream.end())), ...this.#write(this.#stops.rest())]
-    return { events: [...rest, ...this.#start(), { type: 'text-end', text: this.#text, phase: 'final' }], reason, reasoningTokens: 0 }
+    const rest = [...this.#write(this.#stops.rest()), ...this.#start(), ...this.#held.splice(0)]
+    return { events: [...rest, { type: 'text-end', text: this.#text, phase: 'final' }], reason, reasoningTokens: 0 }
   }
 
   #write(delta: string): ChatEvent[] {

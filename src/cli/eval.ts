@@ -11,6 +11,7 @@ import { chartSvg } from '../drawing/chart.ts'
 import { readLogits } from '../engine/read-logits.ts'
 import { loadModel, type Model } from '../load-model-node.ts'
 import type { Batch } from '../ops/ops.ts'
+import { promptIds } from '../tokenizer/prompt.ts'
 import { calculatorTool } from '../train/abacus/calculator.ts'
 import { type Ask, type Cell, measureCalls, measureEfforts, wilson } from '../train/abacus/evaluate.ts'
 import { cutEvaluation } from '../train/data/text.ts'
@@ -72,21 +73,25 @@ async function run(name: string, options: Options): Promise<void> {
 async function scoreText(directory: string, file: string, options: Options): Promise<void> {
   const model = await loadModel(directory, { ...options, slots: 8 })
   try {
-    const all = Int32Array.from(model.tokenizer.encode(readFileSync(file, 'utf8')))
+    const { tokenizer } = model
+    // A model that was trained with a BOS reads badly without one, so every window begins with it.
+    const all = Int32Array.from(promptIds(tokenizer, readFileSync(file, 'utf8'), { special: false, bos: false }))
+    const { prefix = [] } = tokenizer
     const ids = all.subarray(Math.floor(all.length * (1 - (options.heldOut ?? 1))))
     const { architecture } = model
     const block = options.block ?? Math.min(architecture.maxPositionEmbeddings, 1024)
     if (block > architecture.maxPositionEmbeddings)
       throw new UsageError(`--block ${block}: ${architecture.name} has a context of ${architecture.maxPositionEmbeddings} tokens`)
-    if (ids.length < block + 1)
+    if (prefix.length >= block) throw new UsageError(`--block ${block}: the tokenizer puts ${prefix.length} ids before every text`)
+    if (ids.length < block + 1 - prefix.length)
       throw new UsageError(`${file}: ${ids.length} tokens are fewer than one window of ${block} needs; choose a shorter --block`)
     let loss = 0
     let rows = 0
     let bytes = 0
-    for (const { batch, targets } of cutEvaluation(ids, block, options.windows)) {
-      loss += await negativeLogLikelihood(model, batch, targets)
+    for (const { batch, rows: counted, targets } of cutEvaluation(ids, block, options.windows, prefix)) {
+      loss += await negativeLogLikelihood(model, batch, counted, targets)
       rows += targets.length
-      for (const id of targets) bytes += model.tokenizer.bytes(id).length
+      for (const id of targets) bytes += tokenizer.bytes(id).length
     }
     const result = { loss: loss / rows, perplexity: Math.exp(loss / rows), bitsPerByte: loss / Math.LN2 / bytes, tokens: rows, block }
     process.stdout.write(
@@ -101,21 +106,21 @@ async function scoreText(directory: string, file: string, options: Options): Pro
 /** Logits of at most this many values are read at once. */
 const LOGITS = 1 << 26
 
-/** Sum over the windows of a batch, by plain forward passes: a window may fill the whole context. */
-async function negativeLogLikelihood(model: Model, batch: Batch, targets: Int32Array): Promise<number> {
+/** Sum over the given rows of a batch, by plain forward passes: a window may fill the whole context. */
+async function negativeLogLikelihood(model: Model, batch: Batch, rows: Int32Array, targets: Int32Array): Promise<number> {
   const V = model.architecture.vocabSize
   const step = Math.max(1, Math.floor(LOGITS / V))
   let total = 0
   for (let from = 0; from < targets.length; from += step) {
-    const logitRows = Int32Array.from({ length: Math.min(step, targets.length - from) }, (_, i) => from + i)
+    const logitRows = rows.subarray(from, from + step)
     const logits = await readLogits(model, batch, { logitRows })
-    logitRows.forEach((row, r) => {
+    logitRows.forEach((_, r) => {
       const z = logits.subarray(r * V, (r + 1) * V)
       let top = Number.NEGATIVE_INFINITY
       for (const value of z) top = Math.max(top, value)
       let sum = 0
       for (const value of z) sum += Math.exp(value - top)
-      total += Math.log(sum) + top - z[targets[row]!]!
+      total += Math.log(sum) + top - z[targets[from + r]!]!
     })
   }
   return total

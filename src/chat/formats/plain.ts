@@ -1,4 +1,5 @@
 /** Base models: no roles, no markers. The prompt is the text so far, the answer is how the model continues it. */
+import { promptIds } from '../../tokenizer/prompt.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { ChatError, type ChatFormat, partsOf, type SamplingOptions, textOf } from '../messages.ts'
 import { TagParser } from './tags/parser.ts'
@@ -21,7 +22,7 @@ export function plainFormat(tokenizer: Tokenizer, { eosTokenIds, sampling }: Pla
         throw new ChatError('tools', 'this is a base model without a chat format; it can only continue text')
       const turns = messages.map((message) => (message.role === 'assistant' ? textOf(partsOf(message), 'text') : message.content))
       const text = turns.join('\n') + (options.prefill === undefined ? '' : `\n${options.prefill}`)
-      const ids = [...(tokenizer.prefix ?? []), ...tokenizer.encode(text)]
+      const ids = promptIds(tokenizer, text, { special: false })
       // A model must be given something to continue; published models begin a document after this token.
       return ids.length === 0 && separator !== undefined ? [separator] : ids
     },

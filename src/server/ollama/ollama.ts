@@ -46,7 +46,8 @@ export async function ollamaGenerate(ctx: ServerContext, scope: Scope, request: 
 function rawContinuation(ctx: ServerContext, scope: Scope, model: ServedModel, body: OllamaGenerateRequest, prompt: string): Continuation {
   const options = ollamaOptions(body.options)
   const maxTokens = Math.min(options.maxTokens ?? Number.POSITIVE_INFINITY, ctx.limits.outputTokens)
-  return new Continuation(model, promptOf(model, prompt, 'prompt'), { ...options, maxTokens, cacheKey: scope.tenant })
+  const ids = promptOf(model, prompt, 'prompt', { special: body.parse_special ?? true })
+  return new Continuation(model, ids, { ...options, maxTokens, cacheKey: scope.tenant })
 }
 
 async function respond(

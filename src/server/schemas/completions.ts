@@ -5,11 +5,18 @@ import * as common from './common.ts'
 
 const ids = z.array(common.int32(0)).max(2 ** 20)
 
+/** How the text of a raw prompt becomes ids. */
+const promptFields = {
+  parse_special: z.boolean().nullish().describe('Spellings of special tokens in the text become these tokens.'),
+  add_special_tokens: z.boolean().nullish().describe('Put in front what the tokenizer puts before every text (a BOS); never doubled.'),
+}
+
 export const completionRequest = z.looseObject({
   model: common.modelName,
   prompt: z
     .union([z.string(), ids.min(1), z.array(z.string()).min(1).max(64), z.array(ids.min(1)).min(1).max(64)])
     .describe('One text, one list of token ids, or up to 64 of either.'),
+  ...promptFields,
   stream: z.boolean().nullish(),
   stream_options: common.includeUsage,
   max_tokens: common.int32(0).nullish(),
@@ -26,8 +33,10 @@ export type CompletionRequest = z.infer<typeof completionRequest>
 
 export const tokenizeRequest = z.looseObject({
   model: common.modelName.nullish(),
-  content: z.string().nullish(),
-  prompt: z.string().nullish().describe('Another name of `content` (vLLM).'),
+  content: z.string().nullish().describe('A text. Spellings of special tokens stay text and no BOS comes first, unless asked for.'),
+  prompt: z.string().nullish().describe('A prompt of /v1/completions, read as it is there, unless asked for otherwise.'),
+  ...promptFields,
+  add_special: z.boolean().nullish().describe('Another name of `add_special_tokens` (llama.cpp).'),
   with_pieces: z.boolean().nullish(),
 })
 

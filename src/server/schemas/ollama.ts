@@ -61,7 +61,8 @@ export const ollamaGenerateRequest = z.looseObject({
   prompt: z.string().nullish(),
   system: z.string().nullish(),
   suffix: z.string().nullish(),
-  raw: z.boolean().nullish(),
+  raw: z.boolean().nullish().describe('The prompt is continued as it is, without the chat format. Special tokens in it are read.'),
+  parse_special: z.boolean().nullish().describe('With `raw`: false leaves spellings of special tokens text.'),
   images: z.array(z.unknown()).max(64).nullish(),
   template: z.string().nullish(),
 })

@@ -43,9 +43,10 @@ function continuations(ctx: ServerContext, scope: Scope, model: ServedModel, bod
   const { prompt } = body
   const prompts =
     typeof prompt === 'string' || typeof prompt[0] === 'number' ? [prompt as string | number[]] : (prompt as (string | number[])[])
+  const read = { special: body.parse_special ?? true, bos: body.add_special_tokens ?? true }
   return prompts.flatMap((one, p) => {
     const param = prompts.length === 1 ? 'prompt' : `prompt[${p}]`
-    const promptIds = typeof one === 'string' ? promptOf(model, one, param) : one
+    const promptIds = typeof one === 'string' ? promptOf(model, one, param, read) : one
     const unknown = promptIds.find((id) => id >= model.architecture.vocabSize)
     if (unknown !== undefined) throw badRequest(`Token ${unknown} is not in the vocabulary of ${model.architecture.vocabSize}.`, param)
     return Array.from({ length: body.n ?? 1 }, (_, i) => {

@@ -1,5 +1,6 @@
-/** /tokenize, /detokenize and /apply-template: what a model really sees. Text is encoded as ordinary text, never as markers. */
+/** /tokenize, /detokenize and /apply-template: what a model really sees. */
 import { checkLength } from '../../answer/answer.ts'
+import { promptIds } from '../../tokenizer/prompt.ts'
 import { chatAsk } from '../chat-completions/chat-completions.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
@@ -14,7 +15,9 @@ export async function tokenize(ctx: ServerContext, scope: Scope, request: Reques
   if (typeof text !== 'string') throw badRequest('Send the text as "content".', 'content')
   return withModel(ctx, scope, body.model, ({ model }) => {
     checkLength(text.length, model.engine.context, 'content')
-    const ids = model.tokenizer.encode(text)
+    const isPrompt = typeof body.content !== 'string'
+    const bos = body.add_special_tokens ?? body.add_special ?? isPrompt
+    const ids = promptIds(model.tokenizer, text, { special: body.parse_special ?? isPrompt, bos })
     const tokens = body.with_pieces ? ids.map((id) => ({ id, piece: model.tokenizer.decode([id]) })) : ids
     return Response.json({ tokens, count: ids.length, max_model_len: model.engine.context })
   })

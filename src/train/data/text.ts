@@ -25,9 +25,19 @@ export interface TextData extends TrainingData {
   readonly heldOut: Int32Array
 }
 
-/** Windows that begin at `starts`, each a slot of its own; every position counts. */
-export function windows(ids: Int32Array, starts: readonly number[], block: number): Example {
-  return pack(starts.map((start) => ({ ids: ids.subarray(start, start + block + 1), rows: block, counts: () => true })))
+/**
+ * Windows of `block` rows that begin at `starts`, each a slot of its own; every id of the text counts.
+ * @param prefix ids in front of each window (a BOS), which are read and not predicted
+ */
+export function windows(ids: Int32Array, starts: readonly number[], block: number, prefix: readonly number[] = []): Example {
+  const cut = (start: number) => ids.subarray(start, start + block + 1 - prefix.length)
+  return pack(
+    starts.map((start) => ({
+      ids: prefix.length === 0 ? cut(start) : [...prefix, ...cut(start)],
+      rows: block,
+      counts: (row) => row >= prefix.length - 1,
+    })),
+  )
 }
 
 export function textData(ids: Int32Array, options: TextOptions): TextData {
@@ -56,13 +66,18 @@ export function textData(ids: Int32Array, options: TextOptions): TextData {
   }
 }
 
-/** Windows at equal distances over the whole text, in examples of about 2,000 tokens. */
-export function cutEvaluation(ids: Int32Array, block: number, most: number): Example[] {
-  const possible = Math.floor((ids.length - 1) / block)
+/**
+ * Windows at equal distances over the whole text, in examples of about 2,000 tokens.
+ * @param prefix see `windows`; with one id of it all `block` rows of a window predict ids of the text, from the first on
+ */
+export function cutEvaluation(ids: Int32Array, block: number, most: number, prefix: readonly number[] = []): Example[] {
+  const own = block + 1 - prefix.length // ids of the text in a window; without a prefix the last one is the first of the next
+  const stride = Math.min(block, own)
+  const possible = Math.floor((ids.length - Math.max(0, own - block)) / stride)
   const count = Math.min(most, possible)
-  const starts = Array.from({ length: count }, (_, i) => Math.floor((i * possible) / count) * block)
+  const starts = Array.from({ length: count }, (_, i) => Math.floor((i * possible) / count) * stride)
   const perExample = Math.max(1, Math.floor(2048 / block))
   const examples: Example[] = []
-  for (let i = 0; i < count; i += perExample) examples.push(windows(ids, starts.slice(i, i + perExample), block))
+  for (let i = 0; i < count; i += perExample) examples.push(windows(ids, starts.slice(i, i + perExample), block, prefix))
   return examples
 }

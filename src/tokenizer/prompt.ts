@@ -1,0 +1,22 @@
+/**
+ * Text to the ids that a model is given: the one way for raw prompts, base models and measurements. It puts the BOS in front where the
+ * tokenizer's files ask for one. Conversations with a chat template go through the chat formats, whose templates write their own BOS.
+ */
+import type { Tokenizer } from './tokenizer.ts'
+
+export interface PromptOptions {
+  /**
+   * Spellings of added tokens (`<|im_end|>`, `<fim_prefix>`) become these tokens, as other servers read raw prompts. Default true.
+   * False for text of people, tools and models.
+   */
+  special?: boolean
+  /** Put in front what the tokenizer's files put before every text, unless the text begins with it. Default true. */
+  bos?: boolean
+}
+
+/** The ids of a text. Empty only for an empty text of a tokenizer without BOS, or with `bos: false`. */
+export function promptIds(tokenizer: Tokenizer, text: string, { special = true, bos = true }: PromptOptions = {}): number[] {
+  const ids = special ? tokenizer.encodeTemplate(text) : tokenizer.encode(text)
+  const prefix = bos ? (tokenizer.prefix ?? []) : []
+  return prefix.every((id, i) => ids[i] === id) ? ids : [...prefix, ...ids]
+}

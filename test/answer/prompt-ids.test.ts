@@ -1,0 +1,148 @@
+/**
+ * How a text becomes the ids of a prompt, on every route that takes raw text: the BOS of the tokenizer once, special tokens read unless
+ * that is switched off, and neither in messages. The expected ids are written out by hand.
+ */
+import assert from 'node:assert/strict'
+import { test } from 'node:test'
+import { plainFormat } from '../../src/chat/formats/plain.ts'
+import { withMethods } from '../../src/public.ts'
+import { createApp } from '../../src/server/http/app.ts'
+import type { ServedModel } from '../../src/server/models/model.ts'
+import { byteTokenizerJson } from '../../src/tokenizer/build.ts'
+import { type PromptOptions, promptIds } from '../../src/tokenizer/prompt.ts'
+import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
+import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
+import { type Json, jsonOf } from '../server/scripted-app.ts'
+import { scriptedEngine } from '../server/scripted-engine.ts'
+
+const [BOS, END, FIM] = [256, 257, 258]
+const specials = ['<s>', '<|im_end|>', { content: '<fim>', special: false }]
+
+/** A post-processor that puts these tokens before every text. */
+const template = (...names: string[]) => ({
+  type: 'TemplateProcessing',
+  single: [...names.map((id) => ({ SpecialToken: { id, type_id: 0 } })), { Sequence: { id: 'A', type_id: 0 } }],
+})
+const tokenizer = (postProcessor: object | null, bos?: string): Tokenizer =>
+  tokenizerFromJson({ ...byteTokenizerJson(specials), post_processor: postProcessor }, 'tokenizer.json', { bos })
+
+const withBos = tokenizer(template('<s>'))
+const withoutBos = tokenizer(null)
+const bytes = (text: string) => [...Buffer.from(text)]
+
+interface Row {
+  name: string
+  tokenizer: Tokenizer
+  text: string
+  options?: PromptOptions
+  expected: number[]
+}
+
+const rows: Row[] = [
+  { name: 'BOS from the template', tokenizer: withBos, text: 'ab', expected: [BOS, ...bytes('ab')] },
+  { name: 'BOS from add_bos_token', tokenizer: tokenizer(null, '<s>'), text: 'ab', expected: [BOS, ...bytes('ab')] },
+  { name: 'a template without BOS', tokenizer: tokenizer(template(), '<s>'), text: 'ab', expected: bytes('ab') },
+  { name: 'two tokens before every text', tokenizer: tokenizer(template('<fim>', '<s>')), text: 'x', expected: [FIM, BOS, ...bytes('x')] },
+  { name: 'no BOS', tokenizer: withoutBos, text: 'ab', expected: bytes('ab') },
+  { name: 'a text that begins with the BOS', tokenizer: withBos, text: '<s>ab', expected: [BOS, ...bytes('ab')] },
+  { name: 'the BOS and nothing else', tokenizer: withBos, text: '<s>', expected: [BOS] },
+  { name: 'two written BOS stay two', tokenizer: withBos, text: '<s><s>ab', expected: [BOS, BOS, ...bytes('ab')] },
+  { name: 'the BOS in the middle', tokenizer: withBos, text: 'a<s>b', expected: [BOS, ...bytes('a'), BOS, ...bytes('b')] },
+  {
+    name: 'the BOS after a blank is not at the start',
+    tokenizer: withBos,
+    text: ' <s>a',
+    expected: [BOS, ...bytes(' '), BOS, ...bytes('a')],
+  },
+  {
+    name: 'a rendered turn',
+    tokenizer: withBos,
+    text: 'user\nhi<|im_end|>\n',
+    expected: [BOS, ...bytes('user\nhi'), END, ...bytes('\n')],
+  },
+  { name: 'a token for filling in', tokenizer: withoutBos, text: '<fim>def f', expected: [FIM, ...bytes('def f')] },
+  { name: 'half of a spelling', tokenizer: withBos, text: '<|im_end', expected: [BOS, ...bytes('<|im_end')] },
+  { name: 'an empty text', tokenizer: withBos, text: '', expected: [BOS] },
+  { name: 'characters of several bytes', tokenizer: withBos, text: 'é🦙', expected: [BOS, ...bytes('é🦙')] },
+  {
+    name: 'special tokens off',
+    tokenizer: withBos,
+    text: '<|im_end|>',
+    options: { special: false },
+    expected: [BOS, ...bytes('<|im_end|>')],
+  },
+  {
+    name: 'special tokens off, BOS spelled',
+    tokenizer: withBos,
+    text: '<s>a',
+    options: { special: false },
+    expected: [BOS, ...bytes('<s>a')],
+  },
+  { name: 'BOS off', tokenizer: withBos, text: 'a<fim>', options: { bos: false }, expected: [...bytes('a'), FIM] },
+  { name: 'both off', tokenizer: withBos, text: '<s>a', options: { special: false, bos: false }, expected: bytes('<s>a') },
+]
+
+/** What each route gives the engine. */
+async function seen(
+  tokenizer: Tokenizer,
+  use: (model: ServedModel, post: (path: string, body: object) => Promise<Json>) => Promise<unknown>,
+) {
+  const engine = scriptedEngine(tokenizer, () => 'x')
+  const prompts: number[][] = []
+  const generate: typeof engine.generate = (ids, options) => {
+    prompts.push([...ids])
+    return engine.generate(ids, options)
+  }
+  const architecture = { name: 'm', modelType: 'm', vocabSize: tokenizer.vocabSize, maxPositionEmbeddings: 65536, expertDtype: 'f32' }
+  const watched = { context: engine.context, score: engine.score, load: () => engine.load(), close: async () => {}, generate }
+  const model = { tokenizer, format: plainFormat(tokenizer, {}), engine: watched, architecture, dispose() {} }
+  const app = createApp({ models: [{ id: 'm', load: async () => model }] })
+  const headers = { 'content-type': 'application/json' }
+  await use(model, (path, body) =>
+    jsonOf(app.fetch(new Request(`http://localhost${path}`, { method: 'POST', body: JSON.stringify({ model: 'm', ...body }), headers }))),
+  )
+  return prompts
+}
+
+for (const { name, tokenizer, text, options = {}, expected } of rows) {
+  test(`${name}: function, library, completions, Ollama's raw mode, /tokenize`, async () => {
+    assert.deepEqual(promptIds(tokenizer, text, options), expected)
+    const { special: parse_special, bos: add_special_tokens } = options
+    const prompts = await seen(tokenizer, async (model, post) => {
+      const parts = model as unknown as Parameters<typeof withMethods>[0]
+      await Array.fromAsync(withMethods(parts).generate(text, { ...options, maxTokens: 1 }))
+      await post('/v1/completions', { prompt: text, max_tokens: 1, parse_special, add_special_tokens })
+      if (text !== '' && options.bos !== false)
+        await post('/api/generate', { prompt: text, raw: true, stream: false, parse_special, options: { num_predict: 1 } })
+      assert.deepEqual((await post('/tokenize', { prompt: text, parse_special, add_special_tokens })).tokens, expected)
+    })
+    for (const ids of prompts) assert.deepEqual(ids, expected)
+    assert.ok(prompts.length >= 2)
+  })
+}
+
+test('a text of /tokenize stays text unless asked for otherwise; messages always do, with one BOS', async () => {
+  const text = '<s>a<|im_end|>'
+  const prompts = await seen(withBos, async (_, post) => {
+    const tokens = async (body: object) => (await post('/tokenize', { content: text, ...body })).tokens
+    assert.deepEqual(await tokens({}), bytes(text))
+    assert.deepEqual(await tokens({ parse_special: true }), [BOS, ...bytes('a'), END])
+    assert.deepEqual(await tokens({ add_special: true }), [BOS, ...bytes(text)])
+    assert.deepEqual(await tokens({ add_special: true, parse_special: true }), [BOS, ...bytes('a'), END])
+    await post('/v1/chat/completions', { messages: [{ role: 'user', content: text }], max_tokens: 1 })
+    await post('/api/chat', { messages: [{ role: 'user', content: text }], stream: false, options: { num_predict: 1 } })
+    await post('/v1/responses', { input: text, max_output_tokens: 1 })
+  })
+  assert.deepEqual(prompts, Array(3).fill([BOS, ...bytes(text)]))
+})
+
+test('ids are taken as they are', async () => {
+  const prompts = await seen(withBos, async (_, post) => {
+    await post('/v1/completions', { prompt: [104, 105], max_tokens: 1 })
+    await post('/v1/completions', { prompt: [[BOS, 104]], max_tokens: 1 })
+  })
+  assert.deepEqual(prompts, [
+    [104, 105],
+    [BOS, 104],
+  ])
+})
