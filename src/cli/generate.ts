@@ -95,8 +95,9 @@ async function generate(name: string, text: string | undefined, options: Options
 
 /** Standard input, less the newline with which programs end their output. */
 function readPrompt(): string {
-  if (process.stdin.isTTY) throw new UsageError('give a text after the model, a text on standard input, or --ids')
-  return readFileSync(process.stdin.fd, 'utf8').replace(/\r?\n$/, '')
+  const text = process.stdin.isTTY ? '' : readFileSync(process.stdin.fd, 'utf8')
+  if (text === '') throw new UsageError('give a text after the model, a text on standard input, or --ids')
+  return text.replace(/\r?\n$/, '')
 }
 
 async function onText(model: Model, prompt: string, options: Options, signal: AbortSignal): Promise<Run> {
