@@ -5,7 +5,7 @@
  * bytes that complete it) are computed once.
  */
 import type { Steps } from './cooperative.ts'
-import type { NumberAutomaton } from './number.ts'
+import type { NumberAutomaton } from './number-automaton.ts'
 import type { ByteAutomaton } from './pattern.ts'
 import type { NodeId, Property, SchemaNode } from './schema.ts'
 import { bytesToClean, clean, closed, nextPhase } from './string-body.ts'

@@ -183,12 +183,12 @@ export class MaskTable {
     return part
   }
 
-  /** A shortest completion as tokens, taking the longest token at each step. */
-  shortestCompletion(from: State): number[] {
+  /** A shortest completion as tokens, taking the longest token at each step; it ends early beyond `most` tokens. */
+  shortestCompletion(from: State, most: number): number[] {
     const { machine } = this.grammar
     const { byte, end, token } = this.trie
     const ids: number[] = []
-    for (let state = from; !state.isEnd; ) {
+    for (let state = from; !state.isEnd && ids.length <= most; ) {
       let node = 0
       let best = -1
       let after: State = state
@@ -268,13 +268,15 @@ class TableMatcher implements Matcher {
     if (!inReach && this.#force(tokensLeft)) return mask
     const bytesLeft = inReach ? tokensLeft - 1 : Number.POSITIVE_INFINITY
     for (const stack of stacks) this.#table.add(stack, bytesLeft, mask)
+    // Only a number too large to end comes no nearer to its end: it goes on until the budget cuts it.
+    if (mask.every((word) => word === 0)) for (const stack of stacks) this.#table.add(stack, Number.POSITIVE_INFINITY, mask)
     return mask
   }
 
   /** One byte per token was too pessimistic. If a shortest completion just fits, only its next token is allowed. */
   #force(tokensLeft: number): boolean {
     if (this.#state.cost > tokensLeft * 8) return false
-    const ids = this.#table.shortestCompletion(this.#state)
+    const ids = this.#table.shortestCompletion(this.#state, tokensLeft)
     if (ids.length === 0 || ids.length + 8 < tokensLeft || ids.length > tokensLeft) return false
     this.#mask[ids[0]! >> 5]! |= 1 << (ids[0]! & 31)
     return true

@@ -1,223 +1,299 @@
 /**
- * JSON numbers as automata over their characters. Every number is finite, exact to 15 digits, and
- * ends. Without limits: up to 15 digits before and after the point and an exponent of two digits.
- * With limits: no exponent. To enforce limits, the interval of values that a prefix can still become
- * is compared with the allowed interval, in integers.
+ * JSON numbers as automata over their characters. A state says how the digits so far compare with the
+ * limits, never by rounding: a number of any length is compared exactly with the text of the limit.
+ * Digits are not counted, except that a value beyond the range of doubles can no longer end.
+ * number-steps.ts holds the numbers that are multiples of something, integers among them.
  */
+import { compareDecimals, type Decimal, decimal, middle } from './decimal.ts'
+import {
+  type End,
+  MOST_WHOLE_DIGITS,
+  type NumberAutomaton,
+  type NumberPhase,
+  type NumberState,
+  TOO_LARGE,
+  TOO_LARGE_DISTANCE,
+} from './number-automaton.ts'
+import { SteppedNumber } from './number-steps.ts'
 
-/** States are short texts. All prefixes that no limit can restrict any more share one state. */
-export interface NumberAutomaton {
-  readonly name: string
-  readonly start: string
-  /** Whether the characters read so far are a complete number. */
-  canEnd(state: string): boolean
-  next(state: string, character: string): string | undefined
-  /** Fewest characters that complete the number. */
-  distance(state: string): number
-}
-
-const MOST_DIGITS = 15
-
-/** Any number. A state is a phase and the number of digits that may follow. */
-export const anyNumber: NumberAutomaton = {
-  name: 'number',
-  start: 'start:0',
-  canEnd: (state) => /^(zero|integer|fraction|exponent):/.test(state),
-  distance: (state) => (/^(zero|integer|fraction|exponent):/.test(state) ? 0 : 1),
-  next(state, character) {
-    const [phase, text] = state.split(':') as [string, string]
-    const left = Number(text)
-    const digit = character >= '0' && character <= '9'
-    switch (phase) {
-      case 'start':
-      case 'minus':
-        if (character === '-' && phase === 'start') return 'minus:0'
-        return !digit ? undefined : character === '0' ? 'zero:0' : `integer:${MOST_DIGITS - 1}`
-      case 'zero':
-      case 'integer':
-        if (digit) return left > 0 ? `integer:${left - 1}` : undefined
-        if (character === '.') return `point:${MOST_DIGITS}`
-        return character === 'e' || character === 'E' ? 'e:0' : undefined
-      case 'point':
-      case 'fraction':
-        if (digit) return left > 0 ? `fraction:${left - 1}` : undefined
-        return phase === 'fraction' && (character === 'e' || character === 'E') ? 'e:0' : undefined
-      case 'e':
-        if (character === '+' || character === '-') return 'sign:0'
-        return digit ? 'exponent:1' : undefined
-      case 'sign':
-        return digit ? 'exponent:1' : undefined
-      default:
-        return digit && left > 0 ? `exponent:${left - 1}` : undefined
-    }
-  },
+/** A limit in a schema: its value, and its text where that is at hand. */
+export interface Limit {
+  readonly value: number | bigint
+  readonly text?: string | undefined
 }
 
 export interface Limits {
-  readonly minimum?: number
-  readonly maximum?: number
-  readonly exclusiveMinimum?: number
-  readonly exclusiveMaximum?: number
+  readonly minimum?: readonly Limit[]
+  readonly maximum?: readonly Limit[]
+  readonly exclusiveMinimum?: readonly Limit[]
+  readonly exclusiveMaximum?: readonly Limit[]
+  readonly multipleOf?: readonly Limit[]
 }
 
 /**
- * Numbers within limits. Inclusive and exclusive limits hold together.
- * @throws RangeError when there is none that can be written with 15 digits
+ * Numbers within limits, all of which hold together.
+ * @throws RangeError when there is none
  */
 export function limitedNumber(integer: boolean, limits: Limits): NumberAutomaton {
-  const allowed = (value: number) =>
-    value >= (limits.minimum ?? -Infinity) &&
-    value <= (limits.maximum ?? Infinity) &&
-    value > (limits.exclusiveMinimum ?? -Infinity) &&
-    value < (limits.exclusiveMaximum ?? Infinity)
-  const low = Math.max(limits.minimum ?? -Infinity, limits.exclusiveMinimum ?? -Infinity)
-  const high = Math.min(limits.maximum ?? Infinity, limits.exclusiveMaximum ?? Infinity)
-  const largest = 10 ** MOST_DIGITS - 1
-  // A missing limit gets a value small enough to allow digits after the point.
-  const far = integer ? largest : Math.min(largest, Math.max(1e9, 1000 * Math.abs(Number.isFinite(low) ? low : high)))
-  const from = Math.max(Number.isFinite(low) ? low : -far, -largest)
-  const to = Math.min(Number.isFinite(high) ? high : far, largest)
-  if (!(from <= to)) throw new RangeError('no number lies between the limits')
-  const whole = Math.trunc(Math.max(Math.abs(from), Math.abs(to)))
-  const integerDigits = whole === 0 ? 0 : String(whole).length
-  for (let places = integer ? 0 : MOST_DIGITS - integerDigits; places <= (integer ? 0 : 30); places++) {
-    const unit = 10n ** BigInt(places)
-    let first = scaled(from, places)
-    let last = scaled(to, places)
-    for (let i = 0; i < 4 && first <= last && !allowed(toNumber(first, places)); i++) first++
-    for (let i = 0; i < 4 && last >= first && !allowed(toNumber(last, places)); i++) last--
-    if (first <= last && allowed(toNumber(first, places)) && allowed(toNumber(last, places)))
-      return new LimitedNumber(first, last, places, unit)
-  }
-  throw new RangeError(`no ${integer ? 'integer' : 'number of 15 digits'} lies between the limits`)
+  const low = [...ends(limits.minimum, false, integer, 1), ...ends(limits.exclusiveMinimum, true, integer, 1)]
+  const high = [...ends(limits.maximum, false, integer, -1), ...ends(limits.exclusiveMaximum, true, integer, -1)]
+  const from = low.reduce<End | undefined>((best, end) => (best === undefined || tighter(end, best, 1) ? end : best), undefined)
+  const to = high.reduce<End | undefined>((best, end) => (best === undefined || tighter(end, best, -1) ? end : best), undefined)
+  const multiples = (limits.multipleOf ?? []).map(decimalOf)
+  const automaton = integer || multiples.length > 0 ? new SteppedNumber(integer, from, to, multiples) : new DenseNumber(from, to)
+  if (automaton.distance(automaton.start) === Number.POSITIVE_INFINITY)
+    throw new RangeError(`no ${integer ? 'integer' : 'number'} satisfies the limits`)
+  return automaton
 }
 
-/** The decimal text of a double, times 10^places, rounded toward zero. */
-function scaled(value: number, places: number): bigint {
-  const [mantissa, exponent = '0'] = String(Math.abs(value)).split('e') as [string, string?]
-  const [whole, fraction = ''] = mantissa.split('.') as [string, string?]
-  const shift = Number(exponent) + places - fraction.length
-  const digits = BigInt(whole + fraction)
-  const magnitude = shift >= 0 ? digits * 10n ** BigInt(shift) : digits / 10n ** BigInt(-shift)
-  return value < 0 ? -magnitude : magnitude
-}
-
-function toNumber(units: bigint, places: number): number {
-  return Number(`${units}e-${places}`)
+function decimalOf({ value, text }: Limit): Decimal {
+  return decimal(text ?? (typeof value === 'number' && Number.isInteger(value) ? String(BigInt(value)) : String(value)))
 }
 
 /**
- * A state is the prefix itself, or `free:A:B` when any A to B digits before the point may follow, or
- * `places:P` when any P digits after the point may follow.
+ * The ends that limits set.
+ * @param direction where allowed values lie: 1 above, -1 below
  */
-class LimitedNumber implements NumberAutomaton {
+function ends(limits: readonly Limit[] = [], exclusive: boolean, integer: boolean, direction: 1 | -1): End[] {
+  return limits.map((limit): End => {
+    const { value, text } = limit
+    // Fractions are compared as doubles by most readers: 0.99999999999999999999 is 1 for them, and not below 1.
+    if (exclusive && !integer && typeof value === 'number') return { at: middle(value, direction), exclusive: true }
+    const at = decimalOf(limit)
+    // 2^63 - 1 is read as the double 2^63. Without its text, take a power of two as the limit of an integer type.
+    if (text === undefined && typeof value === 'number' && !exclusive && direction === -1 && value > Number.MAX_SAFE_INTEGER)
+      if (Number.isInteger(Math.log2(value))) return { at: { units: at.units - 1n, places: at.places }, exclusive }
+    return { at, exclusive }
+  })
+}
+
+function tighter(a: End, b: End, direction: 1 | -1): boolean {
+  const order = compareDecimals(a.at, b.at) * direction
+  return order > 0 || (order === 0 && a.exclusive)
+}
+
+/** The digits of a magnitude without zeros at their ends: the value is 0.DIGITS times 10^scale. */
+interface Edge {
+  readonly digits: string
+  readonly scale: number
+  readonly exclusive: boolean
+}
+
+interface Range {
+  readonly low: Edge | undefined
+  readonly high: Edge | undefined
+}
+
+const ZERO: Edge = { digits: '', scale: Number.NEGATIVE_INFINITY, exclusive: true }
+
+function edge({ at: { units, places }, exclusive }: End): Edge {
+  const text = String(units < 0n ? -units : units).replace(/^0+/, '')
+  const digits = text.replace(/0+$/, '')
+  return { digits, scale: digits === '' ? Number.NEGATIVE_INFINITY : text.length - places, exclusive }
+}
+
+/** The magnitudes of numbers of one sign; undefined when there are none. */
+function magnitudes(from: End | undefined, to: End | undefined, negative: boolean): Range | undefined {
+  const [low, high] = negative ? [to, from] : [from, to]
+  const sign = negative ? -1n : 1n
+  if (high !== undefined && high.at.units * sign < 0n) return undefined
+  const range = {
+    low: low === undefined || low.at.units * sign < 0n ? undefined : edge(low),
+    high: high === undefined ? undefined : edge(high),
+  }
+  if (negative && (from !== undefined || to !== undefined)) range.low ??= ZERO // -0 is not written beside limits
+  return range
+}
+
+/** What the characters of a number say so far. The magnitude is 0.DIGITS times 10^scale, DIGITS beginning with no zero. */
+interface Prefix {
+  readonly negative: boolean
+  readonly phase: NumberPhase
+  /** Before the point the number of digits; after the point fixed. */
+  readonly scale: number
+  /** Number of DIGITS, counted up to the length of the limits' digits; 0 for a value that is zero so far. */
+  readonly digits: number
+  /** Comparison of DIGITS with as many digits of the limits. */
+  readonly low: number
+  readonly high: number
+}
+
+const START: Prefix = { negative: false, phase: 'start', scale: 0, digits: 0, low: 0, high: 0 }
+const CHARACTERS = '0123456789.-'
+
+/** Numbers with fractions and exponents. */
+class DenseNumber implements NumberAutomaton {
   readonly name: string
-  readonly start = ''
-  readonly #first: bigint // in units of 10^-places
-  readonly #last: bigint
-  readonly #places: number
-  readonly #unit: bigint
-  readonly #distances = new Map<string, number>()
+  readonly start: NumberState
+  readonly #ranges: readonly (Range | undefined)[]
+  /** Whether there is no limit at all. */
+  readonly #free: boolean
+  readonly #prefixes = new Map<NumberState, Prefix>()
+  readonly #distances = new Map<NumberState, number>()
 
-  constructor(first: bigint, last: bigint, places: number, unit: bigint) {
-    this.name = `${first}..${last}e-${places}`
-    this.#first = first
-    this.#last = last
-    this.#places = places
-    this.#unit = unit
+  constructor(from: End | undefined, to: End | undefined) {
+    this.#free = from === undefined && to === undefined
+    this.#ranges = [magnitudes(from, to, false), magnitudes(from, to, true)]
+    this.name = JSON.stringify(this.#ranges.map((range) => [range?.low, range?.high, range === undefined]))
+    this.start = this.#state(START)
   }
 
-  canEnd(state: string): boolean {
-    if (state.startsWith('free:0:')) return true
-    if (state.startsWith('free:')) return false
-    if (state.startsWith('places:')) return !state.endsWith('!')
-    if (!/\d$/.test(state)) return false
-    const { low } = this.#interval(state, 0)
-    return this.#holds(state, low, low)
+  canEnd(state: NumberState): boolean {
+    const prefix = this.#prefixes.get(state)
+    if (prefix === undefined) return state !== TOO_LARGE && exponentCanEnd(state)
+    if (!['zero', 'whole', 'fraction'].includes(prefix.phase)) return false
+    const { low, high } = this.#range(prefix)!
+    return (
+      (low === undefined || compare(prefix, low, prefix.low) >= (low.exclusive ? 1 : 0)) &&
+      (high === undefined || compare(prefix, high, prefix.high) <= (high.exclusive ? -1 : 0))
+    )
   }
 
-  next(state: string, character: string): string | undefined {
-    const digit = character >= '0' && character <= '9'
-    if (state.startsWith('free:')) {
-      const [, least, most] = state.split(':').map(Number) as [number, number, number]
-      if (digit) return most > 0 ? `free:${Math.max(0, least - 1)}:${most - 1}` : undefined
-      return character === '.' && least === 0 && this.#places > 0 ? `places:${this.#places}!` : undefined
-    }
-    if (state.startsWith('places:')) {
-      const places = Number.parseInt(state.slice(7), 10)
-      return digit && places > 0 ? `places:${places - 1}` : undefined
-    }
-    const point = state.indexOf('.')
-    if (character === '-') {
-      if (state !== '') return undefined
-    } else if (character === '.') {
-      if (point !== -1 || this.#places === 0 || !/\d$/.test(state)) return undefined
-    } else if (!digit || state === '0' || state === '-0' || (point !== -1 && state.length - point > this.#places)) return undefined
-    const prefix = state + character
-    return this.#shared(prefix)
+  next(state: NumberState, character: string): NumberState | undefined {
+    if (state === TOO_LARGE) return /\d/.test(character) ? state : undefined
+    const prefix = this.#prefixes.get(state)
+    if (prefix === undefined) return nextOfExponent(state, character)
+    if (character === 'e' || character === 'E') return this.#exponent(prefix)
+    const to = this.#read(prefix, character)
+    if (to === undefined) return undefined
+    if (to.phase === 'whole' && to.scale > MOST_WHOLE_DIGITS && this.#range(to)!.high === undefined) return TOO_LARGE
+    return this.#isViable(to) ? this.#state(to) : undefined
   }
 
-  distance(state: string): number {
-    if (state.startsWith('free:')) return Number(state.split(':')[1])
+  distance(state: NumberState): number {
     const known = this.#distances.get(state)
     if (known !== undefined) return known
-    let best = Number.POSITIVE_INFINITY
-    if (this.canEnd(state)) best = 0
-    else
-      for (const character of '0123456789.-') {
-        const next = this.next(state, character)
-        if (next !== undefined) best = Math.min(best, 1 + this.distance(next))
+    if (state === TOO_LARGE) return TOO_LARGE_DISTANCE
+    if (this.canEnd(state)) return 0
+    // Breadth first, over the few states that differ; an exponent is never needed.
+    const seen = new Map<NumberState, NumberState | undefined>([[state, undefined]])
+    for (const [at] of seen)
+      for (const character of this.#prefixes.has(state) ? CHARACTERS : '0123456789+-') {
+        const next = this.next(at, character)
+        if (next === undefined || seen.has(next)) continue
+        seen.set(next, at)
+        if (!this.canEnd(next)) continue
+        let distance = 1
+        for (let before: NumberState | undefined = at; before !== undefined; before = seen.get(before))
+          this.#distances.set(before, distance++)
+        return this.#distances.get(state)!
       }
-    this.#distances.set(state, best)
-    return best
+    this.#distances.set(state, Number.POSITIVE_INFINITY)
+    return Number.POSITIVE_INFINITY
   }
 
-  /** The state after a prefix, undefined when no allowed number begins with it. */
-  #shared(prefix: string): string | undefined {
-    if (prefix === '-') return this.#first < 0n ? prefix : undefined
-    const point = prefix.indexOf('.')
-    if (point !== -1) {
-      const { low, high } = this.#interval(prefix, 0)
-      if (!this.#meets(prefix, low, high)) return undefined
-      const left = this.#places - (prefix.length - point - 1)
-      return this.#holds(prefix, low, high) ? `places:${left}${prefix.endsWith('.') ? '!' : ''}` : prefix
+  #state(prefix: Prefix): NumberState {
+    const { negative, phase, scale, digits, low, high } = prefix
+    const range = this.#range(prefix)
+    const counted = (range?.low && low === 0) || (range?.high && high === 0) ? digits : digits && 1
+    const key = `${negative ? '-' : ''}${phase} ${scale} ${counted} ${range?.low ? low : 0} ${range?.high ? high : 0}`
+    if (!this.#prefixes.has(key)) this.#prefixes.set(key, prefix)
+    return key
+  }
+
+  #range(prefix: Prefix): Range | undefined {
+    return this.#ranges[prefix.negative ? 1 : 0]
+  }
+
+  #read(prefix: Prefix, character: string): Prefix | undefined {
+    const { phase } = prefix
+    if (character === '-') {
+      const minus: Prefix = { ...prefix, phase: 'minus', negative: true }
+      return phase === 'start' ? minus : undefined
     }
-    const lengths: number[] = [] // numbers of further digits for which some value is allowed
-    let whole = true // whether every such value is allowed
-    for (let digits = 0; digits <= (/^-?0$/.test(prefix) ? 0 : MOST_DIGITS); digits++) {
-      const { low, high } = this.#interval(prefix, digits)
-      if (!this.#meets(prefix, low, high)) continue
-      lengths.push(digits)
-      whole &&= this.#holds(prefix, low, high)
+    if (character === '.') return phase === 'zero' || phase === 'whole' ? { ...prefix, phase: 'point' } : undefined
+    if (!/\d/.test(character) || phase === 'zero') return undefined
+    const fraction = phase === 'point' || phase === 'fraction'
+    if (prefix.digits === 0 && character === '0')
+      return fraction ? { ...prefix, phase: 'fraction', scale: prefix.scale - 1 } : { ...prefix, phase: 'zero' }
+    const { low, high } = this.#range(prefix) ?? {}
+    const length = Math.max(low?.digits.length ?? 0, high?.digits.length ?? 0)
+    const against = (known: number, limit: Edge | undefined) =>
+      known !== 0 || limit === undefined ? known : Math.sign(character.charCodeAt(0) - (limit.digits.charCodeAt(prefix.digits) || 0x30))
+    return {
+      ...prefix,
+      phase: fraction ? 'fraction' : 'whole',
+      scale: fraction ? prefix.scale : prefix.scale + 1,
+      digits: Math.min(prefix.digits + 1, Math.max(1, length)),
+      low: against(prefix.low, low),
+      high: against(prefix.high, high),
     }
-    if (lengths.length === 0) return undefined
-    const [least, most] = [lengths[0]!, lengths[lengths.length - 1]!]
-    return whole && most - least === lengths.length - 1 ? `free:${least}:${most}` : prefix
   }
 
-  /** The magnitudes that a prefix can become with `digits` more digits before the point. */
-  #interval(prefix: string, digits: number): { low: bigint; high: bigint } {
-    const text = prefix.replace('-', '')
-    const point = text.indexOf('.')
-    const places = point === -1 ? 0 : text.length - point - 1
-    const value = BigInt(text.replace('.', ''))
-    const scale = point === -1 ? 10n ** BigInt(digits) * this.#unit : 10n ** BigInt(this.#places - places)
-    return { low: value * scale, high: (value + 1n) * scale - 1n }
+  /** Whether an allowed number begins with the prefix, without an exponent. */
+  #isViable(prefix: Prefix): boolean {
+    const { phase, scale, digits } = prefix
+    const range = this.#range(prefix)
+    if (range === undefined) return false
+    if (phase === 'minus') return [...'0123456789'].some((digit) => this.#isViable(this.#read(prefix, digit)!))
+    const { low, high } = range
+    if (digits === 0) {
+      // Zero so far: the values from 0 to below 10^scale.
+      const isLow = low === undefined || low.scale <= scale
+      const isHigh =
+        high === undefined || high.digits !== '' || (!high.exclusive && (low === undefined || (low.digits === '' && !low.exclusive)))
+      return isLow && isHigh
+    }
+    const beyond = high !== undefined && (prefix.high > 0 || (prefix.high === 0 && high.exclusive && digits >= high.digits.length))
+    const least = low === undefined ? Number.NEGATIVE_INFINITY : prefix.low < 0 ? low.scale + 1 : low.scale
+    const most = high === undefined ? Number.POSITIVE_INFINITY : beyond ? high.scale - 1 : high.scale
+    if (phase !== 'whole') return scale >= least && scale <= most
+    return Math.max(scale, least) <= most
   }
 
-  /** The allowed magnitudes for the sign of a prefix; -0 is never written. */
-  #allowed(prefix: string): { first: bigint; last: bigint } {
-    if (prefix.startsWith('-')) return { first: this.#last >= 0n ? 1n : -this.#last, last: -this.#first }
-    return { first: this.#first > 0n ? this.#first : 0n, last: this.#last }
-  }
-
-  #meets(prefix: string, low: bigint, high: bigint): boolean {
-    const { first, last } = this.#allowed(prefix)
-    return low <= last && high >= first
-  }
-
-  #holds(prefix: string, low: bigint, high: bigint): boolean {
-    const { first, last } = this.#allowed(prefix)
-    return low >= first && high <= last
+  /** The state after the letter e: the exponents with which the value stays within the limits. */
+  #exponent(prefix: Prefix): NumberState | undefined {
+    const { phase, scale, digits } = prefix
+    if (!['zero', 'whole', 'fraction'].includes(phase)) return undefined
+    if (digits === 0) return this.#free ? exponentState('', -1, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY) : undefined
+    const { low, high } = this.#range(prefix)!
+    let least = Number.NEGATIVE_INFINITY
+    if (low !== undefined && low.digits === '') least = low.exclusive ? -SMALLEST_EXPONENT - scale : least
+    else if (low !== undefined)
+      least = low.scale - scale + (compare({ ...prefix, scale: low.scale }, low, prefix.low) < (low.exclusive ? 1 : 0) ? 1 : 0)
+    if (high === undefined) return exponentState('', -1, least, MOST_WHOLE_DIGITS - scale) // finite as a double
+    const most = high.scale - scale - (compare({ ...prefix, scale: high.scale }, high, prefix.high) > (high.exclusive ? -1 : 0) ? 1 : 0)
+    return least <= most ? exponentState('', -1, least, most) : undefined
   }
 }
+
+/** Smaller magnitudes than 10^-300 are not written by an exponent where zero is excluded: a double could be zero. */
+const SMALLEST_EXPONENT = 300
+
+/** Compares the value of a prefix, ended here, with a limit. */
+function compare(prefix: Prefix, limit: Edge, digits: number): number {
+  if (prefix.digits === 0) return limit.digits === '' ? 0 : -1
+  if (prefix.scale !== limit.scale) return prefix.scale - limit.scale
+  return digits !== 0 ? digits : prefix.digits >= limit.digits.length ? 0 : -1
+}
+
+/** @param value the digits of the exponent so far, -1 before the first; beyond 9999 all are alike */
+function exponentState(sign: string, value: number, least: number, most: number): NumberState {
+  return `e ${sign} ${value} ${least} ${most}`
+}
+
+function exponentCanEnd(state: NumberState): boolean {
+  const [, sign, text, least, most] = state.split(' ')
+  const value = Number(text) * (sign === '-' ? -1 : 1)
+  return text !== '-1' && value >= Number(least) && value <= Number(most)
+}
+
+function nextOfExponent(state: NumberState, character: string): NumberState | undefined {
+  const [, sign = '', text, leastText, mostText] = state.split(' ')
+  const [before, least, most] = [Number(text), Number(leastText), Number(mostText)]
+  const [from, to] = sign === '-' ? [Math.max(0, -most), -least] : [Math.max(0, least), most]
+  if (character === '+' || character === '-') {
+    const exists = character === '-' ? least <= 0 : most >= 0
+    return sign === '' && before === -1 && exists ? exponentState(character, -1, least, most) : undefined
+  }
+  if (!/\d/.test(character)) return undefined
+  const value = Math.min(9999, Math.max(0, before) * 10 + Number(character))
+  for (let low = value, high = value; low <= to; low *= 10, high = high * 10 + 9) {
+    if (high >= from) return exponentState(sign === '' ? '+' : sign, value, least, most)
+    if (low === 0 && high > 9999) break
+  }
+  return undefined
+}
+
+/** Any number that is finite as a double. */
+export const anyNumber: NumberAutomaton = new DenseNumber(undefined, undefined)

@@ -6,7 +6,8 @@
  */
 import { isObject, type Json } from '../json/json.ts'
 import type { Steps } from './cooperative.ts'
-import { anyNumber, type Limits, limitedNumber, type NumberAutomaton } from './number.ts'
+import { anyNumber, type Limits, limitedNumber } from './number.ts'
+import type { NumberAutomaton } from './number-automaton.ts'
 import { type ByteAutomaton, compilePattern, patternWork } from './pattern.ts'
 import { formatPatterns } from './string-formats.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
@@ -79,8 +80,8 @@ const keywordsOf: Readonly<Record<string, readonly string[]>> = {
   object: ['properties', 'required', 'additionalProperties', 'minProperties', 'maxProperties'],
   array: ['items', 'prefixItems', 'minItems', 'maxItems', 'uniqueItems'],
   string: ['minLength', 'maxLength', 'pattern', 'format'],
-  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
-  integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum'],
+  number: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
+  integer: ['minimum', 'maximum', 'exclusiveMinimum', 'exclusiveMaximum', 'multipleOf'],
   boolean: [],
   null: [],
 }
@@ -276,13 +277,14 @@ class Reader {
   }
 
   #number(integer: boolean, schema: Json, path: string): SchemaNode {
-    const limits: { -readonly [name in keyof Limits]: number } = {}
+    const limits: { -readonly [name in keyof Limits]: Limits[name] } = {}
     for (const name of keywordsOf.number! as (keyof Limits)[]) {
       const limit = schema[name]
       if (limit === undefined) continue
       if (typeof limit !== 'number' || !Number.isFinite(limit))
         return this.#refuse(`${path}/${name}`, `expected a number, got ${JSON.stringify(limit)}`)
-      limits[name] = limit
+      if (name === 'multipleOf' && limit <= 0) return this.#refuse(`${path}/multipleOf`, `expected a number above 0, got ${limit}`)
+      limits[name] = [{ value: limit }]
     }
     if (!integer && Object.keys(limits).length === 0) return { kind: 'number', automaton: anyNumber, integer }
     const node = { kind: 'number' as const, automaton: anyNumber, integer }

@@ -94,10 +94,10 @@ test('arbitrary ids: a document that ends with stop parses and validates', async
 
 test('an impossible request is an error before the first draw', async () => {
   const model = scriptedModel(['x'])
-  const odd: JsonSchema = { type: 'integer', multipleOf: 3 }
+  const odd: JsonSchema = { type: 'array', contains: {} }
   await assert.rejects(run(model, { schema: odd }), (error) => {
     assert.ok(error instanceof ChatError && error.field === 'schema' && error.code === 'unsupported_schema')
-    return error.cause instanceof UnsupportedSchemaError && error.cause.path === '/multipleOf'
+    return error.cause instanceof UnsupportedSchemaError && error.cause.path === '/contains'
   })
   await assert.rejects(run(model, { prefill: '{' }), /prefill: an answer under a schema/)
   assert.equal(model.asked.length, 0)
@@ -112,8 +112,8 @@ test('the error of an unusable schema file names the file', async () => {
   try {
     assert.deepEqual(await readSchemaFile(file('good.json', JSON.stringify(schema))), schema)
     await assert.rejects(readSchemaFile(file('broken.json', '{')), /broken\.json is not JSON/)
-    const odd = file('odd.json', '{"properties":{"a":{"multipleOf":3}}}')
-    await assert.rejects(readSchemaFile(odd), /odd\.json cannot be enforced: \/properties\/a\/multipleOf: /)
+    const odd = file('odd.json', '{"properties":{"a":{"contains":{}}}}')
+    await assert.rejects(readSchemaFile(odd), /odd\.json cannot be enforced: \/properties\/a\/contains: /)
     await assert.rejects(readSchemaFile(join(folder, 'absent.json')), /absent\.json: there is no such file/)
   } finally {
     rmSync(folder, { recursive: true })

@@ -80,7 +80,7 @@ const cases: { schema: Record<string, unknown>; yes: string[]; no: string[] }[] 
     no: ['"a.com"', '"http://1.2.3.4.5"', '"ftp://a.com"'],
   },
   { schema: { type: 'string', format: 'hostname' }, yes: ['"a-1.b2.org"'], no: ['"-a.org"', '"a..org"', '"a--b.org"'] },
-  { schema: { type: 'integer' }, yes: ['0', '-7', '123456789012345'], no: ['-0', '01', '1.0', '1e3', '+1', '1234567890123456', ''] },
+  { schema: { type: 'integer' }, yes: ['0', '-7', '1234567890123456789'], no: ['-0', '01', '1.0', '1e3', '+1', ''] },
   {
     schema: { type: 'integer', minimum: -12, maximum: 105 },
     yes: ['-12', '-1', '0', '9', '99', '100', '105'],
@@ -91,7 +91,7 @@ const cases: { schema: Record<string, unknown>; yes: string[]; no: string[] }[] 
   {
     schema: { type: 'number', minimum: 0, exclusiveMaximum: 1 },
     yes: ['0', '0.0', '0.5', '0.99999999999999'],
-    no: ['1', '-0.5', '1.0', '0.', '1e-3'],
+    no: ['1', '-0.5', '1.0', '0.', '5e-1'],
   },
   {
     schema: { type: 'number', exclusiveMinimum: -0.25, maximum: 2.5 },
@@ -166,7 +166,7 @@ test('true allows any value', () => {
 test('what is not enforced is refused with its path', () => {
   const property = (schema: unknown) => ({ type: 'object', properties: { 'a/b~': schema } })
   const refused: [unknown, string][] = [
-    [property({ type: 'integer', multipleOf: 3 }), '/properties/a~1b~0/multipleOf'],
+    [property({ type: 'integer', multipleOf: 0 }), '/properties/a~1b~0/multipleOf'],
     [property({ type: 'string', format: 'idn-email' }), '/properties/a~1b~0/format'],
     [property({ type: 'string', pattern: '(?=a)b' }), '/properties/a~1b~0/pattern'],
     [property({ type: 'string', pattern: '(a)\\1' }), '/properties/a~1b~0/pattern'],

@@ -5,7 +5,7 @@ import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { Matcher } from '../../src/structured/structured.ts'
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 
-const ajv = new Ajv2020({ strict: false, logger: false })
+const ajv = new Ajv2020({ strict: false, logger: false, multipleOfPrecision: 6 })
 const isDay = (text: string) => /^\d{4}-\d\d-\d\d$/.test(text) && new Date(`${text}T00:00:00Z`).toISOString().startsWith(text)
 const isTime = (text: string) => /^\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(`2000-01-01T${text}`))
 const formats: Record<string, (text: string) => boolean> = {
