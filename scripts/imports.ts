@@ -5,7 +5,7 @@
 import { root, type SourceFile, sourcesIn, withoutComments } from './sources.ts'
 
 /** Small tools that every folder may import and that import nothing but each other. */
-const LEAVES = ['random', 'json', 'drawing', 'numbers']
+const LEAVES = ['random', 'json', 'jinja', 'drawing', 'numbers']
 /**
  * Folder -> folders it may import from, besides itself and the leaves. A permission that nothing uses is deleted. The command line, the
  * app and the files directly in src put the program together: they may import everything.

@@ -1,0 +1,70 @@
+/**
+ * Chat templates: the language of jinja2 3.1 with the settings of transformers (trim_blocks, lstrip_blocks, loop controls, generation
+ * blocks, `tojson`, `strftime_now`, `raise_exception`), in an immutable sandbox with bounded steps. A leaf: knows nothing of chats.
+ */
+
+import { strftime } from './format.ts'
+import { callable, textArgument } from './functions.ts'
+import { GLOBALS, Interpreter, Scope } from './interpreter.ts'
+import { fail, STEPS, TemplateError, withBudget } from './limits.ts'
+import type { Statement } from './nodes.ts'
+import { parse } from './parser.ts'
+import { type Marks, withMarks } from './text.ts'
+import { Dict, integer, Range, strOf, type Value } from './values.ts'
+
+export type { Marks, Value }
+export { TemplateError }
+
+export interface RenderSettings {
+  /** What `strftime_now` says; by default the present. */
+  now?: Date
+  /** Characters of the variables that stand for others, see text.ts. */
+  marks?: Marks
+}
+
+export class Template {
+  readonly #body: readonly Statement[]
+
+  /** @throws TemplateError when the text is no template */
+  constructor(text: string) {
+    this.#body = withBudget(STEPS, () => parse(text))
+  }
+
+  /**
+   * The text that the template gives for these variables.
+   * @throws TemplateError when the template refuses them (`raise_exception`), uses what Python would refuse, or needs too many steps
+   */
+  render(variables: Iterable<readonly [name: string, value: Value]>, { now, marks }: RenderSettings = {}): string {
+    const globals = new Scope()
+    for (const [name, value] of GLOBALS) globals.set(name, value)
+    globals.set('range', RANGE)
+    globals.set(
+      'raise_exception',
+      callable('raise_exception', 'message', (message) => fail(strOf(message!))),
+    )
+    globals.set(
+      'strftime_now',
+      callable('strftime_now', 'format', (format) => strftime(now ?? new Date(), textArgument(format, 'format'))),
+    )
+    for (const [name, value] of variables) globals.set(name, value)
+    return withMarks(marks, () => withBudget(STEPS, () => new Interpreter().text(this.#body, new Scope(globals))))
+  }
+}
+
+const RANGE = callable('range', '/ start stop? step?', (start, stop, step) => {
+  const int = (value: Value) => integer(value) ?? fail('range() arguments must be integers')
+  return stop === undefined ? new Range(0n, int(start!), 1n) : new Range(int(start!), int(stop), step === undefined ? 1n : int(step))
+})
+
+/**
+ * A value of parsed JSON as a value of templates. Integers are ints, other numbers floats; a field that is undefined is left out.
+ * @param text changes every string, keys included
+ */
+export function fromJson(value: unknown, text: (text: string) => string = (same) => same): Value {
+  if (value === null || value === undefined || typeof value === 'boolean' || typeof value === 'bigint') return value ?? null
+  if (typeof value === 'string') return text(value)
+  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : value
+  if (Array.isArray(value)) return value.map((item) => fromJson(item, text))
+  const entries = Object.entries(value as object).filter(([, item]) => item !== undefined)
+  return new Dict(entries.map(([key, item]) => [text(key), fromJson(item, text)]))
+}
