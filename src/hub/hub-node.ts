@@ -199,6 +199,7 @@ const SMALL_FILES = [
   'added_tokens.json',
   'chat_template.jinja',
   'chat_template.json',
+  'additional_chat_templates/tool_use.jinja',
 ]
 const SHARD = /^model--?\d{5}-of-\d{5}\.safetensors$/
 const INDEX = 'model.safetensors.index.json'

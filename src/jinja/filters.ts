@@ -2,7 +2,7 @@
 import { fixed, formatPercent, rounded } from './format.ts'
 import { bind, intArgument, present, textArgument } from './functions.ts'
 import { PLAIN, toJson } from './json.ts'
-import { charge, fail, spend } from './limits.ts'
+import { charge, chargeItems, fail, spend } from './limits.ts'
 import { aligned, getAttribute, getItem, textMethod } from './methods.ts'
 import { binary } from './operators.ts'
 import { runTest } from './tests.ts'
@@ -127,7 +127,7 @@ function* batches(value: Value, size: number, fill: Value | undefined): Generato
   }
   if (batch.length === 0) return
   if (present(fill) !== undefined && batch.length < size) {
-    charge(size)
+    chargeItems(size)
     while (batch.length < size) batch.push(fill!)
   }
   yield batch
@@ -138,7 +138,7 @@ function* slices(value: Value, count: number, fill: Value | undefined): Generato
   const items = listOf(value)
   const [size, extra] = [Math.floor(items.length / count), items.length % count]
   for (let i = 0, start = 0; i < count; i++) {
-    spend(1)
+    spend(4)
     const end = start + size + (i < extra ? 1 : 0)
     const slice = items.slice(start, end)
     if (present(fill) !== undefined && i >= extra) slice.push(fill!)

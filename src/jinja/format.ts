@@ -4,7 +4,6 @@ import { exponent, floatText, fold, lengthOf } from './text.ts'
 import {
   Dict,
   indexOf,
-  integer,
   isText,
   type Keywords,
   like,

@@ -1,7 +1,7 @@
 /** Runs the syntax tree of a template: scopes, loops, macros and expressions, as jinja2 does. */
 import { isFilter, runFilter } from './filters.ts'
 import { callable } from './functions.ts'
-import { charge, fail, nested, spend } from './limits.ts'
+import { charge, checkLength, fail, nested, spend } from './limits.ts'
 import { Attributed, getAttribute, getItem } from './methods.ts'
 import type { Arguments, Expression, Parameter, Statement, Target } from './nodes.ts'
 import { binary, compared, concat, Slice, unary } from './operators.ts'
@@ -69,7 +69,8 @@ export class Interpreter {
 
   #print(text: string): void {
     this.#length += text.length
-    charge(this.#length)
+    checkLength(this.#length)
+    charge(text.length)
     this.#out.push(text)
   }
 

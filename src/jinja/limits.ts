@@ -13,9 +13,10 @@ export function fail(message: string): never {
 }
 
 /** Enough for conversations of millions of characters; a hostile template ends after about two seconds. */
-export const STEPS = 32_000_000
-/** Characters of one string, items of one list. */
+export const STEPS = 20_000_000
+/** Characters of one string or of the output; items of one list. */
 const LONGEST = 1 << 26
+const MOST_ITEMS = 1 << 22
 const CHARACTERS_PER_STEP = 32
 /** Calls of macros inside each other. */
 const DEEPEST_CALL = 200
@@ -28,10 +29,20 @@ export function spend(steps: number): void {
   if (remaining < 0) fail('the template needs more steps than are allowed; it may never end')
 }
 
-/** Charges a string or list of this length before it is made. */
+/** Charges a string of this length before it is made. */
 export function charge(length: number): void {
-  if (!(length <= LONGEST)) fail(`a value of ${length} characters or items is larger than allowed (${LONGEST})`)
+  checkLength(length)
   spend(length / CHARACTERS_PER_STEP)
+}
+
+export function checkLength(length: number): void {
+  if (!(length <= LONGEST)) fail(`a text of ${length} characters is longer than allowed (${LONGEST})`)
+}
+
+/** Charges a list of so many items before it is made. */
+export function chargeItems(count: number): void {
+  if (!(count <= MOST_ITEMS)) fail(`a list of ${count} items is longer than allowed (${MOST_ITEMS})`)
+  spend(count)
 }
 
 /** One call inside another. */

@@ -1,7 +1,7 @@
 /** Python's operators on values. */
 
 import { formatPercent } from './format.ts'
-import { charge, fail } from './limits.ts'
+import { charge, chargeItems, fail } from './limits.ts'
 import { sliceIndices, sliceText } from './text.ts'
 import {
   compare,
@@ -65,7 +65,7 @@ export function binary(operator: string, left: Value, right: Value): Value {
       }
       if (isSequence(other)) {
         const items = Array.isArray(other) ? other : other.items
-        charge(items.length * times)
+        chargeItems(items.length * times)
         const repeated = Array.from({ length: items.length * times }, (_, i) => items[i % items.length]!)
         return Array.isArray(other) ? repeated : new Tuple(repeated)
       }
@@ -77,7 +77,7 @@ export function binary(operator: string, left: Value, right: Value): Value {
 }
 
 function concatenated(left: readonly Value[], right: readonly Value[]): Value[] {
-  charge(left.length + right.length)
+  chargeItems(left.length + right.length)
   return [...left, ...right]
 }
 

@@ -3,6 +3,7 @@
  * blocks, `tojson`, `strftime_now`, `raise_exception`), in an immutable sandbox with bounded steps. A leaf: knows nothing of chats.
  */
 
+import { entriesOf } from '../json/lossless.ts'
 import { strftime } from './format.ts'
 import { callable, textArgument } from './functions.ts'
 import { GLOBALS, Interpreter, Scope } from './interpreter.ts'
@@ -13,7 +14,7 @@ import { type Marks, withMarks } from './text.ts'
 import { Dict, integer, Range, strOf, type Value } from './values.ts'
 
 export type { Marks, Value }
-export { TemplateError }
+export { Dict, TemplateError }
 
 export interface RenderSettings {
   /** What `strftime_now` says; by default the present. */
@@ -34,7 +35,7 @@ export class Template {
    * The text that the template gives for these variables.
    * @throws TemplateError when the template refuses them (`raise_exception`), uses what Python would refuse, or needs too many steps
    */
-  render(variables: Iterable<readonly [name: string, value: Value]>, { now, marks }: RenderSettings = {}): string {
+  render(variables: Dict, { now, marks }: RenderSettings = {}): string {
     const globals = new Scope()
     for (const [name, value] of GLOBALS) globals.set(name, value)
     globals.set('range', RANGE)
@@ -46,7 +47,7 @@ export class Template {
       'strftime_now',
       callable('strftime_now', 'format', (format) => strftime(now ?? new Date(), textArgument(format, 'format'))),
     )
-    for (const [name, value] of variables) globals.set(name, value)
+    for (const [name, value] of variables.entries()) globals.set(strOf(name), value)
     return withMarks(marks, () => withBudget(STEPS, () => new Interpreter().text(this.#body, new Scope(globals))))
   }
 }
@@ -57,14 +58,21 @@ const RANGE = callable('range', '/ start stop? step?', (start, stop, step) => {
 })
 
 /**
- * A value of parsed JSON as a value of templates. Integers are ints, other numbers floats; a field that is undefined is left out.
+ * A value of parsed JSON as a value of templates. Keys keep their order; a number is an int or a float as it was written, where
+ * `readJson` has read it. A field that is undefined is left out.
  * @param text changes every string, keys included
  */
 export function fromJson(value: unknown, text: (text: string) => string = (same) => same): Value {
   if (value === null || value === undefined || typeof value === 'boolean' || typeof value === 'bigint') return value ?? null
   if (typeof value === 'string') return text(value)
-  if (typeof value === 'number') return Number.isInteger(value) ? BigInt(value) : value
-  if (Array.isArray(value)) return value.map((item) => fromJson(item, text))
-  const entries = Object.entries(value as object).filter(([, item]) => item !== undefined)
-  return new Dict(entries.map(([key, item]) => [text(key), fromJson(item, text)]))
+  if (typeof value === 'number') return numberOf(value, JSON.stringify(value))
+  const items = entriesOf(value as object).filter(([, item]) => item !== undefined)
+  const entries = items.map(
+    ([key, item, spelling]) => [text(key), spelling ? numberOf(item as number, spelling) : fromJson(item, text)] as const,
+  )
+  return Array.isArray(value) ? entries.map(([, item]) => item) : new Dict(entries)
+}
+
+function numberOf(value: number, spelling: string): Value {
+  return /^-?\d+$/.test(spelling) ? BigInt(spelling) : value
 }

@@ -3,7 +3,7 @@
  * Marks: the caller may replace characters of its input by private stand-ins, to find them again in the output. Operations that look at
  * characters see what they stand for (`fold`); what is cut out or joined keeps its marks. A stand-in has the length of its character.
  */
-import { charge } from './limits.ts'
+import { charge, chargeItems } from './limits.ts'
 
 /** Python's whitespace; JavaScript's `\s` has U+FEFF besides and lacks the separators U+001C to U+001F and U+0085. */
 export const SPACE = '\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000'
@@ -62,7 +62,7 @@ export function sliceIndices(length: number, start: number | undefined, stop: nu
   const [from, to] = step < 0 ? [clamp(start, length - 1), clamp(stop, -1)] : [clamp(start, 0), clamp(stop, length)]
   const indices: number[] = []
   for (let i = from; step < 0 ? i > to : i < to; i += step) indices.push(i)
-  charge(indices.length)
+  chargeItems(indices.length)
   return indices
 }
 
@@ -91,7 +91,8 @@ export function strip(text: string, chars: string | null, sides: 'both' | 'left'
 const oneSpace = new RegExp(`^[${SPACE}]$`)
 export const isSpace = (char: string): boolean => oneSpace.test(char)
 
-const LINE_END = new RegExp('\\r\\n|[\\n\\r\\v\\f\\x1c-\\x1e\\x85\\u2028\\u2029]', 'g')
+// biome-ignore lint/suspicious/noControlCharactersInRegex: Python ends lines there
+const LINE_END = /\r\n|[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]/g
 
 /** Python's `str.splitlines`. */
 export function splitLines(text: string, keepEnds: boolean): string[] {
@@ -103,7 +104,7 @@ export function splitLines(text: string, keepEnds: boolean): string[] {
     start = index + end.length
   }
   if (start < text.length) lines.push(text.slice(start))
-  charge(lines.length)
+  chargeItems(lines.length)
   return lines
 }
 

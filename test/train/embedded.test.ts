@@ -6,9 +6,9 @@ import assert from 'node:assert/strict'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { after, before, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { Template } from '@huggingface/jinja'
 import type { Effort } from '../../src/chat/messages.ts'
 import { chat, type TurnOptions } from '../../src/chat/session.ts'
+import { type Dict, fromJson, Template } from '../../src/jinja/template.ts'
 import { loadModel, type Model } from '../../src/load-model-node.ts'
 import { evaluate, SIGN } from '../../src/train/abacus/arithmetic.ts'
 import { calculatorTool } from '../../src/train/abacus/calculator.ts'
@@ -78,7 +78,7 @@ test('its chat template writes what the program writes, for other software', () 
     { role: 'user', content: 'And 12 * 3?' },
   ] as const
   for (const effort of [undefined, 'low', 'medium', 'high'] as const) {
-    const theirs = template.render({ messages, add_generation_prompt: true, ...(effort && { reasoning_effort: effort }) })
+    const theirs = template.render(fromJson({ messages, add_generation_prompt: true, reasoning_effort: effort }) as Dict)
     assert.equal(theirs, model.tokenizer.decode(model.format.render([...messages], { thinking: effort })))
   }
 })

@@ -2,12 +2,16 @@
  * What a checkpoint's files say about chatting: the template, the markers of beginning and end, published sampling defaults.
  * Reading is the caller's business, as for the tokenizer's files.
  */
+import { asObject } from '../../json/json.ts'
 import { parsePythonJson } from '../../json/python.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import type { SamplingOptions } from '../messages.ts'
 import type { FormatSource } from './format.ts'
 
 type Fields = Record<string, unknown>
+
+/** Special tokens besides beginning and end that templates may write. */
+const OTHER_TOKENS = ['unk_token', 'pad_token', 'sep_token', 'cls_token', 'mask_token']
 
 /** Published names of the sampling fields, and what they may be. */
 const SAMPLING: [published: string, ours: Exclude<keyof SamplingOptions, 'logitBias'>, low: number, high: number][] = [
@@ -26,27 +30,41 @@ export async function formatFiles(read: (name: string) => Promise<Uint8Array | u
   const [config, generation, tokenizerConfig] = await Promise.all(
     ['config.json', 'generation_config.json', 'tokenizer_config.json'].map((name) => readJson(read, name)),
   )
+  const templates = await readTemplates(read, tokenizerConfig?.chat_template)
+  const others = OTHER_TOKENS.flatMap((name) => {
+    const text = spelling(tokenizerConfig?.[name])
+    return text === undefined ? [] : [[name, text] as const]
+  })
   return {
     tokenizer,
-    chatTemplate: (await readTemplate(read)) ?? templateOf(tokenizerConfig?.chat_template),
+    chatTemplate: templates.get('default') ?? templates.values().next().value,
+    toolTemplate: templates.get('tool_use'),
     bosToken: spelling(tokenizerConfig?.bos_token),
     eosToken: spelling(tokenizerConfig?.eos_token),
+    otherTokens: Object.fromEntries(others),
     eosTokenIds: idsOf(generation?.eos_token_id) ?? idsOf(config?.eos_token_id),
     sampling: samplingOf(generation ?? {}),
   }
 }
 
-async function readTemplate(read: (name: string) => Promise<Uint8Array | undefined>): Promise<string | undefined> {
-  const bytes = await read('chat_template.jinja')
-  if (bytes) return new TextDecoder().decode(bytes)
-  return templateOf((await readJson(read, 'chat_template.json'))?.chat_template)
+/**
+ * The templates by name. Published are one text (`default`), a list of named texts, or files of their own; transformers takes `tool_use`
+ * for conversations with tools.
+ */
+async function readTemplates(read: (name: string) => Promise<Uint8Array | undefined>, inConfig: unknown): Promise<Map<string, string>> {
+  const own = await read('chat_template.jinja')
+  const templates = own ? new Map([['default', text(own)]]) : named((await readJson(read, 'chat_template.json'))?.chat_template ?? inConfig)
+  const tools = await read('additional_chat_templates/tool_use.jinja')
+  if (tools) templates.set('tool_use', text(tools))
+  return templates
 }
 
-/** A template, or a list of named ones of which `default` is meant. */
-function templateOf(value: unknown): string | undefined {
-  if (typeof value === 'string') return value
-  const named = Array.isArray(value) ? value.find((entry) => entry?.name === 'default') : undefined
-  return typeof named?.template === 'string' ? named.template : undefined
+const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
+
+function named(value: unknown): Map<string, string> {
+  if (typeof value === 'string') return new Map([['default', value]])
+  const entries = Array.isArray(value) ? value.map((entry) => [entry?.name, entry?.template] as const) : Object.entries(asObject(value))
+  return new Map(entries.filter((entry): entry is [string, string] => entry.every((part) => typeof part === 'string')))
 }
 
 /** A string, or a whole added token. */

@@ -13,9 +13,13 @@ export interface FormatSource {
   tokenizer: Tokenizer
   /** Text of the published Jinja template, if there is one. */
   chatTemplate?: string
+  /** Text of the template named `tool_use`, if there is one. */
+  toolTemplate?: string
   /** `bos_token` and `eos_token` of tokenizer_config.json, spelled out; Jinja templates use them. */
   bosToken?: string
   eosToken?: string
+  /** Further special tokens of tokenizer_config.json, by their names there. */
+  otherTokens?: Readonly<Record<string, string>>
   /** `eos_token_id` of generation_config.json or config.json. */
   eosTokenIds?: readonly number[]
   /** Sampling fields of generation_config.json. */
