@@ -60,10 +60,10 @@ await prepareVocabulary(warm)
 for (let round = 0; round < 2; round++) {
   const show = (what: string, how: string, line: object) => round > 0 && console.log(JSON.stringify({ what, how, ...line }))
   const [one, other] = [fresh(), fresh()]
-  show('vocabulary', 'at once', await delays(() => constraint({ type: 'null' }, one)))
+  show('vocabulary', 'at once', await delays(() => constraint({ schema: { type: 'null' } }, one)))
   show('vocabulary', 'in slices', await delays(() => prepareVocabulary(other)))
   for (const [name, schema] of Object.entries(schemas)) {
-    show(name, 'at once', await delays(() => constraint(schema, warm)))
-    show(name, 'in slices', await delays(() => compileConstraint(schema, warm)))
+    show(name, 'at once', await delays(() => constraint({ schema }, warm)))
+    show(name, 'in slices', await delays(() => compileConstraint({ schema }, warm)))
   }
 }

@@ -64,7 +64,7 @@ const tokenizer = tokenizerFromJson(o200kHarmonyJson(o200kRanks), 'tokenizer.jso
 console.log(
   JSON.stringify({
     trieMs: cpuMs(() => tokenTrie(tokenizer)),
-    indexMs: cpuMs(() => constraint({ type: 'string' }, tokenizer)),
+    indexMs: cpuMs(() => constraint({ schema: { type: 'string' } }, tokenizer)),
     ids: tokenizer.vocabSize,
   }),
 )

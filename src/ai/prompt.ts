@@ -41,7 +41,7 @@ export function aiAsk(
       sampling: { temperature, topP, topK, presencePenalty, frequencyPenalty, seed, minP: own.minP },
       maxTokens: options.maxOutputTokens,
       stop: options.stopSequences,
-      fields: { schema: 'responseFormat.schema' },
+      fields: { form: 'responseFormat.schema' },
     },
   }
 }

@@ -2,9 +2,17 @@
  * What can be asked of one answer, as one type. The library, the command line, the HTTP APIs and the AI SDK all express a request
  * in it, so the same request gives the same answer everywhere. plan.ts decides what the prompt says and what is enforced.
  */
-import type { Effort, JsonSchema, RenderOptions, Thinking, ToolChoice, ToolDefinition } from '../chat/messages.ts'
+import {
+  ChatError,
+  type Effort,
+  type JsonSchema,
+  type RenderOptions,
+  type Thinking,
+  type ToolChoice,
+  type ToolDefinition,
+} from '../chat/messages.ts'
 import type { SamplingOptions } from '../engine/engine.ts'
-import { anyObject } from '../structured/structured.ts'
+import { anyObject, type Form } from '../structured/structured.ts'
 
 export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'responseFormat'> {
   tools?: readonly AskedTool[]
@@ -27,6 +35,15 @@ export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'respo
   /** How the schema is introduced to the model, where its format has a place for that. Default `response`, without a description. */
   schemaName?: string
   schemaDescription?: string
+  /**
+   * The final answer is a text that this expression matches as a whole. Like the next two, it is enforced as a schema is,
+   * but the model is not told of it: say in the question what is wanted. At most one of `schema` and these three.
+   */
+  regex?: string
+  /** The final answer is one of these texts. */
+  choice?: readonly string[]
+  /** The final answer follows the rule `root` of this grammar, in the notation of GBNF or EBNF. */
+  grammar?: string
   /** How each id is drawn. Missing fields take the format's published defaults. */
   sampling?: SamplingOptions
   /** Most generated tokens, reasoning included. Default: what the context leaves. */
@@ -41,13 +58,29 @@ export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'respo
   cacheKey?: string
   /** Ends the answer within one token, with reason `abort`. */
   signal?: AbortSignal
-  /** Names that errors use for these fields, where the caller's request has other ones. Default `schema` and `tools[i]`. */
-  fields?: { schema?: string; tools?: readonly string[] }
+  /** Names that errors use for these fields, where the caller's request has other ones. Default `schema`, `regex`, … and `tools[i]`. */
+  fields?: { form?: string; tools?: readonly string[] }
 }
 
 export interface AskedTool extends ToolDefinition {
   /** The arguments follow the schema also in calls that the model makes by itself. */
   strict?: boolean
+}
+
+/** What the final answer must follow. @throws ChatError when that is said twice */
+export function formOf({ schema, regex, choice, grammar }: Ask): Form | undefined {
+  const all: readonly (Form | undefined)[] = [
+    schema === undefined ? undefined : { schema },
+    regex === undefined ? undefined : { regex },
+    choice && { choice },
+    grammar === undefined ? undefined : { grammar },
+  ]
+  const [form, other] = all.filter((each) => each !== undefined)
+  if (form && other) {
+    const [name, otherName] = [Object.keys(form)[0]!, Object.keys(other)[0]!]
+    throw new ChatError(otherName, `an answer follows one form, and "${name}" is another one; send one of them`)
+  }
+  return form
 }
 
 /** The wish for any JSON object, without a schema. */

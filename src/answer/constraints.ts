@@ -1,26 +1,29 @@
 /**
- * Compiles schemas to constraints beside running answers, a few milliseconds at a time. The one cache of constraints: agents send the
- * same schemas with every request. Compiling ends early when its last caller has left, or when it takes too long.
+ * Compiles schemas and other forms to constraints beside running answers, a few milliseconds at a time. The one cache of
+ * constraints: agents send the same schemas with every request. Compiling ends early when its last caller has left, or
+ * when it takes too long.
  */
-import type { JsonSchema } from '../chat/messages.ts'
 import { writeJson } from '../json/lossless.ts'
-import { type Constraint, compileConstraint } from '../structured/structured.ts'
+import { type Constraint, compileConstraint, type Form } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 
-/** Compiles a schema for a tokenizer. Throws UnsupportedSchemaError with a JSON pointer, SliceTimeoutError, or the signal's reason. */
-export type CompileConstraint = (schema: JsonSchema, tokenizer: Tokenizer, signal?: AbortSignal) => Constraint | Promise<Constraint>
+/**
+ * Compiles a form for a tokenizer.
+ * @throws UnsupportedSchemaError with a JSON pointer, UnsupportedTextError, SliceTimeoutError, or the signal's reason
+ */
+export type CompileConstraint = (form: Form, tokenizer: Tokenizer, signal?: AbortSignal) => Constraint | Promise<Constraint>
 
 /** A single schema takes about a second at most; many that are compiled at once share the processor. */
 const LIMIT_MS = 30_000
 
-/** Keeps the constraints that were used last, at most `entries` per tokenizer. Equal schemas at the same time are compiled once. */
+/** Keeps the constraints that were used last, at most `entries` per tokenizer. Equal forms at the same time are compiled once. */
 export function cachedCompile(compile: CompileConstraint, entries = 128): CompileConstraint {
   const perTokenizer = new WeakMap<Tokenizer, Map<string, Compilation>>()
-  return (schema, tokenizer, signal) => {
+  return (form, tokenizer, signal) => {
     let cache = perTokenizer.get(tokenizer)
     if (!cache) perTokenizer.set(tokenizer, (cache = new Map()))
-    const key = writeJson(schema)
-    const found = cache.get(key) ?? new Compilation((whileWanted) => compile(schema, tokenizer, whileWanted))
+    const key = writeJson(form)
+    const found = cache.get(key) ?? new Compilation((whileWanted) => compile(form, tokenizer, whileWanted))
     found.drop = () => {
       if (cache.get(key) === found) cache.delete(key)
     }
@@ -32,9 +35,9 @@ export function cachedCompile(compile: CompileConstraint, entries = 128): Compil
 }
 
 /** Compiles in slices and remembers: what the library, the server and the AI SDK share. */
-export const constraints = cachedCompile((schema, tokenizer, signal) => compileConstraint(schema, tokenizer, { limitMs: LIMIT_MS, signal }))
+export const constraints = cachedCompile((form, tokenizer, signal) => compileConstraint(form, tokenizer, { limitMs: LIMIT_MS, signal }))
 
-/** A schema that is being compiled, or was. */
+/** A form that is being compiled, or was. */
 class Compilation {
   readonly #wanted = new AbortController()
   readonly #result: Promise<Constraint>

@@ -3,9 +3,9 @@
  * drawn: a schema that cannot be enforced is an error, never ignored. Errors name the field; the server makes a 400 of them.
  */
 import { ChatError, type ChatFormat, type JsonSchema, type RenderOptions, type Thinking } from '../chat/messages.ts'
-import { type Constraint, UnsupportedSchemaError } from '../structured/structured.ts'
+import { type Constraint, type Form, UnsupportedSchemaError, UnsupportedTextError } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import type { Ask, AskedTool } from './ask.ts'
+import { type Ask, type AskedTool, formOf } from './ask.ts'
 import { type CompileConstraint, constraints } from './constraints.ts'
 import type { Rules } from './guide.ts'
 
@@ -27,21 +27,15 @@ export async function planFor(
   compile: CompileConstraint = constraints,
   signal?: AbortSignal,
 ): Promise<Plan> {
-  const { schema, thinking, fields = {} } = ask
-  const constraint = async (given: JsonSchema, field: string): Promise<Constraint> => {
-    try {
-      return await compile(given, tokenizer, signal)
-    } catch (error) {
-      if (!(error instanceof UnsupportedSchemaError)) throw error
-      throw new ChatError(field, `this schema cannot be enforced: ${error.message}`, 'unsupported_schema', error)
-    }
-  }
+  const { thinking } = ask
+  const constraint = (form: Form, field: string) => enforceable(form, field, (given) => compile(given, tokenizer, signal))
   const { tools, choice } = chosenTools(ask, format)
   const forced = choice === 'required' ? tools.map(({ name }) => name) : typeof choice === 'object' ? [choice.name] : undefined
-  const text = schema === undefined || forced ? undefined : await constraint(schema, fields.schema ?? 'schema')
+  const form = formOf(ask)
+  const text = form === undefined || forced ? undefined : await constraint(form, fieldOfForm(ask, form))
   const args = new Map<string, Constraint>()
   for (const { name, parameters = NO_ARGUMENTS, strict } of tools)
-    if (strict || forced?.includes(name)) args.set(name, await constraint(parameters, `${fieldOf(ask, name)}.parameters`))
+    if (strict || forced?.includes(name)) args.set(name, await constraint({ schema: parameters }, `${fieldOf(ask, name)}.parameters`))
   return {
     render: toldBy(ask, format),
     rules: {
@@ -57,12 +51,32 @@ export async function planFor(
   }
 }
 
+/** Compiles a form, and says with the name of the field if it cannot be enforced. @throws ChatError */
+export async function enforceable(
+  form: Form,
+  field: string,
+  compile: (form: Form) => Constraint | Promise<Constraint>,
+): Promise<Constraint> {
+  try {
+    return await compile(form)
+  } catch (error) {
+    if (error instanceof UnsupportedSchemaError)
+      throw new ChatError(field, `this schema cannot be enforced: ${error.message}`, 'unsupported_schema', error)
+    if (error instanceof UnsupportedTextError)
+      throw new ChatError(field, `this cannot be enforced: ${error.message}`, 'unsupported_form', error)
+    throw error
+  }
+}
+
+/** The name that errors use for a form. */
+export const fieldOfForm = ({ fields }: Pick<Ask, 'fields'>, form: Form): string => fields?.form ?? Object.keys(form)[0]!
+
 /** What the model is told of an Ask. @throws ChatError on a wish that the format cannot express */
 export function toldBy(ask: Ask, format: ChatFormat): RenderOptions {
   const { tools, choice } = chosenTools(ask, format)
   const { schema, schemaName: name = 'response', schemaDescription: description, prefill } = ask
-  if (schema !== undefined && choice === 'auto' && prefill !== undefined)
-    throw new ChatError('prefill', 'an answer under a schema cannot begin with a given text')
+  if (formOf(ask) && choice === 'auto' && prefill !== undefined)
+    throw new ChatError('prefill', 'an answer under a schema or another form cannot begin with a given text')
   return {
     thinking: ask.thinking,
     builtinTools: ask.builtinTools,

@@ -295,7 +295,7 @@ export class ChatError extends Error {
   }
 }
 
-export type ChatErrorCode = 'context_length_exceeded' | 'tools_not_supported' | 'unsupported_schema'
+export type ChatErrorCode = 'context_length_exceeded' | 'tools_not_supported' | 'unsupported_schema' | 'unsupported_form'
 
 /** The parts of an assistant message; a string is one text part, an empty string none. */
 export function partsOf(message: AssistantMessage): AssistantPart[] {

@@ -7,7 +7,7 @@ import { ANY_OBJECT, type Ask, type AskedTool } from '../answer/ask.ts'
 import type { CompileConstraint } from '../answer/constraints.ts'
 import { planFor } from '../answer/plan.ts'
 import type { JsonSchema, Message, SamplingOptions, Thinking } from '../chat/messages.ts'
-import { UnsupportedSchemaError } from '../structured/structured.ts'
+import { UnsupportedSchemaError, UnsupportedTextError } from '../structured/structured.ts'
 import type { Scope, ServerContext } from './http/context.ts'
 import type { Limits } from './http/limits.ts'
 import type { ServedModel } from './models/model.ts'
@@ -52,17 +52,23 @@ function boundedThinking(thinking: Thinking | undefined, most: number): Thinking
 /** Refuses schemas above the limits of one request. Throws UnsupportedSchemaError. */
 function boundedCompile(compile: CompileConstraint, limits: Limits): CompileConstraint {
   let patterns = 0
-  return (schema, tokenizer, signal) => {
+  return (form, tokenizer, signal) => {
+    const { length } = JSON.stringify(form)
+    if (!('schema' in form)) {
+      if (length > limits.schemaChars)
+        throw new UnsupportedTextError(`it has ${length} characters; at most ${limits.schemaChars} are allowed`)
+      return compile(form, tokenizer, signal)
+    }
+    const { schema } = form
     const refuse = (what: string, most: number) => {
       throw new UnsupportedSchemaError('', `it has ${what}; at most ${most} are allowed`)
     }
-    const { length } = JSON.stringify(schema)
     if (length > limits.schemaChars) refuse(`${length} characters`, limits.schemaChars)
     const depth = depthOf(schema)
     if (depth > limits.schemaDepth) refuse(`${depth} levels`, limits.schemaDepth)
     patterns += patternsIn(schema)
     if (patterns > limits.schemaPatterns) refuse(`with the other schemas ${patterns} patterns and formats`, limits.schemaPatterns)
-    return compile(schema, tokenizer, signal)
+    return compile(form, tokenizer, signal)
   }
 }
 

@@ -44,7 +44,7 @@ interface TextNode {
 
 type ObjectNode = SchemaNode & { readonly kind: 'object' }
 type ArrayNode = SchemaNode & { readonly kind: 'array' }
-type Draft = Omit<Item, 'id'>
+export type Draft = Omit<Item, 'id'>
 
 const QUOTE = 0x22
 const BACKSLASH = 0x5c
@@ -52,12 +52,12 @@ const utf8 = new TextEncoder()
 const noBytes = () => 0
 const oneByte = () => 1
 
-function choice(alternatives: () => readonly Sequence[], cost: () => number): Draft {
+export function choice(alternatives: () => readonly Sequence[], cost: () => number): Draft {
   let known: readonly Sequence[] | undefined
   return { alternatives: () => (known ??= alternatives()), next: () => undefined, cost, string: undefined, pattern: undefined }
 }
 
-function reader(next: (byte: number) => Sequence | undefined, cost: () => number): Draft {
+export function reader(next: (byte: number) => Sequence | undefined, cost: () => number): Draft {
   return { alternatives: undefined, next, cost, string: undefined, pattern: undefined }
 }
 

@@ -269,7 +269,8 @@ class TableMatcher implements Matcher {
     const bytesLeft = inReach ? tokensLeft - 1 : Number.POSITIVE_INFINITY
     for (const stack of stacks) this.#table.add(stack, bytesLeft, mask)
     // Only a number too large to end comes no nearer to its end: it goes on until the budget cuts it.
-    if (mask.every((word) => word === 0)) for (const stack of stacks) this.#table.add(stack, Number.POSITIVE_INFINITY, mask)
+    if (!this.#state.isEnd && mask.every((word) => word === 0))
+      for (const stack of stacks) this.#table.add(stack, Number.POSITIVE_INFINITY, mask)
     return mask
   }
 

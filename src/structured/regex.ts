@@ -44,11 +44,11 @@ const lineEnds: CodeRange[] = [
 ]
 const anything: Regex = { repeat: { set: [[0, LAST_CODE]] }, least: 0, most: Number.POSITIVE_INFINITY }
 
-/** Parses an expression that matches anywhere in a text. Throws SyntaxError outside of the subset. */
-export function parseRegex(pattern: string): Regex {
+/** Parses an expression that matches anywhere in a text, or the whole text. Throws SyntaxError outside of the subset. */
+export function parseRegex(pattern: string, matches: 'anywhere' | 'whole' = 'anywhere'): Regex {
   if (pattern.length > LONGEST_PATTERN)
     throw new SyntaxError(`expression of ${pattern.length} characters; at most ${LONGEST_PATTERN} are supported`)
-  return new Parser(pattern).parse()
+  return new Parser(pattern).parse(matches === 'whole' ? { sequence: [] } : anything)
 }
 
 class Parser {
@@ -59,13 +59,14 @@ class Parser {
     this.#codes = Array.from(pattern, (character) => character.codePointAt(0)!)
   }
 
-  parse(): Regex {
+  /** @param around what may stand before and after an expression without anchors */
+  parse(around: Regex): Regex {
     const branches: Regex[] = []
     do {
       const anchored = this.#skip('^')
       const body = this.#sequence(0)
       const ends = this.#skip('$')
-      branches.push({ sequence: [...(anchored ? [] : [anything]), body, ...(ends ? [] : [anything])] })
+      branches.push({ sequence: [...(anchored ? [] : [around]), body, ...(ends ? [] : [around])] })
     } while (this.#skip('|'))
     if (this.#at < this.#codes.length) this.#refuse(`'${this.#peek()}' here`)
     return { either: branches }
@@ -84,6 +85,7 @@ class Parser {
     switch (character) {
       case '(': {
         if (this.#skip('?')) {
+          this.#skip('P') // Python's spelling of a named group
           if (this.#skip('<')) {
             if (this.#peek() === '=' || this.#peek() === '!') this.#refuse('lookaround')
             while (this.#take() !== '>');
@@ -227,7 +229,7 @@ export function normalized(ranges: readonly CodeRange[]): CodeRange[] {
   return result
 }
 
-function complement(ranges: readonly CodeRange[]): CodeRange[] {
+export function complement(ranges: readonly CodeRange[]): CodeRange[] {
   const result: CodeRange[] = []
   let next = 0
   for (const [first, last] of normalized(ranges)) {

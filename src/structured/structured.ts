@@ -1,22 +1,23 @@
 /**
- * Structured output: JSON schema -> grammar -> mask of allowed tokens at every step. A schema that
- * cannot be enforced is refused (`UnsupportedSchemaError`). Every text that a matcher reports as
- * complete parses and validates.
+ * Structured output: a JSON schema, a regular expression, choices or a grammar -> Grammar -> mask of allowed tokens at
+ * every step. What cannot be enforced is refused. Every text that a matcher reports as complete has the wanted form.
  */
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { finish, inSlices, type SliceOptions, type Steps } from './cooperative.ts'
-import { type Grammar, schemaSteps } from './grammar.ts'
+import { type Form, formSteps } from './form.ts'
+import type { Grammar } from './grammar.ts'
 import { MaskTable, type Matcher } from './matcher.ts'
 import { indexSteps } from './string-body.ts'
 import { type TokenTrie, trieSteps } from './token-trie.ts'
 
 export { SliceTimeoutError } from './cooperative.ts'
+export type { Form } from './form.ts'
 export { anyObject, compileSchema, type Grammar } from './grammar.ts'
 export type { Matcher } from './matcher.ts'
 export { type TokenTrie, tokenTrie } from './token-trie.ts'
-export { UnsupportedSchemaError } from './unsupported.ts'
+export { UnsupportedSchemaError, UnsupportedTextError } from './unsupported.ts'
 
-/** A compiled schema together with a vocabulary. */
+/** A compiled form together with a vocabulary. */
 export interface Constraint {
   /** Starts a new text. */
   matcher(): Matcher
@@ -34,14 +35,14 @@ export function matcher(grammar: Grammar, trie: TokenTrie): Matcher {
 }
 
 /**
- * Compiles a schema for a tokenizer, at once.
- * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced
+ * Compiles what a text must follow for a tokenizer, at once.
+ * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced; UnsupportedTextError for other forms
  */
-export const constraint = (schema: unknown, tokenizer: Tokenizer): Constraint => finish(constraintSteps(schema, tokenizer))
+export const constraint = (form: Form, tokenizer: Tokenizer): Constraint => finish(constraintSteps(form, tokenizer))
 
 /** `constraint` in slices of a few milliseconds, for a thread that has other work. */
-export function compileConstraint(schema: unknown, tokenizer: Tokenizer, options?: SliceOptions): Promise<Constraint> {
-  return inSlices(constraintSteps(schema, tokenizer), options)
+export function compileConstraint(form: Form, tokenizer: Tokenizer, options?: SliceOptions): Promise<Constraint> {
+  return inSlices(constraintSteps(form, tokenizer), options)
 }
 
 /** Builds, in slices, what every schema needs of a vocabulary, so that the first schema does not wait for it. */
@@ -55,8 +56,8 @@ function* vocabularySteps(tokenizer: Tokenizer): Steps<TokenTrie> {
   return trie
 }
 
-function* constraintSteps(schema: unknown, tokenizer: Tokenizer): Steps<Constraint> {
-  const grammar = yield* schemaSteps(schema)
+function* constraintSteps(form: Form, tokenizer: Tokenizer): Steps<Constraint> {
+  const grammar = yield* formSteps(form)
   const trie = yield* vocabularySteps(tokenizer)
   return { matcher: () => matcher(grammar, trie) }
 }

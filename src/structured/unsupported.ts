@@ -12,3 +12,8 @@ export class UnsupportedSchemaError extends Error {
     this.path = path
   }
 }
+
+/** A regular expression, a list of choices or a grammar that cannot be enforced. */
+export class UnsupportedTextError extends Error {
+  override name = 'UnsupportedTextError'
+}

@@ -20,7 +20,7 @@ function scripted() {
       }),
     2,
   )
-  return { started, compile: (schema: JsonSchema, signal?: AbortSignal) => Promise.resolve(compile(schema, tokenizer, signal)) }
+  return { started, compile: (schema: JsonSchema, signal?: AbortSignal) => Promise.resolve(compile({ schema }, tokenizer, signal)) }
 }
 const turn = () => new Promise((resolve) => setTimeout(resolve))
 

@@ -27,7 +27,10 @@ function* busy(ms: number): Steps<void> {
 test('at once and in slices the result is the same', async () => {
   assert.equal(finish(counting(1000)), 1000)
   assert.equal(await inSlices(counting(1000)), 1000)
-  const [one, other] = [constraint(heavy, tokenizer).matcher(), (await compileConstraint(heavy, tokenizer)).matcher()]
+  const [one, other] = [
+    constraint({ schema: heavy }, tokenizer).matcher(),
+    (await compileConstraint({ schema: heavy }, tokenizer)).matcher(),
+  ]
   for (const byte of new TextEncoder().encode('{"p0":"a.b@')) {
     assert.deepEqual(allowedIds(one.mask()), allowedIds(other.mask()))
     assert.ok(one.accept(byte) && other.accept(byte))
@@ -41,7 +44,7 @@ test('a schema that takes long is compiled between other work', async () => {
   assert.ok(atOnceMs > 50, `${atOnceMs} ms is not long`)
   let turns = 0
   const timer = setInterval(() => turns++, 1)
-  await compileConstraint(heavy, tokenizer)
+  await compileConstraint({ schema: heavy }, tokenizer)
   clearInterval(timer)
   // Other work runs at least every 10 ms. A busy machine does not allow a stricter check.
   assert.ok(turns > atOnceMs / 20, `${turns} turns while ${atOnceMs} ms of work were done`)
@@ -55,7 +58,7 @@ test('several take turns: a short one does not wait for a long one', async () =>
 
 test('is given up with the reason of its signal', async () => {
   const stop = new AbortController()
-  const compiling = compileConstraint(heavy, tokenizer, { signal: stop.signal })
+  const compiling = compileConstraint({ schema: heavy }, tokenizer, { signal: stop.signal })
   compiling.catch(() => {})
   await pause(10)
   stop.abort(new Error('left'))
@@ -69,9 +72,9 @@ test('is given up when it takes too long', async () => {
 
 test('errors are the same, and others go on', async () => {
   const bad = { type: 'object', properties: { a: { type: 'string', pattern: '(?=a)' } } }
-  const [failed, fine] = await Promise.allSettled([compileConstraint(bad, tokenizer), inSlices(counting(5))])
+  const [failed, fine] = await Promise.allSettled([compileConstraint({ schema: bad }, tokenizer), inSlices(counting(5))])
   assert.ok(failed.status === 'rejected' && failed.reason instanceof UnsupportedSchemaError)
   assert.equal(failed.reason.path, '/properties/a/pattern')
   assert.equal(fine.status, 'fulfilled')
-  assert.throws(() => constraint(bad, tokenizer), { message: failed.reason.message })
+  assert.throws(() => constraint({ schema: bad }, tokenizer), { message: failed.reason.message })
 })

@@ -16,7 +16,7 @@ test('16 schemas over o200k_harmony: valid, within the budget, and no special to
   for (let i = 0; i < 16; i++) {
     const schema = randomRoot(next)
     const verdict = validator(schema)
-    const compiled = constraint(schema, harmony)
+    const compiled = constraint({ schema }, harmony)
     for (let text = 0; text < 2; text++) {
       const written = randomText(compiled.matcher(), harmony, next, 200)
       assert.ok(written.complete, JSON.stringify(schema))
@@ -34,7 +34,7 @@ test('the tokens that a model would use are allowed', () => {
     additionalProperties: false,
   }
   for (const text of ['{"city":"Zürich","days":10,"unit":"celsius"}', '{"city": "São Paulo 💖", "days": 3, "unit": "fahrenheit"}']) {
-    const at = constraint(schema, harmony).matcher()
+    const at = constraint({ schema }, harmony).matcher()
     for (const id of harmony.encode(text)) {
       assert.ok((at.mask()[id >> 5]! >>> (id & 31)) & 1, harmony.decode([id]))
       assert.ok(at.accept(id))

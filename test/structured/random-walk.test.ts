@@ -52,7 +52,7 @@ function walk(tokenizer: Tokenizer, seed: number, count: number, texts: number, 
   for (const { schema, refused: before } of schemas(seed, count)) {
     refused = before
     const verdict = validator(schema)
-    const compiled = constraint(schema, tokenizer)
+    const compiled = constraint({ schema }, tokenizer)
     for (let i = 0; i < texts; i++) {
       const { text, complete } = randomText(compiled.matcher(), tokenizer, next, budget)
       written++
@@ -120,7 +120,7 @@ test('without a budget a text is cut off incomplete, never called complete', () 
   let cut = 0
   for (const { schema } of schemas(41, 100)) {
     const verdict = validator(schema)
-    const { text, complete } = randomText(constraint(schema, bytes).matcher(), bytes, next, 12, false)
+    const { text, complete } = randomText(constraint({ schema }, bytes).matcher(), bytes, next, 12, false)
     if (complete) assert.equal(verdict(text), undefined)
     else cut++
   }

@@ -90,7 +90,7 @@ export function chatAsk(body: ChatRequest, recall: (callId: string) => string | 
       maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
       stop: stopsOf(body.stop),
       logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
-      fields: { schema: 'response_format.json_schema.schema', tools: places },
+      fields: { form: 'response_format.json_schema.schema', tools: places },
     },
     answers: body.n ?? 1,
   }

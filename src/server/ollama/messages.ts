@@ -53,7 +53,7 @@ export function ollamaAsk(body: OllamaChatRequest | OllamaGenerateRequest, messa
       tools: tools.map((tool) => ({ ...tool, strict: false })),
       ...formatOf(body.format),
       ...ollamaOptions(body.options),
-      fields: { schema: 'format', tools: places },
+      fields: { form: 'format', tools: places },
     },
   }
 }

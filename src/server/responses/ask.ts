@@ -28,7 +28,7 @@ export async function responseAsk(ctx: ServerContext, scope: Scope, body: Respon
       sampling: samplingOf(body),
       maxTokens: body.max_output_tokens ?? undefined,
       logprobs: wantsLogprobs(body) ? (body.top_logprobs ?? 0) : undefined,
-      fields: { schema: 'text.format.schema', tools: places },
+      fields: { form: 'text.format.schema', tools: places },
     },
   }
 }

@@ -1,0 +1,56 @@
+/**
+ * What a text can be held to: a JSON schema, a regular expression, one of several texts, or a grammar. All of them become
+ * a Grammar for the same machine.
+ */
+import type { Steps } from './cooperative.ts'
+import { checkedRules, type Expression, either, type Rules } from './expression.ts'
+import { Grammar, schemaSteps } from './grammar.ts'
+import { parseGrammar } from './grammar-text.ts'
+import { parseRegex } from './regex.ts'
+import { TextItems } from './text-items.ts'
+import { UnsupportedTextError } from './unsupported.ts'
+
+export type Form =
+  /** A JSON value under this schema. */
+  | { readonly schema: unknown }
+  /** The whole text matches this expression. */
+  | { readonly regex: string }
+  /** The text is one of these. */
+  | { readonly choice: readonly string[] }
+  /** The text follows the rule `root` of this grammar (GBNF or EBNF). */
+  | { readonly grammar: string }
+
+const MOST_CHOICES = 10_000
+const MOST_CHARACTERS = 500_000
+
+/** @throws UnsupportedSchemaError or UnsupportedTextError */
+export function* formSteps(form: Form): Steps<Grammar> {
+  if ('schema' in form) return yield* schemaSteps(form.schema)
+  const { start, rules } = yield* checkedRules(rulesOf(form))
+  const items = yield* TextItems.of({ start, rules })
+  if (items.cost(start) === Number.POSITIVE_INFINITY) throw new UnsupportedTextError('no text of finite length satisfies it')
+  return new Grammar(items.rule(start))
+}
+
+function rulesOf(form: Exclude<Form, { schema: unknown }>): Rules {
+  if ('grammar' in form) return parseGrammar(form.grammar)
+  return { start: 'root', rules: new Map([['root', 'regex' in form ? wholeText(form.regex) : oneOf(form.choice)]]) }
+}
+
+function wholeText(regex: string): Expression {
+  try {
+    return parseRegex(regex, 'whole')
+  } catch (error) {
+    throw error instanceof SyntaxError ? new UnsupportedTextError(error.message) : error
+  }
+}
+
+function oneOf(choice: readonly string[]): Expression {
+  const texts = [...new Set(choice)]
+  if (texts.length === 0) throw new UnsupportedTextError('it needs at least one text')
+  if (texts.length > MOST_CHOICES) throw new UnsupportedTextError(`it has ${texts.length} texts; at most ${MOST_CHOICES} are supported`)
+  const characters = texts.reduce((sum, text) => sum + text.length, 0)
+  if (characters > MOST_CHARACTERS)
+    throw new UnsupportedTextError(`its texts have ${characters} characters; at most ${MOST_CHARACTERS} are supported`)
+  return either([{ texts }])
+}
