@@ -6,7 +6,7 @@ import type { Steps } from './cooperative.ts'
 import { checkedRules, type Expression, either, type Rules } from './expression.ts'
 import { Grammar, schemaSteps } from './grammar.ts'
 import { parseGrammar } from './grammar-text.ts'
-import { parseRegex } from './regex.ts'
+import { parseRegex, type Regex } from './regex.ts'
 import { TextItems } from './text-items.ts'
 import { UnsupportedTextError } from './unsupported.ts'
 
@@ -39,10 +39,19 @@ function rulesOf(form: Exclude<Form, { schema: unknown }>): Rules {
 
 function wholeText(regex: string): Expression {
   try {
-    return parseRegex(regex, 'whole')
+    return withoutAssertions(parseRegex(regex, 'whole'))
   } catch (error) {
     throw error instanceof SyntaxError ? new UnsupportedTextError(error.message) : error
   }
+}
+
+/** A text that is no JSON string is read without looking ahead. */
+function withoutAssertions(regex: Regex): Expression {
+  if ('set' in regex) return regex
+  if ('sequence' in regex) return { sequence: regex.sequence.map(withoutAssertions) }
+  if ('either' in regex) return { either: regex.either.map(withoutAssertions) }
+  if ('repeat' in regex) return { ...regex, repeat: withoutAssertions(regex.repeat) }
+  throw new SyntaxError(`${'ahead' in regex ? 'lookaround' : "'^' or '$' elsewhere than at the ends"} is not supported here`)
 }
 
 function oneOf(choice: readonly string[]): Expression {

@@ -24,7 +24,7 @@ export interface Item {
   /** For an item between two characters of a plain string: how many more characters are required and allowed. */
   readonly string: { readonly least: number; readonly most: number } | undefined
   /** For an item inside a string with a `pattern`: its automaton and state. */
-  readonly pattern: { readonly automaton: ByteAutomaton; readonly state: number } | undefined
+  readonly pattern: { readonly automaton: ByteAutomaton; readonly position: number } | undefined
 }
 
 /** A trie of texts in UTF-8. Node 0 is the root; parents precede their children. */
@@ -103,7 +103,7 @@ export class Items {
       case 'literal':
         return node.texts.reduce((least, text) => Math.min(least, utf8.encode(text).length), Number.POSITIVE_INFINITY)
       case 'string':
-        return 2 + (node.pattern === undefined ? node.least : node.pattern.distance[node.pattern.start]!)
+        return 2 + (node.pattern === undefined ? node.least : node.pattern.distance(0))
       case 'number':
         return node.automaton.distance(node.automaton.start)
       case 'object':
@@ -132,9 +132,7 @@ export class Items {
         return [
           [
             this.#byte('"'),
-            node.pattern === undefined
-              ? this.#stringBody(node.least, node.most, clean)
-              : this.#patternBody(node.pattern, node.pattern.start),
+            node.pattern === undefined ? this.#stringBody(node.least, node.most, clean) : this.#patternBody(node.pattern, 0),
           ],
         ]
       case 'number':
@@ -260,16 +258,16 @@ export class Items {
     }))
   }
 
-  #patternBody(automaton: ByteAutomaton, state: number): Item {
-    return this.#intern(`pattern ${automaton.name} ${state}`, () => ({
+  #patternBody(automaton: ByteAutomaton, position: number): Item {
+    return this.#intern(`pattern ${automaton.name} ${position}`, () => ({
       alternatives: undefined,
       string: undefined,
-      pattern: { automaton, state },
-      cost: () => automaton.distance[state]! + 1,
+      pattern: { automaton, position },
+      cost: () => automaton.distance(position) + 1,
       next: (byte) => {
-        const to = automaton.next[state * 256 + byte]!
+        const to = automaton.next(position, byte)
         if (to !== -1) return [this.#patternBody(automaton, to)]
-        return byte === QUOTE && automaton.accepts[state] ? [] : undefined
+        return byte === QUOTE && automaton.accepts(position) ? [] : undefined
       },
     }))
   }

@@ -61,14 +61,14 @@ export class MaskTable {
   #partBytes = 0
   /** States along the path of the walk. */
   readonly #path: State[]
-  readonly #patternPath: Int32Array
+  readonly #patternPath: Float64Array
 
   constructor(grammar: Grammar, trie: TokenTrie) {
     this.grammar = grammar
     this.trie = trie
     this.words = (trie.vocabSize + 31) >> 5
     this.#path = new Array(trie.longest + 1)
-    this.#patternPath = new Int32Array(trie.longest + 1)
+    this.#patternPath = new Float64Array(trie.longest + 1)
   }
 
   matcher(): Matcher {
@@ -110,7 +110,7 @@ export class MaskTable {
   #part(exits: Exits, item: Item): Part {
     if (exits === this.#root && item.string !== undefined) return this.#stringPart(item.string)
     const found = new Findings(this.trie)
-    if (item.pattern !== undefined) this.#walkPattern(exits, item.pattern.automaton, item.pattern.state, found)
+    if (item.pattern !== undefined) this.#walkPattern(exits, item.pattern.automaton, item.pattern.position, found)
     else this.#walk(exits, item, found)
     return found.part(this.words)
   }
@@ -138,21 +138,21 @@ export class MaskTable {
   }
 
   /** The same walk for a `pattern`, whose automaton is a table. */
-  #walkPattern(exits: Exits, { next, accepts, distance }: ByteAutomaton, start: number, found: Findings): void {
+  #walkPattern(exits: Exits, automaton: ByteAutomaton, start: number, found: Findings): void {
     const { byte, depth, end } = this.trie
     const path = this.#patternPath
     for (const exit of exits.nodes) {
       path[depth[exit]!] = start
       for (let node = exit + 1; node < end[exit]!; ) {
         const from = path[depth[node]! - 1]!
-        const to = next[from * 256 + byte[node]!]!
+        const to = automaton.next(from, byte[node]!)
         if (to !== -1) {
-          found.tokens(node, distance[to]! + 1)
+          found.tokens(node, automaton.distance(to) + 1)
           path[depth[node]!] = to
           node++
           continue
         }
-        if (byte[node] === QUOTE && accepts[from]) {
+        if (byte[node] === QUOTE && automaton.accepts(from)) {
           found.tokens(node, 0)
           found.exit(node)
         }

@@ -1,296 +1,220 @@
 /**
- * A JSON string whose content matches a regular expression, as a finite automaton over the bytes
- * between the quotes. Thompson's construction, then the subset construction, both with size limits.
- * Characters are written raw where JSON allows it, otherwise as their shortest escape.
+ * A JSON string whose content matches regular expressions, as a finite automaton over the bytes between
+ * the quotes. Limits on the length are counted beside the automaton, so they do not make it larger.
  */
 import type { Steps } from './cooperative.ts'
-import { type CodeRange, normalized, parseRegex, type Regex } from './regex.ts'
+import { build, Nfa } from './nfa.ts'
+import { anything, parseRegex, type Regex } from './regex.ts'
+import { determinize, type PatternWork, patternWork, spend, type Table } from './subsets.ts'
 
-/** Deterministic automaton over bytes. Every state can reach acceptance. */
-export interface ByteAutomaton {
+/** Numbers kept for limits on the length: one per state and length. */
+const MOST_COUNTS = 4_000_000
+
+/** What the text of a string must satisfy, all together. */
+export interface StringRules {
+  /** Expressions that must match, or must not. */
+  readonly patterns: readonly { readonly source: string; readonly negated: boolean }[]
+  /** Names that the text must not be. */
+  readonly except?: readonly string[] | undefined
+  /** Number of characters (code points); `most` may be Infinity. */
+  readonly least: number
+  readonly most: number
+}
+
+/** Deterministic automaton over bytes, with a count of characters. A position is a state plus `states` times the count. */
+export class ByteAutomaton {
   /** Name for interning; equal automata of one grammar may have different names. */
   readonly name: string
-  readonly start: number
-  /** [states * 256] next state or -1. */
-  readonly next: Int32Array
-  readonly accepts: readonly boolean[]
-  /** [states] bytes to the nearest accepting state. */
-  readonly distance: Int32Array
-}
+  readonly #classes: Uint8Array // [256] bytes that no state distinguishes have the same class
+  readonly #width: number // number of classes
+  readonly #next: Int32Array // [states * width] next state or -1; every state can reach acceptance
+  readonly #accepts: Uint8Array // [states]
+  readonly #distance: Int32Array // [states] bytes to the nearest accepting state
+  readonly #counts: Counts | undefined
 
-/** A budget for building automata, shared by the patterns of one schema. One unit is one transition examined. */
-export interface PatternWork {
-  remaining: number
-}
+  constructor(name: string, table: Table, counts: Counts | undefined) {
+    this.name = name
+    this.#classes = table.classes
+    this.#width = table.width
+    this.#next = table.next
+    this.#accepts = table.accepts
+    this.#distance = table.distance
+    this.#counts = counts
+  }
 
-/** The budget of one schema: less than a second of work in total. */
-export const patternWork = (): PatternWork => ({ remaining: MOST_WORK })
+  /** The position before the first byte is 0. After a byte: a position, or -1. */
+  next(position: number, byte: number): number {
+    const column = this.#classes[byte]!
+    const counts = this.#counts
+    if (counts === undefined) return this.#next[position * this.#width + column]!
+    const states = this.#accepts.length
+    const state = position % states
+    const to = this.#next[state * this.#width + column]!
+    if (to === -1) return -1
+    const count = counts.after(state, (position - state) / states)
+    return count > counts.most || counts.distance(to, count) === -1 ? -1 : to + states * count
+  }
 
-const MOST_WORK = 80_000_000
-/** Units between two pauses: about a millisecond. */
-const WORK_OF_STEP = 100_000
-/** Units for building, pruning and copying a row of 256 entries. */
-const WORK_OF_ROW = 2000
-/** Rows of the table between two pauses. */
-const ROWS_OF_STEP = 128
-/** Units for building and visiting a state of the nondeterministic automaton. */
-const WORK_OF_STATE = 400
-const MOST_NFA_STATES = 40_000
-const MOST_STATES = 4096
+  accepts(position: number): boolean {
+    const states = this.#accepts.length
+    return this.#accepts[position % states] === 1 && (this.#counts === undefined || position >= this.#counts.least * states)
+  }
 
-interface Nfa {
-  /** Epsilon transitions: states reached without reading. */
-  readonly free: number[][]
-  /** Transitions [first byte, last byte, next state]. */
-  readonly moves: [number, number, number][][]
-  /** Whether a state is between two characters. */
-  readonly between: boolean[]
+  /** Bytes to the nearest accepting position. */
+  distance(position: number): number {
+    const state = position % this.#accepts.length
+    return this.#counts === undefined ? this.#distance[state]! : this.#counts.distance(state, (position - state) / this.#accepts.length)
+  }
 }
 
 /**
- * @param least, most number of characters (code points) of the text; most may be Infinity
  * @param work the budget, which this call reduces
- * @throws SyntaxError when the expression is not supported; RangeError when its automaton is too large
+ * @throws SyntaxError when an expression is not supported; RangeError when the automaton is too large
  * or empty, or when the budget is used up
  */
-export function* compilePattern(pattern: string, least = 0, most = Number.POSITIVE_INFINITY, work = patternWork()): Steps<ByteAutomaton> {
-  const nfa: Nfa = { free: [], moves: [], between: [] }
-  const start = state(nfa, true)
-  const end = build(nfa, parseRegex(pattern), start)
-  spend(work, WORK_OF_STATE * nfa.free.length)
-  return yield* pruned(
-    yield* determinize(nfa, start, end, least, most, work),
-    JSON.stringify([pattern, least, most === Number.POSITIVE_INFINITY ? null : most]),
-  )
+export function* compilePattern(rules: StringRules, work = patternWork()): Steps<ByteAutomaton> {
+  let { least, most } = rules
+  const parts: Regex[] = [] // what holds beside the main expression
+  let main: Regex | undefined
+  for (const { source, negated } of rules.patterns) {
+    const regex = parseRegex(source)
+    const counted = negated ? undefined : countedSet(regex)
+    least = Math.max(least, counted?.least ?? 0)
+    most = Math.min(most, counted?.most ?? Number.POSITIVE_INFINITY)
+    const whole = counted?.rest ?? regex
+    if (main === undefined && !negated) main = whole
+    else parts.push({ ahead: { sequence: [whole, { anchor: 'end' }] }, negated })
+  }
+  for (const name of rules.except ?? []) parts.push({ ahead: { sequence: [literal(name), { anchor: 'end' }] }, negated: true })
+  const nfa = new Nfa()
+  const start = nfa.state(true)
+  const end = build(nfa, { sequence: [...parts, main ?? anything] }, start)
+  const table = yield* determinize(nfa, start, end, work)
+  const limited = least > 0 || most !== Number.POSITIVE_INFINITY
+  return new ByteAutomaton(JSON.stringify(rules), table, limited ? yield* Counts.of(table, least, most, work) : undefined)
 }
 
-function spend(work: PatternWork, units: number): void {
-  work.remaining -= units
-  if (work.remaining < 0) throw new RangeError('the patterns of this schema cost too much together; use fewer or simpler ones')
+function literal(text: string): Regex {
+  return { sequence: Array.from(text, (character): Regex => ({ set: [[character.codePointAt(0)!, character.codePointAt(0)!]] })) }
 }
 
-function state(nfa: Nfa, between: boolean): number {
-  if (nfa.free.length >= MOST_NFA_STATES)
-    throw new RangeError(`a pattern of this size is not supported (more than ${MOST_NFA_STATES} states)`)
-  nfa.free.push([])
-  nfa.moves.push([])
-  nfa.between.push(between)
-  return nfa.free.length - 1
+/**
+ * Where an expression begins with ^[set]{2,500}$ or with the lookahead (?=[set]{2,500}$): the limits on the length, and
+ * the expression without them. They are counted beside the automaton instead of making it larger.
+ */
+function countedSet(regex: Regex): { least: number; most: number; rest: Regex } | undefined {
+  if (!('sequence' in regex)) return undefined
+  const [first, ...others] = regex.sequence
+  if (first === undefined) return undefined
+  if ('ahead' in first && !first.negated && 'either' in first.ahead && first.ahead.either.length === 1) {
+    const [only] = first.ahead.either
+    if (!(only !== undefined && 'sequence' in only)) return undefined
+    const [repeated, ...optional] = only.sequence.slice(0, -1)
+    const end = only.sequence.at(-1)
+    const isWhole =
+      end !== undefined && 'anchor' in end && end.anchor === 'end' && optional.every((part) => 'repeat' in part && part.least === 0)
+    const found = isWhole && repeated !== undefined ? repeatedSet(repeated) : undefined
+    return found && { ...found, rest: { sequence: [{ ahead: { sequence: [found.rest, end!] }, negated: false }, ...others] } }
+  }
+  return others.length === 0 ? repeatedSet(first) : undefined
 }
 
-/** Adds the states of an expression after state `from`. Returns its last state. */
-function build(nfa: Nfa, regex: Regex, from: number): number {
-  if ('set' in regex) {
-    const to = state(nfa, true)
-    addSet(nfa, normalized(regex.set), from, to)
-    return to
-  }
-  if ('sequence' in regex) return regex.sequence.reduce((at, part) => build(nfa, part, at), from)
-  if ('either' in regex) {
-    const to = state(nfa, true)
-    for (const branch of regex.either) {
-      const entry = state(nfa, true)
-      nfa.free[from]!.push(entry)
-      nfa.free[build(nfa, branch, entry)]!.push(to)
-    }
-    return to
-  }
-  let at = from
-  for (let i = 0; i < regex.least; i++) at = build(nfa, regex.repeat, at)
-  if (regex.most === Number.POSITIVE_INFINITY) {
-    const loop = state(nfa, true)
-    nfa.free[at]!.push(loop)
-    nfa.free[build(nfa, regex.repeat, loop)]!.push(loop)
-    return loop
-  }
-  const to = state(nfa, true)
-  for (let i = regex.least; i < regex.most; i++) {
-    nfa.free[at]!.push(to)
-    at = build(nfa, regex.repeat, at)
-  }
-  nfa.free[at]!.push(to)
-  return to
+function repeatedSet(regex: Regex): { least: number; most: number; rest: Regex } | undefined {
+  if (!('repeat' in regex) || !('set' in regex.repeat)) return undefined
+  const { repeat, least, most } = regex
+  const isLong = least >= 8 || (most >= 8 && most !== Number.POSITIVE_INFINITY)
+  return isLong ? { least, most, rest: { repeat, least: 0, most: Number.POSITIVE_INFINITY } } : undefined
 }
 
-const shortEscapes = new Map([
-  [8, 'b'],
-  [9, 't'],
-  [10, 'n'],
-  [12, 'f'],
-  [13, 'r'],
-  [0x22, '"'],
-  [0x5c, '\\'],
-])
+/**
+ * Limits on the number of characters, beside an automaton. `#missing` has the distances while characters are
+ * missing, by the count; `#left` has them afterwards, by the characters that are still allowed.
+ */
+class Counts {
+  readonly least: number
+  readonly most: number
+  readonly #between: Uint8Array
+  readonly #missing: readonly Int32Array[]
+  readonly #left: readonly Int32Array[]
 
-/** One character of a set, written in JSON. */
-function addSet(nfa: Nfa, ranges: readonly CodeRange[], from: number, to: number): void {
-  let escaped = -1
-  let control = -1
-  const controlDigit = [-1, -1]
-  const path = (at: number, bytes: string) => {
-    for (const byte of bytes) {
-      const next = state(nfa, false)
-      nfa.moves[at]!.push([byte.charCodeAt(0), byte.charCodeAt(0), next])
-      at = next
-    }
-    return at
+  private constructor(least: number, most: number, between: Uint8Array, missing: readonly Int32Array[], left: readonly Int32Array[]) {
+    this.least = least
+    this.most = most
+    this.#between = between
+    this.#missing = missing
+    this.#left = left
   }
-  for (const [first, last] of ranges) {
-    for (let code = first; code <= Math.min(last, 0x5c); code++) {
-      const short = shortEscapes.get(code)
-      if (short === undefined && code >= 0x20) continue
-      if (escaped === -1) escaped = path(from, '\\')
-      if (short !== undefined) nfa.moves[escaped]!.push([short.charCodeAt(0), short.charCodeAt(0), to])
-      else {
-        if (control === -1) control = path(escaped, 'u00')
-        const tens = code >> 4
-        if (controlDigit[tens] === -1) controlDigit[tens] = path(control, String(tens))
-        const digit = (code & 15).toString(16).charCodeAt(0)
-        nfa.moves[controlDigit[tens]!]!.push([digit, digit, to])
+
+  static *of(table: Table, least: number, most: number, work: PatternWork): Steps<Counts> {
+    const { next, width, accepts, between, distance } = table
+    const states = accepts.length
+    if (least > most) throw new RangeError('no string matches the pattern within its length limits')
+    // As many characters as this are never too few for the nearest end.
+    const plenty = distance.reduce((a, b) => Math.max(a, b), 0)
+    const tight = Math.min(plenty, most - least + 1)
+    if ((least + tight) * states > MOST_COUNTS)
+      throw new RangeError('a pattern with length limits of this size is not supported; use a shorter minLength or a simpler pattern')
+    const order = withinCharacters(table)
+    /** @param after the distances once one more character has begun; undefined when none may */
+    const level = (after: Int32Array | undefined, mayEnd: boolean): Int32Array => {
+      const distances = new Int32Array(states).fill(-1)
+      const reach = (state: number, among: Int32Array) => {
+        let best = -1
+        for (let i = state * width; i < (state + 1) * width; i++) {
+          const to = next[i]!
+          if (to !== -1 && among[to] !== -1 && (best === -1 || among[to]! + 1 < best)) best = among[to]! + 1
+        }
+        distances[state] = best
       }
+      for (let state = 0; state < states; state++)
+        if (between[state] === 1) {
+          if (mayEnd && accepts[state] === 1) distances[state] = 0
+          else if (after !== undefined) reach(state, after)
+        }
+      for (const state of order) reach(state, distances)
+      return distances
     }
-    for (const [low, high] of [
-      [0x20, 0x21],
-      [0x23, 0x5b],
-      [0x5d, 0x7f],
-    ] as const)
-      if (first <= high && last >= low) nfa.moves[from]!.push([Math.max(first, low), Math.min(last, high), to])
-    for (const [low, high] of [
-      [0x80, 0x7ff],
-      [0x800, 0xd7ff],
-      [0xe000, 0xffff],
-      [0x10000, 0x10ffff],
-    ] as const)
-      if (first <= high && last >= low) addUtf8(nfa, utf8(Math.max(first, low)), utf8(Math.min(last, high)), from, to)
-  }
-}
-
-/** All UTF-8 sequences from `low` to `high`, which have equal length. */
-function addUtf8(nfa: Nfa, low: readonly number[], high: readonly number[], from: number, to: number): void {
-  const [first, ...lowRest] = low as [number, ...number[]]
-  const [last, ...highRest] = high as [number, ...number[]]
-  if (lowRest.length === 0) {
-    nfa.moves[from]!.push([first, last, to])
-    return
-  }
-  const lowest = lowRest.map(() => 0x80)
-  const highest = lowRest.map(() => 0xbf)
-  const step = (a: number, b: number, rest: readonly number[], restHigh: readonly number[]) => {
-    const middle = state(nfa, false)
-    nfa.moves[from]!.push([a, b, middle])
-    addUtf8(nfa, rest, restHigh, middle, to)
-  }
-  if (first === last) {
-    step(first, first, lowRest, highRest)
-    return
-  }
-  const wholeLow = lowRest.every((byte) => byte === 0x80)
-  const wholeHigh = highRest.every((byte) => byte === 0xbf)
-  if (!wholeLow) step(first, first, lowRest, highest)
-  if (!wholeHigh) step(last, last, lowest, highRest)
-  const a = wholeLow ? first : first + 1
-  const b = wholeHigh ? last : last - 1
-  if (a <= b) step(a, b, lowest, highest)
-}
-
-function utf8(code: number): number[] {
-  return [...new TextEncoder().encode(String.fromCodePoint(code))]
-}
-
-interface Raw {
-  next: Int32Array[]
-  accepts: boolean[]
-}
-
-/** The subset construction. Where the length is limited, states also count characters. */
-function* determinize(nfa: Nfa, start: number, end: number, least: number, most: number, work: PatternWork): Steps<Raw> {
-  const limit = most === Number.POSITIVE_INFINITY ? least : most
-  const known = new Map<string, number>()
-  const sets: { states: number[]; count: number }[] = []
-  const enter = (states: number[], count: number): number => {
-    const key = `${count}:${states.join()}`
-    let id = known.get(key)
-    if (id === undefined) {
-      if (sets.length >= MOST_STATES)
-        throw new RangeError(`a pattern of this size is not supported (its automaton has more than ${MOST_STATES} states)`)
-      id = sets.push({ states, count }) - 1
-      known.set(key, id)
+    const left: Int32Array[] = []
+    for (let i = 0; i < tight; i++) {
+      spend(work, states * width)
+      if (i % 16 === 0) yield
+      left.push(level(left[i - 1], true))
     }
-    return id
-  }
-  const next: Int32Array[] = []
-  const accepts: boolean[] = []
-  enter(closure(nfa, [start]), 0)
-  let pauseAt = work.remaining
-  for (let id = 0; id < sets.length; id++) {
-    const { states, count } = sets[id]!
-    const row = new Int32Array(256).fill(-1)
-    next.push(row)
-    accepts.push(states.includes(end) && count >= least)
-    const between = nfa.between[states[0]!]!
-    if (between && count === limit && most !== Number.POSITIVE_INFINITY) continue
-    const after = between ? Math.min(count + 1, limit) : count
-    const edges = new Set([0, 256])
-    for (const from of states)
-      for (const [first, last] of nfa.moves[from]!) {
-        edges.add(first)
-        edges.add(last + 1)
-      }
-    const cuts = [...edges].sort((a, b) => a - b)
-    const moves = states.reduce((sum, from) => sum + nfa.moves[from]!.length, states.length)
-    spend(work, WORK_OF_ROW)
-    for (let i = 0; i + 1 < cuts.length; i++) {
-      if (work.remaining < pauseAt) {
-        pauseAt = work.remaining - WORK_OF_STEP
-        yield
-      }
-      const byte = cuts[i]!
-      const targets: number[] = []
-      spend(work, moves)
-      for (const from of states) for (const [first, last, to] of nfa.moves[from]!) if (byte >= first && byte <= last) targets.push(to)
-      if (targets.length === 0) continue
-      const reached = closure(nfa, targets)
-      spend(work, 30 * reached.length) // to sort, join and look up
-      row.fill(enter(reached, after), byte, cuts[i + 1])
+    if (tight === plenty) left.push(distance)
+    const missing: Int32Array[] = []
+    for (let count = least - 1; count >= 0; count--) {
+      spend(work, states * width)
+      if (count % 16 === 0) yield
+      missing[count] = level(missing[count + 1] ?? left[Math.min(left.length - 1, most - least)], false)
     }
+    const counts = new Counts(least, most, between, missing, left)
+    if (counts.distance(0, 0) === -1) throw new RangeError('no string matches the pattern within its length limits')
+    return counts
   }
-  return { next, accepts }
+
+  /** The count after a byte that is read in a state. Beyond what is required it matters only below a limit. */
+  after(state: number, count: number): number {
+    if (this.#between[state] === 0) return count
+    return this.most === Number.POSITIVE_INFINITY ? Math.min(count + 1, this.least) : count + 1
+  }
+
+  /** Bytes to the nearest end, or -1. */
+  distance(state: number, count: number): number {
+    if (count < this.least) return this.#missing[count]![state]!
+    return this.#left[Math.min(this.#left.length - 1, this.most - count)]![state]!
+  }
 }
 
-function closure(nfa: Nfa, states: readonly number[]): number[] {
-  const seen = new Set(states)
-  for (const from of seen) for (const to of nfa.free[from]!) seen.add(to)
-  return [...seen].sort((a, b) => a - b)
-}
-
-/** Removes the states from which no text is accepted. */
-function* pruned({ next, accepts }: Raw, name: string): Steps<ByteAutomaton> {
-  const before: number[][] = next.map(() => [])
-  for (const [from, row] of next.entries()) {
-    if (from % ROWS_OF_STEP === 0) yield
-    for (const to of new Set(row)) if (to !== -1) before[to]!.push(from)
+/** The states inside a character, each after those that follow it. */
+function withinCharacters({ next, width, between }: Table): number[] {
+  const order: number[] = []
+  const seen = new Uint8Array(between.length)
+  const visit = (state: number) => {
+    if (between[state] === 1 || seen[state] === 1) return
+    seen[state] = 1
+    for (let i = state * width; i < (state + 1) * width; i++) if (next[i] !== -1) visit(next[i]!)
+    order.push(state)
   }
-  const distance = new Int32Array(next.length).fill(-1)
-  const queue: number[] = []
-  accepts.forEach((accepting, id) => {
-    if (!accepting) return
-    distance[id] = 0
-    queue.push(id)
-  })
-  for (const to of queue)
-    for (const from of before[to]!) {
-      if (distance[from] !== -1) continue
-      distance[from] = distance[to]! + 1
-      queue.push(from)
-    }
-  if (distance[0] === -1) throw new RangeError('no string matches the pattern within its length limits')
-  const table = new Int32Array(next.length * 256).fill(-1)
-  for (const [from, row] of next.entries()) {
-    if (from % ROWS_OF_STEP === 0) yield
-    for (let byte = 0; byte < 256; byte++) {
-      const to = row[byte]!
-      if (to !== -1 && distance[to] !== -1) table[from * 256 + byte] = to
-    }
-  }
-  return { name, start: 0, next: table, accepts, distance }
+  for (let state = 0; state < between.length; state++) visit(state)
+  return order
 }

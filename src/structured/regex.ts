@@ -1,8 +1,7 @@
 /**
  * Parses the regular subset of ECMAScript expressions (flag u) that `pattern` may use: sets, groups,
- * alternatives, quantifiers, and ^ and $ at the ends. pattern.ts turns it into a finite automaton;
- * no backtracking engine runs it. Refuses what is not regular (lookaround, back references) and what
- * needs Unicode tables (\p).
+ * alternatives, quantifiers, anchors and lookahead. pattern.ts turns it into a finite automaton; no
+ * backtracking engine runs it. Refuses what is not regular (back references), lookbehind and \b.
  */
 
 /** Inclusive range of code points. */
@@ -13,9 +12,13 @@ export type Regex =
   | { readonly sequence: readonly Regex[] }
   | { readonly either: readonly Regex[] }
   | { readonly repeat: Regex; readonly least: number; readonly most: number } // most may be Infinity
+  /** What follows begins with a match of `ahead`, or must not. */
+  | { readonly ahead: Regex; readonly negated: boolean }
+  /** The start or the end of the text. */
+  | { readonly anchor: 'start' | 'end' }
 
 const LAST_CODE = 0x10ffff
-const LONGEST_PATTERN = 2000
+const LONGEST_PATTERN = 10_000
 const DEEPEST_GROUP = 50
 
 const digits: CodeRange[] = [[0x30, 0x39]]
@@ -42,7 +45,7 @@ const lineEnds: CodeRange[] = [
   [13, 13],
   [0x2028, 0x2029],
 ]
-const anything: Regex = { repeat: { set: [[0, LAST_CODE]] }, least: 0, most: Number.POSITIVE_INFINITY }
+export const anything: Regex = { repeat: { set: [[0, LAST_CODE]] }, least: 0, most: Number.POSITIVE_INFINITY }
 
 /** Parses an expression that matches anywhere in a text, or the whole text. Throws SyntaxError outside of the subset. */
 export function parseRegex(pattern: string, matches: 'anywhere' | 'whole' = 'anywhere'): Regex {
@@ -61,40 +64,44 @@ class Parser {
 
   /** @param around what may stand before and after an expression without anchors */
   parse(around: Regex): Regex {
-    const branches: Regex[] = []
-    do {
-      const anchored = this.#skip('^')
-      const body = this.#sequence(0)
-      const ends = this.#skip('$')
-      branches.push({ sequence: [...(anchored ? [] : [around]), body, ...(ends ? [] : [around])] })
-    } while (this.#skip('|'))
+    const branches = this.#branches(0).map((parts): Regex => {
+      const starts = isAnchor(parts[0], 'start')
+      const ends = parts.length > (starts ? 1 : 0) && isAnchor(parts.at(-1), 'end')
+      const body = parts.slice(starts ? 1 : 0, ends ? -1 : undefined)
+      return { sequence: [...(starts ? [] : [around]), ...body, ...(ends ? [] : [around])] }
+    })
     if (this.#at < this.#codes.length) this.#refuse(`'${this.#peek()}' here`)
-    return { either: branches }
+    return branches.length === 1 ? branches[0]! : { either: branches }
   }
 
-  #sequence(depth: number): Regex {
+  /** Alternatives up to the end of the group. */
+  #branches(depth: number): Regex[][] {
     if (depth > DEEPEST_GROUP) this.#refuse(`groups nested deeper than ${DEEPEST_GROUP}`)
-    const parts: Regex[] = []
-    while (this.#at < this.#codes.length && !')|'.includes(this.#peek()) && !(this.#peek() === '$' && depth === 0))
-      parts.push(this.#quantified(this.#atom(depth)))
-    return { sequence: parts }
+    const branches: Regex[][] = []
+    do {
+      const parts: Regex[] = []
+      while (this.#at < this.#codes.length && !')|'.includes(this.#peek())) parts.push(this.#quantified(this.#atom(depth)))
+      branches.push(parts)
+    } while (this.#skip('|'))
+    return branches
   }
 
   #atom(depth: number): Regex {
     const character = this.#take()
     switch (character) {
       case '(': {
+        let look: string | undefined
         if (this.#skip('?')) {
           this.#skip('P') // Python's spelling of a named group
-          if (this.#skip('<')) {
-            if (this.#peek() === '=' || this.#peek() === '!') this.#refuse('lookaround')
+          look = this.#take()
+          if (look === '<') {
+            if (this.#peek() === '=' || this.#peek() === '!') this.#refuse('lookbehind')
             while (this.#take() !== '>');
-          } else if (!this.#skip(':')) this.#refuse('lookaround and flags')
+          } else if (!':=!'.includes(look)) this.#refuse('a group with flags')
         }
-        const branches = [this.#sequence(depth + 1)]
-        while (this.#skip('|')) branches.push(this.#sequence(depth + 1))
+        const either = this.#branches(depth + 1).map((sequence): Regex => ({ sequence }))
         if (!this.#skip(')')) this.#refuse('an open group')
-        return { either: branches }
+        return look === '=' || look === '!' ? { ahead: { either }, negated: look === '!' } : { either }
       }
       case '[':
         return { set: this.#class() }
@@ -104,13 +111,10 @@ class Parser {
         return { set: this.#escape(false) }
       case '^':
       case '$':
-        return this.#refuse(`'${character}' elsewhere than at the ends`)
+        return { anchor: character === '^' ? 'start' : 'end' }
       case '*':
       case '+':
       case '?':
-      case '{':
-      case '}':
-      case ']':
         return this.#refuse(`'${character}' here`)
       default:
         return { set: [[character.codePointAt(0)!, character.codePointAt(0)!]] }
@@ -126,14 +130,15 @@ class Parser {
     else if (this.#peek() === '{') {
       const rest = String.fromCodePoint(...this.#codes.slice(this.#at, this.#at + 24))
       const match = /^\{(\d{1,5})(?:(,)(\d{1,5})?)?\}/.exec(rest)
-      if (match === null) return this.#refuse("'{' here")
+      if (match === null) return repeat // a brace that stands for itself
       this.#at += match[0].length
       least = Number(match[1])
       most = match[2] === undefined ? least : match[3] === undefined ? Number.POSITIVE_INFINITY : Number(match[3])
       if (most < least) this.#refuse(`the quantifier ${match[0]}`)
     } else return repeat
     this.#skip('?') // a lazy quantifier matches the same texts
-    if (this.#peek() !== '' && '*+?{'.includes(this.#peek())) this.#refuse('a quantifier of a quantifier')
+    if (this.#peek() !== '' && '*+?'.includes(this.#peek())) this.#refuse('a quantifier of a quantifier')
+    if ('ahead' in repeat || 'anchor' in repeat) this.#refuse('a quantifier of an assertion')
     return { repeat, least, most }
   }
 
@@ -186,8 +191,18 @@ class Parser {
       const pair = 0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00)
       return [[pair, pair]]
     }
+    if (character === 'p' || character === 'P') return this.#property(character === 'P')
     if (/[A-Za-z0-9]/.test(character)) return this.#refuse(`\\${character}`)
     return [[character.codePointAt(0)!, character.codePointAt(0)!]]
+  }
+
+  /** A set that Unicode defines, such as \p{L}. The platform knows its members. */
+  #property(negated: boolean): readonly CodeRange[] {
+    const match = /^\{([A-Za-z_=0-9]+)\}/.exec(String.fromCodePoint(...this.#codes.slice(this.#at, this.#at + 60)))
+    if (match === null) return this.#refuse('this escape')
+    this.#at += match[0].length
+    const ranges = unicodeSet(match[1]!) ?? this.#refuse(`the property ${match[1]}`)
+    return negated ? complement(ranges) : ranges
   }
 
   #hex(form: RegExp): CodeRange[] {
@@ -216,6 +231,49 @@ class Parser {
   #refuse(what: string): never {
     throw new SyntaxError(`${what} is not supported in a pattern (character ${this.#at})`)
   }
+}
+
+const unicodeSets = new Map<string, readonly CodeRange[]>()
+
+let characters: { first: number; units: number; text: string }[] | undefined
+
+/** All characters except surrogates, in order, with their number of UTF-16 units. */
+function allCharacters() {
+  characters ??= (
+    [
+      [0, 0xd7ff],
+      [0xe000, 0xffff],
+      [0x10000, LAST_CODE],
+    ] as const
+  ).map(([first, last]) => {
+    const text = Array.from({ length: last - first + 1 }, (_, i) => String.fromCodePoint(first + i)).join('')
+    return { first, units: first > 0xffff ? 2 : 1, text }
+  })
+  return characters
+}
+
+/** The code points that have a Unicode property; undefined when there is no such property. */
+function unicodeSet(property: string): readonly CodeRange[] | undefined {
+  let ranges = unicodeSets.get(property)
+  if (ranges !== undefined) return ranges
+  let members: RegExp
+  try {
+    members = new RegExp(`\\p{${property}}+`, 'gu')
+  } catch {
+    return undefined
+  }
+  const found: CodeRange[] = []
+  for (const { first, units, text } of allCharacters()) {
+    for (const { index, 0: match } of text.matchAll(members))
+      found.push([first + index / units, first + (index + match.length) / units - 1])
+  }
+  ranges = found
+  unicodeSets.set(property, ranges)
+  return ranges
+}
+
+function isAnchor(part: Regex | undefined, at: 'start' | 'end'): boolean {
+  return part !== undefined && 'anchor' in part && part.anchor === at
 }
 
 /** Sorted, disjoint ranges. */

@@ -8,8 +8,9 @@ import { isObject, type Json } from '../json/json.ts'
 import type { Steps } from './cooperative.ts'
 import { anyNumber, type Limits, limitedNumber } from './number.ts'
 import type { NumberAutomaton } from './number-automaton.ts'
-import { type ByteAutomaton, compilePattern, patternWork } from './pattern.ts'
+import { type ByteAutomaton, compilePattern } from './pattern.ts'
 import { formatPatterns } from './string-formats.ts'
+import { patternWork } from './subsets.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
 
 /** Index of a node; schemas may refer to each other. */
@@ -268,7 +269,7 @@ class Reader {
     const key = `${least} ${most} ${source}`
     let automaton = this.#patterns.get(key)
     try {
-      automaton ??= yield* compilePattern(source, least, most, this.#patternWork)
+      automaton ??= yield* compilePattern({ patterns: [{ source, negated: false }], least, most }, this.#patternWork)
     } catch (error) {
       return this.#refuse(path, (error as Error).message)
     }

@@ -11,7 +11,7 @@ const tokenizer = byteTokenizer(['<|endoftext|>'])
 /** Half a second of automata. */
 const heavy = {
   type: 'object',
-  properties: Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`p${i}`, { type: 'string', format: 'email', maxLength: 40 + i }])),
+  properties: Object.fromEntries(Array.from({ length: 12 }, (_, i) => [`p${i}`, { type: 'string', pattern: `^(x|[ab]*a[ab]{10}${i})$` }])),
   required: ['p0'],
 }
 
@@ -31,7 +31,7 @@ test('at once and in slices the result is the same', async () => {
     constraint({ schema: heavy }, tokenizer).matcher(),
     (await compileConstraint({ schema: heavy }, tokenizer)).matcher(),
   ]
-  for (const byte of new TextEncoder().encode('{"p0":"a.b@')) {
+  for (const byte of new TextEncoder().encode('{"p0":"abab')) {
     assert.deepEqual(allowedIds(one.mask()), allowedIds(other.mask()))
     assert.ok(one.accept(byte) && other.accept(byte))
   }
@@ -71,7 +71,7 @@ test('is given up when it takes too long', async () => {
 })
 
 test('errors are the same, and others go on', async () => {
-  const bad = { type: 'object', properties: { a: { type: 'string', pattern: '(?=a)' } } }
+  const bad = { type: 'object', properties: { a: { type: 'string', pattern: '(?<=a)' } } }
   const [failed, fine] = await Promise.allSettled([compileConstraint({ schema: bad }, tokenizer), inSlices(counting(5))])
   assert.ok(failed.status === 'rejected' && failed.reason instanceof UnsupportedSchemaError)
   assert.equal(failed.reason.path, '/properties/a/pattern')
