@@ -263,6 +263,52 @@ for text in ["fair winds", "<|start|>", "<|constrain|>json", " to=functions.tide
 for text in ["<|start|>assistant<|channel|>final<|message|>Aye.<|return|>", "a<|endoftext|>b", "<|nonsense|>"]:
     tokenizer(text, "all")
 
+# ---------------------------------------------------------------- texts of tools, by kind
+
+def types(kind, *texts):
+    """Each text is the JSON of a function without its name; it reaches the library as Python reads it."""
+    for n, given in enumerate(texts):
+        tool = {"description": "", "parameters": None, **json.loads(given), "name": "f"}
+        tokens = encoding.render_conversation(to_library([developer(None, [tool])]), RenderConversationConfig(auto_drop_analysis=False))
+        text = encoding.decode_utf8(tokens).removeprefix("<|start|>developer<|message|>").removesuffix("<|end|>")
+        cases.append({"name": f"{kind} {n + 1}", "kind": "types", "function": given, "text": text})
+
+
+def one(*properties):
+    """Functions with one property `a` of the given schemas."""
+    return ['{"parameters":{"type":"object","properties":{"a":%s}}}' % each for each in properties]
+
+
+types("lines of descriptions", *[json.dumps({"description": each}) for each in
+      ["Looks up.\n", "a\r\nb", "\n", "a\n\nb\n\n", "a\rb\r", "\r\n\r\nx", " \n "]])
+types("enum members that are no strings", *one(
+    '{"type":"string","enum":["x",null]}', '{"type":"string","enum":[1,2]}', '{"type":"array","items":{"type":"string","enum":[1,2]}}',
+    '{"type":"string","enum":[]}', '{"type":"integer","enum":[1,2]}', '{"type":"string","enum":["",true],"default":""}',
+    '{"type":"string","enum":[null],"default":"x"}', '{"type":"string","enum":{"x":1}}'))
+types("strings are not escaped", *one(
+    r'{"type":"string","default":"^\\d+$"}', r'{"type":"string","enum":["say \"hi\"","a\\b"]}', r'{"type":"string","examples":["a\nb","\\","\"q\""]}',
+    r'{"type":"string","default":"a\nb"}', r'{"type":"string","enum":["a\"b"],"default":"a\"b"}', r'{"oneOf":[{"type":"string","default":"a\"b"}],"default":"\\"}',
+    r'{"type":"array","items":{"oneOf":[{"type":"string","enum":["x\"y"],"default":"x\"y"}]}}', r'{"type":"object","default":{"a":"\"b\""}}'))
+types("the heading of examples", *one(
+    '{"type":"integer","examples":[1,2]}', '{"type":"string","examples":[]}', '{"type":"string","examples":[null,"x"]}', '{"examples":[{"a":1}]}',
+    '{"type":"string","examples":"x"}', '{"oneOf":[{"type":"string"}],"examples":[1]}', '{"title":"T","description":"d","examples":[true,"y"]}'))
+types("nullable variants", *one(
+    '{"type":"array","items":{"oneOf":[{"type":"string","nullable":true},{"type":"integer"}]}}', '{"oneOf":[{"oneOf":[{"type":"boolean","nullable":true}]}]}',
+    '{"oneOf":[{"type":"string","nullable":true}]}', '{"oneOf":[{"type":["string","null"],"nullable":true}]}',
+    '{"type":"array","items":{"type":"array","items":{"oneOf":[{"type":"object","nullable":true,"description":"o"}]}}}',
+    '{"type":"string","enum":["null"],"nullable":true}', '{"nullable":"true","type":"string"}'))
+types("descriptions of variants", *one(
+    '{"description":"same","oneOf":[{"type":"string","description":"same"}]}', '{"description":"same","oneOf":[{"type":"string"},{"type":"integer","description":"same"}]}',
+    '{"description":"d","oneOf":[{"type":"string","description":"e"},{"type":"integer","description":"e"}]}', '{"oneOf":[{"type":"string","description":"x","default":1}]}',
+    '{"description":"same","oneOf":[{"description":"same","type":"object"},{"description":"same"}]}', '{"description":"d","oneOf":[]}', '{"description":"d","oneOf":{}}',
+    '{"description":"d","oneOf":null,"default":1}'))
+types("lists of types", *one('{"type":[]}', '{"type":[1,null]}', '{"type":["integer","null"]}', '{"type":[true,"string"]}', '{"type":["object"],"properties":{"b":{}}}', '{"type":{}}', '{"type":[],"enum":["x"]}'))
+types("order of keys", '{"parameters":{"type":"object","properties":{"b":{"type":"string"},"2":{"type":"string"},"1":{"type":"string"}}}}',
+      '{"parameters":{"type":"object","properties":{"10":{},"9":{"type":"object","properties":{"x":{},"0":{}}},"a":{}},"required":["9"]}}',
+      *one('{"default":{"b":1,"10":2,"2":3}}', '{"type":"array","items":{"type":"object","properties":{"1":{},"0":{}}}}', '{"oneOf":[{"type":"object","properties":{"7":{},"3":{}}}]}', '{"default":[{"z":{"5":1,"4":2}}]}'))
+types("spelling of numbers", *one(*['{"type":"number","default":%s}' % each for each in
+      ["1.0", "1e16", "-0.0", "9007199254740993", "12345678901234567890", "123456789012345678901", "1E5", "0.00001", "123456.750", "1e15", "-1.5e-9", "[1.0,2.50,{\"1\":1e2}]"]]))
+
 lines = ",\n".join(json.dumps(case, ensure_ascii=False) for case in cases)
 made = json.dumps(f"scripts/oracles/harmony.py with openai-harmony {version('openai-harmony')}")
 OUT.parent.mkdir(parents=True, exist_ok=True)

@@ -116,6 +116,12 @@ export function entriesOf(object: object): [key: string, value: unknown, spellin
 const spellingOf = (value: number, written: string | undefined): string =>
   written !== undefined && Object.is(Number(written), value) ? written : JSON.stringify(value)
 
+/** The JSON text of the value at a key. It must be there. */
+export function writeAt(object: object, key: string, style?: JsonStyle): string {
+  const [, value, spelling] = entriesOf(object).find(([name]) => name === key)!
+  return typeof value === 'number' && spelling !== undefined ? (style?.number?.(spelling) ?? spelling) : writeJson(value, style)
+}
+
 /** How `writeJson` writes. */
 export interface JsonStyle {
   /** Between items and after keys. Default `,` and `:`. */

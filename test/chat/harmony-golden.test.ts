@@ -8,9 +8,12 @@ import { test } from 'node:test'
 import { harmonyFormat, renderHarmony, renderHarmonyForTraining } from '../../src/chat/formats/harmony/harmony.ts'
 import { autoDropAnalysis } from '../../src/chat/formats/harmony/history.ts'
 import { type HarmonyMessage, harmonyMarkers } from '../../src/chat/formats/harmony/message.ts'
-import { developerText, systemText } from '../../src/chat/formats/harmony/prompt.ts'
+import { developerText } from '../../src/chat/formats/harmony/prompt.ts'
 import { HarmonyReader } from '../../src/chat/formats/harmony/reader.ts'
+import { readJson } from '../../src/json/lossless.ts'
+import { fromVector, hashOf, randomCase } from './harmony-random.ts'
 import { o200kHarmony } from './o200k.ts'
+import { publishedTokenizer } from './published.ts'
 
 /** The conversations of openai/harmony's own tests, which are not part of the repository; read where they lie beside it. */
 const published = new URL('../../../shared/vectors/', import.meta.url)
@@ -18,27 +21,6 @@ const read = (name: string) => readFileSync(new URL(name, published), 'utf8')
 
 // biome-ignore lint/suspicious/noExplicitAny: the shape of a test file
 type Json = any
-
-/** A message of the vector files in our shape; structured contents become text. */
-function fromVector(message: Json, all: Json[]): HarmonyMessage {
-  const { role, name, channel, recipient, content_type: contentType, content } = message
-  let text = content
-  if (content.type === 'system_content') {
-    const functions = all.some((other) => other.role === 'developer' && other.content.tools?.functions?.tools.length > 0)
-    text = systemText({
-      identity: content.model_identity,
-      knowledgeCutoff: content.knowledge_cutoff,
-      currentDate: content.conversation_start_date ?? undefined,
-      effort: content.reasoning_effort,
-      channels: content.channel_config.valid_channels,
-      builtins: Object.values(content.tools ?? {}) as Json[],
-      functions,
-    })
-    assert.equal(content.channel_config.channel_required, true)
-  } else if (content.type === 'developer_content')
-    text = developerText(content.instructions ?? '', Object.values(content.tools ?? {}) as Json[])
-  return clean({ role, name, channel, recipient, contentType, content: text })
-}
 
 function clean(message: Json): HarmonyMessage {
   return Object.fromEntries(Object.entries(message).filter(([, value]) => value !== undefined)) as unknown as HarmonyMessage
@@ -99,6 +81,9 @@ function check(item: Json): void {
     if (item.text !== undefined) assert.equal(tokenizer.decode(ids), item.text)
     assert.deepEqual(ids, item.tokens)
     if (item.api) assert.deepEqual(harmonyFormat(tokenizer).render(item.api.messages, item.api.options), item.tokens)
+  } else if (item.kind === 'types') {
+    const tool = { ...(readJson(item.function) as Json), name: 'f' }
+    assert.equal(developerText('', [{ name: 'functions', tools: [tool] }]), item.text)
   } else if (item.kind === 'tokenizer') {
     // Entries without a text are about decoding by the library's rules and have no counterpart here.
     if (item.text !== undefined)
@@ -125,8 +110,22 @@ function check(item: Json): void {
 }
 
 test('conversations of our own, as openai-harmony renders and reads them', async (t) => {
-  assert.equal(own.length, 69)
+  assert.equal(own.length, 139)
   for (const item of own) await t.test(item.name, () => check(item))
+})
+
+test('200 random conversations and requests, in every way of rendering', async () => {
+  const published = await publishedTokenizer()
+  const lines = readFileSync(new URL('../fixtures/harmony/random.jsonl', import.meta.url), 'utf8')
+    .trimEnd()
+    .split('\n')
+  assert.equal(lines.length, 200)
+  for (const line of lines) {
+    const { text, hashes, ids } = randomCase(line, published)
+    // The text says where a difference is; the hash is the proof, because text may spell markers.
+    assert.equal(published.decode(ids.keep ?? ids.prompt!), text)
+    for (const [way, hash] of Object.entries(hashes)) assert.equal(hashOf(ids[way]!), hash, way)
+  }
 })
 
 // The repository holds cases of its own for each of these; the published ones are further data, not the only evidence.

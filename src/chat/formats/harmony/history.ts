@@ -39,9 +39,9 @@ export function fromConversation(messages: readonly Message[], options: RenderOp
   // All instructions at the beginning make one developer message, which also carries the tools.
   const body = messages.findIndex((message) => !isInstruction(message))
   const leading = body < 0 ? messages : messages.slice(0, body)
-  const functions: ToolNamespace = { name: 'functions', tools }
+  const namespaces: ToolNamespace[] = tools.length > 0 ? [{ name: 'functions', tools }] : []
   const instructions = leading.map((message) => message.content).filter((text) => text !== '')
-  const developer = developerText(instructions.join('\n\n'), [functions], options.responseFormat)
+  const developer = developerText(instructions.join('\n\n'), namespaces, options.responseFormat)
   const result: HarmonyMessage[] = [{ role: 'system', content: systemText({ ...options, effort, builtins, functions: tools.length > 0 }) }]
   if (developer !== '') result.push({ role: 'developer', content: developer })
 

@@ -4,7 +4,7 @@
  */
 import { writeJson } from '../../../json/lossless.ts'
 import type { RenderOptions } from '../../messages.ts'
-import { type ToolNamespace, toolsSection } from './types.ts'
+import { linesOf, type ToolNamespace, toolsSection } from './types.ts'
 
 export interface SystemSettings {
   identity?: string
@@ -42,10 +42,10 @@ export function developerText(
 ): string {
   const sections: string[] = []
   if (instructions !== '') sections.push(`# Instructions\n\n${instructions}`)
-  if (namespaces.some((namespace) => namespace.tools.length > 0)) sections.push(toolsSection(namespaces))
+  if (namespaces.length > 0) sections.push(toolsSection(namespaces))
   if (responseFormat) {
-    const about = responseFormat.description ? `// ${responseFormat.description}\n` : ''
-    sections.push(`# Response Formats\n\n## ${responseFormat.name}\n\n${about}${writeJson(responseFormat.schema)}`)
+    const about = linesOf(responseFormat.description).map((line) => `// ${line}\n`)
+    sections.push(`# Response Formats\n\n## ${responseFormat.name}\n\n${about.join('')}${writeJson(responseFormat.schema)}`)
   }
   return sections.join('\n\n')
 }

@@ -1,10 +1,13 @@
 /**
  * Tool definitions as the TypeScript-like text that gpt-oss was trained to read.
  * It understands exactly what openai/harmony understands (anyOf, $ref and the like become `any`) and is no general schema printer.
- * Source: the rendering rules of openai/harmony 0.0.8, checked against its published texts.
+ * Source: the rendering rules of openai/harmony 0.0.8, checked against the package on random schemas. Key order and numbers are those
+ * of the request's text where json/lossless.ts has read it.
  */
 import { asObject, type Json } from '../../../json/json.ts'
+import { entriesOf, writeAt } from '../../../json/lossless.ts'
 import type { ToolDefinition } from '../../messages.ts'
+import { rustNumber } from './rust-number.ts'
 
 /** A namespace of tools. Without functions only its description is written. */
 export interface ToolNamespace {
@@ -20,22 +23,21 @@ export function toolsSection(namespaces: readonly ToolNamespace[]): string {
 }
 
 function namespaceText({ name, description, tools }: ToolNamespace): string {
-  const heading = `## ${name}\n\n`
-  if (tools.length === 0) return heading + (description ?? '')
-  const functions = tools.map((tool) => {
-    const args = tool.parameters === undefined || tool.parameters === null ? '()' : `(_: ${typeText(tool.parameters, '')})`
-    return `${commented(tool.description)}type ${tool.name} = ${args} => any;\n\n`
-  })
-  return `${heading}${commented(description)}namespace ${name} {\n\n${functions.join('')}} // namespace ${name}`
+  const lines = [`## ${name}\n`, ...linesOf(description).map((line) => (tools.length > 0 ? `// ${line}` : line))]
+  if (tools.length === 0) return lines.join('\n')
+  lines.push(`namespace ${name} {\n`)
+  for (const tool of tools) {
+    const args = tool.parameters === undefined || tool.parameters === null ? '' : `_: ${typeText(tool.parameters, '')}`
+    lines.push(...linesOf(tool.description).map((line) => `// ${line}`), `type ${tool.name} = (${args}) => any;\n`)
+  }
+  return [...lines, `} // namespace ${name}`].join('\n')
 }
 
-/** Every line of a description as a comment; nothing for an empty one. */
-function commented(text: string | null | undefined): string {
-  if (!text) return ''
-  return text
-    .split('\n')
-    .map((line) => `// ${line}\n`)
-    .join('')
+/** The lines of a text as Rust's `str::lines` has them: ended by LF or CRLF, none after the last end. */
+export function linesOf(text: string | null | undefined): string[] {
+  const lines = (text ?? '').split('\n')
+  const last = lines.pop()!
+  return [...lines.map((line) => line.replace(/\r$/, '')), ...(last === '' ? [] : [last])]
 }
 
 /** The type of a schema. `indent` is that of the line it begins on. */
@@ -43,15 +45,22 @@ function typeText(schema: unknown, indent: string): string {
   const s = asObject(schema)
   if (Array.isArray(s.oneOf)) {
     return s.oneOf
-      .map((variant) => `\n${indent} | ${typeText(variant, `${indent}   `)}${trailing(description(variant), defaultText(variant, true))}`)
+      .map((variant) => `\n${indent} | ${variantText(variant, indent)}${trailing(description(variant), defaultText(variant, true))}`)
       .join('')
   }
-  if (Array.isArray(s.type)) return s.type.map((name) => (name === 'integer' ? 'number' : String(name))).join(' | ')
+  if (Array.isArray(s.type)) {
+    const names = strings(s.type).map((name) => (name === 'integer' ? 'number' : name))
+    return names.length > 0 ? names.join(' | ') : 'any'
+  }
   switch (s.type) {
     case 'object':
       return objectText(s, indent)
     case 'string':
-      return isEnum(s) ? s.enum.map((value) => JSON.stringify(value)).join(' | ') : 'string'
+      return (
+        strings(s.enum)
+          .map((value) => `"${value}"`)
+          .join(' | ') || 'string'
+      )
     case 'integer':
     case 'number':
       return 'number'
@@ -64,10 +73,15 @@ function typeText(schema: unknown, indent: string): string {
   }
 }
 
+/** Strings are written as they are: the library escapes nothing in them. */
+const strings = (value: unknown): string[] => (Array.isArray(value) ? value.filter((item) => typeof item === 'string') : [])
+
+const variantText = (schema: unknown, indent: string): string => nullable(asObject(schema), typeText(schema, `${indent}   `))
+
 function objectText(s: Json, indent: string): string {
   const about = description(s)
   const required = new Set(Array.isArray(s.required) ? s.required : [])
-  const properties = Object.entries(asObject(s.properties)).map(([key, value]) => propertyText(key, value, required.has(key), indent))
+  const properties = entriesOf(asObject(s.properties)).map(([key, value]) => propertyText(key, value, required.has(key), indent))
   return `${about === undefined ? '' : `${indent}// ${about}\n`}{\n${properties.join('')}${indent}}`
 }
 
@@ -76,23 +90,25 @@ function propertyText(key: string, schema: unknown, required: boolean, indent: s
   const lines: string[] = []
   const about = description(s)
   if (typeof s.title === 'string') lines.push(`// ${s.title}`, '//')
-  if (about !== undefined && !Array.isArray(s.oneOf)) lines.push(`// ${about}`)
-  const examples = Array.isArray(s.examples) ? s.examples.filter((example) => typeof example === 'string') : []
-  if (examples.length > 0) lines.push('// Examples:', ...examples.map((example) => `// - ${JSON.stringify(example)}`))
+  if (about !== undefined && s.oneOf === undefined) lines.push(`// ${about}`)
+  if (Array.isArray(s.examples) && s.examples.length > 0)
+    lines.push('// Examples:', ...strings(s.examples).map((example) => `// - "${example}"`))
   const name = `${key}${required ? '' : '?'}:`
   if (!Array.isArray(s.oneOf)) {
-    lines.push(`${name} ${nullable(s, typeText(s, `${indent}    `))},${trailing(undefined, defaultText(s))}`)
-    return lines.map((line) => `${indent}${line}\n`).join('')
+    const trailer = s.oneOf === undefined ? trailing(defaultText(s)) : ''
+    lines.push(`${name} ${nullable(s, typeText(s, `${indent}    `))},${trailer}`)
+  } else {
+    const above = about !== undefined && about !== description(s.oneOf[0])
+    if (above) lines.push(`// ${about}`)
+    if (s.default !== undefined) lines.push(`// ${defaultText(s)}`)
+    lines.push(name)
+    s.oneOf.forEach((variant: unknown, i: number) => {
+      // A description is written once: not again for the variant that has the property's, nor below it for the first variant.
+      const own = description(variant) === about || (above && i === 0) ? undefined : description(variant)
+      lines.push(` | ${variantText(variant, indent)}${trailing(own, defaultText(variant))}`)
+    })
+    lines.push(',')
   }
-  const above = about !== undefined && about !== description(s.oneOf[0])
-  if (above) lines.push(`// ${about}`)
-  if (s.default !== undefined) lines.push(`// ${defaultText(s)}`)
-  lines.push(name)
-  s.oneOf.forEach((variant: unknown, i: number) => {
-    const text = nullable(asObject(variant), typeText(variant, `${indent}   `))
-    lines.push(` | ${text}${trailing(above && i === 0 ? undefined : description(variant), defaultText(variant))}`)
-  })
-  lines.push(',')
   return lines.map((line) => `${indent}${line}\n`).join('')
 }
 
@@ -101,11 +117,13 @@ function trailing(...comments: (string | undefined)[]): string {
   return present.length === 0 ? '' : ` // ${present.join(' ')}`
 }
 
-/** `default: V`. A string is quoted, except that of an enum, which is bare unless `quoteEnums`. */
+/** `default: V`. A string is quoted, except that of an enum, which is bare, or JSON with `quoteEnums`. */
 function defaultText(schema: unknown, quoteEnums = false): string | undefined {
   const s = asObject(schema)
   if (s.default === undefined) return undefined
-  return `default: ${typeof s.default === 'string' && isEnum(s) && !quoteEnums ? s.default : JSON.stringify(s.default)}`
+  const isEnum = Array.isArray(s.enum) && s.enum.length > 0
+  if (typeof s.default !== 'string' || (isEnum && quoteEnums)) return `default: ${writeAt(s, 'default', { number: rustNumber })}`
+  return `default: ${isEnum ? s.default : `"${s.default}"`}`
 }
 
 function nullable(s: Json, text: string): string {
@@ -115,8 +133,4 @@ function nullable(s: Json, text: string): string {
 function description(schema: unknown): string | undefined {
   const text = asObject(schema).description
   return typeof text === 'string' ? text : undefined
-}
-
-function isEnum(s: Json): s is Json & { enum: unknown[] } {
-  return Array.isArray(s.enum) && s.enum.length > 0
 }
