@@ -10,6 +10,8 @@ import {
   type FinishEvent,
   type FinishReason,
   type Message,
+  type Region,
+  type TextToken,
 } from '../chat/messages.ts'
 import type { Driver, Engine, GeneratedToken, GenerateOptions, Generation, GenerationResult, Taken } from '../engine/engine.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
@@ -100,6 +102,9 @@ export class Answer extends Generated {
   readonly #events: AnswerEvents
   readonly #guard: RepetitionGuard
   #reasoningTokens = 0
+  /** Scores of ids in the place of a header, which may be left out: they may turn out to be the beginning of the text. */
+  #opening: TextToken[] = []
+  #hasMarkup = false
   #warned = false
   #loops = false
 
@@ -131,14 +136,11 @@ export class Answer extends Generated {
 
   take({ id, forced, logprob, top = [] }: GeneratedToken): Taken<ChatEvent> {
     if (forced) return {} // #follow has read it already
-    const { format, tokenizer } = this.model
     const before = this.#parser.region
     if (before === 'reasoning') this.#reasoningTokens++
     const events = this.#parser.push(id)
     this.#guide.drew(id, before, events)
-    const isMarkup = format.stopIds.includes(id) || tokenizer.isSpecial(id)
-    if (before === 'text' && logprob !== undefined && !isMarkup && this.#guide.showsText)
-      this.#events.token({ type: 'text-token', id, bytes: tokenizer.bytes(id), logprob, top })
+    if (logprob !== undefined) this.#score({ type: 'text-token', id, bytes: this.model.tokenizer.bytes(id), logprob, top }, before)
     this.#events.add(events)
     const ids = this.#follow()
     this.#loops = this.#guard.push(id)
@@ -155,9 +157,24 @@ export class Answer extends Generated {
   }
 
   protected end(result: GenerationResult): AnswerEnd {
+    if (this.#parser.region === 'header' && !this.#hasMarkup) for (const token of this.#opening) this.#events.token(token)
     this.#events.add(this.#parser.end())
     this.#events.end()
     return { events: this.#events.take(), reason: this.#reason(result), reasoningTokens: this.#reasoningTokens }
+  }
+
+  /** Keeps the score of an id that belongs to the answer's text: ids of the text, and the id that ends the answer. */
+  #score(token: TextToken, before: Region): void {
+    const stops = this.model.format.stopIds.includes(token.id)
+    if (before === 'header' && !stops && this.model.tokenizer.isSpecial(token.id)) {
+      this.#hasMarkup = true
+      this.#opening = []
+    } else if (before === 'header' && this.#parser.region === 'header' && !stops) this.#opening.push(token)
+    else if (before === 'text' || before === 'header') {
+      if (!stops && this.#parser.region !== 'text') return
+      if (this.#guide.showsText) for (const each of [...this.#opening, token]) this.#events.token(each)
+      this.#opening = []
+    }
   }
 
   /** Pushes what the guide forces until it forces nothing more. */

@@ -50,7 +50,7 @@ export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'respo
   maxTokens?: number
   /** Texts that end the final answer where they appear in it; they are not part of the events. */
   stop?: readonly string[]
-  /** Report the ids of the final text with their log-probabilities and so many alternatives, as `text-token` events. */
+  /** Report each drawn id of the final text, the one that ends it included, with its log-probability and so many alternatives: `text-token` events. */
   logprobs?: number
   /** Ends the answer (reason `repetition`) when so many ids repeat the same few. Default REPEATED_IDS (256); 0: never. */
   repetitionLimit?: number

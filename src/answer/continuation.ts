@@ -4,7 +4,7 @@
  */
 import type { ChatEvent, TextToken } from '../chat/messages.ts'
 import type { GeneratedToken, GenerationResult, Taken } from '../engine/engine.ts'
-import { type PromptOptions, promptIds } from '../tokenizer/prompt.ts'
+import { type PromptOptions, promptIds, readPrompt } from '../tokenizer/prompt.ts'
 import type { TextStream } from '../tokenizer/tokenizer.ts'
 import { type AnswerEnd, type ChatModel, checkFits, checkLength, Generated } from './answer.ts'
 import type { Ask } from './ask.ts'
@@ -26,8 +26,6 @@ export function promptOf({ engine, tokenizer, format }: ChatModel, text: string,
 
 export class Continuation extends Generated {
   readonly promptIds: readonly number[]
-  /** The prompt as text, without the tokenizer's BOS. An unfinished character at its end comes with the first text that follows. */
-  readonly promptText: string
   readonly #stops: StopTexts
   readonly #stream: TextStream
   #text = ''
@@ -41,11 +39,7 @@ export class Continuation extends Generated {
     checkFits(promptIds.length, engine.context, field)
     this.promptIds = promptIds
     this.#stops = new StopTexts(ask.stop ?? [])
-    // The text goes on where the prompt ends: a blank before its first word is part of it.
-    this.#stream = tokenizer.stream()
-    const { prefix = [] } = tokenizer
-    const shown = prefix.every((id, i) => promptIds[i] === id) ? promptIds.slice(prefix.length) : promptIds
-    this.promptText = shown.map((id) => this.#stream.push(id)).join('')
+    this.#stream = readPrompt(tokenizer, promptIds).stream
   }
 
   take({ id, logprob, top = [] }: GeneratedToken): Taken<ChatEvent> {

@@ -42,7 +42,7 @@ export class AnswerEvents {
     return this.#out.splice(0)
   }
 
-  /** A drawn id of the final text; it comes out with the first text to which it contributes. */
+  /** A drawn id of the final text; it comes out with the first text to which it contributes, or with the end of the text. */
   token(token: TextToken): void {
     this.#tokens.push(token)
   }
@@ -54,6 +54,7 @@ export class AnswerEvents {
   /** The answer is over: what was held back comes out. */
   end(): void {
     if (this.#text) this.#endText()
+    if (this.calls === 0) this.#out.push(...this.#tokens.splice(0)) // of an answer without text
   }
 
   #one(event: ChatEvent): void {
@@ -72,6 +73,7 @@ export class AnswerEvents {
         this.#calls.add(event.id)
         this.calls++
         this.lastCallIsCut = false
+        this.#tokens = [] // what was scored as text is the beginning of this call
         break
       case 'tool-call-delta':
       case 'tool-call-end':
@@ -124,7 +126,7 @@ export class AnswerEvents {
     if (this.#text?.phase === 'final' && this.#text.as !== 'reasoning') this.#write(this.#stops.rest())
     const part = this.#text
     this.#text = undefined
-    if (part?.as === 'text') this.#out.push({ type: 'text-end', text: part.written, phase: part.phase })
+    if (part?.as === 'text') this.#out.push(...this.#tokens.splice(0), { type: 'text-end', text: part.written, phase: part.phase })
     else if (part?.as === 'reasoning') this.#reason({ type: 'reasoning-end', text: part.written })
   }
 }

@@ -5,6 +5,7 @@
  */
 import type { ChatEvent, ChatFormat, ChatParser, Region } from '../chat/messages.ts'
 import type { Constraint, Matcher } from '../structured/structured.ts'
+import { endsInsideCharacter } from '../tokenizer/text-stream.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { type Candidate, Choice } from './choice.ts'
 import { isEmpty, maskOf, type TokenMask, union } from './token-mask.ts'
@@ -44,6 +45,9 @@ type Stage =
 const LONGEST_FREE_HEADER = 48
 const MOST_FREE_HEADERS = 4
 const MOST_CALLS = 16
+const BYTES_PER_CHARACTER = 4
+/** Reasoning at the end of its budget may write so many ids more to finish a character. */
+const MOST_FINISHING = BYTES_PER_CHARACTER - 1
 
 export class Guide {
   /** Whether the reasoning was cut by its budget. */
@@ -58,6 +62,8 @@ export class Guide {
   #headerIds = 0
   #freeHeaders = 0
   #reasoningIds = 0
+  /** The last ids of the reasoning, enough for one character. */
+  #recent: number[] = []
   #calls = 0
   #callIsOpen = false
   /** The format would stop after the call that just ended; the next forced ids lead past it. */
@@ -203,7 +209,10 @@ export class Guide {
     const { region } = this.#parser
     const ended = (type: ChatEvent['type']) => events.some((event) => event.type === type)
     const endedPart = ended('reasoning-end') || ended('text-end')
-    if (before === 'reasoning') this.#reasoningIds++
+    if (before === 'reasoning') {
+      this.#reasoningIds++
+      this.#recent = [...this.#recent.slice(1 - BYTES_PER_CHARACTER), id]
+    }
     if (endedPart) this.#reasoned = true
     if (this.#bound && before !== 'reasoning' && region === 'reasoning') this.#learnSeparator()
     this.#headerIds = before === 'header' && region === 'header' && !endedPart && !isStop ? this.#headerIds + 1 : 0
@@ -243,7 +252,8 @@ export class Guide {
       return force.endReasoning()
     }
     if (region === 'reasoning') {
-      if (this.#reasoningIds < this.#rules.reasoningBudget) return []
+      const finishing = this.#reasoningIds < this.#rules.reasoningBudget + MOST_FINISHING && this.#isInsideCharacter()
+      if (this.#reasoningIds < this.#rules.reasoningBudget || finishing) return []
       if (this.budgetSpent) return force.text() // it began to think again
       this.budgetSpent = true
       this.#reasoned = true
@@ -281,6 +291,10 @@ export class Guide {
     }
     this.#abandoning = region === 'header'
     return force.text()
+  }
+
+  #isInsideCharacter(): boolean {
+    return endsInsideCharacter(Uint8Array.from(this.#recent.flatMap((id) => [...this.#tokenizer.bytes(id)])))
   }
 
   /** The plain ids with which a forced end of the reasoning would close. */

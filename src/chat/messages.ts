@@ -137,7 +137,8 @@ export interface RenderOptions {
 /**
  * What happens while a model answers, in order. Parts never interleave: every `*-start` is followed by its deltas and
  * its `*-end` before the next part starts; deltas are never empty; ends carry the whole part; `finish` is last.
- * `text-token` comes only with `logprobs`: a drawn id of the final text, before the first text to which it contributes.
+ * `text-token` comes only with `logprobs`: a drawn id of the final text, before the first text to which it contributes; ids whose text
+ * does not come out (a stop text, half a character, the id that ends the answer) follow before the text's end.
  */
 export type ChatEvent =
   | { type: 'reasoning-start' }

@@ -55,7 +55,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       return job
     },
     async score(ids, options = {}) {
-      checkIds('ids', ids, 2, context)
+      checkIds('ids', ids, 2, context + 1) // the last one is only predicted
       checkQueue()
       const job = new ScoringJob(ids, options)
       scheduler.submit(job)

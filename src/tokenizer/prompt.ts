@@ -2,7 +2,7 @@
  * Text to the ids that a model is given: the one way for raw prompts, base models and measurements. It puts the BOS in front where the
  * tokenizer's files ask for one. Conversations with a chat template go through the chat formats, whose templates write their own BOS.
  */
-import type { Tokenizer } from './tokenizer.ts'
+import type { TextStream, Tokenizer } from './tokenizer.ts'
 
 export interface PromptOptions {
   /**
@@ -17,6 +17,21 @@ export interface PromptOptions {
 /** The ids of a text. Empty only for an empty text of a tokenizer without BOS, or with `bos: false`. */
 export function promptIds(tokenizer: Tokenizer, text: string, { special = true, bos = true }: PromptOptions = {}): number[] {
   const ids = special ? tokenizer.encodeTemplate(text) : tokenizer.encode(text)
-  const prefix = bos ? (tokenizer.prefix ?? []) : []
-  return prefix.every((id, i) => ids[i] === id) ? ids : [...prefix, ...ids]
+  const { prefix = [] } = tokenizer
+  return !bos || prefixLength(tokenizer, ids) === prefix.length ? ids : [...prefix, ...ids]
+}
+
+/** How many ids of a prompt are the BOS that the tokenizer puts in front. */
+export function prefixLength({ prefix = [] }: Tokenizer, ids: readonly number[]): number {
+  return prefix.every((id, i) => ids[i] === id) ? prefix.length : 0
+}
+
+/**
+ * The text of a prompt without its BOS, and the stream in which it goes on: a blank before the next word is part of the text, and a
+ * character that the prompt leaves unfinished comes with the ids that finish it.
+ */
+export function readPrompt(tokenizer: Tokenizer, ids: readonly number[]): { text: string; stream: TextStream } {
+  const stream = tokenizer.stream()
+  const text = ids.slice(prefixLength(tokenizer, ids)).map((id) => stream.push(id))
+  return { text: text.join(''), stream }
 }

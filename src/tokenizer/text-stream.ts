@@ -4,6 +4,16 @@
  */
 import type { TextStream } from './tokenizer.ts'
 
+/** Whether these bytes end inside a character of well-formed UTF-8, which the next bytes may finish. */
+export function endsInsideCharacter(bytes: Uint8Array): boolean {
+  for (let length = 1; length <= Math.min(3, bytes.length); length++) {
+    const byte = bytes[bytes.length - length]!
+    if (byte < 0x80) return false
+    if (byte >= 0xc0) return length < (byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : 2)
+  }
+  return false
+}
+
 export class ByteTextStream implements TextStream {
   readonly #decoder = new TextDecoder('utf-8', { ignoreBOM: true })
   readonly #bytes: (id: number) => Uint8Array

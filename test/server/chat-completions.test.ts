@@ -112,17 +112,17 @@ test('stop texts end the answer and never appear, in pieces or whole', async () 
   assert.equal(events.map(({ data }) => data.choices?.[0].delta.content ?? '').join(''), 'one ')
 })
 
-test('log-probabilities cover exactly the content', async () => {
+test('log-probabilities cover the content and what ends it, not the reasoning', async () => {
   const { post } = scripted(() => analysis('Hidden.') + final('Hé STOP'))
   const request = { model: 'scripted', messages: user('Hi'), logprobs: true, top_logprobs: 2, stop: ' STOP' }
   const whole = (await (await post('/v1/chat/completions', request)).json()) as Json
   const { content } = whole.choices[0].logprobs
   assert.equal(whole.choices[0].message.content, 'Hé')
-  assert.equal(Buffer.from(content.flatMap((entry: Json) => entry.bytes)).toString(), 'Hé')
+  assert.equal(Buffer.from(content.flatMap((entry: Json) => entry.bytes)).toString(), 'Hé STOP')
   assert.ok(content.every((entry: Json) => entry.logprob <= 0 && entry.top_logprobs.length === 2))
   const events = await eventsOf(await post('/v1/chat/completions', { ...request, stream: true }))
   const streamed = events.flatMap(({ data }) => data.choices?.[0].logprobs?.content ?? [])
-  assert.equal(Buffer.from(streamed.flatMap((entry: Json) => entry.bytes)).toString(), 'Hé')
+  assert.equal(Buffer.from(streamed.flatMap((entry: Json) => entry.bytes)).toString(), 'Hé STOP')
 })
 
 test('an answer that ends inside its reasoning has length, the reasoning, and no content', async () => {

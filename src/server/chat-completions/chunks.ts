@@ -15,7 +15,7 @@ export class ChatChunks {
     return this.#choice({ role: 'assistant', content: '' })
   }
 
-  /** Goes out with the next piece of content. */
+  /** Goes out with the next piece of content, or with the end. */
   token(entry: object): void {
     this.#logprobs.push(entry)
   }
@@ -24,21 +24,24 @@ export class ChatChunks {
     switch (event.type) {
       case 'reasoning-delta':
         return [this.#choice({ reasoning: event.delta, reasoning_content: event.delta })]
-      case 'text-delta': {
-        const choice = this.#choice({ content: event.delta })
-        if (this.#logprobs.length === 0) return [choice]
-        return [{ ...choice, logprobs: { content: this.#logprobs.splice(0), refusal: null } }]
-      }
+      case 'text-delta':
+        return [this.#scored({ content: event.delta })]
       case 'tool-call-start':
         this.#calls++
         return [this.#call({ id: event.id, type: 'function', function: { name: event.name, arguments: '' } })]
       case 'tool-call-delta':
         return [this.#call({ function: { arguments: event.argumentsDelta } })]
       case 'finish':
-        return [{ ...this.#choice({}), finish_reason: openaiFinish(event.reason) }]
+        return [{ ...this.#scored({}), finish_reason: openaiFinish(event.reason) }]
       default:
         return []
     }
+  }
+
+  /** With the entries that came since the last one. */
+  #scored(delta: object): object {
+    const choice = this.#choice(delta)
+    return this.#logprobs.length === 0 ? choice : { ...choice, logprobs: { content: this.#logprobs.splice(0), refusal: null } }
   }
 
   #call(call: object): object {

@@ -8,13 +8,22 @@ export interface LogprobEntry {
   bytes: number[]
 }
 
-const utf8 = new TextDecoder()
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
 /** JSON has no -Infinity; OpenAI writes this for an impossible token. */
 const IMPOSSIBLE = -9999
 
+/** The text of a token; bytes that are no whole characters are spelled as OpenAI does: `\xf0\x9f`. */
+export function spelled(bytes: Uint8Array): { text: string; isWhole: boolean } {
+  try {
+    return { text: utf8.decode(bytes), isWhole: true }
+  } catch {
+    return { text: [...bytes].map((byte) => `\\x${byte.toString(16).padStart(2, '0')}`).join(''), isWhole: false }
+  }
+}
+
 export function entryOf(tokenizer: Tokenizer, id: number, logprob: number): LogprobEntry {
   const bytes = tokenizer.bytes(id)
-  return { token: utf8.decode(bytes), logprob: finite(logprob), bytes: [...bytes] }
+  return { token: spelled(bytes).text, logprob: finite(logprob), bytes: [...bytes] }
 }
 
 export function logprobsOf(tokenizer: Tokenizer, token: TextToken, alternatives: number): LogprobEntry & { top_logprobs: LogprobEntry[] } {

@@ -165,6 +165,7 @@ export class ResponseBuilder {
       )
     } else {
       const { text } = ending
+      this.#allLogprobs.push(...this.#logprobs.splice(0)) // of ids whose text does not come out
       const logprobs = this.#allLogprobs
       const part =
         ending.type === 'reasoning-end' ? { type: 'reasoning_text', text } : { type: 'output_text', text, annotations: [], logprobs }

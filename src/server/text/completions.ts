@@ -1,8 +1,11 @@
 /** POST /v1/completions: texts continued, with log-probabilities of prompt and answer for those who score models with them. */
+import { checkFits } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import { type FinishEvent, NO_TIMINGS, NO_USAGE } from '../../chat/messages.ts'
 import type { TokenLogprob } from '../../engine/logprobs.ts'
-import { finite } from '../chat-completions/logprobs.ts'
+import { prefixLength, readPrompt } from '../../tokenizer/prompt.ts'
+import type { TextStream, Tokenizer } from '../../tokenizer/tokenizer.ts'
+import { finite, spelled } from '../chat-completions/logprobs.ts'
 import { type ChoiceRun, respondWithChoices } from '../choices.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
@@ -14,16 +17,14 @@ import { samplingOf, stopsOf } from '../prepare.ts'
 import { chatUsage, openaiFinish, runAnswer, withModel } from '../run.ts'
 import { type CompletionRequest, completionRequest } from '../schemas/completions.ts'
 
-const utf8 = new TextDecoder()
-
 export async function completions(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(request, completionRequest, ctx.limits)
   if (body.suffix) throw badRequest('This server continues texts; it cannot fill in before a suffix.', 'suffix')
   if (body.echo && body.stream) throw badRequest('echo cannot be streamed.', 'echo')
   if (body.max_tokens === 0 && !body.echo) throw badRequest('max_tokens 0 makes sense with echo only.', 'max_tokens')
   return withModel(ctx, scope, body.model, (lease) => {
-    const tasks = continuations(ctx, scope, lease.model, body)
-    ctx.admission.check(lease.model.engine.load(), tasks.length)
+    const prompts = continuations(ctx, scope, lease.model, body)
+    ctx.admission.check(lease.model.engine.load(), prompts.length)
     const head = {
       id: newChatId('cmpl'),
       object: 'text_completion',
@@ -31,7 +32,7 @@ export async function completions(ctx: ServerContext, scope: Scope, request: Req
       model: body.model,
       system_fingerprint: fingerprintOf(lease.entry),
     }
-    const runs = tasks.map((task, i) => choiceRun(ctx, scope, lease, task, i, body))
+    const runs = prompts.map((prompt, i) => choiceRun(ctx, scope, lease, prompt, i, body))
     const totals = (finishes: readonly FinishEvent[]) => ({ usage: usageOf(finishes, body.n ?? 1) })
     return respondWithChoices(ctx, scope, request, body, runs, { whole: head, chunk: head, totals })
   })
@@ -39,7 +40,18 @@ export async function completions(ctx: ServerContext, scope: Scope, request: Req
 
 const logprobsAsked = (body: CompletionRequest) => body.logprobs !== null && body.logprobs !== undefined
 
-function continuations(ctx: ServerContext, scope: Scope, model: ServedModel, body: CompletionRequest): Continuation[] {
+/** A prompt with what continues it. */
+interface Prompt {
+  /** As `echo` writes it. A text is repeated as it came. */
+  text: string
+  ids: readonly number[]
+  /** How many ids at the start are a BOS that the text does not show. */
+  hidden: number
+  /** Undefined: nothing is to be generated. */
+  task: Continuation | undefined
+}
+
+function continuations(ctx: ServerContext, scope: Scope, model: ServedModel, body: CompletionRequest): Prompt[] {
   const { prompt } = body
   const prompts =
     typeof prompt === 'string' || typeof prompt[0] === 'number' ? [prompt as string | number[]] : (prompt as (string | number[])[])
@@ -57,49 +69,58 @@ function continuations(ctx: ServerContext, scope: Scope, model: ServedModel, bod
         logprobs: body.logprobs ?? undefined,
         cacheKey: scope.tenant,
       }
-      return new Continuation(model, promptIds, ask, param)
+      if (body.max_tokens !== 0) return promptFor(model, one, promptIds, new Continuation(model, promptIds, ask, param))
+      checkFits(promptIds.length - 1, model.engine.context, param) // the last id is only predicted
+      return promptFor(model, one, promptIds)
     })
   })
 }
 
-function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, task: Continuation, index: number, body: CompletionRequest): ChoiceRun {
+function promptFor({ tokenizer }: ServedModel, given: string | readonly number[], ids: readonly number[], task?: Continuation): Prompt {
+  if (typeof given !== 'string') return { text: readPrompt(tokenizer, ids).text, ids, hidden: prefixLength(tokenizer, ids), task }
+  const isSpelled = given.startsWith(tokenizer.decode(tokenizer.prefix ?? []))
+  return { text: given, ids, hidden: isSpelled ? 0 : prefixLength(tokenizer, ids), task }
+}
+
+function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, prompt: Prompt, index: number, body: CompletionRequest): ChoiceRun {
   const { model } = lease
+  const { ids, task } = prompt
   return {
     async whole(signal) {
-      const table = new LogprobTable(model, body.logprobs ?? 0)
+      const table = new LogprobTable(model, body.logprobs ?? 0, prompt, body.echo ?? false)
       let text = ''
       let finish: FinishEvent | undefined
       if (body.echo) {
-        text = model.tokenizer.decode(task.promptIds)
+        text = prompt.text
         if (logprobsAsked(body)) {
-          const [first, ...rest] = task.promptIds
-          table.add(first!, null, [])
-          const scores = rest.length > 0 ? await model.engine.score(task.promptIds, { top: body.logprobs!, signal }) : []
+          table.add(ids[0]!, null, [])
+          const scores = ids.length > 1 ? await model.engine.score(ids, { top: body.logprobs!, signal }) : []
           for (const { id, logprob, top } of scores) table.add(id, logprob, top)
         }
       }
-      if (body.max_tokens !== 0) {
+      if (task) {
         for await (const event of runAnswer(ctx, scope, lease, task, signal)) {
           if (event.type === 'text-token') table.add(event.id, event.logprob, event.top)
           else if (event.type === 'text-end') text += event.text
           else if (event.type === 'finish') finish = event
         }
       }
-      const usage = { ...NO_USAGE, promptTokens: task.promptIds.length }
+      const usage = { ...NO_USAGE, promptTokens: ids.length }
       finish ??= { type: 'finish', reason: 'length', usage, timings: NO_TIMINGS }
       const logprobs = logprobsAsked(body) ? table.take() : null
       return { choice: { index, text, logprobs, finish_reason: openaiFinish(finish.reason) }, finish }
     },
     async stream(signal, send, onPosition) {
-      const table = new LogprobTable(model, body.logprobs ?? 0)
+      const table = new LogprobTable(model, body.logprobs ?? 0, prompt, false)
       const choice = (text: string, logprobs: object | null, finish_reason: string | null) => send({ index, text, logprobs, finish_reason })
       let finish!: FinishEvent
-      for await (const event of runAnswer(ctx, scope, lease, task, signal, onPosition)) {
+      for await (const event of runAnswer(ctx, scope, lease, task!, signal, onPosition)) {
         if (event.type === 'text-token') table.add(event.id, event.logprob, event.top)
         else if (event.type === 'text-delta') await choice(event.delta, logprobsAsked(body) ? table.take() : null, null)
         else if (event.type === 'finish') finish = event
       }
-      await choice('', null, openaiFinish(finish.reason))
+      const rest = table.take() // of ids whose text does not come out
+      await choice('', rest.tokens.length > 0 ? rest : null, openaiFinish(finish.reason))
       return finish
     },
   }
@@ -114,26 +135,39 @@ function usageOf(finishes: readonly FinishEvent[], perPrompt: number) {
   return { ...all, prompt_tokens, total_tokens: prompt_tokens + all.completion_tokens, prompt_tokens_details: { cached_tokens } }
 }
 
-/** The legacy form of log-probabilities: parallel lists. */
+/**
+ * The legacy form of log-probabilities: parallel lists. `text_offset` counts the characters (code points, as Python does) of the choice's
+ * text before each token. A token that is no whole character is spelled `bytes:\xf0\x9f`, as OpenAI does.
+ */
 class LogprobTable {
-  readonly #model: ServedModel
+  readonly #tokenizer: Tokenizer
   readonly #alternatives: number
+  readonly #stream: TextStream
   #offset = 0
+  /** Ids to come whose text is not shown. */
+  #hidden: number
   #table = emptyTable()
 
-  constructor(model: ServedModel, alternatives: number) {
-    this.#model = model
+  /** @param echo the table begins with the ids of the prompt; otherwise its text goes on after them */
+  constructor({ tokenizer }: ServedModel, alternatives: number, { ids, hidden }: Prompt, echo: boolean) {
+    this.#tokenizer = tokenizer
     this.#alternatives = alternatives
+    this.#stream = echo ? tokenizer.stream() : readPrompt(tokenizer, ids).stream
+    this.#hidden = echo ? hidden : 0
   }
 
   add(id: number, logprob: number | null, top: readonly TokenLogprob[]): void {
-    const spelled = this.#spell(id)
-    this.#table.tokens.push(spelled)
+    this.#table.tokens.push(this.#spell(id))
     this.#table.token_logprobs.push(logprob === null ? null : finite(logprob))
-    const best = top.slice(0, this.#alternatives).map((other): [string, number] => [this.#spell(other.id), finite(other.logprob)])
+    const best = new Map<string, number>()
+    for (const other of top.slice(0, this.#alternatives)) {
+      const spelling = this.#spell(other.id)
+      if (!best.has(spelling)) best.set(spelling, finite(other.logprob)) // of two tokens of one spelling the likelier
+    }
     this.#table.top_logprobs.push(logprob === null ? null : Object.fromEntries(best))
     this.#table.text_offset.push(this.#offset)
-    this.#offset += spelled.length
+    if (this.#hidden > 0) this.#hidden--
+    else this.#offset += [...this.#stream.push(id)].length
   }
 
   take() {
@@ -143,7 +177,8 @@ class LogprobTable {
   }
 
   #spell(id: number): string {
-    return utf8.decode(this.#model.tokenizer.bytes(id))
+    const { text, isWhole } = spelled(this.#tokenizer.bytes(id))
+    return isWhole ? text : `bytes:${text}`
   }
 }
 

@@ -2,6 +2,7 @@
 import { checkLength } from '../../answer/answer.ts'
 import { promptIds } from '../../tokenizer/prompt.ts'
 import { chatAsk } from '../chat-completions/chat-completions.ts'
+import { spelled } from '../chat-completions/logprobs.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest } from '../http/errors.ts'
@@ -18,9 +19,15 @@ export async function tokenize(ctx: ServerContext, scope: Scope, request: Reques
     const isPrompt = typeof body.content !== 'string'
     const bos = body.add_special_tokens ?? body.add_special ?? isPrompt
     const ids = promptIds(model.tokenizer, text, { special: body.parse_special ?? isPrompt, bos })
-    const tokens = body.with_pieces ? ids.map((id) => ({ id, piece: model.tokenizer.decode([id]) })) : ids
+    const tokens = body.with_pieces ? ids.map((id) => ({ id, piece: pieceOf(model.tokenizer.bytes(id)) })) : ids
     return Response.json({ tokens, count: ids.length, max_model_len: model.engine.context })
   })
+}
+
+/** As llama.cpp writes it: a text, or a list of bytes that are no whole characters. */
+function pieceOf(bytes: Uint8Array): string | number[] {
+  const { text, isWhole } = spelled(bytes)
+  return isWhole ? text : [...bytes]
 }
 
 export async function detokenize(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {

@@ -49,7 +49,7 @@ export class HarmonyParser implements ChatParser {
       end: (complete: boolean) => this.#end(complete),
       warn: (code: WarningCode, message: string) => this.#out.warn(code, message),
     }
-    this.#reader = new HarmonyReader(tokenizer, marker, listener, 'assistant')
+    this.#reader = new HarmonyReader(tokenizer, marker, listener, 'assistant', true)
     for (const id of opening) this.#reader.push(id)
     this.#out.restart()
     this.force = this.#forcedIds(tokenizer, marker)

@@ -24,14 +24,19 @@ export class HarmonyReader {
   readonly #tokenizer: Tokenizer
   readonly #marker: Markers
   readonly #listener: MessageListener
+  readonly #dropsCut: boolean
   #text: TextStream
   #role: HarmonyMessage['role'] | undefined
   #segments: HeaderSegment[] = []
   #headerLength = 0
   #lastChannel: string | undefined
 
-  /** @param role given: the ids begin inside the header of a message of this role. */
-  constructor(tokenizer: Tokenizer, marker: Markers, listener: MessageListener, role?: HarmonyMessage['role']) {
+  /**
+   * @param role given: the ids begin inside the header of a message of this role
+   * @param dropsCut of a character that the end of the answer cuts nothing is shown; false: U+FFFD, as openai/harmony does
+   */
+  constructor(tokenizer: Tokenizer, marker: Markers, listener: MessageListener, role?: HarmonyMessage['role'], dropsCut = false) {
+    this.#dropsCut = dropsCut
     this.#tokenizer = tokenizer
     this.#marker = marker
     this.#listener = listener
@@ -54,7 +59,7 @@ export class HarmonyReader {
       if (this.state === 'content') this.#listener.warn('unexpected-token', 'a message started before the one before it had ended')
       this.#endMessage(true)
       this.#beginHeader()
-    } else if (stops) this.#endMessage(true)
+    } else if (stops) this.#endMessage(true, id !== end)
     else if (this.state === 'content') this.#emit(this.#decode(id))
     else if (id === message) {
       this.#segments.at(-1)!.text += this.#text.end() // half a character of the header is no part of the content
@@ -109,15 +114,14 @@ export class HarmonyReader {
     this.#emit(header.rest)
   }
 
-  #endMessage(complete: boolean): void {
+  /** @param isLast the answer ends here */
+  #endMessage(complete: boolean, isLast = !complete): void {
+    const rest = isLast && this.#dropsCut ? '' : this.#text.end()
     if (this.state === 'header') {
-      this.#segments.at(-1)!.text += this.#text.end()
+      this.#segments.at(-1)!.text += rest
       this.#degrade()
-    }
-    if (this.state === 'content') {
-      this.#emit(this.#text.end())
-      this.#listener.end(complete)
-    }
+    } else if (this.state === 'content') this.#emit(rest)
+    if (this.state === 'content') this.#listener.end(complete)
     this.state = 'between'
   }
 

@@ -96,7 +96,7 @@ export class TagParser implements ChatParser {
 
   /** Closes what is open: because a tag follows, because the model stopped, or because the ids ended. */
   #leave(why: 'tag' | 'stop' | 'cut'): void {
-    this.#write(this.#stream.end())
+    if (why === 'tag') this.#write(this.#stream.end()) // of a character that the end of the answer cuts nothing is shown
     this.#stream = this.#tokenizer.stream()
     if (this.#state === 'call') this.#call.end(why === 'tag' || (this.#isBare && why === 'stop'))
     else {
