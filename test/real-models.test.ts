@@ -115,3 +115,63 @@ test('eval --data: the loss of a text after the BOS', { skip: skip(stories, scor
   assert.ok(Math.abs(loss * tokens + loglikelihood) < 1e-3, `${-loss * tokens}, expected ${loglikelihood}`)
   assert.ok(Math.abs(bitsPerByte * Math.LN2 * Buffer.byteLength(text) + loglikelihood) < 0.2)
 })
+
+test('lm-evaluation-harness: its requests give its log-likelihoods, greedy flags included', { skip: skip(stories, scores) }, async () => {
+  const { choices, last_word, rolling } = JSON.parse(readFileSync(scores, 'utf8'))
+  const pairs: [context: string, continuation: string, expected: [number, boolean]][] = [
+    ...choices.flatMap((item: Json) => item.choices.map((text: string, i: number) => [item.context, text, item.loglikelihood[i]])),
+    ...last_word.map(({ context, word, loglikelihood }: Json) => [context, word, loglikelihood]),
+  ]
+  assert.equal(pairs.length, 27)
+  /** As local-completions reads an answer: the last entry is that of the generated token. */
+  const read = ({ token_logprobs, top_logprobs }: Json, from: number, to = -1): [number, boolean] => {
+    const scored: number[] = token_logprobs.slice(from, to)
+    const greedy = scored.every((value, i) => value === Math.max(...(Object.values(top_logprobs.slice(from, to)[i]) as number[])))
+    return [scored.reduce((sum, value) => sum + value, 0), greedy]
+  }
+  const near = (came: [number, boolean], expected: [number, boolean], what: string) => {
+    assert.ok(Math.abs(came[0] - expected[0]) < 1e-3, `${what}: ${came[0]}, expected ${expected[0]}`)
+    assert.equal(came[1], expected[1], what)
+  }
+  await serve(async (post) => {
+    const request = { temperature: 0, max_tokens: 1, logprobs: 1, seed: 1234, echo: true }
+    const ids = async (text: string): Promise<number[]> => (await post('/tokenize', { prompt: text })).tokens
+    for (const [context, continuation, expected] of pairs) {
+      const from = (await ids(context)).length
+      const prompt = await ids(context + continuation)
+      for (const sent of [[prompt], context + continuation]) {
+        const { choices, usage } = await post('/v1/completions', { prompt: sent, ...request })
+        assert.equal(choices[0].logprobs.token_logprobs.length, prompt.length + usage.completion_tokens)
+        assert.ok(choices[0].text.startsWith(context + continuation))
+        near(read(choices[0].logprobs, from), expected, context + continuation)
+      }
+    }
+
+    // Continuations after which the model would stop: its stop token has an entry too.
+    for (const stop of choices.slice(0, 3)) {
+      const prompt = await ids(stop.context + stop.choices[0])
+      const bias = { logit_bias: { 2: 100 } }
+      const { choices, usage } = await post('/v1/completions', { prompt: [prompt], ...request, ...bias })
+      assert.deepEqual([usage.completion_tokens, choices[0].finish_reason, choices[0].logprobs.tokens.at(-1)], [1, 'stop', '</s>'])
+      near(read(choices[0].logprobs, (await ids(stop.context)).length), stop.loglikelihood[0], stop.context)
+    }
+
+    // Whole texts in windows of the whole context: max_tokens 0, so every entry counts.
+    const score = async (prompt: number[], count: number) =>
+      read(
+        (await post('/v1/completions', { prompt, ...request, max_tokens: 0 })).choices[0].logprobs,
+        prompt.length - count,
+        prompt.length,
+      )[0]
+    for (const { text, loglikelihood, ids: count } of rolling) {
+      const all = [1, ...(await post('/tokenize', { content: text })).tokens]
+      assert.equal(all.length, count + 1)
+      let sum = 0
+      for (let done = 0; done < count; done += 512) {
+        const end = Math.min(done + 512, count)
+        sum += await score(all.slice(Math.max(0, end - 512), end + 1), end - done)
+      }
+      assert.ok(Math.abs(sum - loglikelihood) < 1e-3 * Math.max(1, count / 100), `${sum}, expected ${loglikelihood}`)
+    }
+  })
+})

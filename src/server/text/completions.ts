@@ -70,7 +70,8 @@ function continuations(ctx: ServerContext, scope: Scope, model: ServedModel, bod
         cacheKey: scope.tenant,
       }
       if (body.max_tokens !== 0) return promptFor(model, one, promptIds, new Continuation(model, promptIds, ask, param))
-      checkFits(promptIds.length - 1, model.engine.context, param) // the last id is only predicted
+      // The last id is only predicted, so that one more than the context holds can be scored.
+      if (promptIds.length > model.engine.context + 1) checkFits(promptIds.length, model.engine.context, param)
       return promptFor(model, one, promptIds)
     })
   })
