@@ -139,10 +139,10 @@ test('lm-evaluation-harness: its requests give its log-likelihoods, greedy flags
     for (const [context, continuation, expected] of pairs) {
       const from = (await ids(context)).length
       const prompt = await ids(context + continuation)
-      for (const sent of [[prompt], context + continuation]) {
+      for (const sent of [[prompt], context + continuation, `<s> ${context}${continuation}`]) {
         const { choices, usage } = await post('/v1/completions', { prompt: sent, ...request })
         assert.equal(choices[0].logprobs.token_logprobs.length, prompt.length + usage.completion_tokens)
-        assert.ok(choices[0].text.startsWith(context + continuation))
+        assert.ok(choices[0].text.startsWith(typeof sent === 'string' ? sent : context + continuation))
         near(read(choices[0].logprobs, from), expected, context + continuation)
       }
     }

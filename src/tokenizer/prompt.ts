@@ -16,9 +16,23 @@ export interface PromptOptions {
 
 /** The ids of a text. Empty only for an empty text of a tokenizer without BOS, or with `bos: false`. */
 export function promptIds(tokenizer: Tokenizer, text: string, { special = true, bos = true }: PromptOptions = {}): number[] {
-  const ids = special ? tokenizer.encodeTemplate(text) : tokenizer.encode(text)
+  const ids = special ? written(tokenizer, text) : tokenizer.encode(text)
   const { prefix = [] } = tokenizer
   return !bos || prefixLength(tokenizer, ids) === prefix.length ? ids : [...prefix, ...ids]
+}
+
+/**
+ * Text with special tokens. SentencePiece's tokenizers put a blank in front of each piece of text between special tokens, and decoding
+ * shows it. Where the text is what decoding writes, the ids that it was written from are meant, not ids with one blank more.
+ */
+function written(tokenizer: Tokenizer, text: string): number[] {
+  const ids = tokenizer.encodeTemplate(text)
+  const spellings = new Set(ids.filter((id) => tokenizer.isSpecial(id)).map((id) => tokenizer.decode([id])))
+  if (spellings.size === 0 || tokenizer.decode(ids) === text) return ids
+  let without = text
+  for (const spelling of spellings) without = without.replaceAll(`${spelling} `, spelling)
+  const meant = tokenizer.encodeTemplate(without)
+  return tokenizer.decode(meant) === text ? meant : ids
 }
 
 /** How many ids of a prompt are the BOS that the tokenizer puts in front. */

@@ -15,14 +15,50 @@ import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
 import { type Json, jsonOf } from '../server/scripted-app.ts'
 import { scriptedEngine } from '../server/scripted-engine.ts'
 
-const [BOS, END, FIM] = [256, 257, 258]
-const specials = ['<s>', '<|im_end|>', { content: '<fim>', special: false }]
-
 /** A post-processor that puts these tokens before every text. */
 const template = (...names: string[]) => ({
   type: 'TemplateProcessing',
   single: [...names.map((id) => ({ SpecialToken: { id, type_id: 0 } })), { Sequence: { id: 'A', type_id: 0 } }],
 })
+
+/** SentencePiece's way: a blank before every piece of text, dropped where a decoded text begins. */
+const pieces = ['<s>', '</s>', '\u2581', 'a', 'b', '[', '\u2581a', '\u2581b', '\u2581[', '\u2581\u2581']
+const sentencePiece = tokenizerFromJson(
+  {
+    added_tokens: ['<s>', '</s>'].map((content, id) => ({ id, content, special: true, normalized: false })),
+    normalizer: {
+      type: 'Sequence',
+      normalizers: [
+        { type: 'Prepend', prepend: '\u2581' },
+        { type: 'Replace', pattern: { String: ' ' }, content: '\u2581' },
+      ],
+    },
+    pre_tokenizer: null,
+    post_processor: template('<s>'),
+    decoder: {
+      type: 'Sequence',
+      decoders: [
+        { type: 'Replace', pattern: { String: '\u2581' }, content: ' ' },
+        { type: 'Fuse' },
+        { type: 'Strip', content: ' ', start: 1, stop: 0 },
+      ],
+    },
+    model: {
+      type: 'BPE',
+      vocab: Object.fromEntries(pieces.map((piece, id) => [piece, id])),
+      merges: [
+        ['\u2581', 'a'],
+        ['\u2581', 'b'],
+        ['\u2581', '['],
+        ['\u2581', '\u2581'],
+      ],
+    },
+  },
+  'tokenizer.json',
+)
+const [BOS, END, FIM] = [256, 257, 258]
+const specials = ['<s>', '<|im_end|>', { content: '<fim>', special: false }]
+
 const tokenizer = (postProcessor: object | null, bos?: string): Tokenizer =>
   tokenizerFromJson({ ...byteTokenizerJson(specials), post_processor: postProcessor }, 'tokenizer.json', { bos })
 
@@ -80,6 +116,22 @@ const rows: Row[] = [
   },
   { name: 'BOS off', tokenizer: withBos, text: 'a<fim>', options: { bos: false }, expected: [...bytes('a'), FIM] },
   { name: 'both off', tokenizer: withBos, text: '<s>a', options: { special: false, bos: false }, expected: bytes('<s>a') },
+  // SentencePiece: ids of pieces above.
+  { name: 'SentencePiece', tokenizer: sentencePiece, text: 'a b', expected: [0, 6, 7] },
+  { name: 'SentencePiece, BOS spelled', tokenizer: sentencePiece, text: '<s>a b', expected: [0, 6, 7] },
+  { name: 'SentencePiece, as decoding writes it', tokenizer: sentencePiece, text: '<s> a b', expected: [0, 6, 7] },
+  {
+    name: 'SentencePiece, turns as decoding writes them',
+    tokenizer: sentencePiece,
+    text: '<s> [ a</s><s> [ b',
+    expected: [0, 8, 6, 1, 0, 8, 7],
+  },
+  {
+    name: 'SentencePiece, turns as a template writes them',
+    tokenizer: sentencePiece,
+    text: '<s>[ a</s><s>[ b',
+    expected: [0, 8, 6, 1, 0, 8, 7],
+  },
 ]
 
 /** What each route gives the engine. */
@@ -87,7 +139,7 @@ async function seen(
   tokenizer: Tokenizer,
   use: (model: ServedModel, post: (path: string, body: object) => Promise<Json>) => Promise<unknown>,
 ) {
-  const engine = scriptedEngine(tokenizer, () => 'x')
+  const engine = scriptedEngine(tokenizer, () => 'a')
   const prompts: number[][] = []
   const generate: typeof engine.generate = (ids, options) => {
     prompts.push([...ids])
