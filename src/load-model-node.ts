@@ -9,7 +9,7 @@ import type { Backend } from './ops/backend.ts'
 import { cacheBytes as referenceCacheBytes } from './ops/reference/cache.ts'
 import { createReferenceBackend } from './ops/reference/reference.ts'
 
-export type { IdsModel, Model } from './load-model.ts'
+export { type IdsModel, type Model, withAdapter } from './load-model.ts'
 
 export const BACKENDS = ['wasm', 'reference'] as const
 export type BackendName = (typeof BACKENDS)[number]
@@ -23,8 +23,12 @@ export interface BackendOptions {
   threads?: number
 }
 
-export interface LoadIdsOptions extends BackendOptions, anywhere.LoadIdsOptions {}
-export interface LoadModelOptions extends BackendOptions, anywhere.LoadModelOptions {}
+interface Places extends BackendOptions {
+  /** LoRA directories of PEFT (paths or folders) by the names they are used under; each shares the weights of the base. */
+  adapters?: Readonly<Record<string, string | Folder>>
+}
+export interface LoadIdsOptions extends Places, Omit<anywhere.LoadIdsOptions, 'adapters'> {}
+export interface LoadModelOptions extends Places, Omit<anywhere.LoadModelOptions, 'adapters'> {}
 
 export async function createBackend({ backend = 'wasm', precision, threads }: BackendOptions = {}): Promise<Backend> {
   switch (backend) {
@@ -48,13 +52,18 @@ export async function cacheBytes(architecture: Architecture, { backend = 'wasm',
 /** `loadIds` of load-model.ts for the path of a directory or of a `.safetensors` file, or for a folder. */
 export async function loadIds(place: string | Folder, options: LoadIdsOptions = {}): Promise<IdsModel> {
   const folder = await folderAt(place)
-  return anywhere.loadIds(folder, await createBackend(options), options)
+  const adapters = await folders(options.adapters)
+  return anywhere.loadIds(folder, await createBackend(options), { ...options, adapters })
 }
 
 /** `loadModel` of load-model.ts for the path of a directory or of a `.safetensors` file, or for a folder. */
 export async function loadModel(place: string | Folder, options: LoadModelOptions = {}): Promise<Model> {
   const folder = await folderAt(place)
-  return anywhere.loadModel(folder, createBackend(options), options)
+  const adapters = await folders(options.adapters)
+  return anywhere.loadModel(folder, createBackend(options), { ...options, adapters })
 }
+
+const folders = async (places: LoadIdsOptions['adapters'] = {}): Promise<Record<string, Folder>> =>
+  Object.fromEntries(await Promise.all(Object.entries(places).map(async ([name, place]) => [name, await folderAt(place)])))
 
 const folderAt = async (place: string | Folder): Promise<Folder> => (typeof place === 'string' ? fileFolder(place) : place)

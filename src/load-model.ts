@@ -8,6 +8,7 @@ import { type FormatName, formatFor } from './chat/formats/format.ts'
 import { formatFiles } from './chat/formats/format-files.ts'
 import type { ChatFormat } from './chat/messages.ts'
 import { type LoadProgress, loadFolder } from './checkpoint/load.ts'
+import { type LoadedAdapter, loadAdapter } from './checkpoint/load-adapter.ts'
 import { type Folder, readText } from './checkpoint/source.ts'
 import { createEngine, type Engine, type EngineOptions } from './engine/engine.ts'
 import type { Weights } from './model/weights.ts'
@@ -18,6 +19,8 @@ import type { Tokenizer } from './tokenizer/tokenizer.ts'
 export interface LoadIdsOptions extends Pick<EngineOptions, 'context' | 'slots' | 'chunk' | 'maxStallMs' | 'maxWaiting'> {
   /** Leaves the embedding table in its file and reads rows as they are needed: less memory, a few small reads per token. */
   lowMemory?: boolean
+  /** LoRA directories of PEFT by the names they are used under; each shares the weights of the base. */
+  adapters?: Readonly<Record<string, Folder>>
   signal?: AbortSignal
   onProgress?: (progress: LoadProgress) => void
 }
@@ -33,6 +36,8 @@ export interface IdsModel {
   readonly weights: Weights
   readonly backend: Backend
   readonly engine: Engine
+  /** The loaded adapters by name; `withAdapter` runs with one. */
+  readonly adapters: Readonly<Record<string, LoadedAdapter>>
   /** Resolves when the backend is dead (a compute thread ended). Running answers end with this error; dispose of the model and load it again. */
   readonly failed: Promise<BackendFailedError>
   /** Ends running generations, stops threads, frees memory. */
@@ -57,12 +62,17 @@ export async function loadIds(folder: Folder, backend: Backend, options: LoadIds
     const loaded = await loadFolder(folder, backend, { signal, onProgress, lowMemory })
     const { architecture, weights } = loaded
     close = loaded.close
-    const engine = await createEngine({ ...options, backend, architecture, weights })
+    const adapters: Record<string, LoadedAdapter> = {}
+    for (const [name, adapter] of Object.entries(options.adapters ?? {}))
+      adapters[name] = await loadAdapter(adapter, folder, architecture, weights, backend, { signal })
+    const trees = Object.fromEntries(Object.entries(adapters).map(([name, adapter]) => [name, adapter.weights]))
+    const engine = await createEngine({ ...options, backend, architecture, weights, adapters: trees })
     return {
       architecture,
       weights,
       backend,
       engine,
+      adapters,
       failed: backend.failed,
       async dispose() {
         await engine.close()
@@ -75,6 +85,15 @@ export async function loadIds(folder: Folder, backend: Backend, options: LoadIds
     await close()
     throw error
   }
+}
+
+/**
+ * The model with one of its adapters. All else is shared; `dispose` is that of the model, for both.
+ * @throws RangeError for an unknown name
+ */
+export const withAdapter = <M extends IdsModel>(model: M, name: string): M => {
+  const engine = model.engine.withAdapter(name)
+  return { ...model, engine, weights: model.adapters[name]!.weights }
 }
 
 /**

@@ -6,7 +6,7 @@ import { Continuation, type ContinuationAsk, promptOf } from './answer/continuat
 import type { ChatEvent, Message } from './chat/messages.ts'
 import { type ChatModel, ChatSession, chat, type TurnOptions } from './chat/session.ts'
 import type { GenerationResult } from './engine/engine.ts'
-import type { Model as ModelParts } from './load-model.ts'
+import { type Model as ModelParts, withAdapter } from './load-model.ts'
 import type { PromptOptions } from './tokenizer/prompt.ts'
 
 export type { Ask } from './answer/ask.ts'
@@ -58,6 +58,12 @@ export interface Model extends ModelParts, AsyncDisposable {
    * @throws ChatError on a prompt that is too long
    */
   generate(prompt: string | readonly number[], options?: TextOptions): TextGeneration
+  /**
+   * The same model with one of the adapters that it was loaded with (`load(id, { adapters })`). Weights, slots and queue are shared, and
+   * are freed with the model itself.
+   * @throws RangeError for an unknown name
+   */
+  withAdapter(name: string): Model
 }
 
 /** The parts of a model with the methods of the public API. */
@@ -65,6 +71,7 @@ export const withMethods = (parts: ModelParts): Model => ({
   ...parts,
   chat: (messages, turn) => chat(parts, messages, turn),
   session: (turn, messages) => new ChatSession(parts satisfies ChatModel, turn, messages),
+  withAdapter: (name) => withMethods({ ...withAdapter(parts, name), dispose: async () => {} }),
   generate: (prompt, generation) => generateText(parts, prompt, generation),
   [Symbol.asyncDispose]: () => parts.dispose(),
 })

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { afterEach, test } from 'node:test'
-import { servedEntry } from '../src/cli/support/served-entry.ts'
+import { servedEntries } from '../src/cli/support/served-entry.ts'
 import { BackendFailedError, load } from '../src/index.ts'
 import { createApp } from '../src/server/http/app.ts'
 import type { LogLine } from '../src/server/http/context.ts'
@@ -50,7 +50,7 @@ test('library: the answer, later answers and model.failed say so; a new model an
 })
 
 test('server: a stream ends with the error, an answer in one piece is a 503, the next request loads the model again', async () => {
-  const entry = await servedEntry(join(import.meta.dirname, '../models/abacus'), { parallel: 2, threads: 2 })
+  const entry = (await servedEntries(join(import.meta.dirname, '../models/abacus'), { parallel: 2, threads: 2 }))[0]!
   let loads = 0
   const log: LogLine[] = []
   const app = createApp({

@@ -4,22 +4,12 @@
  */
 import type { Architecture } from './architecture.ts'
 import { MODEL_TYPES } from './families.ts'
-import { type ConfigError, Fields } from './fields.ts'
+import { ConfigError, Fields } from './fields.ts'
 
 export { ConfigError } from './fields.ts'
 
-/** Multimodal model types of which the text part is read, with the model type of that part. */
-const WRAPPERS: ReadonlyMap<string, string> = new Map([...MODEL_TYPES].flatMap(([key, { wrapper }]) => (wrapper ? [[wrapper, key]] : [])))
-
 /** Model types that `configFromJson` understands. */
-export const modelTypes: readonly string[] = [
-  ...[...MODEL_TYPES].filter(([, form]) => !form.withoutType).map(([key]) => key),
-  ...WRAPPERS.keys(),
-]
-
-/** What a multimodal file says beside its `text_config` and means for the text part too. */
-const INHERITED = ['bos_token_id', 'eos_token_id', 'initializer_range', 'quantization_config', 'tie_word_embeddings', '_name_or_path']
-const DTYPE_KEYS = ['dtype', 'torch_dtype']
+export const modelTypes: readonly string[] = [...MODEL_TYPES].filter(([, form]) => !form.withoutType).map(([key]) => key)
 
 /**
  * @param json the parsed file
@@ -27,12 +17,14 @@ const DTYPE_KEYS = ['dtype', 'torch_dtype']
  * @throws ConfigError on an unknown model type, a missing or contradictory field, or a value that is no size
  */
 export function configFromJson(json: unknown, file: string): Architecture {
-  const said = textPart(new Fields(json, file))
+  const config = new Fields(json, file)
   const [key, form] = [...MODEL_TYPES].find(([key, { withoutType }]) => {
-    return said.has('model_type') ? key === said.raw('model_type') && !withoutType : withoutType?.recognizes(said)
+    return config.has('model_type') ? key === config.raw('model_type') && !withoutType : withoutType?.recognizes(config)
   }) ?? [undefined, undefined]
-  if (!form) throw unknownType(said)
-  const config = form.defaults ? said.with(form.defaults) : said
+  if (!form) {
+    const came = config.has('model_type') ? `, got ${JSON.stringify(config.raw('model_type'))}` : ''
+    throw new ConfigError(file, 'model_type', `${came ? '' : 'missing; '}expected one of ${modelTypes.join(', ')}${came}`)
+  }
   const described = form.read(config)
   const modelType = form.withoutType?.modelType ?? key
   const name = config.raw('_name_or_path')
@@ -46,21 +38,4 @@ export function configFromJson(json: unknown, file: string): Architecture {
     eosTokenIds: config.tokenIds('eos_token_id'),
     bosTokenId: config.tokenId('bos_token_id'),
   }
-}
-
-/** The `text_config` of a multimodal file, with what the file says for all its parts; other files as they are. */
-function textPart(file: Fields): Fields {
-  const textType = WRAPPERS.get(String(file.raw('model_type')))
-  if (!textType) return file
-  const text = file.below('text_config')
-  const keys = text.has('dtype') || text.has('torch_dtype') ? INHERITED : [...INHERITED, ...DTYPE_KEYS]
-  return text.with({ model_type: textType, ...Object.fromEntries(keys.map((key) => [key, file.raw(key)])) })
-}
-
-function unknownType(config: Fields): ConfigError {
-  const came = config.has('model_type') ? `, got ${JSON.stringify(config.raw('model_type'))}` : ''
-  return config.error(
-    config.path ? `${config.path}.model_type` : 'model_type',
-    `${came ? '' : 'missing; '}expected one of ${modelTypes.join(', ')}${came}`,
-  )
 }

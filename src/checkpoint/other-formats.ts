@@ -78,7 +78,7 @@ export async function refuseAdapter(folder: Folder): Promise<void> {
     file: folder.name,
     expected: 'a model',
     came: `an adapter (LoRA) for ${base}`,
-    remedy: `Load ${base} with this adapter, or merge the adapter into it first.`,
+    remedy: `Load ${base} with this adapter (--adapter DIR), or merge the adapter into it (lineage merge).`,
   })
 }
 

@@ -198,7 +198,7 @@ function* takeScales(scales: Map<string, Uint8Array>, name: string): Generator<U
   scales.delete(name)
 }
 
-async function* copyEntry(entry: TensorEntry, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
+export async function* copyEntry(entry: TensorEntry, signal: AbortSignal | undefined): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < entry.byteLength; at += PIECE_BYTES) {
     const piece = new Uint8Array(Math.min(PIECE_BYTES, entry.byteLength - at))
     await entry.source.read(entry.offset + at, piece, signal)
@@ -209,6 +209,6 @@ async function* copyEntry(entry: TensorEntry, signal: AbortSignal | undefined): 
 const COMPANION =
   /^(generation_config\.json|tokenizer.*|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template.*)$/
 
-async function copyCompanions(from: string, to: string): Promise<void> {
+export async function copyCompanions(from: string, to: string): Promise<void> {
   for (const name of (await readdir(from)).filter((file) => COMPANION.test(file))) await copyFile(join(from, name), join(to, name))
 }

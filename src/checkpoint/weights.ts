@@ -38,7 +38,7 @@ export interface WeightPlan {
   readonly weightBytes: number
 }
 
-const INNER_DTYPE: Partial<Record<PublishedDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
+export const INNER_DTYPE: Partial<Record<PublishedDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
 
 /** How many problems one error lists. */
 const LISTED = 12
@@ -104,7 +104,12 @@ function rowReader(recipe: Recipe, { source, offset }: TensorEntry): ReadRow | u
   return (row, into) => source.readNow!(offset + row * into.byteLength, into)
 }
 
-function problemOf(entry: TensorEntry, shape: readonly number[], recipe: Recipe, sibling: TensorEntry | undefined): string | undefined {
+export function problemOf(
+  entry: TensorEntry,
+  shape: readonly number[],
+  recipe: Recipe,
+  sibling: TensorEntry | undefined,
+): string | undefined {
   const name = abbreviate(entry.name)
   if (entry.shape.length !== shape.length || entry.shape.some((length, axis) => length !== shape[axis])) {
     return `wrong shape: ${name} is [${entry.shape.slice(0, 8).join(', ')}], expected [${shape.join(', ')}]`

@@ -9,16 +9,25 @@ import type { Effort } from '../chat/messages.ts'
 import { chat } from '../chat/session.ts'
 import { chartSvg } from '../drawing/chart.ts'
 import { readLogits } from '../engine/read-logits.ts'
-import { loadModel, type Model } from '../load-model-node.ts'
+import type { Model } from '../load-model-node.ts'
 import type { Batch } from '../ops/ops.ts'
 import { promptIds } from '../tokenizer/prompt.ts'
 import { calculatorTool } from '../train/abacus/calculator.ts'
 import { type Ask, type Cell, measureCalls, measureEfforts, wilson } from '../train/abacus/evaluate.ts'
 import { cutEvaluation } from '../train/data/text.ts'
-import { addBackendOptions, type BackendOptions, modelDirectory, parseCount, parseNumber } from './support/model.ts'
+import {
+  addAdapterOption,
+  addBackendOptions,
+  type BackendOptions,
+  modelDirectory,
+  openModel,
+  parseCount,
+  parseNumber,
+  type RunOptions,
+} from './support/model.ts'
 import { painter, table, UsageError } from './support/terminal.ts'
 
-interface Options extends BackendOptions {
+interface Options extends BackendOptions, Pick<RunOptions, 'adapter'> {
   data?: string
   heldOut?: number
   block?: number
@@ -48,7 +57,7 @@ export function register(program: Command): void {
     .option('--svg <file>', 'accuracy against tokens of thinking')
     .option('--json <file>', 'everything measured')
     .option('--seed <n>', 'which problems', parseNumber, 1)
-  addBackendOptions(command)
+  addAdapterOption(addBackendOptions(command))
     .addHelpText(
       'after',
       '\nExamples:\n  lineage eval runs/gpt2/model --data shakespeare.txt --held-out 0.1\n  lineage eval abacus --effort low,medium,high',
@@ -71,7 +80,7 @@ async function run(name: string, options: Options): Promise<void> {
 }
 
 async function scoreText(directory: string, file: string, options: Options): Promise<void> {
-  const model = await loadModel(directory, { ...options, slots: 8 })
+  const model = await openModel(directory, { ...options, slots: 8 })
   try {
     const { tokenizer } = model
     // A model that was trained with a BOS reads badly without one, so every window begins with it.
@@ -127,7 +136,7 @@ async function negativeLogLikelihood(model: Model, batch: Batch, rows: Int32Arra
 }
 
 async function measureArithmetic(directory: string, options: Options): Promise<void> {
-  const model = await loadModel(directory, { ...options, slots: 32, context: 512 })
+  const model = await openModel(directory, { ...options, slots: 32, context: 512 })
   const ask: Ask = async (question, effort, withCalculator) => {
     const answer = { text: '', reasoningTokens: 0, calls: [] as string[] }
     for await (const event of chat(model, [{ role: 'user', content: question }], {

@@ -4,9 +4,17 @@ import { writeSafetensors } from '../checkpoint/write-node.ts'
 import { readLogits } from '../engine/read-logits.ts'
 import type { IdsModel } from '../load-model-node.ts'
 import { cacheSpec } from '../model/cache-spec.ts'
-import { addBackendOptions, type BackendOptions, interruptSignal, openIds, parseIds } from './support/model.ts'
+import {
+  addAdapterOption,
+  addBackendOptions,
+  type BackendOptions,
+  interruptSignal,
+  openIds,
+  parseIds,
+  type RunOptions,
+} from './support/model.ts'
 
-interface Options extends BackendOptions {
+interface Options extends BackendOptions, Pick<RunOptions, 'adapter'> {
   ids: number[]
   out: string
 }
@@ -21,7 +29,7 @@ export function register(program: Command): void {
     .argument('<model>', 'directory of a checkpoint')
     .requiredOption('--ids <ids>', 'the prompt, such as "1 2 3"', parseIds)
     .requiredOption('--out <file>', 'safetensors file to write')
-  addBackendOptions(command)
+  addAdapterOption(addBackendOptions(command))
     .addHelpText('after', '\nExample:\n  lineage logits models/synth-20b --ids "1 2 3" --out logits.safetensors')
     .action(logits)
 }

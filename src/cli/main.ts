@@ -32,6 +32,7 @@ const COMMANDS: Record<string, Entry> = {
   remove: { summary: 'delete a model from the cache', load: () => import('./remove.ts') },
   synth: { summary: 'a random checkpoint at full size, for benchmarks', load: () => import('./synth.ts') },
   quantize: { summary: 'the experts of a mixture in MXFP4', load: () => import('./quantize.ts') },
+  merge: { summary: 'a model with a LoRA adapter in its weights', load: () => import('./merge.ts') },
 }
 
 const EXAMPLES = [

@@ -11,7 +11,7 @@ import { defaultLimits, type Limits } from '../server/http/limits.ts'
 import { type Listening, listen, nodeDirectory } from '../server/node.ts'
 import { DirectoryStore } from '../server/responses/store-directory.ts'
 import { addRunOptions, parseCount, type RunOptions } from './support/model.ts'
-import { servedEntry } from './support/served-entry.ts'
+import { servedEntries } from './support/served-entry.ts'
 import { parseBytes, UsageError } from './support/terminal.ts'
 
 interface Options extends RunOptions {
@@ -58,7 +58,10 @@ export function register(program: Command): void {
     .option('--current-date <date>', 'tell the models this date (YYYY-MM-DD); it changes every prompt')
     .option('--log <format>', 'text, json or none', 'text')
   addRunOptions(command)
-    .addHelpText('after', '\nExamples:\n  lineage serve\n  lineage serve openai/gpt-oss-20b --parallel 2 --context 32k')
+    .addHelpText(
+      'after',
+      '\nExamples:\n  lineage serve\n  lineage serve openai/gpt-oss-20b --parallel 2 --context 32k\n  lineage serve Qwen/Qwen3-8B --adapter sql=loras/sql --adapter legal=loras/legal',
+    )
     .action(serve)
 }
 
@@ -72,7 +75,8 @@ async function serve(names: string[], options: Options): Promise<void> {
     drainMs: options.drain * 1000,
     outputTokens: options.maxTokens ?? defaultLimits.outputTokens,
   }
-  const models = await Promise.all((names.length > 0 ? names : [EMBEDDED]).map((name) => servedEntry(name, options)))
+  if (options.adapter && names.length > 1) throw new UsageError('--adapter: give one model, the base of the adapters')
+  const models = (await Promise.all((names.length > 0 ? names : [EMBEDDED]).map((name) => servedEntries(name, options)))).flat()
   const store = options.store ? await DirectoryStore.open(await nodeDirectory(options.store), limits) : undefined
   const log = logger(options.log)
   for (const name of store?.unreadable ?? [])

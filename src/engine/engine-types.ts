@@ -14,6 +14,8 @@ export interface EngineOptions {
   backend: Backend
   architecture: Architecture
   weights: Weights
+  /** Trees that share the tensors of `weights` and have adapters beside some of them, by name. */
+  adapters?: Readonly<Record<string, Weights>>
   /** Positions per slot: longest prompt plus answer. Default: maxPositionEmbeddings, at most 8192. */
   context?: number
   /** Sequences that can be resident, running or kept for reuse. Default 4. */
@@ -144,6 +146,12 @@ export interface Engine {
   /** Log-probabilities of ids[1…], each given the ids before it. Shares forward passes with the generations. */
   score(ids: readonly number[], options?: ScoreOptions): Promise<ScoredToken[]>
   load(): EngineLoad
+  /**
+   * The same engine with one of its adapters: slots, queue and `close` are shared. Each step of the engine runs the rows of one adapter, or
+   * those without one, so an answer does not depend on the others.
+   * @throws RangeError for an unknown name
+   */
+  withAdapter(name: string): Engine
   /** Ends every generation with reason 'abort' and frees the cache, not the backend and the weights. */
   close(): Promise<void>
 }

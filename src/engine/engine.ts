@@ -20,14 +20,27 @@ export class BusyError extends Error {
 
 /** Reserves the KV cache. Rejects with RangeError on bad options, MemoryError when the cache does not fit. */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
-  const { backend, architecture, weights, chunk = DEFAULT_CHUNK, maxStallMs = 1000, maxWaiting = Number.POSITIVE_INFINITY } = options
+  const {
+    backend,
+    architecture,
+    weights,
+    adapters = {},
+    chunk = DEFAULT_CHUNK,
+    maxStallMs = 1000,
+    maxWaiting = Number.POSITIVE_INFINITY,
+  } = options
   const longest = architecture.maxPositionEmbeddings
   const spec = engineCacheSpec(architecture, options)
   const { slots, capacity: context } = spec
   checkCount('context', context, 2, longest, `the longest context of ${architecture.name}`)
   checkCount('slots', slots, 1, 4096)
   checkCount('chunk', chunk, 1, 65536)
-  const scheduler = new Scheduler({ backend, architecture, weights }, await backend.cache(spec), maxStallMs)
+  const scheduler = new Scheduler(
+    { backend, architecture, weights },
+    new Map(Object.entries(adapters)),
+    await backend.cache(spec),
+    maxStallMs,
+  )
   void backend.failed.then((error) => scheduler.fail(error))
 
   const checkIds = (name: string, ids: readonly number[], least: number, most: number) => {
@@ -41,7 +54,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     throw new BusyError(`${running} generations run and ${waiting} wait (at most ${maxWaiting} may); try again later`)
   }
 
-  return {
+  const withAdapter = (adapter: string | undefined): Engine => ({
     architecture,
     context,
     generate(promptIds, options = {}) {
@@ -50,14 +63,19 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       if (options.maxTokens !== undefined) checkCount('maxTokens', options.maxTokens, 1, Number.MAX_SAFE_INTEGER)
       if (options.logprobs !== undefined) checkCount('logprobs', options.logprobs, 0, architecture.vocabSize)
       checkQueue()
-      const job = new GenerationJob(promptIds, options, context, options.stopIds ?? architecture.eosTokenIds, scheduler.wake)
+      const job = new GenerationJob(
+        promptIds,
+        options,
+        { context, stopIds: options.stopIds ?? architecture.eosTokenIds, adapter },
+        scheduler.wake,
+      )
       scheduler.submit(job)
       return job
     },
     async score(ids, options = {}) {
       checkIds('ids', ids, 2, context + 1) // the last one is only predicted
       checkQueue()
-      const job = new ScoringJob(ids, options)
+      const job = new ScoringJob(ids, options, adapter)
       scheduler.submit(job)
       return job.result
     },
@@ -73,8 +91,15 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       stepsPerSecond: 1000 * scheduler.speeds.stepsPerMs,
       lastStepAt: scheduler.lastStepAt,
     }),
+    withAdapter(name) {
+      if (Object.hasOwn(adapters, name)) return withAdapter(name)
+      throw new RangeError(
+        `expected one of the adapters ${Object.keys(adapters).join(', ') || '(none is loaded)'}, got ${JSON.stringify(name)}`,
+      )
+    },
     close: () => scheduler.close(),
-  }
+  })
+  return withAdapter(undefined)
 }
 
 function checkCount(name: string, value: number, least: number, most: number, why?: string): void {

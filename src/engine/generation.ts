@@ -15,6 +15,7 @@ const MAX_BACKLOG = 256
 export class GenerationJob<E> implements Job, Generation<E> {
   readonly ids: number[]
   readonly promptTokens: number
+  readonly adapter: string | undefined
   readonly cacheKey: string
   readonly reusesPrefix = true
   readonly maxRows = Number.POSITIVE_INFINITY
@@ -44,9 +45,15 @@ export class GenerationJob<E> implements Job, Generation<E> {
   readonly #onAbort = () => this.abort()
 
   /** `context`: positions of a slot; `wake`: called when the scheduler should look again. */
-  constructor(promptIds: readonly number[], options: GenerateOptions<E>, context: number, stopIds: readonly number[], wake: () => void) {
+  constructor(
+    promptIds: readonly number[],
+    options: GenerateOptions<E>,
+    { context, stopIds, adapter }: { context: number; stopIds: readonly number[]; adapter?: string },
+    wake: () => void,
+  ) {
     this.ids = promptIds.slice()
     this.promptTokens = promptIds.length
+    this.adapter = adapter
     this.cacheKey = options.cacheKey ?? ''
     this.#options = options
     this.#driver = options.driver ?? { take: (token) => ({ events: [token as E] }) }

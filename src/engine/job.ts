@@ -5,7 +5,9 @@ export interface Job {
   /** Ids known so far, prompt first. Only the job appends. */
   readonly ids: readonly number[]
   readonly promptTokens: number
-  /** Prefixes are shared only between jobs with the same key. */
+  /** Name of the adapter that it runs with; undefined: the weights alone. */
+  readonly adapter: string | undefined
+  /** Prefixes are shared only between jobs with the same key and adapter. */
   readonly cacheKey: string
   /** Whether the logits of cached positions are not needed. */
   readonly reusesPrefix: boolean

@@ -4,6 +4,7 @@
  * Orca: Yu et al. 2022 (iteration-level scheduling); Sarathi: Agrawal et al. 2023 (chunked prefill).
  */
 import { forward } from '../model/transformer.ts'
+import type { Weights } from '../model/weights.ts'
 import type { KvCache } from '../ops/backend.ts'
 import { type Draw, drawId } from '../ops/draw.ts'
 import type { Batch } from '../ops/ops.ts'
@@ -44,8 +45,11 @@ export class Scheduler {
   lastStepAt = 0
   readonly prefixes: PrefixCache
   readonly #model: Model
+  readonly #adapters: ReadonlyMap<string, Weights>
   readonly #cache: KvCache
   readonly #maxStallMs: number
+  /** Of the last step. */
+  #adapter: string | undefined
   #logits = new Float32Array(0)
   #waiting: Job[] = []
   #running: Running[] = []
@@ -55,8 +59,9 @@ export class Scheduler {
   #sleeper: (() => void) | undefined
   #idle: Promise<void> = Promise.resolve()
 
-  constructor(model: Model, cache: KvCache, maxStallMs: number) {
+  constructor(model: Model, adapters: ReadonlyMap<string, Weights>, cache: KvCache, maxStallMs: number) {
     this.#model = model
+    this.#adapters = adapters
     this.#cache = cache
     this.#maxStallMs = maxStallMs
     this.prefixes = new PrefixCache(cache)
@@ -145,7 +150,7 @@ export class Scheduler {
   #admit(): void {
     this.#waiting = this.#waiting.filter((job) => {
       if (this.prefixes.freeSlots === 0 || this.#shouldWait(job)) return true
-      const { slot, cachedTokens } = this.prefixes.acquire(job.ids, job.cacheKey, job.reusesPrefix)
+      const { slot, cachedTokens } = this.prefixes.acquire(job.ids, prefixKey(job), job.reusesPrefix)
       this.#running.push({ job, slot, done: cachedTokens })
       this.totals.promptTokens += job.promptTokens
       this.totals.cachedTokens += cachedTokens
@@ -161,19 +166,25 @@ export class Scheduler {
   #shouldWait(job: Job): boolean {
     if (!job.reusesPrefix) return false
     return this.#running.some((other) => {
-      if (other.done >= other.job.promptTokens || other.job.cacheKey !== job.cacheKey) return false
+      if (other.done >= other.job.promptTokens || prefixKey(other.job) !== prefixKey(job)) return false
       const common = commonPrefix(other.job.ids, job.ids, job.ids.length - 1)
-      return common > other.done && common >= this.prefixes.reusable(job.ids, job.cacheKey) + WORTH_WAITING
+      return common > other.done && common >= this.prefixes.reusable(job.ids, prefixKey(job)) + WORTH_WAITING
     })
   }
 
   /** Decode rows first, then prompt rows up to the chunk or `maxStallMs`, shared evenly: no prompt stalls other jobs. */
   #plan(): Piece[] {
-    const ready = this.#running.filter(({ job }) => !job.ended && !job.paused)
+    const able = this.#running.filter(({ job }) => !job.ended && !job.paused)
+    // The weights are those of one adapter in a step: the next one that has work has its turn.
+    const names = [...new Set(able.map(({ job }) => job.adapter))].sort()
+    const adapter = names[(names.indexOf(this.#adapter) + 1) % names.length]
+    this.#adapter = adapter
+    const ready = able.filter(({ job }) => job.adapter === adapter)
     const pending = ({ job, done }: Running) => job.ids.length - done
     const pieces: Piece[] = ready.filter((r) => pending(r) === 1).map((running) => ({ running, rows: 1 }))
     const { maxRows } = this.#cache.spec
-    const promptRows = pieces.length > 0 ? Math.max(MIN_PIECE, Math.floor(this.#maxStallMs * this.speeds.promptRowsPerMs)) : maxRows
+    const decodes = able.some((r) => pending(r) === 1)
+    const promptRows = decodes ? Math.max(MIN_PIECE, Math.floor(this.#maxStallMs * this.speeds.promptRowsPerMs)) : maxRows
     let budget = Math.min(maxRows - pieces.length, promptRows)
     const prompts = ready.filter((r) => pending(r) > 1).sort((a, b) => pending(a) - pending(b))
     for (const [n, running] of prompts.entries()) {
@@ -214,7 +225,9 @@ export class Scheduler {
 
   /** Runs the pieces as one batch. What comes back tells the jobs their ids or logits. */
   async #forward(pieces: readonly Piece[]): Promise<() => void> {
-    const { backend, architecture, weights } = this.#model
+    const { backend, architecture } = this.#model
+    const { adapter } = pieces[0]!.running.job
+    const weights = adapter === undefined ? this.#model.weights : this.#adapters.get(adapter)!
     const count = pieces.reduce((sum, piece) => sum + piece.rows, 0)
     const batch: Batch = { ids: new Int32Array(count), slots: new Int32Array(count), positions: new Int32Array(count) }
     const logitRows: number[] = []
@@ -273,6 +286,9 @@ export class Scheduler {
     else this.speeds.stepsPerMs = smooth(this.speeds.stepsPerMs, 1 / ms)
   }
 }
+
+/** Keys and values of one adapter are of no use to another. */
+const prefixKey = ({ adapter, cacheKey }: Job): string => (adapter === undefined ? cacheKey : `${adapter}\0${cacheKey}`)
 
 /** An error of a job's own code ends this job alone. */
 function tell(row: Row, what: (row: Row) => void): void {

@@ -6,6 +6,7 @@ import { logprobs } from './logprobs.ts'
 export class ScoringJob implements Job {
   readonly ids: readonly number[]
   readonly promptTokens: number
+  readonly adapter: string | undefined
   readonly cacheKey = ''
   readonly reusesPrefix = false
   /** Every row has logits: 32 rows of a vocabulary of 200,000 take 26 MB. */
@@ -20,7 +21,8 @@ export class ScoringJob implements Job {
   readonly #onAbort = () => this.abort()
   #ended = false
 
-  constructor(ids: readonly number[], options: ScoreOptions) {
+  constructor(ids: readonly number[], options: ScoreOptions, adapter?: string) {
+    this.adapter = adapter
     this.ids = ids.slice(0, -1)
     this.#target = ids.slice(1)
     this.promptTokens = this.ids.length

@@ -1,13 +1,16 @@
 /** The two parts that every block of a model is made of: projections and norms. */
 import type { Ops } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
-import type { NormWeights, Projection } from './weights.ts'
+import type { Adapter, NormWeights, Projection } from './weights.ts'
 
-/** x [T, I] -> [T, O]: W·x + bias, and scale·b·a·x with an adapter (Hu et al. 2021). */
+/** x [T, I] -> [T, O]: W·x + bias, and scale·b·a·x with an adapter. */
 export function project(ops: Ops, x: Tensor, { weight, bias, adapter }: Projection): Tensor {
   const y = ops.linear(x, weight, bias)
-  return adapter ? ops.add(y, ops.linear(ops.linear(x, adapter.a), adapter.b), adapter.scale) : y
+  return adapter ? adapt(ops, y, ops.linear(x, adapter.a), adapter) : y
 }
+
+/** y + scale·b·low. y [T, O], low [T, n] -> [T, O] */
+export const adapt = (ops: Ops, y: Tensor, low: Tensor, { b, scale }: Adapter): Tensor => ops.add(y, ops.linear(low, b), scale)
 
 /** Shape unchanged. */
 export function normalize(ops: Ops, norm: NormWeights, x: Tensor): Tensor {

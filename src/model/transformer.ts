@@ -9,7 +9,7 @@ import type { Batch, Ops } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { attentionBlock } from './attention.ts'
 import { feedForwardBlock } from './feed-forward.ts'
-import { normalize } from './parts.ts'
+import { adapt, normalize, project } from './parts.ts'
 import { rotations } from './rope.ts'
 import type { Weights } from './weights.ts'
 
@@ -36,7 +36,9 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
   const drop = (x: Tensor, p: number | undefined) => (p ? ops.dropout!(x, p) : x)
   const rotation = rotations(architecture)
   let x = ops.scope('embedding', () => {
-    let rows = ops.embed(weights.embed, batch.ids, embedding.scale) // [T, D]
+    const { embed, embedAdapter } = weights
+    let rows = ops.embed(embed, batch.ids, embedding.scale) // [T, D]
+    if (embedAdapter) rows = adapt(ops, rows, ops.embed(embedAdapter.a, batch.ids, embedding.scale), embedAdapter)
     if (weights.position) rows = ops.add(rows, ops.embed(weights.position, batch.positions, 1))
     return drop(rows, dropout?.embedding)
   })
@@ -83,6 +85,6 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
 /** Logits of rows of the residual stream: final norm, output matrix, soft cap. x [R, D] -> [R, V] */
 export function logits(ops: Ops, { finalLogitSoftcap }: Architecture, weights: Weights, x: Tensor): Tensor {
   const normed = ops.scope('finalNorm', () => normalize(ops, weights.finalNorm, x))
-  const y = ops.linear(normed, weights.unembed ?? weights.embed)
+  const y = project(ops, normed, { weight: weights.unembed ?? weights.embed, adapter: weights.unembedAdapter })
   return finalLogitSoftcap === null ? y : ops.softcap(y, finalLogitSoftcap)
 }

@@ -17,6 +17,16 @@ export interface Weights<W = Tensor> {
   finalNorm: NormWeights<W>
   /** [V, D]; absent when tied to `embed` */
   unembed?: W
+  /** Changes beside the two: of the rows that are looked up (a as a table [V, n], b [D, n]), and of the logits (a [n, D], b [V, n]). */
+  embedAdapter?: Adapter<W>
+  unembedAdapter?: Adapter<W>
+}
+
+/** A change of low rank n beside a weight [O, I]: scale·b·a with a [n, I], b [O, n]; of experts [E, n, I], [E, O, n]. Hu et al. 2021. */
+export interface Adapter<W = Tensor> {
+  a: W
+  b: W
+  scale: number
 }
 
 /** A linear map with what belongs to it. Letters of shapes: `ops/ops.ts`. */
@@ -25,8 +35,7 @@ export interface Projection<W = Tensor> {
   weight: W
   /** [O]; of experts [E, O] */
   bias?: W
-  /** A change of low rank n beside the weight: a [n, I], b [O, n]. Hu et al. 2021. */
-  adapter?: { a: W; b: W; scale: number }
+  adapter?: Adapter<W>
 }
 
 /** Gain and bias are [D], or as wide as a head. */

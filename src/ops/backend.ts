@@ -13,6 +13,8 @@ export interface WeightSpec {
   readonly dtype: DType
   /** Read and written as a whole, or only by rows (`embed`): a backend may keep a table of the second kind out of its packed formats. */
   readonly use: 'matrix' | 'table' | 'vector' | 'experts'
+  /** Kept as published in every precision. */
+  readonly exact?: boolean
 }
 
 /**

@@ -76,10 +76,19 @@ export interface Experts {
   gateUp: Tensor
   /** [E, 2F], interleaved likewise. */
   gateUpBias?: Tensor
+  gateUpAdapter?: ExpertsAdapter
   /** [E, D, F] */
   down: Tensor
   /** [E, D] */
   downBias?: Tensor
+  downAdapter?: ExpertsAdapter
+}
+
+/** What is added to the matrix of every expert: W_e + scale·b_e·a_e. a [E, n, I], b [E, O, n]. Hu et al. 2021. */
+export interface ExpertsAdapter {
+  a: Tensor
+  b: Tensor
+  scale: number
 }
 
 export interface Ops {
@@ -135,7 +144,7 @@ export interface Ops {
    */
   route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router): Routing
 
-  /** y[t] = Σ_a weight[t, a]·(down_e·gated(gateUp_e·x[t] + b1_e) + b2_e) with e the a-th expert of row t. [T, D] -> [T, D]. */
+  /** y[t] = Σ_a weight[t, a]·(down_e·gated(gateUp_e·x[t] + b1_e) + b2_e) with e the a-th expert of row t; adapters change the matrices. [T, D] -> [T, D]. */
   moe(x: Tensor, routing: Routing, experts: Experts, activation: Gated): Tensor
 
   /** The given rows, in the given order. [T, D] -> [R, D]. */

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
 import { describe, test } from 'node:test'
-import { servedEntry } from '../../src/cli/support/served-entry.ts'
+import { servedEntries } from '../../src/cli/support/served-entry.ts'
 
 const models = join(import.meta.dirname, '../../models')
 const fixtures = join(import.meta.dirname, '../fixtures/checkpoints')
@@ -14,7 +14,7 @@ describe("the bytes of a model's KV cache are known before it is loaded", () => 
   ] as const) {
     test(`${directory.slice(directory.lastIndexOf('/') + 1)}, ${JSON.stringify(options)}`, async () => {
       for (const backend of ['wasm', 'reference'] as const) {
-        const entry = await servedEntry(directory, { ...options, backend, threads: 1 })
+        const entry = (await servedEntries(directory, { ...options, backend, threads: 1 }))[0]!
         const model = await entry.load()
         const { caches } = (model as unknown as { backend: { memory(): { caches: number } } }).backend.memory()
         assert.ok(caches > 0)
@@ -27,7 +27,7 @@ describe("the bytes of a model's KV cache are known before it is loaded", () => 
   }
   test('sliding windows are rings', async () => {
     const bytes = async (context: number) =>
-      (await servedEntry(join(fixtures, 'tiny-gpt-oss'), { parallel: 1, context, backend: 'wasm' })).cacheBytes!
+      (await servedEntries(join(fixtures, 'tiny-gpt-oss'), { parallel: 1, context, backend: 'wasm' }))[0]!.cacheBytes!
     assert.ok((await bytes(2048)) < 2 * (await bytes(1024)))
   })
 })

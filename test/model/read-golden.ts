@@ -9,20 +9,26 @@ export interface Golden {
   greedy: Int32Array[]
 }
 
-export function readGolden(file: string): Golden {
+/** All tensors of a file by name. */
+export function readTensors(file: string): Record<string, Float32Array | Int32Array> {
   const bytes = readFileSync(file)
   const headerLength = Number(bytes.readBigUInt64LE(0))
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + headerLength))
-  const tensor = (name: string) => {
-    const entry = header[name]
-    if (!entry) return undefined
-    const [from, to] = entry.data_offsets
-    const data = new Uint8Array(bytes.subarray(8 + headerLength + from, 8 + headerLength + to)).buffer
-    return entry.dtype === 'I32' ? new Int32Array(data) : new Float32Array(data)
-  }
+  const entries = Object.entries<{ dtype: string; data_offsets: [number, number] }>(header).filter(([name]) => name !== '__metadata__')
+  return Object.fromEntries(
+    entries.map(([name, { dtype, data_offsets }]) => {
+      const [from, to] = data_offsets.map((offset) => 8 + headerLength + offset)
+      const data = new Uint8Array(bytes.subarray(from, to)).buffer
+      return [name, dtype === 'I32' ? new Int32Array(data) : new Float32Array(data)]
+    }),
+  )
+}
+
+export function readGolden(file: string): Golden {
+  const tensors = readTensors(file)
   const list = <T>(prefix: string): T[] => {
     const found: T[] = []
-    for (let n = 0; header[`${prefix}.${n}`]; n++) found.push(tensor(`${prefix}.${n}`) as T)
+    for (let n = 0; tensors[`${prefix}.${n}`]; n++) found.push(tensors[`${prefix}.${n}`] as T)
     return found
   }
   const ids = list<Int32Array>('ids')

@@ -90,7 +90,7 @@ const v1: Preset = {
 
 export const mistral: Family = {
   modelTypes: {
-    mistral: { read: readMistral, write: writeMistral, tensors: llamaTensors(), className: 'MistralForCausalLM', wrapper: 'mistral3' },
+    mistral: { read: readMistral, write: writeMistral, tensors: llamaTensors(), className: 'MistralForCausalLM' },
     mixtral: {
       read: readMixtral,
       write: writeMixtral,

@@ -3,7 +3,7 @@
  * context, and a progress line during loading.
  */
 import { existsSync, statSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
 import { locateModel } from '../../hub/locate-node.ts'
@@ -16,6 +16,7 @@ import {
   loadIds,
   loadModel,
   type Model,
+  withAdapter,
 } from '../../load-model-node.ts'
 import { pullModel } from '../pull.ts'
 import { transferLine } from './progress.ts'
@@ -24,6 +25,8 @@ import { parseTokens, UsageError } from './terminal.ts'
 /** Options of every command that runs a model: those of the backend, and the context. */
 export interface RunOptions extends BackendOptions, Pick<LoadIdsOptions, 'lowMemory'> {
   context?: number
+  /** LoRA directories of PEFT by name. Commands that run one answer take one. */
+  adapter?: Record<string, string>
 }
 
 export type { BackendOptions }
@@ -66,9 +69,20 @@ export function addBackendOptions(command: Command): Command {
 
 /** Adds the options of RunOptions. */
 export function addRunOptions(command: Command): Command {
-  return addBackendOptions(command)
+  return addAdapterOption(addBackendOptions(command))
     .option('--context <tokens>', 'longest prompt plus answer, e.g. 8192 or 32k', parseTokens)
     .option('--low-memory', 'leave the embedding table on disk and read its rows as they are needed')
+}
+
+export const addAdapterOption = (command: Command): Command =>
+  command.option('--adapter <dir>', 'run with this LoRA directory of PEFT beside the model; NAME=DIR gives it a name', collectAdapters)
+
+function collectAdapters(value: string, before: Record<string, string> = {}): Record<string, string> {
+  const [, given, directory] = /^(?:([^=/\\]+)=)?(.+)$/s.exec(value) ?? []
+  if (directory === undefined) throw new InvalidArgumentError('Expected a directory, or NAME=DIR.')
+  const name = given ?? basename(resolve(directory))
+  if (Object.hasOwn(before, name)) throw new InvalidArgumentError(`The adapter "${name}" is there already; name one of them with NAME=DIR.`)
+  return { ...before, [name]: directory }
 }
 
 /** Loads a model without tokenizer, with progress on standard error. */
@@ -77,18 +91,22 @@ export const openIds = (model: string, options: RunOptions & LoadIdsOptions = {}
 /** Loads a model with its tokenizer and chat format, with progress on standard error. */
 export const openModel = (model: string, options: RunOptions & LoadModelOptions = {}): Promise<Model> => open(loadModel, model, options)
 
-async function open<O extends LoadIdsOptions, M>(
+async function open<O extends LoadIdsOptions & { adapter?: Record<string, string> }, M extends IdsModel>(
   load: (directory: string, options: O) => Promise<M>,
   model: string,
   options: O,
 ): Promise<M> {
   const directory = await modelDirectory(model)
+  const names = Object.keys(options.adapter ?? {})
+  if (names.length > 1)
+    throw new UsageError(`--adapter: expected one adapter, got ${names.join(', ')}; only \`lineage serve\` runs several`)
   const line = transferLine(process.stderr, `loading ${model}`)
   const onProgress: LoadIdsOptions['onProgress'] = ({ bytes, totalBytes }) => {
     if (totalBytes > 64 << 20) line.update(bytes, totalBytes) // smaller models load too fast for a progress line
   }
   try {
-    return await load(directory, { onProgress, ...options })
+    const loaded = await load(directory, { onProgress, ...options, adapters: options.adapter })
+    return names.length === 0 ? loaded : withAdapter(loaded, names[0]!)
   } finally {
     line.end()
   }

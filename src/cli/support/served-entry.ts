@@ -3,47 +3,100 @@ import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { configFromJson } from '../../architecture/config-json.ts'
-import { cacheBytes, loadModel } from '../../load-model-node.ts'
-import type { ModelEntry } from '../../server/models/model.ts'
+import { cacheBytes, loadModel, type Model, withAdapter } from '../../load-model-node.ts'
+import type { ModelEntry, ServedModel } from '../../server/models/model.ts'
 import { modelDirectory, type RunOptions } from './model.ts'
 
 /**
+ * The model, and each of its adapters as a model of its own. All of them share one loaded model: it is loaded for the first that is asked
+ * for, and freed with the last.
  * @param name a path, a name that comes with the package, or a model in the cache; clients use it as
  * it is, or its last part
  */
-export async function servedEntry(name: string, options: RunOptions & { parallel: number }): Promise<ModelEntry> {
+export async function servedEntries(name: string, options: RunOptions & { parallel: number }): Promise<ModelEntry[]> {
   const directory = await modelDirectory(name)
   const short = basename(name.replace(/\/+$/, ''))
   const isPath = /^[./~]|\\/.test(name)
-  const files = readdirSync(directory)
-    .filter((file) => file.endsWith('.safetensors'))
-    .map((file) => ({ file, ...sizeOf(join(directory, file)) }))
   const config = readFileSync(join(directory, 'config.json'))
-  const fingerprint = createHash('sha256')
-    .update(config)
-    .update(JSON.stringify([files, options.precision, options.backend]))
-    .digest('hex')
-  const { parallel, ...rest } = options
-  const loadOptions = { ...rest, slots: parallel }
-  return {
-    id: isPath ? short : name,
-    aliases: [short],
+  const { parallel, adapter = {}, ...rest } = options
+  const loadOptions = { ...rest, slots: parallel, adapters: adapter }
+  const cache = await cacheBytes(configFromJson(JSON.parse(config.toString()), name), loadOptions)
+  const id = isPath ? short : name
+  const base = weightFiles(directory)
+  const shared = new Shared(() => loadModel(directory, loadOptions))
+  const entry = (files: Files, adapterName?: string) => ({
     created: Math.floor(Math.max(0, ...files.map(({ modified }) => modified)) / 1000),
-    bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
-    fingerprint: fingerprint.slice(0, 12),
-    cacheBytes: await cacheBytes(configFromJson(JSON.parse(config.toString()), name), loadOptions),
-    load: async () => {
-      const model = await loadModel(directory, loadOptions)
+    bytes: base.reduce((sum, { bytes }) => sum + bytes, 0),
+    cacheBytes: cache,
+    fingerprint: createHash('sha256')
+      .update(config)
+      .update(JSON.stringify([base, options.precision, options.backend, ...(adapterName === undefined ? [] : files)]))
+      .digest('hex')
+      .slice(0, 12),
+    inMemory: () => shared.inMemory,
+    load: () => shared.take(adapterName),
+  })
+  const adapted = Object.entries(adapter).map(([adapterName, place]) => ({
+    id: adapterName,
+    parent: id,
+    ...entry(weightFiles(place), adapterName),
+  }))
+  return [{ id, aliases: [short], ...entry(base) }, ...adapted]
+}
+
+/** One loaded model behind several entries of the registry. */
+class Shared {
+  readonly #load: () => Promise<Model>
+  /** The model and the entries that use it; the first of them answers for its memory. */
+  #current: { loading: Promise<Model>; users: Set<object>; loaded: boolean } | undefined
+
+  constructor(load: () => Promise<Model>) {
+    this.#load = load
+  }
+
+  get inMemory(): boolean {
+    return this.#current?.loaded === true
+  }
+
+  async take(adapter: string | undefined): Promise<ServedModel> {
+    const current = (this.#current ??= { loading: this.#load(), users: new Set(), loaded: false })
+    const { loading, users } = current
+    const user = {}
+    users.add(user)
+    const forget = () => {
+      if (this.#current === current) this.#current = undefined
+    }
+    try {
+      const model = await loading
+      current.loaded = true
+      void model.failed.then(forget)
+      const own = adapter === undefined ? model : withAdapter(model, adapter)
       return {
-        ...model,
-        memoryBytes() {
+        ...own,
+        engine: { ...own.engine, close: async () => {} },
+        memoryBytes: () => {
           const { weights, caches } = model.backend.memory()
-          return weights + caches
+          return [...users][0] === user ? weights + caches : 0
+        },
+        async dispose() {
+          if (!users.delete(user) || users.size > 0) return
+          forget()
+          await model.dispose()
         },
       }
-    },
+    } catch (error) {
+      forget()
+      throw error
+    }
   }
 }
+
+type Files = ReturnType<typeof weightFiles>
+
+const weightFiles = (directory: string) =>
+  readdirSync(directory)
+    .filter((file) => file.endsWith('.safetensors'))
+    .map((file) => ({ file, ...sizeOf(join(directory, file)) }))
 
 function sizeOf(path: string): { bytes: number; modified: number } {
   const { size, mtimeMs } = statSync(path)

@@ -1,10 +1,10 @@
 /** Router and experts, one row and expert after the other. Contracts in ops.ts. Shazeer et al. 2017; Jiang et al. 2024. */
 import type { Gated, Router } from '../../architecture/architecture.ts'
-import type { Experts, Routing } from '../ops.ts'
+import type { Experts, ExpertsAdapter, Routing } from '../ops.ts'
 import { columns, rowsOf, type Tensor } from '../tensor.ts'
 import { gatedOf } from './elementwise.ts'
 import { linear, project } from './linear.ts'
-import { type Allocate, type HostTensor, values } from './values.ts'
+import { type Allocate, type HostTensor, type Values, values } from './values.ts'
 
 export interface HostRouting extends Routing {
   readonly weights: HostTensor
@@ -63,12 +63,25 @@ export function moe(allocate: Allocate, x: Tensor, routing: Routing, experts: Ex
     for (let a = 0; a < A; a++) {
       const e = chosen[t * A + a]!
       project(values(x), t * D, D, values(experts.gateUp), e * 2 * F * D, 2 * F, gateUpBias, e * 2 * F, wide, 0) // [2F]
+      adapt(values(x), t * D, experts.gateUpAdapter, e, wide)
       for (let f = 0; f < F; f++) hidden[f] = gatedOf(wide[2 * f]!, wide[2 * f + 1]!, activation) // [F]
       project(hidden, 0, F, values(experts.down), e * D * F, D, downBias, e * D, narrow, 0) // [D]
+      adapt(hidden, 0, experts.downAdapter, e, narrow)
       for (let d = 0; d < D; d++) y.data[t * D + d]! += weights.data[t * A + a]! * narrow[d]!
     }
   }
   return y
+}
+
+/** out += scale·b_e·a_e·x */
+function adapt(x: Values, at: number, adapter: ExpertsAdapter | undefined, e: number, out: Float64Array): void {
+  if (!adapter) return
+  const [, n, I] = adapter.a.shape as [number, number, number]
+  const O = out.length
+  const [low, change] = [new Float64Array(n), new Float64Array(O)]
+  project(x, at, I, values(adapter.a), e * n * I, n, undefined, 0, low, 0)
+  project(low, 0, n, values(adapter.b), e * O * n, O, undefined, 0, change, 0)
+  for (let o = 0; o < O; o++) out[o]! += adapter.scale * change[o]!
 }
 
 export function softmax(logits: ArrayLike<number>): Float64Array {

@@ -148,13 +148,13 @@ export function tableOnDemand({ name, shape, dtype }: WeightSpec, readRow: ReadR
   return { name, shape, dtype, arena: 0, address: 0, format: dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32, readRow: gather }
 }
 
-function formatOf(context: LoadingContext, { name, dtype, use }: WeightSpec, rows: number, width: number): Format {
+function formatOf(context: LoadingContext, { name, dtype, use, exact }: WeightSpec, rows: number, width: number): Format {
   if (dtype === 'mxfp4') {
     if (width % 32 !== 0) throw new RangeError(`${name}: rows of mxfp4 must be a multiple of 32 long, got ${width}`)
     if (use === 'table') throw new TypeError(`${name}: a table cannot be mxfp4; expected f32, f16 or bf16`)
     return FORMAT.mxfp4
   }
-  const rounded = use === 'experts' || (use === 'matrix' && rows >= LEAST_ROUNDED_ROWS)
+  const rounded = !exact && (use === 'experts' || (use === 'matrix' && rows >= LEAST_ROUNDED_ROWS))
   if (context.precision === 'fast' && rounded && width % 32 === 0) return FORMAT.int8
   return dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32
 }

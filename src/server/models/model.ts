@@ -28,6 +28,8 @@ export interface ModelEntry {
   aliases?: readonly string[]
   /** Unix seconds, for /v1/models. */
   created?: number
+  /** The model whose weights it shares, if it is an adapter. */
+  parent?: string
   /** Bytes of its weights, for the budget before it is loaded; 0 when unknown. */
   bytes?: number
   /** Bytes of the KV cache it will reserve, for the same purpose. */
@@ -35,5 +37,7 @@ export interface ModelEntry {
   parameters?: number
   /** Changes whenever weights or kernels do; part of `system_fingerprint`. */
   fingerprint?: string
+  /** Whether its weights are in memory already, because another entry shares them. */
+  inMemory?(): boolean
   load(): Promise<ServedModel>
 }

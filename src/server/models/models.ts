@@ -18,6 +18,7 @@ function modelObject(entry: ModelEntry, model: ServedModel | undefined) {
     object: 'model',
     created: entry.created ?? 0,
     owned_by: 'lineage',
+    parent: entry.parent,
     meta: {
       n_vocab: model?.architecture.vocabSize,
       n_ctx_train: model?.architecture.maxPositionEmbeddings,

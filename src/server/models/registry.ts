@@ -156,4 +156,4 @@ function use(slot: Slot): () => void {
 }
 
 /** What a model will take, as far as it can be known before it is loaded. */
-const expectedBytes = ({ bytes = 0, cacheBytes = 0 }: ModelEntry): number => bytes + cacheBytes
+const expectedBytes = ({ bytes = 0, cacheBytes = 0, inMemory }: ModelEntry): number => (inMemory?.() ? 0 : bytes + cacheBytes)

@@ -14,7 +14,7 @@ import { groupedKernel } from './grouped.ts'
 import { combineKernel, expertLinearKernel } from './moe.ts'
 import { layerNormKernel, rmsNormKernel } from './norm.ts'
 import { packInt8Kernel, repackMxfp4Kernel } from './pack.ts'
-import { quantizeKernel } from './quantize.ts'
+import { quantizeKernel, remainderKernel } from './quantize.ts'
 import { ropeKernel } from './rope.ts'
 import { groupKernel, routeKernel } from './route.ts'
 import { softcapKernel } from './softcap.ts'
@@ -36,6 +36,7 @@ export const KERNELS: readonly Kernel[] = [
   groupKernel,
   layerNormKernel,
   packInt8Kernel,
+  remainderKernel,
   repackMxfp4Kernel,
   rmsNormKernel,
   ropeKernel,

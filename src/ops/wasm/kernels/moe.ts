@@ -4,17 +4,18 @@
  * The gated activation between the two products is `gatedPairs`; `combine` adds up the experts of a row in the order of its choices.
  */
 import type { Gated } from '../../../architecture/architecture.ts'
-import type { Experts, Routing } from '../../ops.ts'
+import type { Experts, ExpertsAdapter, Routing } from '../../ops.ts'
 import { columns, rowsOf, type Tensor } from '../../tensor.ts'
 import type { OpContext } from '../context.ts'
 import { f32x4 } from '../encoder.ts'
 import { GROUP_ROWS, isGrouped } from '../formats.ts'
 import { integers, Kernel, share } from '../kernel.ts'
 import { own, type WasmRouting, type WasmTensor } from '../tensor.ts'
+import { addKernel } from './add.ts'
 import { multiply } from './dense.ts'
 import { formOf, gatedPairsKernel } from './gated.ts'
 import { multiplyGroups, productOf } from './grouped.ts'
-import { ACTIVATION_BYTES, ACTIVATIONS, activationFor, blockBytes, inBlocks, quantizeKernel } from './quantize.ts'
+import { ACTIVATION_BYTES, ACTIVATIONS, activationFor, blockBytes, inBlocks, quantizeKernel, remainderKernel } from './quantize.ts'
 import { groupKernel } from './route.ts'
 
 /**
@@ -96,11 +97,42 @@ export function moe(context: OpContext, x: Tensor, routing: Routing, experts: Ex
       const matrices = { format: w.format, parts: w.parts!, bias: heap.address(bias, 'moe'), rows, columns: width }
       pool.enqueue(expertLinearKernel, { x: from, y: to, byPair, activation: index, ...list, ...matrices })
     }
+    /**
+     * to += scale·b·a·x. A small change should not drown in the rounding of x to 16 bits, so in faithful precision what the rounding took
+     * away goes through the experts too: to += w·(x - blocks).
+     */
+    const adapt = (adapter: ExpertsAdapter | undefined, w: WasmTensor, x: number, inBlocks: number, to: number, byPair: number) => {
+      if (!adapter) return
+      const [a, b] = [own(adapter.a, 'moe'), own(adapter.b, 'moe')]
+      const [, rows, width] = w.shape as [number, number, number]
+      const [, rank] = a.shape as [number, number]
+      const inputs = byPair ? count : T
+      const exact = grouped && precision === 'faithful'
+      const scratch = [
+        count * rank * 4 + 64,
+        count * rows * 4 + 64,
+        exact ? inputs * width * 4 : 64,
+        exact ? blockBytes(kind, inputs, width) : 64,
+      ]
+      heap.withScratch(scratch, (low, change, rest, restBlocks) => {
+        product(a, x, low!, undefined, rank, width, byPair)
+        product(b, low!, change!, undefined, rows, rank, 1)
+        const add = (factor: number) => pool.enqueue(addKernel, { a: to, b: change!, y: to, count: count * rows, factor })
+        add(adapter.scale)
+        if (!exact) return
+        pool.enqueue(remainderKernel, { x, blocks: inBlocks, to: rest!, rows: inputs, columns: width })
+        pool.enqueue(quantizeKernel, { x: rest!, to: restBlocks!, rows: inputs, columns: width, activation: index })
+        product(w, restBlocks!, change!, undefined, rows, width, byPair)
+        add(1)
+      })
+    }
     pool.enqueue(groupKernel, { indices: indices.address, rows: T, experts: E, active, starts: starts!, pairs: pairs! })
     product(gateUp, input, wide!, experts.gateUpBias, 2 * F, D, 0)
+    adapt(experts.gateUpAdapter, gateUp, heap.address(x, 'moe'), input, wide!, 0)
     pool.enqueue(gatedPairsKernel, { gateUp: wide!, y: hidden!, count: count * F, ...formOf(activation) })
     if (grouped) pool.enqueue(quantizeKernel, { x: hidden!, to: blocks!, rows: count, columns: F, activation: index })
     product(down, grouped ? blocks! : hidden!, narrow!, experts.downBias, D, F, 1)
+    adapt(experts.downAdapter, down, hidden!, blocks!, narrow!, 1)
     const places = { x: narrow!, y: y.address, weights: weights.address, pairs: pairs! }
     pool.enqueue(combineKernel, { ...places, rows: T, columns: D, active })
   })

@@ -8,7 +8,7 @@
  */
 import { columns, rowsOf, type Tensor } from '../../tensor.ts'
 import type { OpContext, Precision } from '../context.ts'
-import { type FunctionBuilder, f32, f32x4, i8x16, i16x8, type Local, type V128 } from '../encoder.ts'
+import { type FunctionBuilder, f32, f32x4, i8x16, i16x8, i32x4, type Local, type V128 } from '../encoder.ts'
 import { FORMAT, type Format } from '../formats.ts'
 import { integers, Kernel, share } from '../kernel.ts'
 import type { Block } from '../memory.ts'
@@ -66,6 +66,33 @@ export const quantizeKernel = new Kernel('quantize', integers('x', 'to', 'rows',
     const kind = ACTIVATIONS[activation]!
     const [from, end] = share(c, rows * (columns / 32))
     if (from < end) c.on(0)[`quantize_${kind}`]!(x + from * 128, to + from * ACTIVATION_BYTES[kind], end - from)
+  },
+})
+
+/** What the rounding to 16 bits took away: to = x - blocks, in f32. */
+export const remainderKernel = new Kernel('remainder', integers('x', 'blocks', 'to', 'rows', 'columns'), {
+  emit(k) {
+    k.module.func('remainder', { x: 'i32', blocks: 'i32', to: 'i32', count: 'i32' }, (f, { x, blocks, to, count }) => {
+      f.times(count, () => {
+        const scale = f.v128(k.heap.splat32(blocks, 64))
+        const words = [0, 16, 32, 48].map((at) => f.v128(k.heap.v128(blocks, at)))
+        words.forEach((word, i) => {
+          const halves = [i32x4.extendLowI16x8S(word), i32x4.extendHighI16x8S(word)]
+          halves.forEach((half, h) => {
+            const at = (2 * i + h) * 16
+            f.do(k.heap.storeV128(to, f32x4.sub(k.heap.v128(x, at), f32x4.mul(f32x4.convertI32x4S(half), scale)), at))
+          })
+        })
+        f.advance(x, 128)
+        f.advance(blocks, ACTIVATION_BYTES.i16)
+        f.advance(to, 128)
+      })
+    })
+  },
+  work: ({ rows, columns }) => rows * columns * 4,
+  run(c, { x, blocks, to, rows, columns }) {
+    const [from, end] = share(c, rows * (columns / 32))
+    if (from < end) c.on(0).remainder!(x + from * 128, blocks + from * ACTIVATION_BYTES.i16, to + from * 128, end - from)
   },
 })
 
