@@ -24,7 +24,7 @@ const tokenizer = tokenizerFromJson(
   JSON.parse(JSON.stringify(byteTokenizerJson([...MARKERS, ...TAGS.map((content) => ({ content, special: false }))]))),
   'tokenizer.json',
 )
-const total = { equal: 0, different: 0, refusedHere: 0, refusedThere: 0, bothRefuse: 0, byName: 0 }
+const total = { equal: 0, adapted: 0, different: 0, refusedHere: 0, refusedThere: 0, bothRefuse: 0, byName: 0 }
 let whole = 0
 for (const [name, { template, results }] of Object.entries(templates)) {
   if (!name.includes(part)) continue
@@ -36,8 +36,9 @@ for (const [name, { template, results }] of Object.entries(templates)) {
     let got: string | undefined
     let problem = ''
     let byName = false
+    let notes = 0
     try {
-      got = tokenizer.decode(format.render(messages, options))
+      got = tokenizer.decode(format.render(messages, options, () => notes++))
     } catch (thrown) {
       problem = (thrown as Error).message
       byName = thrown instanceof ChatError && thrown.field === 'tools'
@@ -50,9 +51,11 @@ for (const [name, { template, results }] of Object.entries(templates)) {
           : 'equal'
         : got === undefined
           ? 'refusedHere'
-          : text === undefined
-            ? 'refusedThere'
-            : 'different'
+          : text !== undefined
+            ? 'different'
+            : notes > 0
+              ? 'adapted'
+              : 'refusedThere'
     total[kind]++
     if (['different', 'refusedHere', 'refusedThere'].includes(kind) && shown++ < (part === '' ? 1 : 5)) {
       const at = [...(got ?? '')].findIndex((_, at) => got![at] !== text?.[at])

@@ -115,12 +115,14 @@ export class Answer extends Generated {
   constructor(model: ChatModel, messages: readonly Message[], ask: Ask, plan: Plan) {
     super(model, ask)
     const { format, tokenizer, engine } = model
-    const rendered = renderPrompt(model, messages, plan)
+    const notes: string[] = []
+    const rendered = renderPrompt(model, messages, plan, (message) => notes.push(message))
     const probe = () => format.parser(rendered, plan.render)
     this.#plan = plan
     this.#parser = probe()
     this.#guide = new Guide(format, tokenizer, this.#parser, probe, plan.rules)
     this.#events = new AnswerEvents(this.#guide, ask.stop ?? [], plan.hidesReasoning)
+    this.#events.add(notes.map((message) => ({ type: 'warning', code: 'adapted-conversation', message })))
     this.#guard = new RepetitionGuard(ask.repetitionLimit)
     this.promptIds = [...rendered, ...this.#follow()]
     checkFits(this.promptIds.length, engine.context, 'messages')
@@ -230,10 +232,15 @@ function tooLong(tokens: number, context: number, field: string): never {
   throw new ChatError(field, message, 'context_length_exceeded')
 }
 
-function renderPrompt({ format, engine: { context } }: ChatModel, messages: readonly Message[], { render }: Plan): number[] {
+function renderPrompt(
+  { format, engine: { context } }: ChatModel,
+  messages: readonly Message[],
+  { render }: Plan,
+  note: (message: string) => void,
+): number[] {
   const characters = messages.reduce((sum, message) => sum + charactersOf(message), 0)
   checkLength(characters, context, 'messages')
-  const prompt = format.render(messages, render)
+  const prompt = format.render(messages, render, note)
   checkFits(prompt.length, context, 'messages')
   return prompt
 }

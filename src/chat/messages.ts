@@ -227,6 +227,7 @@ export type WarningCode =
   | 'unfinished-reasoning'
   | 'unfinished-tool-call'
   | 'thinking-budget'
+  | 'adapted-conversation'
   | 'tool-rounds'
 
 // ---------------------------------------------------------------- formats
@@ -275,8 +276,11 @@ export interface ChatFormat {
   }
   /** The published sampling defaults for this way of asking. */
   sampling(options: RenderOptions): SamplingOptions
-  /** Conversation -> prompt ids, ending where the model's answer begins. Throws ChatError on messages that cannot be rendered. */
-  render(messages: readonly Message[], options: RenderOptions): number[]
+  /**
+   * Conversation -> prompt ids, ending where the model's answer begins. Throws ChatError on messages that cannot be rendered.
+   * @param note hears of what was changed so that the model's template accepts the conversation
+   */
+  render(messages: readonly Message[], options: RenderOptions, note?: (message: string) => void): number[]
   /** A parser in the state in which this prompt leaves the model. */
   parser(prompt: readonly number[], options: RenderOptions): ChatParser
 }

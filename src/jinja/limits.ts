@@ -8,6 +8,9 @@ export class TemplateError extends Error {
   override name = 'TemplateError'
 }
 
+/** A template that needs more than it may spend. */
+export class TemplateLimitError extends TemplateError {}
+
 export function fail(message: string): never {
   throw new TemplateError(message)
 }
@@ -26,7 +29,7 @@ let depth = 0
 
 export function spend(steps: number): void {
   remaining -= steps
-  if (remaining < 0) fail('the template needs more steps than are allowed; it may never end')
+  if (remaining < 0) throw new TemplateLimitError('the template needs more steps than are allowed; it may never end')
 }
 
 /** Charges a string of this length before it is made. */

@@ -7,14 +7,14 @@ import { entriesOf } from '../json/lossless.ts'
 import { strftime } from './format.ts'
 import { callable, textArgument } from './functions.ts'
 import { GLOBALS, Interpreter, Scope } from './interpreter.ts'
-import { fail, STEPS, TemplateError, withBudget } from './limits.ts'
+import { fail, STEPS, TemplateError, TemplateLimitError, withBudget } from './limits.ts'
 import type { Statement } from './nodes.ts'
 import { parse } from './parser.ts'
 import { type Marks, withMarks } from './text.ts'
 import { Dict, integer, Range, strOf, type Value } from './values.ts'
 
 export type { Marks, Value }
-export { Dict, TemplateError }
+export { Dict, TemplateError, TemplateLimitError }
 
 export interface RenderSettings {
   /** What `strftime_now` says; by default the present. */

@@ -5,8 +5,10 @@ import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { ChatError, type ChatFormat, type Effort, type SamplingOptions } from '../messages.ts'
 import { harmonyFormat } from './harmony/harmony.ts'
 import { plainFormat } from './plain.ts'
+import { agree, FIRST, idsOf, probes } from './probe.ts'
 import { type QwenKind, qwenFormat } from './qwen/qwen.ts'
 import { templateFormat } from './template.ts'
+import { templatePrompt } from './template-prompt.ts'
 
 /** What formatFor looks at: all of it comes from the checkpoint's own files. */
 export interface FormatSource {
@@ -29,19 +31,61 @@ export interface FormatSource {
 export type FormatName = ChatFormat['name']
 
 /**
- * The format of a checkpoint.
+ * The format of a checkpoint. The built-in writer of a family is taken only where it gives what the checkpoint's own template gives;
+ * otherwise the template writes the prompts and the family's reader reads the answers.
  * @param name overrules the choice, for instance to use a chat model as a base model
  * @throws ChatError when the files lack what the named format needs
  */
-export function formatFor(source: FormatSource, name: FormatName = detect(source)): ChatFormat {
+export function formatFor(source: FormatSource, name?: FormatName): ChatFormat {
   const { tokenizer, chatTemplate } = source
-  if (name === 'harmony') return harmonyFormat(tokenizer, { sampling: source.sampling, effort: templateEffort(chatTemplate) })
-  if (name === 'qwen')
-    return qwenFormat(tokenizer, { ...qwenKind(chatTemplate), eosTokenIds: source.eosTokenIds, sampling: source.sampling })
-  if (name === 'plain') return plainFormat(tokenizer, source)
+  const chosen = name ?? detect(source)
+  if (chosen === 'plain') return plainFormat(tokenizer, source)
+  if (chosen === 'harmony') {
+    const native = harmonyFormat(tokenizer, { sampling: source.sampling, effort: templateEffort(chatTemplate) })
+    return name === undefined && chatTemplate !== undefined ? publishedHarmony(native, { ...source, chatTemplate }) : native
+  }
+  if (chosen === 'qwen') {
+    const native = qwenFormat(tokenizer, { ...qwenKind(chatTemplate), eosTokenIds: source.eosTokenIds, sampling: source.sampling })
+    return name === undefined && chatTemplate !== undefined ? publishedQwen(native, { ...source, chatTemplate }) : native
+  }
   if (chatTemplate === undefined)
     throw new ChatError('chatTemplate', 'the checkpoint has no chat template; look for tokenizer_config.json or chat_template.jinja')
   return templateFormat(tokenizer, { ...source, chatTemplate })
+}
+
+type WithTemplate = FormatSource & { chatTemplate: string }
+
+function publishedQwen(native: ChatFormat, source: WithTemplate): ChatFormat {
+  const own = templateFormat(source.tokenizer, source)
+  const isFamily = writes(own, source.tokenizer.specials.get('<|im_start|>')!)
+  return !isFamily || agree(native, own, probes([undefined, false, true], true)) ? native : own
+}
+
+/**
+ * gpt-oss' own template departs from the official renderer in the texts of tools and in the empty lines after instructions, so probes
+ * leave these out. It writes the date of today.
+ */
+function publishedHarmony(native: ChatFormat, source: WithTemplate): ChatFormat {
+  const { tokenizer } = source
+  const own = templatePrompt(tokenizer, source)
+  // The least effort is the nearest to no thinking.
+  const render: ChatFormat['render'] = (messages, options, note) => {
+    const ids = own(messages, { ...options, thinking: options.thinking === false ? 'low' : options.thinking, prefill: undefined }, note)
+    if (options.prefill === undefined) return ids
+    const before = native.render([], { ...options, prefill: undefined }).length
+    return [...ids, ...native.render([], options).slice(before)]
+  }
+  const template = { ...native, render }
+  if (!writes(template, tokenizer.specials.get('<|start|>')!)) return native
+  const currentDate = source.chatTemplate.includes('strftime_now') ? '2025-01-02' : undefined
+  const all = probes([undefined, 'low', 'high'], false).map(({ messages, options }) => ({ messages, options: { ...options, currentDate } }))
+  const text = (ids: readonly number[]) => tokenizer.decode(ids).replaceAll('\n\n<|end|>', '<|end|>')
+  return agree(native, template, all, (one, other) => text(one) === text(other)) ? native : template
+}
+
+/** Whether a template writes prompts with this marker at all; one that does not was not meant for this family. */
+function writes(format: ChatFormat, marker: number): boolean {
+  return idsOf(format, FIRST.messages, FIRST.options)?.includes(marker) ?? false
 }
 
 function detect({ tokenizer, chatTemplate }: FormatSource): FormatName {

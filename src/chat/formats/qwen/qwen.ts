@@ -132,7 +132,9 @@ function renderAnswer(prompt: PromptText, message: AssistantMessage, current: bo
   const parts = partsOf(message)
   let [reasoning, text] = [textOf(parts, 'reasoning'), textOf(parts, 'text')]
   const calls = parts.filter((part) => part.type === 'tool-call')
-  if (reasoning === '' && text.includes('</think>')) {
+  // Coder's template knows no thinking.
+  if (kind.tools === 'xml') reasoning = ''
+  else if (reasoning === '' && text.includes('</think>')) {
     // A client that keeps the answer as one text, thinking included.
     reasoning = text.slice(0, text.indexOf('</think>')).split('<think>').at(-1)!
     text = text.slice(text.lastIndexOf('</think>') + '</think>'.length).replace(/^\n+/, '')

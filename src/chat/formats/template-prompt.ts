@@ -1,0 +1,243 @@
+/**
+ * A conversation as the prompt that a chat template makes of it: the template gets what transformers gives it, and gives the same text.
+ * Texts of people, tools and models cannot become markers: where such a text spells a special token, a stand-in takes the place of the
+ * first character while the template runs, and no token may cover that character afterwards.
+ */
+import { Dict, fromJson, Template, TemplateError, TemplateLimitError, type Value } from '../../jinja/template.ts'
+import { readJson } from '../../json/lossless.ts'
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
+import {
+  ChatError,
+  type ChatFormat,
+  checkTools,
+  effortOf,
+  type Message,
+  offeredTools,
+  partsOf,
+  type RenderOptions,
+  textOf,
+} from '../messages.ts'
+
+/** What a checkpoint's files say about its templates. */
+export interface TemplateFiles {
+  chatTemplate: string
+  /** The template named `tool_use`, which conversations with tools take. */
+  toolTemplate?: string
+  bosToken?: string
+  eosToken?: string
+  /** Further special tokens that templates may write, `pad_token` for instance, and their spellings. */
+  otherTokens?: Readonly<Record<string, string>>
+}
+
+interface Rendered {
+  text: string
+  untrusted: [number, number][]
+}
+
+/** @throws ChatError when a template cannot be read */
+export function templatePrompt(tokenizer: Tokenizer, files: TemplateFiles): ChatFormat['render'] {
+  const template = compile(files.chatTemplate)
+  const toolTemplate = files.toolTemplate === undefined ? template : compile(files.toolTemplate)
+  const spelled = spellings(tokenizer)
+  return (messages, options, note) => {
+    const tools = offeredTools(options)
+    checkTools(tools)
+    const chosen = tools.length > 0 ? toolTemplate : template
+    const { text, untrusted } = adapting(messages, (own) => run(chosen, spelled, own, options, files), note)
+    if (options.prefill === undefined) return tokenizer.encodeTemplate(text, untrusted)
+    return tokenizer.encodeTemplate(text + options.prefill, [...untrusted, [text.length, text.length + options.prefill.length]])
+  }
+}
+
+function compile(chatTemplate: string): Template {
+  try {
+    return new Template(chatTemplate)
+  } catch (error) {
+    throw new ChatError('chat_template', `cannot be read: ${(error as Error).message}`)
+  }
+}
+
+/** Finds the first character of every special token that a text spells, in upper or lower case. */
+function spellings(tokenizer: Tokenizer): RegExp | undefined {
+  const all = [...tokenizer.specials.keys()].map((spelling) => spelling.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&'))
+  return all.length > 0 ? new RegExp(`(?=(?:${all.join('|')}))[^]`, 'giu') : undefined
+}
+
+/**
+ * Renders a conversation; where the template refuses it, once more with what its authors' tools do by themselves: a system message goes
+ * before the next user message, and user messages in a row are one.
+ * @throws ChatError with the words of the template when it refuses that too
+ */
+function adapting(
+  messages: readonly Message[],
+  render: (messages: readonly Message[]) => Rendered,
+  note?: (message: string) => void,
+): Rendered {
+  let refusal: TemplateError | undefined
+  for (const joins of [false, true])
+    for (const stays of ['all', 'first', 'none'] as const) {
+      const moved = withSystemMoved(messages, stays)
+      const own = joins ? withUsersJoined(moved) : moved
+      if (refusal !== undefined && own === messages) continue
+      try {
+        const rendered = render(own)
+        const changes = [
+          moved !== messages && 'system messages were put before the next user message',
+          own !== moved && 'user messages in a row were joined',
+        ]
+        if (own !== messages)
+          note?.(`the chat template of this model refuses such a conversation; ${changes.filter(Boolean).join(', and ')}`)
+        return rendered
+      } catch (error) {
+        if (!(error instanceof TemplateError)) throw error
+        refusal ??= error
+        if (error instanceof TemplateLimitError) break
+      }
+    }
+  throw new ChatError('messages', `the chat template of this model refuses this conversation: ${refusal!.message}`)
+}
+
+const isSystem = ({ role }: Message) => role === 'system' || role === 'developer'
+
+/** The conversation with system messages before the text of the next user message, all of them or all but a first one. */
+function withSystemMoved(messages: readonly Message[], stays: 'all' | 'first' | 'none'): readonly Message[] {
+  if (stays === 'all' || !messages.some((message, i) => isSystem(message) && (stays === 'none' || i > 0))) return messages
+  const out: Message[] = []
+  let held: string[] = []
+  const release = () => {
+    if (held.length > 0) out.push({ role: 'user', content: held.join('\n\n') })
+    held = []
+  }
+  for (const message of messages) {
+    if (isSystem(message) && (stays === 'none' || out.length > 0)) held.push(message.content as string)
+    else if (message.role === 'user') {
+      out.push({ ...message, content: [...held, message.content].join('\n\n') })
+      held = []
+    } else {
+      release()
+      out.push(message)
+    }
+  }
+  release()
+  return out
+}
+
+function withUsersJoined(messages: readonly Message[]): readonly Message[] {
+  const out: Message[] = []
+  for (const message of messages) {
+    const last = out.at(-1)
+    if (message.role === 'user' && last?.role === 'user')
+      out[out.length - 1] = { ...last, content: `${last.content}\n\n${message.content}` }
+    else out.push(message)
+  }
+  return out.length === messages.length ? messages : out
+}
+
+function run(
+  template: Template,
+  spelled: RegExp | undefined,
+  messages: readonly Message[],
+  options: RenderOptions,
+  source: TemplateFiles,
+): Rendered {
+  const tools = offeredTools(options).map(({ name, description, parameters }) => ({
+    type: 'function',
+    function: { name, description, parameters },
+  }))
+  const marking = new Marking(spelled)
+  const input = { messages: messages.map(toTemplate), tools: tools.length > 0 ? tools : null }
+  const { messages: own, tools: described } = marking.mark(input)
+  // Templates ask whether a variable is defined, so a switch that nobody has set is left out.
+  const { thinking, currentDate } = options
+  const variables = new Dict(
+    [
+      ['messages', own],
+      ['tools', described],
+      ['documents', null],
+      ['add_generation_prompt', true],
+      ['bos_token', source.bosToken ?? ''],
+      ['eos_token', source.eosToken ?? ''],
+      ...Object.entries(source.otherTokens ?? {}),
+      ...Object.entries({ enable_thinking: thinking === undefined ? undefined : thinking !== false, reasoning_effort: effortOf(thinking) }),
+    ].filter((entry): entry is [string, Value] => entry[1] !== undefined),
+  )
+  const now = currentDate === undefined ? undefined : new Date(`${currentDate}T12:00`)
+  return marking.unmark(template.render(variables, { now, marks: marking.marks }))
+}
+
+/** Marks characters of input by stand-ins, and finds them again in the text that a template made of it. */
+class Marking {
+  readonly marks = new Map<string, string>()
+  readonly #spelled: RegExp | undefined
+  readonly #standIns = new Map<string, string>()
+
+  constructor(spelled: RegExp | undefined) {
+    this.#spelled = spelled
+  }
+
+  /** The fields as values of templates, with marks in their texts. */
+  mark<K extends string>(input: Record<K, unknown>): Record<K, Value> {
+    const standIn = (char: string): string => {
+      const known = this.#standIns.get(char)
+      if (known !== undefined) return known
+      const free = unusedCharacter(JSON.stringify(input) + [...this.marks.keys()].join(''), char.length)
+      this.#standIns.set(char, free)
+      this.marks.set(free, char)
+      return free
+    }
+    const text = (own: string) => (this.#spelled === undefined ? own : own.replace(this.#spelled, standIn))
+    return Object.fromEntries(Object.entries(input).map(([key, value]) => [key, fromJson(value, text)])) as Record<K, Value>
+  }
+
+  /** The text without marks, and the ranges that had them: no token may cover them. */
+  unmark(rendered: string): Rendered {
+    let text = ''
+    const untrusted: [number, number][] = []
+    for (const char of rendered) {
+      const marked = this.marks.get(char)
+      if (marked !== undefined) untrusted.push([text.length, text.length + marked.length])
+      text += marked ?? char
+    }
+    return { text, untrusted }
+  }
+}
+
+/** A message under the field names that templates read; fields that are undefined count as missing. */
+function toTemplate(message: Message): Record<string, unknown> {
+  if (message.role === 'tool')
+    return { role: 'tool', content: message.content, tool_call_id: message.toolCallId, name: message.name || undefined }
+  if (message.role !== 'assistant') return { role: message.role === 'developer' ? 'system' : message.role, content: message.content }
+  const parts = partsOf(message)
+  const calls = parts.filter((part) => part.type === 'tool-call')
+  const reasoning = textOf(parts, 'reasoning') || undefined
+  return {
+    thinking: reasoning,
+    role: 'assistant',
+    content: textOf(parts, 'text'),
+    reasoning_content: reasoning,
+    tool_calls:
+      calls.length === 0
+        ? undefined
+        : calls.map(({ id, name, arguments: args }) => ({ id, type: 'function', function: { name, arguments: argumentsOf(args) } })),
+  }
+}
+
+/** Templates expect an object. What is no JSON stays text; nothing at all means no arguments. */
+function argumentsOf(text: string): unknown {
+  if (text.trim() === '') return {}
+  try {
+    return readJson(text)
+  } catch {
+    return text
+  }
+}
+
+/** A character that Unicode reserves for uses like this one and that the texts don't contain; `units` long in UTF-16. */
+function unusedCharacter(texts: string, units: number): string {
+  for (let i = 0; i < 32; i++) {
+    const plane = 1 + (i >> 1)
+    const char = String.fromCodePoint(units === 1 ? 0xfdd0 + i : plane * 0x10000 + 0xfffe + (i & 1))
+    if (!texts.includes(char)) return char
+  }
+  throw new ChatError('messages', 'the texts contain all of the noncharacters U+FDD0 to U+FDEF; remove one of them')
+}
