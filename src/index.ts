@@ -2,8 +2,11 @@
  * The public API in Node.js. `load` brings a model by name and gives back something that chats and
  * generates; public.ts has the rest, which a page gets from web.ts too.
  */
+import { CheckpointError } from './checkpoint/errors.ts'
+import { dropDamaged } from './hub/blobs-node.ts'
 import type { PullEvent } from './hub/hub-node.ts'
 import { locateModel } from './hub/locate-node.ts'
+import { checkModel } from './load-model.ts'
 import { type LoadModelOptions, loadModel } from './load-model-node.ts'
 import { type Model, withMethods } from './public.ts'
 
@@ -24,10 +27,22 @@ export interface LoadOptions extends LoadModelOptions {
  */
 export async function load(name: string, { pull: mayPull = true, onPull, ...options }: LoadOptions = {}): Promise<Model> {
   const located = await locateModel(name)
-  if ('directory' in located) return withMethods(await loadModel(located.directory, options))
-  if (!mayPull)
-    throw new Error(`${located.id} is not on this machine; download it with \`lineage pull ${located.id}\` or load it with { pull: true }`)
-  const { pull } = await import('./hub/hub-node.ts')
-  const { directory } = await pull(located.id, { onEvent: onPull, signal: options.signal })
-  return withMethods(await loadModel(directory, options))
+  const fetched = async (id: string) => {
+    const { pull } = await import('./hub/hub-node.ts')
+    return (await pull(id, { onEvent: onPull, signal: options.signal, check: checkModel })).directory
+  }
+  if (!('directory' in located)) {
+    const command = `lineage pull ${located.id}`
+    const state = located.problem ? `is incomplete on this machine (${located.problem.message})` : 'is not on this machine'
+    if (!mayPull) throw new Error(`${located.id} ${state}; download it with \`${command}\` or load it with { pull: true }`)
+    return withMethods(await loadModel(await fetched(located.id), options))
+  }
+  const { directory, id } = located
+  try {
+    return withMethods(await loadModel(directory, options))
+  } catch (error) {
+    // A file of the cache may be damaged, which its hash shows. Then it is fetched again.
+    if (!(id && mayPull && error instanceof CheckpointError) || (await dropDamaged(directory)).length === 0) throw error
+    return withMethods(await loadModel(await fetched(id), options))
+  }
 }

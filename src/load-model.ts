@@ -7,13 +7,13 @@ import type { Architecture } from './architecture/architecture.ts'
 import { type FormatName, formatFor } from './chat/formats/format.ts'
 import { formatFiles } from './chat/formats/format-files.ts'
 import type { ChatFormat } from './chat/messages.ts'
-import { type LoadProgress, loadFolder } from './checkpoint/load.ts'
+import { type LoadProgress, loadFolder, openModel } from './checkpoint/load.ts'
 import { type LoadedAdapter, loadAdapter } from './checkpoint/load-adapter.ts'
-import { type Folder, readText } from './checkpoint/source.ts'
+import { type Folder, readText as readSource } from './checkpoint/source.ts'
 import { createEngine, type Engine, type EngineOptions } from './engine/engine.ts'
 import type { Weights } from './model/weights.ts'
 import type { Backend, BackendFailedError } from './ops/backend.ts'
-import { tokenizerFiles } from './tokenizer/files.ts'
+import { tokenizerFileNames, tokenizerFiles } from './tokenizer/files.ts'
 import type { Tokenizer } from './tokenizer/tokenizer.ts'
 
 export interface LoadIdsOptions extends Pick<EngineOptions, 'context' | 'slots' | 'chunk' | 'maxStallMs' | 'maxWaiting'> {
@@ -102,24 +102,48 @@ export const withAdapter = <M extends IdsModel>(model: M, name: string): M => {
  * @throws what `loadIds` throws; Error and ChatError about tokenizer or format files, before any weight is read
  */
 export async function loadModel(folder: Folder, backend: Backend | Promise<Backend>, options: LoadModelOptions = {}): Promise<Model> {
-  const read = async (name: string) => {
-    const source = await folder.open(name)
-    if (!source) return undefined
-    try {
-      return new TextEncoder().encode(await readText(source))
-    } finally {
-      await source.close()
-    }
-  }
-  const text = async () => {
-    const tokenizer = await tokenizerFiles(read)
-    return { tokenizer, format: formatFor(await formatFiles(read, tokenizer), options.format) }
-  }
-  const [started, spoken] = await Promise.allSettled([backend, text()])
+  const [started, spoken] = await Promise.allSettled([backend, readText(folder, options.format)])
   if (started.status === 'rejected') throw started.reason
   if (spoken.status === 'rejected') {
     await started.value.dispose()
     throw spoken.reason
   }
   return { ...(await loadIds(folder, started.value, options)), ...spoken.value }
+}
+
+/** Tokenizer and chat format of a folder. */
+async function readText(folder: Folder, name?: FormatName): Promise<Pick<Model, 'tokenizer' | 'format'>> {
+  const read = (file: string) => readFile(folder, file)
+  const tokenizer = await tokenizerFiles(read)
+  return { tokenizer, format: formatFor(await formatFiles(read, tokenizer), name) }
+}
+
+async function readFile(folder: Folder, name: string): Promise<Uint8Array | undefined> {
+  const source = await folder.open(name)
+  if (!source) return undefined
+  try {
+    return new TextEncoder().encode(await readSource(source))
+  } finally {
+    await source.close()
+  }
+}
+
+/**
+ * Judges a folder as `loadModel` would, without reading weights: configuration, headers, and tokenizer and chat format if there are
+ * any. A folder without a tokenizer passes: it can be run with ids.
+ * @throws what `loadModel` throws
+ */
+export async function checkModel(folder: Folder): Promise<void> {
+  const { checkpoint } = await openModel(folder)
+  await checkpoint.close()
+  const hasTokenizer = await Promise.all(
+    tokenizerFileNames.map(async (name) => name !== 'tokenizer_config.json' && (await exists(folder, name))),
+  )
+  if (hasTokenizer.includes(true)) await readText(folder)
+}
+
+async function exists(folder: Folder, name: string): Promise<boolean> {
+  const source = await folder.open(name)
+  await source?.close()
+  return source !== undefined
 }

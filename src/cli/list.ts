@@ -1,6 +1,7 @@
 /** `lineage list`: the models in the cache, whoever downloaded them. */
 import type { Command } from 'commander'
-import { type CachedModel, hubCacheDirectory, listCachedModels } from '../hub/cache-node.ts'
+import { type CachedModel, listCachedModels } from '../hub/cache-node.ts'
+import { hubCacheDirectory } from '../hub/environment-node.ts'
 import { binary, type Cell, painter, table } from './support/terminal.ts'
 
 export function register(program: Command): void {

@@ -1,7 +1,8 @@
 /** `lineage pull`: downloads a published model from the hub into the cache that it shares with Python's tools. */
 import type { Command } from 'commander'
 import { findPreset } from '../architecture/presets.ts'
-import { pull } from '../hub/hub-node.ts'
+import { type PullOptions, pull } from '../hub/hub-node.ts'
+import { checkModel } from '../load-model.ts'
 import { pullProgress } from './support/pull-progress.ts'
 import { binary } from './support/terminal.ts'
 
@@ -9,36 +10,45 @@ export function register(program: Command): void {
   program
     .command('pull')
     .description(
-      'Downloads what is needed to run a model into the cache that Python tools share (HF_HOME, HF_HUB_CACHE).\nInterrupted at any moment and run again, it continues; every file is verified.',
+      'Downloads what is needed to run a model into the cache that Python tools share (HF_HOME, HF_HUB_CACHE).\nInterrupted at any moment and run again, it continues; every file is verified. Whether the model can be loaded is known before the first weight is fetched.',
     )
     .argument('<id>', 'model id on the hub, or the name of a published model')
     .option('--revision <revision>', 'branch, tag or commit', 'main')
     .option('--connections <n>', 'transfers at once (1 to 64)', '8')
+    .option('--verify', 'compare the hash of every file that is there already, and fetch damaged ones again')
+    .option('--anyway', 'download also a model that this version cannot load')
     .addHelpText(
       'after',
-      '\nEnvironment: HF_TOKEN for private and gated models, HF_ENDPOINT for a mirror, HF_HUB_OFFLINE=1 to use what is there.\n\nExamples:\n  lineage pull openai/gpt-oss-20b\n  lineage pull Qwen3-0.6B\n  HF_ENDPOINT=https://mirror.example lineage pull openai-community/gpt2',
+      '\nEnvironment: HF_TOKEN for private and gated models, HF_ENDPOINT for a mirror, HF_HUB_OFFLINE=1 to use what is there,\nHTTPS_PROXY, HTTP_PROXY and NO_PROXY for a proxy, HF_HOME or HF_HUB_CACHE for the place of the cache.\n\nExamples:\n  lineage pull openai/gpt-oss-20b\n  lineage pull Qwen3-0.6B\n  HF_ENDPOINT=https://mirror.example lineage pull openai-community/gpt2',
     )
-    .action(async (name: string, options: { revision: string; connections: string }, command: Command) => {
-      const connections = Number(options.connections)
-      if (!Number.isInteger(connections) || connections < 1 || connections > 64) {
-        command.error(`--connections: expected a whole number from 1 to 64, got ${options.connections}`)
-      }
-      const id = name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)
-      process.stdout.write(`${await pullModel(id, { revision: options.revision, connections })}\n`)
-    })
+    .action(
+      async (name: string, options: { revision: string; connections: string; verify?: boolean; anyway?: boolean }, command: Command) => {
+        const connections = Number(options.connections)
+        if (!Number.isInteger(connections) || connections < 1 || connections > 64) {
+          command.error(`--connections: expected a whole number from 1 to 64, got ${options.connections}`)
+        }
+        const id = name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)
+        process.stdout.write(`${await pullModel(id, { ...options, connections })}\n`)
+      },
+    )
 }
 
 /** Pulls a model with progress on standard error and returns its directory. Ctrl-C aborts it cleanly. */
-export async function pullModel(id: string, options: { revision?: string; connections?: number } = {}): Promise<string> {
+export async function pullModel(
+  id: string,
+  options: Pick<PullOptions, 'revision' | 'connections' | 'verify' | 'anyway'> = {},
+): Promise<string> {
   const progress = pullProgress(process.stderr, id)
   const stop = new AbortController()
   const interrupt = () => stop.abort(new Error(`interrupted; run "lineage pull ${id}" again to continue`))
   process.once('SIGINT', interrupt)
   try {
-    const { directory, downloadedBytes, totalBytes } = await pull(id, { ...options, signal: stop.signal, onEvent: progress.onEvent })
+    const result = await pull(id, { ...options, check: checkModel, signal: stop.signal, onEvent: progress.onEvent })
+    const { directory, downloadedBytes, totalBytes, problem } = result
     progress.end()
     const news = downloadedBytes > 0 ? `${binary(downloadedBytes)} of ${binary(totalBytes)} downloaded and verified` : 'all of it was there'
     process.stderr.write(`${id}: ${news}\n`)
+    if (problem) process.stderr.write(`${id}: downloaded, but this version cannot load it: ${problem.message}\n`)
     return directory
   } finally {
     progress.end()

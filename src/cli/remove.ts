@@ -1,7 +1,8 @@
 /** `lineage remove`: deletes a model from the cache. */
 import type { Command } from 'commander'
 import { findPreset } from '../architecture/presets.ts'
-import { checkModelId, hubCacheDirectory, lockPath, removeCachedModel } from '../hub/cache-node.ts'
+import { checkModelId, lockPath, removeCachedModel } from '../hub/cache-node.ts'
+import { hubCacheDirectory } from '../hub/environment-node.ts'
 import { isLocked } from '../hub/lock-node.ts'
 import { binary } from './support/terminal.ts'
 

@@ -8,6 +8,7 @@ import { type Command, Option } from 'commander'
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
 import { account } from '../compare/account.ts'
+import { parsePythonJson } from '../json/python.ts'
 import { byteTokenizerJson, characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFileNames, tokenizerFiles } from '../tokenizer/files.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
@@ -222,7 +223,7 @@ function chooseArchitecture(what: string, options: Options, vocabSize: number): 
   if (model) return model.architecture
   if (!existsSync(what)) throw new UsageError(`unknown step "${what}": expected one of ${stepNames().join(', ')}, a config.json, or abacus`)
   const path = statSync(what).isDirectory() ? join(what, 'config.json') : what
-  const architecture = configFromJson(JSON.parse(readFileSync(path, 'utf8')), path)
+  const architecture = configFromJson(parsePythonJson(readFileSync(path, 'utf8')), path)
   if (architecture.vocabSize < vocabSize)
     throw new UsageError(`${path}: vocab_size is ${architecture.vocabSize}, the tokenizer has ${vocabSize} ids`)
   if (architecture.maxPositionEmbeddings < block)

@@ -6,42 +6,19 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { copyFile, link, lstat, mkdir, readdir, readFile, realpath, rename, rm, stat, symlink } from 'node:fs/promises'
-import { homedir } from 'node:os'
 import { dirname, join, relative } from 'node:path'
 import { openCheckpoint } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/errors.ts'
+import { missingFrom } from '../checkpoint/other-formats.ts'
 import { fileFolder } from '../checkpoint/source-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
+import { sweepRemoved } from './blobs-node.ts'
+import { hubCacheDirectory } from './environment-node.ts'
 
 /** A malformed model id or revision. */
 export class ModelIdError extends Error {
   override name = 'ModelIdError'
 }
-
-export type Environment = Readonly<Record<string, string | undefined>>
-
-/** HF_HUB_CACHE, else HF_HOME/hub, else XDG_CACHE_HOME/huggingface/hub, else ~/.cache/huggingface/hub. */
-export function hubCacheDirectory(env: Environment = process.env): string {
-  return env.HF_HUB_CACHE || env.HUGGINGFACE_HUB_CACHE || join(hubHome(env), 'hub')
-}
-
-function hubHome(env: Environment): string {
-  return expandHome(env.HF_HOME || join(env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'huggingface'))
-}
-
-const expandHome = (path: string): string => (path === '~' || path.startsWith('~/') ? join(homedir(), path.slice(2)) : path)
-
-/** HF_TOKEN, else the file that `hf auth login` writes. */
-export async function hubToken(env: Environment = process.env): Promise<string | undefined> {
-  const given = env.HF_TOKEN?.trim() || env.HUGGING_FACE_HUB_TOKEN?.trim()
-  if (given) return given
-  if (isOn(env.HF_HUB_DISABLE_IMPLICIT_TOKEN)) return undefined
-  const text = await readFile(env.HF_TOKEN_PATH || join(hubHome(env), 'token'), 'utf8').catch(() => '')
-  return text.trim() || undefined
-}
-
-/** Whether a switch in the environment is on, by the rule of huggingface_hub. */
-export const isOn = (value: string | undefined): boolean => /^(1|ON|YES|TRUE)$/i.test(value ?? '')
 
 /** 'ORG/NAME' or 'NAME'. */
 export function checkModelId(id: string): string {
@@ -82,30 +59,68 @@ export async function writeRef(folder: string, revision: string, commit: string)
   if (revision !== commit) await writeFileAtomically(join(folder, 'refs', ...revision.split('/')), commit)
 }
 
-/** The snapshot directory of a cached revision, complete or not; undefined when it is not in the cache. */
-export async function snapshotDirectory(cache: string, id: string, revision = 'main'): Promise<string | undefined> {
+/** A snapshot in the cache. */
+export interface Snapshot {
+  readonly directory: string
+  /** Why it cannot be loaded: a file is missing or damaged. */
+  readonly problem?: CheckpointError
+  /** Why this one was chosen, where no ref names it. */
+  readonly note?: string
+}
+
+/**
+ * The snapshot of a revision that can be loaded, or else the one to complete; undefined when there is none. For `main`, where its ref
+ * is missing (a cache filled by commit or copied by hand) or leads to an incomplete snapshot, that is the newest one that can be loaded.
+ */
+export async function findSnapshot(id: string, options: { cache?: string; revision?: string } = {}): Promise<Snapshot | undefined> {
+  const { cache = hubCacheDirectory(), revision = 'main' } = options
   const folder = modelFolder(cache, id)
   const ref = join(folder, 'refs', ...checkRevision(revision).split('/'))
   const commit = isCommit(revision) ? revision : (await readFile(ref, 'utf8').catch(() => '')).trim()
-  if (!isCommit(commit)) return undefined
+  const named = isCommit(commit) && existsSync(join(folder, 'snapshots', commit)) ? await checkSnapshot(folder, commit) : undefined
+  if (revision !== 'main' || (named && !named.problem)) return named
+  for (const { commit: other } of await datedCommits(folder)) {
+    const snapshot = await checkSnapshot(folder, other)
+    if (snapshot.problem) continue
+    return {
+      ...snapshot,
+      note: `${id}: the snapshot ${other.slice(0, 8)} is used; refs/main ${named ? 'leads to an incomplete one' : 'is not in the cache'}.`,
+    }
+  }
+  return named
+}
+
+async function checkSnapshot(folder: string, commit: string): Promise<Snapshot> {
   const directory = join(folder, 'snapshots', commit)
-  return existsSync(directory) ? directory : undefined
+  return { directory, problem: await problemOf(directory) }
 }
 
 /** The directory of a cached model that can be loaded (it has config.json and every shard), or undefined. */
 export async function findCachedModel(id: string, options: { cache?: string; revision?: string } = {}): Promise<string | undefined> {
-  const directory = await snapshotDirectory(options.cache ?? hubCacheDirectory(), id, options.revision)
-  return directory !== undefined && (await isLoadable(directory)) ? directory : undefined
+  const snapshot = await findSnapshot(id, options)
+  return snapshot?.problem ? undefined : snapshot?.directory
+}
+
+/** The commits with a snapshot, the newest first. */
+async function datedCommits(folder: string): Promise<{ commit: string; modified: Date }[]> {
+  const commits = (await readdir(join(folder, 'snapshots')).catch(() => [])).filter(isCommit)
+  const dated = commits.map(async (commit) => ({ commit, modified: (await stat(join(folder, 'snapshots', commit))).mtime }))
+  return (await Promise.all(dated)).sort((a, b) => b.modified.getTime() - a.modified.getTime())
 }
 
 /** Whether config.json and all safetensors files (by the index) exist and have valid headers. */
-export async function isLoadable(directory: string): Promise<boolean> {
-  if (!existsSync(join(directory, 'config.json'))) return false
+export const isLoadable = async (directory: string): Promise<boolean> => (await problemOf(directory)) === undefined
+
+async function problemOf(directory: string): Promise<CheckpointError | undefined> {
   try {
-    await (await openCheckpoint(await fileFolder(directory))).close()
-    return true
+    const folder = await fileFolder(directory)
+    const config = await folder.open('config.json')
+    if (!config) throw await missingFrom(folder, 'config.json')
+    await config.close()
+    await (await openCheckpoint(folder)).close()
+    return undefined
   } catch (error) {
-    if (error instanceof CheckpointError) return false
+    if (error instanceof CheckpointError) return error
     throw error
   }
 }
@@ -136,11 +151,7 @@ export async function listCachedModels(cache = hubCacheDirectory()): Promise<Cac
 
 async function describeModel(folder: string, id: string): Promise<CachedModel> {
   const refs = await readRefs(join(folder, 'refs'))
-  const commits = (await readdir(join(folder, 'snapshots')).catch(() => [])).filter(isCommit)
-  const dated = await Promise.all(
-    commits.map(async (commit) => ({ commit, modified: (await stat(join(folder, 'snapshots', commit))).mtime })),
-  )
-  dated.sort((a, b) => b.modified.getTime() - a.modified.getTime())
+  const dated = await datedCommits(folder)
   let directory: string | undefined
   let hasSafetensors = false
   for (const { commit } of dated) {
@@ -195,6 +206,7 @@ export async function removeCachedModel(id: string, cache = hubCacheDirectory())
   if (!existsSync(folder)) return undefined
   const bytes = await diskBytes(folder)
   // Rename first, so that an interrupted removal leaves no partial model under the model's name.
+  await sweepRemoved(cache)
   const doomed = join(await realpath(cache), `.removed-${randomUUID()}`)
   await rename(folder, doomed)
   await rm(doomed, { recursive: true, force: true })

@@ -4,7 +4,9 @@
  * with servers that ignore ranges, and checks everything that a server sends.
  */
 import { createHash, type Hash } from 'node:crypto'
+import { createReadStream } from 'node:fs'
 import { stat } from 'node:fs/promises'
+import { fileSource } from '../checkpoint/source-node.ts'
 import { diskFull } from '../files/disk-space-node.ts'
 import { PieceFile, piecesOnDisk, removePieceFile } from '../files/piece-file-node.ts'
 import { type HubClient, HubError, TransferError, type Watchdog } from './http.ts'
@@ -280,17 +282,53 @@ async function hashAsItGrows(file: RemoteFile, part: PieceFile, progress: PieceP
   return hash.digest('hex')
 }
 
-function startHash({ hash, size }: RemoteFile): Hash {
+function startHash({ hash, size }: Pick<RemoteFile, 'hash' | 'size'>): Hash {
   if (hash.kind === 'sha256') return createHash('sha256')
   return createHash('sha1').update(`blob ${size}\0`)
 }
 
-async function* bodyOf(response: Response): AsyncGenerator<Uint8Array> {
+/** The hash of these bytes, of the kind that the file has. */
+export function hashOf(file: Pick<RemoteFile, 'hash' | 'size'>, chunks: Iterable<Uint8Array>): string {
+  const hash = startHash(file)
+  for (const chunk of chunks) hash.update(chunk)
+  return hash.digest('hex')
+}
+
+/** Whether a file on disk has the size and the hash that were published. */
+export async function isIntact(file: Pick<RemoteFile, 'hash' | 'size'>, path: string, signal?: AbortSignal): Promise<boolean> {
+  const status = await stat(path).catch(() => undefined)
+  if (!status?.isFile() || status.size !== file.size) return false
+  const hash = startHash(file)
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20, signal })) hash.update(chunk as Buffer)
+  return hash.digest('hex') === file.hash.hex
+}
+
+/** Reads bytes that an earlier run downloaded, of the whole file or of its finished pieces; false where they are not on disk. */
+export async function readOnDisk(file: RemoteFile, path: string, pieceBytes: number, offset: number, into: Uint8Array): Promise<boolean> {
+  if (await isFinal(file, path)) {
+    const source = (await fileSource(path))!
+    await source.read(offset, into).finally(() => source.close())
+    return true
+  }
+  const options = pieceOptions(file, pieceBytes)
+  if ((await piecesOnDisk(partOf(path), options)) === 0) return false
+  const part = await PieceFile.open(partOf(path), options)
+  try {
+    for (let piece = Math.floor(offset / pieceBytes); piece * pieceBytes < offset + into.byteLength; piece++)
+      if (!part.isDone(piece)) return false
+    await part.read(offset, into)
+    return true
+  } finally {
+    await part.close()
+  }
+}
+
+export async function* bodyOf(response: Response): AsyncGenerator<Uint8Array> {
   if (response.body) yield* response.body as unknown as AsyncIterable<Uint8Array>
 }
 
 /** Marks network failures for another try. Failures of the disk are returned as they are. */
-function transferError(error: unknown, receivedBytes: number): unknown {
+export function transferError(error: unknown, receivedBytes: number): unknown {
   if (error instanceof TransferError) return new TransferError(error.message, receivedBytes, { cause: error.cause })
   if (error instanceof TypeError || (error as { code?: string }).code === 'UND_ERR_SOCKET') {
     return new TransferError('the connection broke', receivedBytes, { cause: error })

@@ -31,6 +31,8 @@ export interface HubHttpOptions {
   readonly longestWaitMs?: number
   /** A connection without data for this time is closed. */
   readonly stallMs?: number
+  /** Added to the message when the server cannot be reached. */
+  readonly hint?: string
   /** Called before every wait, for a message to the user. */
   readonly onWait?: ((reason: string, milliseconds: number) => void) | undefined
 }
@@ -58,7 +60,12 @@ export class HubClient {
   }
 
   /** GET with retries. `use` reads the body; a TransferError that it throws, or a failed connection, is retried. */
-  async get<T>(url: string, headers: () => Record<string, string>, use: (response: Response, watch: Watchdog) => Promise<T>): Promise<T> {
+  async get<T>(
+    url: string,
+    headers: () => Record<string, string>,
+    use: (response: Response, watch: Watchdog) => Promise<T>,
+    method: 'GET' | 'HEAD' = 'GET',
+  ): Promise<T> {
     const { tries = 6, retryMs = 500, signal } = this.#options
     for (let attempt = 1; ; attempt++) {
       await this.#pause()
@@ -66,10 +73,10 @@ export class HubClient {
       let problem: string
       let waitMs = retryMs * 2 ** (attempt - 1) * (0.75 + Math.random() / 2)
       try {
-        const response = await this.#follow(url, headers(), watch)
-        if (response.ok) return await use(response, watch)
+        const response = await this.#follow(url, headers(), watch, method)
+        if (response.ok || (method === 'HEAD' && REDIRECTS.has(response.status))) return await use(response, watch)
         await response.body?.cancel()
-        if (!RETRIED.has(response.status)) throw statusError(url, response)
+        if (!RETRIED.has(response.status)) throw statusError(url, response, this.#options.token)
         problem = `status ${response.status}`
         const retryAfter = retryAfterMs(response.headers.get('retry-after'))
         if (retryAfter !== undefined) {
@@ -95,7 +102,7 @@ export class HubClient {
       }
       if (attempt >= tries) {
         throw new HubUnreachableError(
-          `${hostOf(url)} failed ${tries} times; the last failure was: ${problem}. Check the connection (and HF_ENDPOINT, if set) and run the command again. Finished parts are kept.`,
+          `${hostOf(url)} failed ${tries} times; the last failure was: ${problem}. Check the connection (and HF_ENDPOINT, if set) and run the command again. Finished parts are kept.${this.#options.hint ?? ''}`,
         )
       }
       this.#options.onWait?.(problem, waitMs)
@@ -110,18 +117,19 @@ export class HubClient {
     signal?.throwIfAborted()
   }
 
-  async #follow(url: string, headers: Record<string, string>, watch: Watchdog): Promise<Response> {
+  /** The answers to HEAD about a file stand in the hub's own redirect, so redirects to other hosts end it. */
+  async #follow(url: string, headers: Record<string, string>, watch: Watchdog, method: 'GET' | 'HEAD'): Promise<Response> {
     const home = new URL(url)
     const remembered = this.#redirects.get(url)
-    if (remembered && performance.now() < remembered.until) {
-      const response = await this.#request(remembered.at, home, headers, watch)
+    if (method === 'GET' && remembered && performance.now() < remembered.until) {
+      const response = await this.#request(remembered.at, home, headers, watch, method)
       if (!EXPIRED.has(response.status) && !REDIRECTS.has(response.status)) return response
       await response.body?.cancel()
       this.#redirects.delete(url)
     }
     let at = home
     for (let hop = 0; hop <= MOST_REDIRECTS; hop++) {
-      const response = await this.#request(at, home, headers, watch)
+      const response = await this.#request(at, home, headers, watch, method)
       if (!REDIRECTS.has(response.status)) {
         if (response.ok && at.origin !== home.origin) this.#redirects.set(url, { at, until: performance.now() + REMEMBER_MS })
         return response
@@ -130,6 +138,7 @@ export class HubClient {
       const location = response.headers.get('location')
       if (!location) throw new HubError(`${hostOf(url)} redirects without a location header (status ${response.status}).`)
       const next = new URL(location, at)
+      if (method === 'HEAD' && next.origin !== home.origin) return response
       if (next.protocol !== 'https:' && next.protocol !== at.protocol) {
         throw new HubError(
           `${at.host} redirects to ${next.protocol}//${next.host}, which is not encrypted. Nothing was downloaded from there.`,
@@ -140,11 +149,12 @@ export class HubClient {
     throw new HubError(`${hostOf(url)} redirects more than ${MOST_REDIRECTS} times.`)
   }
 
-  async #request(at: URL, home: URL, headers: Record<string, string>, watch: Watchdog): Promise<Response> {
+  async #request(at: URL, home: URL, headers: Record<string, string>, watch: Watchdog, method: 'GET' | 'HEAD'): Promise<Response> {
     // The token goes to the hub's own origin (scheme, host and port) only.
     const authorization: Record<string, string> = {}
     if (this.#options.token && at.origin === home.origin) authorization.authorization = `Bearer ${this.#options.token}`
     const response = await fetch(at, {
+      method,
       headers: { 'accept-encoding': 'identity', ...headers, ...authorization },
       redirect: 'manual',
       signal: watch.signal,
@@ -202,15 +212,23 @@ export function retryAfterMs(value: string | null, now = Date.now()): number | u
   return Number.isNaN(date) ? undefined : Math.max(0, date - now)
 }
 
-function statusError(url: string, response: Response): HubError {
-  const detail = response.headers.get('x-error-message')
-  const reason = detail ? ` (${detail.slice(0, 200)})` : ''
-  const { pathname } = new URL(url)
+function statusError(url: string, response: Response, token: string | undefined): HubError {
+  const detail = response.headers.get('x-error-message')?.slice(0, 200)
+  const reason = detail ? ` (${token ? detail.replaceAll(token, '***') : detail})` : ''
+  const { pathname, origin } = new URL(url)
+  const id = /^\/(?:api\/models\/)?(.+?)\/(?:revision|resolve)\//.exec(pathname)?.[1] ?? ''
+  const refused = `${hostOf(url)} refuses ${pathname} with status ${response.status}${reason}.`
+  const sent = token ? 'The token that was sent does not allow it.' : 'No token was sent.'
+  const page = `${origin}/${id}`
+  const useToken = `set HF_TOKEN to a token that may read it (${origin}/settings/tokens)`
+  const isGated = response.headers.get('x-error-code') === 'GatedRepo'
   switch (response.status) {
     case 401:
     case 403:
       return new HubAccessError(
-        `${hostOf(url)} refuses ${pathname} with status ${response.status}${reason}. The model may be private, gated or misspelled: check the id, accept its terms on its page, and set HF_TOKEN to a token that may read it.`,
+        isGated
+          ? `${refused} ${id} is gated: sign in at ${page}, accept its terms there, and ${useToken}. ${sent}`
+          : `${refused} ${sent} The model may be misspelled, private or gated: check the id; if it is gated, accept its terms at ${page}; and ${useToken}.`,
       )
     case 404:
       return new HubNotFoundError(`${hostOf(url)} has nothing at ${pathname}${reason}. Check the spelling of the model and the revision.`)

@@ -1,30 +1,30 @@
 /**
- * `pull`: downloads a published model from the hub into the shared cache. It lists the files, chooses
- * those that running the model needs, checks the disk, downloads in parallel and verifies every hash.
- * Only then the files get their names.
+ * `pull`: downloads a published model from the hub into the shared cache. The loader judges configuration and headers before the first
+ * weight is fetched, and the finished download before it counts as one. Every hash is verified.
  */
-import { mkdir } from 'node:fs/promises'
-import { join } from 'node:path'
-import { freeBytes, requireSpace } from '../files/disk-space-node.ts'
+import { existsSync } from 'node:fs'
+import { mkdir, rm } from 'node:fs/promises'
+import { basename, join } from 'node:path'
+import { INDEX, weightFiles } from '../checkpoint/checkpoint.ts'
+import { ReadFailedError } from '../checkpoint/errors.ts'
+import { openModel, readArchitecture } from '../checkpoint/load.ts'
+import { missingFrom } from '../checkpoint/other-formats.ts'
+import type { Folder } from '../checkpoint/source.ts'
+import { fileFolder } from '../checkpoint/source-node.ts'
+import { DiskSpaceError, freeBytes, requireSpace } from '../files/disk-space-node.ts'
 import { Gate } from '../files/gate.ts'
-import { isObject } from '../json/json.ts'
-import {
-  checkModelId,
-  checkRevision,
-  type Environment,
-  findCachedModel,
-  hubCacheDirectory,
-  hubToken,
-  isCommit,
-  isOn,
-  linkIntoSnapshot,
-  lockPath,
-  modelFolder,
-  writeRef,
-} from './cache-node.ts'
-import { bytesOnDisk, download, type RemoteFile } from './download-node.ts'
-import { HubClient, HubError, type HubHttpOptions, HubNotFoundError } from './http.ts'
+import { adopt, damagedFiles, sweepBlobs, sweepRemoved } from './blobs-node.ts'
+import { checkModelId, checkRevision, findSnapshot, linkIntoSnapshot, lockPath, modelFolder, writeRef } from './cache-node.ts'
+import { bytesOnDisk, download, isIntact, type RemoteFile, readOnDisk } from './download-node.ts'
+import { type Environment, hubCacheDirectory, isOn } from './environment-node.ts'
+import { type HubClient, HubError } from './http.ts'
 import { withLock } from './lock-node.ts'
+import { type HubOptions, openRepository, type Repository, remoteFolder, withHub } from './repository-node.ts'
+
+/** The model was found, but it cannot be run by this version: another family, another format, damaged files on the hub. */
+export class UnsupportedModelError extends HubError {
+  override name = 'UnsupportedModelError'
+}
 
 /** An event of a pull, for a progress display. */
 export type PullEvent =
@@ -36,20 +36,31 @@ export type PullEvent =
   | { kind: 'done'; name: string }
   /** A request failed and is repeated after a delay. */
   | { kind: 'pause'; reason: string; milliseconds: number }
+  /** The bytes of a file on disk are compared with its hash. */
+  | { kind: 'verify'; name: string }
+  /** They were not the published ones; the file was removed and is fetched again. */
+  | { kind: 'damaged'; name: string }
 
-export interface PullOptions {
+export interface PullOptions extends HubOptions {
   /** Branch, tag or commit; 'main' if absent. */
   readonly revision?: string
-  readonly signal?: AbortSignal
   readonly onEvent?: (event: PullEvent) => void
   /** Number of parallel transfers. */
   readonly connections?: number
   /** Bytes per range request; an interrupted piece is fetched again. */
   readonly pieceBytes?: number
-  readonly env?: Environment
-  readonly http?: Pick<HubHttpOptions, 'tries' | 'retryMs' | 'stallMs' | 'longestWaitMs'>
   /** Returns the free bytes of a disk. */
   readonly freeBytes?: (directory: string) => Promise<number>
+  /** Compares the hash of every file that is there already, and fetches the damaged ones again. */
+  readonly verify?: boolean
+  /** Downloads also a model that cannot be loaded. */
+  readonly anyway?: boolean
+  /**
+   * Judges a folder as the loader would, without reading weights. Default: configuration and headers. It is asked before the first
+   * weight file is fetched, with a folder on the hub, and for the finished download.
+   * @throws any error of the loader
+   */
+  readonly check?: (folder: Folder) => Promise<void>
 }
 
 export interface PullResult {
@@ -60,138 +71,266 @@ export interface PullResult {
   readonly totalBytes: number
   /** Bytes that were not on disk before. */
   readonly downloadedBytes: number
+  /** Why the model cannot be loaded; only with `anyway`. */
+  readonly problem?: Error
 }
 
 /**
- * Downloads a model into the cache or updates it. After an interruption, a new call fetches only what
- * is missing.
- * @throws HubError subclasses, DiskSpaceError, ModelIdError, or the signal's reason
+ * Downloads a model into the cache, completes or updates it. After an interruption, a new call fetches only what is missing.
+ * @throws UnsupportedModelError before any weight is fetched; other HubErrors, DiskSpaceError, ModelIdError, or the signal's reason
  */
 export async function pull(id: string, options: PullOptions = {}): Promise<PullResult> {
   const env = options.env ?? process.env
   const cache = hubCacheDirectory(env)
   checkModelId(id)
-  if (isOn(env.HF_HUB_OFFLINE)) return offline(id, cache, options.revision)
-  await mkdir(cache, { recursive: true })
+  if (isOn(env.HF_HUB_OFFLINE)) return offline(id, cache, options)
+  await makeCache(cache, env)
   const onWait = (holder: string) => options.onEvent?.({ kind: 'locked', holder })
-  return withLock(lockPath(cache, id), () => pullLocked(id, cache, env, options), { signal: options.signal, onWait })
+  return withLock(lockPath(cache, id), () => new Pull(id, cache, options).run(), { signal: options.signal, onWait })
 }
 
-async function offline(id: string, cache: string, revision: string | undefined): Promise<PullResult> {
-  const directory = await findCachedModel(id, { cache, revision })
-  if (!directory) throw new HubError(`${id} is not in the cache (${cache}) and HF_HUB_OFFLINE is set. Unset it to pull the model.`)
-  return { directory, commit: directory.split(/[\\/]/).at(-1)!, files: [], totalBytes: 0, downloadedBytes: 0 }
-}
-
-async function pullLocked(id: string, cache: string, env: Environment, options: PullOptions): Promise<PullResult> {
-  const { connections = 8, pieceBytes = 16 << 20, onEvent } = options
-  const failure = new AbortController()
-  const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal
-  const onWait = (reason: string, milliseconds: number) => onEvent?.({ kind: 'pause', reason, milliseconds })
-  const client = new HubClient({ ...options.http, token: await hubToken(env), signal, onWait })
-  const endpoint = (env.HF_ENDPOINT || 'https://huggingface.co').replace(/\/+$/, '')
-  const { commit, files } = await listFiles(client, endpoint, id, checkRevision(options.revision ?? 'main'))
-
-  const folder = modelFolder(cache, id)
-  const blobs = join(folder, 'blobs')
-  await mkdir(blobs, { recursive: true })
-  const blobOf = (file: RemoteFile) => join(blobs, file.hash.hex)
-  const planned = await Promise.all(files.map(async (file) => ({ file, present: await bytesOnDisk(file, blobOf(file), pieceBytes) })))
-  const totalBytes = files.reduce((sum, { size }) => sum + size, 0)
-  let allBytes = planned.reduce((sum, { present }) => sum + present, 0)
-  const downloadedBytes = totalBytes - allBytes
-  onEvent?.({ kind: 'plan', files: planned.map(({ file, present }) => ({ name: file.name, size: file.size, present })), totalBytes })
-  await requireSpace(blobs, downloadedBytes, options.freeBytes ?? freeBytes)
-
-  const gate = new Gate(connections)
-  const downloadFile = async ({ file, present }: { file: RemoteFile; present: number }) => {
-    let bytes = present
-    await download(file, blobOf(file), {
-      client,
-      pieceBytes,
-      connection: (task) => gate.run(task),
-      abort: (reason) => failure.abort(reason),
-      onBytes(count) {
-        bytes += count
-        allBytes += count
-        onEvent?.({ kind: 'progress', name: file.name, bytes, allBytes })
-      },
+async function makeCache(cache: string, env: Environment): Promise<void> {
+  try {
+    await mkdir(join(cache, '.locks'), { recursive: true })
+  } catch (cause) {
+    const variable = env.HF_HUB_CACHE ? 'HF_HUB_CACHE' : 'HF_HOME'
+    throw new HubError(`${cache}: the cache cannot be written (${(cause as Error).message}). Set ${variable} to a directory that can be.`, {
+      cause,
     })
-    onEvent?.({ kind: 'done', name: file.name })
   }
-  const outcomes = await Promise.allSettled(
-    planned.map((each) =>
-      downloadFile(each).catch((error) => {
-        failure.abort(error)
-        throw error
-      }),
-    ),
-  )
-  options.signal?.throwIfAborted()
-  if (failure.signal.aborted) throw failure.signal.reason
-  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
-  if (failed) throw failed.reason
-
-  const directory = join(folder, 'snapshots', commit)
-  for (const file of files) await linkIntoSnapshot(blobOf(file), join(directory, file.name))
-  await writeRef(folder, options.revision ?? 'main', commit)
-  return { directory, commit, files: files.map(({ name }) => name), totalBytes, downloadedBytes }
+  await sweepRemoved(cache)
 }
 
-/** What the hub says about the content of a file. */
-type Content = Pick<RemoteFile, 'size' | 'hash'>
+async function offline(id: string, cache: string, { revision, verify, signal, onEvent }: PullOptions): Promise<PullResult> {
+  const snapshot = await findSnapshot(id, { cache, revision })
+  const why = 'and HF_HUB_OFFLINE is set. Unset it to pull the model.'
+  if (!snapshot) throw new HubError(`${id} is not in the cache (${cache}) ${why}`)
+  if (snapshot.problem)
+    throw new HubError(`${id} is incomplete in the cache ${why} ${snapshot.problem.message}`, { cause: snapshot.problem })
+  const { directory } = snapshot
+  if (verify) {
+    const damaged = await damagedFiles(directory, { signal, onFile: (name) => onEvent?.({ kind: 'verify', name }) })
+    if (damaged.length > 0) throw new HubError(`${id}: damaged in the cache: ${damaged.map(({ name }) => name).join(', ')} ${why}`)
+  }
+  return { directory, commit: basename(directory), files: [], totalBytes: 0, downloadedBytes: 0 }
+}
 
-/** The commit of a revision and the files of it that are needed. */
-async function listFiles(
-  client: HubClient,
-  endpoint: string,
-  id: string,
-  revision: string,
-): Promise<{ commit: string; files: RemoteFile[] }> {
-  const url = `${endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`
-  const answer = await client.get(
-    url,
-    () => ({ accept: 'application/json' }),
-    async (response) => {
+const defaultCheck = async (folder: Folder): Promise<void> => (await openModel(folder)).checkpoint.close()
+
+/** A file to have on disk. `inPlace`: its bytes are in the snapshot itself, since links are refused there. */
+interface Planned {
+  readonly file: RemoteFile
+  present: number
+  inPlace: boolean
+}
+
+/** One pull, under the lock of its model. */
+class Pull {
+  readonly #id: string
+  readonly #options: PullOptions
+  readonly #folder: string
+  readonly #blobs: string
+  readonly #pieceBytes: number
+  readonly #failure = new AbortController()
+  readonly #signal: AbortSignal
+  readonly #planned = new Map<string, Planned>()
+  /** Names of files whose hash this run has computed. */
+  readonly #intact = new Set<string>()
+  #hasWeights = false
+  #allBytes = 0
+  #downloadedBytes = 0
+
+  constructor(id: string, cache: string, options: PullOptions) {
+    this.#id = id
+    this.#options = options
+    this.#folder = modelFolder(cache, id)
+    this.#blobs = join(this.#folder, 'blobs')
+    this.#pieceBytes = options.pieceBytes ?? 16 << 20
+    this.#signal = options.signal ? AbortSignal.any([options.signal, this.#failure.signal]) : this.#failure.signal
+  }
+
+  run(): Promise<PullResult> {
+    const { onEvent, revision = 'main' } = this.#options
+    const onWait = (reason: string, milliseconds: number) => onEvent?.({ kind: 'pause', reason, milliseconds })
+    return withHub({ ...this.#options, signal: this.#signal }, onWait, async (client, endpoint) => {
+      const repository = await openRepository(client, endpoint, this.#id, checkRevision(revision))
+      const isNew = !existsSync(this.#folder)
       try {
-        return (await response.json()) as unknown
-      } catch (cause) {
-        throw new HubError(`${url} did not answer with JSON. Is HF_ENDPOINT (${endpoint}) a model hub?`, { cause })
+        return await this.#pull(client, repository, revision)
+      } catch (error) {
+        if (isNew && !this.#hasWeights && error instanceof UnsupportedModelError) await rm(this.#folder, { recursive: true, force: true })
+        throw error
       }
-    },
-  )
-  const bad = (what: string) => new HubError(`${url}: expected ${what}. Is HF_ENDPOINT (${endpoint}) a model hub?`)
-  if (!isObject(answer) || typeof answer.sha !== 'string' || !isCommit(answer.sha)) throw bad('"sha" with the commit')
-  if (!Array.isArray(answer.siblings)) throw bad('"siblings" with the files')
-  const siblings = new Map<string, Content | undefined>()
-  for (const entry of answer.siblings) {
-    if (isObject(entry) && typeof entry.rfilename === 'string') siblings.set(entry.rfilename, readSibling(entry))
+    })
   }
-  const commit = answer.sha
-  const files = neededFiles([...siblings.keys()], id).map((name): RemoteFile => {
-    const sibling = siblings.get(name)
-    if (!sibling) throw bad(`size and hash of ${name}`)
-    return { name, url: `${endpoint}/${id}/resolve/${commit}/${encodeURIComponent(name)}`, ...sibling }
-  })
-  return { commit, files }
+
+  async #pull(client: HubClient, repository: Repository, revision: string): Promise<PullResult> {
+    const { check = defaultCheck, onEvent } = this.#options
+    const remote = remoteFolder(client, repository, (file, offset, into) =>
+      readOnDisk(file, this.#blobOf(file), this.#pieceBytes, offset, into),
+    )
+    await mkdir(this.#blobs, { recursive: true })
+    // The configuration and the index say whether the rest is wanted, and what it is.
+    await this.#plan(repository, ['config.json', INDEX])
+    await this.#fetch(client, ['config.json', INDEX], false)
+    let problem = await this.#judge(async () => {
+      if (!repository.names.includes('config.json')) throw await missingFrom(remote, 'config.json', 'no config.json in the repository')
+      await readArchitecture(remote)
+    })
+    const weights = await this.#weightFiles(remote, repository)
+    const texts = textFiles(repository.names)
+    await this.#plan(repository, [...texts, ...weights])
+    const planned = [...this.#planned.values()]
+    const totalBytes = planned.reduce((sum, { file }) => sum + file.size, 0)
+    const files = planned.map(({ file, present }) => ({ name: file.name, size: file.size, present }))
+    onEvent?.({ kind: 'plan', files, totalBytes })
+    await requireSpace(this.#blobs, totalBytes - this.#allBytes, this.#options.freeBytes ?? freeBytes)
+    await this.#fetch(client, texts)
+    problem ??= await this.#judge(() => check(remote))
+    this.#hasWeights = true
+    await this.#fetch(client, weights)
+    const directory = join(this.#folder, 'snapshots', repository.commit)
+    await this.#link(directory)
+    // The loader's own test of what is on the disk now. Damaged files of earlier runs are fetched again.
+    problem ??= await this.#judge(
+      async () => check(await fileFolder(directory)),
+      async () => {
+        await this.#fetch(client, weights)
+        await this.#link(directory)
+      },
+    )
+    await writeRef(this.#folder, revision, repository.commit)
+    await sweepBlobs(this.#blobs)
+    const { commit } = repository
+    return { directory, commit, files: [...this.#planned.keys()], totalBytes, downloadedBytes: this.#downloadedBytes, problem }
+  }
+
+  /** The names of the weight files, by the loader's own rule. */
+  async #weightFiles(remote: Folder, repository: Repository): Promise<string[]> {
+    let files: string[] = []
+    const refused = await this.#judge(async () => {
+      files = (await weightFiles(remote)).files
+    })
+    const missing = files.find((name) => !repository.names.includes(name))
+    const why = refused?.message ?? (missing && `${INDEX} names ${missing}, which the repository does not have.`)
+    if (why) throw new UnsupportedModelError(`${this.#id} cannot be downloaded: ${why}`, { cause: refused })
+    return files
+  }
+
+  #blobOf(file: RemoteFile): string {
+    return join(this.#blobs, file.hash.hex)
+  }
+
+  /** Looks at what is on disk of these files, as far as the repository has them. Small files are compared with their hash at once. */
+  async #plan(repository: Repository, names: readonly string[]): Promise<void> {
+    for (const name of names.filter((name) => repository.names.includes(name) && !this.#planned.has(name))) {
+      const file = await repository.file(name)
+      const blob = this.#blobOf(file)
+      const planned = { file, present: await bytesOnDisk(file, blob, this.#pieceBytes), inPlace: false }
+      this.#planned.set(name, planned)
+      this.#allBytes += planned.present
+      if (this.#options.verify || !name.endsWith('.safetensors')) await this.#dropIfDamaged(planned)
+      const adopted = planned.present < file.size ? await adopt(file, blob, this.#signal) : undefined
+      if (!adopted) continue
+      this.#allBytes += file.size - planned.present
+      planned.present = file.size
+      planned.inPlace = adopted !== blob
+      this.#intact.add(name)
+    }
+  }
+
+  /** Compares a file that is there with its hash, unless this run has done so. Removes it when it is damaged, and returns true. */
+  async #dropIfDamaged(planned: Planned): Promise<boolean> {
+    const { file, present } = planned
+    const blob = this.#blobOf(file)
+    if (this.#intact.has(file.name) || present < file.size || !existsSync(blob)) return false
+    this.#options.onEvent?.({ kind: 'verify', name: file.name })
+    if (await isIntact(file, blob, this.#signal)) {
+      this.#intact.add(file.name)
+      return false
+    }
+    await rm(blob, { force: true })
+    this.#allBytes -= present
+    planned.present = 0
+    this.#options.onEvent?.({ kind: 'damaged', name: file.name })
+    return true
+  }
+
+  /** Downloads what is missing of these files, in parallel. The first failure ends all. */
+  async #fetch(client: HubClient, names: readonly string[], report = true): Promise<void> {
+    const { connections = 8, onEvent, signal } = this.#options
+    const gate = new Gate(connections)
+    const planned = names.flatMap((name) => this.#planned.get(name) ?? []).filter(({ inPlace }) => !inPlace)
+    const fetchFile = async (each: Planned) => {
+      const { file } = each
+      const before = each.present
+      await download(file, this.#blobOf(file), {
+        client,
+        pieceBytes: this.#pieceBytes,
+        connection: (task) => gate.run(task),
+        abort: (reason) => this.#failure.abort(reason),
+        onBytes: (count) => {
+          each.present += count
+          this.#allBytes += count
+          if (report) onEvent?.({ kind: 'progress', name: file.name, bytes: each.present, allBytes: this.#allBytes })
+        },
+      })
+      this.#downloadedBytes += file.size - before
+      if (before < file.size) this.#intact.add(file.name)
+      if (report) onEvent?.({ kind: 'done', name: file.name })
+    }
+    const outcomes = await Promise.allSettled(
+      planned.map((each) =>
+        fetchFile(each).catch((error) => {
+          this.#failure.abort(error)
+          throw error
+        }),
+      ),
+    )
+    signal?.throwIfAborted()
+    if (this.#failure.signal.aborted) throw this.#failure.signal.reason
+    const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+    if (failed) throw failed.reason
+  }
+
+  async #link(directory: string): Promise<void> {
+    for (const { file, inPlace } of this.#planned.values())
+      if (!inPlace) await linkIntoSnapshot(this.#blobOf(file), join(directory, file.name))
+  }
+
+  /**
+   * Runs a test of the loader. When it fails, the files that are there are compared with their hashes; if some were damaged, the test
+   * runs again after `repair`.
+   * @returns the error of the test with `anyway`
+   * @throws UnsupportedModelError without
+   */
+  async #judge(test: () => Promise<void>, repair = async () => {}): Promise<Error | undefined> {
+    for (let isRepaired = false; ; isRepaired = true) {
+      try {
+        await test()
+        return undefined
+      } catch (error) {
+        this.#signal.throwIfAborted()
+        if (!isLoaderError(error)) throw error
+        let damaged = false
+        if (!isRepaired) for (const planned of this.#planned.values()) if (await this.#dropIfDamaged(planned)) damaged = true
+        if (!damaged) {
+          if (this.#options.anyway) return error
+          const rest = this.#hasWeights ? '' : ' No weights were downloaded; --anyway downloads them.'
+          throw new UnsupportedModelError(`${this.#id} cannot be loaded: ${error.message}${rest}`, { cause: error })
+        }
+        await repair()
+      }
+    }
+  }
 }
 
-function readSibling(entry: Record<string, unknown>): Content | undefined {
-  const { blobId, lfs } = entry
-  const size = isObject(lfs) ? lfs.size : entry.size
-  if (!Number.isSafeInteger(size) || (size as number) < 0) return undefined
-  // Hashes become file names, so nothing else may pass.
-  if (isObject(lfs)) {
-    const hex = lfs.sha256 ?? lfs.oid
-    if (typeof hex !== 'string' || !/^[0-9a-f]{64}$/.test(hex)) return undefined
-    return { size: size as number, hash: { kind: 'sha256', hex } }
-  }
-  if (typeof blobId !== 'string' || !isCommit(blobId)) return undefined
-  return { size: size as number, hash: { kind: 'git-sha1', hex: blobId } }
-}
+/** Whether an error is about the content of files, and not about the network or the disk. */
+const isLoaderError = (error: unknown): error is Error =>
+  error instanceof Error &&
+  !(error instanceof HubError || error instanceof DiskSpaceError || error instanceof ReadFailedError || 'syscall' in error)
 
-const SMALL_FILES = [
-  'config.json',
+const TEXT_FILES = [
   'generation_config.json',
   'tokenizer.json',
   'tokenizer_config.json',
@@ -200,26 +339,11 @@ const SMALL_FILES = [
   'chat_template.jinja',
   'chat_template.json',
   'additional_chat_templates/tool_use.jinja',
+  'hf_quant_config.json',
 ]
-const SHARD = /^model--?\d{5}-of-\d{5}\.safetensors$/
-const INDEX = 'model.safetensors.index.json'
 
-/**
- * The files that running a model needs: configuration, tokenizer, chat template, safetensors. Other
- * formats and layouts are skipped.
- * @throws HubNotFoundError when there is no config.json or no safetensors file.
- */
-export function neededFiles(all: readonly string[], id: string): string[] {
-  const has = (name: string) => all.includes(name)
-  const small = SMALL_FILES.filter(has)
-  const bpe = has('tokenizer.json') ? [] : ['vocab.json', 'merges.txt'].filter(has)
-  const weights = has(INDEX) ? [INDEX, ...all.filter((name) => SHARD.test(name)).sort()] : ['model.safetensors'].filter(has)
-  if (!has('config.json') || weights.length === 0) {
-    const missing = has('config.json') ? 'model.safetensors' : 'config.json'
-    const seen = all.filter((name) => /\.(safetensors|bin|gguf|pt|pth|onnx)$/.test(name)).slice(0, 5)
-    throw new HubNotFoundError(
-      `${id} has no ${missing}${seen.length > 0 ? ` (but ${seen.join(', ')})` : ''}. Choose a repository with config.json and safetensors files in the published layout.`,
-    )
-  }
-  return [...small, ...bpe, ...weights]
+/** The small files beside configuration and index that running a model may need. */
+function textFiles(names: readonly string[]): string[] {
+  const bpe = names.includes('tokenizer.json') ? [] : ['vocab.json', 'merges.txt']
+  return [...TEXT_FILES, ...bpe].filter((name) => names.includes(name))
 }

@@ -5,29 +5,44 @@
 import { stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { findPreset } from '../architecture/presets.ts'
-import { checkModelId, findCachedModel, isLoadable, ModelIdError } from './cache-node.ts'
+import { expandPath } from '../files/path-node.ts'
+import { checkModelId, findSnapshot, isLoadable, ModelIdError } from './cache-node.ts'
 
-/** A directory to load, or the id of a model that can be pulled. */
-export type Located = { readonly directory: string } | { readonly id: string }
+/** A directory to load; of a model in the cache also its id, and why this snapshot was chosen. */
+export interface LocatedDirectory {
+  readonly directory: string
+  readonly id?: string
+  readonly note?: string
+}
+
+/** The id of a model that can be pulled. `problem`: why what is in the cache cannot be loaded. */
+export interface LocatedId {
+  readonly id: string
+  readonly problem?: Error
+}
+
+export type Located = LocatedDirectory | LocatedId
 
 /**
  * @throws ModelIdError when the name is neither an existing path nor a model id
  */
 export async function locateModel(name: string, options: { cache?: string; revision?: string } = {}): Promise<Located> {
-  if (await stat(name).catch(() => undefined)) return { directory: name }
+  const path = expandPath(name)
+  if (await stat(path).catch(() => undefined)) return { directory: path }
   const packaged = await packagedModel(name)
   if (packaged) return { directory: packaged }
-  if (/^[./~]|\.safetensors$|\.json$/.test(name) || name.includes('\\')) {
+  if (/^[./~]|\.(safetensors|json|gguf|bin|pt|pth)$/.test(name) || name.includes('\\')) {
     throw new ModelIdError(`${name}: no such file or directory. Give a directory with config.json and safetensors files, or a model id.`)
   }
   const ids = [name, ...(findPreset(name)?.repositories ?? [])].filter(isModelId)
+  let incomplete: LocatedId | undefined
   for (const id of ids) {
-    const directory = await findCachedModel(id, options)
-    if (directory) return { directory }
+    const snapshot = await findSnapshot(id, options)
+    if (snapshot && !snapshot.problem) return { id, directory: snapshot.directory, note: snapshot.note }
+    if (snapshot) incomplete ??= { id, problem: snapshot.problem }
   }
   // The name of a preset means its published repository.
-  const id = name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)
-  return { id: checkModelId(id) }
+  return incomplete ?? { id: checkModelId(name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)) }
 }
 
 /** The directory of a model of this package (models/NAME), if it exists. */

@@ -43,19 +43,19 @@ test('pull, list and remove', async () => {
   assert.equal(pulled.code, 0, pulled.err)
   assert.equal(pulled.out, `${directory}\n`)
   assert.match(pulled.err, /model-00001-of-00002\.safetensors: 479\.8 KiB verified\n/)
-  assert.match(pulled.err, /865\.3 KiB of 865\.3 KiB downloaded and verified\n$/)
+  assert.match(pulled.err, /867\.8 KiB of 867\.8 KiB downloaded and verified\n$/)
   assert.match((await lineage('pull', MODEL)).err, /all of it was there/)
 
   const listed = await lineage('list')
   assert.match(
     listed.out,
-    /^model +size +state +revision +changed\ntests\/tiny-qwen3-moe +865\.3 KiB +complete +main 01234567 +\d{4}-\d\d-\d\d\n$/,
+    /^model +size +state +revision +changed\ntests\/tiny-qwen3-moe +867\.8 KiB +complete +main 01234567 +\d{4}-\d\d-\d\d\n$/,
   )
   const json = JSON.parse((await lineage('list', '--json')).out)
   assert.equal(json[0].directory, directory)
 
   const removed = await lineage('remove', MODEL)
-  assert.deepEqual([removed.code, removed.out], [0, 'tests/tiny-qwen3-moe removed, 865.3 KiB freed\n'])
+  assert.deepEqual([removed.code, removed.out], [0, 'tests/tiny-qwen3-moe removed, 867.8 KiB freed\n'])
   const again = await lineage('remove', MODEL)
   assert.equal(again.code, 1)
   assert.match(again.err, /^lineage: tests\/tiny-qwen3-moe is not in the cache .*\n$/)

@@ -1,12 +1,13 @@
 /**
  * A local HTTP server that imitates the model hub as far as pulling needs it, and misbehaves on request: every answer to a file request
- * first goes through `misbehave`, which may take it over.
+ * first goes through `misbehave`, which may take it over. Requests for the headers of weight files are counted apart.
  */
 import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
+import { byteTokenizerJson } from '../../src/tokenizer/build.ts'
 
 export const COMMIT = '0123456789abcdef0123456789abcdef01234567'
 export const MODEL = 'tests/tiny-qwen3-moe'
@@ -28,6 +29,10 @@ export interface FakeHub {
   files: Map<string, Buffer>
   requests: FileRequest[]
   bytesSent: number
+  /** Requests for the first 64 KiB of a weight file, which is where its header is. */
+  headerRequests: FileRequest[]
+  /** What HEAD requests answer beside the size; {}: no hash. */
+  head: (name: string, bytes: Buffer) => Record<string, string>
   /** Answers a file request itself and returns true, or leaves it alone. */
   misbehave: (request: FileRequest, response: ServerResponse, body: Buffer) => boolean | Promise<boolean>
   /** Answers the listing itself and returns true. */
@@ -42,6 +47,12 @@ export const hashes = {
   git: (bytes: Buffer) => createHash('sha1').update(`blob ${bytes.byteLength}\0`).update(bytes).digest('hex'),
 }
 
+/** The headers with which the hub answers about a file. */
+const headOf = (name: string, bytes: Buffer): Record<string, string> =>
+  /\.(safetensors|bin)$/.test(name)
+    ? { 'x-linked-size': String(bytes.byteLength), 'x-linked-etag': `"${hashes.sha256(bytes)}"`, etag: '"other"' }
+    : { etag: `W/"${hashes.git(bytes)}"` }
+
 export async function fakeHub(): Promise<FakeHub> {
   const files = new Map<string, Buffer>()
   for (const name of [
@@ -52,7 +63,7 @@ export async function fakeHub(): Promise<FakeHub> {
   ]) {
     files.set(name, readFileSync(join(fixture, name)))
   }
-  files.set('tokenizer.json', Buffer.from('{"model": {}}'))
+  files.set('tokenizer.json', Buffer.from(JSON.stringify(byteTokenizerJson([]))))
   // Files that no pull needs.
   files.set('pytorch_model.bin', Buffer.alloc(1000))
   files.set('original/model.safetensors', Buffer.alloc(1000))
@@ -79,10 +90,14 @@ export async function fakeHub(): Promise<FakeHub> {
     const to = range ? Number(range[2]) : undefined
     const elsewhere = request.headers.host !== new URL(hub.url).host
     const seen = { name, from, to, authorization: request.headers.authorization, elsewhere }
-    hub.requests.push(seen)
+    if (request.method === 'HEAD')
+      return void response.writeHead(200, { 'content-length': bytes.byteLength, ...hub.head(name, bytes) }).end()
+    const isHeader = name.endsWith('.safetensors') && from === 0 && to === Math.min(bytes.byteLength, 65536) - 1 && to >= 32768
+    if (isHeader) hub.headerRequests.push(seen)
+    else hub.requests.push(seen)
     const body = bytes.subarray(from, to === undefined ? undefined : to + 1)
-    if (await hub.misbehave(seen, response, body)) return
-    hub.bytesSent += body.byteLength
+    if (!isHeader && (await hub.misbehave(seen, response, body))) return
+    if (!isHeader) hub.bytesSent += body.byteLength
     if (to === undefined) return void response.writeHead(200, { 'content-length': body.byteLength }).end(body)
     response.writeHead(206, { 'content-length': body.byteLength, 'content-range': `bytes ${from}-${to}/${bytes.byteLength}` }).end(body)
   })
@@ -94,6 +109,8 @@ export async function fakeHub(): Promise<FakeHub> {
     files,
     requests: [],
     bytesSent: 0,
+    headerRequests: [],
+    head: headOf,
     misbehave: () => false,
     listing: () => false,
     async close() {

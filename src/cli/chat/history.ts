@@ -3,15 +3,15 @@
  * is never an error.
  */
 import { appendFileSync, chmodSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs'
-import { homedir } from 'node:os'
 import { dirname, join } from 'node:path'
+import { expandPath } from '../../files/path-node.ts'
 
 const MOST_ENTRIES = 1000
 
 /** LINEAGE_HISTORY (empty: no history), else a file in the user's state directory. */
 export function historyPath(env: NodeJS.ProcessEnv = process.env): string | undefined {
-  if (env.LINEAGE_HISTORY !== undefined) return env.LINEAGE_HISTORY || undefined
-  return join(env.XDG_STATE_HOME || join(homedir(), '.local', 'state'), 'lineage', 'history')
+  if (env.LINEAGE_HISTORY !== undefined) return env.LINEAGE_HISTORY ? expandPath(env.LINEAGE_HISTORY, env) : undefined
+  return join(expandPath(env.XDG_STATE_HOME || '~/.local/state', env), 'lineage', 'history')
 }
 
 export class InputHistory {

@@ -2,11 +2,12 @@
  * Shared by the commands that run a model: the directory of a MODEL argument, the options of backend and
  * context, and a progress line during loading.
  */
-import { existsSync, statSync } from 'node:fs'
-import { basename, join, resolve } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { locateModel } from '../../hub/locate-node.ts'
+import { CheckpointError } from '../../checkpoint/errors.ts'
+import { dropDamaged } from '../../hub/blobs-node.ts'
+import { type LocatedDirectory, locateModel } from '../../hub/locate-node.ts'
 import {
   BACKENDS,
   type BackendOptions,
@@ -35,15 +36,18 @@ export type { BackendOptions }
  * The checkpoint directory of a MODEL: a path, a model of this package, or one in the shared cache by
  * Hugging Face id or preset name. A missing one is pulled if the user agrees.
  */
-export async function modelDirectory(model: string): Promise<string> {
+export const modelDirectory = async (model: string): Promise<string> => (await locate(model)).directory
+
+async function locate(model: string): Promise<LocatedDirectory> {
   const located = await locateModel(model)
   if ('directory' in located) {
-    if (statSync(located.directory).isFile() || existsSync(join(located.directory, 'config.json'))) return located.directory
-    throw new UsageError(`${located.directory}: expected a directory with config.json and safetensors files, found no config.json`)
+    if (located.note) process.stderr.write(`${located.note}\n`)
+    return located
   }
-  if (!(await agrees(`${located.id} is not on this machine. Download it?`)))
-    throw new UsageError(`${located.id} is not on this machine; fetch it with: lineage pull ${located.id}`)
-  return pullModel(located.id)
+  const { id, problem } = located
+  const state = problem ? `is incomplete on this machine (${problem.message})` : 'is not on this machine'
+  if (await agrees(`${id} ${state}. Download it?`)) return { id, directory: await pullModel(id) }
+  throw new UsageError(`${id} ${state}; fetch it with: lineage pull ${id}`)
 }
 
 /** Asks on a terminal. Without a terminal the answer is no. */
@@ -96,7 +100,7 @@ async function open<O extends LoadIdsOptions & { adapter?: Record<string, string
   model: string,
   options: O,
 ): Promise<M> {
-  const directory = await modelDirectory(model)
+  const { directory, id } = await locate(model)
   const names = Object.keys(options.adapter ?? {})
   if (names.length > 1)
     throw new UsageError(`--adapter: expected one adapter, got ${names.join(', ')}; only \`lineage serve\` runs several`)
@@ -107,6 +111,13 @@ async function open<O extends LoadIdsOptions & { adapter?: Record<string, string
   try {
     const loaded = await load(directory, { onProgress, ...options, adapters: options.adapter })
     return names.length === 0 ? loaded : withAdapter(loaded, names[0]!)
+  } catch (error) {
+    // A file of the cache may be damaged, which its hash shows.
+    const damaged = id && error instanceof CheckpointError ? await dropDamaged(directory) : []
+    if (damaged.length === 0) throw error
+    throw new Error(`${id}: damaged in the cache and removed: ${damaged.join(', ')}; fetch it again with: lineage pull ${id}`, {
+      cause: error,
+    })
   } finally {
     line.end()
   }

@@ -81,6 +81,15 @@ export function pullProgress(stream: Screen, label: string, now: () => number = 
           draw(stream.isTTY === true)
           break
         }
+        case 'verify':
+          if (!stream.isTTY) print(`${event.name}: comparing its hash`)
+          break
+        case 'damaged': {
+          print(`${event.name}: damaged on this disk, fetched again`)
+          const file = files.get(event.name)
+          if (file) Object.assign(file, { bytes: 0, done: false })
+          break
+        }
         case 'pause':
           notice = `${event.reason}; next try in ${duration(event.milliseconds / 1000)}`
           if (!stream.isTTY && event.milliseconds > 5000) print(`${label}: ${notice}`)

@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto'
 import { readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { configFromJson } from '../../architecture/config-json.ts'
+import { readArchitecture } from '../../checkpoint/load.ts'
+import { fileFolder } from '../../checkpoint/source-node.ts'
 import { cacheBytes, loadModel, type Model, withAdapter } from '../../load-model-node.ts'
 import type { ModelEntry, ServedModel } from '../../server/models/model.ts'
 import { modelDirectory, type RunOptions } from './model.ts'
@@ -20,7 +21,7 @@ export async function servedEntries(name: string, options: RunOptions & { parall
   const config = readFileSync(join(directory, 'config.json'))
   const { parallel, adapter = {}, ...rest } = options
   const loadOptions = { ...rest, slots: parallel, adapters: adapter }
-  const cache = await cacheBytes(configFromJson(JSON.parse(config.toString()), name), loadOptions)
+  const cache = await cacheBytes(await readArchitecture(await fileFolder(directory)), loadOptions)
   const id = isPath ? short : name
   const base = weightFiles(directory)
   const shared = new Shared(() => loadModel(directory, loadOptions))

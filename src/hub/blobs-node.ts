@@ -1,0 +1,90 @@
+/**
+ * The files of a model that are in the cache before anything is downloaded: taking over what other tools left, checking bytes against
+ * the hash in a file's name, and removing leftovers.
+ */
+import { link, lstat, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { basename, dirname, join } from 'node:path'
+import { isIntact, type RemoteFile } from './download-node.ts'
+
+const MINUTE_MS = 60_000
+const DAY_MS = 24 * 60 * MINUTE_MS
+
+/**
+ * Makes a blob of a file of the right size and hash that has no blob yet: a regular file in a snapshot (a cache without links), or a
+ * complete download of another tool (`HASH.incomplete`).
+ * @returns where the bytes are: the blob, or the snapshot's file where links are refused; undefined when there are none
+ */
+export async function adopt(file: RemoteFile, blob: string, signal?: AbortSignal): Promise<string | undefined> {
+  const blobs = dirname(blob)
+  const snapshots = join(blobs, '../snapshots')
+  const commits = await readdir(snapshots).catch(() => [])
+  const foreign = (await readdir(blobs).catch(() => [])).filter((name) => name.startsWith(file.hash.hex) && name.endsWith('.incomplete'))
+  const inSnapshots = commits.map((commit) => join(snapshots, commit, file.name))
+  for (const candidate of [...inSnapshots, ...foreign.map((name) => join(blobs, name))]) {
+    const status = await lstat(candidate).catch(() => undefined)
+    if (!status?.isFile() || status.size !== file.size || !(await isIntact(file, candidate, signal))) continue
+    const linked = await link(candidate, blob).then(
+      () => true,
+      () => false,
+    )
+    if (linked) return blob
+    if (inSnapshots.includes(candidate)) return candidate
+    await rename(candidate, blob)
+    return blob
+  }
+  return undefined
+}
+
+/** A file of a snapshot whose bytes are not those that its blob's name promises. */
+export interface DamagedFile {
+  readonly name: string
+  readonly blob: string
+}
+
+/** Checks every file of a snapshot that is a link to a blob: its name is the hash of its content. */
+export async function damagedFiles(
+  snapshot: string,
+  options: { signal?: AbortSignal; onFile?: (name: string) => void } = {},
+): Promise<DamagedFile[]> {
+  const damaged: DamagedFile[] = []
+  for (const name of await readdir(snapshot)) {
+    const blob = await realpath(join(snapshot, name)).catch(() => undefined)
+    const hex = blob && basename(dirname(blob)) === 'blobs' ? basename(blob) : ''
+    if (blob === undefined || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hex)) continue
+    options.onFile?.(name)
+    const { size } = await stat(blob)
+    const kind = hex.length === 64 ? 'sha256' : 'git-sha1'
+    if (!(await isIntact({ size, hash: { kind, hex } }, blob, options.signal))) damaged.push({ name, blob })
+  }
+  return damaged
+}
+
+/**
+ * Removes the files of a cached model that are damaged, so that a pull fetches them again. For use when loading the model failed.
+ * @returns their names
+ */
+export async function dropDamaged(snapshot: string): Promise<string[]> {
+  const damaged = await damagedFiles(snapshot)
+  for (const { blob } of damaged) await rm(blob, { force: true })
+  return damaged.map(({ name }) => name)
+}
+
+/**
+ * Removes unfinished files that nobody continues: parts and foreign `.incomplete` files of blobs that are complete, others after a day.
+ * The caller holds the lock of the model.
+ */
+export async function sweepBlobs(blobs: string): Promise<void> {
+  const names = await readdir(blobs).catch(() => [])
+  const complete = new Set(names.filter((name) => !name.includes('.')))
+  for (const name of names.filter((name) => /\.(part|part\.pieces|incomplete)$/.test(name))) {
+    const path = join(blobs, name)
+    const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now())
+    if (age > (complete.has(name.split('.')[0]!) ? MINUTE_MS : DAY_MS)) await rm(path, { force: true })
+  }
+}
+
+/** Removes what interrupted removals of models left. */
+export async function sweepRemoved(cache: string): Promise<void> {
+  for (const name of await readdir(cache).catch(() => []))
+    if (/^\.removed-[0-9a-f-]{36}$/.test(name)) await rm(join(cache, name), { recursive: true, force: true })
+}
