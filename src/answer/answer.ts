@@ -202,7 +202,8 @@ export class Answer extends Generated {
     if (result.reason !== 'stop') return result.reason
     if (this.#loops) return 'repetition'
     // An unfinished document is never called complete, nor one that did not come out, nor one that a stop text cut.
-    if (!isSatisfied || (isBound && (stopped || (calls === 0 && !hasText)))) return 'length'
+    const mayBeEmpty = this.#plan.rules.text?.matcher().isComplete() === true
+    if (!isSatisfied || (isBound && (stopped || (calls === 0 && !hasText && !mayBeEmpty)))) return 'length'
     return calls > 0 && !lastCallIsCut ? 'tool-calls' : 'stop'
   }
 }

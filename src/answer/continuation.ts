@@ -4,11 +4,13 @@
  */
 import type { ChatEvent, TextToken } from '../chat/messages.ts'
 import type { GeneratedToken, GenerationResult, Taken } from '../engine/engine.ts'
+import type { Constraint, Matcher } from '../structured/structured.ts'
 import { type PromptOptions, promptIds, readPrompt } from '../tokenizer/prompt.ts'
 import type { TextStream } from '../tokenizer/tokenizer.ts'
 import { type AnswerEnd, type ChatModel, checkFits, checkLength, Generated } from './answer.ts'
 import type { Ask } from './ask.ts'
 import { StopTexts } from './stop-texts.ts'
+import { isOver, maskWithStops, type TokenMask } from './token-mask.ts'
 
 /** What of an Ask makes sense without a format. */
 export type ContinuationAsk = Pick<Ask, 'sampling' | 'maxTokens' | 'stop' | 'logprobs' | 'cacheKey' | 'signal'>
@@ -28,26 +30,37 @@ export class Continuation extends Generated {
   readonly promptIds: readonly number[]
   readonly #stops: StopTexts
   readonly #stream: TextStream
+  readonly #matcher: Matcher | undefined
   #text = ''
   #started = false
   #held: TextToken[] = []
 
-  /** @throws ChatError on a prompt that is too long; `field` is its name in the request */
-  constructor(model: ChatModel, promptIds: readonly number[], ask: ContinuationAsk, field = 'prompt') {
+  /**
+   * @param field name of the prompt in the request, for errors
+   * @param constraint what the text must follow
+   * @throws ChatError on a prompt that is too long
+   */
+  constructor(model: ChatModel, promptIds: readonly number[], ask: ContinuationAsk, field = 'prompt', constraint?: Constraint) {
     super(model, ask)
     const { tokenizer, engine } = model
     checkFits(promptIds.length, engine.context, field)
     this.promptIds = promptIds
+    this.#matcher = constraint?.matcher()
     this.#stops = new StopTexts(ask.stop ?? [])
     this.#stream = readPrompt(tokenizer, promptIds).stream
+  }
+
+  override mask(tokensLeft: number): TokenMask | undefined {
+    return this.#matcher && maskWithStops(this.#matcher, this.model.format.stopIds, tokensLeft)
   }
 
   take({ id, logprob, top = [] }: GeneratedToken): Taken<ChatEvent> {
     const { format, tokenizer } = this.model
     if (logprob !== undefined) this.#held.push({ type: 'text-token', id, bytes: tokenizer.bytes(id), logprob, top })
     if (format.stopIds.includes(id)) return { next: 'stop' }
+    if (this.#matcher?.accept(id) === false) throw new RangeError(`token ${id} was drawn although the mask forbade it`)
     const events = this.#write(this.#stops.push(this.#stream.push(id)))
-    return { events, next: this.#stops.found ? 'stop' : [] }
+    return { events, next: this.#stops.found || (this.#matcher && isOver(this.#matcher)) ? 'stop' : [] }
   }
 
   protected defaults() {
@@ -58,7 +71,10 @@ export class Continuation extends Generated {
     return []
   }
 
-  protected end({ reason }: GenerationResult): AnswerEnd {
+  protected end(result: GenerationResult): AnswerEnd {
+    // What a stop text cut, or what is not finished, does not follow its form.
+    const isCut = this.#matcher !== undefined && (this.#stops.found || !this.#matcher.isComplete())
+    const reason = isCut && result.reason === 'stop' ? 'length' : result.reason
     const rest = [...this.#write(this.#stops.rest()), ...this.#start(), ...this.#held.splice(0)]
     return { events: [...rest, { type: 'text-end', text: this.#text, phase: 'final' }], reason, reasoningTokens: 0 }
   }

@@ -8,7 +8,7 @@ import type { Constraint, Matcher } from '../structured/structured.ts'
 import { endsInsideCharacter } from '../tokenizer/text-stream.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { type Candidate, Choice } from './choice.ts'
-import { isEmpty, maskOf, type TokenMask, union } from './token-mask.ts'
+import { isOver, maskOf, maskWithStops, type TokenMask, union } from './token-mask.ts'
 
 /** What is enforced in an answer. */
 export interface Rules {
@@ -132,7 +132,7 @@ export class Guide {
       case 'choosing':
         return stage.choice.mask()
       case 'text':
-        return this.#textMask(stage.matcher, tokensLeft)
+        return maskWithStops(stage.matcher, this.#format.stopIds, tokensLeft)
       case 'arguments':
         return stage.matcher.mask(tokensLeft - this.#parser.force.endToolCall().length)
       default:
@@ -174,7 +174,7 @@ export class Guide {
         return decision ? this.#decide(decision) : stage.choice.shared()
       }
       case 'text':
-        if (stage.matcher.isComplete() && isEmpty(stage.matcher.mask())) this.#stage = { at: 'end' }
+        if (isOver(stage.matcher)) this.#stage = { at: 'end' }
         return []
       case 'arguments': {
         this.#sanctionedCall = true // only now: the ids that led here may have closed a call that was not asked for
@@ -191,11 +191,6 @@ export class Guide {
       default:
         return []
     }
-  }
-
-  #textMask(matcher: Matcher, tokensLeft: number): TokenMask {
-    const mask = matcher.mask(tokensLeft)
-    return matcher.isComplete() ? union(mask, maskOf(this.#format.stopIds)) : mask
   }
 
   #freeMask(): TokenMask | undefined {

@@ -1,4 +1,5 @@
 /** Sets of token ids as the engine takes them: id i is bit i & 31 of word i >> 5. */
+import type { Matcher } from '../structured/structured.ts'
 
 export type TokenMask = Uint32Array
 
@@ -19,4 +20,15 @@ export function union(a: TokenMask, b: TokenMask): TokenMask {
 
 export function isEmpty(mask: TokenMask): boolean {
   return mask.every((word) => word === 0)
+}
+
+/** What may come in a text under a form: where it is complete, the model may also stop. */
+export function maskWithStops(matcher: Matcher, stopIds: readonly number[], tokensLeft: number): TokenMask {
+  const mask = matcher.mask(tokensLeft)
+  return matcher.isComplete() ? union(mask, maskOf(stopIds)) : mask
+}
+
+/** Whether a text under a form is complete and nothing can follow. */
+export function isOver(matcher: Matcher): boolean {
+  return matcher.isComplete() && isEmpty(matcher.mask())
 }

@@ -3,15 +3,16 @@
  * before the queue.
  */
 import { Answer } from '../answer/answer.ts'
-import { ANY_OBJECT, type Ask, type AskedTool } from '../answer/ask.ts'
+import { type Ask, type AskedTool, formOf } from '../answer/ask.ts'
 import type { CompileConstraint } from '../answer/constraints.ts'
-import { planFor } from '../answer/plan.ts'
+import { enforceable, planFor } from '../answer/plan.ts'
 import type { JsonSchema, Message, SamplingOptions, Thinking } from '../chat/messages.ts'
-import { UnsupportedSchemaError, UnsupportedTextError } from '../structured/structured.ts'
+import { type Constraint, UnsupportedSchemaError, UnsupportedTextError } from '../structured/structured.ts'
 import type { Scope, ServerContext } from './http/context.ts'
 import type { Limits } from './http/limits.ts'
 import type { ServedModel } from './models/model.ts'
 import type { SamplingFields } from './schemas/common.ts'
+import type { GivenForm } from './schemas/forms.ts'
 
 /** A request: the conversation, what is asked of the answer, and how many answers. */
 export interface Asked {
@@ -41,6 +42,18 @@ export async function prepare(
     const sampling = { ...ask.sampling, seed: seed === undefined ? undefined : seed + i }
     return new Answer(model, messages, { ...bounded, sampling }, plan)
   })
+}
+
+/** What a continued text must follow. Throws ChatError (400), SliceTimeoutError (503) or the signal's reason. */
+export async function constraintOf(
+  { limits, compile }: ServerContext,
+  { signal }: Scope,
+  { tokenizer }: ServedModel,
+  given: GivenForm | undefined,
+): Promise<Constraint | undefined> {
+  const form = given && formOf(given.form)
+  const bounded = boundedCompile(compile, limits)
+  return form && enforceable(form, given.field, (each) => bounded(each, tokenizer, signal))
 }
 
 function boundedThinking(thinking: Thinking | undefined, most: number): Thinking | undefined {
@@ -111,19 +124,6 @@ export function toolsOf<T extends { type?: string | null }>(
     places.push(`tools[${i}]${inside}`)
   }
   return { tools, places }
-}
-
-/** A response format of the chat and responses APIs. */
-export function schemaOf(
-  format:
-    | { type: 'text' }
-    | { type: 'json_object' }
-    | { type: 'json_schema'; name: string; description?: string | null; schema: JsonSchema }
-    | undefined,
-): Pick<Ask, 'schema' | 'schemaName' | 'schemaDescription'> {
-  if (!format || format.type === 'text') return {}
-  if (format.type === 'json_object') return ANY_OBJECT
-  return { schema: format.schema, schemaName: format.name, schemaDescription: format.description || undefined }
 }
 
 /**

@@ -231,13 +231,10 @@ test('a seed that the engine refuses is a 400 that names the field, on every rou
 test('templates (CVE-2024-34359, CVE-2025-61620, CVE-2025-62426): nothing of a request is evaluated or steers a template', async () => {
   const { post, engine } = scripted(ok)
   const attack = '{{ cycler.__init__.__globals__.os.popen("id").read() }}'
-  const response = await post(chat, {
-    ...hi,
-    messages: [{ role: 'user', content: attack }],
-    chat_template: attack,
-    chat_template_kwargs: { chat_template: attack, tokenize: false, messages: [], enable_thinking: true },
-  })
-  assert.equal(response.status, 200)
+  const asked = { ...hi, messages: [{ role: 'user', content: attack }] }
+  for (const fields of [{ chat_template: attack }, { chat_template_kwargs: { chat_template: attack, tokenize: false, messages: [] } }])
+    assert.equal((await post(chat, { ...asked, ...fields })).status, 400)
+  assert.equal((await post(chat, { ...asked, chat_template_kwargs: { enable_thinking: true } })).status, 200)
   assert.ok(engine.prompts[0]!.includes(`user<|message|>${attack}<|end|>`))
   assert.equal((await post('/api/generate', { model: 'scripted', prompt: 'x', template: attack })).status, 400)
 })

@@ -1,21 +1,23 @@
 /** POST /v1/chat/completions: one or several answers, whole or streamed as chunks. */
 import type { Answer } from '../../answer/answer.ts'
-import { type Ask, thinkingOf } from '../../answer/ask.ts'
+import { type Ask, type AskedTool, thinkingOf } from '../../answer/ask.ts'
 import type { FinishEvent } from '../../chat/messages.ts'
 import { type ChoiceRun, respondWithChoices } from '../choices.ts'
 import { readBody, validate } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
+import { badRequest } from '../http/errors.ts'
 import { fingerprintOf, newChatId, unixSeconds } from '../http/names.ts'
 import type { Lease } from '../models/registry.ts'
-import { type Asked, prepare, samplingOf, schemaOf, stopsOf, toolsOf } from '../prepare.ts'
+import { type Asked, prepare, samplingOf, stopsOf, toolsOf } from '../prepare.ts'
 import { chatUsage, openaiFinish, runAnswer, timingsOf, wholeAnswer, withModel } from '../run.ts'
 import { type ChatRequest, chatRequest, functionTool } from '../schemas/chat.ts'
-import { ChatChunks } from './chunks.ts'
+import { formatForm, givenForm } from '../schemas/forms.ts'
+import { ChatChunks, legacyFinish } from './chunks.ts'
 import { logprobsOf } from './logprobs.ts'
 import { fromChatMessages } from './messages.ts'
 
 export async function chatCompletions(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = await readBody(request, chatRequest, ctx.limits)
+  const body = await readBody(ctx, scope, request, chatRequest)
   const asked = chatAsk(body, (callId) => ctx.reasoning.recall(scope.tenant, callId))
   return withModel(ctx, scope, body.model, async (lease) => {
     const answers = await prepare(ctx, scope, lease.model, asked)
@@ -38,6 +40,7 @@ export async function chatCompletions(ctx: ServerContext, scope: Scope, request:
 function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, answer: Answer, index: number, body: ChatRequest): ChoiceRun {
   const { tokenizer } = lease.model
   const alternatives = body.top_logprobs ?? 0
+  const legacy = isLegacy(body)
   return {
     async whole(signal) {
       const logprobs: object[] = []
@@ -49,18 +52,19 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, answer: Answe
         content: content === '' && (calls.length > 0 || answer.reasoning !== '') ? null : content,
         refusal: null,
         ...(reasoning !== '' && { reasoning, reasoning_content: reasoning }),
-        ...(calls.length > 0 && { tool_calls: calls.map(({ id, ...call }) => ({ id, type: 'function', function: call })) }),
+        ...(calls.length > 0 && !legacy && { tool_calls: calls.map(({ id, ...call }) => ({ id, type: 'function', function: call })) }),
+        ...(calls.length > 0 && legacy && { function_call: { name: calls[0]!.name, arguments: calls[0]!.arguments } }),
       }
       const choice = {
         index,
         message,
         logprobs: body.logprobs ? { content: logprobs, refusal: null } : null,
-        finish_reason: openaiFinish(finish.reason),
+        finish_reason: legacy ? legacyFinish(finish.reason) : openaiFinish(finish.reason),
       }
       return { choice, finish }
     },
     async stream(signal, send, onPosition) {
-      const chunks = new ChatChunks(index)
+      const chunks = new ChatChunks(index, legacy)
       await send(chunks.first())
       let finish!: FinishEvent
       for await (const event of runAnswer(ctx, scope, lease, answer, signal, onPosition)) {
@@ -75,25 +79,45 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, answer: Answe
 
 /** The request in the form that all endpoints share. */
 export function chatAsk(body: ChatRequest, recall: (callId: string) => string | undefined): Asked {
-  const { tools, places } = toolsOf(body.tools, (tool, place) => validate(tool, functionTool, place).function, '.function')
+  const legacy = isLegacy(body)
+  const { tools, places } = legacy
+    ? { tools: legacyTools(body), places: body.functions?.map((_, i) => `functions[${i}]`) }
+    : toolsOf(body.tools, (tool, place) => validate(tool, functionTool, place).function, '.function')
   const effort = body.reasoning_effort ?? body.reasoning?.effort ?? body.chat_template_kwargs?.reasoning_effort
-  const format = body.response_format
+  const given = givenForm(body, formatForm(body.response_format))
   return {
     messages: fromChatMessages(body, recall),
     ask: {
       thinking: thinkingOf(effort, body.chat_template_kwargs?.enable_thinking, body.thinking_token_budget),
       tools,
-      toolChoice: choiceOf(body.tool_choice),
-      parallelToolCalls: body.parallel_tool_calls ?? undefined,
-      ...schemaOf(format?.type === 'json_schema' ? { type: format.type, ...format.json_schema } : (format ?? undefined)),
+      toolChoice: legacy ? (body.function_call ?? 'auto') : choiceOf(body.tool_choice),
+      parallelToolCalls: legacy ? false : (body.parallel_tool_calls ?? undefined),
+      ...given?.form,
       sampling: samplingOf(body),
       maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
       stop: stopsOf(body.stop),
       logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
-      fields: { form: 'response_format.json_schema.schema', tools: places },
+      fields: { form: given?.field, tools: places },
     },
     answers: body.n ?? 1,
   }
+}
+
+const isLegacy = (body: ChatRequest) => Boolean(body.functions || body.function_call)
+
+/** @throws 400 when the request also has tools */
+function legacyTools(body: ChatRequest): AskedTool[] {
+  if (body.tools?.length || body.tool_choice)
+    throw badRequest('functions: tools are there too; send either functions with function_call, or tools with tool_choice.', 'functions')
+  const { functions = [], function_call: wanted } = body
+  if (typeof wanted === 'object' && wanted && !functions?.some(({ name }) => name === wanted.name))
+    throw badRequest(`function_call.name: ${JSON.stringify(wanted.name)} is not among the functions.`, 'function_call.name')
+  return (functions ?? []).map(({ name, description, parameters, strict }) => ({
+    name,
+    description: description || undefined,
+    parameters: parameters ?? undefined,
+    strict: strict ?? false,
+  }))
 }
 
 function choiceOf(choice: ChatRequest['tool_choice']): Ask['toolChoice'] {

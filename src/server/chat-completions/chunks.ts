@@ -1,14 +1,24 @@
-/** Events of an answer -> the choices of chat completion chunks. The role comes once, reasoning and content never share a chunk. */
-import type { ChatEvent } from '../../chat/messages.ts'
+/**
+ * Events of an answer -> the choices of chat completion chunks. The role comes once, reasoning and content never share a
+ * chunk. A request with `functions` gets its call as it was before `tool_calls`.
+ */
+import type { ChatEvent, FinishReason } from '../../chat/messages.ts'
 import { openaiFinish } from '../run.ts'
+
+/** Why an answer to a request with `functions` ended. */
+export function legacyFinish(reason: FinishReason): string {
+  return reason === 'tool-calls' ? 'function_call' : openaiFinish(reason)
+}
 
 export class ChatChunks {
   readonly #index: number
+  readonly #legacy: boolean
   #calls = -1
   #logprobs: object[] = []
 
-  constructor(index: number) {
+  constructor(index: number, legacy = false) {
     this.#index = index
+    this.#legacy = legacy
   }
 
   first(): object {
@@ -32,7 +42,7 @@ export class ChatChunks {
       case 'tool-call-delta':
         return [this.#call({ function: { arguments: event.argumentsDelta } })]
       case 'finish':
-        return [{ ...this.#scored({}), finish_reason: openaiFinish(event.reason) }]
+        return [{ ...this.#scored({}), finish_reason: this.#legacy ? legacyFinish(event.reason) : openaiFinish(event.reason) }]
       default:
         return []
     }
@@ -44,7 +54,8 @@ export class ChatChunks {
     return this.#logprobs.length === 0 ? choice : { ...choice, logprobs: { content: this.#logprobs.splice(0), refusal: null } }
   }
 
-  #call(call: object): object {
+  #call(call: { id?: string; type?: string; function: object }): object {
+    if (this.#legacy) return this.#choice({ function_call: call.function })
     return this.#choice({ tool_calls: [{ index: this.#calls, ...call }] })
   }
 

@@ -1,7 +1,13 @@
-/** OpenAI chat messages -> our `Message[]`: joins text parts, accepts `reasoning`, `reasoning_content` and `thinking`. */
+/**
+ * OpenAI chat messages -> our `Message[]`: joins text parts, accepts `reasoning`, `reasoning_content` and `thinking`, and
+ * calls as they were before `tool_calls`, which have no ids.
+ */
 import type { AssistantPart, Message } from '../../chat/messages.ts'
 import { badRequest, notSupported } from '../http/errors.ts'
 import type { ChatContent, ChatRequest, ChatRequestMessage } from '../schemas/chat.ts'
+
+/** The id of a call of `functions`, of which an answer has one. */
+const LEGACY_CALL = 'call_function'
 
 /** @param recall reasoning that led to a tool call, where the client did not send it */
 export function fromChatMessages(request: ChatRequest, recall: (callId: string) => string | undefined): Message[] {
@@ -22,8 +28,11 @@ function fromChatMessage(message: ChatRequestMessage, param: string, recall: (ca
         toolCallId: message.tool_call_id,
         name: message.name || undefined,
       }
+    case 'function':
+      return { role: 'tool', content: textOf(message.content ?? '', `${param}.content`), toolCallId: LEGACY_CALL, name: message.name }
     case 'assistant': {
-      const calls = message.tool_calls ?? []
+      const { function_call: legacy } = message
+      const calls = [...(message.tool_calls ?? []), ...(legacy ? [{ id: LEGACY_CALL, function: legacy }] : [])]
       const text = textOf(message.content ?? '', `${param}.content`) || (message.refusal ?? '')
       const reasoning = message.reasoning || message.reasoning_content || message.thinking || (calls[0] && recall(calls[0].id))
       const parts: AssistantPart[] = []

@@ -152,6 +152,7 @@ export function createApp(options: AppOptions): App {
     const headers = new Headers(response.headers)
     headers.set('x-request-id', scope.id)
     headers.set('x-content-type-options', 'nosniff')
+    if (scope.facts.ignored_fields) headers.set('x-ignored-fields', String(scope.facts.ignored_fields))
     if (!scope.streaming) headers.set('openai-processing-ms', String(Math.round(performance.now() - started)))
     for (const [name, value] of Object.entries(corsHeaders(request, origins))) headers.set(name, value)
     if (!scope.streaming) scope.done()

@@ -1,15 +1,42 @@
 /** Reading a request body: bounded before it is buffered, strict UTF-8, bounded nesting, checked by a zod schema. All failures are 4xx. */
-import type { z } from 'zod'
+import { z } from 'zod'
 import { readJson as readLossless } from '../../json/lossless.ts'
+import { ignoredFields } from '../schemas/fields.ts'
+import type { Scope, ServerContext } from './context.ts'
 import { ApiError, badRequest } from './errors.ts'
 import type { Limits } from './limits.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
 
-/** The parsed JSON body as the schema types it. Throws 400, 413 or 415. */
-export async function readBody<T extends z.ZodType>(request: Request, schema: T, limits: Limits): Promise<z.infer<T>> {
-  return validate(await readJson(request, limits), schema)
+/**
+ * The parsed JSON body as the schema types it. Fields that it does not know are refused or ignored as schemas/fields.ts says.
+ * @throws 400, 413 or 415
+ */
+export async function readBody<T extends z.ZodObject>(
+  { limits }: ServerContext,
+  scope: Scope,
+  request: Request,
+  schema: T,
+): Promise<z.infer<T>> {
+  const body = validate(await readJson(request, limits), schema)
+  const ignored = unread(body, schema)
+  if (ignored.length > 0) scope.facts.ignored_fields = ignored.slice(0, 20).map(asToken).join(', ')
+  return body
 }
+
+/** What nothing reads in a body and in the objects directly inside it. */
+function unread(body: object, schema: z.ZodObject, where = ''): string[] {
+  const inner = Object.entries(schema.shape).flatMap(([field, type]) => {
+    let kind: unknown = type
+    while (kind instanceof z.ZodOptional || kind instanceof z.ZodNullable) kind = kind.unwrap()
+    const value = (body as Record<string, unknown>)[field]
+    return kind instanceof z.ZodObject && value ? unread(value, kind, `${where}${field}.`) : []
+  })
+  return [...ignoredFields(body, new Set(Object.keys(schema.shape)), where), ...inner]
+}
+
+/** Names of clients, fit for a header. */
+const asToken = (field: string) => field.replace(/[^\w.-]/g, '?').slice(0, 64)
 
 export async function readJson(request: Request, limits: Limits): Promise<unknown> {
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()

@@ -6,6 +6,7 @@ import { validate } from '../http/body.ts'
 import { badRequest } from '../http/errors.ts'
 import { type Asked, samplingOf, stopsOf, toolsOf } from '../prepare.ts'
 import { functionTool } from '../schemas/chat.ts'
+import { type GivenForm, givenForm } from '../schemas/forms.ts'
 import type { OllamaChatRequest, OllamaGenerateRequest } from '../schemas/ollama.ts'
 
 export function fromOllamaMessages(body: OllamaChatRequest, recall: (callId: string) => string | undefined): Message[] {
@@ -40,6 +41,7 @@ export function fromOllamaMessages(body: OllamaChatRequest, recall: (callId: str
 
 export function ollamaAsk(body: OllamaChatRequest | OllamaGenerateRequest, messages: readonly Message[]): Asked {
   const { think } = body
+  const given = ollamaForm(body)
   const [effort, enabled] = typeof think === 'string' ? [think, undefined] : [undefined, think]
   const { tools, places } = toolsOf(
     'tools' in body ? (body as OllamaChatRequest).tools : [],
@@ -51,9 +53,9 @@ export function ollamaAsk(body: OllamaChatRequest | OllamaGenerateRequest, messa
     ask: {
       thinking: thinkingOf(effort, enabled),
       tools: tools.map((tool) => ({ ...tool, strict: false })),
-      ...formatOf(body.format),
+      ...given?.form,
       ...ollamaOptions(body.options),
-      fields: { form: 'format', tools: places },
+      fields: { form: given?.field, tools: places },
     },
   }
 }
@@ -68,6 +70,9 @@ export function ollamaOptions(options: OllamaChatRequest['options']): Pick<Ask, 
   }
 }
 
-function formatOf(format: OllamaChatRequest['format']): Pick<Ask, 'schema'> {
-  return !format ? {} : format === 'json' ? ANY_OBJECT : { schema: format as JsonSchema }
+/** What the answer must follow: Ollama's `format`, or a field of another server. */
+export function ollamaForm(body: OllamaChatRequest | OllamaGenerateRequest): GivenForm | undefined {
+  const { format } = body
+  const form = format === 'json' ? ANY_OBJECT : { schema: format as JsonSchema }
+  return givenForm(body, format ? { field: 'format', form } : undefined)
 }

@@ -23,7 +23,7 @@ export function ollamaPs(ctx: ServerContext): Response {
 }
 
 export async function ollamaShow(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = await readBody(request, ollamaShowRequest, ctx.limits)
+  const body = await readBody(ctx, scope, request, ollamaShowRequest)
   const name = body.model ?? body.name
   if (!name) throw badRequest('Send the name of a model.', 'model')
   return withModel(ctx, scope, name, ({ entry, model }) => {

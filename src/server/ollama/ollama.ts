@@ -10,16 +10,16 @@ import { type ApiError, badRequest } from '../http/errors.ts'
 import { streamResponse } from '../http/stream.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
-import { prepare } from '../prepare.ts'
+import { constraintOf, prepare } from '../prepare.ts'
 import { runAnswer, wholeAnswer, withModel } from '../run.ts'
 import { type OllamaGenerateRequest, ollamaChatRequest, ollamaGenerateRequest } from '../schemas/ollama.ts'
-import { fromOllamaMessages, ollamaAsk, ollamaOptions } from './messages.ts'
+import { fromOllamaMessages, ollamaAsk, ollamaForm, ollamaOptions } from './messages.ts'
 
 /** A piece of an answer in the field names of one endpoint. */
 type Shape = (piece: { content?: string; thinking?: string; tool_calls?: object[] }) => object
 
 export async function ollamaChat(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = await readBody(request, ollamaChatRequest, ctx.limits)
+  const body = await readBody(ctx, scope, request, ollamaChatRequest)
   if ((body.messages ?? []).length === 0)
     return loadOrUnload(ctx, body.model, body.keep_alive, { message: { role: 'assistant', content: '' } })
   const messages = fromOllamaMessages(body, (callId) => ctx.reasoning.recall(scope.tenant, callId))
@@ -29,9 +29,8 @@ export async function ollamaChat(ctx: ServerContext, scope: Scope, request: Requ
 }
 
 export async function ollamaGenerate(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = await readBody(request, ollamaGenerateRequest, ctx.limits)
-  if (body.template) throw badRequest('Templates are never taken from requests.', 'template')
-  if (body.suffix) throw badRequest('This server continues texts; it cannot fill in before a suffix.', 'suffix')
+  const body = await readBody(ctx, scope, request, ollamaGenerateRequest)
+  if (body.raw && body.system) throw badRequest('system: a raw prompt has no place for it; write it into the prompt.', 'system')
   if (body.images?.length) throw badRequest('This model reads text only; images cannot be used.', 'images', 'unsupported_content')
   if (!body.prompt) return loadOrUnload(ctx, body.model, body.keep_alive, { response: '' })
   const shape: Shape = ({ content = '', thinking }) => ({ response: content, ...(thinking !== undefined && { thinking }) })
@@ -43,11 +42,18 @@ export async function ollamaGenerate(ctx: ServerContext, scope: Scope, request: 
   })
 }
 
-function rawContinuation(ctx: ServerContext, scope: Scope, model: ServedModel, body: OllamaGenerateRequest, prompt: string): Continuation {
+async function rawContinuation(
+  ctx: ServerContext,
+  scope: Scope,
+  model: ServedModel,
+  body: OllamaGenerateRequest,
+  prompt: string,
+): Promise<Continuation> {
   const options = ollamaOptions(body.options)
   const maxTokens = Math.min(options.maxTokens ?? Number.POSITIVE_INFINITY, ctx.limits.outputTokens)
   const ids = promptOf(model, prompt, 'prompt', { special: body.parse_special ?? true })
-  return new Continuation(model, ids, { ...options, maxTokens, cacheKey: scope.tenant })
+  const constraint = await constraintOf(ctx, scope, model, ollamaForm(body))
+  return new Continuation(model, ids, { ...options, maxTokens, cacheKey: scope.tenant }, 'prompt', constraint)
 }
 
 async function respond(

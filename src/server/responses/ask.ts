@@ -1,11 +1,12 @@
 /** A request of the Responses API in the form that all endpoints share, with what it continues. */
 import type { Answer } from '../../answer/answer.ts'
-import { type Ask, thinkingOf } from '../../answer/ask.ts'
+import { ANY_OBJECT, type Ask, thinkingOf } from '../../answer/ask.ts'
 import { ChatError, type Message } from '../../chat/messages.ts'
 import { validate } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import type { Lease } from '../models/registry.ts'
-import { type Asked, prepare, samplingOf, schemaOf, toolsOf } from '../prepare.ts'
+import { type Asked, prepare, samplingOf, toolsOf } from '../prepare.ts'
+import { type GivenForm, givenForm, namedForm } from '../schemas/forms.ts'
 import { type ResponseRequest, responseTool } from '../schemas/responses.ts'
 import { messagesOf, previousResponses } from './input.ts'
 import type { StoredItem } from './store.ts'
@@ -17,6 +18,7 @@ export async function responseAsk(ctx: ServerContext, scope: Scope, body: Respon
   ])
   const { tools, places } = toolsOf(body.tools, (tool, place) => validate(tool, responseTool, place))
   const kwargs = body.chat_template_kwargs
+  const given = givenForm(body, textForm(body.text?.format))
   return {
     messages: await messagesOf(ctx, scope, [...earlier, ...items], body.instructions),
     ask: {
@@ -24,13 +26,18 @@ export async function responseAsk(ctx: ServerContext, scope: Scope, body: Respon
       tools,
       toolChoice: choiceOf(body.tool_choice),
       parallelToolCalls: body.parallel_tool_calls ?? undefined,
-      ...schemaOf(body.text?.format ?? undefined),
+      ...given?.form,
       sampling: samplingOf(body),
       maxTokens: body.max_output_tokens ?? undefined,
       logprobs: wantsLogprobs(body) ? (body.top_logprobs ?? 0) : undefined,
-      fields: { form: 'text.format.schema', tools: places },
+      fields: { form: given?.field, tools: places },
     },
   }
+}
+
+function textForm(format: NonNullable<ResponseRequest['text']>['format']): GivenForm | undefined {
+  if (!format || format.type === 'text') return undefined
+  return { field: 'text.format.schema', form: format.type === 'json_object' ? ANY_OBJECT : namedForm(format) }
 }
 
 /** With truncation "auto" the oldest turns are left out until the rest fits. */

@@ -18,11 +18,20 @@ const REQUEST =
   'Summarise the conversation above so that it can be continued without it. Keep names, numbers, decisions, open questions and results of tools. Answer with the summary only.'
 
 export async function compactResponse(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = { input: [], ...(await readBody(request, compactRequest, ctx.limits)) }
+  const body = { input: [], ...(await readBody(ctx, scope, request, compactRequest)) }
   const asked = await responseAsk(ctx, scope, body, await inputItems(ctx, scope, body.input))
   return withModel(ctx, scope, body.model, async (lease) => {
     const messages: Message[] = [...asked.messages, { role: 'user', content: REQUEST }]
-    const plain: Ask = { ...asked.ask, tools: [], toolChoice: 'none', schema: undefined, logprobs: undefined }
+    const plain: Ask = {
+      ...asked.ask,
+      tools: [],
+      toolChoice: 'none',
+      schema: undefined,
+      regex: undefined,
+      choice: undefined,
+      grammar: undefined,
+      logprobs: undefined,
+    }
     const [answer] = await prepare(ctx, scope, lease.model, { messages, ask: plain })
     const { content, finish } = await wholeAnswer(runAnswer(ctx, scope, lease, answer!, scope.signal))
     return Response.json({

@@ -24,7 +24,7 @@ export function responseObject(body: ResponseRequest, model: ServedModel): Respo
     tool_choice: body.tool_choice ?? 'auto',
     truncation: body.truncation ?? 'disabled',
     parallel_tool_calls: body.parallel_tool_calls ?? model.format.capabilities.parallelToolCalls,
-    text: { format: body.text?.format ?? { type: 'text' }, verbosity: body.text?.verbosity || undefined },
+    text: { format: body.text?.format ?? { type: 'text' } },
     top_p: body.top_p ?? sampling.topP ?? 1,
     presence_penalty: body.presence_penalty ?? 0,
     frequency_penalty: body.frequency_penalty ?? 0,

@@ -19,7 +19,7 @@ import { responseObject } from './object.ts'
 import type { StoredItem } from './store.ts'
 
 export async function createResponse(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = await readBody(request, responseRequest, ctx.limits)
+  const body = await readBody(ctx, scope, request, responseRequest)
   if (body.background && body.store === false)
     throw badRequest('A background response must be stored; leave out "store": false.', 'background')
   const items = await inputItems(ctx, scope, body.input)

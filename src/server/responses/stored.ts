@@ -63,7 +63,7 @@ export async function cancelResponse(ctx: ServerContext, scope: Scope, _request:
 }
 
 export async function inputTokens(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = await readBody(request, inputTokensRequest, ctx.limits)
+  const body = await readBody(ctx, scope, request, inputTokensRequest)
   const whole = { ...body, model: body.model ?? '', input: body.input ?? [] }
   const asked = await responseAsk(ctx, scope, whole, await inputItems(ctx, scope, whole.input))
   return withModel(ctx, scope, body.model, async ({ model }) => {

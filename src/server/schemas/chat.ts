@@ -1,6 +1,7 @@
 /** The body of POST /v1/chat/completions. */
 import { z } from 'zod'
 import * as common from './common.ts'
+import { formFields, responseFormat } from './forms.ts'
 
 const textPart = z.looseObject({ type: z.enum(['text', 'input_text', 'output_text']), text: z.string() })
 const refusalPart = z.looseObject({ type: z.literal('refusal'), refusal: z.string() })
@@ -13,6 +14,9 @@ const toolCall = z.looseObject({
   type: z.literal('function').nullish(),
   function: z.looseObject({ name: common.toolName, arguments: z.string() }),
 })
+
+/** A call as it was before `tool_calls`. */
+const legacyCall = z.looseObject({ name: common.toolName, arguments: z.string() })
 
 const instructions = (role: 'system' | 'developer') => z.looseObject({ role: z.literal(role), content })
 
@@ -28,7 +32,9 @@ const chatMessage = z.discriminatedUnion('role', [
     reasoning_content: z.string().nullish(),
     thinking: z.string().nullish(),
     tool_calls: z.array(toolCall).max(128).nullish(),
+    function_call: legacyCall.nullish(),
   }),
+  z.looseObject({ role: z.literal('function'), content: content.nullish(), name: common.toolName }),
   z.looseObject({ role: z.literal('tool'), content, tool_call_id: common.callId, name: common.toolName.nullish() }),
 ])
 
@@ -48,12 +54,6 @@ const chatToolChoice = z.union([
   }),
 ])
 
-const responseFormat = z.discriminatedUnion('type', [
-  z.looseObject({ type: z.literal('text') }),
-  z.looseObject({ type: z.literal('json_object') }),
-  z.looseObject({ type: z.literal('json_schema'), json_schema: z.looseObject(common.schemaFields) }),
-])
-
 export const chatRequest = z.looseObject({
   model: common.modelName,
   messages: z.array(chatMessage).min(1).max(4096),
@@ -67,9 +67,12 @@ export const chatRequest = z.looseObject({
   logprobs: z.boolean().nullish(),
   top_logprobs: z.int().min(0).max(20).nullish(),
   response_format: responseFormat.nullish(),
+  ...formFields,
   tools: common.tools.nullish(),
   tool_choice: chatToolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
+  functions: z.array(z.looseObject(common.functionFields)).max(128).nullish().describe('Tools as OpenAI had them before `tools`.'),
+  function_call: z.union([z.enum(['none', 'auto']), z.looseObject({ name: common.toolName })]).nullish(),
   reasoning_effort: common.effort.nullish(),
   reasoning: z.looseObject({ effort: common.effort.nullish() }).nullish(),
   thinking_token_budget: common.int32(0).nullish(),

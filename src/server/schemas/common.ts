@@ -84,4 +84,4 @@ export const metadata = z.record(z.string().max(64), z.string().max(512)).nullis
 export const includeUsage = z.looseObject({ include_usage: z.boolean().nullish() }).nullish()
 
 /** Only these reach a chat format, whatever else a request carries: templates are never steered by arbitrary names. */
-export const templateKwargs = z.looseObject({ enable_thinking: z.boolean().nullish(), reasoning_effort: effort.nullish() }).nullish()
+export const templateKwargs = z.strictObject({ enable_thinking: z.boolean().nullish(), reasoning_effort: effort.nullish() }).nullish()

@@ -2,6 +2,7 @@
 import { z } from 'zod'
 import { chatRequest } from './chat.ts'
 import * as common from './common.ts'
+import { formFields, responseFormat } from './forms.ts'
 
 const ids = z.array(common.int32(0)).max(2 ** 20)
 
@@ -23,10 +24,10 @@ export const completionRequest = z.looseObject({
   ...common.samplingFields,
   stop: common.stopTexts,
   n: z.int().min(1).max(8).nullish(),
-  best_of: z.int().min(1).max(8).nullish(),
   logprobs: z.int().min(0).max(20).nullish(),
   echo: z.boolean().nullish(),
-  suffix: z.string().nullish(),
+  response_format: responseFormat.nullish(),
+  ...formFields,
   user: z.string().max(512).nullish(),
 })
 export type CompletionRequest = z.infer<typeof completionRequest>

@@ -1,12 +1,12 @@
 /** The bodies of the Ollama endpoints. */
 import { z } from 'zod'
 import * as common from './common.ts'
+import { formFields } from './forms.ts'
 
 const { repetition_penalty, logit_bias: _, ...sampling } = common.samplingFields
 
 const options = z
   .looseObject({
-    num_ctx: common.int32(1).nullish(),
     num_predict: common.int32(-2).nullish(),
     ...sampling,
     repeat_penalty: repetition_penalty,
@@ -19,6 +19,7 @@ const shared = {
   stream: z.boolean().nullish().describe('Default true, unlike the OpenAI endpoints.'),
   think: z.union([z.boolean(), z.enum(['low', 'medium', 'high', 'max', 'none'])]).nullish(),
   format: z.union([z.literal(''), z.literal('json'), common.jsonObject]).nullish(),
+  ...formFields,
   options,
   keep_alive: z.union([z.string().max(32), z.number()]).nullish(),
 }
@@ -60,11 +61,9 @@ export const ollamaGenerateRequest = z.looseObject({
   ...shared,
   prompt: z.string().nullish(),
   system: z.string().nullish(),
-  suffix: z.string().nullish(),
   raw: z.boolean().nullish().describe('The prompt is continued as it is, without the chat format. Special tokens in it are read.'),
   parse_special: z.boolean().nullish().describe('With `raw`: false leaves spellings of special tokens text.'),
   images: z.array(z.unknown()).max(64).nullish(),
-  template: z.string().nullish(),
 })
 
 export const ollamaShowRequest = z.looseObject({ model: common.modelName.nullish(), name: common.modelName.nullish() })

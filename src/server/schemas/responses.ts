@@ -1,6 +1,7 @@
 /** The body of POST /v1/responses and the input items it may carry. */
 import { z } from 'zod'
 import * as common from './common.ts'
+import { formFields } from './forms.ts'
 
 const itemId = z.string().max(256).nullish()
 const part = z.looseObject({ type: z.string().max(64), text: z.string().nullish(), refusal: z.string().nullish() })
@@ -51,8 +52,8 @@ const responseToolChoice = z.union([
 ])
 
 const textFormat = z.discriminatedUnion('type', [
-  z.looseObject({ type: z.literal('text') }),
-  z.looseObject({ type: z.literal('json_object') }),
+  z.strictObject({ type: z.literal('text') }),
+  z.strictObject({ type: z.literal('json_object') }),
   z.looseObject({ type: z.literal('json_schema'), ...common.schemaFields }),
 ])
 
@@ -69,7 +70,8 @@ export const responseRequest = z.looseObject({
   max_tool_calls: common.int32(1).nullish(),
   ...common.samplingFields,
   top_logprobs: z.int().min(0).max(20).nullish(),
-  text: z.looseObject({ format: textFormat.nullish(), verbosity: z.string().max(16).nullish() }).nullish(),
+  text: z.looseObject({ format: textFormat.nullish() }).nullish(),
+  ...formFields,
   tools: common.tools.nullish(),
   tool_choice: responseToolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),

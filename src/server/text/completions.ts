@@ -3,6 +3,7 @@ import { checkFits } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import { type FinishEvent, NO_TIMINGS, NO_USAGE } from '../../chat/messages.ts'
 import type { TokenLogprob } from '../../engine/logprobs.ts'
+import type { Constraint } from '../../structured/structured.ts'
 import { prefixLength, readPrompt } from '../../tokenizer/prompt.ts'
 import type { TextStream, Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { finite, spelled } from '../chat-completions/logprobs.ts'
@@ -13,17 +14,19 @@ import { badRequest } from '../http/errors.ts'
 import { fingerprintOf, newChatId, unixSeconds } from '../http/names.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
-import { samplingOf, stopsOf } from '../prepare.ts'
+import { constraintOf, samplingOf, stopsOf } from '../prepare.ts'
 import { chatUsage, openaiFinish, runAnswer, withModel } from '../run.ts'
 import { type CompletionRequest, completionRequest } from '../schemas/completions.ts'
+import { formatForm, givenForm } from '../schemas/forms.ts'
 
 export async function completions(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = await readBody(request, completionRequest, ctx.limits)
-  if (body.suffix) throw badRequest('This server continues texts; it cannot fill in before a suffix.', 'suffix')
+  const body = await readBody(ctx, scope, request, completionRequest)
   if (body.echo && body.stream) throw badRequest('echo cannot be streamed.', 'echo')
   if (body.max_tokens === 0 && !body.echo) throw badRequest('max_tokens 0 makes sense with echo only.', 'max_tokens')
-  return withModel(ctx, scope, body.model, (lease) => {
-    const prompts = continuations(ctx, scope, lease.model, body)
+  const given = givenForm(body, formatForm(body.response_format))
+  return withModel(ctx, scope, body.model, async (lease) => {
+    const constraint = await constraintOf(ctx, scope, lease.model, given)
+    const prompts = continuations(ctx, scope, lease.model, body, constraint)
     ctx.admission.check(lease.model.engine.load(), prompts.length)
     const head = {
       id: newChatId('cmpl'),
@@ -51,7 +54,13 @@ interface Prompt {
   task: Continuation | undefined
 }
 
-function continuations(ctx: ServerContext, scope: Scope, model: ServedModel, body: CompletionRequest): Prompt[] {
+function continuations(
+  ctx: ServerContext,
+  scope: Scope,
+  model: ServedModel,
+  body: CompletionRequest,
+  constraint: Constraint | undefined,
+): Prompt[] {
   const { prompt } = body
   const prompts =
     typeof prompt === 'string' || typeof prompt[0] === 'number' ? [prompt as string | number[]] : (prompt as (string | number[])[])
@@ -69,7 +78,7 @@ function continuations(ctx: ServerContext, scope: Scope, model: ServedModel, bod
         logprobs: body.logprobs ?? undefined,
         cacheKey: scope.tenant,
       }
-      if (body.max_tokens !== 0) return promptFor(model, one, promptIds, new Continuation(model, promptIds, ask, param))
+      if (body.max_tokens !== 0) return promptFor(model, one, promptIds, new Continuation(model, promptIds, ask, param, constraint))
       // The last id is only predicted, so that one more than the context holds can be scored.
       if (promptIds.length > model.engine.context + 1) checkFits(promptIds.length, model.engine.context, param)
       return promptFor(model, one, promptIds)

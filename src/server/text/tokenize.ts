@@ -11,7 +11,7 @@ import { withModel } from '../run.ts'
 import { applyTemplateRequest, detokenizeRequest, tokenizeRequest } from '../schemas/completions.ts'
 
 export async function tokenize(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = await readBody(request, tokenizeRequest, ctx.limits)
+  const body = await readBody(ctx, scope, request, tokenizeRequest)
   const text = body.content ?? body.prompt
   if (typeof text !== 'string') throw badRequest('Send the text as "content".', 'content')
   return withModel(ctx, scope, body.model, ({ model }) => {
@@ -31,7 +31,7 @@ function pieceOf(bytes: Uint8Array): string | number[] {
 }
 
 export async function detokenize(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = await readBody(request, detokenizeRequest, ctx.limits)
+  const body = await readBody(ctx, scope, request, detokenizeRequest)
   return withModel(ctx, scope, body.model, ({ model }) => {
     const unknown = body.tokens.findIndex((id) => id >= model.tokenizer.vocabSize)
     if (unknown >= 0)
@@ -42,7 +42,7 @@ export async function detokenize(ctx: ServerContext, scope: Scope, request: Requ
 }
 
 export async function applyTemplate(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = await readBody(request, applyTemplateRequest, ctx.limits)
+  const body = await readBody(ctx, scope, request, applyTemplateRequest)
   return withModel(ctx, scope, body.model, async ({ model }) => {
     const asked = chatAsk({ ...body, model: body.model ?? '' }, (callId) => ctx.reasoning.recall(scope.tenant, callId))
     const [answer] = await prepare(ctx, scope, model, { ...asked, answers: 1 })
