@@ -223,6 +223,7 @@ export type WarningCode =
   | 'unexpected-token'
   | 'malformed-tool-call'
   | 'arguments-not-json'
+  | 'repaired-tool-call'
   | 'reasoning-in-arguments'
   | 'unfinished-reasoning'
   | 'unfinished-tool-call'

@@ -238,7 +238,7 @@ test('answers', () => {
     ['<tool_call>tide(Calais)</tool_call>', ['! malformed-tool-call', 'text: tide(Calais)']],
     ['<tool_call>{"name": "moon", "arguments": {}}</tool_call>', ['! unknown-tool', 'call moon: {}']],
     [block, ['! unknown-tool', `reasoning: {"name": "tide", "arguments": ${args}}`], { tools: [tide], toolChoice: 'none' }],
-    ['a</think>b</tool_call>c<|im_start|>d', ['! unexpected-token', '! unexpected-token', '! unexpected-token', 'text: abcd']],
+    ['a</think>b</tool_call>c<|im_start|>d', ['! unexpected-token', 'text: a', '! unexpected-token', '! unexpected-token', 'text: bcd']],
     ['a<|im_end|>b', ['text: a', 'text: b']],
     ['', []],
   ]
@@ -266,7 +266,9 @@ test("Coder's calls, converted by the schema", () => {
     'call f: {"s": "12", "n": 12, "x": 1.5, "b": true, "o": {"a": 1}, "l": [1]}',
   ])
   assert.deepEqual(read({ s: 'null', n: 'many', o: '{', other: 'x\n\ny' }), [
-    'call f: {"s": null, "n": "many", "o": "{", "other": "x\\n\\ny"}',
+    'call f: {"s": "null", "n": "many", "o": "{", "other": "x\\n\\ny"}',
+    '! malformed-tool-call',
+    '! malformed-tool-call',
   ])
   assert.deepEqual(summary(parse('<tool_call>\n<function=f>\n<parameter=n>\n3', { tools: [{ name: 'f', parameters }] }, coder)), [
     'call f: {"n": 3}',
@@ -329,17 +331,7 @@ test('random sequences and every prefix', () => {
     return Math.floor((state / 2 ** 32) * n)
   }
   const sequences = Array.from({ length: answer.length }, (_, n) => answer.slice(0, n))
-  const pieces = [
-    '{"name": "tide", "arguments": ',
-    '{"a": 1}',
-    '}',
-    '\n',
-    '<function=tide>',
-    '<parameter=a>',
-    '</parameter>',
-    'x',
-    'ü',
-  ].map((piece) => tokenizer.encode(piece))
+  const pieces = ['{"name": "tide", "arguments": ', '{"a": 1}', '}', '\n', 'x', 'ü'].map((piece) => tokenizer.encode(piece))
   for (let round = 0; round < 20_000; round++) {
     sequences.push(
       Array.from({ length: 1 + random(10) }, () =>

@@ -5,6 +5,7 @@
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { ChatError, type ChatFormat, offeredTools, type SamplingOptions } from '../messages.ts'
 import { TagParser } from './tags/parser.ts'
+import { callSyntaxOf } from './tags/syntax.ts'
 import { type TemplateFiles, templatePrompt } from './template-prompt.ts'
 
 export interface TemplateSource extends TemplateFiles {
@@ -34,17 +35,18 @@ export function templateFormat(tokenizer: Tokenizer, source: TemplateSource): Ch
   for (const name of [...ENDS_OF_TURN, source.eosToken ?? '']) if (id(name) !== undefined) stopIds.add(id(name)!)
   const canThink = id('<think>') !== undefined && id('</think>') !== undefined && all.includes('think')
   const hasSwitch = canThink && all.includes('enable_thinking')
-  const hasTags = id('<tool_call>') !== undefined && id('</tool_call>') !== undefined
-  // Llama 3's template asks for an answer of the form {"name": …, "parameters": …}.
-  const bareCalls = !hasTags && /"name": .*"parameters": /.test(all)
-  const tools = all.includes('tools') && (hasTags || bareCalls)
+  const calls = callSyntaxOf(all, id('<tool_call>') !== undefined && id('</tool_call>') !== undefined)
   return {
     name: 'template',
     stopIds: [...stopIds],
-    capabilities: { reasoning: hasSwitch ? 'switch' : canThink ? 'always' : 'never', tools, parallelToolCalls: tools && !bareCalls },
+    capabilities: {
+      reasoning: hasSwitch ? 'switch' : canThink ? 'always' : 'never',
+      tools: calls !== undefined,
+      parallelToolCalls: calls?.isParallel === true,
+    },
     sampling: () => ({ temperature: 1, topP: 1, ...source.sampling }),
     render(messages, options, note) {
-      if (!tools && offeredTools(options).length > 0)
+      if (calls === undefined && offeredTools(options).length > 0)
         throw new ChatError('tools', "this model's chat template has no tool calls that can be read back")
       return prompt(messages, options, note)
     },
@@ -54,7 +56,7 @@ export function templateFormat(tokenizer: Tokenizer, source: TemplateSource): Ch
       const marker = prompt.findLastIndex((promptId) => tokenizer.isSpecial(promptId) && !tags.has(promptId))
       const think = prompt.indexOf(id('<think>') ?? -1, marker + 1)
       const opening = think < 0 ? [] : prompt.slice(think)
-      return new TagParser(tokenizer, options, { stopIds, mayThink: canThink && options.thinking !== false, opening, bareCalls })
+      return new TagParser(tokenizer, options, { stopIds, mayThink: canThink && options.thinking !== false, opening, calls })
     },
   }
 }

@@ -56,39 +56,6 @@ export function coderCall(prompt: PromptText, call: ToolCallPart): void {
   prompt.plain('</function>\n').template('</tool_call>')
 }
 
-/**
- * The body of a call block -> name and arguments as JSON text, values converted by the tool's schema; what does not convert stays text.
- * Undefined when there is no function in it.
- */
-export function readCoderCall(body: string, tools: readonly ToolDefinition[]): { name: string; arguments: string } | undefined {
-  const head = /<function=([^>\n]*)>/.exec(body)
-  if (head === null) return undefined
-  const name = head[1]!.trim()
-  const properties = asObject(asObject(tools.find((tool) => tool.name === name)?.parameters).properties)
-  const args: [string, unknown][] = []
-  // A parameter ends at its closing tag, or where the next one begins if the model forgot it.
-  for (const piece of body
-    .slice(head.index + head[0].length)
-    .split('<parameter=')
-    .slice(1)) {
-    const close = piece.indexOf('>')
-    if (close < 0) continue
-    const key = piece.slice(0, close).trim()
-    const end = piece.lastIndexOf('</parameter>')
-    const value = piece.slice(close + 1, end < 0 ? undefined : end).replace(end < 0 ? /<\/function>\s*$/ : /$^/, '')
-    args.push([key, convert(value.replace(/^\n/, '').replace(/\n$/, ''), asObject(properties[key]).type)])
-  }
-  return { name, arguments: pythonJson(Object.fromEntries(args)) }
-}
-
-function convert(text: string, type: unknown): unknown {
-  if (text === 'null') return null
-  if (type === 'boolean') return /^(true|false)$/i.test(text.trim()) ? text.trim().toLowerCase() === 'true' : text
-  if (type === 'integer' || type === 'number') return text.trim() !== '' && Number.isFinite(Number(text)) ? Number(text) : text
-  const value = type === 'object' || type === 'array' ? parsed(text) : undefined
-  return value === undefined ? text : value
-}
-
 /** The fields of a schema that have no place of their own. */
 function extras(schema: Json, ...known: string[]): string[] {
   const others = entriesOf(schema).filter(([key]) => !known.includes(key))

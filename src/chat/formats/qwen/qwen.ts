@@ -16,6 +16,7 @@ import {
 } from '../../messages.ts'
 import { PromptText } from '../prompt-text.ts'
 import { TagParser } from '../tags/parser.ts'
+import { CODER, HERMES } from '../tags/syntax.ts'
 import { coderCall, coderTools } from './coder.ts'
 import { pythonJson } from './python-json.ts'
 
@@ -66,7 +67,12 @@ export function qwenFormat(tokenizer: Tokenizer, kind: QwenKind): ChatFormat {
     parser(prompt, options) {
       const start = tokenizer.specials.get('<|im_start|>')!
       const opening = prompt.slice(prompt.lastIndexOf(start) + 1 + tokenizer.encode('assistant\n').length)
-      return new TagParser(tokenizer, options, { stopIds, mayThink: thinks(options), opening })
+      return new TagParser(tokenizer, options, {
+        stopIds,
+        mayThink: thinks(options),
+        opening,
+        calls: kind.tools === 'xml' ? CODER : HERMES,
+      })
     },
   }
 }
