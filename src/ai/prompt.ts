@@ -12,6 +12,10 @@ export interface LineageProviderOptions {
   thinkingBudget?: number
   minP?: number
   parallelToolCalls?: boolean
+  /** What the answer must follow, where no schema is asked for: a regular expression, one of several texts, or a grammar. */
+  regex?: string
+  choice?: readonly string[]
+  grammar?: string
 }
 
 export function aiAsk(
@@ -37,11 +41,14 @@ export function aiAsk(
       toolChoice: choiceOf(options),
       parallelToolCalls: own.parallelToolCalls,
       ...schemaOf(options),
+      regex: own.regex,
+      choice: own.choice,
+      grammar: own.grammar,
       thinking: thinkingOf(own.reasoningEffort, own.thinking, own.thinkingBudget),
       sampling: { temperature, topP, topK, presencePenalty, frequencyPenalty, seed, minP: own.minP },
       maxTokens: options.maxOutputTokens,
       stop: options.stopSequences,
-      fields: { form: 'responseFormat.schema' },
+      fields: options.responseFormat?.type === 'json' ? { form: 'responseFormat.schema' } : undefined,
     },
   }
 }

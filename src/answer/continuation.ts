@@ -9,11 +9,15 @@ import { type PromptOptions, promptIds, readPrompt } from '../tokenizer/prompt.t
 import type { TextStream } from '../tokenizer/tokenizer.ts'
 import { type AnswerEnd, type ChatModel, checkFits, checkLength, Generated } from './answer.ts'
 import type { Ask } from './ask.ts'
+import { constraintNow } from './plan.ts'
 import { StopTexts } from './stop-texts.ts'
 import { isOver, maskWithStops, type TokenMask } from './token-mask.ts'
 
 /** What of an Ask makes sense without a format. */
-export type ContinuationAsk = Pick<Ask, 'sampling' | 'maxTokens' | 'stop' | 'logprobs' | 'cacheKey' | 'signal'>
+export type ContinuationAsk = Pick<
+  Ask,
+  'sampling' | 'maxTokens' | 'stop' | 'logprobs' | 'cacheKey' | 'signal' | 'schema' | 'regex' | 'choice' | 'grammar'
+>
 
 /**
  * The ids of a text to continue (tokenizer/prompt.ts). Never empty: without BOS an empty text is the beginning of a document.
@@ -37,15 +41,15 @@ export class Continuation extends Generated {
 
   /**
    * @param field name of the prompt in the request, for errors
-   * @param constraint what the text must follow
-   * @throws ChatError on a prompt that is too long
+   * @param constraint what the text must follow; default: the form of `ask`, compiled at once
+   * @throws ChatError on a prompt that is too long, or a form that cannot be enforced
    */
   constructor(model: ChatModel, promptIds: readonly number[], ask: ContinuationAsk, field = 'prompt', constraint?: Constraint) {
     super(model, ask)
     const { tokenizer, engine } = model
     checkFits(promptIds.length, engine.context, field)
     this.promptIds = promptIds
-    this.#matcher = constraint?.matcher()
+    this.#matcher = (constraint ?? constraintNow(ask, tokenizer))?.matcher()
     this.#stops = new StopTexts(ask.stop ?? [])
     this.#stream = readPrompt(tokenizer, promptIds).stream
   }

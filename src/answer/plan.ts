@@ -3,7 +3,7 @@
  * drawn: a schema that cannot be enforced is an error, never ignored. Errors name the field; the server makes a 400 of them.
  */
 import { ChatError, type ChatFormat, type JsonSchema, type RenderOptions, type Thinking } from '../chat/messages.ts'
-import { type Constraint, type Form, UnsupportedSchemaError, UnsupportedTextError } from '../structured/structured.ts'
+import { type Constraint, constraint, type Form, UnsupportedSchemaError, UnsupportedTextError } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { type Ask, type AskedTool, formOf } from './ask.ts'
 import { type CompileConstraint, constraints } from './constraints.ts'
@@ -28,14 +28,14 @@ export async function planFor(
   signal?: AbortSignal,
 ): Promise<Plan> {
   const { thinking } = ask
-  const constraint = (form: Form, field: string) => enforceable(form, field, (given) => compile(given, tokenizer, signal))
+  const compiled = (form: Form, field: string) => enforceable(form, field, (given) => compile(given, tokenizer, signal))
   const { tools, choice } = chosenTools(ask, format)
   const forced = choice === 'required' ? tools.map(({ name }) => name) : typeof choice === 'object' ? [choice.name] : undefined
   const form = formOf(ask)
-  const text = form === undefined || forced ? undefined : await constraint(form, fieldOfForm(ask, form))
+  const text = form === undefined || forced ? undefined : await compiled(form, fieldOfForm(ask, form))
   const args = new Map<string, Constraint>()
   for (const { name, parameters = NO_ARGUMENTS, strict } of tools)
-    if (strict || forced?.includes(name)) args.set(name, await constraint({ schema: parameters }, `${fieldOf(ask, name)}.parameters`))
+    if (strict || forced?.includes(name)) args.set(name, await compiled({ schema: parameters }, `${fieldOf(ask, name)}.parameters`))
   return {
     render: toldBy(ask, format),
     rules: {
@@ -60,12 +60,26 @@ export async function enforceable(
   try {
     return await compile(form)
   } catch (error) {
-    if (error instanceof UnsupportedSchemaError)
-      throw new ChatError(field, `this schema cannot be enforced: ${error.message}`, 'unsupported_schema', error)
-    if (error instanceof UnsupportedTextError)
-      throw new ChatError(field, `this cannot be enforced: ${error.message}`, 'unsupported_form', error)
-    throw error
+    throw unenforceable(error, field)
   }
+}
+
+/** The constraint of a form, compiled at once. @throws ChatError */
+export function constraintNow(ask: Ask, tokenizer: Tokenizer): Constraint | undefined {
+  const form = formOf(ask)
+  try {
+    return form && constraint(form, tokenizer)
+  } catch (error) {
+    throw unenforceable(error, fieldOfForm(ask, form!))
+  }
+}
+
+function unenforceable(error: unknown, field: string): unknown {
+  if (error instanceof UnsupportedSchemaError)
+    return new ChatError(field, `this schema cannot be enforced: ${error.message}`, 'unsupported_schema', error)
+  if (error instanceof UnsupportedTextError)
+    return new ChatError(field, `this cannot be enforced: ${error.message}`, 'unsupported_form', error)
+  return error
 }
 
 /** The name that errors use for a form. */

@@ -8,10 +8,11 @@ import { type Command, Option } from 'commander'
 import type { ChatFormat, Effort, SamplingOptions } from '../chat/messages.ts'
 import { ChatSession, type TurnOptions } from '../chat/session.ts'
 import { DEFAULT_MODEL, interruption, namesModel, withoutEffect } from './chat/start.ts'
+import { addFormOptions, FORM_FLAGS, type FormFlags, readForm } from './support/form.ts'
 import { addRunOptions, openModel, parseCount, parseNumber, type RunOptions } from './support/model.ts'
 import { coloured, UsageError } from './support/terminal.ts'
 
-interface Options extends RunOptions, SamplingOptions {
+interface Options extends RunOptions, SamplingOptions, FormFlags {
   prompt?: string
   json?: boolean
   quiet?: boolean
@@ -21,7 +22,6 @@ interface Options extends RunOptions, SamplingOptions {
   thinkBudget?: number
   system?: string
   tools?: string
-  schema?: string
   maxTokens?: number
   history: boolean
 }
@@ -50,7 +50,6 @@ export function register(program: Command): void {
     .option('--think-budget <tokens>', 'end the thinking after this many tokens', parseCount)
     .option('--system <text>', 'instructions')
     .option('--tools <file>', 'a module that exports tools the model may call, or calculator')
-    .option('--schema <file>', 'a JSON schema the answer must follow (one answer only)')
     .option('--temperature <t>', 'default: what the model was published with; 0 is greedy', parseNumber)
     .option('--top-p <p>', 'keep the likeliest tokens of this total probability', parseNumber)
     .option('--top-k <k>', 'keep the k likeliest tokens', parseNumber)
@@ -67,7 +66,7 @@ export function register(program: Command): void {
       ]),
     )
     .option('--no-history', 'do not remember what is typed')
-  addRunOptions(command)
+  addFormOptions(addRunOptions(command))
     .addHelpText(
       'after',
       '\nExamples:\n  lineage chat "What is 47 + 85?"\n  lineage chat Qwen3-0.6B --no-think\n  git diff | lineage chat gpt-oss-20b --effort high --system "Review this change."',
@@ -81,9 +80,9 @@ async function chat(first: string | undefined, others: string[], options: Option
   const words = isModel || first === undefined ? others : [first, ...others]
   const question = options.prompt ?? (words.length > 0 ? words.join(' ') : process.stdin.isTTY ? undefined : await readAll(process.stdin))
   if (question?.trim() === '') throw new UsageError('the question is empty')
-  for (const name of ['json', 'schema'] as const)
+  for (const name of ['json', ...FORM_FLAGS] as const)
     if (options[name] && question === undefined) throw new UsageError(`--${name} needs a question, -p or piped input`)
-  const schema = options.schema === undefined ? undefined : await (await import('./chat/schema.ts')).readSchemaFile(options.schema)
+  const form = await readForm(options)
 
   const tools = options.tools === undefined ? [] : await (await import('./chat/tools.ts')).loadTools(options.tools)
   const interrupt = interruption()
@@ -91,7 +90,7 @@ async function chat(first: string | undefined, others: string[], options: Option
   try {
     if (!options.quiet) for (const line of withoutEffect(options, model.format.capabilities)) process.stderr.write(`${line}\n`)
     const system = options.system ? [{ role: 'system' as const, content: options.system }] : []
-    const session = new ChatSession(model, { ...turnOptions(options, model.format.capabilities), tools, schema }, system)
+    const session = new ChatSession(model, { ...turnOptions(options, model.format.capabilities), tools, ...form }, system)
     if (question !== undefined) {
       const { chatOnce } = await import('./chat/once.ts')
       const { stdout, stderr } = process
@@ -100,7 +99,7 @@ async function chat(first: string | undefined, others: string[], options: Option
         question,
         json: options.json,
         quiet: options.quiet,
-        whole: schema !== undefined,
+        whole: Object.keys(form).length > 0,
         folded: options.fold,
         stdout,
         stderr,

@@ -4,10 +4,11 @@
  */
 import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
-import { Continuation, promptOf } from '../answer/continuation.ts'
+import { Continuation, type ContinuationAsk, promptOf } from '../answer/continuation.ts'
 import type { ChatEvent } from '../chat/messages.ts'
 import type { GenerationResult, SamplingOptions } from '../engine/engine.ts'
 import type { IdsModel, Model } from '../load-model-node.ts'
+import { addFormOptions, FORM_FLAGS, type FormFlags, readForm } from './support/form.ts'
 import {
   addRunOptions,
   interruptSignal,
@@ -21,7 +22,7 @@ import {
 } from './support/model.ts'
 import { UsageError } from './support/terminal.ts'
 
-interface Options extends RunOptions, Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'minP' | 'seed'> {
+interface Options extends RunOptions, FormFlags, Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'minP' | 'seed'> {
   ids?: number[]
   special: boolean
   maxTokens: number
@@ -61,7 +62,7 @@ export function register(program: Command): void {
     ])
     .option('--logprobs <n>', 'with --json: log-probability of each id and of the n likeliest', parseNumber)
     .option('--json', 'print one JSON object at the end instead')
-  addRunOptions(command)
+  addFormOptions(addRunOptions(command))
     .addHelpText(
       'after',
       '\nExamples:\n  lineage generate openai-community/gpt2 "Once upon a time"\n  lineage generate openai-community/gpt2 --max-tokens 200 < story.txt\n  lineage generate models/synth-20b --ids "1 2 3" --max-tokens 16',
@@ -74,6 +75,8 @@ async function generate(name: string, text: string | undefined, options: Options
   if (ids && text !== undefined) throw new UsageError('give either a text or --ids, not both')
   if (stop && !ids) throw new UsageError('--stop takes ids and needs --ids; for a text there is --stop-text')
   if (stopText && ids) throw new UsageError('--stop-text needs a text; with --ids there is --stop')
+  if (ids && FORM_FLAGS.some((name) => options[name])) throw new UsageError('--schema, --regex, --choice and --grammar need a text')
+  const form = await readForm(options)
   const prompt = ids ? '' : text === undefined || text === '-' ? readPrompt() : text
   const signal = interruptSignal()
   const start = performance.now()
@@ -82,7 +85,9 @@ async function generate(name: string, text: string | undefined, options: Options
   const model = spoken ?? (await openIds(name, open))
   const loadMs = performance.now() - start
   try {
-    const { result, ...more } = spoken ? await onText(spoken, prompt, options, signal) : await onIds(model, ids!, options, signal)
+    const { result, ...more } = spoken
+      ? await onText(spoken, prompt, options, { ...form, signal })
+      : await onIds(model, ids!, options, signal)
     if (options.json) {
       const memory = { ...residentMemory(), ...model.backend.memory() }
       process.stdout.write(`${JSON.stringify({ ...result, loadMs, backend: model.backend.name, memory, ...more })}\n`)
@@ -100,9 +105,9 @@ function readPrompt(): string {
   return text.replace(/\r?\n$/, '')
 }
 
-async function onText(model: Model, prompt: string, options: Options, signal: AbortSignal): Promise<Run> {
+async function onText(model: Model, prompt: string, options: Options, wanted: ContinuationAsk): Promise<Run> {
   const { maxTokens, stopText: stop, json, special } = options
-  const ask = { maxTokens, stop, sampling: samplingOf(options), logprobs: json ? options.logprobs : undefined, signal }
+  const ask = { ...wanted, maxTokens, stop, sampling: samplingOf(options), logprobs: json ? options.logprobs : undefined }
   const continuation = new Continuation(model, promptOf(model, prompt, 'text', { special }), ask, 'text')
   const generation = continuation.start()
   const run = { text: '', tokens: ask.logprobs === undefined ? undefined : ([] as object[]) }

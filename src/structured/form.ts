@@ -2,7 +2,7 @@
  * What a text can be held to: a JSON schema, a regular expression, one of several texts, or a grammar. All of them become
  * a Grammar for the same machine.
  */
-import type { Steps } from './cooperative.ts'
+import { finish, type Steps } from './cooperative.ts'
 import { checkedRules, type Expression, either, type Rules } from './expression.ts'
 import { Grammar, schemaSteps } from './grammar.ts'
 import { parseGrammar } from './grammar-text.ts'
@@ -31,6 +31,9 @@ export function* formSteps(form: Form): Steps<Grammar> {
   if (items.cost(start) === Number.POSITIVE_INFINITY) throw new UnsupportedTextError('no text of finite length satisfies it')
   return new Grammar(items.rule(start))
 }
+
+/** Compiles a form without a vocabulary, at once: to check it. Throws as `formSteps` does. */
+export const compileForm = (form: Form): Grammar => finish(formSteps(form))
 
 function rulesOf(form: Exclude<Form, { schema: unknown }>): Rules {
   if ('grammar' in form) return parseGrammar(form.grammar)

@@ -11,7 +11,7 @@ import { indexSteps } from './string-body.ts'
 import { type TokenTrie, trieSteps } from './token-trie.ts'
 
 export { SliceTimeoutError } from './cooperative.ts'
-export type { Form } from './form.ts'
+export { compileForm, type Form } from './form.ts'
 export { anyObject, compileSchema, type Grammar } from './grammar.ts'
 export type { Matcher } from './matcher.ts'
 export { type TokenTrie, tokenTrie } from './token-trie.ts'

@@ -159,6 +159,31 @@ const requests: Record<string, Request> = {
   'a schema, stopped': { ask: { schema: person, stop: ['age'] }, script: answers, check: ({ finish }) => assert.equal(finish, 'length') },
   'a schema and a budget': { ask: { schema: person, thinking: { budget: 3 }, maxTokens: 400 }, script: answers, check: complete },
   'a schema and a tool': { ask: { schema: person, tools: [paint], maxTokens: 400 }, script: calls('paint', { color: 'red' }) },
+  'a regular expression': {
+    ask: { regex: '[A-Z][a-z]+ \\d{2}', maxTokens: 200 },
+    script: answers,
+    check: ({ finish, text }) => assert.ok(finish === 'stop' && /^[A-Z][a-z]+ \d{2}$/.test(text), text),
+  },
+  'a choice': {
+    ask: { choice: ['Ada', 'Adam', 'Eve'], maxTokens: 200 },
+    script: answers,
+    check: ({ finish, text }) => assert.ok(finish === 'stop' && /^(Ada|Adam|Eve)$/.test(text), text),
+  },
+  'a choice at random, beside a tool': {
+    ask: { choice: ['Ada', 'Adam', 'Eve'], tools: [paint], sampling: { seed: 6 }, maxTokens: 200 },
+    script: ({ think }) => think('Hm.'),
+    check: ({ finish, text, calls }) => assert.ok(calls.length > 0 || (finish === 'stop' && /^(Ada|Adam|Eve)$/.test(text)), text),
+  },
+  'a grammar': {
+    ask: { grammar: 'root ::= name (" and " name)* "."\nname ::= "Ada" | "Eve"', maxTokens: 200 },
+    script: answers,
+    check: ({ finish, text }) => assert.ok(finish === 'stop' && /^(Ada|Eve)( and (Ada|Eve))*\.$/.test(text), text),
+  },
+  'a grammar, cut': {
+    ask: { grammar: 'root ::= "Ada" "!"{40}', maxTokens: 12 },
+    script: answers,
+    check: ({ finish }) => assert.equal(finish, 'length'),
+  },
   'a call of its own': {
     ask: { tools: [paint, place] },
     script: ({ think, call, final }) => think('Red.') + call('paint', { color: 'red' }) + final(''),

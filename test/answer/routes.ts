@@ -40,18 +40,19 @@ interface Row {
   except?: (ask: Ask) => boolean
 }
 
+const FORMS = ['schema', 'regex', 'choice', 'grammar'] as const
 const TOOLS = ['tools', 'toolChoice', 'parallelToolCalls'] as const
 const hasStrict = ({ tools = [] }: Ask) => tools.some(({ strict }) => strict)
 const hasBudget = ({ thinking }: Ask) => typeof thinking === 'object'
 
 export const ROUTES: Record<string, Row> = {
-  library: { run: library, fields: [...TOOLS, 'thinking', 'schema', 'stop', 'logprobs', 'repetitionLimit', 'prefill'] },
-  'command line': { run: commandLine, fields: ['thinking', 'schema'], except: ({ thinking }) => thinking === false },
-  'HTTP chat': { run: httpChat(false), fields: [...TOOLS, 'thinking', 'schema', 'stop', 'logprobs'] },
-  'HTTP chat, streamed': { run: httpChat(true), fields: [...TOOLS, 'thinking', 'schema', 'stop', 'logprobs'] },
-  'HTTP responses': { run: httpResponses, fields: [...TOOLS, 'thinking', 'schema', 'logprobs'], except: hasBudget },
-  Ollama: { run: ollama, fields: ['tools', 'thinking', 'schema', 'stop'], except: (ask) => hasBudget(ask) || hasStrict(ask) },
-  'AI SDK': { run: aiSdk, fields: [...TOOLS, 'thinking', 'schema', 'stop'] },
+  library: { run: library, fields: [...TOOLS, 'thinking', ...FORMS, 'stop', 'logprobs', 'repetitionLimit', 'prefill'] },
+  'command line': { run: commandLine, fields: ['thinking', ...FORMS], except: ({ thinking }) => thinking === false },
+  'HTTP chat': { run: httpChat(false), fields: [...TOOLS, 'thinking', ...FORMS, 'stop', 'logprobs'] },
+  'HTTP chat, streamed': { run: httpChat(true), fields: [...TOOLS, 'thinking', ...FORMS, 'stop', 'logprobs'] },
+  'HTTP responses': { run: httpResponses, fields: [...TOOLS, 'thinking', ...FORMS, 'logprobs'], except: hasBudget },
+  Ollama: { run: ollama, fields: ['tools', 'thinking', ...FORMS, 'stop'], except: (ask) => hasBudget(ask) || hasStrict(ask) },
+  'AI SDK': { run: aiSdk, fields: [...TOOLS, 'thinking', ...FORMS, 'stop'] },
 }
 
 export function expresses({ fields, except }: Row, ask: Ask): boolean {
@@ -109,12 +110,16 @@ async function library(model: Subject, messages: readonly Message[], ask: Ask): 
 async function commandLine(
   model: Subject,
   messages: readonly Message[],
-  { thinking, schema, maxTokens, sampling = {} }: Ask,
+  { thinking, schema, regex, choice, grammar, maxTokens, sampling = {} }: Ask,
 ): Promise<Said> {
   const budget = typeof thinking === 'object' ? thinking : undefined
   const effort = budget ? budget.effort : typeof thinking === 'string' ? thinking : undefined
   const flags = { effort, think: thinking === true ? true : undefined, thinkBudget: budget?.budget, maxTokens, ...sampling }
-  const session = new ChatSession(model, { ...turnOptions(flags, model.format.capabilities), schema }, messages.slice(0, -1))
+  const session = new ChatSession(
+    model,
+    { ...turnOptions(flags, model.format.capabilities), schema, regex, choice, grammar },
+    messages.slice(0, -1),
+  )
   let printed = ''
   const write = (text: string) => {
     printed += text
@@ -179,6 +184,9 @@ function chatBody(messages: readonly Message[], ask: Ask): object {
               },
             },
     parallel_tool_calls: ask.parallelToolCalls,
+    structured_outputs: ask.choice && { choice: ask.choice },
+    guided_regex: ask.regex,
+    grammar: ask.grammar,
     response_format: schema === undefined ? undefined : { type: 'json_schema', json_schema: { name: 'response', schema } },
   }
 }
@@ -232,6 +240,9 @@ async function httpResponses(model: Subject, messages: readonly Message[], ask: 
           ? { type: 'function', ...toolChoice }
           : { type: 'allowed_tools', mode: toolChoice.mode, tools: toolChoice.allowed.map((name) => ({ type: 'function', name })) },
     parallel_tool_calls: ask.parallelToolCalls,
+    guided_choice: ask.choice,
+    regex: ask.regex,
+    ebnf: ask.grammar,
     text: schema === undefined ? undefined : { format: { type: 'json_schema', name: 'response', schema } },
   }
   const { output, status } = (await (await post(model, '/v1/responses', body)).json()) as Json
@@ -256,6 +267,7 @@ async function ollama(model: Subject, messages: readonly Message[], ask: Ask): P
     stream: false,
     think: ask.thinking,
     format: ask.schema,
+    structured_outputs: { choice: ask.choice, regex: ask.regex, grammar: ask.grammar },
     tools: ask.tools?.map((tool) => ({ type: 'function', function: definition(tool) })),
     options: { temperature, top_p, seed, num_predict: ask.maxTokens, stop: ask.stop },
   }
@@ -298,6 +310,9 @@ async function aiSdk(model: Subject, messages: readonly Message[], ask: Ask): Pr
         ...(typeof thinking === 'boolean' && { thinking }),
         ...(typeof thinking === 'object' && { thinkingBudget: thinking.budget }),
         ...(ask.parallelToolCalls !== undefined && { parallelToolCalls: ask.parallelToolCalls }),
+        regex: ask.regex,
+        choice: ask.choice && [...ask.choice],
+        grammar: ask.grammar,
       },
     },
   }

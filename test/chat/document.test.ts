@@ -7,7 +7,7 @@ import { test } from 'node:test'
 import { qwenFormat } from '../../src/chat/formats/qwen/qwen.ts'
 import { ChatError, type ChatEvent, type FinishEvent, type JsonSchema } from '../../src/chat/messages.ts'
 import { chat, type TurnOptions } from '../../src/chat/session.ts'
-import { readSchemaFile } from '../../src/cli/chat/schema.ts'
+import { readForm } from '../../src/cli/support/form.ts'
 import { UnsupportedSchemaError } from '../../src/structured/structured.ts'
 import { validator } from '../structured/validator.ts'
 import { random } from '../tokenizer/mixed-text.ts'
@@ -103,18 +103,29 @@ test('an impossible request is an error before the first draw', async () => {
   assert.equal(model.asked.length, 0)
 })
 
-test('the error of an unusable schema file names the file', async () => {
+test('the flags of a form, and errors that name the flag and the file', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'lineage-schema-'))
   const file = (name: string, text: string) => {
     writeFileSync(join(folder, name), text)
     return join(folder, name)
   }
   try {
-    assert.deepEqual(await readSchemaFile(file('good.json', JSON.stringify(schema))), schema)
-    await assert.rejects(readSchemaFile(file('broken.json', '{')), /broken\.json is not JSON/)
+    const good = file('good.json', JSON.stringify(schema))
+    assert.deepEqual(await readForm({ schema: good }), { schema })
+    assert.deepEqual(await readForm({ choice: ['yes', 'no'] }), { choice: ['yes', 'no'] })
+    assert.deepEqual(await readForm({ regex: '\\d+' }), { regex: '\\d+' })
+    assert.deepEqual(await readForm({ grammar: file('good.gbnf', 'root ::= "a"') }), { grammar: 'root ::= "a"' })
+    assert.deepEqual(await readForm({}), {})
+    await assert.rejects(readForm({ schema: file('broken.json', '{') }), /--schema: .*broken\.json is not JSON/)
     const odd = file('odd.json', '{"properties":{"a":{"contains":{}}}}')
-    await assert.rejects(readSchemaFile(odd), /odd\.json cannot be enforced: \/properties\/a\/contains: /)
-    await assert.rejects(readSchemaFile(join(folder, 'absent.json')), /absent\.json: there is no such file/)
+    await assert.rejects(readForm({ schema: odd }), /odd\.json cannot be enforced: \/properties\/a\/contains: /)
+    await assert.rejects(readForm({ schema: join(folder, 'absent.json') }), /absent\.json: there is no such file/)
+    await assert.rejects(
+      readForm({ grammar: file('bad.gbnf', 'root = "a"') }),
+      /--grammar: .*bad\.gbnf cannot be enforced: expected "name ::= …"/,
+    )
+    await assert.rejects(readForm({ regex: '(a' }), /--regex: this cannot be enforced: an open group/)
+    await assert.rejects(readForm({ schema: good, choice: ['a'] }), /give --schema or --choice/)
   } finally {
     rmSync(folder, { recursive: true })
   }

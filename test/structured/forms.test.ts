@@ -4,9 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import test from 'node:test'
-import { finish } from '../../src/structured/cooperative.ts'
-import { formSteps } from '../../src/structured/form.ts'
-import { constraint, type Form, matcher, tokenTrie, UnsupportedTextError } from '../../src/structured/structured.ts'
+import { compileForm, constraint, type Form, matcher, tokenTrie, UnsupportedTextError } from '../../src/structured/structured.ts'
 import { byteTokenizer } from '../chat/byte-tokenizer.ts'
 import { random } from '../tokenizer/mixed-text.ts'
 import { allowedIds, randomText } from './validator.ts'
@@ -130,7 +128,7 @@ for (const [what, { form, good, bad }] of Object.entries(rows))
 test('the mask is what can be accepted, and random texts have the form and keep their budget', () => {
   const next = random(4)
   for (const [what, { form }] of Object.entries(rows)) {
-    const grammar = finish(formSteps(form))
+    const grammar = compileForm(form)
     const expression = 'regex' in form ? new RegExp(`^(?:${form.regex.replace('?P<', '?<')})$`, 'u') : undefined
     for (let i = 0; i < 12; i++) {
       const budget = grammar.start.cost + 4 * i
