@@ -5,6 +5,7 @@
  */
 import { Dict, fromJson, Template, TemplateError, TemplateLimitError, type Value } from '../../jinja/template.ts'
 import { readJson } from '../../json/lossless.ts'
+import { fnv1a } from '../../random/hash.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import {
   ChatError,
@@ -39,10 +40,13 @@ export function templatePrompt(tokenizer: Tokenizer, files: TemplateFiles): Chat
   const template = compile(files.chatTemplate)
   const toolTemplate = files.toolTemplate === undefined ? template : compile(files.toolTemplate)
   const spelled = spellings(tokenizer)
-  return (messages, options, note) => {
+  // Mistral's templates refuse other ids of calls.
+  const needsShortIds = /length\s*!=\s*9/.test(files.chatTemplate + (files.toolTemplate ?? ''))
+  return (given, options, note) => {
     const tools = offeredTools(options)
     checkTools(tools)
     const chosen = tools.length > 0 ? toolTemplate : template
+    const messages = needsShortIds ? given.map(withShortIds) : given
     const { text, untrusted } = adapting(messages, (own) => run(chosen, spelled, own, options, files), note)
     if (options.prefill === undefined) return tokenizer.encodeTemplate(text, untrusted)
     return tokenizer.encodeTemplate(text + options.prefill, [...untrusted, [text.length, text.length + options.prefill.length]])
@@ -63,9 +67,17 @@ function spellings(tokenizer: Tokenizer): RegExp | undefined {
   return all.length > 0 ? new RegExp(`(?=(?:${all.join('|')}))[^]`, 'giu') : undefined
 }
 
+/** Whether user messages are joined, and whether calls are split. */
+const REPAIRS = [
+  [false, false],
+  [false, true],
+  [true, false],
+  [true, true],
+] as const
+
 /**
  * Renders a conversation; where the template refuses it, once more with what its authors' tools do by themselves: a system message goes
- * before the next user message, and user messages in a row are one.
+ * before the next user message, user messages in a row are one, and of several calls in one message each is followed by its result.
  * @throws ChatError with the words of the template when it refuses that too
  */
 function adapting(
@@ -74,15 +86,17 @@ function adapting(
   note?: (message: string) => void,
 ): Rendered {
   let refusal: TemplateError | undefined
-  for (const joins of [false, true])
+  const split = withCallsSplit(messages)
+  for (const [joins, splits] of REPAIRS)
     for (const stays of ['all', 'first', 'none'] as const) {
-      const moved = withSystemMoved(messages, stays)
+      const moved = withSystemMoved(splits ? split : messages, stays)
       const own = joins ? withUsersJoined(moved) : moved
       if (refusal !== undefined && own === messages) continue
       try {
         const rendered = render(own)
         const changes = [
-          moved !== messages && 'system messages were put before the next user message',
+          splits && split !== messages && 'calls of one message were put one after another, each with its result',
+          moved !== (splits ? split : messages) && 'system messages were put before the next user message',
           own !== moved && 'user messages in a row were joined',
         ]
         if (own !== messages)
@@ -120,6 +134,45 @@ function withSystemMoved(messages: readonly Message[], stays: 'all' | 'first' | 
   }
   release()
   return out
+}
+
+/** The conversation with one call in a message. Results of its call follow each of them. */
+function withCallsSplit(messages: readonly Message[]): readonly Message[] {
+  const out: Message[] = []
+  const moved = new Set<Message>()
+  for (const [i, message] of messages.entries()) {
+    const parts = message.role === 'assistant' ? partsOf(message) : []
+    const calls = parts.filter((part) => part.type === 'tool-call')
+    if (moved.has(message)) continue
+    if (calls.length < 2) {
+      out.push(message)
+      continue
+    }
+    const after = messages.slice(i + 1)
+    const results = after.slice(0, after.findIndex(({ role }) => role !== 'tool') >>> 0)
+    calls.forEach((call, c) => {
+      out.push({ role: 'assistant', content: c === 0 ? [...parts.filter(({ type }) => type !== 'tool-call'), call] : [call] })
+      for (const result of results) {
+        if (result.role !== 'tool' || result.toolCallId !== call.id || moved.has(result)) continue
+        moved.add(result)
+        out.push(result)
+      }
+    })
+  }
+  return out.length === messages.length ? messages : out
+}
+
+/** The message with ids of calls as Mistral's templates ask for: nine letters and digits, the same for the same id. */
+function withShortIds(message: Message): Message {
+  if (message.role === 'tool') return { ...message, toolCallId: shortId(message.toolCallId) }
+  if (message.role !== 'assistant') return message
+  return { ...message, content: partsOf(message).map((part) => (part.type === 'tool-call' ? { ...part, id: shortId(part.id) } : part)) }
+}
+
+function shortId(id: string): string {
+  if (/^[a-zA-Z0-9]{9}$/.test(id)) return id
+  const digits = (text: string) => (fnv1a(text) >>> 0).toString(36).padStart(7, '0')
+  return (digits(id) + digits(`${id}+`)).slice(-9)
 }
 
 function withUsersJoined(messages: readonly Message[]): readonly Message[] {

@@ -98,6 +98,7 @@ class CoderReader {
     const parameters = asObject(this.#tools.find((tool) => tool.name === name)?.parameters)
     const properties = asObject(parameters.properties)
     const values = new Map<string, string>()
+    const before = { text: reading.text, isRepaired: reading.isRepaired }
     if (close !== '>') reading.isRepaired = true
     const finish = (isCut: boolean) => {
       const problems: string[] = []
@@ -135,7 +136,7 @@ class CoderReader {
       this.#junk(NEXT_TAG)
     }
     if (this.#isWhole) finish(true)
-    else reading.isOpen = true
+    else Object.assign(reading, before, { isOpen: true }) // it is read again when more of it is there
   }
 
   /**

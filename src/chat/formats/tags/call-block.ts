@@ -164,7 +164,7 @@ export class CallBlock {
   /** Text that ends the block, where no token does. */
   #searchClose(): string | undefined {
     const { closeText } = this.#start
-    const at = closeText === undefined ? -1 : this.#text.indexOf(closeText)
+    const at = closeText === undefined || this.#ended ? -1 : this.#text.indexOf(closeText)
     if (at < 0) return undefined
     const rest = this.#text.slice(at + closeText!.length)
     this.#text = this.#text.slice(0, at)
@@ -200,7 +200,7 @@ export class CallBlock {
         return undefined
       }
       this.#awaitsArguments = head?.kind === 'open' && head.awaitsArguments === true
-      return head?.kind === 'none' ? this.#noCall(gap) : undefined
+      return head?.kind === 'none' ? this.#noCall(gap) : this.#searchClose()
     }
     if (isBare) return this.#noCall(gap)
     if (text[0] === '<') {
@@ -316,14 +316,13 @@ export class CallBlock {
   #readCoder(isWhole: boolean): void {
     const reading = readCoder(this.#text, this.#start.tools, isWhole)
     for (const call of reading.calls) this.#coderCall(call)
-    if (reading.isRepaired && !reading.isOpen && reading.calls.some((call) => !call.isCut))
-      this.#repaired('a tag of a tool call is missing or incomplete')
+    this.#text = this.#text.slice(reading.end)
+    this.#searched = 0
+    if (reading.isRepaired && reading.calls.some((call) => !call.isCut)) this.#repaired('a tag of a tool call is missing or incomplete')
     if (reading.text.trim() !== '') {
       this.#out.warn('malformed-tool-call', 'text between the parts of a tool call is handed out as text')
       this.#asText(reading.text)
     }
-    this.#text = this.#text.slice(reading.end)
-    this.#searched = 0
     if (!reading.isOpen) this.#state = 'coder'
   }
 
@@ -352,7 +351,6 @@ export class CallBlock {
   #asText(text: string): void {
     const { tools, isBare, openText = '' } = this.#start
     const all = this.#calls === 0 && openText !== '' ? openText + text + this.#closedBy : text
-    this.#text = ''
     if (all.trim() === '') return
     this.#out.begin(tools.length === 0 ? { kind: 'reasoning' } : { kind: 'text', phase: 'final' })
     this.#out.write(isBare ? all : all.trim())

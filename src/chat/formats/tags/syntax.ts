@@ -88,7 +88,8 @@ const GRANITE: CallSyntax = { open: '<|tool_call|>', isParallel: true, force: js
  */
 export function callSyntaxOf(template: string, hasTags: boolean): CallSyntax | undefined {
   const asksFor = (...texts: string[]) => texts.every((text) => template.includes(text))
-  if (!asksFor('tools')) return undefined
+  // GLM's arguments, and MiniMax's, are tags of their own, which nothing here reads.
+  if (!asksFor('tools') || asksFor('<arg_key>') || asksFor('<invoke')) return undefined
   if (asksFor('[TOOL_CALLS]', '[ARGS]')) return MISTRAL_NAMED(asksFor('[CALL_ID]') ? '[CALL_ID]000000000[ARGS]' : '[ARGS]')
   if (asksFor('[TOOL_CALLS]')) return MISTRAL
   if (asksFor('<tool_call>', '<function=')) return CODER
