@@ -67,6 +67,11 @@ test('stories260K: 400 greedy ids by the library, by completions and on the comm
       assert.deepEqual([usage.prompt_tokens, usage.completion_tokens], [1, 400])
       assert.equal(choices[0].logprobs.tokens.length, 400)
     }
+    // The beginning of an answer is continued with the blank before its next word.
+    const begun = { messages: [{ role: 'assistant', content: 'Once upon a time, there was a' }], temperature: 0, max_tokens: 8 }
+    const whole = (await post('/v1/completions', { prompt: begun.messages[0]!.content, temperature: 0, max_tokens: 8 })).choices[0].text
+    assert.equal((await post('/v1/chat/completions', begun)).choices[0].message.content, whole)
+    assert.ok(whole.startsWith(' '), whole)
     const { response } = await post('/api/generate', {
       prompt: opening,
       raw: true,

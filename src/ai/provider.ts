@@ -13,6 +13,7 @@ import type {
 } from '@ai-sdk/provider'
 import { Answer, type ChatModel } from '../answer/answer.ts'
 import { planFor } from '../answer/plan.ts'
+import { continued } from '../answer/prefill.ts'
 import { ReasoningMemory } from '../answer/reasoning-memory.ts'
 import type { ChatEvent, FinishEvent } from '../chat/messages.ts'
 import { aiAsk, type LineageProviderOptions } from './prompt.ts'
@@ -85,10 +86,10 @@ class LineageLanguageModel implements LanguageModelV3 {
   }
 
   async #start(options: LanguageModelV3CallOptions) {
-    const { messages, ask, warnings } = aiAsk(options, (callId) => this.#memory.recall('', callId))
-    const dated = { ...ask, currentDate: this.#currentDate }
-    const plan = await planFor(dated, this.#model, undefined, options.abortSignal)
-    return { events: this.#events(new Answer(this.#model, messages, dated, plan), options.abortSignal), warnings }
+    const asked = aiAsk(options, (callId) => this.#memory.recall('', callId))
+    const { messages, ask } = continued(asked.messages, { ...asked.ask, currentDate: this.#currentDate })
+    const plan = await planFor(ask, this.#model, undefined, options.abortSignal)
+    return { events: this.#events(new Answer(this.#model, messages, ask, plan), options.abortSignal), warnings: asked.warnings }
   }
 
   /** Remembers reasoning for the calls it led to; an abort rejects, as the SDK expects. */

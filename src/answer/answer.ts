@@ -19,6 +19,7 @@ import type { Ask } from './ask.ts'
 import { AnswerEvents } from './events.ts'
 import { Guide } from './guide.ts'
 import { type Plan, planFor } from './plan.ts'
+import { continued } from './prefill.ts'
 import { RepetitionGuard } from './repetition.ts'
 
 /** What an answer needs of a loaded model. */
@@ -213,7 +214,8 @@ export class Answer extends Generated {
  * @throws ChatError on a conversation that cannot be rendered or is too long, or on a schema that cannot be enforced
  */
 export async function* answer(model: ChatModel, messages: readonly Message[], ask: Ask = {}): AsyncGenerator<ChatEvent, void> {
-  yield* new Answer(model, messages, ask, await planFor(ask, model)).events()
+  const asked = continued(messages, ask)
+  yield* new Answer(model, asked.messages, asked.ask, await planFor(asked.ask, model)).events()
 }
 
 /** No text of a person has this many characters per token. A bound before the tokenizer spends time on it. */

@@ -44,6 +44,11 @@ export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'respo
   choice?: readonly string[]
   /** The final answer follows the rule `root` of this grammar, in the notation of GBNF or EBNF. */
   grammar?: string
+  /**
+   * A last message of the assistant is the beginning of the answer: the model continues its text, and the events hold what follows. Default:
+   * yes, unless a form or a call is asked for. `true`: an error where that is impossible. `false`: a new message begins.
+   */
+  continueFinalMessage?: boolean
   /** How each id is drawn. Missing fields take the format's published defaults. */
   sampling?: SamplingOptions
   /** Most generated tokens, reasoning included. Default: what the context leaves. */

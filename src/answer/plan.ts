@@ -98,6 +98,7 @@ export function toldBy(ask: Ask, format: ChatFormat): RenderOptions {
     knowledgeCutoff: ask.knowledgeCutoff,
     currentDate: ask.currentDate,
     prefill,
+    prefillReasoning: ask.prefillReasoning,
     tools: tools.length > 0 ? tools : undefined,
     toolChoice: tools.length > 0 ? choice : undefined,
     responseFormat: schema === undefined ? undefined : { name, description, schema },

@@ -130,6 +130,8 @@ export interface RenderOptions {
   currentDate?: string
   /** Begin the answer with this text: the prompt ends inside the final answer. Events contain only what follows it. */
   prefill?: string
+  /** The thinking before `prefill`; formats without a place for it leave it out. */
+  prefillReasoning?: string
 }
 
 // ---------------------------------------------------------------- events

@@ -5,6 +5,7 @@
 import { answer, type ChatModel } from '../answer/answer.ts'
 import type { Ask, AskedTool } from '../answer/ask.ts'
 import { AnswerCollector } from '../answer/collector.ts'
+import { begunAnswer, joined } from '../answer/prefill.ts'
 import {
   type AssistantMessage,
   type ChatEvent,
@@ -28,7 +29,7 @@ export interface TurnOptions extends Omit<Ask, 'tools'> {
 
 /**
  * One turn: the events of all its answers, tool results among them, and one `finish` with the sums. The generator's return value
- * is what was added to the history. Leaving the iteration, like the signal, ends the generation; a running tool is told by its signal.
+ * is what was added to the history; where the last message was continued, what follows it. Leaving the iteration, like the signal, ends the generation; a running tool is told by its signal.
  * @throws ChatError on a conversation that cannot be rendered or is too long
  */
 export async function* chat(
@@ -69,7 +70,7 @@ export async function* chat(
       }
       break
     }
-    round = { ...options, toolChoice: afterCall(options.toolChoice) }
+    round = { ...options, toolChoice: afterCall(options.toolChoice), prefill: undefined }
   }
   yield summed(finishes)
   return added
@@ -98,13 +99,15 @@ export class ChatSession {
 
   /**
    * Asks, and keeps what was said. Of a cancelled answer the text so far is kept; if there is none, the question goes, too.
-   * @param input the user's text, messages (tool results, for instance), or nothing to go on after the last message
+   * @param input the user's text, messages (tool results, for instance), or nothing to go on after the last message; text of the
+   * assistant in last place is continued
    */
   async *send(input: string | readonly Message[] = [], options: TurnOptions = {}): AsyncGenerator<ChatEvent, void> {
     if (this.#running) throw new Error('this session is answering; wait for its end or abort it')
     this.#running = true
     const asked: readonly Message[] = typeof input === 'string' ? [{ role: 'user', content: input }] : input
     const turn = [...this.messages, ...asked]
+    const begun = begunAnswer(turn, { ...this.options, ...options })
     const partial = new AnswerCollector()
     let added: Message[] | undefined
     let failed = false
@@ -129,7 +132,9 @@ export class ChatSession {
         const kept = (added ?? [withoutCalls(partial.message)]).filter(
           (message) => message.role !== 'assistant' || message.content.length > 0,
         )
-        if (kept.length > 0) this.messages = [...turn, ...kept]
+        const [first, ...others] = kept
+        if (begun && first?.role === 'assistant') this.messages = [...turn.slice(0, -1), joined(begun, first), ...others]
+        else if (kept.length > 0) this.messages = [...turn, ...kept]
       }
     }
   }

@@ -6,6 +6,7 @@ import { Answer } from '../answer/answer.ts'
 import { type Ask, type AskedTool, formOf } from '../answer/ask.ts'
 import type { CompileConstraint } from '../answer/constraints.ts'
 import { enforceable, planFor } from '../answer/plan.ts'
+import { continued } from '../answer/prefill.ts'
 import type { JsonSchema, Message, SamplingOptions, Thinking } from '../chat/messages.ts'
 import { type Constraint, UnsupportedSchemaError, UnsupportedTextError } from '../structured/structured.ts'
 import type { Scope, ServerContext } from './http/context.ts'
@@ -27,8 +28,9 @@ export async function prepare(
   { limits, compile, currentDate }: ServerContext,
   { tenant, signal }: Scope,
   model: ServedModel,
-  { messages, ask, answers = 1 }: Asked,
+  { answers = 1, ...asked }: Asked,
 ): Promise<Answer[]> {
+  const { messages, ask } = continued(asked.messages, asked.ask)
   const bounded: Ask = {
     ...ask,
     thinking: boundedThinking(ask.thinking, limits.reasoningTokens),

@@ -2,7 +2,7 @@
 import { promptIds } from '../../tokenizer/prompt.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { ChatError, type ChatFormat, partsOf, type SamplingOptions, textOf } from '../messages.ts'
-import { TagParser } from './tags/parser.ts'
+import { LAST_IDS, TagParser } from './tags/parser.ts'
 
 export interface PlainSource {
   eosTokenIds?: readonly number[]
@@ -21,12 +21,14 @@ export function plainFormat(tokenizer: Tokenizer, { eosTokenIds, sampling }: Pla
       if (options.tools?.length && options.toolChoice !== 'none')
         throw new ChatError('tools', 'this is a base model without a chat format; it can only continue text')
       const turns = messages.map((message) => (message.role === 'assistant' ? textOf(partsOf(message), 'text') : message.content))
-      const text = turns.join('\n') + (options.prefill === undefined ? '' : `\n${options.prefill}`)
+      if (options.prefill !== undefined) turns.push(options.prefill)
+      const text = turns.join('\n')
       const ids = promptIds(tokenizer, text, { special: false })
       // A model must be given something to continue; published models begin a document after this token.
       return ids.length === 0 && separator !== undefined ? [separator] : ids
     },
-    // Every tag is text here, so only the stop ids matter.
-    parser: (_prompt, options) => new TagParser(tokenizer, options, { stopIds, mayThink: false, opening: [], tags: false }),
+    // Every tag is text here, so only the stop ids matter. The text of the prompt goes on.
+    parser: (prompt, options) =>
+      new TagParser(tokenizer, options, { stopIds, mayThink: false, opening: prompt.slice(-LAST_IDS), tags: false }),
   }
 }

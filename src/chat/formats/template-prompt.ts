@@ -47,10 +47,29 @@ export function templatePrompt(tokenizer: Tokenizer, files: TemplateFiles): Chat
     checkTools(tools)
     const chosen = tools.length > 0 ? toolTemplate : template
     const messages = needsShortIds ? given.map(withShortIds) : given
-    const { text, untrusted } = adapting(messages, (own) => run(chosen, spelled, own, options, files), note)
-    if (options.prefill === undefined) return tokenizer.encodeTemplate(text, untrusted)
-    return tokenizer.encodeTemplate(text + options.prefill, [...untrusted, [text.length, text.length + options.prefill.length]])
+    const render = (all: readonly Message[], asks: boolean) => adapting(all, (own) => run(chosen, spelled, own, options, files, asks), note)
+    const { text, untrusted } = options.prefill === undefined ? render(messages, true) : begunAnswer(messages, options, render)
+    return tokenizer.encodeTemplate(text, untrusted)
   }
+}
+
+/**
+ * What a template writes up to the end of an answer that has begun, as transformers' `continue_final_message`: the answer is rendered as the
+ * last message, with a seam at its end. A template that trims messages trims this one.
+ */
+function begunAnswer(
+  messages: readonly Message[],
+  { prefill = '', prefillReasoning }: RenderOptions,
+  render: (messages: readonly Message[], asks: boolean) => Rendered,
+): Rendered {
+  const seam = unusedCharacter(JSON.stringify(messages) + prefill, 1)
+  const reasoning = prefillReasoning === undefined ? [] : [{ type: 'reasoning' as const, text: prefillReasoning }]
+  const begun: Message = { role: 'assistant', content: [...reasoning, { type: 'text', text: `${prefill}${seam} ` }] }
+  const { text, untrusted } = render([...messages, begun], false)
+  const end = text.lastIndexOf(seam)
+  if (end < 0) throw new ChatError('messages', 'the chat template of this model leaves out the answer that is to be continued')
+  const kept = text[end + 1] === ' ' ? text.slice(0, end) : text.slice(0, end).trimEnd()
+  return { text: kept, untrusted: untrusted.filter(([start]) => start < kept.length) }
 }
 
 function compile(chatTemplate: string): Template {
@@ -192,6 +211,7 @@ function run(
   messages: readonly Message[],
   options: RenderOptions,
   source: TemplateFiles,
+  asks: boolean,
 ): Rendered {
   const tools = offeredTools(options).map(({ name, description, parameters }) => ({
     type: 'function',
@@ -207,7 +227,7 @@ function run(
       ['messages', own],
       ['tools', described],
       ['documents', null],
-      ['add_generation_prompt', true],
+      ['add_generation_prompt', asks],
       ['bos_token', source.bosToken ?? ''],
       ['eos_token', source.eosToken ?? ''],
       ...Object.entries(source.otherTokens ?? {}),

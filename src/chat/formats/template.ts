@@ -4,7 +4,7 @@
  */
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { ChatError, type ChatFormat, offeredTools, type SamplingOptions } from '../messages.ts'
-import { TagParser } from './tags/parser.ts'
+import { LAST_IDS, TagParser } from './tags/parser.ts'
 import { callSyntaxOf } from './tags/syntax.ts'
 import { type TemplateFiles, templatePrompt } from './template-prompt.ts'
 
@@ -55,8 +55,10 @@ export function templateFormat(tokenizer: Tokenizer, source: TemplateSource): Ch
       const tags = new Set(['<think>', '</think>'].map(id))
       const marker = prompt.findLastIndex((promptId) => tokenizer.isSpecial(promptId) && !tags.has(promptId))
       const think = prompt.indexOf(id('<think>') ?? -1, marker + 1)
-      const opening = think < 0 ? [] : prompt.slice(think)
-      return new TagParser(tokenizer, options, { stopIds, mayThink: canThink && options.thinking !== false, opening, calls })
+      // Where the answer has begun, its text goes on: a blank before the next word is part of it.
+      const begun = options.prefill !== undefined
+      const opening = begun ? prompt.slice(marker + 1).slice(-LAST_IDS) : think < 0 ? [] : prompt.slice(think)
+      return new TagParser(tokenizer, options, { stopIds, mayThink: canThink && options.thinking !== false && !begun, opening, calls })
     },
   }
 }

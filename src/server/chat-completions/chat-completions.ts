@@ -93,6 +93,7 @@ export function chatAsk(body: ChatRequest, recall: (callId: string) => string | 
       toolChoice: legacy ? (body.function_call ?? 'auto') : choiceOf(body.tool_choice),
       parallelToolCalls: legacy ? false : (body.parallel_tool_calls ?? undefined),
       ...given?.form,
+      continueFinalMessage: continuesOf(body),
       sampling: samplingOf(body),
       maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
       stop: stopsOf(body.stop),
@@ -118,6 +119,11 @@ function legacyTools(body: ChatRequest): AskedTool[] {
     parameters: parameters ?? undefined,
     strict: strict ?? false,
   }))
+}
+
+function continuesOf({ continue_final_message: wish, add_generation_prompt: begins }: ChatRequest): boolean | undefined {
+  if (wish && begins) throw badRequest('Send either continue_final_message or add_generation_prompt.', 'continue_final_message')
+  return wish ?? (typeof begins === 'boolean' ? !begins : undefined)
 }
 
 function choiceOf(choice: ChatRequest['tool_choice']): Ask['toolChoice'] {

@@ -27,6 +27,7 @@ export async function responseAsk(ctx: ServerContext, scope: Scope, body: Respon
       toolChoice: choiceOf(body.tool_choice),
       parallelToolCalls: body.parallel_tool_calls ?? undefined,
       ...given?.form,
+      continueFinalMessage: false, // messages of this API are whole
       sampling: samplingOf(body),
       maxTokens: body.max_output_tokens ?? undefined,
       logprobs: wantsLogprobs(body) ? (body.top_logprobs ?? 0) : undefined,

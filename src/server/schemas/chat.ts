@@ -57,6 +57,13 @@ const chatToolChoice = z.union([
 export const chatRequest = z.looseObject({
   model: common.modelName,
   messages: z.array(chatMessage).min(1).max(4096),
+  continue_final_message: z
+    .boolean()
+    .nullish()
+    .describe(
+      'A last message of the assistant is continued. Default true; with a schema or a forced call, or with add_generation_prompt, false.',
+    ),
+  add_generation_prompt: z.boolean().nullish().describe('True: the answer is a new message. False: as continue_final_message.'),
   stream: z.boolean().nullish(),
   stream_options: common.includeUsage,
   max_tokens: common.tokenLimit,

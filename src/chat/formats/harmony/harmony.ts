@@ -77,7 +77,15 @@ export function harmonyFormat(tokenizer: Tokenizer, { sampling, effort = 'medium
       )
       ids.push(marker.start, ...assistant)
       if (options.prefill === undefined) return ids
-      return [...ids, marker.channel, ...tokenizer.encode('final'), marker.message, ...tokenizer.encode(options.prefill)]
+      const message = (channel: string, text: string) => [
+        marker.channel,
+        ...tokenizer.encode(channel),
+        marker.message,
+        ...tokenizer.encode(text),
+      ]
+      const { prefillReasoning: thought } = options
+      if (thought !== undefined) ids.push(...message('analysis', thought), marker.end, marker.start, ...assistant)
+      return [...ids, ...message('final', options.prefill)]
     },
     parser(prompt, options) {
       // What stands after the last <|start|> and the role is the beginning of the answer.

@@ -55,7 +55,9 @@ export function qwenFormat(tokenizer: Tokenizer, kind: QwenKind): ChatFormat {
       prompt.template('<|im_start|>assistant\n')
       if (options.prefill !== undefined)
         return prompt
-          .template(kind.thinking === 'never' ? '' : EMPTY_THINKING)
+          .template(kind.thinking === 'never' ? '' : '<think>\n')
+          .plain(kind.thinking === 'never' ? '' : (options.prefillReasoning ?? ''))
+          .template(kind.thinking === 'never' ? '' : '\n</think>\n\n')
           .plain(options.prefill)
           .encode(tokenizer)
       if (kind.thinking === 'switch' && !thinks(options)) prompt.template(EMPTY_THINKING)
