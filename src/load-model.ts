@@ -131,15 +131,17 @@ async function readFile(folder: Folder, name: string): Promise<Uint8Array | unde
 /**
  * Judges a folder as `loadModel` would, without reading weights: configuration, headers, and tokenizer and chat format if there are
  * any. A folder without a tokenizer passes: it can be run with ids.
+ * @returns the bytes of its weights in memory
  * @throws what `loadModel` throws
  */
-export async function checkModel(folder: Folder): Promise<void> {
-  const { checkpoint } = await openModel(folder)
+export async function checkModel(folder: Folder): Promise<number> {
+  const { checkpoint, weightBytes } = await openModel(folder)
   await checkpoint.close()
   const hasTokenizer = await Promise.all(
     tokenizerFileNames.map(async (name) => name !== 'tokenizer_config.json' && (await exists(folder, name))),
   )
   if (hasTokenizer.includes(true)) await readText(folder)
+  return weightBytes
 }
 
 async function exists(folder: Folder, name: string): Promise<boolean> {

@@ -1,17 +1,18 @@
 /** `lineage compare A B [C …]`: differences, their costs, and common features, as a table, Markdown, JSON or SVG. */
 import type { Command } from 'commander'
-import type { Architecture } from '../architecture/architecture.ts'
 import { type Account, account } from '../compare/account.ts'
 import { diagram } from '../compare/diagram.ts'
 import { type Difference, sideBySide } from '../compare/difference.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
-import { describeModel } from './support/architectures.ts'
+import { type Described, describeModel } from './support/architectures.ts'
+import { fit, machineMemory } from './support/inspect-report.ts'
 import {
   binary,
   type Cell,
   fitColumns,
   grouped,
   painter,
+  parseBytes,
   parseTokens,
   short,
   table,
@@ -21,6 +22,7 @@ import {
 
 interface Options {
   context?: number
+  memory?: number
   json?: boolean
   markdown?: boolean
   svg?: string
@@ -30,8 +32,9 @@ export function register(program: Command): void {
   program
     .command('compare')
     .description('Models side by side: which parts differ, what each costs, and what they share.')
-    .argument('<models...>', 'two or more: names or Hugging Face ids of published models, directories, config.json files')
+    .argument('<models...>', 'two or more: names of published models, directories, config.json files, Hugging Face ids')
     .option('--context <tokens>', 'context length for cache and work (default: the longest that all of them have)', parseTokens)
+    .option('--memory <size>', 'say which context fits into so much memory, e.g. 16GB (default: the memory of this machine)', parseBytes)
     .option('--json', 'print everything as JSON')
     .option('--markdown', 'print Markdown tables')
     .option('--svg <file>', 'draw the stacks side by side into an SVG file')
@@ -41,8 +44,9 @@ export function register(program: Command): void {
     )
     .action(async (models: string[], options: Options) => {
       if (models.length < 2) throw new UsageError('expected at least two models to compare')
-      const architectures: Architecture[] = []
-      for (const model of models) architectures.push((await describeModel(model)).architecture)
+      const described: Described[] = []
+      for (const model of models) described.push(await describeModel(model))
+      const architectures = described.map(({ architecture }) => architecture)
       const context = options.context ?? Math.min(...architectures.map(({ maxPositionEmbeddings }) => maxPositionEmbeddings))
       const accounts = architectures.map((architecture) => account(architecture, { context }))
       const names = architectures.map(({ name }) => name)
@@ -56,13 +60,27 @@ export function register(program: Command): void {
       const alike = rows.filter((row) => !differing.includes(row) && row.values[0] !== '–')
       if (options.json) {
         const common = Object.fromEntries(alike.map(({ key, values }) => [key, values[0]]))
-        const columns = names.map((name, index) => ({ name, ...accounts[index] }))
+        const { memory } = options
+        const fits = (index: number) => (memory === undefined ? undefined : fit(described[index]!, accounts[index]!, memory))
+        const columns = names.map((name, index) => ({ name, ...accounts[index], memory: fits(index) }))
         process.stdout.write(`${JSON.stringify({ context, models: columns, differences: differing, alike: common }, null, 2)}\n`)
-      } else process.stdout.write(`${(options.markdown ? asMarkdown : asText)(names, differing, alike, costs(accounts))}\n`)
+      } else {
+        const cost = [...costs(accounts), fitting(described, accounts, options.memory ?? machineMemory())]
+        process.stdout.write(`${(options.markdown ? asMarkdown : asText)(names, differing, alike, cost)}\n`)
+      }
     })
 }
 
 const counted = (n: number): string => `${n === 0 ? 'no' : n} difference${n === 1 ? '' : 's'}`
+
+/** The longest context that fits into so much memory beside the weights. */
+function fitting(described: Described[], accounts: Account[], memory: number): Difference {
+  const values = described.map((model, index) => {
+    const { fits, context } = fit(model, accounts[index]!, memory)
+    return fits ? (context === model.architecture.maxPositionEmbeddings ? 'full context' : `${grouped(context!)} tokens`) : 'does not fit'
+  })
+  return { key: 'fits', group: 'size', label: `in ${binary(memory)} of memory`, values }
+}
 
 function costs(accounts: Account[]): Difference[] {
   const row = (key: string, label: string, say: (facts: Account) => string): Difference => ({

@@ -5,7 +5,7 @@ import { type Account, account } from '../compare/account.ts'
 import { describe } from '../compare/difference.ts'
 import { notes } from '../compare/notes.ts'
 import { type Described, describeModel } from './support/architectures.ts'
-import { fit, report, storedBytes } from './support/inspect-report.ts'
+import { fit, machineMemory, report, storedBytes } from './support/inspect-report.ts'
 import { painter, parseBytes, parseTokens, table, UsageError } from './support/terminal.ts'
 
 interface Options {
@@ -19,14 +19,21 @@ export function register(program: Command): void {
   program
     .command('inspect')
     .description('What a model is: its parts, parameters, bytes, cache and work per token. Reads no weights.')
-    .argument('[model]', 'name or Hugging Face id of a published model, a directory with config.json and safetensors, or a config.json')
+    .argument(
+      '[model]',
+      'name of a published model, a directory, a config.json, or a Hugging Face id (the hub then sends configuration and headers only)',
+    )
     .option('--context <tokens>', 'context length for cache and work, e.g. 8192 or 128k (default: the longest published)', parseTokens)
-    .option('--memory <size>', 'say whether it fits, and which context fits, e.g. 16GB or 12GiB', parseBytes)
+    .option(
+      '--memory <size>',
+      'say whether it fits, and which context fits, e.g. 16GB or 12GiB (default: the memory of this machine)',
+      parseBytes,
+    )
     .option('--json', 'print everything as JSON')
     .option('--list', 'print the names of all published models')
     .addHelpText(
       'after',
-      '\nExamples:\n  lineage inspect gpt-oss-20b --memory 16GB\n  lineage inspect Qwen/Qwen3-30B-A3B --context 32k\n  lineage inspect ./my-model --json',
+      '\nExamples:\n  lineage inspect gpt-oss-20b --memory 16GB\n  lineage inspect Qwen/Qwen3-30B-A3B --context 32k\n  lineage inspect ./my-model --json\n  lineage inspect some/model-on-the-hub',
     )
     .action(async (model: string | undefined, options: Options) => {
       if (options.list) {
@@ -36,7 +43,11 @@ export function register(program: Command): void {
       if (model === undefined) throw new UsageError('expected a MODEL; lineage inspect --list names the published ones')
       const described = await describeModel(model)
       const facts = account(described.architecture, { context: options.context })
-      print(options.json ? JSON.stringify(asJson(described, facts, options), null, 2) : report(described, facts, options.memory))
+      print(
+        options.json
+          ? JSON.stringify(asJson(described, facts, options), null, 2)
+          : report(described, facts, options.memory ?? machineMemory()),
+      )
     })
 }
 

@@ -1,8 +1,10 @@
 /** `lineage pull`: downloads a published model from the hub into the cache that it shares with Python's tools. */
 import type { Command } from 'commander'
 import { findPreset } from '../architecture/presets.ts'
+import type { Folder } from '../checkpoint/source.ts'
 import { type PullOptions, pull } from '../hub/hub-node.ts'
 import { checkModel } from '../load-model.ts'
+import { machineMemory } from './support/inspect-report.ts'
 import { pullProgress } from './support/pull-progress.ts'
 import { binary } from './support/terminal.ts'
 
@@ -43,7 +45,14 @@ export async function pullModel(
   const interrupt = () => stop.abort(new Error(`interrupted; run "lineage pull ${id}" again to continue`))
   process.once('SIGINT', interrupt)
   try {
-    const result = await pull(id, { ...options, check: checkModel, signal: stop.signal, onEvent: progress.onEvent })
+    let isJudged = false
+    const check = async (folder: Folder) => {
+      const weightBytes = await checkModel(folder)
+      if (!isJudged && weightBytes > machineMemory())
+        process.stderr.write(`${id}: its weights take ${binary(weightBytes)}, this machine has ${binary(machineMemory())} of memory\n`)
+      isJudged = true
+    }
+    const result = await pull(id, { ...options, check, signal: stop.signal, onEvent: progress.onEvent })
     const { directory, downloadedBytes, totalBytes, problem } = result
     progress.end()
     const news = downloadedBytes > 0 ? `${binary(downloadedBytes)} of ${binary(totalBytes)} downloaded and verified` : 'all of it was there'

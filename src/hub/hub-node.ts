@@ -60,7 +60,7 @@ export interface PullOptions extends HubOptions {
    * weight file is fetched, with a folder on the hub, and for the finished download.
    * @throws any error of the loader
    */
-  readonly check?: (folder: Folder) => Promise<void>
+  readonly check?: (folder: Folder) => Promise<unknown>
 }
 
 export interface PullResult {
@@ -304,7 +304,7 @@ class Pull {
    * @returns the error of the test with `anyway`
    * @throws UnsupportedModelError without
    */
-  async #judge(test: () => Promise<void>, repair = async () => {}): Promise<Error | undefined> {
+  async #judge(test: () => Promise<unknown>, repair = async () => {}): Promise<Error | undefined> {
     for (let isRepaired = false; ; isRepaired = true) {
       try {
         await test()

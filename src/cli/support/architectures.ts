@@ -1,17 +1,25 @@
 /**
- * Resolves the MODEL argument of `inspect` and `compare`: the name or Hugging Face id of a published
- * model, a config.json, or a directory (also of this package or the cache) with config.json and
- * safetensors, whose headers are checked against the architecture. Loads no weights.
+ * Resolves the MODEL argument of `inspect` and `compare`: the name or Hugging Face id of a published model, a config.json, a directory
+ * with or without safetensors (also of this package or the cache), or an id of which the hub sends only configuration and headers.
+ * Headers are checked against the architecture. Loads no weights.
  */
 import { existsSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, join, relative, resolve } from 'node:path'
 import type { Architecture } from '../../architecture/architecture.ts'
 import { configFromJson } from '../../architecture/config-json.ts'
 import { findPreset, nearestNames, type Preset, preset, presetNames } from '../../architecture/presets.ts'
-import { openModel } from '../../checkpoint/load.ts'
+import { WrongFormatError } from '../../checkpoint/errors.ts'
+import { openModel, readArchitecture } from '../../checkpoint/load.ts'
+import { missingFrom } from '../../checkpoint/other-formats.ts'
+import type { Folder } from '../../checkpoint/source.ts'
 import { fileFolder } from '../../checkpoint/source-node.ts'
+import { expandPath } from '../../files/path-node.ts'
 import { findCachedModel } from '../../hub/cache-node.ts'
+import { hubEndpoint, isOn } from '../../hub/environment-node.ts'
+import { HubNotFoundError, HubUnreachableError } from '../../hub/http.ts'
 import { packagedModel } from '../../hub/locate-node.ts'
+import { withHubFolder } from '../../hub/repository-node.ts'
+import { parsePythonJson } from '../../json/python.ts'
 import { UsageError } from './terminal.ts'
 
 export interface Described {
@@ -23,32 +31,51 @@ export interface Described {
   storedBytes?: number
 }
 
-/** Tries a path, then published models, then models of this package, then the cache. */
+/** Tries a path, then published models, then models of this package, then the cache, then the hub. */
 export async function describeModel(model: string): Promise<Described> {
-  const exists = !model.includes('\0') && existsSync(model)
+  const path = expandPath(model)
+  const exists = !model.includes('\0') && existsSync(path)
   const known = findPreset(model)
   // A folder without a model does not hide a published model of the same name.
-  if (exists && !(known && !isModel(model))) return isModelFolder(model) ? fromFolder(model, basename(resolve(model))) : fromConfig(model)
+  if (exists && !(known && !isModel(path))) return isModelFolder(path) ? fromPath(path, basename(resolve(path))) : fromConfig(path)
   if (known) return { architecture: preset(model)!, origin: known.source, preset: known }
-  const directory = (await packagedModel(model)) ?? (/^[\w.-]+\/[\w.-]+$/.test(model) ? await findCachedModel(model) : undefined)
-  if (directory) return fromFolder(directory, model)
-  throw new UsageError(`unknown model "${model}"; closest: ${nearestNames(model).join(', ')}. ${HINT}`)
+  const isId = /^[\w.-]+\/[\w.-]+$/.test(model)
+  const directory = (await packagedModel(model)) ?? (isId ? await findCachedModel(model) : undefined)
+  if (directory) return fromPath(directory, model)
+  const unknown = `unknown model "${model}"; closest: ${nearestNames(model).join(', ')}. ${HINT}`
+  if (!isId || isOn(process.env.HF_HUB_OFFLINE)) throw new UsageError(unknown)
+  try {
+    const host = new URL(hubEndpoint()).host
+    return await withHubFolder(model, 'main', { http: { tries: 2 } }, (folder) => fromFolder(folder, model, `${model} on ${host}`))
+  } catch (error) {
+    if (error instanceof HubNotFoundError || error instanceof HubUnreachableError) throw new UsageError(`${unknown} ${error.message}`)
+    throw error
+  }
 }
 
-const HINT = `Known are ${presetNames().length} published models (lineage inspect --list), pulled models, directories and config.json files`
+const HINT = `Known are ${presetNames().length} published models (lineage inspect --list), ids of models on the hub, directories and config.json files.`
 const isModelFolder = (path: string): boolean => statSync(path).isDirectory() || path.endsWith('.safetensors')
 const isModel = (path: string): boolean => !statSync(path).isDirectory() || existsSync(join(path, 'config.json'))
 
-async function fromFolder(path: string, name: string): Promise<Described> {
-  if (!isModel(path)) throw new UsageError(`${path}: expected a config.json in the directory, found none`)
-  const opened = await openModel(await fileFolder(path))
-  try {
-    const { architecture, checkpoint } = opened
-    const origin = `${shown(path)}: config.json and the headers of ${checkpoint.sources.length} safetensors file${checkpoint.sources.length === 1 ? '' : 's'}`
-    return { architecture: { ...architecture, name }, origin, storedBytes: checkpoint.tensorBytes }
-  } finally {
-    await opened.checkpoint.close()
+async function fromPath(path: string, name: string): Promise<Described> {
+  const folder = await fileFolder(path)
+  if (isModel(path)) return fromFolder(folder, name, shown(path))
+  const error = await missingFrom(folder, 'config.json')
+  throw error instanceof WrongFormatError ? error : new UsageError(`${path}: expected a config.json in the directory, found none`)
+}
+
+/** The configuration, and the headers of the weight files if there are any. */
+async function fromFolder(folder: Folder, name: string, place: string): Promise<Described> {
+  const files = await folder.list()
+  if (!files?.some((file) => /\.safetensors(\.index\.json)?$/.test(file))) {
+    const origin = `${place}: config.json; there are no safetensors files beside it`
+    return { architecture: { ...(await readArchitecture(folder)), name }, origin }
   }
+  const { architecture, checkpoint } = await openModel(folder)
+  await checkpoint.close()
+  const count = checkpoint.sources.length
+  const origin = `${place}: config.json and the headers of ${count} safetensors file${count === 1 ? '' : 's'}`
+  return { architecture: { ...architecture, name }, origin, storedBytes: checkpoint.tensorBytes }
 }
 
 /** The shortest path from the current directory. */
@@ -60,7 +87,7 @@ function shown(path: string): string {
 function fromConfig(path: string): Described {
   let json: unknown
   try {
-    json = JSON.parse(readFileSync(path, 'utf8'))
+    json = parsePythonJson(readFileSync(path, 'utf8').replace(/^\ufeff/, ''))
   } catch (error) {
     throw new Error(`${path}: expected JSON: ${(error as Error).message}`)
   }

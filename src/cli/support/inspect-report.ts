@@ -2,6 +2,7 @@
  * The text report of `lineage inspect`: features, parameters by part, bytes, cache, work, and whether
  * it fits into memory.
  */
+import { totalmem } from 'node:os'
 import { type Account, COMPONENTS, fittingContext } from '../../compare/account.ts'
 import { describe } from '../../compare/difference.ts'
 import { notes } from '../../compare/notes.ts'
@@ -17,6 +18,9 @@ export interface Fit {
   fits: boolean
   context: number | null
 }
+
+/** Bytes of memory that a process of this machine can have. */
+export const machineMemory = (): number => Math.min(totalmem(), process.constrainedMemory() || Number.POSITIVE_INFINITY)
 
 /** Whether the weights and the cache of one sequence fit, and the longest context that fits. */
 export function fit({ architecture }: Described, facts: Account, memoryBytes: number): Fit {
