@@ -7,12 +7,13 @@ import { checkedRules, type Expression, either, type Rules } from './expression.
 import { Grammar, schemaSteps } from './grammar.ts'
 import { parseGrammar } from './grammar-text.ts'
 import { parseRegex, type Regex } from './regex.ts'
+import type { SchemaOptions } from './schema.ts'
 import { TextItems } from './text-items.ts'
 import { UnsupportedTextError } from './unsupported.ts'
 
 export type Form =
   /** A JSON value under this schema. */
-  | { readonly schema: unknown }
+  | { readonly schema: unknown; readonly undeclared?: SchemaOptions['undeclared'] }
   /** The whole text matches this expression. */
   | { readonly regex: string }
   /** The text is one of these. */
@@ -25,7 +26,7 @@ const MOST_CHARACTERS = 500_000
 
 /** @throws UnsupportedSchemaError or UnsupportedTextError */
 export function* formSteps(form: Form): Steps<Grammar> {
-  if ('schema' in form) return yield* schemaSteps(form.schema)
+  if ('schema' in form) return yield* schemaSteps(form.schema, form)
   const { start, rules } = yield* checkedRules(rulesOf(form))
   const items = yield* TextItems.of({ start, rules })
   if (items.cost(start) === Number.POSITIVE_INFINITY) throw new UnsupportedTextError('no text of finite length satisfies it')

@@ -3,9 +3,11 @@
  * bound the cost of compiling. Most of the automaton is built later, while text is generated.
  */
 import { finish, type Steps } from './cooperative.ts'
-import { type Item, Items } from './item.ts'
+import type { Item } from './item.ts'
 import { Machine, type State } from './machine.ts'
-import { readSchema } from './schema.ts'
+import type { SchemaOptions } from './schema.ts'
+import { Items } from './schema-items.ts'
+import { readSchema } from './schema-reader.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
 
 export class Grammar {
@@ -44,12 +46,14 @@ export const anyObject = { type: 'object' } as const
  * @param schema a parsed JSON schema
  * @throws UnsupportedSchemaError naming the JSON pointer of what can't be enforced
  */
-export const compileSchema = (schema: unknown): Grammar => finish(schemaSteps(schema))
+export const compileSchema = (schema: unknown, options?: SchemaOptions): Grammar => finish(schemaSteps(schema, options))
 
 /** `compileSchema` as a computation that can be paused. */
-export function* schemaSteps(schema: unknown): Steps<Grammar> {
-  const { nodes, root } = yield* readSchema(schema)
+export function* schemaSteps(schema: unknown, options?: SchemaOptions): Steps<Grammar> {
+  const { nodes, root, conflict } = yield* readSchema(schema, options)
   const items = yield* Items.of(nodes)
-  if (items.nodeCost(root) === Number.POSITIVE_INFINITY) throw new UnsupportedSchemaError('', 'no finite value satisfies it')
+  if (items.nodeCost(root) === Number.POSITIVE_INFINITY) {
+    throw new UnsupportedSchemaError('', `no finite value satisfies it${conflict === undefined ? '' : ` (${conflict})`}`)
+  }
   return new Grammar(items.value(root))
 }

@@ -5,8 +5,9 @@
 import type { Steps } from './cooperative.ts'
 import { build, Nfa } from './nfa.ts'
 import { anything, parseRegex, type Regex } from './regex.ts'
-import { determinize, type PatternWork, patternWork, spend, type Table } from './subsets.ts'
+import { determinize, NoStringError, type PatternWork, patternWork, spend, type Table } from './subsets.ts'
 
+const utf8 = new TextEncoder()
 /** Numbers kept for limits on the length: one per state and length. */
 const MOST_COUNTS = 4_000_000
 
@@ -58,6 +59,16 @@ export class ByteAutomaton {
   accepts(position: number): boolean {
     const states = this.#accepts.length
     return this.#accepts[position % states] === 1 && (this.#counts === undefined || position >= this.#counts.least * states)
+  }
+
+  /** Whether a text is accepted. */
+  matches(text: string): boolean {
+    let position = 0
+    for (const byte of utf8.encode(JSON.stringify(text).slice(1, -1))) {
+      position = this.next(position, byte)
+      if (position === -1) return false
+    }
+    return this.accepts(position)
   }
 
   /** Bytes to the nearest accepting position. */
@@ -148,7 +159,7 @@ class Counts {
   static *of(table: Table, least: number, most: number, work: PatternWork): Steps<Counts> {
     const { next, width, accepts, between, distance } = table
     const states = accepts.length
-    if (least > most) throw new RangeError('no string matches the pattern within its length limits')
+    if (least > most) throw new NoStringError('no string matches the pattern within its length limits')
     // As many characters as this are never too few for the nearest end.
     const plenty = distance.reduce((a, b) => Math.max(a, b), 0)
     const tight = Math.min(plenty, most - least + 1)
@@ -188,7 +199,7 @@ class Counts {
       missing[count] = level(missing[count + 1] ?? left[Math.min(left.length - 1, most - least)], false)
     }
     const counts = new Counts(least, most, between, missing, left)
-    if (counts.distance(0, 0) === -1) throw new RangeError('no string matches the pattern within its length limits')
+    if (counts.distance(0, 0) === -1) throw new NoStringError('no string matches the pattern within its length limits')
     return counts
   }
 

@@ -160,6 +160,11 @@ class Threads {
   }
 }
 
+/** Rules that no string satisfies. */
+export class NoStringError extends RangeError {
+  override name = 'NoStringError'
+}
+
 const NO_DUTIES: readonly Duty[] = []
 
 /** Bytes that no transition distinguishes. */
@@ -255,7 +260,7 @@ function* pruned({ rows, accepts, between, classes, width }: Raw): Steps<Table> 
       distance[from] = distance[to]! + 1
       queue.push(from)
     }
-  if (distance[0] === -1) throw new RangeError('no string matches the pattern')
+  if (distance[0] === -1) throw new NoStringError('no string matches the pattern')
   const next = new Int32Array(rows.length * width).fill(-1)
   for (const [from, row] of rows.entries()) {
     if (from % ROWS_OF_STEP === 0) yield

@@ -77,7 +77,7 @@ const cases: { schema: Record<string, unknown>; yes: string[]; no: string[] }[] 
   {
     schema: { type: 'string', format: 'uri' },
     yes: ['"https://a.example.com/b/c.html"'],
-    no: ['"a.com"', '"http://1.2.3.4.5"', '"ftp://a.com"'],
+    no: ['"a.com"', '"http://1.2.3.4.5"', '"ftp:a.com"'],
   },
   { schema: { type: 'string', format: 'hostname' }, yes: ['"a-1.b2.org"'], no: ['"-a.org"', '"a..org"', '"a--b.org"'] },
   { schema: { type: 'integer' }, yes: ['0', '-7', '1234567890123456789'], no: ['-0', '01', '1.0', '1e3', '+1', ''] },
@@ -167,10 +167,10 @@ test('what is not enforced is refused with its path', () => {
   const property = (schema: unknown) => ({ type: 'object', properties: { 'a/b~': schema } })
   const refused: [unknown, string][] = [
     [property({ type: 'integer', multipleOf: 0 }), '/properties/a~1b~0/multipleOf'],
-    [property({ type: 'string', format: 'idn-email' }), '/properties/a~1b~0/format'],
+    [property({ type: 'string', format: 'regex' }), '/properties/a~1b~0/format'],
     [property({ type: 'string', pattern: '(?<=a)b' }), '/properties/a~1b~0/pattern'],
     [property({ type: 'string', pattern: '(a)\\1' }), '/properties/a~1b~0/pattern'],
-    [property({ type: 'string', pattern: 'a', format: 'date' }), '/properties/a~1b~0/format'],
+    [property({ type: 'string', pattern: 'a', format: 'date' }), '/properties/a~1b~0/pattern'],
     [property({ type: 'string', pattern: '^a$', minLength: 2 }), '/properties/a~1b~0/pattern'],
     [property({ type: 'strnig' }), '/properties/a~1b~0/type'],
     [property({ type: 'string', minLenght: 3 }), '/properties/a~1b~0/minLenght'],
@@ -179,22 +179,20 @@ test('what is not enforced is refused with its path', () => {
     [property({ type: 'integer', exclusiveMinimum: true }), '/properties/a~1b~0/exclusiveMinimum'],
     [{ type: 'array', uniqueItems: true }, '/uniqueItems'],
     [{ type: 'array', contains: {} }, '/contains'],
-    [{ type: 'array', items: [{}] }, '/items'],
     [{ type: 'array', minItems: 3, maxItems: 2 }, '/minItems'],
-    [{ type: 'object', patternProperties: {} }, '/patternProperties'],
     [{ type: 'object', required: ['x'], additionalProperties: false }, '/required'],
     [{ type: 'object', properties: { a: 7 } }, '/properties/a'],
-    [{ not: {} }, '/not'],
+    [{ not: {} }, ''],
+    [{ not: { type: 'string' } }, '/not'],
     [{ if: {}, else: {} }, '/if'],
-    [{ allOf: [{}, {}] }, '/allOf'],
+    [{ allOf: [] }, '/allOf'],
     [{ anyOf: [] }, '/anyOf'],
-    [{ anyOf: [{}], type: 'object' }, '/type'],
     [{ oneOf: [{ type: 'integer' }, { type: 'number' }] }, '/oneOf/1'],
     [{ oneOf: [{ const: 1 }, { enum: [1, 2] }] }, '/oneOf/1'],
     [{ $ref: 'http://example.com/x' }, '/$ref'],
     [{ $ref: '#/$defs/none' }, '/$ref'],
     [{ $ref: '#/$defs/__proto__', $defs: {} }, '/$ref'],
-    [{ enum: ['a'], minLength: 3 }, '/minLength'],
+    [{ enum: ['a'], minLength: 3 }, ''],
     [{ enum: ['a'], type: 'integer' }, ''],
     [false, ''],
     ['string', ''],
@@ -226,12 +224,12 @@ test('references may not lead too deep, nor be compared without end', () => {
     message: /more than 400 levels, counted through \$ref/,
   })
   const nobody = { anyOf: Array.from({ length: 300 }, () => false) }
-  const started = performance.now()
+  const started = process.cpuUsage()
   assert.throws(
     () => compileSchema({ $defs: { nobody }, oneOf: Array.from({ length: 1000 }, () => ({ $ref: '#/$defs/nobody' })) }),
     /branches of oneOf are too many to tell apart/,
   )
-  assert.ok(performance.now() - started < 5000)
+  assert.ok(process.cpuUsage(started).user < 5_000_000)
 })
 
 test('compiling is bounded', () => {
@@ -245,7 +243,7 @@ test('compiling is bounded', () => {
     { type: 'string', pattern: 'a'.repeat(15_000) },
     { type: 'string', pattern: `^(${'ab'.repeat(40)})*$`, minLength: 60_000 },
     { type: 'array', minItems: 1e9 },
-    { enum: Array.from({ length: 5000 }, (_, i) => i) },
+    { enum: Array.from({ length: 30_000 }, (_, i) => i) },
     { const: 'x'.repeat(1_000_000) },
     { anyOf: Array.from({ length: 900 }, () => ({ anyOf: Array.from({ length: 900 }, () => ({ type: 'null' })) })) },
   ]

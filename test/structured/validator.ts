@@ -1,28 +1,50 @@
 /** Validates outputs with ajv, which shares no code with our grammar. Formats are checked with functions of the platform. */
 import assert from 'node:assert/strict'
-import { isIPv4 } from 'node:net'
+import { isIPv4, isIPv6 } from 'node:net'
+import { Ajv } from 'ajv'
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import type { Matcher } from '../../src/structured/structured.ts'
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 
-const ajv = new Ajv2020({ strict: false, logger: false, multipleOfPrecision: 6 })
+/** With code points, where the flag allows the pattern. */
+function expression(pattern: string): RegExp {
+  try {
+    return new RegExp(pattern, 'u')
+  } catch {
+    return new RegExp(pattern)
+  }
+}
+expression.code = 'expression'
+
+const options = { strict: false, logger: false, multipleOfPrecision: 6, code: { regExp: expression } } as const
+const drafts = { '2020-12': new Ajv2020(options), 'draft-7': new Ajv(options) }
 const isDay = (text: string) => /^\d{4}-\d\d-\d\d$/.test(text) && new Date(`${text}T00:00:00Z`).toISOString().startsWith(text)
 const isTime = (text: string) => /^\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(`2000-01-01T${text}`))
 const formats: Record<string, (text: string) => boolean> = {
   date: isDay,
   time: isTime,
   'date-time': (text) => isDay(text.slice(0, 10)) && text[10] === 'T' && isTime(text.slice(11)),
-  uuid: (text) => /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/.test(text),
+  uuid: (text) => /^[0-9a-f]{8}-([0-9a-f]{4}-){3}[0-9a-f]{12}$/i.test(text),
   ipv4: isIPv4,
   email: (text) => /^[^@\s]+@[^@\s]+$/.test(text) && URL.canParse(`mailto:${text}`),
   hostname: (text) => URL.canParse(`http://${text}/`) && text.length <= 253,
   uri: (text) => URL.canParse(text),
+  'uri-reference': (text) => URL.canParse(text, 'https://example.org/a/b'),
+  ipv6: isIPv6,
+  duration: (text) => /^P(?!$)((\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+S)?)?|(\d+W)?)$/.test(text),
+  byte: (text) => Buffer.from(text, 'base64').toString('base64') === text || /[A-P]=|[A-Z]==$/.test(text) || text.endsWith('='),
+  'json-pointer': (text) => /^(\/([^~/]|~0|~1)*)*$/.test(text),
 }
-for (const [name, validate] of Object.entries(formats)) ajv.addFormat(name, { type: 'string', validate })
+for (const [name, validate] of Object.entries(formats))
+  for (const ajv of Object.values(drafts)) ajv.addFormat(name, { type: 'string', validate })
 
 /** Whether the text parses and validates; the reason if not. */
 export function validator(schema: object): (text: string) => string | undefined {
+  const isOld = '$schema' in schema && String(schema.$schema).includes('draft-0')
+  const ajv = drafts[isOld ? 'draft-7' : '2020-12']
+  // Schemas may share an $id; what this instance has compiled is not wanted again.
   const validate = ajv.compile(schema)
+  ajv.removeSchema(schema)
   return (text) => {
     let value: unknown
     try {
