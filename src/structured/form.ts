@@ -3,7 +3,7 @@
  * a Grammar for the same machine.
  */
 import { finish, type Steps } from './cooperative.ts'
-import { checkedRules, type Expression, either, type Rules } from './expression.ts'
+import { checkedRules, type Expression, either, elementsOf, type Rules } from './expression.ts'
 import { Grammar, schemaSteps } from './grammar.ts'
 import { parseGrammar } from './grammar-text.ts'
 import { parseRegex, type Regex } from './regex.ts'
@@ -53,9 +53,22 @@ function wholeText(regex: string): Expression {
 function withoutAssertions(regex: Regex): Expression {
   if ('set' in regex) return regex
   if ('sequence' in regex) return { sequence: regex.sequence.map(withoutAssertions) }
-  if ('either' in regex) return { either: regex.either.map(withoutAssertions) }
+  if ('either' in regex) return either(regex.either.map((branch) => spelled(withoutAssertions(branch))))
   if ('repeat' in regex) return { ...regex, repeat: withoutAssertions(regex.repeat) }
   throw new SyntaxError(`${'ahead' in regex ? 'lookaround' : "'^' or '$' elsewhere than at the ends"} is not supported here`)
+}
+
+/** With the characters at the start as a text, so that many alternatives share one tree. */
+function spelled(expression: Expression): Expression {
+  const elements = elementsOf(expression)
+  const codes: number[] = []
+  for (const element of elements) {
+    const [range, ...others] = 'set' in element ? element.set : []
+    if (range === undefined || others.length > 0 || range[0] !== range[1]) break
+    codes.push(range[0])
+  }
+  if (codes.length === 0) return expression
+  return { sequence: [{ texts: [String.fromCodePoint(...codes)] }, ...elements.slice(codes.length)] }
 }
 
 function oneOf(choice: readonly string[]): Expression {

@@ -94,6 +94,11 @@ const rows: Record<string, Row> = {
     good: ['xxabab', 'xyz7abab-a-', '名é\nabab'],
     bad: ['x1abab', 'xxab', 'xxxxxabab'],
   },
+  '300 alternatives of an expression': {
+    form: { regex: `(${Array.from({ length: 300 }, (_, i) => `w${i}`).join('|')})( [ab])?` },
+    good: ['w0', 'w29', 'w299 a'],
+    bad: ['w300', 'w', 'w1 c'],
+  },
   'a list that ends with itself': {
     form: { grammar: 'root ::= item ("," root)?\nitem ::= "x" | "y"' },
     good: ['x', 'x,y,x'],
