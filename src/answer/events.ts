@@ -26,6 +26,8 @@ export class AnswerEvents {
   /** The open text part: shown as text, as reasoning, or not decided because nothing was written. */
   #text: { phase: TextPhase; as: 'text' | 'reasoning' | undefined; written: string } | undefined
   readonly #calls = new Set<string>()
+  /** The final text that came out before the open part. */
+  #before = ''
 
   constructor(guide: Guide, stops: readonly string[], hidesReasoning: boolean) {
     this.#guide = guide
@@ -101,8 +103,10 @@ export class AnswerEvents {
     if (!part || delta === '') return
     if (part.as === undefined) {
       part.as = this.#guide.showsText ? 'text' : 'reasoning'
-      if (part.as === 'text') this.#out.push({ type: 'text-start', phase: part.phase })
-      else this.#reason({ type: 'reasoning-start' })
+      if (part.as === 'text') {
+        this.#out.push({ type: 'text-start', phase: part.phase })
+        if (part.phase === 'final' && /\S$/.test(this.#before) && /^\S/.test(delta)) this.#separate(part)
+      } else this.#reason({ type: 'reasoning-start' })
     }
     part.written += delta
     if (part.as === 'text') {
@@ -110,6 +114,13 @@ export class AnswerEvents {
       this.#showTokens(delta)
       this.#out.push({ type: 'text-delta', delta, phase: part.phase })
     } else this.#reason({ type: 'reasoning-delta', delta })
+  }
+
+  /** Most callers join the texts of an answer: an empty line keeps one final text from running into the next. */
+  #separate(part: { phase: TextPhase; written: string }): void {
+    const delta = '\n\n'
+    part.written += delta
+    this.#out.push({ type: 'text-delta', delta, phase: part.phase })
   }
 
   /** The tokens that begin within the text shown so far. */
@@ -126,6 +137,7 @@ export class AnswerEvents {
     if (this.#text?.phase === 'final' && this.#text.as !== 'reasoning') this.#write(this.#stops.rest())
     const part = this.#text
     this.#text = undefined
+    if (part?.as === 'text' && part.phase === 'final') this.#before = part.written
     if (part?.as === 'text') this.#out.push(...this.#tokens.splice(0), { type: 'text-end', text: part.written, phase: part.phase })
     else if (part?.as === 'reasoning') this.#reason({ type: 'reasoning-end', text: part.written })
   }

@@ -41,7 +41,7 @@ type Stage =
   | { at: 'called'; endIds: readonly number[] }
   | { at: 'end' }
 
-/** Ids of the longest header that a model may write under rules before it is told what to write; parsers give up on longer ones. */
+/** Ids of the longest header, the name of a tool apart, that a model may write under rules before it is told what to write. */
 const LONGEST_FREE_HEADER = 48
 const MOST_FREE_HEADERS = 4
 const MOST_CALLS = 16
@@ -57,6 +57,7 @@ export class Guide {
   readonly #parser: ChatParser
   readonly #rules: Rules
   readonly #bound: boolean
+  readonly #longestHeader: number
   #stage: Stage = { at: 'free' }
   #reasoned: boolean
   #headerIds = 0
@@ -82,6 +83,7 @@ export class Guide {
     this.#parser = parser
     this.#rules = rules
     this.#bound = rules.text !== undefined || rules.forcedCalls !== undefined
+    this.#longestHeader = LONGEST_FREE_HEADER + Math.max(0, ...rules.callable.map((name) => new TextEncoder().encode(name).length))
     this.#reasoned = !rules.thinking || format.capabilities.reasoning === 'never'
     if (this.#bound && parser.region === 'reasoning') this.#learnSeparator()
     if (this.#bound && !this.#reasoned && parser.region !== 'reasoning') {
@@ -226,7 +228,7 @@ export class Guide {
       if (this.#goesOnAfter(id)) return
       if (this.#rules.parallel === false) this.#stage = { at: 'end' }
     }
-    if (!isStop) return
+    if (!isStop && !this.#parser.isOver) return
     // Under rules an early end is only the end of a message; what was asked for follows.
     this.#reasoned = true
     this.#separator = []
@@ -246,7 +248,7 @@ export class Guide {
       this.#goesOn = false
       return force.endReasoning()
     }
-    if (region === 'reasoning') {
+    if (region === 'reasoning' && !this.#parser.isOver) {
       const finishing = this.#reasoningIds < this.#rules.reasoningBudget + MOST_FINISHING && this.#isInsideCharacter()
       if (this.#reasoningIds < this.#rules.reasoningBudget || finishing) return []
       if (this.budgetSpent) return force.text() // it began to think again
@@ -256,9 +258,9 @@ export class Guide {
     }
     if (!this.#bound || this.#calls > 0 || this.#callIsOpen) return []
     // Between two messages there is a header to begin; in the middle of one there is not.
-    const header = region === 'header' ? force.endReasoning() : []
+    const header = region === 'header' || this.#parser.isOver ? force.endReasoning() : []
     if (header.length > 0) this.#reasoned = true
-    if (region === 'header' && !this.#reasoned && this.#headerIds <= LONGEST_FREE_HEADER) return []
+    if (region === 'header' && !this.#reasoned && this.#headerIds <= this.#longestHeader) return []
     const { text, callable } = this.#rules
     if (region === 'text' && this.#separator.length > 0) {
       const separator = this.#separator
@@ -282,7 +284,7 @@ export class Guide {
         this.#headerIds = 0
         return header
       }
-      if (header.length === 0 && this.#headerIds <= LONGEST_FREE_HEADER) return []
+      if (header.length === 0 && this.#headerIds <= this.#longestHeader) return []
     }
     this.#abandoning = region === 'header'
     return force.text()

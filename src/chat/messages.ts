@@ -244,6 +244,8 @@ export type Region = 'header' | 'reasoning' | 'commentary' | 'text' | 'tool-call
 /** Ids of one answer -> events. Accepts any sequence of ids and never throws because of what the model wrote. */
 export interface ChatParser {
   readonly region: Region
+  /** Whether the model has begun someone else's turn: what it invents there is no part of its answer. */
+  readonly isOver?: boolean
   /** The events this id causes, possibly none. Stop ids may be pushed like all others. */
   push(id: number): ChatEvent[]
   /** Closes whatever is open (never emits `finish`). `push` afterwards is a RangeError. */
@@ -314,6 +316,11 @@ export function partsOf(message: AssistantMessage): AssistantPart[] {
 /** The joined text of the parts of one type. */
 export function textOf(parts: readonly AssistantPart[], type: 'text' | 'reasoning'): string {
   return parts.map((part) => (part.type === type ? part.text : '')).join('')
+}
+
+/** The arguments of a call for a model to read: no text at all means no arguments. */
+export function argumentsOf({ arguments: text }: ToolCallPart): string {
+  return text.trim() === '' ? '{}' : text
 }
 
 /** The tools that may be rendered: none when the choice is `none`. */

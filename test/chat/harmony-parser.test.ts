@@ -5,6 +5,7 @@ import { AnswerCollector } from '../../src/answer/collector.ts'
 import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import type { ChatEvent, Message, RenderOptions } from '../../src/chat/messages.ts'
 import { checkEvents, summary } from './events.ts'
+import { randomAnswers } from './harmony-answers.ts'
 import { o200kHarmony } from './o200k.ts'
 
 const tokenizer = o200kHarmony()
@@ -248,62 +249,6 @@ test('every prefix of a valid conversation', () => {
   for (let n = 0; n <= prompt.length; n++) parse(ids, { tools }, prompt.slice(0, n))
 })
 
-test('100,000 random sequences', () => {
-  let state = 12345
-  const random = (n: number) => {
-    state = (Math.imul(state, 1103515245) + 12345) >>> 0
-    return Math.floor((state / 2 ** 32) * n)
-  }
-  const special = ['start', 'message', 'end', 'channel', 'constrain', 'call', 'return', 'endoftext', 'reserved_200013'].map(
-    (name) => tokenizer.specials.get(`<|${name}|>`)!,
-  )
-  const words = [
-    'assistant',
-    'user',
-    'analysis',
-    'final',
-    'commentary',
-    ' to=',
-    'functions.f',
-    'json',
-    ' code',
-    ':',
-    '{"a":',
-    ' 1}',
-    ' hello',
-    '\n',
-    '💖',
-  ].flatMap((word) => tokenizer.encode(word))
-  const outside = [9552, 201088, 2 ** 31, -1]
-  for (let round = 0; round < 100_000; round++) {
-    const parser = format.parser(prompt, round % 2 ? { tools } : {})
-    const events: ChatEvent[] = []
-    let content = ''
-    for (let length = 1 + random(16); length > 0; length--) {
-      const roll = random(100)
-      const id =
-        roll < 45
-          ? special[random(special.length)]!
-          : roll < 90
-            ? words[random(words.length)]!
-            : roll < 95
-              ? outside[random(outside.length)]!
-              : random(199998)
-      const inContent = parser.region !== 'header'
-      events.push(...parser.push(id))
-      if (inContent && words.includes(id) && id !== tokenizer.encode('💖')[0] && id !== tokenizer.encode('💖')[1])
-        content += tokenizer.decode([id])
-    }
-    events.push(...parser.end())
-    checkEvents(events)
-    const out = events
-      .map((event) =>
-        event.type === 'text-end' || event.type === 'reasoning-end' ? event.text : event.type === 'tool-call-end' ? event.arguments : '',
-      )
-      .join('')
-    assert.doesNotMatch(out, /<\|\w+\|>/)
-    // No ordinary text that stands inside a content is lost.
-    let at = 0
-    for (const char of content) assert.ok((at = out.indexOf(char, at) + 1) > 0, `lost ${JSON.stringify(content)} in ${JSON.stringify(out)}`)
-  }
+test('5,000 random sequences; bench/harmony-random.ts runs 100,000', () => {
+  assert.deepEqual(randomAnswers(tokenizer, 5000, 12345), { sequences: 5000, unwarned: 0 })
 })

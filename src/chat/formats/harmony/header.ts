@@ -34,12 +34,15 @@ export function readHeader(segments: readonly HeaderSegment[], role: HarmonyMess
     let free = text
     if (marker === 'channel') free = readChannel(header, text, warn)
     else if (marker === 'constrain') {
-      const [whole, type] = /^\s*(\S*)/.exec(text)!
+      const [whole, type] = /^\s*(\S*)/.exec(text) as unknown as [string, string]
+      if (!/^[\w.+/-]+$/.test(type)) warn('malformed-header', `the marker of a type is followed by ${JSON.stringify(type)}`)
       header.contentType = `<|constrain|>${type}`
       free = text.slice(whole.length)
     } else if (i === 0) free = readAuthor(header, text, role, warn)
-    const recipient = finished ? /(?:^|\s)to=(\S*)/g : /^\s*to=(\S*)/g
+    const recipient = finished ? /(?:^|\s)to=\s*(\S*)/g : /^\s*to=(\S*)/g
     free = free.replace(recipient, (_, name: string) => {
+      if (header.recipient !== undefined && header.recipient !== name)
+        warn('malformed-header', `another recipient after ${JSON.stringify(header.recipient)}; the last one counts`)
       header.recipient = name
       return ''
     })
@@ -49,9 +52,15 @@ export function readHeader(segments: readonly HeaderSegment[], role: HarmonyMess
 
   header.rest = rest.join(' ')
   if (finished) readRest(header, warn)
-  // A recipient `all`, or the assistant itself, counts as none.
-  if (!header.recipient || header.recipient === 'all' || (header.role === 'assistant' && header.recipient === 'assistant'))
+  // Recipients that are no tools count as none.
+  if (!header.recipient || header.recipient === 'all' || (header.role === 'assistant' && /^(assistant|user)$/.test(header.recipient)))
     delete header.recipient
+  const ignored = header.recipient !== undefined && header.role === 'assistant' && (!finished || header.channel === 'final')
+  if (ignored) {
+    const where = finished ? 'on the channel final' : 'of a header that never ended'
+    warn('malformed-header', `ignored the recipient ${JSON.stringify(header.recipient)} ${where}`)
+    delete header.recipient
+  }
   const guessed = header.warnings.some(({ code }) => code === 'missing-channel' || code === 'unknown-channel')
   if (header.role === 'assistant' && !header.channel && !header.recipient && !guessed)
     warn('missing-channel', 'a message without a channel; read as final')

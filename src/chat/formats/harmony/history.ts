@@ -2,7 +2,16 @@
  * Which harmony messages a conversation becomes: one system message from the options, one developer message with the
  * instructions and tools, then the turns, where finished turns lose their thinking. Their wording is harmony-prompt's matter.
  */
-import { checkTools, type Effort, type Message, offeredTools, partsOf, type RenderOptions, toolNameOf } from '../../messages.ts'
+import {
+  argumentsOf,
+  checkTools,
+  type Effort,
+  type Message,
+  offeredTools,
+  partsOf,
+  type RenderOptions,
+  toolNameOf,
+} from '../../messages.ts'
 import type { ToolNames } from '../tool-names.ts'
 import { builtinNamespaces } from './builtins.ts'
 import type { HarmonyMessage } from './message.ts'
@@ -72,7 +81,7 @@ export function fromConversation(messages: readonly Message[], options: RenderOp
             recipient: address(part.name),
             channel: 'commentary',
             contentType: '<|constrain|>json',
-            content: part.arguments,
+            content: argumentsOf(part),
           })
       })
     } else result.push({ role: 'developer', content: developerText(message.content, []) })

@@ -1,6 +1,6 @@
 /**
  * Finds messages in a stream of harmony ids: header, text, end. It accepts any sequence of ids: a message whose header is missing or
- * never ends is still a message, with a warning. Only ids are markers; text that spells one is text. Meaning is harmony-parser's matter.
+ * never ends is still a message, with a warning. Only ids are markers; text that spells one is text. What a message means is decided in parser.ts.
  */
 import type { TextStream, Tokenizer } from '../../../tokenizer/tokenizer.ts'
 import type { WarningCode } from '../../messages.ts'
@@ -16,7 +16,7 @@ export interface MessageListener {
   warn(code: WarningCode, message: string): void
 }
 
-/** After this many ids a header is taken for a message whose header was forgotten, so that its text need not wait any longer. */
+/** After so many ids and a tool's name a header is taken for a message whose header was forgotten; its text need not wait any longer. */
 const LONGEST_HEADER = 64
 
 export class HarmonyReader {
@@ -24,6 +24,7 @@ export class HarmonyReader {
   readonly #tokenizer: Tokenizer
   readonly #marker: Markers
   readonly #listener: MessageListener
+  readonly #longestHeader: number
   readonly #dropsCut: boolean
   #text: TextStream
   #role: HarmonyMessage['role'] | undefined
@@ -34,12 +35,20 @@ export class HarmonyReader {
   /**
    * @param role given: the ids begin inside the header of a message of this role
    * @param dropsCut of a character that the end of the answer cuts nothing is shown; false: U+FFFD, as openai/harmony does
+   * @param longestName ids that the longest name of a tool may take in a header
    */
-  constructor(tokenizer: Tokenizer, marker: Markers, listener: MessageListener, role?: HarmonyMessage['role'], dropsCut = false) {
+  constructor(
+    tokenizer: Tokenizer,
+    marker: Markers,
+    listener: MessageListener,
+    role?: HarmonyMessage['role'],
+    { dropsCut = false, longestName = 0 } = {},
+  ) {
     this.#dropsCut = dropsCut
     this.#tokenizer = tokenizer
     this.#marker = marker
     this.#listener = listener
+    this.#longestHeader = LONGEST_HEADER + longestName
     this.#text = tokenizer.stream()
     if (role) this.#beginHeader(role)
   }
@@ -54,10 +63,11 @@ export class HarmonyReader {
     const stops = id === end || id === call || id === done || id === endoftext
     if (this.state === 'between') {
       if (id === start) this.#beginHeader()
+      else if (id === end) this.#listener.warn('unexpected-token', 'a message ended that had not begun')
       else if (!stops) this.#goOn(id)
     } else if (id === start) {
       if (this.state === 'content') this.#listener.warn('unexpected-token', 'a message started before the one before it had ended')
-      this.#endMessage(true)
+      if (this.state === 'content' || this.#headerLength > 0) this.#endMessage(true) // a repeated marker is skipped
       this.#beginHeader()
     } else if (stops) this.#endMessage(true, id !== end)
     else if (this.state === 'content') this.#emit(this.#decode(id))
@@ -69,7 +79,7 @@ export class HarmonyReader {
       this.#headerLength++
       if (id === channel || id === constrain) this.#segments.push({ marker: id === channel ? 'channel' : 'constrain', text: '' })
       else this.#segments.at(-1)!.text += this.#decode(id)
-      if (this.#headerLength > LONGEST_HEADER) this.#degrade()
+      if (this.#headerLength > this.#longestHeader) this.#degrade()
     }
   }
 
@@ -79,11 +89,12 @@ export class HarmonyReader {
 
   /** Text or a header after the end of a message, without a start marker. */
   #goOn(id: number): void {
-    this.#listener.warn('missing-header', 'the model went on after the end of a message without starting a new one')
+    const warning = { code: 'missing-header' as const, message: 'the model went on after the end of a message without starting a new one' }
     this.#beginHeader('assistant')
     if (id !== this.#marker.channel && id !== this.#marker.constrain && id !== this.#marker.message) {
-      this.#beginContent({ role: 'assistant', channel: this.#lastChannel === 'final' ? 'final' : undefined, rest: '', warnings: [] })
-    }
+      const channel = this.#lastChannel === 'final' ? 'final' : undefined
+      this.#beginContent({ role: 'assistant', channel, rest: '', warnings: [warning] })
+    } else this.#listener.warn(warning.code, warning.message)
     this.push(id)
   }
 
@@ -122,7 +133,14 @@ export class HarmonyReader {
       this.#degrade()
     } else if (this.state === 'content') this.#emit(rest)
     if (this.state === 'content') this.#listener.end(complete)
+    else if (!this.#isEmptyHeader(complete)) this.#listener.warn('missing-header', 'a message ended before its header did')
     this.state = 'between'
+  }
+
+  /** Nothing was written but the role: the answer ends where another message might begin. */
+  #isEmptyHeader(complete: boolean): boolean {
+    const [first, ...rest] = this.#segments
+    return /^\s*(?:assistant)?\s*$/.test(first!.text) && (complete ? rest.length === 0 : rest.every(({ text }) => text.trim() === ''))
   }
 
   #emit(delta: string): void {

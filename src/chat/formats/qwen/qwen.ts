@@ -5,6 +5,7 @@
 import type { Tokenizer } from '../../../tokenizer/tokenizer.ts'
 import {
   type AssistantMessage,
+  argumentsOf,
   type ChatFormat,
   checkTools,
   type Message,
@@ -161,7 +162,10 @@ function renderAnswer(prompt: PromptText, message: AssistantMessage, current: bo
   } else prompt.plain(text)
   calls.forEach((call, c) => {
     if (text !== '' || c > 0) prompt.template('\n')
-    prompt.template('<tool_call>\n').plain(`{"name": "${call.name}", "arguments": ${call.arguments}}`).template('\n</tool_call>')
+    prompt
+      .template('<tool_call>\n')
+      .plain(`{"name": "${call.name}", "arguments": ${argumentsOf(call)}}`)
+      .template('\n</tool_call>')
   })
   prompt.template('<|im_end|>\n')
 }
