@@ -4,12 +4,22 @@
  */
 import type { Architecture } from './architecture.ts'
 import { MODEL_TYPES } from './families.ts'
-import { ConfigError, Fields } from './fields.ts'
+import { type ConfigError, Fields } from './fields.ts'
 
 export { ConfigError } from './fields.ts'
 
+/** Multimodal model types of which the text part is read, with the model type of that part. */
+const WRAPPERS: ReadonlyMap<string, string> = new Map([...MODEL_TYPES].flatMap(([key, { wrapper }]) => (wrapper ? [[wrapper, key]] : [])))
+
 /** Model types that `configFromJson` understands. */
-export const modelTypes: readonly string[] = [...MODEL_TYPES].filter(([, form]) => !form.withoutType).map(([key]) => key)
+export const modelTypes: readonly string[] = [
+  ...[...MODEL_TYPES].filter(([, form]) => !form.withoutType).map(([key]) => key),
+  ...WRAPPERS.keys(),
+]
+
+/** What a multimodal file says beside its `text_config` and means for the text part too. */
+const INHERITED = ['bos_token_id', 'eos_token_id', 'initializer_range', 'quantization_config', 'tie_word_embeddings', '_name_or_path']
+const DTYPE_KEYS = ['dtype', 'torch_dtype']
 
 /**
  * @param json the parsed file
@@ -17,14 +27,12 @@ export const modelTypes: readonly string[] = [...MODEL_TYPES].filter(([, form]) 
  * @throws ConfigError on an unknown model type, a missing or contradictory field, or a value that is no size
  */
 export function configFromJson(json: unknown, file: string): Architecture {
-  const config = new Fields(json, file)
+  const said = textPart(new Fields(json, file))
   const [key, form] = [...MODEL_TYPES].find(([key, { withoutType }]) => {
-    return config.has('model_type') ? key === config.raw('model_type') && !withoutType : withoutType?.recognizes(config)
+    return said.has('model_type') ? key === said.raw('model_type') && !withoutType : withoutType?.recognizes(said)
   }) ?? [undefined, undefined]
-  if (!form) {
-    const came = config.has('model_type') ? `, got ${JSON.stringify(config.raw('model_type'))}` : ''
-    throw new ConfigError(file, 'model_type', `${came ? '' : 'missing; '}expected one of ${modelTypes.join(', ')}${came}`)
-  }
+  if (!form) throw unknownType(said)
+  const config = form.defaults ? said.with(form.defaults) : said
   const described = form.read(config)
   const modelType = form.withoutType?.modelType ?? key
   const name = config.raw('_name_or_path')
@@ -38,4 +46,21 @@ export function configFromJson(json: unknown, file: string): Architecture {
     eosTokenIds: config.tokenIds('eos_token_id'),
     bosTokenId: config.tokenId('bos_token_id'),
   }
+}
+
+/** The `text_config` of a multimodal file, with what the file says for all its parts; other files as they are. */
+function textPart(file: Fields): Fields {
+  const textType = WRAPPERS.get(String(file.raw('model_type')))
+  if (!textType) return file
+  const text = file.below('text_config')
+  const keys = text.has('dtype') || text.has('torch_dtype') ? INHERITED : [...INHERITED, ...DTYPE_KEYS]
+  return text.with({ model_type: textType, ...Object.fromEntries(keys.map((key) => [key, file.raw(key)])) })
+}
+
+function unknownType(config: Fields): ConfigError {
+  const came = config.has('model_type') ? `, got ${JSON.stringify(config.raw('model_type'))}` : ''
+  return config.error(
+    config.path ? `${config.path}.model_type` : 'model_type',
+    `${came ? '' : 'missing; '}expected one of ${modelTypes.join(', ')}${came}`,
+  )
 }

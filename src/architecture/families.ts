@@ -9,9 +9,10 @@ import { gptOss } from './families/gpt-oss.ts'
 import { gpt2 } from './families/gpt2.ts'
 import { llama } from './families/llama.ts'
 import { mistral } from './families/mistral.ts'
-import { olmo2 } from './families/olmo2.ts'
+import { olmo } from './families/olmo.ts'
 import { qwen2 } from './families/qwen2.ts'
 import { qwen3 } from './families/qwen3.ts'
+import { smollm3 } from './families/smollm3.ts'
 import type { Fields } from './fields.ts'
 import type { Preset } from './presets.ts'
 import type { TensorTable } from './recipes.ts'
@@ -35,6 +36,10 @@ export interface ModelType {
   /** The fields of config.json that only this form has; the others are written by `toConfigJson`. */
   write(architecture: Architecture): Json
   tensors: TensorTable
+  /** `model_type` of the multimodal files that carry this form as their `text_config`; only the text part is read. */
+  wrapper?: string
+  /** Values of fields that published files leave out, as transformers fills them in. */
+  defaults?: Json
   /** Class in transformers; a form without one writes no common fields. */
   className?: string
   /** For a form without `model_type`: the model type, and how its file is told from others. */
@@ -47,7 +52,7 @@ export type Described = Omit<
   'name' | 'modelType' | 'tensorLayout' | 'vocabSize' | 'initializerRange' | 'eosTokenIds' | 'bosTokenId'
 >
 
-export const FAMILIES: readonly Family[] = [gpt2, gptOss, qwen2, qwen3, llama, mistral, gemma, olmo2]
+export const FAMILIES: readonly Family[] = [gpt2, gptOss, qwen2, qwen3, llama, mistral, gemma, olmo, smollm3]
 
 /** Every published form by its key. */
 export const MODEL_TYPES: ReadonlyMap<string, ModelType> = new Map(FAMILIES.flatMap(({ modelTypes }) => Object.entries(modelTypes)))

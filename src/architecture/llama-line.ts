@@ -39,12 +39,12 @@ export const rmsNorm = (config: Fields, unitOffset = false): RmsNorm => ({
   unitOffset,
 })
 
-/** SwiGLU without biases, as wide as the file says. */
-export const swiglu = (config: Fields): FeedForward => ({
+/** SwiGLU as wide as the file says. */
+export const swiglu = (config: Fields, bias = false): FeedForward => ({
   kind: 'gated',
   intermediateSize: config.size('intermediate_size'),
   activation: { kind: 'swiglu' },
-  bias: false,
+  bias,
 })
 
 /** Experts per token, which are no more than there are experts. */
@@ -125,7 +125,7 @@ export function llamaConfig(a: Architecture): Json {
     num_hidden_layers: a.layers.length,
     num_key_value_heads: attention.kvHeads,
     rms_norm_eps: norm.eps,
-    ...ropeToConfig(attention),
+    ...ropeToConfig((a.layers.find((layer) => layer.attention.position.kind !== 'none') ?? a.layers[0]!).attention),
   }
 }
 
@@ -165,7 +165,7 @@ export function llamaTensors(experts: (at: (tail: string) => string) => Names = 
     // A language model inside a multimodal checkpoint carries one of the longer prefixes.
     prefixes: ['model.', 'language_model.model.', 'model.language_model.', ''],
     layer: 'layers.{N}.',
-    ignored: /(^|\.)rotary_emb\.inv_freq$|^(model\.)?(vision_tower|multi_modal_projector)\./,
+    ignored: /(^|\.)rotary_emb\.inv_freq$|^(model\.)?(vision_tower|multi_modal_projector|visual)\./,
     whole: { embed: 'embed_tokens.weight', 'finalNorm.gain': 'norm.weight' },
     unembed: ['lm_head.weight', 'language_model.lm_head.weight'],
     inLayer(architecture, layer, at) {

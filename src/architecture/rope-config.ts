@@ -16,18 +16,19 @@ export function ropeFromConfig(config: Fields, headDim: number, theta?: number):
   return rope(config.positive('rope_theta', theta), rotaryDim(config, headDim), scaling)
 }
 
-/** Separate rotations of sliding and full layers (Gemma 3): `rope_parameters` by layer type, or `rope_local_base_freq`. */
-export function ropePairFromConfig(config: Fields, headDim: number): { sliding: Rope; full: Rope } {
+/**
+ * Separate rotations of sliding and full layers: `rope_parameters` by layer type, else one rotation for the full layers
+ * and a plain one for the sliding layers with the base `slidingTheta` (Gemma 3: `rope_local_base_freq`).
+ */
+export function ropePairFromConfig(config: Fields, headDim: number, slidingTheta?: number): { sliding: Rope; full: Rope } {
   const parameters = config.has('rope_parameters') ? config.below('rope_parameters') : null
   if (parameters?.has('full_attention'))
     return {
-      sliding: fromParameters(parameters.below('sliding_attention'), config, headDim, undefined),
+      sliding: fromParameters(parameters.below('sliding_attention'), config, headDim, slidingTheta),
       full: fromParameters(parameters.below('full_attention'), config, headDim, undefined),
     }
-  return {
-    sliding: rope(config.positive('rope_local_base_freq'), rotaryDim(config, headDim), { kind: 'none' }),
-    full: ropeFromConfig(config, headDim),
-  }
+  const full = ropeFromConfig(config, headDim)
+  return { full, sliding: { ...full, ropeTheta: slidingTheta ?? full.ropeTheta, scaling: { kind: 'none' } } }
 }
 
 function fromParameters(parameters: Fields, config: Fields, headDim: number, theta: number | undefined): Rope {

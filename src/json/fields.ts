@@ -134,6 +134,12 @@ export class Fields {
     return this.has(key) ? this.below(key) : undefined
   }
 
+  /** The same object with these values where its own are absent or null. */
+  with(defaults: Json): this {
+    const own = Object.entries(this.object).filter(([key, value]) => value !== null || defaults[key] == null)
+    return this.#at({ ...defaults, ...Object.fromEntries(own) }, this.path)
+  }
+
   /** An array of objects. */
   list(key: string): this[] {
     return this.array(key).map((value, i) => this.#at(value, `${this.#join(key)}[${i}]`))

@@ -49,9 +49,9 @@ function read3(config: Fields): Described {
   config.refuse('use_bidirectional_attention', 'attention is causal here')
   const sizes = sizesFromConfig(config)
   const types = config.layerTypes(sizes.layers)
-  const pattern = types ? 0 : config.size(config.spelling('sliding_window_pattern', '_sliding_window_pattern'))
+  const pattern = types ? 0 : config.size(config.spelling('sliding_window_pattern', '_sliding_window_pattern'), 6)
   const window = config.size('sliding_window')
-  const rope: Record<'sliding' | 'full', Position> = ropePairFromConfig(config, sizes.headDim)
+  const rope: Record<'sliding' | 'full', Position> = ropePairFromConfig(config, sizes.headDim, config.positive('rope_local_base_freq'))
   const attention = {
     ...plainAttention(config, sizes, rope.full),
     scale: config.positive('query_pre_attn_scalar') ** -0.5,
@@ -150,8 +150,23 @@ const three = {
   query_pre_attn_scalar: 256,
   eos_token_id: [1, 106],
 }
+/** What the published files of 4B, 12B and 27B leave to the defaults of transformers. */
+const threeDefaults = {
+  hidden_activation: 'gelu_pytorch_tanh',
+  vocab_size: 262208,
+  num_attention_heads: 8,
+  num_key_value_heads: 4,
+  head_dim: 256,
+  max_position_embeddings: 131072,
+  query_pre_attn_scalar: 256,
+  rms_norm_eps: 1e-6,
+  rope_theta: 1000000,
+  rope_local_base_freq: 10000,
+  sliding_window: 4096,
+}
 const threeLong = {
   ...three,
+  vocab_size: 262208,
   max_position_embeddings: 131072,
   sliding_window: 1024,
   rope_scaling: { rope_type: 'linear', factor: 8 },
@@ -162,7 +177,14 @@ export const gemma: Family = {
   modelTypes: {
     gemma: { read: read1, write: write1, tensors: llamaTensors(), className: 'GemmaForCausalLM' },
     gemma2: { read: read2, write: write2, tensors: llamaTensors(), className: 'Gemma2ForCausalLM' },
-    gemma3_text: { read: read3, write: write3, tensors: llamaTensors(), className: 'Gemma3ForCausalLM' },
+    gemma3_text: {
+      read: read3,
+      write: write3,
+      tensors: llamaTensors(),
+      className: 'Gemma3ForCausalLM',
+      wrapper: 'gemma3',
+      defaults: threeDefaults,
+    },
   },
   specialTokens: ({ modelType }) => {
     const turn = modelType === 'gemma3_text' ? 105 : 106

@@ -7,7 +7,7 @@ import type { Json } from '../../json/json.ts'
 import type { Architecture, Layer } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
-import { assemble, llamaConfig, llamaTensors, plainAttention, rmsNorm, sized, sizesFromConfig, variant } from '../llama-line.ts'
+import { assemble, llamaConfig, llamaTensors, plainAttention, rmsNorm, sized, sizesFromConfig, swiglu, variant } from '../llama-line.ts'
 import { ropeFromConfig } from '../rope-config.ts'
 
 function read(config: Fields): Described {
@@ -17,12 +17,7 @@ function read(config: Fields): Described {
     placement: 'pre',
     norm: rmsNorm(config),
     attention: plainAttention(config, sizes, ropeFromConfig(config, sizes.headDim, 10000)),
-    feedForward: {
-      kind: 'gated',
-      intermediateSize: config.size('intermediate_size'),
-      activation: { kind: 'swiglu' },
-      bias: config.flag('mlp_bias', false),
-    },
+    feedForward: swiglu(config, config.flag('mlp_bias', false)),
   }
   return assemble(config, sizes, () => structuredClone(layer))
 }

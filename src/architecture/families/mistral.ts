@@ -90,7 +90,7 @@ const v1: Preset = {
 
 export const mistral: Family = {
   modelTypes: {
-    mistral: { read: readMistral, write: writeMistral, tensors: llamaTensors(), className: 'MistralForCausalLM' },
+    mistral: { read: readMistral, write: writeMistral, tensors: llamaTensors(), className: 'MistralForCausalLM', wrapper: 'mistral3' },
     mixtral: {
       read: readMixtral,
       write: writeMixtral,

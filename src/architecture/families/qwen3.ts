@@ -199,6 +199,8 @@ const QWEN3_TEXT_TOKENS = from(151_665, ['<tool_response>', '</tool_response>', 
 export const qwen3: Family = {
   modelTypes: {
     qwen3: { read: readDense, write: writeDense, tensors: llamaTensors(), className: 'Qwen3ForCausalLM' },
+    // Without pictures the three position streams of this form are one, so its rotation is the plain one.
+    qwen3_vl_text: { read: readDense, write: writeDense, tensors: llamaTensors(), className: 'Qwen3VLTextModel', wrapper: 'qwen3_vl' },
     qwen3_moe: {
       read: readMoe,
       write: writeMoe,

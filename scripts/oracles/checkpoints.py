@@ -1,0 +1,130 @@
+"""Makes tiny checkpoints with random weights and golden values by transformers (float32, eager attention), and the config.json files that
+transformers 5 writes for all fixtures. Development only; the tests read the result.
+    pip install torch==2.13.0 transformers==5.24.0
+    python scripts/oracles/checkpoints.py OUT [NAME ...]       # tiny checkpoints; those of FIXTURES are in test/fixtures/checkpoints
+    python scripts/oracles/checkpoints.py --configs            # writes test/fixtures/configs-transformers-5.json
+"""
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+
+CHECKPOINTS = Path(__file__).parents[2] / "test/fixtures/checkpoints"
+FIXTURES = ["tiny-mistral3", "tiny-qwen3-vl"]
+# Marks of the pictures: beyond the ids of the prompts.
+IMAGES = {"image_token_index": 505, "image_token_id": 505, "video_token_id": 506, "vision_start_token_id": 507, "vision_end_token_id": 508}
+
+common = {
+    "attention_dropout": 0.0, "bos_token_id": 1, "eos_token_id": 2, "hidden_act": "silu", "hidden_size": 64, "initializer_range": 0.02,
+    "intermediate_size": 160, "max_position_embeddings": 32768, "num_attention_heads": 4, "num_hidden_layers": 3, "num_key_value_heads": 2,
+    "rms_norm_eps": 1e-5, "rope_theta": 1000000.0, "tie_word_embeddings": False, "torch_dtype": "bfloat16", "use_cache": True, "vocab_size": 512,
+}
+vision = {"hidden_size": 32, "intermediate_size": 64, "num_attention_heads": 2, "num_hidden_layers": 1, "head_dim": 16, "image_size": 28, "patch_size": 14}
+mistral = {**common, "model_type": "mistral", "head_dim": 32, "sliding_window": None}
+qwen3_vl = {
+    **common, "model_type": "qwen3_vl_text", "head_dim": 32, "attention_bias": False, "rms_norm_eps": 1e-6, "rope_theta": 5000000,
+    "rope_scaling": {"mrope_interleaved": True, "mrope_section": [8, 4, 4], "rope_type": "default"},
+}
+no_bos = {key: value for key, value in common.items() if key not in ("bos_token_id", "tie_word_embeddings", "torch_dtype")}
+phi = {**common, "model_type": "phi3", "attention_bias": False, "pad_token_id": 0, "embd_pdrop": 0.0, "resid_pdrop": 0.0, "rope_theta": 10000.0}
+longrope = {"type": "longrope", "short_factor": [1.0, 1.02, 1.04, 1.06, 1.08, 1.1], "long_factor": [1.0, 1.5, 3.0, 8.0, 20.0, 40.0]}
+granite = {
+    **common, "model_type": "granite", "attention_bias": False, "mlp_bias": False, "embedding_multiplier": 12.0, "attention_multiplier": 0.0625,
+    "residual_multiplier": 0.22, "logits_scaling": 8.0,
+}
+smollm3 = {**common, "model_type": "smollm3", "pad_token_id": 0, "attention_bias": False, "mlp_bias": False, "no_rope_layer_interval": 4}
+olmo3 = {
+    **common, "model_type": "olmo3", "rope_theta": 500000.0, "attention_bias": False, "num_hidden_layers": 4, "sliding_window": 12,
+    "rope_scaling": {"rope_type": "yarn", "factor": 8.0, "beta_fast": 32, "beta_slow": 1, "original_max_position_embeddings": 8192, "attention_factor": 1.2079441541679836},
+}
+
+# name -> (class, config.json as it is published)
+CASES = {
+    "tiny-mistral3": ("Mistral3ForConditionalGeneration", {
+        "model_type": "mistral3", "image_token_index": 505, "spatial_merge_size": 2, "tie_word_embeddings": False, "torch_dtype": "bfloat16",
+        "text_config": mistral, "vision_config": {**vision, "model_type": "pixtral"},
+    }),
+    "tiny-qwen3-vl": ("Qwen3VLForConditionalGeneration", {
+        "model_type": "qwen3_vl", "image_token_id": 505, "video_token_id": 506, "vision_start_token_id": 507, "vision_end_token_id": 508,
+        "tie_word_embeddings": True, "text_config": {**qwen3_vl, "tie_word_embeddings": True},
+        "vision_config": {"model_type": "qwen3_vl", "depth": 1, "hidden_size": 32, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": 64,
+                          "patch_size": 14, "spatial_merge_size": 2, "temporal_patch_size": 2, "num_position_embeddings": 16, "deepstack_visual_indexes": [0]},
+    }),
+    # Shapes that no fixture has, to check by hand.
+    "qwen2-window": ("Qwen2ForCausalLM", {**common, "model_type": "qwen2", "use_sliding_window": True, "sliding_window": 9, "max_window_layers": 1, "intermediate_size": 172}),
+    "smollm3-untied": ("SmolLM3ForCausalLM", {**smollm3, "no_rope_layers": [0, 1, 0], "use_sliding_window": False, "attention_bias": True, "mlp_bias": True}),
+    "smollm3-window": ("SmolLM3ForCausalLM", {**smollm3, "no_rope_layer_interval": 2, "use_sliding_window": True, "sliding_window": 11}),
+    "olmo3-grouped": ("Olmo3ForCausalLM", {**olmo3, "hidden_size": 72, "intermediate_size": 100, "num_attention_heads": 6, "num_hidden_layers": 5}),
+    "olmo3-plain": ("Olmo3ForCausalLM", {**olmo3, "rope_scaling": None, "layer_types": ["full_attention", "sliding_attention"] * 2}),
+    "phi3-window": ("Phi3ForCausalLM", {**phi, "sliding_window": 7, "original_max_position_embeddings": 32768, "hidden_size": 48, "intermediate_size": 52, "num_key_value_heads": 4}),
+    "phi3-long": ("Phi3ForCausalLM", {**phi, "sliding_window": None, "original_max_position_embeddings": 64, "partial_rotary_factor": 0.75, "rope_scaling": longrope, "tie_word_embeddings": True}),
+    "phi3-longrope": ("Phi3ForCausalLM", {**phi, "sliding_window": 262144, "original_max_position_embeddings": 4096, "rope_scaling": {
+        "type": "longrope", "short_factor": [1.0, 1.01, 1.02, 1.03, 1.04, 1.05, 1.06, 1.07], "long_factor": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]}}),
+    "granite-untied": ("GraniteForCausalLM", {**granite, "logits_scaling": 6.0, "attention_multiplier": 0.3, "residual_multiplier": 0.35, "embedding_multiplier": 3.5}),
+    "granite-biased": ("GraniteForCausalLM", {**granite, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True, "intermediate_size": 90}),
+    "gemma3-f32": ("Gemma3ForCausalLM", {**common, "model_type": "gemma3_text", "head_dim": 16, "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 40,
+        "query_pre_attn_scalar": 20, "rope_local_base_freq": 10000, "sliding_window": 12, "sliding_window_pattern": 2, "tie_word_embeddings": True, "torch_dtype": "float32"}),
+}
+
+
+def prompts(generator):
+    return [torch.randint(3, 500, (length,), generator=generator) for length in (1, 17, 200)]
+
+
+def make(name, directory):
+    class_name, published = CASES[name]
+    directory.mkdir(parents=True, exist_ok=True)
+    config_file = directory / "config.json"
+    config_file.write_text(json.dumps({"architectures": [class_name], **published, "transformers_version": "4.57.0"}, indent=2) + "\n")
+    dtype = torch.float32 if published.get("torch_dtype") == "float32" else torch.bfloat16
+    generator = torch.Generator().manual_seed(sum(name.encode()))
+    config = transformers.AutoConfig.from_pretrained(directory, attn_implementation="eager")
+    model = getattr(transformers, class_name)._from_config(config, dtype=torch.float32).eval()
+    with torch.no_grad():
+        for key, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            value = 1 + 0.2 * noise if parameter.ndim == 1 and "norm" in key and "bias" not in key else noise * (0.1 if parameter.ndim == 1 else 1.5 * parameter.shape[-1] ** -0.5)
+            if class_name.startswith("Gemma3") and "norm" in key:
+                value = value - 1
+            parameter.copy_(value.to(dtype).float())
+    with tempfile.TemporaryDirectory() as saved:
+        model.save_pretrained(saved)
+        tensors = {key: value.to(dtype) for key, value in load_file(Path(saved) / "model.safetensors").items()}
+    save_file(tensors, directory / "model.safetensors", metadata={"format": "pt"})
+    golden = {}
+    for n, ids in enumerate(prompts(generator)):
+        with torch.no_grad():
+            out = model(input_ids=ids[None], output_hidden_states=True, use_cache=False)
+            golden[f"ids.{n}"] = ids.int()
+            golden[f"logits.{n}"] = out.logits[0, -4 if len(ids) > 32 else 0:].contiguous()
+            if len(ids) <= 32:
+                for layer, state in enumerate(out.hidden_states):
+                    golden[f"hidden.{n}.{layer}"] = state[0].contiguous()
+                so_far = ids
+                for _ in range(24):
+                    following = model(input_ids=so_far[None], use_cache=False).logits[0, -1].argmax()
+                    so_far = torch.cat([so_far, following[None]])
+                golden[f"greedy.{n}"] = so_far[len(ids):].int()
+    save_file(golden, directory / "golden.safetensors", metadata={"made_by": f"transformers {transformers.__version__}, float32, eager attention"})
+
+
+def configs():
+    written = {}
+    for directory in sorted(CHECKPOINTS.iterdir()):
+        with tempfile.TemporaryDirectory() as saved:
+            transformers.AutoConfig.from_pretrained(directory).save_pretrained(saved)
+            written[directory.name] = json.loads((Path(saved) / "config.json").read_text())
+    out = CHECKPOINTS.parent / "configs-transformers-5.json"
+    out.write_text(json.dumps(written, indent=1) + "\n")
+
+
+if sys.argv[1] == "--configs":
+    configs()
+else:
+    for name in sys.argv[2:] or CASES:
+        make(name, Path(sys.argv[1]) / name)
+        print(name)
