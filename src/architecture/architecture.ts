@@ -21,6 +21,10 @@ export interface Architecture {
   finalNorm: Norm
   /** Whether the output matrix is the embedding table. */
   tieWordEmbeddings: boolean
+  /** Factor on the result of every branch before it joins the residual stream (Granite); 1 elsewhere. */
+  residualScale: number
+  /** Granite: logits are divided by this; 1 elsewhere. */
+  logitDivisor: number
   /** Gemma 2: logits become cap·tanh(logits / cap). */
   finalLogitSoftcap: number | null
   /** Dtype of the published dense tensors. */
@@ -39,8 +43,10 @@ export interface Architecture {
 }
 
 export interface Embedding {
-  /** Factor on the embedded row (Gemma: sqrt(hiddenSize), rounded to bf16 as published), 1 elsewhere. */
+  /** Factor on the embedded row (Gemma: sqrt(hiddenSize)), 1 elsewhere. */
   scale: number
+  /** Whether the factor is rounded to the dtype of the weights, as the published code of Gemma does. */
+  roundScale?: boolean
   /** A learned table of absolute positions (GPT-2) or none here (RoPE lives in the attention slot). */
   position: { kind: 'learned'; length: number } | { kind: 'none' }
 }
@@ -124,6 +130,15 @@ export type RopeScaling =
       truncate: boolean
       /** Factor on cos and sin; null: 0.1·ln(factor) + 1. */
       attentionFactor: number | null
+    }
+  /** Ding et al. 2024, arXiv 2402.13753: one divisor per pair, the short ones for contexts up to the original one. */
+  | {
+      kind: 'longrope'
+      shortFactor: number[]
+      longFactor: number[]
+      originalMaxPositionEmbeddings: number
+      /** Factor on cos and sin. */
+      attentionFactor: number
     }
   | { kind: 'llama3'; factor: number; lowFreqFactor: number; highFreqFactor: number; originalMaxPositionEmbeddings: number }
 

@@ -7,9 +7,11 @@ import type { Architecture } from './architecture.ts'
 import { gemma } from './families/gemma.ts'
 import { gptOss } from './families/gpt-oss.ts'
 import { gpt2 } from './families/gpt2.ts'
+import { granite } from './families/granite.ts'
 import { llama } from './families/llama.ts'
 import { mistral } from './families/mistral.ts'
 import { olmo } from './families/olmo.ts'
+import { phi3 } from './families/phi3.ts'
 import { qwen2 } from './families/qwen2.ts'
 import { qwen3 } from './families/qwen3.ts'
 import { smollm3 } from './families/smollm3.ts'
@@ -52,7 +54,7 @@ export type Described = Omit<
   'name' | 'modelType' | 'tensorLayout' | 'vocabSize' | 'initializerRange' | 'eosTokenIds' | 'bosTokenId'
 >
 
-export const FAMILIES: readonly Family[] = [gpt2, gptOss, qwen2, qwen3, llama, mistral, gemma, olmo, smollm3]
+export const FAMILIES: readonly Family[] = [gpt2, gptOss, qwen2, qwen3, llama, mistral, gemma, olmo, smollm3, phi3, granite]
 
 /** Every published form by its key. */
 export const MODEL_TYPES: ReadonlyMap<string, ModelType> = new Map(FAMILIES.flatMap(({ modelTypes }) => Object.entries(modelTypes)))

@@ -86,6 +86,8 @@ export function assemble(config: Fields, { layers: count, hiddenSize }: Sizes, l
     layers,
     finalNorm: rmsNorm(config),
     tieWordEmbeddings: config.flag('tie_word_embeddings', false),
+    residualScale: 1,
+    logitDivisor: 1,
     finalLogitSoftcap: null,
     dtype,
     // Not published for this line, but what `lineage quantize` writes: the packed experts of gpt-oss.

@@ -1,6 +1,7 @@
 /**
  * The rotary part of a published config.json in all its spellings: `rope_theta` + `rope_scaling`, the newer
- * `rope_parameters`, and `type` for `rope_type`. YaRN: Peng et al. 2023, arXiv 2309.00071; the `llama3` form: Llama 3.1.
+ * `rope_parameters`, and `type` for `rope_type`. YaRN: Peng et al. 2023, arXiv 2309.00071; the `llama3` form: Llama 3.1;
+ * LongRoPE: Ding et al. 2024, arXiv 2402.13753, first published as `su`.
  */
 import type { Json } from '../json/json.ts'
 import type { Attention, Rope, RopeScaling } from './architecture.ts'
@@ -12,8 +13,9 @@ export function ropeFromConfig(config: Fields, headDim: number, theta?: number):
     const parameters = config.below('rope_parameters')
     if (!parameters.has('full_attention') && !parameters.has('sliding_attention')) return fromParameters(parameters, config, headDim, theta)
   }
-  const scaling = config.has('rope_scaling') ? scalingFrom(config.below('rope_scaling'), config) : ({ kind: 'none' } as const)
-  return rope(config.positive('rope_theta', theta), rotaryDim(config, headDim), scaling)
+  const size = rotaryDim(config, headDim)
+  const scaling = config.has('rope_scaling') ? scalingFrom(config.below('rope_scaling'), config, size / 2) : ({ kind: 'none' } as const)
+  return rope(config.positive('rope_theta', theta), size, scaling)
 }
 
 /**
@@ -34,7 +36,8 @@ export function ropePairFromConfig(config: Fields, headDim: number, slidingTheta
 function fromParameters(parameters: Fields, config: Fields, headDim: number, theta: number | undefined): Rope {
   const own = parameters.has('rope_theta') ? parameters.positive('rope_theta') : config.positive('rope_theta', theta)
   const part = parameters.has('partial_rotary_factor') ? parameters : config
-  return rope(own, rotaryDim(part, headDim), scalingFrom(parameters, config))
+  const size = rotaryDim(part, headDim)
+  return rope(own, size, scalingFrom(parameters, config, size / 2))
 }
 
 const rope = (ropeTheta: number, rotaryDim: number, scaling: RopeScaling): Rope => ({
@@ -53,15 +56,16 @@ function rotaryDim(config: Fields, headDim: number): number {
   return size
 }
 
-const KINDS = { default: 'none', linear: 'linear', yarn: 'yarn', llama3: 'llama3' } as const
+const KINDS = { default: 'none', linear: 'linear', yarn: 'yarn', llama3: 'llama3', longrope: 'longrope', su: 'longrope' } as const
 
-function scalingFrom(scaling: Fields, config: Fields): RopeScaling {
+function scalingFrom(scaling: Fields, config: Fields, pairs: number): RopeScaling {
   const key = scaling.spelling('rope_type', 'type')
   const kind = scaling.choice<(typeof KINDS)[keyof typeof KINDS]>(key, KINDS)
   if (kind === 'none') return { kind }
-  const factor = scaling.positive('factor')
   const original = () =>
     scaling.size('original_max_position_embeddings', config.optionalSize('original_max_position_embeddings') ?? undefined)
+  if (kind === 'longrope') return longRope(scaling, original(), config.size('max_position_embeddings'), pairs)
+  const factor = scaling.positive('factor')
   switch (kind) {
     case 'linear':
       return { kind, factor }
@@ -81,6 +85,23 @@ function scalingFrom(scaling: Fields, config: Fields): RopeScaling {
       if (high <= low) scaling.fail('high_freq_factor', `expected more than low_freq_factor (${low}), got ${high}`)
       return { kind, factor, lowFreqFactor: low, highFreqFactor: high, originalMaxPositionEmbeddings: original() }
     }
+  }
+}
+
+function longRope(scaling: Fields, original: number, context: number, pairs: number): RopeScaling {
+  const factors = (key: string): number[] => {
+    const values = scaling.array(key)
+    if (values.length !== pairs || !values.every((value) => typeof value === 'number' && Number.isFinite(value) && value > 0))
+      scaling.expected(key, `${pairs} numbers above 0, one per rotated pair`, values)
+    return values as number[]
+  }
+  const factor = scaling.positive('factor', context / original)
+  return {
+    kind: 'longrope',
+    shortFactor: factors('short_factor'),
+    longFactor: factors('long_factor'),
+    originalMaxPositionEmbeddings: original,
+    attentionFactor: scaling.positive('attention_factor', factor <= 1 ? 1 : Math.sqrt(1 + Math.log(factor) / Math.log(original))),
   }
 }
 
@@ -115,6 +136,14 @@ function ropeScaling(scaling: RopeScaling): Json | null {
         rope_type: 'yarn',
         truncate: scaling.truncate,
         ...(scaling.attentionFactor !== null && { attention_factor: scaling.attentionFactor }),
+      }
+    case 'longrope':
+      return {
+        attention_factor: scaling.attentionFactor,
+        long_factor: scaling.longFactor,
+        original_max_position_embeddings: scaling.originalMaxPositionEmbeddings,
+        rope_type: 'longrope',
+        short_factor: scaling.shortFactor,
       }
     case 'llama3':
       return {

@@ -31,13 +31,23 @@ const STYLE = [
 
 /** The boxes of a stack from top to bottom, and the features that each one shows. */
 const BOXES: { id: string; title: (a: Architecture) => string; keys: string[]; inBlock: boolean; picture?: 'heads' | 'widths' }[] = [
-  { id: 'output', title: () => 'Output', keys: ['vocabSize', 'tieWordEmbeddings', 'finalLogitSoftcap'], inBlock: false },
+  { id: 'output', title: () => 'Output', keys: ['vocabSize', 'tieWordEmbeddings', 'logitDivisor', 'finalLogitSoftcap'], inBlock: false },
   { id: 'finalNorm', title: (a) => normName(a.finalNorm.kind), keys: [], inBlock: false },
   { id: 'postFeed', title: (a) => normName(a.layers[0]!.norm.kind), keys: [], inBlock: true },
   {
     id: 'feed',
     title: (a) => FEEDS[a.layers[0]!.feedForward.kind],
-    keys: ['activation', 'intermediateSize', 'experts', 'expertsPerToken', 'router', 'feedForwardBias', 'expertDtype', 'dropout'],
+    keys: [
+      'activation',
+      'intermediateSize',
+      'experts',
+      'expertsPerToken',
+      'router',
+      'feedForwardBias',
+      'expertDtype',
+      'residualScale',
+      'dropout',
+    ],
     inBlock: true,
     picture: 'widths',
   },
@@ -57,6 +67,7 @@ const BOXES: { id: string; title: (a: Architecture) => string; keys: string[]; i
       'attentionBias',
       'scale',
       'logitSoftcap',
+      'residualScale',
       'dropout',
     ],
     inBlock: true,

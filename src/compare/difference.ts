@@ -3,6 +3,7 @@
  * No counts that depend on other fields, so one changed size is one difference.
  */
 import type { Architecture, Attention, DType, FeedForward, Gated, Layer, Mixture, Norm, Placement } from '../architecture/architecture.ts'
+import { embeddingScale } from '../model/parts.ts'
 
 export const GROUPS = ['size', 'embedding', 'norm', 'attention', 'feed-forward', 'output', 'storage', 'training'] as const
 export type Group = (typeof GROUPS)[number]
@@ -39,7 +40,8 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['size', 'vocabSize', 'vocabulary', ({ vocabSize }) => count(vocabSize)],
   ['size', 'maxPositionEmbeddings', 'context', (architecture) => count(architecture.maxPositionEmbeddings)],
   ['embedding', 'position', 'positions', positions],
-  ['embedding', 'embeddingScale', 'embedding scale', ({ embedding }) => (embedding.scale === 1 ? NONE : `× ${rounded(embedding.scale)}`)],
+  ['embedding', 'embeddingScale', 'embedding scale', (a) => (a.embedding.scale === 1 ? NONE : `× ${rounded(embeddingScale(a))}`)],
+  ['embedding', 'residualScale', 'branch scale', ({ residualScale }) => (residualScale === 1 ? NONE : `× ${rounded(residualScale)}`)],
   ['norm', 'norm', 'norm', perLayer((layer) => norm(layer.norm))],
   ['norm', 'normPlacement', 'norm placement', perLayer((layer) => PLACEMENTS[layer.placement])],
   ['attention', 'heads', 'query heads', attention((slot) => count(slot.heads))],
@@ -60,6 +62,7 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['feed-forward', 'router', 'router', moe(router)],
   ['output', 'finalNorm', 'final norm', finalNorm],
   ['output', 'tieWordEmbeddings', 'output matrix', ({ tieWordEmbeddings }) => (tieWordEmbeddings ? 'the embedding' : 'its own')],
+  ['output', 'logitDivisor', 'logit divisor', ({ logitDivisor }) => (logitDivisor === 1 ? NONE : String(logitDivisor))],
   ['output', 'finalLogitSoftcap', 'logit soft cap', ({ finalLogitSoftcap }) => optional(finalLogitSoftcap)],
   ['storage', 'dtype', 'weights', ({ dtype }) => DTYPES[dtype]],
   ['storage', 'expertDtype', 'expert weights', expertWeights],
@@ -143,6 +146,8 @@ function rotation({ position, headDim }: Attention): string {
       return `${plain} / ${scaling.factor}`
     case 'yarn':
       return `${plain}, YaRN × ${scaling.factor} from ${count(scaling.originalMaxPositionEmbeddings)}`
+    case 'longrope':
+      return `${plain}, LongRoPE beyond ${count(scaling.originalMaxPositionEmbeddings)}`
     case 'llama3':
       return `${plain}, smoothed × ${scaling.factor} from ${count(scaling.originalMaxPositionEmbeddings)}`
   }

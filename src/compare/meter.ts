@@ -131,9 +131,8 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
     select(x, rows) {
       return temporary(rows.length, columns(x))
     },
-    softcap(x) {
-      return x
-    },
+    scale: (x) => x,
+    softcap: (x) => x,
   }
 }
 

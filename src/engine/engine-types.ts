@@ -16,7 +16,7 @@ export interface EngineOptions {
   weights: Weights
   /** Trees that share the tensors of `weights` and have adapters beside some of them, by name. */
   adapters?: Readonly<Record<string, Weights>>
-  /** Positions per slot: longest prompt plus answer. Default: maxPositionEmbeddings, at most 8192. */
+  /** Positions per slot: longest prompt plus answer. Default: maxPositionEmbeddings, at most 8192, and no more than LongRoPE's original context. */
   context?: number
   /** Sequences that can be resident, running or kept for reuse. Default 4. */
   slots?: number

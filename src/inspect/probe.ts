@@ -112,6 +112,7 @@ function delegate(backend: Backend): Ops {
     route: (x, weight, bias, active, router) => backend.route(x, weight, bias, active, router),
     moe: (x, routing, experts, activation) => backend.moe(x, routing, experts, activation),
     select: (x, rows) => backend.select(x, rows),
+    scale: (x, factor) => backend.scale(x, factor),
     softcap: (x, cap) => backend.softcap(x, cap),
   }
 }

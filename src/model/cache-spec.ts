@@ -1,6 +1,7 @@
 /** The KV cache that an architecture needs, and the default sizes of an engine. */
 import type { Architecture } from '../architecture/architecture.ts'
 import type { CacheSpec } from '../ops/backend.ts'
+import { shortContext } from './rope.ts'
 
 /** `capacity` positions for each of `slots` sequences, at most `maxRows` rows of one sequence per pass. */
 export function cacheSpec(architecture: Architecture, slots: number, capacity: number, maxRows: number): CacheSpec {
@@ -21,7 +22,11 @@ export const DEFAULT_CONTEXT = 8192
 /** The cache that `createEngine` reserves. */
 export function engineCacheSpec(
   architecture: Architecture,
-  { context = Math.min(architecture.maxPositionEmbeddings, DEFAULT_CONTEXT), slots = DEFAULT_SLOTS, chunk = DEFAULT_CHUNK }: CacheOptions,
+  {
+    context = Math.min(architecture.maxPositionEmbeddings, DEFAULT_CONTEXT, shortContext(architecture)),
+    slots = DEFAULT_SLOTS,
+    chunk = DEFAULT_CHUNK,
+  }: CacheOptions,
 ): CacheSpec {
   return cacheSpec(architecture, slots, context, chunk)
 }

@@ -1,4 +1,6 @@
-/** The two parts that every block of a model is made of: projections and norms. */
+/** What the blocks of a model are made of: projections and norms, and the factor on embeddings. */
+import type { Architecture } from '../architecture/architecture.ts'
+import { fromBf16, toBf16 } from '../numbers/bf16.ts'
 import type { Ops } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import type { Adapter, NormWeights, Projection } from './weights.ts'
@@ -20,4 +22,10 @@ export function normalize(ops: Ops, norm: NormWeights, x: Tensor): Tensor {
     case 'rmsNorm':
       return ops.rmsNorm(x, norm.gain, norm.slot.eps, norm.slot.unitOffset ? 1 : 0)
   }
+}
+
+/** The factor on embedded rows; where the published code holds it in the dtype of the weights, rounded to that. */
+export function embeddingScale({ embedding: { scale, roundScale }, dtype }: Architecture): number {
+  if (!roundScale) return scale
+  return dtype === 'bf16' ? fromBf16(toBf16(scale)) : dtype === 'f16' ? Math.f16round(scale) : Math.fround(scale)
 }

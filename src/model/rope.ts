@@ -1,32 +1,49 @@
 /**
  * Rotary frequencies of an architecture, in f64: plain (Su et al. 2021), linear, YaRN (Peng et al.
- * 2023, by parts) and Llama 3's smoothed scaling. Only the frequencies; rotating is an op.
+ * 2023, by parts), LongRoPE (Ding et al. 2024) and Llama 3's smoothed scaling. Only the frequencies; rotating is an op.
  */
 import type { Architecture, Rope, RopeScaling } from '../architecture/architecture.ts'
 import type { Rotation } from '../ops/ops.ts'
 
-const known = new WeakMap<Architecture, (Rotation | undefined)[]>()
+const known = new WeakMap<Architecture, Partial<Record<'short' | 'long', (Rotation | undefined)[]>>>()
 
-/** One rotation per layer, undefined where the layer has none; layers that agree share one object. */
-export function rotations(architecture: Architecture): (Rotation | undefined)[] {
-  let found = known.get(architecture)
-  if (!found) {
-    const shared = new Map<string, Rotation>()
-    found = architecture.layers.map(({ attention: { position, headDim } }) => {
-      if (position.kind === 'none') return undefined
-      const key = JSON.stringify([position, headDim])
-      if (!shared.has(key)) shared.set(key, rotation(headDim, position))
-      return shared.get(key)
-    })
-    known.set(architecture, found)
-  }
-  return found
+/**
+ * One rotation per layer, undefined where the layer has none; layers that agree share one object. `reach` is the longest context
+ * of the sequences at hand: beyond `shortContext` LongRoPE takes its long factors, for all positions.
+ */
+export function rotations(architecture: Architecture, reach: () => number): (Rotation | undefined)[] {
+  const kinds = known.get(architecture) ?? {}
+  known.set(architecture, kinds)
+  const short = shortContext(architecture)
+  const kind = short === Number.POSITIVE_INFINITY || reach() <= short ? 'short' : 'long'
+  kinds[kind] ??= rotationsOf(architecture, kind === 'long')
+  return kinds[kind]
+}
+
+/** The longest context that keeps the short factors of LongRoPE; infinite without LongRoPE. */
+export function shortContext({ layers }: Architecture): number {
+  const all = layers.map(({ attention: { position } }) => {
+    return position.kind === 'rope' && position.scaling.kind === 'longrope'
+      ? position.scaling.originalMaxPositionEmbeddings
+      : Number.POSITIVE_INFINITY
+  })
+  return Math.min(...all)
+}
+
+function rotationsOf({ layers }: Architecture, long: boolean): (Rotation | undefined)[] {
+  const shared = new Map<string, Rotation>()
+  return layers.map(({ attention: { position, headDim } }) => {
+    if (position.kind === 'none') return undefined
+    const key = JSON.stringify([position, headDim])
+    if (!shared.has(key)) shared.set(key, rotation(headDim, position, long))
+    return shared.get(key)
+  })
 }
 
 /** The rotation of heads of `headDim`: R/2 inverse frequencies after scaling, and the factor on cos and sin. */
-export function rotation(headDim: number, { rotaryDim, pairing, ropeTheta, scaling }: Rope): Rotation {
+export function rotation(headDim: number, { rotaryDim, pairing, ropeTheta, scaling }: Rope, long = false): Rotation {
   const plain = Float64Array.from({ length: rotaryDim / 2 }, (_, i) => ropeTheta ** ((-2 * i) / rotaryDim))
-  const [inverseFrequencies, amplitude] = scaled(plain, rotaryDim, ropeTheta, scaling)
+  const [inverseFrequencies, amplitude] = scaled(plain, rotaryDim, ropeTheta, scaling, long)
   return { headDim, rotaryDim, pairing, inverseFrequencies, amplitude }
 }
 
@@ -35,6 +52,7 @@ function scaled(
   rotaryDim: number,
   theta: number,
   scaling: RopeScaling,
+  long: boolean,
 ): [frequencies: Float64Array, amplitude: number] {
   switch (scaling.kind) {
     case 'none':
@@ -49,6 +67,10 @@ function scaled(
         return (1 - ramp) * f + (ramp * f) / factor
       })
       return [blended, attentionFactor ?? (factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1)]
+    }
+    case 'longrope': {
+      const factors = long ? scaling.longFactor : scaling.shortFactor
+      return [plain.map((f, i) => f / factors[i]!), scaling.attentionFactor]
     }
     case 'llama3': {
       const { factor, lowFreqFactor, highFreqFactor, originalMaxPositionEmbeddings: original } = scaling

@@ -9,7 +9,7 @@ import type { Batch, Ops } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { attentionBlock } from './attention.ts'
 import { feedForwardBlock } from './feed-forward.ts'
-import { adapt, normalize, project } from './parts.ts'
+import { adapt, embeddingScale, normalize, project } from './parts.ts'
 import { rotations } from './rope.ts'
 import type { Weights } from './weights.ts'
 
@@ -29,16 +29,17 @@ export interface ForwardOptions {
  * @throws TypeError if `dropout` is asked for and the ops do not have it
  */
 export function forward(ops: Ops, architecture: Architecture, weights: Weights, batch: Batch, options: ForwardOptions = {}): Tensor {
-  const { embedding } = architecture
+  const { residualScale } = architecture
   const { dropout } = options
   if (dropout && !ops.dropout)
     throw new TypeError('forward: expected ops with dropout, because options.dropout is given; train with ops/training')
   const drop = (x: Tensor, p: number | undefined) => (p ? ops.dropout!(x, p) : x)
-  const rotation = rotations(architecture)
+  const rotation = rotations(architecture, () => options.cache?.spec.capacity ?? batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1)
   let x = ops.scope('embedding', () => {
     const { embed, embedAdapter } = weights
-    let rows = ops.embed(embed, batch.ids, embedding.scale) // [T, D]
-    if (embedAdapter) rows = adapt(ops, rows, ops.embed(embedAdapter.a, batch.ids, embedding.scale), embedAdapter)
+    const scale = embeddingScale(architecture)
+    let rows = ops.embed(embed, batch.ids, scale) // [T, D]
+    if (embedAdapter) rows = adapt(ops, rows, ops.embed(embedAdapter.a, batch.ids, scale), embedAdapter)
     if (weights.position) rows = ops.add(rows, ops.embed(weights.position, batch.positions, 1))
     return drop(rows, dropout?.embedding)
   })
@@ -51,7 +52,7 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
         name: `layers.${index}.attention`,
       })
     const feed = (input: Tensor) => feedForwardBlock(ops, layer.feedForward, input, `layers.${index}.feedForward`)
-    const join = (stream: Tensor, branch: Tensor) => ops.add(stream, drop(branch, dropout?.residual)) // [T, D]
+    const join = (stream: Tensor, branch: Tensor) => ops.add(stream, drop(branch, dropout?.residual), residualScale) // [T, D]
     x = ops.scope(`layers.${index}`, () => {
       switch (layer.placement) {
         case 'pre': {
@@ -82,9 +83,10 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
   })
 }
 
-/** Logits of rows of the residual stream: final norm, output matrix, soft cap. x [R, D] -> [R, V] */
-export function logits(ops: Ops, { finalLogitSoftcap }: Architecture, weights: Weights, x: Tensor): Tensor {
+/** Logits of rows of the residual stream: final norm, output matrix, divisor, soft cap. x [R, D] -> [R, V] */
+export function logits(ops: Ops, { logitDivisor, finalLogitSoftcap }: Architecture, weights: Weights, x: Tensor): Tensor {
   const normed = ops.scope('finalNorm', () => normalize(ops, weights.finalNorm, x))
-  const y = project(ops, normed, { weight: weights.unembed ?? weights.embed, adapter: weights.unembedAdapter })
+  const projected = project(ops, normed, { weight: weights.unembed ?? weights.embed, adapter: weights.unembedAdapter })
+  const y = logitDivisor === 1 ? projected : ops.scale(projected, 1 / logitDivisor)
   return finalLogitSoftcap === null ? y : ops.softcap(y, finalLogitSoftcap)
 }

@@ -38,6 +38,7 @@ export interface GradientOps extends Ops {
   gatedBackward(y: Tensor, gate: Tensor, up: Tensor, activation: Gated): void
   routeBackward(y: Routing, x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router): void
   moeBackward(y: Tensor, x: Tensor, routing: Routing, experts: Experts, activation: Gated): void
+  scaleBackward(y: Tensor, x: Tensor, factor: number): void
   selectBackward(y: Tensor, x: Tensor, rows: Int32Array): void
   softcapBackward(y: Tensor, x: Tensor, cap: number): void
   dropoutBackward(y: Tensor, x: Tensor, p: number): void

@@ -147,6 +147,9 @@ export interface Ops {
   /** y[t] = Σ_a weight[t, a]·(down_e·gated(gateUp_e·x[t] + b1_e) + b2_e) with e the a-th expert of row t; adapters change the matrices. [T, D] -> [T, D]. */
   moe(x: Tensor, routing: Routing, experts: Experts, activation: Gated): Tensor
 
+  /** factor·x. Granite's divided logits. Shape unchanged. */
+  scale(x: Tensor, factor: number): Tensor
+
   /** The given rows, in the given order. [T, D] -> [R, D]. */
   select(x: Tensor, rows: Int32Array): Tensor
 

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict'
 import { readdirSync, readFileSync } from 'node:fs'
 import { describe, test } from 'node:test'
+import type { DType } from '../../src/architecture/architecture.ts'
 import { configFromJson, modelTypes } from '../../src/architecture/config-json.ts'
 import { findPreset, preset } from '../../src/architecture/presets.ts'
 import { toConfigJson } from '../../src/architecture/to-config-json.ts'
+import { embeddingScale } from '../../src/model/parts.ts'
 import { leaves, weightSpecs } from '../../src/model/weights.ts'
 
 const checkpoints = new URL('../fixtures/checkpoints/', import.meta.url)
@@ -119,9 +121,13 @@ describe('slots of the families', () => {
     assert.ok(tieWordEmbeddings)
   })
 
-  test('the embedding factor of Gemma is rounded to bf16', () => {
-    assert.equal(preset('Gemma-2B')!.embedding.scale, 45.25) // sqrt(2048) = 45.2548…
-    assert.equal(preset('Gemma-7B')!.embedding.scale, 55.5) // sqrt(3072) = 55.4256…
+  test('the embedding factor of Gemma is rounded to the dtype of the weights', () => {
+    const factor = (name: string, dtype: DType) => embeddingScale({ ...preset(name)!, dtype })
+    assert.equal(factor('Gemma-2B', 'bf16'), 45.25) // sqrt(2048) = 45.2548…
+    assert.equal(factor('Gemma-7B', 'bf16'), 55.5) // sqrt(3072) = 55.4256…
+    assert.equal(factor('Gemma-2B', 'f16'), 45.25)
+    assert.equal(factor('Gemma-7B', 'f16'), 55.4375)
+    assert.equal(factor('Gemma-7B', 'f32'), Math.fround(Math.sqrt(3072)))
   })
 
   test('OLMo 2 norms after its branches and over the full width', () => {

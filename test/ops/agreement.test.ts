@@ -63,7 +63,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
       })
     }
 
-    test('embed, select, add, softcap', async () => {
+    test('embed, select, add, scale, softcap', async () => {
       const draw = random('rows')
       for (const dtype of ['f32', 'bf16', 'f16'] as const) {
         const table = draw.weight('table', [50, 33], dtype, 'table')
@@ -80,6 +80,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
         const [a, b] = [draw.normals(T * D), draw.normals(T * D)]
         await agree('add', TOLERANCE.elementwise, async (on) => (ops) => ops.add(on.upload(a, [T, D]), on.upload(b, [T, D])))
         await agree('scaled add', TOLERANCE.elementwise, async (on) => (ops) => ops.add(on.upload(a, [T, D]), on.upload(b, [T, D]), -0.7))
+        await agree('scale', TOLERANCE.elementwise, async (on) => (ops) => ops.scale(on.upload(a, [T, D]), -0.15))
         await agree(
           'softcap',
           TOLERANCE.elementwise,

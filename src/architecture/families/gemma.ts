@@ -5,7 +5,6 @@
  * Gemma Team 2024, 2024, 2025: arXiv 2403.08295, 2408.00118, 2503.19786.
  */
 import type { Json } from '../../json/json.ts'
-import { fromBf16, toBf16 } from '../../numbers/bf16.ts'
 import type { Architecture, Attention, FeedForward, Gated, Layer, Position } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
@@ -76,8 +75,7 @@ function read(config: Fields, sizes: Sizes, layer: (index: number) => Pick<Layer
   const feedForward: FeedForward = { kind: 'gated', intermediateSize, activation, bias: false }
   return {
     ...assemble(config, sizes, (index) => ({ norm, ...layer(index), feedForward })),
-    // The published code holds the factor in the dtype of the weights.
-    embedding: { scale: fromBf16(toBf16(Math.sqrt(sizes.hiddenSize))), position: { kind: 'none' } },
+    embedding: { scale: Math.sqrt(sizes.hiddenSize), roundScale: true, position: { kind: 'none' } },
     finalNorm: norm,
     tieWordEmbeddings: config.flag('tie_word_embeddings', true),
     finalLogitSoftcap: config.optionalPositive('final_logit_softcapping'),

@@ -136,6 +136,8 @@ function assemble(config: Fields, parts: Parts): Described {
     layers: Array.from({ length: sizes.layers }, (_, index) => layer(index)),
     finalNorm: norm,
     tieWordEmbeddings: config.flag('tie_word_embeddings', false),
+    residualScale: 1,
+    logitDivisor: 1,
     finalLogitSoftcap: null,
     dtype,
     expertDtype,

@@ -59,6 +59,8 @@ function read(config: Fields): Described {
     layers: Array.from({ length: config.layerCount('n_layer') }, () => structuredClone(layer)),
     finalNorm: norm,
     tieWordEmbeddings: config.flag('tie_word_embeddings', true),
+    residualScale: 1,
+    logitDivisor: 1,
     finalLogitSoftcap: null,
     dtype,
     expertDtype: dtype,

@@ -1,4 +1,4 @@
-/** The ops that treat every value alone: add, gelu, gated, softcap, dropout. Contracts in ops.ts. */
+/** The ops that treat every value alone: add, scale, gelu, gated, softcap, dropout. Contracts in ops.ts. */
 import type { Gated, Gelu } from '../../architecture/architecture.ts'
 import { dropoutKeeps } from '../../random/hash.ts'
 import type { Tensor } from '../tensor.ts'
@@ -16,6 +16,8 @@ export function add(allocate: Allocate, a: Tensor, b: Tensor, factor = 1): HostT
   const other = values(b)
   return each(allocate, a, (value, i) => value + factor * other[i]!)
 }
+
+export const scale = (allocate: Allocate, x: Tensor, factor: number): HostTensor => each(allocate, x, (value) => factor * value)
 
 export const gelu = (allocate: Allocate, x: Tensor, activation: Gelu): HostTensor =>
   each(allocate, x, (value) => geluOf(value, activation.approximation))

@@ -164,6 +164,8 @@ export class TrainingBackend implements GradientOps {
     moeBackward(this.context, value(y), value(x), routing as Route, experts, activation, this.#memories.get(y) as MoeMemory)
   select: GradientOps['select'] = (x, rows) => dense.select(this.context, value(x), rows)
   selectBackward: GradientOps['selectBackward'] = (y, x, rows) => dense.selectBackward(this.context, value(y), value(x), rows)
+  scale: GradientOps['scale'] = (x, factor) => dense.scale(this.context, value(x), factor)
+  scaleBackward: GradientOps['scaleBackward'] = (y, x, factor) => dense.scaleBackward(this.context, value(y), value(x), factor)
   softcap: GradientOps['softcap'] = (x, cap) => dense.softcap(this.context, value(x), cap)
   softcapBackward: GradientOps['softcapBackward'] = (y, x, cap) => dense.softcapBackward(this.context, value(y), value(x), cap)
   dropout(x: Tensor, p: number): Tensor {

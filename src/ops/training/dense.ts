@@ -277,6 +277,17 @@ export function selectBackward(context: TrainingContext, y: Value, x: Value, row
   for (let r = 0; r < rows.length; r++) for (let d = 0; d < D; d++) dx[rows[r]! * D + d]! += dy[r * D + d]!
 }
 
+export function scale(context: TrainingContext, x: Value, factor: number): Value {
+  const y = result(context, x.shape)
+  for (let i = 0; i < y.data.length; i++) y.data[i] = factor * x.data[i]!
+  return y
+}
+
+export function scaleBackward(context: TrainingContext, y: Value, x: Value, factor: number): void {
+  const dy = outputGradient(y)
+  if (dy) addTo(context, gradientOf(context, x), dy, factor)
+}
+
 export function softcap(context: TrainingContext, x: Value, cap: number): Value {
   const y = result(context, x.shape)
   for (let i = 0; i < y.data.length; i++) y.data[i] = cap * Math.tanh(x.data[i]! / cap)

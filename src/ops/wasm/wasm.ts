@@ -22,6 +22,7 @@ import { moe } from './kernels/moe.ts'
 import { layerNorm, rmsNorm } from './kernels/norm.ts'
 import { rope } from './kernels/rope.ts'
 import { route } from './kernels/route.ts'
+import { scale } from './kernels/scale.ts'
 import { softcap } from './kernels/softcap.ts'
 import { cacheBytes, createCache } from './kv-cache.ts'
 import { CONSTANTS } from './layout.ts'
@@ -103,6 +104,7 @@ function assemble(context: OpContext, memories: Memories): WasmBackend {
     attention: (q, k, v, batch, options) => attention(context, q, k, v, batch, options),
     gelu: (x, activation) => gelu(context, x, activation),
     gated: (gate, up, activation) => gated(context, gate, up, activation),
+    scale: (x, factor) => scale(context, x, factor),
     softcap: (x, cap) => softcap(context, x, cap),
     route: (x, weight, bias, active, router) => route(context, x, weight, bias, active, router),
     moe: (x, routing, experts, activation) => moe(context, x, routing, experts, activation),

@@ -17,6 +17,7 @@ import { packInt8Kernel, repackMxfp4Kernel } from './pack.ts'
 import { quantizeKernel, remainderKernel } from './quantize.ts'
 import { ropeKernel } from './rope.ts'
 import { groupKernel, routeKernel } from './route.ts'
+import { scaleKernel } from './scale.ts'
 import { softcapKernel } from './softcap.ts'
 
 /** Those that take the time come first: V8 optimises the first functions of the module from the start (host.ts). */
@@ -41,6 +42,7 @@ export const KERNELS: readonly Kernel[] = [
   rmsNormKernel,
   ropeKernel,
   routeKernel,
+  scaleKernel,
   softcapKernel,
   storeKeysKernel,
 ]
