@@ -105,8 +105,11 @@ function longRope(scaling: Fields, original: number, context: number, pairs: num
   }
 }
 
-// `mscale` and `mscale_all_dim` (DeepSeek) are two logarithms whose quotient is the factor.
+// `mscale` and `mscale_all_dim` (DeepSeek) are two logarithms whose quotient is the factor. `attn_factor` multiplies what comes of the
+// stretch: DeepSeek-R1-0528-Qwen3-8B says 1/1.1386, so cos and sin keep their length.
 function yarnAttentionFactor(scaling: Fields, factor: number): number | null {
+  if (scaling.has('attn_factor') && !scaling.has('attention_factor'))
+    return scaling.positive('attn_factor') * (factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1)
   if (scaling.has('attention_factor')) return scaling.positive('attention_factor')
   if (!scaling.has('mscale') || !scaling.has('mscale_all_dim')) return null
   const logarithm = (mscale: number) => (factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1)

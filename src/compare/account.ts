@@ -91,7 +91,11 @@ export function account(architecture: Architecture, options: AccountOptions = {}
   const inputOnly = byComponent.position + (architecture.tieWordEmbeddings ? 0 : byComponent.embedding)
   const decode = meterDecode(architecture, context, options.cacheBytesPerValue).total()
   const kv = (tokens: number, slot: Architecture = architecture) => cacheBytes(slot, tokens, options.cacheBytesPerValue)
-  const beyond = Math.max(0, ...architecture.layers.map(({ attention }) => attention.slidingWindow ?? 0)) + 1
+  // A window as long as the context never cuts anything.
+  const cutting = architecture.layers.flatMap(({ attention: { slidingWindow } }) => {
+    return slidingWindow !== null && slidingWindow < architecture.maxPositionEmbeddings ? [slidingWindow] : []
+  })
+  const beyond = Math.max(0, ...cutting) + 1
   return {
     parameters: {
       total,

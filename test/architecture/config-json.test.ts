@@ -283,8 +283,28 @@ describe('complaints name the file, the field, what was expected and what came',
   })
   test('unsupported mathematics', () => {
     complains(
-      { ...llama, rope_scaling: { rope_type: 'longrope' } },
-      'config.json: rope_scaling.rope_type: expected "default" or "linear" or "yarn" or "llama3", got "longrope"',
+      { ...llama, rope_scaling: { rope_type: 'dynamic' } },
+      'config.json: rope_scaling.rope_type: expected "default" or "linear" or "yarn" or "llama3" or "longrope" or "su", got "dynamic"',
+    )
+    const phi = fixture('tiny-phi4-mini')
+    const longrope = (changes: object) => ({ ...phi, rope_scaling: { ...(phi.rope_scaling as object), ...changes } })
+    complains(
+      longrope({ long_factor: [1, 2] }),
+      /^config\.json: rope_scaling\.long_factor: expected 6 numbers above 0, one per rotated pair, got /,
+    )
+    complains(longrope({ short_factor: [1, 2, 3, 4, 5, 0] }), /^config\.json: rope_scaling\.short_factor: expected 6 numbers above 0/)
+    complains(
+      { ...fixture('tiny-smollm3'), no_rope_layers: [1, 0] },
+      'config.json: no_rope_layers: expected 4 entries (one per layer), got 2',
+    )
+    complains(
+      { ...fixture('tiny-smollm3'), no_rope_layers: [1, 0, 2, 1] },
+      'config.json: no_rope_layers[2]: expected 1 (rotates) or 0, got 2',
+    )
+    complains({ ...fixture('tiny-gemma3-wrapped'), text_config: null }, 'config.json: text_config: missing; expected an object')
+    complains(
+      { ...fixture('tiny-mistral3'), text_config: { model_type: 'ministral3' } },
+      /^config\.json: text_config\.model_type: expected .*, got "ministral3"/,
     )
     complains({ ...llama, rope_scaling: { rope_type: 'yarn' } }, 'config.json: rope_scaling.factor: missing; expected a number above 0')
     complains({ ...llama, hidden_act: 'relu' }, 'config.json: hidden_act: expected "silu", got "relu"; the gate of this model type is SiLU')

@@ -16,6 +16,7 @@ import {
   type Sizes,
   sizesFromConfig,
   typedWindows,
+  variant,
   windows,
 } from '../llama-line.ts'
 import type { Preset } from '../presets.ts'
@@ -306,6 +307,9 @@ const size = (name: string, layers: number, experts: number): Preset => ({
   source: 'OpenAI 2025, arXiv 2508.10925, Table 1; config.json of the repository',
 })
 
+const [small, large] = [size('gpt-oss-20b', 24, 32), size('gpt-oss-120b', 36, 128)]
+const SAFEGUARD = 'OpenAI 2025, gpt-oss-safeguard technical report; config.json of the repository'
+
 export const gptOss: Family = {
   modelTypes: {
     gpt_oss: { read, write, tensors, className: 'GptOssForCausalLM' },
@@ -318,5 +322,10 @@ export const gptOss: Family = {
     },
   },
   specialTokens,
-  presets: [size('gpt-oss-20b', 24, 32), size('gpt-oss-120b', 36, 128)],
+  presets: [
+    small,
+    large,
+    variant(small, 'gpt-oss-safeguard-20b', ['openai/gpt-oss-safeguard-20b'], {}, SAFEGUARD),
+    variant(large, 'gpt-oss-safeguard-120b', ['openai/gpt-oss-safeguard-120b'], {}, SAFEGUARD),
+  ],
 }

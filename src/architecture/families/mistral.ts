@@ -88,6 +88,27 @@ const v1: Preset = {
   source: 'Jiang et al. 2023, arXiv 2310.06825, Table 1; config.json of the repository',
 }
 
+const nemo: Preset = {
+  name: 'Mistral-Nemo-12B',
+  repositories: ['mistralai/Mistral-Nemo-Base-2407', 'mistralai/Mistral-Nemo-Instruct-2407'],
+  config: {
+    ...v1.config,
+    hidden_size: 5120,
+    num_hidden_layers: 40,
+    max_position_embeddings: 131072,
+    rope_theta: 1000000,
+    sliding_window: null,
+    vocab_size: 131072,
+  },
+  source: 'Mistral AI and NVIDIA 2024, Mistral NeMo; config.json of the repository',
+}
+const small: Preset = {
+  name: 'Mistral-Small',
+  repositories: [],
+  config: { ...nemo.config, intermediate_size: 32768, max_position_embeddings: 32768, rope_theta: 100000000 },
+  source: 'Mistral AI 2025, Mistral Small 3; config.json of the repository',
+}
+
 export const mistral: Family = {
   modelTypes: {
     mistral: { read: readMistral, write: writeMistral, tensors: llamaTensors(), className: 'MistralForCausalLM', wrapper: 'mistral3' },
@@ -107,6 +128,19 @@ export const mistral: Family = {
       rope_theta: 1000000,
       sliding_window: null,
     }),
+    nemo,
+    variant(small, 'Mistral-Small-24B-2501', ['mistralai/Mistral-Small-24B-Base-2501', 'mistralai/Mistral-Small-24B-Instruct-2501'], {}),
+    variant(
+      small,
+      'Mistral-Small-3.1-24B',
+      [
+        'mistralai/Mistral-Small-3.1-24B-Base-2503',
+        'mistralai/Mistral-Small-3.1-24B-Instruct-2503',
+        'mistralai/Mistral-Small-3.2-24B-Instruct-2506',
+      ],
+      { max_position_embeddings: 131072, rope_theta: 1000000000 },
+      'Mistral AI 2025, Mistral Small 3.1 and 3.2; text part of the config.json of the repository',
+    ),
     {
       name: 'Mixtral-8x7B-v0.1',
       repositories: ['mistralai/Mixtral-8x7B-v0.1', 'mistralai/Mixtral-8x7B-Instruct-v0.1'],

@@ -89,7 +89,19 @@ export const olmo: Family = {
   presets: [
     make2('7B', [4096, 11008, 32, 32, 32, 128]),
     make2('13B', [5120, 13824, 40, 40, 40, 128]),
-    sized('OLMo-3-7B', ['allenai/Olmo-3-1025-7B'], third, [4096, 11008, 32, 32, 32, 128], three),
-    sized('OLMo-3-32B', ['allenai/Olmo-3-1125-32B'], third, [5120, 27648, 64, 40, 8, 128], three),
+    sized(
+      'OLMo-3-7B',
+      ['allenai/Olmo-3-1025-7B', 'allenai/Olmo-3-7B-Instruct', 'allenai/Olmo-3-7B-Think'],
+      third,
+      [4096, 11008, 32, 32, 32, 128],
+      three,
+    ),
+    sized(
+      'OLMo-3-32B',
+      ['allenai/Olmo-3-1125-32B', 'allenai/Olmo-3-32B-Think', 'allenai/Olmo-3.1-32B-Instruct', 'allenai/Olmo-3.1-32B-Think'],
+      third,
+      [5120, 27648, 64, 40, 8, 128],
+      three,
+    ),
   ],
 }

@@ -196,6 +196,26 @@ export const QWEN_SPECIAL_TOKENS = from(FIRST_ID, SPECIAL_NAMES.map(spelled))
 export const QWEN_TEXT_TOKENS = from(FIRST_ID + SPECIAL_NAMES.length, ['<tool_call>', '</tool_call>', ...CODE_NAMES.map(spelled)])
 const QWEN3_TEXT_TOKENS = from(151_665, ['<tool_response>', '</tool_response>', '<think>', '</think>'])
 
+/** The text part of a Qwen3-VL model has the sizes of a Qwen3 model. */
+const vision = (of: Preset, b: string): Preset =>
+  variant(
+    of,
+    `Qwen3-VL-${b}`,
+    [`Qwen/Qwen3-VL-${b}-Instruct`, `Qwen/Qwen3-VL-${b}-Thinking`],
+    { model_type: 'qwen3_vl_text', max_position_embeddings: 262144, rope_theta: 5000000 },
+    'Qwen Team 2025, arXiv 2511.21631; text part of the config.json of the repository',
+  )
+const r1 = variant(
+  b8,
+  'DeepSeek-R1-0528-Qwen3-8B',
+  ['deepseek-ai/DeepSeek-R1-0528-Qwen3-8B'],
+  {
+    max_position_embeddings: 131072,
+    rope_scaling: { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 32768, attn_factor: 0.8782488562869419 },
+  },
+  'DeepSeek-AI 2025, arXiv 2501.12948; config.json of the repository',
+)
+
 export const qwen3: Family = {
   modelTypes: {
     qwen3: { read: readDense, write: writeDense, tensors: llamaTensors(), className: 'Qwen3ForCausalLM' },
@@ -238,5 +258,14 @@ export const qwen3: Family = {
       num_key_value_heads: 8,
       num_experts: 160,
     }),
+    r1,
+    ...(
+      [
+        [b1, '2B'],
+        [b4, '4B'],
+        [b8, '8B'],
+        [b32, '32B'],
+      ] as const
+    ).map(([of, b]) => vision(of, b)),
   ],
 }
