@@ -39,7 +39,7 @@ const published: Record<string, [string, number][]> = {
     ['</think>', 151668],
   ],
 }
-const formats: Record<string, string> = { gpt_oss: 'harmony', qwen3: 'qwen', qwen3_moe: 'qwen' }
+const formats: Record<string, string> = { gpt_oss: 'harmony', qwen3: 'qwen', qwen3_moe: 'qwen', qwen3_vl_text: 'qwen' }
 
 /** One preset of every kind of model and size of vocabulary. */
 const kinds = new Map(presets.map((preset) => [`${preset.config.model_type} with ${preset.config.vocab_size} ids`, preset]))
