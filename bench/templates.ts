@@ -1,9 +1,11 @@
 /**
  * Published chat templates with random conversations, against the text of transformers: `scripts/oracles/chat_templates.py` writes the
  * cases. Compares the engine alone and what a checkpoint with this template sends to the model.
- * Run: node bench/templates.ts cases.json [part of a template's name]
+ * Run: node bench/templates.ts cases.json [part of a template's name] [--built-in]
+ * With --built-in the format is the one that a checkpoint gets, which may be a family's own writer.
  */
 import { readFileSync } from 'node:fs'
+import { formatFor } from '../src/chat/formats/format.ts'
 import { templateFormat } from '../src/chat/formats/template.ts'
 import { ChatError, type Message, type RenderOptions } from '../src/chat/messages.ts'
 import { readJson } from '../src/json/lossless.ts'
@@ -15,10 +17,11 @@ interface Cases {
   templates: Record<string, { template: string; results: { text?: string; error?: string }[] }>
 }
 
-const MARKERS = ['<s>', '</s>', '<|im_start|>', '<|im_end|>', '[INST]', '[/INST]', '<|eot_id|>', '<end_of_turn>']
+const MARKERS = ['<s>', '</s>', '<|im_start|>', '<|im_end|>', '[INST]', '[/INST]', '<|eot_id|>', '<end_of_turn>', '<|endoftext|>']
 const TAGS = ['<think>', '</think>', '<tool_call>', '</tool_call>', '<tool_response>', '</tool_response>']
 
-const [path = 'cases.json', part = ''] = process.argv.slice(2)
+const builtIn = process.argv.includes('--built-in')
+const [path = 'cases.json', part = ''] = process.argv.slice(2).filter((arg) => !arg.startsWith('--'))
 const { conversations, templates } = readJson(readFileSync(path, 'utf8')) as Cases
 const tokenizer = tokenizerFromJson(
   JSON.parse(JSON.stringify(byteTokenizerJson([...MARKERS, ...TAGS.map((content) => ({ content, special: false }))]))),
@@ -28,7 +31,8 @@ const total = { equal: 0, adapted: 0, different: 0, refusedHere: 0, refusedThere
 let whole = 0
 for (const [name, { template, results }] of Object.entries(templates)) {
   if (!name.includes(part)) continue
-  const format = templateFormat(tokenizer, { chatTemplate: template, bosToken: '<s>', eosToken: '</s>' })
+  const source = { tokenizer, chatTemplate: template, bosToken: '<s>', eosToken: '</s>' }
+  const format = builtIn ? formatFor(source) : templateFormat(tokenizer, source)
   const own = { ...total }
   let shown = 0
   for (const [i, { messages, options }] of conversations.entries()) {

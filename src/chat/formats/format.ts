@@ -57,8 +57,7 @@ type WithTemplate = FormatSource & { chatTemplate: string }
 
 function publishedQwen(native: ChatFormat, source: WithTemplate): ChatFormat {
   const own = templateFormat(source.tokenizer, source)
-  const isFamily = writes(own, source.tokenizer.specials.get('<|im_start|>')!)
-  return !isFamily || agree(native, own, probes([undefined, false, true], true)) ? native : own
+  return !isChatTemplate(own, source.tokenizer) || agree(native, own, probes([undefined, false, true], true)) ? native : own
 }
 
 /**
@@ -76,16 +75,17 @@ function publishedHarmony(native: ChatFormat, source: WithTemplate): ChatFormat 
     return [...ids, ...native.render([], options).slice(before)]
   }
   const template = { ...native, render }
-  if (!writes(template, tokenizer.specials.get('<|start|>')!)) return native
+  if (!isChatTemplate(template, tokenizer)) return native
   const currentDate = source.chatTemplate.includes('strftime_now') ? '2025-01-02' : undefined
   const all = probes([undefined, 'low', 'high'], false).map(({ messages, options }) => ({ messages, options: { ...options, currentDate } }))
   const text = (ids: readonly number[]) => tokenizer.decode(ids).replaceAll('\n\n<|end|>', '<|end|>')
   return agree(native, template, all, (one, other) => text(one) === text(other)) ? native : template
 }
 
-/** Whether a template writes prompts with this marker at all; one that does not was not meant for this family. */
-function writes(format: ChatFormat, marker: number): boolean {
-  return idsOf(format, FIRST.messages, FIRST.options)?.includes(marker) ?? false
+/** Whether a template writes down what it is asked. */
+function isChatTemplate(format: ChatFormat, tokenizer: Tokenizer): boolean {
+  const ids = idsOf(format, FIRST.messages, FIRST.options)
+  return ids !== undefined && tokenizer.decode(ids).includes(FIRST.messages[0]!.content as string)
 }
 
 function detect({ tokenizer, chatTemplate }: FormatSource): FormatName {

@@ -80,5 +80,5 @@ export function idsOf(format: ChatFormat, messages: readonly Message[], options:
   }
 }
 
-/** The shortest conversation: what it gives shows whether a template writes prompts of a family at all. */
+/** The shortest conversation. */
 export const FIRST: Probe = { messages: [question], options: {} }

@@ -1,4 +1,5 @@
 /** Qwen3-Coder's own syntax of tools: definitions and calls as tags. Source: its published chat template. */
+import { strip } from '../../../jinja/text.ts'
 import { asObject, isObject, type Json, parsed } from '../../../json/json.ts'
 import { entriesOf } from '../../../json/lossless.ts'
 import type { ToolCallPart, ToolDefinition } from '../../messages.ts'
@@ -30,14 +31,14 @@ export function coderTools(prompt: PromptText, tools: readonly ToolDefinition[])
   prompt.template('# Tools\n\nYou have access to the following tools:\n\n<tools>')
   for (const { name, description, parameters } of tools) {
     const lines = ['', '<function>', `<name>${name}</name>`]
-    if (description !== undefined) lines.push(`<description>${description.trim()}</description>`)
+    if (description !== undefined) lines.push(`<description>${strip(description, null)}</description>`)
     lines.push('<parameters>')
     const schema = asObject(parameters)
     for (const [key, value] of entriesOf(asObject(schema.properties))) {
       const { type, description: about } = asObject(value)
       lines.push('<parameter>', `<name>${key}</name>`)
       if (type !== undefined) lines.push(`<type>${pythonText(type)}</type>`)
-      if (typeof about === 'string') lines.push(`<description>${about.trim()}</description>`)
+      if (typeof about === 'string') lines.push(`<description>${strip(about, null)}</description>`)
       lines.push(...extras(asObject(value), 'type', 'description', 'name'), '</parameter>')
     }
     lines.push(...extras(schema, 'type', 'properties'), '</parameters>', '</function>')

@@ -2,6 +2,7 @@
  * Qwen3's prompt format: conversation -> token ids, for the releases that differ in thinking and in the syntax of tools.
  * Source: the published chat templates; text and ids equal what they give, except that no one's text can become a marker.
  */
+import { strip } from '../../../jinja/text.ts'
 import type { Tokenizer } from '../../../tokenizer/tokenizer.ts'
 import {
   type AssistantMessage,
@@ -151,7 +152,7 @@ function renderAnswer(prompt: PromptText, message: AssistantMessage, current: bo
   reasoning = reasoning.replace(/^\n+|\n+$/g, '')
   if (kind.tools === 'xml' && calls.length > 0) {
     prompt.template('<|im_start|>assistant')
-    if (text.trim() !== '') prompt.template('\n').plain(text.trim()).template('\n')
+    if (strip(text, null) !== '') prompt.template('\n').plain(strip(text, null)).template('\n')
     for (const call of calls) coderCall(prompt.template('\n'), call)
     prompt.template('<|im_end|>\n')
     return
