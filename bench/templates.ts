@@ -73,6 +73,7 @@ for (const [name, { template, results }] of Object.entries(templates)) {
   const bad = (['different', 'refusedHere', 'refusedThere'] as const).reduce((sum, kind) => sum + total[kind] - own[kind], 0)
   if (bad === 0) whole++
   else console.log(`${name}: ${bad} of ${results.length} differ`)
+  if (total.byName > own.byName) console.log(`${name}: tools refused`)
 }
 console.log(
   `${whole} of ${Object.keys(templates).filter((name) => name.includes(part)).length} templates give the same text in every conversation`,

@@ -28,6 +28,8 @@ export interface LoadIdsOptions extends Pick<EngineOptions, 'context' | 'slots' 
 export interface LoadModelOptions extends LoadIdsOptions {
   /** Default: what the checkpoint's files say. */
   format?: FormatName
+  /** Describe tools in the system message, and read calls as JSON, where the chat template of the model knows no tools. Default false. */
+  genericTools?: boolean
 }
 
 /** A model that speaks ids. */
@@ -102,7 +104,7 @@ export const withAdapter = <M extends IdsModel>(model: M, name: string): M => {
  * @throws what `loadIds` throws; Error and ChatError about tokenizer or format files, before any weight is read
  */
 export async function loadModel(folder: Folder, backend: Backend | Promise<Backend>, options: LoadModelOptions = {}): Promise<Model> {
-  const [started, spoken] = await Promise.allSettled([backend, readText(folder, options.format)])
+  const [started, spoken] = await Promise.allSettled([backend, readText(folder, options)])
   if (started.status === 'rejected') throw started.reason
   if (spoken.status === 'rejected') {
     await started.value.dispose()
@@ -112,10 +114,10 @@ export async function loadModel(folder: Folder, backend: Backend | Promise<Backe
 }
 
 /** Tokenizer and chat format of a folder. */
-async function readText(folder: Folder, name?: FormatName): Promise<Pick<Model, 'tokenizer' | 'format'>> {
+async function readText(folder: Folder, { format, genericTools }: LoadModelOptions = {}): Promise<Pick<Model, 'tokenizer' | 'format'>> {
   const read = (file: string) => readFile(folder, file)
   const tokenizer = await tokenizerFiles(read)
-  return { tokenizer, format: formatFor(await formatFiles(read, tokenizer), name) }
+  return { tokenizer, format: formatFor({ ...(await formatFiles(read, tokenizer)), genericTools }, format) }
 }
 
 async function readFile(folder: Folder, name: string): Promise<Uint8Array | undefined> {

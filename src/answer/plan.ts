@@ -36,6 +36,10 @@ export async function planFor(
   const args = new Map<string, Constraint>()
   for (const { name, parameters = NO_ARGUMENTS, strict } of tools)
     if (strict || forced?.includes(name)) args.set(name, await compiled({ schema: parameters }, `${fieldOf(ask, name)}.parameters`))
+    else if (format.capabilities.bindsCalls) {
+      const own = await compiled({ schema: parameters }, name).catch(ignoreUnsupported)
+      if (own) args.set(name, own)
+    }
   return {
     render: toldBy(ask, format),
     rules: {
@@ -49,6 +53,11 @@ export async function planFor(
     },
     hidesReasoning: thinking === false,
   }
+}
+
+/** Nobody has asked for these arguments to be enforced, so a schema that cannot be is no error. */
+function ignoreUnsupported(error: unknown): undefined {
+  if (!(error instanceof ChatError && error.code === 'unsupported_schema')) throw error
 }
 
 /** Compiles a form, and says with the name of the field if it cannot be enforced. @throws ChatError */
@@ -120,7 +129,11 @@ function chosenTools(ask: Ask, format: ChatFormat): { tools: readonly AskedTool[
   }
   if (toolChoice === 'none') return { tools: [], choice: 'auto' }
   if (tools.length > 0 && !format.capabilities.tools)
-    throw new ChatError('tools', 'this model has no way to call tools; ask without tools', 'tools_not_supported')
+    throw new ChatError(
+      'tools',
+      `this model has no way to call tools; ask without tools${format.name === 'template' ? ', or load the model with genericTools (--generic-tools)' : ''}`,
+      'tools_not_supported',
+    )
   const known = (name: string) => {
     if (!names.includes(name)) throw new ChatError('toolChoice', `${JSON.stringify(name)} is not among the tools`)
   }

@@ -278,6 +278,8 @@ export interface ChatFormat {
     tools: boolean
     /** Several calls in one answer without being asked to go on. */
     parallelToolCalls: boolean
+    /** Arguments follow the schema of their tool in every call: the model was not trained to write calls. */
+    bindsCalls?: boolean
   }
   /** The published sampling defaults for this way of asking. */
   sampling(options: RenderOptions): SamplingOptions

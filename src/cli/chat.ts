@@ -50,6 +50,7 @@ export function register(program: Command): void {
     .option('--think-budget <tokens>', 'end the thinking after this many tokens', parseCount)
     .option('--system <text>', 'instructions')
     .option('--tools <file>', 'a module that exports tools the model may call, or calculator')
+    .option('--generic-tools', 'describe tools in the system message where the chat template of a model knows none')
     .option('--temperature <t>', 'default: what the model was published with; 0 is greedy', parseNumber)
     .option('--top-p <p>', 'keep the likeliest tokens of this total probability', parseNumber)
     .option('--top-k <k>', 'keep the k likeliest tokens', parseNumber)

@@ -56,6 +56,7 @@ export function register(program: Command): void {
     .option('--store <dir>', 'keep stored responses in this directory')
     .option('--drain <seconds>', 'time for running answers after SIGTERM', parseCount, defaultLimits.drainMs / 1000)
     .option('--current-date <date>', 'tell the models this date (YYYY-MM-DD); it changes every prompt')
+    .option('--generic-tools', 'describe tools in the system message where the chat template of a model knows none')
     .option('--log <format>', 'text, json or none', 'text')
   addRunOptions(command)
     .addHelpText(

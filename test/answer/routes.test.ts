@@ -1,6 +1,6 @@
 /**
  * One request gives one answer, whatever the route: the same prompt, the same sampling, the same ids, text, calls and finish reason through the
- * library, the command line, HTTP, Ollama's route and the AI SDK. On scripted ids in four formats, and on the weights of abacus.
+ * library, the command line, HTTP, Ollama's route and the AI SDK. On scripted ids in five formats, and on the weights of abacus.
  */
 import assert from 'node:assert/strict'
 import { after, test } from 'node:test'
@@ -63,6 +63,15 @@ const llamaTemplate = `{{ bos_token }}
 
 {% endif %}`
 
+/** Refuses system messages and knows no tools, as Gemma 2's. */
+const gemmaTokenizer = byteTokenizer(['<bos>', '<start_of_turn>', '<end_of_turn>'])
+const gemmaTemplate = `{{ bos_token }}{% if messages[0].role == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}
+{%- for message in messages %}<start_of_turn>{{ message.role }}
+{{ message.content }}<end_of_turn>
+{% endfor %}
+{%- if add_generation_prompt %}<start_of_turn>model
+{% endif %}`
+
 const dialects: Record<string, Dialect> = {
   harmony: {
     tokenizer: harmonyTokenizer,
@@ -94,6 +103,13 @@ const dialects: Record<string, Dialect> = {
     think: () => '',
     final: (text) => `${text}<|eot_id|>`,
     call: (name, args) => `${JSON.stringify({ name, parameters: args })}<|eot_id|>`,
+  },
+  'generic tools': {
+    tokenizer: gemmaTokenizer,
+    format: templateFormat(gemmaTokenizer, { chatTemplate: gemmaTemplate, bosToken: '<bos>', genericTools: true }),
+    think: () => '',
+    final: (text) => `${text}<end_of_turn>`,
+    call: (name, args) => `${JSON.stringify({ name, arguments: args })}<end_of_turn>`,
   },
 }
 
@@ -225,7 +241,7 @@ const requests: Record<string, Request> = {
   'several calls': {
     ask: { tools: [paint], parallelToolCalls: true },
     script: ({ think, call, final }) => think('Twice.') + call('paint', { color: 'red' }) + call('paint', { color: 'green' }) + final(''),
-    check: ({ calls }, name) => assert.equal(calls.length, name === 'Llama template' ? 1 : 2),
+    check: ({ calls }, name) => assert.equal(calls.length, ['Llama template', 'generic tools'].includes(name) ? 1 : 2),
   },
 }
 

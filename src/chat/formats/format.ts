@@ -26,6 +26,8 @@ export interface FormatSource {
   eosTokenIds?: readonly number[]
   /** Sampling fields of generation_config.json. */
   sampling?: SamplingOptions
+  /** The caller's wish: a generic prompt of tools where the chat template knows none. */
+  genericTools?: boolean
 }
 
 export type FormatName = ChatFormat['name']

@@ -3,14 +3,17 @@
  * can do is read from the text of its template and from its special tokens.
  */
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
-import { ChatError, type ChatFormat, offeredTools, type SamplingOptions } from '../messages.ts'
+import { ChatError, type ChatFormat, checkTools, offeredTools, type SamplingOptions } from '../messages.ts'
+import { withGenericTools } from './generic-tools.ts'
 import { LAST_IDS, TagParser } from './tags/parser.ts'
-import { callSyntaxOf } from './tags/syntax.ts'
+import { callSyntaxOf, GENERIC } from './tags/syntax.ts'
 import { type TemplateFiles, templatePrompt } from './template-prompt.ts'
 
 export interface TemplateSource extends TemplateFiles {
   eosTokenIds?: readonly number[]
   sampling?: SamplingOptions
+  /** Describe tools in the system message where the template knows none. */
+  genericTools?: boolean
 }
 
 /** Ends of turns under their published names; a model's own list is not always complete. */
@@ -35,20 +38,26 @@ export function templateFormat(tokenizer: Tokenizer, source: TemplateSource): Ch
   for (const name of [...ENDS_OF_TURN, source.eosToken ?? '']) if (id(name) !== undefined) stopIds.add(id(name)!)
   const canThink = id('<think>') !== undefined && id('</think>') !== undefined && all.includes('think')
   const hasSwitch = canThink && all.includes('enable_thinking')
-  const calls = callSyntaxOf(all, id('<tool_call>') !== undefined && id('</tool_call>') !== undefined)
+  const own = callSyntaxOf(all, id('<tool_call>') !== undefined && id('</tool_call>') !== undefined)
+  const isGeneric = own === undefined && source.genericTools === true
+  const calls = isGeneric ? GENERIC : own
+  const capabilities: ChatFormat['capabilities'] = {
+    reasoning: hasSwitch ? 'switch' : canThink ? 'always' : 'never',
+    tools: calls !== undefined,
+    parallelToolCalls: calls?.isParallel === true,
+  }
   return {
     name: 'template',
     stopIds: [...stopIds],
-    capabilities: {
-      reasoning: hasSwitch ? 'switch' : canThink ? 'always' : 'never',
-      tools: calls !== undefined,
-      parallelToolCalls: calls?.isParallel === true,
-    },
+    capabilities: isGeneric ? { ...capabilities, bindsCalls: true } : capabilities,
     sampling: () => ({ temperature: 1, topP: 1, ...source.sampling }),
     render(messages, options, note) {
       if (calls === undefined && offeredTools(options).length > 0)
         throw new ChatError('tools', "this model's chat template has no tool calls that can be read back")
-      return prompt(messages, options, note)
+      if (!isGeneric) return prompt(messages, options, note)
+      const tools = offeredTools(options)
+      checkTools(tools)
+      return prompt(withGenericTools(messages, tools), { ...options, tools: undefined }, note)
     },
     parser(prompt, options) {
       // Tags that the template itself wrote after the last marker are the beginning of the answer.

@@ -24,7 +24,7 @@ import { transferLine } from './progress.ts'
 import { parseTokens, UsageError } from './terminal.ts'
 
 /** Options of every command that runs a model: those of the backend, and the context. */
-export interface RunOptions extends BackendOptions, Pick<LoadIdsOptions, 'lowMemory'> {
+export interface RunOptions extends BackendOptions, Pick<LoadModelOptions, 'genericTools'>, Pick<LoadIdsOptions, 'lowMemory'> {
   context?: number
   /** LoRA directories of PEFT by name. Commands that run one answer take one. */
   adapter?: Record<string, string>

@@ -39,6 +39,9 @@ export const CODER: CallSyntax = { ...HERMES, startsAtFunction: true }
 
 const LLAMA: CallSyntax = { open: '<|python_tag|>', isBare: true, isParallel: false, force: json('', '', 'parameters') }
 
+/** The generic prompt of tools, for models without a syntax of their own. */
+export const GENERIC: CallSyntax = { open: '<tool_call>', isBare: true, isParallel: false, force: json('', '') }
+
 /** Mistral 7B v0.3, Nemo, Small 3.1: a list of calls after the marker. */
 const MISTRAL: CallSyntax = { open: '[TOOL_CALLS]', isParallel: true, force: json('[TOOL_CALLS][', ']') }
 
