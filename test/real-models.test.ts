@@ -67,6 +67,8 @@ test('stories260K: 400 greedy ids by the library, by completions and on the comm
       assert.deepEqual([usage.prompt_tokens, usage.completion_tokens], [1, 400])
       assert.equal(choices[0].logprobs.tokens.length, 400)
     }
+    const full = (await post('/v1/completions', { prompt: '', max_tokens: 600, temperature: 0 })).choices[0]
+    assert.deepEqual([full.finish_reason, full.stop_reason], ['length', 'context'])
     // The beginning of an answer is continued with the blank before its next word.
     const begun = { messages: [{ role: 'assistant', content: 'Once upon a time, there was a' }], temperature: 0, max_tokens: 8 }
     const whole = (await post('/v1/completions', { prompt: begun.messages[0]!.content, temperature: 0, max_tokens: 8 })).choices[0].text

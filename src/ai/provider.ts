@@ -146,7 +146,7 @@ class LineageLanguageModel implements LanguageModelV3 {
 }
 
 function finishReason({ reason }: FinishEvent): LanguageModelV3FinishReason {
-  const unified = reason === 'stop' || reason === 'tool-calls' ? reason : reason === 'length' || reason === 'context' ? 'length' : 'other'
+  const unified = reason === 'stop' || reason === 'tool-calls' ? reason : reason === 'abort' ? 'other' : 'length'
   return { unified, raw: reason }
 }
 

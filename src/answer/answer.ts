@@ -163,6 +163,7 @@ export class Answer extends Generated {
     if (this.#parser.region === 'header' && !this.#hasMarkup) for (const token of this.#opening) this.#events.token(token)
     this.#events.add(this.#parser.end())
     this.#events.end()
+    if (this.#loops) this.#events.add([{ type: 'warning', code: 'repetition', message: LOOPS }])
     return { events: this.#events.take(), reason: this.#reason(result), reasoningTokens: this.#reasoningTokens }
   }
 
@@ -217,6 +218,8 @@ export async function* answer(model: ChatModel, messages: readonly Message[], as
   const asked = continued(messages, ask)
   yield* new Answer(model, asked.messages, asked.ask, await planFor(asked.ask, model)).events()
 }
+
+const LOOPS = 'the answer repeated the same few tokens without end and was cut; `repetitionLimit` says after how many'
 
 /** No text of a person has this many characters per token. A bound before the tokenizer spends time on it. */
 const CHARACTERS_PER_TOKEN = 24

@@ -230,6 +230,7 @@ export type WarningCode =
   | 'unfinished-reasoning'
   | 'unfinished-tool-call'
   | 'thinking-budget'
+  | 'repetition'
   | 'adapted-conversation'
   | 'tool-rounds'
 

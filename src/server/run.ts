@@ -129,6 +129,11 @@ export function openaiFinish(reason: FinishReason): 'stop' | 'length' | 'tool_ca
   return reason === 'tool-calls' ? 'tool_calls' : reason === 'stop' ? 'stop' : 'length'
 }
 
+/** What cut an answer, where it was not the limit of tokens: the field `stop_reason` beside a finish reason of `length`. */
+export function stopReason(reason: FinishReason): 'repetition' | 'context' | undefined {
+  return reason === 'repetition' || reason === 'context' ? reason : undefined
+}
+
 /** Usage as chat completions write it, over one or several answers to one prompt. */
 export function chatUsage(finishes: readonly FinishEvent[]) {
   const sum = (read: (finish: FinishEvent) => number) => finishes.reduce((total, finish) => total + read(finish), 0)

@@ -1,9 +1,10 @@
 /** The guard against loops: which texts are loops, and that every answer has the guard by default. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { lineage } from '../../src/ai/provider.ts'
 import { REPEATED_IDS, RepetitionGuard } from '../../src/answer/repetition.ts'
 import { chat } from '../../src/chat/session.ts'
-import { analysis, counting, final, type Json, scripted, scriptedModel } from '../server/scripted-app.ts'
+import { analysis, call, counting, eventsOf, final, type Json, jsonOf, scripted, scriptedModel } from '../server/scripted-app.ts'
 
 /** After how many ids the guard ends the sequence; undefined: never. */
 function endsAfter(ids: readonly number[], guard = new RepetitionGuard()): number | undefined {
@@ -53,4 +54,61 @@ test('answers of the library and of the server end a loop by themselves', async 
   const long = scripted(() => final(counting(2_000)))
   const whole = (await (await long.post('/v1/chat/completions', body)).json()) as Json
   assert.deepEqual([whole.choices[0].finish_reason, whole.choices[0].message.content], ['stop', counting(2_000)])
+})
+
+const loops: Record<string, string> = {
+  'in the answer': final('ha '.repeat(400)),
+  'of one token': final('-'.repeat(2_000)),
+  'of a line': final('The cat sat on the mat.\n'.repeat(100)),
+  'of characters of several bytes': final('🦙'.repeat(400)),
+  'after other text': analysis('Hm.') + final(`${counting(200)} ${'and so on '.repeat(200)}`),
+  'in the thinking': analysis('Wait. '.repeat(400)) + final('never'),
+  'in the arguments of a call': call('f', `{"a":"${'x'.repeat(2_000)}"}`),
+}
+
+for (const [name, script] of Object.entries(loops)) {
+  test(`a loop ${name}: every route says why the answer ended`, async () => {
+    const { model } = scriptedModel(() => script)
+    const messages = [{ role: 'user' as const, content: 'Hi' }]
+    const tools = [{ name: 'f', parameters: { type: 'object' } }]
+    const events = await Array.fromAsync(chat(model, messages, { tools }))
+    assert.equal((events.at(-1) as { reason: string }).reason, 'repetition')
+    assert.deepEqual(events.flatMap((event) => (event.type === 'warning' && event.code === 'repetition' ? [event.message] : [])).length, 1)
+
+    const { post } = scripted(() => script)
+    const body = { model: 'scripted', messages, tools: tools.map((tool) => ({ type: 'function', function: tool })) }
+    const { choices } = await jsonOf(post('/v1/chat/completions', body))
+    assert.deepEqual([choices[0].finish_reason, choices[0].stop_reason], ['length', 'repetition'])
+    const chunks = await eventsOf(await post('/v1/chat/completions', { ...body, stream: true }))
+    const last = chunks.map(({ data }) => data.choices?.[0]).findLast((choice) => choice?.finish_reason)
+    assert.deepEqual([last.finish_reason, last.stop_reason], ['length', 'repetition'])
+
+    const response = await jsonOf(
+      post('/v1/responses', { model: 'scripted', input: 'Hi', tools: tools.map((tool) => ({ type: 'function', ...tool })) }),
+    )
+    assert.deepEqual(
+      [response.status, response.incomplete_details],
+      ['incomplete', { reason: 'max_output_tokens', stop_reason: 'repetition' }],
+    )
+    const ollama = await jsonOf(post('/api/chat', { ...body, stream: false }))
+    assert.deepEqual([ollama.done_reason, ollama.stop_reason], ['length', 'repetition'])
+
+    const prompt = [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'Hi' }] }]
+    const sdkTools = tools.map(({ name, parameters }) => ({ type: 'function' as const, name, inputSchema: parameters as object }))
+    const sdk = await lineage({ ...model, architecture: { name: 'm' } }).doGenerate({ prompt, tools: sdkTools })
+    assert.deepEqual(sdk.finishReason, { unified: 'length', raw: 'repetition' })
+  })
+}
+
+test('an answer that ends otherwise has no such field', async () => {
+  for (const [script, more, reason] of [
+    [final('ok'), {}, 'stop'],
+    [final(counting(50)), { max_tokens: 20 }, 'length'],
+  ] as const) {
+    const { post } = scripted(() => script)
+    const { choices } = await jsonOf(
+      post('/v1/chat/completions', { model: 'scripted', messages: [{ role: 'user', content: 'Hi' }], ...more }),
+    )
+    assert.deepEqual([choices[0].finish_reason, 'stop_reason' in choices[0]], [reason, false])
+  }
 })

@@ -9,7 +9,7 @@ import { badRequest } from '../http/errors.ts'
 import { fingerprintOf, newChatId, unixSeconds } from '../http/names.ts'
 import type { Lease } from '../models/registry.ts'
 import { type Asked, prepare, samplingOf, stopsOf, toolsOf } from '../prepare.ts'
-import { chatUsage, openaiFinish, runAnswer, timingsOf, wholeAnswer, withModel } from '../run.ts'
+import { chatUsage, openaiFinish, runAnswer, stopReason, timingsOf, wholeAnswer, withModel } from '../run.ts'
 import { type ChatRequest, chatRequest, functionTool } from '../schemas/chat.ts'
 import { formatForm, givenForm } from '../schemas/forms.ts'
 import { ChatChunks, legacyFinish } from './chunks.ts'
@@ -60,6 +60,7 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, answer: Answe
         message,
         logprobs: body.logprobs ? { content: logprobs, refusal: null } : null,
         finish_reason: legacy ? legacyFinish(finish.reason) : openaiFinish(finish.reason),
+        stop_reason: stopReason(finish.reason),
       }
       return { choice, finish }
     },

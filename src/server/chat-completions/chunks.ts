@@ -3,7 +3,7 @@
  * chunk. A request with `functions` gets its call as it was before `tool_calls`.
  */
 import type { ChatEvent, FinishReason } from '../../chat/messages.ts'
-import { openaiFinish } from '../run.ts'
+import { openaiFinish, stopReason } from '../run.ts'
 
 /** Why an answer to a request with `functions` ended. */
 export function legacyFinish(reason: FinishReason): string {
@@ -42,7 +42,13 @@ export class ChatChunks {
       case 'tool-call-delta':
         return [this.#call({ function: { arguments: event.argumentsDelta } })]
       case 'finish':
-        return [{ ...this.#scored({}), finish_reason: this.#legacy ? legacyFinish(event.reason) : openaiFinish(event.reason) }]
+        return [
+          {
+            ...this.#scored({}),
+            finish_reason: this.#legacy ? legacyFinish(event.reason) : openaiFinish(event.reason),
+            stop_reason: stopReason(event.reason),
+          },
+        ]
       default:
         return []
     }

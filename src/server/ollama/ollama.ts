@@ -11,7 +11,7 @@ import { streamResponse } from '../http/stream.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
 import { constraintOf, prepare } from '../prepare.ts'
-import { runAnswer, wholeAnswer, withModel } from '../run.ts'
+import { runAnswer, stopReason, wholeAnswer, withModel } from '../run.ts'
 import { type OllamaGenerateRequest, ollamaChatRequest, ollamaGenerateRequest } from '../schemas/ollama.ts'
 import { fromOllamaMessages, ollamaAsk, ollamaForm, ollamaOptions } from './messages.ts'
 
@@ -70,6 +70,7 @@ async function respond(
     const last = (finish: FinishEvent) => ({
       done: true,
       done_reason: finish.reason === 'stop' || finish.reason === 'tool-calls' ? 'stop' : 'length',
+      stop_reason: stopReason(finish.reason),
       ...durations(finish, started, loadedMs),
     })
     const source = await make(lease)

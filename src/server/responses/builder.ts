@@ -5,6 +5,7 @@
 import type { ChatEvent, FinishEvent, TextToken } from '../../chat/messages.ts'
 import type { ErrorBody } from '../http/errors.ts'
 import { newId, unixSeconds } from '../http/names.ts'
+import { stopReason } from '../run.ts'
 import type { StoredItem } from './store.ts'
 
 export interface ResponseEvent {
@@ -85,7 +86,7 @@ export class ResponseBuilder {
     const whole = finish.reason === 'stop' || finish.reason === 'tool-calls'
     response.status = whole ? 'completed' : 'incomplete'
     response.completed_at = whole ? unixSeconds() : null
-    response.incomplete_details = whole ? null : { reason: 'max_output_tokens' }
+    response.incomplete_details = whole ? null : { reason: 'max_output_tokens', stop_reason: stopReason(finish.reason) }
     response.usage = responsesUsage(finish)
     return this.#event(`response.${response.status}`, { response: this.#snapshot() })
   }

@@ -1,7 +1,7 @@
 /** POST /v1/completions: texts continued, with log-probabilities of prompt and answer for those who score models with them. */
 import { checkFits } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
-import { type FinishEvent, NO_TIMINGS, NO_USAGE } from '../../chat/messages.ts'
+import { type FinishEvent, type FinishReason, NO_TIMINGS, NO_USAGE } from '../../chat/messages.ts'
 import type { TokenLogprob } from '../../engine/logprobs.ts'
 import type { Constraint } from '../../structured/structured.ts'
 import { prefixLength, readPrompt } from '../../tokenizer/prompt.ts'
@@ -15,7 +15,7 @@ import { fingerprintOf, newChatId, unixSeconds } from '../http/names.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
 import { constraintOf, samplingOf, stopsOf } from '../prepare.ts'
-import { chatUsage, openaiFinish, runAnswer, withModel } from '../run.ts'
+import { chatUsage, openaiFinish, runAnswer, stopReason, withModel } from '../run.ts'
 import { type CompletionRequest, completionRequest } from '../schemas/completions.ts'
 import { formatForm, givenForm } from '../schemas/forms.ts'
 
@@ -118,19 +118,21 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, prompt: Promp
       const usage = { ...NO_USAGE, promptTokens: ids.length }
       finish ??= { type: 'finish', reason: 'length', usage, timings: NO_TIMINGS }
       const logprobs = logprobsAsked(body) ? table.take() : null
-      return { choice: { index, text, logprobs, finish_reason: openaiFinish(finish.reason) }, finish }
+      const { reason } = finish
+      return { choice: { index, text, logprobs, finish_reason: openaiFinish(reason), stop_reason: stopReason(reason) }, finish }
     },
     async stream(signal, send, onPosition) {
       const table = new LogprobTable(model, body.logprobs ?? 0, prompt, false)
-      const choice = (text: string, logprobs: object | null, finish_reason: string | null) => send({ index, text, logprobs, finish_reason })
+      const choice = (text: string, logprobs: object | null, reason?: FinishReason) =>
+        send({ index, text, logprobs, finish_reason: reason ? openaiFinish(reason) : null, stop_reason: reason && stopReason(reason) })
       let finish!: FinishEvent
       for await (const event of runAnswer(ctx, scope, lease, task!, signal, onPosition)) {
         if (event.type === 'text-token') table.add(event.id, event.logprob, event.top)
-        else if (event.type === 'text-delta') await choice(event.delta, logprobsAsked(body) ? table.take() : null, null)
+        else if (event.type === 'text-delta') await choice(event.delta, logprobsAsked(body) ? table.take() : null)
         else if (event.type === 'finish') finish = event
       }
       const rest = table.take() // of ids whose text does not come out
-      await choice('', rest.tokens.length > 0 ? rest : null, openaiFinish(finish.reason))
+      await choice('', rest.tokens.length > 0 ? rest : null, finish.reason)
       return finish
     },
   }
