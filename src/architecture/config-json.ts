@@ -2,6 +2,7 @@
  * A published config.json -> Architecture. Chooses the family by `model_type` and nothing else; every family file checks its own
  * fields. Errors are ConfigErrors of one line: file, field, what was expected, what came.
  */
+import { describe } from '../json/json.ts'
 import type { Architecture } from './architecture.ts'
 import { MODEL_TYPES } from './families.ts'
 import { type ConfigError, Fields } from './fields.ts'
@@ -58,9 +59,14 @@ function textPart(file: Fields): Fields {
 }
 
 function unknownType(config: Fields): ConfigError {
-  const came = config.has('model_type') ? `, got ${JSON.stringify(config.raw('model_type'))}` : ''
-  return config.error(
-    config.path ? `${config.path}.model_type` : 'model_type',
-    `${came ? '' : 'missing; '}expected one of ${modelTypes.join(', ')}${came}`,
-  )
+  const came = config.raw('model_type')
+  const wanted = `expected one of ${modelTypes.join(', ')}`
+  const field = config.path ? `${config.path}.model_type` : 'model_type'
+  if (came === undefined) return config.error(field, `missing; ${wanted}`)
+  const near = modelTypes.filter((known) => stem(known) === stem(String(came)) || String(came).startsWith(stem(known)))
+  const family = near.length > 0 ? `; of its family these are read: ${near.join(', ')}` : ''
+  return config.error(field, `${wanted}, got ${describe(came)}${family}`)
 }
+
+/** The letters before a version: 'qwen' of 'qwen3_moe'. Many families are called GPT, so that says nothing. */
+const stem = (modelType: string): string => /^[a-z]*/.exec(modelType)![0].replace(/^gpt$/, modelType)

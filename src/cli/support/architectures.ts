@@ -42,7 +42,8 @@ export async function describeModel(model: string): Promise<Described> {
   const isId = /^[\w.-]+\/[\w.-]+$/.test(model)
   const directory = (await packagedModel(model)) ?? (isId ? await findCachedModel(model) : undefined)
   if (directory) return fromPath(directory, model)
-  const unknown = `unknown model "${model}"; closest: ${nearestNames(model).join(', ')}. ${HINT}`
+  const near = nearestNames(model)
+  const unknown = `unknown model "${model}"; closest: ${near.join(', ')} (${near[0]} is of the family ${preset(near[0]!)!.modelType}). ${HINT}`
   if (!isId || isOn(process.env.HF_HUB_OFFLINE)) throw new UsageError(unknown)
   try {
     const host = new URL(hubEndpoint()).host
