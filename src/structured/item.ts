@@ -21,6 +21,8 @@ export interface Item {
   readonly string: { readonly least: number; readonly most: number } | undefined
   /** For an item inside a string with a `pattern`: its automaton and state. */
   readonly pattern: { readonly automaton: ByteAutomaton; readonly position: number } | undefined
+  /** The items whose tokens are allowed here, for an item that remembers its text; see distinct.ts. */
+  readonly shown?: Sequence | undefined
 }
 
 export type Draft = Omit<Item, 'id'>

@@ -52,7 +52,7 @@ export class Machine {
 
   /** The state that expects these items. */
   start(sequence: Sequence, below: Cell = this.bottom): State {
-    return this.#settle([this.#push(sequence, below)])
+    return this.#settle([this.push(sequence, below)])
   }
 
   /** The state after a byte, or null when the byte is not allowed. */
@@ -62,14 +62,15 @@ export class Machine {
     const cells: Cell[] = []
     for (const { item, below } of state.stacks) {
       const sequence = item!.next(byte)
-      if (sequence !== undefined) cells.push(this.#push(sequence, below!))
+      if (sequence !== undefined) cells.push(this.push(sequence, below!))
     }
     const next = cells.length === 0 ? null : this.#settle(cells)
     state.next[byte] = next
     return next
   }
 
-  #push(sequence: Sequence, below: Cell): Cell {
+  /** A stack with more items on top. */
+  push(sequence: Sequence, below: Cell): Cell {
     let cell = below
     for (let i = sequence.length - 1; i >= 0; i--) {
       const item = sequence[i]!
@@ -98,7 +99,7 @@ export class Machine {
         if (stacks.length < MOST_STACKS) stacks.push(cell)
       } else {
         const alternatives = cell.item.alternatives()
-        for (let i = alternatives.length - 1; i >= 0; i--) open.push(this.#push(alternatives[i]!, cell.below!))
+        for (let i = alternatives.length - 1; i >= 0; i--) open.push(this.push(alternatives[i]!, cell.below!))
       }
     }
     stacks.sort((a, b) => a.serial - b.serial)

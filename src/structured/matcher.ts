@@ -79,7 +79,9 @@ export class MaskTable {
   /** Adds the ids that a stack allows and after which at most `bytesLeft` bytes complete the text. */
   add(stack: Cell, bytesLeft: number, mask: Uint32Array): void {
     let exits = this.#root
-    for (let cell = stack; cell.item !== undefined && exits.nodes.length > 0; cell = cell.below!) {
+    const { shown } = stack.item!
+    const top = shown === undefined ? stack : this.grammar.machine.push(shown, stack.below!)
+    for (let cell = top; cell.item !== undefined && exits.nodes.length > 0; cell = cell.below!) {
       let part = exits.parts.get(cell.item)
       if (part === undefined) {
         part = this.#part(exits, cell.item)

@@ -3,10 +3,12 @@
  * meets them.
  */
 import type { Steps } from './cooperative.ts'
+import { barrier, distinct, Earlier, fresh, recorded, shortest } from './distinct.ts'
 import { choice, costOfSequence, type Draft, type Item, noBytes, oneByte, reader, type Sequence } from './item.ts'
 import type { NumberAutomaton } from './number-automaton.ts'
 import { ByteAutomaton } from './pattern.ts'
 import type { ArrayNode, NodeId, ObjectNode, Property, SchemaNode, Undeclared } from './schema.ts'
+import { refuse } from './schema-fields.ts'
 import { bytesToClean, clean, closed, nextPhase } from './string-body.ts'
 import { type TextTrie, textNodes } from './text-trie.ts'
 
@@ -21,6 +23,7 @@ export class Items {
   readonly #tries = new Map<string, TextTrie>()
   readonly #costs = new Map<string, Float64Array>()
   readonly #nodeCost: number[]
+  readonly #uniqueLengths = new Map<ArrayNode, readonly number[]>()
 
   private constructor(nodes: readonly SchemaNode[]) {
     this.#nodes = nodes
@@ -29,17 +32,43 @@ export class Items {
 
   static *of(nodes: readonly SchemaNode[]): Steps<Items> {
     const items = new Items(nodes)
+    yield* items.#measure()
+    const unique = nodes.filter((node): node is ArrayNode => node.kind === 'array' && node.unique !== undefined && node.least > 1)
+    for (const node of unique) yield* items.#measureUnique(node)
+    if (unique.length > 0) yield* items.#measure()
+    return items
+  }
+
+  /** The cost of every node. */
+  *#measure(): Steps<void> {
+    const nodes = this.#nodes
+    this.#nodeCost.fill(Number.POSITIVE_INFINITY)
     for (let changed = true; changed; ) {
       changed = false
       // Children mostly follow their parents, so go backwards.
       for (let id = nodes.length - 1; id >= 0; id--) {
         if (id % 16 === 0) yield
-        const cost = items.#costOf(nodes[id]!)
-        changed ||= cost < items.#nodeCost[id]!
-        items.#nodeCost[id] = Math.min(cost, items.#nodeCost[id]!)
+        const cost = this.#costOf(nodes[id]!)
+        changed ||= cost < this.#nodeCost[id]!
+        this.#nodeCost[id] = Math.min(cost, this.#nodeCost[id]!)
       }
     }
-    return items
+  }
+
+  /** The lengths of the shortest elements that all differ. */
+  *#measureUnique(node: ArrayNode): Steps<void> {
+    if (node.items === undefined || this.#nodeCost[node.items] === Number.POSITIVE_INFINITY) return
+    const texts: string[] = []
+    const lengths: number[] = []
+    while (texts.length < node.least) {
+      yield
+      const bytes = shortest([this.value(node.items)], new Earlier(texts))
+      if (bytes === undefined)
+        return refuse(node.unique!, `there are only ${texts.length} different elements, and minItems is ${node.least}`)
+      lengths.push(bytes.length)
+      texts.push(new TextDecoder().decode(Uint8Array.from(bytes)))
+    }
+    this.#uniqueLengths.set(node, lengths)
   }
 
   /** Length in bytes of the shortest value of a node; Infinity when no finite value exists. */
@@ -63,7 +92,7 @@ export class Items {
       case 'object':
         return 1 + this.#membersCost(node, 0, 0)
       case 'array':
-        return 1 + this.#elementsCost(node, 0)
+        return 1 + (node.unique !== undefined && node.items !== undefined ? this.#uniqueCost(node, 0) : this.#elementsCost(node, 0))
     }
   }
 
@@ -92,11 +121,11 @@ export class Items {
       case 'object':
         return [[this.#byte('{'), this.#members(node, id, 0, 0)]]
       case 'array':
-        return [[this.#byte('['), this.#elements(node, id, 0)]]
+        return [[this.#byte('['), node.unique === undefined ? this.#elements(node, id, 0) : this.#uniqueElements(node, [])]]
     }
   }
 
-  /** The rest of an object. Undeclared names come last and count once toward `least`, because a name may repeat. */
+  /** The rest of an object. Undeclared names come last. While they count toward `least`, they must all differ. */
   #members(node: ObjectNode, id: NodeId, index: number, count: number): Item {
     const { properties, least, most } = node
     const counted = Math.min(count, Math.max(least, most === Number.POSITIVE_INFINITY ? 1 : most))
@@ -110,7 +139,7 @@ export class Items {
       const candidates: number[] = []
       for (let i = index; i < properties.length; i++) {
         const later = properties.slice(i + 1)
-        const reachable = counted + 1 + later.filter((property) => this.#isUsable(property)).length + (groups.length === 0 ? 0 : 1)
+        const reachable = counted + 1 + later.filter((property) => this.#isUsable(property)).length + this.#moreNames(node)
         const needed = counted + 1 + later.filter((property) => property.required).length
         if (this.#isUsable(properties[i]!) && reachable >= least && needed <= most) candidates.push(i)
         if (properties[i]!.required) break
@@ -124,7 +153,8 @@ export class Items {
         sequences.push([...before, this.#text(`name ${id} ${index} ${counted}`, names, 0, after)])
       }
       const written = index > properties.length // an undeclared property was already written
-      if (groups.length > 0 && !required && counted + 1 <= most && (written || counted + 1 >= least)) {
+      if (!required && counted + 1 < least && this.#moreNames(node) > 1) sequences.push(this.#counted(node, id, counted, []))
+      else if (groups.length > 0 && !required && counted + 1 <= most && (written || counted + 1 >= least)) {
         const rest = this.#members(node, id, properties.length + 1, Math.max(least, counted + 1))
         for (const { names, node: value } of groups) {
           const name = names?.automaton === undefined ? this.#otherName(this.#declared(node, id), 0) : this.#patternBody(names.automaton, 0)
@@ -143,8 +173,10 @@ export class Items {
     const required = rest.filter((property) => property.required).map(cost)
     const others = rest.filter((property) => !property.required && this.#isUsable(property)).map(cost)
     const undeclared = this.#groups(node).map(({ names, node: value }) => 3 + (names?.automaton?.distance(0) ?? 1) + this.#nodeCost[value]!)
-    if (undeclared.length > 0) others.push(Math.min(...undeclared))
     const missing = Math.max(0, node.least - count - required.length)
+    // Beyond the first, a name needs a character or two to differ.
+    const names = Math.min(missing, this.#moreNames(node))
+    for (let i = 0; i < names; i++) others.push(Math.min(...undeclared) + (i === 0 ? 0 : names > 80 ? 2 : 1))
     const chosen = [...required, ...others.sort((a, b) => a - b).slice(0, missing)]
     if (missing > others.length || count + chosen.length > node.most) return Number.POSITIVE_INFINITY
     const commas = Math.max(0, chosen.length - (count > 0 ? 0 : 1))
@@ -160,6 +192,32 @@ export class Items {
     return undeclared.filter(
       ({ names, node }) => this.#nodeCost[node]! < Number.POSITIVE_INFINITY && (names === undefined || names.automaton !== undefined),
     )
+  }
+
+  /** How many more undeclared names may count toward `least`. */
+  #moreNames(node: ObjectNode): number {
+    const groups = this.#groups(node)
+    return groups.length === 0 ? 0 : groups.some(({ names }) => names === undefined) ? Number.POSITIVE_INFINITY : 1
+  }
+
+  /** An undeclared property that counts toward `least`, and the rest of the object. */
+  #counted(node: ObjectNode, id: NodeId, count: number, names: readonly string[]): Sequence {
+    const { node: value } = this.#groups(node).find((group) => group.names === undefined)!
+    const earlier = new Earlier([...node.properties.map(({ name }) => JSON.stringify(name)), ...names])
+    const before = count > 0 ? [this.#byte(','), this.#optionalBlank()] : []
+    const name = [this.#byte('"'), this.#stringBody(0, Number.POSITIVE_INFINITY, clean)]
+    const member = [this.#byte(':'), this.#optionalBlank(), this.value(value)]
+    const rest = this.#membersCost(node, node.properties.length + 1, count + 1)
+    if (count + 1 >= node.least)
+      return [...before, ...distinct(name, earlier), ...member, this.#members(node, id, node.properties.length + 1, count + 1)]
+    return [
+      ...before,
+      ...recorded(name, earlier, {
+        following: (text) => [...member, ...this.#counted(node, id, count + 1, [...names, text])],
+        shown: [...member, barrier(rest)],
+        cost: costOfSequence(member) + rest,
+      }),
+    ]
   }
 
   #declared({ properties }: ObjectNode, id: NodeId): TextTrie {
@@ -181,6 +239,42 @@ export class Items {
       return sequences
     }
     return this.#intern(`elements ${id} ${counted}`, () => choice(alternatives, () => this.#elementsCost(node, counted)))
+  }
+
+  /** The rest of an array whose elements all differ, after those that are used. */
+  #uniqueElements(node: ArrayNode, used: readonly string[]): Item {
+    const { items, least, most } = node
+    const count = used.length
+    const comma = [this.#byte(','), this.#optionalBlank()]
+    const cost = () => this.#uniqueCost(node, count)
+    const alternatives = (): Sequence[] => {
+      const sequences: Sequence[] = count >= least ? [[this.#byte(']')]] : []
+      if (items === undefined || count >= most || this.#nodeCost[items] === Number.POSITIVE_INFINITY) return sequences
+      const rest = this.#uniqueCost(node, count + 1)
+      const mayEnd = count + 1 >= least ? [[this.#byte(']')]] : []
+      const mayGoOn = count + 1 < most ? [[...comma, barrier(rest)]] : []
+      const element = recorded([this.value(items)], new Earlier(used), {
+        following: (text) => [this.#uniqueElements(node, [...used, text])],
+        shown: [
+          fresh(
+            choice(
+              () => [...mayEnd, ...mayGoOn],
+              () => (mayEnd.length > 0 ? 1 : rest),
+            ),
+          ),
+        ],
+        cost: rest,
+      })
+      if (costOfSequence(element) < Number.POSITIVE_INFINITY) sequences.push([...(count > 0 ? comma : []), ...element])
+      return sequences
+    }
+    return fresh(choice(alternatives, cost))
+  }
+
+  #uniqueCost(node: ArrayNode, count: number): number {
+    let cost = 1
+    for (let i = count; i < node.least; i++) cost += (this.#uniqueLengths.get(node)?.[i] ?? this.#nodeCost[node.items!]!) + (i > 0 ? 1 : 0)
+    return cost
   }
 
   /** In closed form, because an array may require thousands of elements. */

@@ -28,7 +28,7 @@ import {
 } from './schema-fields.ts'
 import { objectNode } from './schema-object.ts'
 import { References } from './schema-references.ts'
-import { formatLengths, formatPatterns, UNSUPPORTED_FORMATS } from './string-formats.ts'
+import { filtered, hasType, limitsOf, pathOfPattern, stringRules, typesOf } from './schema-values.ts'
 import { NoStringError, patternWork } from './subsets.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
 
@@ -37,6 +37,9 @@ export function* readSchema(schema: unknown, options: SchemaOptions = {}): Steps
   checkDepth(schema)
   return yield* new SchemaReader(schema, options).read()
 }
+
+/** Most elements that `minItems` may require beside `uniqueItems`. */
+const MOST_UNIQUE = 500
 
 /** Schemas that hold together, taken apart. */
 interface Parts {
@@ -224,10 +227,25 @@ export class SchemaReader {
     const rest = at(length)
     const isClosed = rest.some(({ schema }) => schema === false)
     const [least, most] = bounds(plains, 'minItems', 'maxItems')
-    const unique = plains.some((plain) => booleanOf(plain, 'uniqueItems'))
-    if (unique && most > 1) refuse(`${plains.find((plain) => plain.schema.uniqueItems)!.path}/uniqueItems`, 'this keyword is not supported')
+    const marked = plains.find((plain) => booleanOf(plain, 'uniqueItems'))
+    const unique = marked === undefined || most <= 1 ? undefined : `${marked.path}/uniqueItems`
     const items = isClosed ? undefined : this.readAll(rest, rest[0]?.path ?? path)
+    if (unique !== undefined && (prefix.length > 0 || least > MOST_UNIQUE || (items !== undefined && !this.#isSimple(items))))
+      refuse(
+        unique,
+        `only elements without prefixItems that are strings, integers or constants are supported, and minItems up to ${MOST_UNIQUE}`,
+      )
     return { kind: 'array', prefix, items, least, most, unique }
+  }
+
+  /** Whether all values of a node are written in one way, apart from escapes. */
+  #isSimple(id: NodeId, seen = new Set<NodeId>()): boolean {
+    const node = this.#nodes[id]!
+    if (seen.has(id)) return true
+    seen.add(id)
+    if (node.kind === 'either') return node.branches.every((branch) => this.#isSimple(branch, seen))
+    if (node.kind === 'literal') return node.texts.every((text) => JSON.stringify(JSON.parse(text)) === text)
+    return node.kind === 'string' || (node.kind === 'number' && node.integer)
   }
 
   stringNode(plains: readonly Plain[], path: string): StringNode {
@@ -366,7 +384,7 @@ export class SchemaReader {
       this.add({ kind: 'number', automaton: anyNumber, integer: false }, path),
       this.add({ kind: 'string', rules: { patterns: [], least, most }, pattern: undefined }, path),
       this.add({ kind: 'object', properties: [], undeclared, least, most, isOpen: true }, path),
-      this.add({ kind: 'array', prefix: [], items: any, least, most, unique: false }, path),
+      this.add({ kind: 'array', prefix: [], items: any, least, most, unique: undefined }, path),
     ]
     this.#nodes[any] = { kind: 'either', branches }
     return any
@@ -383,107 +401,4 @@ export class SchemaReader {
 function withoutApplicators(schema: Json, own: readonly string[]): Json {
   // The keys of the copy are in the order of the text already where that matters: inside `properties`.
   return Object.fromEntries(own.map((name) => [name, schema[name]]))
-}
-
-/** The types that all schemas allow, or else those to which the keywords apply; undefined: any. */
-function typesOf(plains: readonly Plain[]): string[] | undefined {
-  let types: string[] | undefined
-  for (const plain of plains) {
-    const { schema, path } = plain
-    const isNullable = booleanOf(plain, 'nullable')
-    if (schema.type === undefined) continue
-    const declared: unknown[] = Array.isArray(schema.type) ? schema.type : [schema.type]
-    if (declared.length === 0) refuse(`${path}/type`, 'expected at least one type')
-    for (const type of declared)
-      if (typeof type !== 'string' || !Object.hasOwn(keywordsOf, type))
-        refuse(`${path}/type`, `expected a JSON type, got ${JSON.stringify(type)}`)
-    const own = new Set([...(declared as string[]), ...(isNullable ? ['null'] : [])])
-    if (own.has('number')) own.delete('integer')
-    const fits = (type: string, among: { has(type: string): boolean }) => among.has(type) || (type === 'integer' && among.has('number'))
-    const before = types === undefined ? undefined : new Set(types)
-    types =
-      before === undefined
-        ? [...own]
-        : [...new Set([...before].filter((type) => fits(type, own)).concat([...own].filter((type) => fits(type, before))))]
-  }
-  if (types !== undefined) return types
-  const spoken = ['object', 'array', 'string', 'number'].filter((type) =>
-    plains.some(({ schema }) => keywordsOf[type]!.some((name) => schema[name] !== undefined)),
-  )
-  return spoken.length > 0 ? spoken : undefined
-}
-
-/** What `pattern` and `format` of all schemas require. */
-function stringRules(plains: readonly Plain[]): StringRules {
-  const [least, longest] = bounds(plains, 'minLength', 'maxLength')
-  let most = longest
-  const sources = new Set<string>()
-  for (const { schema, path } of plains) {
-    const { pattern, format } = schema
-    if (pattern !== undefined && typeof pattern !== 'string') refuse(`${path}/pattern`, 'expected a string')
-    if (pattern !== undefined) sources.add(pattern as string)
-    if (format === undefined) continue
-    if (typeof format !== 'string') return refuse(`${path}/format`, `expected a string, got ${JSON.stringify(format)}`)
-    // A format that JSON schema does not define asserts nothing. One that a pattern describes is left to the pattern.
-    if (Object.hasOwn(formatPatterns, format)) {
-      sources.add(formatPatterns[format]!)
-      most = Math.min(most, formatLengths[format] ?? most)
-    } else if (UNSUPPORTED_FORMATS.includes(format) && pattern === undefined) refuse(`${path}/format`, `${format} is not supported`)
-  }
-  return { patterns: [...sources].map((source) => ({ source, negated: false })), least, most }
-}
-
-/** The limits of all schemas, as the text has them where it is known. */
-function limitsOf(plains: readonly Plain[]): Limits {
-  const limits: { -readonly [name in keyof Limits]: Limits[name] } = {}
-  for (const { schema, path } of plains)
-    for (const [name, value, spelling] of entriesOf(schema)) {
-      if (!keywordsOf.number!.includes(name) || value === undefined) continue
-      let keyword = name as keyof Limits
-      // Draft 4 and OpenAPI 3.0 make a limit exclusive by a flag beside it.
-      const flag = schema[name === 'minimum' ? 'exclusiveMinimum' : name === 'maximum' ? 'exclusiveMaximum' : '']
-      if (flag === true) keyword = name === 'minimum' ? 'exclusiveMinimum' : 'exclusiveMaximum'
-      const inclusive = name === 'exclusiveMinimum' ? schema.minimum : name === 'exclusiveMaximum' ? schema.maximum : undefined
-      if (value === false || (value === true && inclusive !== undefined)) continue
-      if ((typeof value !== 'number' || !Number.isFinite(value)) && typeof value !== 'bigint')
-        return refuse(`${path}/${name}`, `expected a number, got ${JSON.stringify(value)}`)
-      if (name === 'multipleOf' && value <= 0) return refuse(`${path}/multipleOf`, `expected a number above 0, got ${value}`)
-      const text = spelling === String(value) ? undefined : spelling
-      limits[keyword] = [...(limits[keyword] ?? []), { value, text }]
-    }
-  return limits
-}
-
-function* filtered(node: LiteralNode, sibling: StringNode | NumberNode): Steps<void> {
-  const type = sibling.kind
-  const kept: string[] = []
-  for (const text of node.texts) {
-    yield
-    const value: unknown = JSON.parse(text)
-    if (kindOf(value) !== type || fits(value as string | number, text, sibling)) kept.push(text)
-  }
-  node.texts = kept
-}
-
-function fits(value: string | number, text: string, node: StringNode | NumberNode): boolean {
-  if (node.kind === 'string') {
-    const length = [...(value as string)].length
-    const { rules, pattern } = node
-    if (length < rules.least || length > rules.most || pattern === 'none') return false
-    return pattern === undefined || pattern.matches(value as string)
-  }
-  const { automaton } = node
-  let state: string | undefined = automaton.start
-  for (const character of text) state = state === undefined ? undefined : automaton.next(state, character)
-  return state !== undefined && automaton.canEnd(state)
-}
-
-function hasType(value: unknown, type: string): boolean {
-  return type === 'integer' ? Number.isInteger(value) : kindOf(value) === type
-}
-
-/** The keyword that an error about a pattern names. */
-function pathOfPattern(plains: readonly Plain[], path: string): string {
-  const plain = plains.find(({ schema }) => schema.pattern !== undefined) ?? plains.find(({ schema }) => schema.format !== undefined)
-  return plain === undefined ? path : `${plain.path}/${plain.schema.pattern === undefined ? 'format' : 'pattern'}`
 }

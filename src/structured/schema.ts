@@ -58,8 +58,8 @@ export interface ArrayNode {
   readonly items: NodeId | undefined
   readonly least: number
   readonly most: number
-  /** Whether no two elements may be equal. */
-  readonly unique: boolean
+  /** Where it says that no two elements may be equal; undefined: they may. */
+  readonly unique: string | undefined
 }
 
 /** No value. */
