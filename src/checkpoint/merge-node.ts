@@ -3,7 +3,6 @@
  * all else is copied byte for byte. MXFP4 experts that change are written in the base's dense dtype: rounded to 4 bits again, most of
  * the change would be lost.
  */
-import { resolve } from 'node:path'
 import type { Architecture } from '../architecture/architecture.ts'
 import { leaves } from '../model/weights.ts'
 import type { WeightSpec } from '../ops/backend.ts'
@@ -12,6 +11,7 @@ import { AdapterError } from './adapter-config.ts'
 import { Encoder } from './encode.ts'
 import { type OpenModel, openModel } from './load.ts'
 import { mergedValues } from './merge.ts'
+import { claimDirectory, isSameDirectory, madeBy } from './output-node.ts'
 import { publishedTensors } from './published.ts'
 import { copyCompanions, copyEntry } from './quantize-node.ts'
 import type { TensorShape } from './safetensors.ts'
@@ -20,6 +20,13 @@ import type { Folder } from './source.ts'
 import { fileFolder } from './source-node.ts'
 import type { PlannedWeight } from './weights.ts'
 import type { OutgoingTensor } from './write-node.ts'
+
+const MADE = madeBy('lineage merge')
+
+export interface MergeOptions extends SaveOptions {
+  /** Replaces another model in `out`. */
+  readonly force?: boolean | undefined
+}
 
 export interface MergeResult {
   readonly files: readonly string[]
@@ -33,9 +40,9 @@ export interface MergeResult {
  * @param out directory to write
  * @throws AdapterError, CheckpointError, ConfigError before anything is written
  */
-export async function mergeAdapter(directory: string, adapter: string, out: string, options: SaveOptions = {}): Promise<MergeResult> {
+export async function mergeAdapter(directory: string, adapter: string, out: string, options: MergeOptions = {}): Promise<MergeResult> {
   for (const input of [directory, adapter])
-    if (resolve(input) === resolve(out))
+    if (await isSameDirectory(input, out))
       throw new AdapterError({
         file: out,
         expected: 'a directory of its own',
@@ -50,7 +57,7 @@ export async function mergeAdapter(directory: string, adapter: string, out: stri
   }
 }
 
-async function merge(model: OpenModel, directory: string, adapter: Folder, out: string, options: SaveOptions): Promise<MergeResult> {
+async function merge(model: OpenModel, directory: string, adapter: Folder, out: string, options: MergeOptions): Promise<MergeResult> {
   const plan = await openAdapter(adapter, model.architecture, options.signal)
   try {
     const target = targetOf(model, plan)
@@ -66,7 +73,8 @@ async function merge(model: OpenModel, directory: string, adapter: Folder, out: 
       return specs.flatMap((spec) => baseOf(spec).entries).map((entry) => ({ ...entry, bytes: () => copyEntry(entry, options.signal) }))
     })
     const unique = [...new Map(tensors.map((tensor) => [tensor.name, tensor])).values()]
-    const files = await saveTensors(out, target, unique, options)
+    await claimDirectory(out, MADE, { force: options.force })
+    const files = await saveTensors(out, target, unique, { ...options, metadata: MADE })
     await copyCompanions(directory, out)
     return { files, changed: [...new Set([...plan.lowRank.keys(), ...plan.replaced.keys()])] }
   } finally {

@@ -4,7 +4,7 @@
  */
 import { copyFile, readdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
-import { join, resolve } from 'node:path'
+import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
 import type { Architecture } from '../architecture/architecture.ts'
 import { leaves } from '../model/weights.ts'
@@ -12,6 +12,7 @@ import { MXFP4_BLOCK } from '../ops/dtype.ts'
 import { size } from '../ops/tensor.ts'
 import { CheckpointError } from './errors.ts'
 import { type OpenModel, openModel } from './load.ts'
+import { claimDirectory, isSameDirectory, madeBy } from './output-node.ts'
 import { PUBLISHED_DTYPE, publishedTensors } from './published.ts'
 import { addErrors, noError, type PackedMxfp4, type QuantizationError } from './quantize.ts'
 import type { PackAnswer, PackRequest } from './quantize-worker-node.ts'
@@ -27,6 +28,8 @@ export interface QuantizeOptions {
   readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined
   readonly shardBytes?: number
   readonly threads?: number
+  /** Replaces another model in `out`. */
+  readonly force?: boolean | undefined
 }
 
 export interface QuantizeResult {
@@ -43,14 +46,15 @@ export class QuantizeError extends Error {
 }
 
 const PIECE_BYTES = 8 << 20
+const MADE = madeBy('lineage quantize')
 
 /**
  * Writes the quantised model to `out`, with tokenizer and chat template of the original.
- * @throws QuantizeError when there is nothing to quantise; CheckpointError when the model cannot be
+ * @throws QuantizeError when there is nothing to quantise; OutputExistsError when another model is in `out`; CheckpointError when the model cannot be
  * read or a value is not finite.
  */
 export async function quantizeExperts(directory: string, out: string, options: QuantizeOptions = {}): Promise<QuantizeResult> {
-  if (resolve(directory) === resolve(out)) throw new QuantizeError(`${out} is the model itself; choose another directory.`)
+  if (await isSameDirectory(directory, out)) throw new QuantizeError(`${out} is the model itself; choose another directory.`)
   const model = await openModel(await fileFolder(directory), options.signal)
   const packers = new Packers(options.threads ?? availableParallelism())
   try {
@@ -76,7 +80,8 @@ export async function quantizeExperts(directory: string, out: string, options: Q
       },
     )
     const unique = [...new Map(tensors.map((tensor) => [tensor.name, tensor])).values()]
-    const files = await saveTensors(out, target, unique, options)
+    await claimDirectory(out, MADE, { force: options.force })
+    const files = await saveTensors(out, target, unique, { ...options, metadata: MADE })
     await copyCompanions(directory, out)
     const bytesAfter = unique.reduce((sum, { dtype, shape }) => sum + publishedBytes(dtype, shape), 0)
     return {

@@ -18,7 +18,7 @@ export interface SaveOptions {
   readonly signal?: AbortSignal | undefined
   readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined
   readonly shardBytes?: number
-  readonly metadata?: Record<string, string>
+  readonly metadata?: Readonly<Record<string, string>>
 }
 
 /**

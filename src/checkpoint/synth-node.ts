@@ -2,6 +2,7 @@
  * Writes a synthetic checkpoint to a directory with several threads. It can be resumed after any
  * interruption, and only complete files get their final names.
  */
+import { existsSync } from 'node:fs'
 import { mkdir, open, stat } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
@@ -11,8 +12,9 @@ import { toConfigJson } from '../architecture/to-config-json.ts'
 import { diskFull, requireSpace } from '../files/disk-space-node.ts'
 import { PieceFile, removePieceFile } from '../files/piece-file-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
+import { claimDirectory } from './output-node.ts'
 import { SHARD_BYTES } from './shards.ts'
-import { planSynth, type SynthFile, type SynthPlan } from './synth.ts'
+import { planSynth, SYNTHETIC, type SynthFile, type SynthPlan } from './synth.ts'
 import type { SynthPiece, SynthWork } from './synth-worker-node.ts'
 
 export interface SynthOptions {
@@ -23,6 +25,8 @@ export interface SynthOptions {
   readonly onProgress?: (bytes: number, totalBytes: number) => void
   readonly shardBytes?: number
   readonly pieceBytes?: number
+  /** Replaces another model in the directory. */
+  readonly force?: boolean | undefined
 }
 
 export interface SynthResult {
@@ -32,7 +36,10 @@ export interface SynthResult {
   readonly writtenBytes: number
 }
 
-/** Writes config.json and the safetensors files of a random checkpoint, or continues an earlier run. */
+/**
+ * Writes config.json and the safetensors files of a random checkpoint, or continues an earlier run.
+ * @throws OutputExistsError when another model is in the directory
+ */
 export async function synthesizeCheckpoint(
   architecture: Architecture,
   directory: string,
@@ -41,6 +48,11 @@ export async function synthesizeCheckpoint(
   const { seed = 1, signal, pieceBytes = 16 << 20 } = options
   const config = toConfigJson(architecture)
   const plan = planSynth(architecture, seed, options.shardBytes ?? SHARD_BYTES)
+  const complete = new Set<string>()
+  for (const file of plan.files) if (await isComplete(join(directory, file.name), file)) complete.add(file.name)
+  const keep = (name: string) =>
+    existsSync(join(directory, `${name}.part`)) ? plan.files.some((file) => file.name === name) : complete.has(name)
+  await claimDirectory(directory, SYNTHETIC, { force: options.force, keep, keepTexts: true })
   await mkdir(directory, { recursive: true })
   const totalBytes = plan.files.reduce((sum, file) => sum + file.size, 0)
   const parts: { part: PieceFile; final: string; file: SynthFile }[] = []
@@ -48,7 +60,7 @@ export async function synthesizeCheckpoint(
   try {
     for (const file of plan.files) {
       const final = join(directory, file.name)
-      if (await isComplete(final, file)) {
+      if (complete.has(file.name)) {
         await removePieceFile(`${final}.part`)
         continue
       }

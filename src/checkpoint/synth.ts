@@ -54,11 +54,14 @@ export interface SynthPlan {
   readonly tensorBytes: number
 }
 
+/** How the metadata of every synthetic file begins. */
+export const SYNTHETIC = { synthetic: 'random numbers' }
+
 /** Lays out the files of a random checkpoint. Nothing is generated yet. */
 export function planSynth(architecture: Architecture, seed: number, shardBytes = SHARD_BYTES): SynthPlan {
   const { shards, tensorBytes } = shardTensors(publishedTensors(architecture), shardBytes)
   const names = shardNames(shards.length)
-  const metadata = { format: 'pt', synthetic: `random numbers, seed ${seed}` }
+  const metadata = { format: 'pt', synthetic: `${SYNTHETIC.synthetic}, seed ${seed}` }
   const files = shards.map((tensors, number): SynthFile => {
     const { header, offsets, fileBytes } = layoutHeader(tensors, metadata)
     const stretches = tensors.map((tensor, i) => ({

@@ -3,7 +3,7 @@ import type { Command } from 'commander'
 import { type Account, account } from '../compare/account.ts'
 import { diagram } from '../compare/diagram.ts'
 import { type Difference, sideBySide } from '../compare/difference.ts'
-import { writeFileAtomically } from '../files/write-node.ts'
+import { OWN_SVG, writeOutput } from '../files/output-node.ts'
 import { type Described, describeModel } from './support/architectures.ts'
 import { fit, machineMemory } from './support/inspect-report.ts'
 import {
@@ -26,6 +26,7 @@ interface Options {
   json?: boolean
   markdown?: boolean
   svg?: string
+  force?: boolean
 }
 
 export function register(program: Command): void {
@@ -38,6 +39,7 @@ export function register(program: Command): void {
     .option('--json', 'print everything as JSON')
     .option('--markdown', 'print Markdown tables')
     .option('--svg <file>', 'draw the stacks side by side into an SVG file')
+    .option('--force', 'replace a file of another origin that is there')
     .addHelpText(
       'after',
       '\nExamples:\n  lineage compare gpt-oss-20b gpt-oss-120b\n  lineage compare gpt2-xl gpt-oss-20b Qwen3-30B-A3B --context 8k --markdown\n  lineage compare gpt2-xl gpt-oss-20b --svg lineage.svg',
@@ -51,7 +53,7 @@ export function register(program: Command): void {
       const accounts = architectures.map((architecture) => account(architecture, { context }))
       const names = architectures.map(({ name }) => name)
       if (options.svg !== undefined) {
-        await writeFileAtomically(options.svg, diagram(architectures, accounts))
+        await writeOutput(options.svg, diagram(architectures, accounts), { force: options.force, own: OWN_SVG })
         process.stdout.write(`${options.svg}\n`)
         return
       }

@@ -3,12 +3,13 @@
  * calculate at which effort.
  */
 import { readFileSync } from 'node:fs'
-import { writeFile } from 'node:fs/promises'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Effort } from '../chat/messages.ts'
 import { chat } from '../chat/session.ts'
 import { chartSvg } from '../drawing/chart.ts'
 import { readLogits } from '../engine/read-logits.ts'
+import { claimFile, OWN_SVG } from '../files/output-node.ts'
+import { writeFileAtomically } from '../files/write-node.ts'
 import type { Model } from '../load-model-node.ts'
 import type { Batch } from '../ops/ops.ts'
 import { promptIds } from '../tokenizer/prompt.ts'
@@ -37,6 +38,7 @@ interface Options extends BackendOptions, Pick<RunOptions, 'adapter'> {
   calls: number
   svg?: string
   json?: string
+  force?: boolean
   seed: number
 }
 
@@ -56,6 +58,7 @@ export function register(program: Command): void {
     .option('--calls <n>', 'problems with the calculator on offer', parseCount, 200)
     .option('--svg <file>', 'accuracy against tokens of thinking')
     .option('--json <file>', 'everything measured')
+    .option('--force', 'replace files of another origin that are there')
     .option('--seed <n>', 'which problems', parseNumber, 1)
   addAdapterOption(addBackendOptions(command))
     .addHelpText(
@@ -74,6 +77,9 @@ function parseEfforts(text: string): Effort[] {
 
 async function run(name: string, options: Options): Promise<void> {
   if ((options.data === undefined) === (options.effort === undefined)) throw new UsageError('give either --data FILE or --effort LEVELS')
+  const { force } = options
+  if (options.svg) await claimFile(options.svg, { force, own: OWN_SVG })
+  if (options.json) await claimFile(options.json, { force, own: /^\{\n {2}"(loss|cells)": / })
   const directory = await modelDirectory(name)
   if (options.data !== undefined) await scoreText(directory, options.data, options)
   else await measureArithmetic(directory, options)
@@ -106,7 +112,7 @@ async function scoreText(directory: string, file: string, options: Options): Pro
     process.stdout.write(
       `loss ${result.loss.toFixed(4)} nats per token  perplexity ${result.perplexity.toFixed(3)}  ${result.bitsPerByte.toFixed(4)} bits per byte  (${rows} tokens, windows of ${block})\n`,
     )
-    if (options.json) await writeFile(options.json, `${JSON.stringify(result, null, 2)}\n`)
+    if (options.json) await writeFileAtomically(options.json, `${JSON.stringify(result, null, 2)}\n`)
   } finally {
     await model.dispose()
   }
@@ -167,8 +173,8 @@ async function measureArithmetic(directory: string, options: Options): Promise<v
       .flatMap(({ mistakes }) => mistakes)
       .slice(0, 8))
       process.stdout.write(`  wrong: ${question} ${expected}, said ${JSON.stringify(came)}\n`)
-    if (options.svg) await writeFile(options.svg, effortChart(cells, efforts))
-    if (options.json) await writeFile(options.json, `${JSON.stringify({ cells, calls }, null, 2)}\n`)
+    if (options.svg) await writeFileAtomically(options.svg, effortChart(cells, efforts))
+    if (options.json) await writeFileAtomically(options.json, `${JSON.stringify({ cells, calls }, null, 2)}\n`)
   } finally {
     await model.dispose()
   }

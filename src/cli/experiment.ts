@@ -1,8 +1,10 @@
 /** `lineage experiment`: shows one effect of the steps from GPT-2 to gpt-oss in small models. */
 import { readFileSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { claimFile } from '../files/output-node.ts'
+import { writeFileAtomically } from '../files/write-node.ts'
 import { random } from '../random/stream.ts'
 import { characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
@@ -20,6 +22,7 @@ interface Options {
   scale: number
   threads: number
   out?: string
+  force?: boolean
 }
 
 const NAMES = experiments({ ids: new Int32Array(0), vocabSize: 1 }).map(({ name }) => name)
@@ -34,6 +37,7 @@ export function register(program: Command): void {
     .option('--scale <x>', 'factor on the number of steps', parseNumber, 1)
     .option('--threads <n>', 'runs at a time', parseCount, 2)
     .option('--out <directory>', 'where NAME.json and experiments.md go')
+    .option('--force', 'replace files of another origin that are there')
     .addHelpText('after', '\nExamples:\n  lineage experiment key-bias\n  lineage experiment window --seeds 1')
     .action(run)
 }
@@ -41,6 +45,13 @@ export function register(program: Command): void {
 async function run(name: string, options: Options): Promise<void> {
   if (name !== 'all' && !NAMES.includes(name))
     throw new UsageError(`unknown experiment "${name}": expected one of ${NAMES.join(', ')}, or all`)
+  const { out, force } = options
+  if (out !== undefined) {
+    await mkdir(out, { recursive: true })
+    for (const each of name === 'all' ? NAMES : [name])
+      await claimFile(join(out, `${each}.json`), { force, own: /^\{\n "name": "[^"]+",\n "seeds": / })
+    await claimFile(join(out, 'experiments.md'), { force, own: /^### [^\n]+\n\n`lineage experiment / })
+  }
   const text = options.data === undefined ? stories(random(1), 1_000_000) : readFileSync(options.data, 'utf8')
   const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
   const all = experiments({ ids: Int32Array.from(tokenizer.encode(text)), vocabSize: tokenizer.vocabSize })
@@ -61,13 +72,12 @@ async function run(name: string, options: Options): Promise<void> {
     process.stderr.write(`  ${clock((performance.now() - start) / 1000)}\n`)
     parts.push(part)
     if (options.out === undefined) continue
-    await mkdir(options.out, { recursive: true })
     const { seeds, scale } = options
-    await writeFile(
+    await writeFileAtomically(
       join(options.out, `${experiment.name}.json`),
       `${JSON.stringify({ name: experiment.name, seeds, scale, ...outcome, results }, null, 1)}\n`,
     )
-    await writeFile(join(options.out, 'experiments.md'), parts.join('\n'))
+    await writeFileAtomically(join(options.out, 'experiments.md'), parts.join('\n'))
   }
 }
 

@@ -3,9 +3,11 @@
  * differences exceed the noise.
  */
 import { readFileSync } from 'node:fs'
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
+import { claimFile, OWN_SVG } from '../files/output-node.ts'
+import { writeFileAtomically } from '../files/write-node.ts'
 import { random } from '../random/stream.ts'
 import { characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
@@ -16,6 +18,13 @@ import { SMALL, smallModels, withEqualActive } from '../train/small-models.ts'
 import { trainSmallRun } from '../train/small-run.ts'
 import { trainSmallRuns } from '../train/workers-node.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
+
+/** The files of a ladder, and how they begin. */
+const OUTPUTS: [name: string, own: RegExp][] = [
+  ['ladder.json', /^\{\n "(rows|noiseFloor|options)": /],
+  ['ladder.md', /^\d+ steps of \d+ windows of /],
+  ['ladder.svg', OWN_SVG],
+]
 
 interface Options {
   data?: string
@@ -31,6 +40,7 @@ interface Options {
   width: number
   threads: number
   out: string
+  force?: boolean
 }
 
 export function register(program: Command): void {
@@ -52,11 +62,15 @@ export function register(program: Command): void {
     .option('--width <n>', 'hidden size', parseCount, SMALL.width)
     .option('--threads <n>', 'runs at a time', parseCount, 2)
     .option('--out <directory>', 'where ladder.json, ladder.md and ladder.svg go', 'runs/ladder')
+    .option('--force', 'replace files of another origin that are there')
     .addHelpText('after', '\nExample:\n  lineage ladder --data shakespeare.txt --budget 20')
     .action(run)
 }
 
 async function run(options: Options): Promise<void> {
+  const { force } = options
+  await mkdir(options.out, { recursive: true })
+  for (const [name, own] of OUTPUTS) await claimFile(join(options.out, name), { force, own })
   const signal = interruptSignal()
   const text = options.data === undefined ? stories(random(1), 1_500_000) : readFileSync(options.data, 'utf8')
   const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
@@ -80,13 +94,12 @@ async function run(options: Options): Promise<void> {
   })
   const summary = summarise(models, results, ladder, 1024)
   const markdown = ladderMarkdown(summary)
-  await mkdir(options.out, { recursive: true })
-  await writeFile(
+  await writeFileAtomically(
     join(options.out, 'ladder.json'),
     `${JSON.stringify({ ...summary, curves: results.map(({ label, seed, curve }) => ({ label, seed, curve })) }, null, 1)}\n`,
   )
-  await writeFile(join(options.out, 'ladder.md'), markdown)
-  await writeFile(join(options.out, 'ladder.svg'), ladderSvg(summary))
+  await writeFileAtomically(join(options.out, 'ladder.md'), markdown)
+  await writeFileAtomically(join(options.out, 'ladder.svg'), ladderSvg(summary))
   process.stdout.write(markdown)
   process.stderr.write(`written to ${options.out} after ${clock((performance.now() - start) / 1000)}\n`)
 }

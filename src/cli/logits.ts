@@ -2,6 +2,7 @@
 import type { Command } from 'commander'
 import { writeSafetensors } from '../checkpoint/write-node.ts'
 import { readLogits } from '../engine/read-logits.ts'
+import { claimFile } from '../files/output-node.ts'
 import type { IdsModel } from '../load-model-node.ts'
 import { cacheSpec } from '../model/cache-spec.ts'
 import {
@@ -17,10 +18,13 @@ import {
 interface Options extends BackendOptions, Pick<RunOptions, 'adapter'> {
   ids: number[]
   out: string
+  force?: boolean
 }
 
 /** Rows per pass. Their logits take 51 MB at a vocabulary of 200,000. */
 const ROWS = 64
+/** A safetensors file with the one tensor `logits`. */
+const OWN_LOGITS = /^.{1,8}\{("__metadata__":\{[^}]*\},)?"logits":\{[^}]*\}\s*\}/s
 
 export function register(program: Command): void {
   const command = program
@@ -29,6 +33,7 @@ export function register(program: Command): void {
     .argument('<model>', 'directory of a checkpoint')
     .requiredOption('--ids <ids>', 'the prompt, such as "1 2 3"', parseIds)
     .requiredOption('--out <file>', 'safetensors file to write')
+    .option('--force', 'replace a file of another origin that is there')
   addAdapterOption(addBackendOptions(command))
     .addHelpText('after', '\nExample:\n  lineage logits models/synth-20b --ids "1 2 3" --out logits.safetensors')
     .action(logits)
@@ -36,6 +41,7 @@ export function register(program: Command): void {
 
 async function logits(name: string, options: Options): Promise<void> {
   const { ids, out } = options
+  await claimFile(out, { force: options.force, own: OWN_LOGITS })
   const signal = interruptSignal()
   const model = await openIds(name, { ...options, context: Math.max(2, ids.length), slots: 1, chunk: ROWS, signal })
   try {

@@ -13,12 +13,13 @@ export function register(program: Command): void {
     .argument('<model>', 'the base: directory or name')
     .argument('<adapter>', 'directory with adapter_config.json and adapter_model.safetensors')
     .argument('<out>', 'directory to write')
+    .option('--force', 'replace another model that is in OUT')
     .addHelpText('after', '\nExample:\n  lineage merge Qwen/Qwen3-8B loras/sql models/Qwen3-8B-sql')
-    .action(async (model: string, adapter: string, out: string) => {
+    .action(async (model: string, adapter: string, out: string, { force }: { force?: boolean }) => {
       const line = transferLine(process.stderr, out)
       try {
         const directory = await modelDirectory(model)
-        const { changed } = await mergeAdapter(directory, adapter, out, { onProgress: line.update, signal: interruptSignal() })
+        const { changed } = await mergeAdapter(directory, adapter, out, { onProgress: line.update, signal: interruptSignal(), force })
         line.end()
         process.stdout.write(`${out}: ${changed.length} weights changed\n`)
       } finally {

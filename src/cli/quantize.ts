@@ -14,12 +14,13 @@ export function register(program: Command): void {
     .argument('<model>', 'directory of a checkpoint with experts in bf16, f16 or f32')
     .argument('<out>', 'directory to write')
     .addOption(new Option('--experts <format>', 'format of the expert matrices').choices(['mxfp4']).default('mxfp4'))
+    .option('--force', 'replace another model that is in OUT')
     .option('--json', 'print the report as JSON')
     .addHelpText('after', '\nExample:\n  lineage quantize models/Qwen3-30B-A3B models/Qwen3-30B-A3B-mxfp4 --experts mxfp4')
-    .action(async (model: string, out: string, options: { json?: boolean }) => {
+    .action(async (model: string, out: string, options: { json?: boolean; force?: boolean }) => {
       const line = transferLine(process.stderr, out)
       try {
-        const result = await quantizeExperts(model, out, { onProgress: line.update })
+        const result = await quantizeExperts(model, out, { onProgress: line.update, force: options.force })
         line.end()
         const errors = result.errors.map(({ name, error }) => ({ name, relative: relativeError(error), largest: error.largestError }))
         if (options.json) {

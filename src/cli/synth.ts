@@ -24,11 +24,12 @@ export function register(program: Command): void {
     .option('--layers <n>', 'only the first n layers', wholeNumber)
     .option('--seed <n>', 'seed of the random numbers', wholeNumber, 1)
     .option('--threads <n>', 'threads that generate', wholeNumber)
+    .option('--force', 'replace another model that is in OUT')
     .addHelpText(
       'after',
       '\nExamples:\n  lineage synth gpt-oss-20b models/synth-20b\n  lineage synth Qwen3-30B-A3B models/slice --layers 4 --seed 7',
     )
-    .action(async (name: string, out: string, options: { layers?: number; seed: number; threads?: number }) => {
+    .action(async (name: string, out: string, options: { layers?: number; seed: number; threads?: number; force?: boolean }) => {
       const published = preset(name)
       if (!published) throw new UsageError(`no published model is called "${name}"; did you mean ${nearestNames(name).join(', ')}?`)
       const all = published.layers.length
@@ -42,6 +43,7 @@ export function register(program: Command): void {
         const { writtenBytes, totalBytes } = await synthesizeCheckpoint(architecture, out, {
           seed: options.seed,
           threads: options.threads,
+          force: options.force,
           onProgress: line.update,
         })
         await writeTextFiles(architecture, out)

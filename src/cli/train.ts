@@ -22,6 +22,7 @@ import {
 } from '../train/abacus/recipe.ts'
 import { textData } from '../train/data/text.ts'
 import { LiveLine } from '../train/live-line.ts'
+import { claimRun } from '../train/run-directory-node.ts'
 import { type RunOptions, trainingRun } from '../train/run-node.ts'
 import type { TokenizerSource } from '../train/save-node.ts'
 import { SMALL, smallModels } from '../train/small-models.ts'
@@ -35,6 +36,7 @@ interface Options {
   tokenizer: string
   out?: string
   resume?: boolean
+  force?: boolean
   steps?: number
   batch: number
   block: number
@@ -68,6 +70,7 @@ export function register(program: Command): void {
     .option('--data <file>', 'text to train on; its last tenth is held out')
     .option('--tokenizer <kind>', 'char, byte, or a directory with tokenizer files', 'char')
     .option('--out <directory>', 'where the run goes (default: runs/WHAT)')
+    .option('--force', 'begin anew and replace the run in --out')
     .option('--resume', 'continue the run in --out exactly where its last state was saved')
     .option('--steps <n>', 'optimiser steps', parseCount)
     .option('--batch <n>', 'windows per step', parseCount, 12)
@@ -103,8 +106,7 @@ async function run(what: string, options: Options): Promise<void> {
   const plain = what === 'abacus' ? abacusRun(options) : await textRun(what, options)
   const { total, activeWithEmbeddings: active } = account(plain.architecture, { context: 1 }).parameters
   const out = plain.out!
-  if (existsSync(join(out, 'state.bin')) && !options.resume)
-    throw new UsageError(`${out} holds a run already: continue it with --resume, or choose another --out`)
+  await claimRun(out, options)
   process.stderr.write(
     `${plain.title}: ${short(total)} parameters${active < total ? `, ${short(active)} active` : ''}, ${plain.settings.steps} steps, run in ${out}\n`,
   )

@@ -1,10 +1,38 @@
 /**
  * Atomic writes: a file is written under a temporary name in the same directory, flushed, and renamed.
- * A crash never leaves half a file under the final name.
+ * A crash never leaves half a file under the final name. What a killed process leaves under the temporary name is swept later.
  */
-import { type FileHandle, mkdir, open, rename, rm } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { type FileHandle, mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { hostname } from 'node:os'
+import { dirname, join } from 'node:path'
+import { fnv1a } from '../random/hash.ts'
 import { diskFull } from './disk-space-node.ts'
+
+/** This machine in the names of temporary files, since a disk may be shared with others. */
+const HOST = fnv1a(hostname()).toString(16)
+const TEMPORARY = /^.+\.(\d+)(?:-([0-9a-f]+))?\.[a-z0-9]{1,6}\.tmp$/
+const DAY_MS = 86_400_000
+
+/** Removes temporary files of processes that have ended; those of other machines after a day. */
+export async function sweepTemporary(directory: string): Promise<void> {
+  for (const name of await readdir(directory).catch(() => [])) {
+    const [, pid, host] = TEMPORARY.exec(name) ?? []
+    if (pid === undefined) continue
+    const path = join(directory, name)
+    const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now())
+    if (host === HOST ? !isAlive(Number(pid)) : age > DAY_MS) await rm(path, { force: true })
+  }
+}
+
+/** Whether a process of this machine runs. */
+export function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0)
+    return true
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'EPERM'
+  }
+}
 
 /** Writes a small file under a temporary name and renames it. */
 export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
@@ -14,7 +42,7 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
 /** Runs `write` on a temporary file and renames it to `path`. Removes the temporary file on failure. */
 export async function writeAtomically(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
-  const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2, 8)}.tmp`
+  const temporary = `${path}.${process.pid}-${HOST}.${Math.random().toString(36).slice(2, 8).padEnd(6, '0')}.tmp`
   const handle = await open(temporary, 'wx')
   try {
     try {

@@ -7,6 +7,7 @@ import { randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
+import { isAlive } from '../files/write-node.ts'
 import { sleep } from './http.ts'
 
 const REFRESH_MS = 5_000
@@ -100,15 +101,6 @@ async function isStale(path: string, held: string): Promise<boolean> {
   // Empty or partial content may be a lock that is just being created.
   if (pid === undefined || host !== hostname()) return age > STALE_MS
   return !isAlive(pid)
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0)
-    return true
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM'
-  }
 }
 
 function parse(held: string): { process?: number; host?: string } {

@@ -4,7 +4,7 @@ import { toldBy } from '../../answer/plan.ts'
 import { ChatError, type Effort, effortOf, type FinishEvent, type Thinking } from '../../chat/messages.ts'
 import type { ChatSession } from '../../chat/session.ts'
 import { binary } from '../support/terminal.ts'
-import { parseSaved } from './saved.ts'
+import { isSaved, parseSaved } from './saved.ts'
 import type { ChatView } from './view.ts'
 
 /** What commands act on. */
@@ -111,6 +111,11 @@ export const commands: Record<string, Command> = {
     help: 'write the conversation to a file',
     async run({ session, modelName, print }, file) {
       if (file === '') return print('/save needs a file name')
+      const isOther = await readFile(file, 'utf8').then(
+        (text) => !isSaved(text),
+        (error: NodeJS.ErrnoException) => error.code !== 'ENOENT',
+      )
+      if (isOther) return print(`${file} is there and no saved conversation; choose another name`)
       const temporary = `${file}.${process.pid}.tmp`
       await writeFile(temporary, `${JSON.stringify({ version: 1, model: modelName, messages: session.messages }, null, 2)}\n`, {
         mode: 0o600,

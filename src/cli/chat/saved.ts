@@ -1,5 +1,9 @@
 /** Reads conversations that `/save` wrote. Checks every field, because people edit these files. */
 import { type AssistantPart, ChatError, type Message } from '../../chat/messages.ts'
+import { asObject, parsed } from '../../json/json.ts'
+
+/** Whether a file is empty or what /save wrote, so that /save may replace it. */
+export const isSaved = (text: string): boolean => text.trim() === '' || asObject(parsed(text)).version === 1
 
 /** @throws ChatError that names the file and the field */
 export function parseSaved(text: string, file: string): Message[] {

@@ -5,7 +5,9 @@
 import { basename, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { CheckpointError } from '../../checkpoint/errors.ts'
+import { CheckpointError, WrongFormatError } from '../../checkpoint/errors.ts'
+import { missingFrom } from '../../checkpoint/other-formats.ts'
+import { fileFolder } from '../../checkpoint/source-node.ts'
 import { dropDamaged } from '../../hub/blobs-node.ts'
 import { type LocatedDirectory, locateModel } from '../../hub/locate-node.ts'
 import {
@@ -42,7 +44,13 @@ async function locate(model: string): Promise<LocatedDirectory> {
   const located = await locateModel(model)
   if ('directory' in located) {
     if (located.note) process.stderr.write(`${located.note}\n`)
-    return located
+    const folder = await fileFolder(located.directory)
+    const config = await folder.open('config.json')
+    await config?.close()
+    if (config) return located
+    const error = await missingFrom(folder, 'config.json')
+    if (error instanceof WrongFormatError) throw error
+    throw new UsageError(`${located.directory}: expected a directory with config.json and safetensors files, found no config.json`)
   }
   const { id, problem } = located
   const state = problem ? `is incomplete on this machine (${problem.message})` : 'is not on this machine'

@@ -1,0 +1,32 @@
+/** The directory of a training run as an output: only files of a run are replaced, and only when it is asked for. */
+import { readdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { beginOf, OutputExistsError } from '../files/output-node.ts'
+import { sweepTemporary } from '../files/write-node.ts'
+
+/** The files of a run. */
+const FILES = ['log.jsonl', 'curve.svg', 'state.bin', 'state.bin.best', 'model']
+/** How a log begins: the first record of the trainer. */
+const OWN_LOG = /^\s*(\{(?=[^\n]*"kind")(?=[^\n]*"step")[^\n]*\})?\s*(\n|$)/
+const OWN_STATE = /^\{"magic":"lineage-training-state-/
+
+/**
+ * Makes sure that a run may be written into a directory. A new run begins where nothing is, or where a run ended before its first state.
+ * @throws OutputExistsError when files of another origin, or a run that is not to be continued, are there
+ */
+export async function claimRun(directory: string, { resume = false, force = false }: { resume?: boolean; force?: boolean }): Promise<void> {
+  const names = await readdir(directory).catch((): string[] => [])
+  await sweepTemporary(directory)
+  await sweepTemporary(join(directory, 'model'))
+  const there = FILES.filter((name) => names.includes(name))
+  if (there.length === 0) return
+  const isRun = there.includes('state.bin') && OWN_STATE.test(await beginOf(join(directory, 'state.bin')))
+  if (force && !resume) {
+    for (const name of there) await rm(join(directory, name), { recursive: true, force: true })
+    return
+  }
+  if (isRun && resume) return
+  if (isRun) throw new OutputExistsError(directory, 'the directory holds a run already; --resume continues it.')
+  const isAborted = there.length === 1 && there[0] === 'log.jsonl' && OWN_LOG.test(await beginOf(join(directory, 'log.jsonl')))
+  if (!isAborted) throw new OutputExistsError(directory, `there are files that no training run wrote (${there.join(', ')}).`)
+}
