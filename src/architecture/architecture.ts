@@ -65,10 +65,16 @@ export interface Layer {
  */
 export type Placement = 'pre' | 'post' | 'sandwich' | 'parallel'
 
-export type Norm = LayerNorm | RmsNorm
+export type Norm = LayerNorm | PlainLayerNorm | RmsNorm
 
 export interface LayerNorm {
   kind: 'layerNorm'
+  eps: number
+}
+
+/** LayerNorm without gain and bias (OLMo 1). */
+export interface PlainLayerNorm {
+  kind: 'plainLayerNorm'
   eps: number
 }
 
@@ -101,6 +107,8 @@ export interface MultiHead {
   qkNorm: { kind: 'none' } | { kind: 'perHead'; eps: number; unitOffset: boolean } | { kind: 'fullWidth'; eps: number; unitOffset: boolean }
   /** Gemma 2: scores become cap·tanh(scores / cap). */
   logitSoftcap: number | null
+  /** Values of q, k and v are held to ±qkvClip (OLMo 1, MPT, DBRX). */
+  qkvClip?: number
 }
 
 /** Su et al. 2021. The first `rotaryDim` values of a head are rotated, in pairs; the rest stay as they are. */

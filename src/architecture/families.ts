@@ -5,12 +5,14 @@
 import type { Json } from '../json/json.ts'
 import type { Architecture } from './architecture.ts'
 import { gemma } from './families/gemma.ts'
+import { gptNeox } from './families/gpt-neox.ts'
 import { gptOss } from './families/gpt-oss.ts'
 import { gpt2 } from './families/gpt2.ts'
 import { granite } from './families/granite.ts'
 import { llama } from './families/llama.ts'
 import { mistral } from './families/mistral.ts'
 import { olmo } from './families/olmo.ts'
+import { olmo1 } from './families/olmo1.ts'
 import { phi3 } from './families/phi3.ts'
 import { qwen2 } from './families/qwen2.ts'
 import { qwen3 } from './families/qwen3.ts'
@@ -54,7 +56,7 @@ export type Described = Omit<
   'name' | 'modelType' | 'tensorLayout' | 'vocabSize' | 'initializerRange' | 'eosTokenIds' | 'bosTokenId'
 >
 
-export const FAMILIES: readonly Family[] = [gpt2, gptOss, qwen2, qwen3, llama, mistral, gemma, olmo, smollm3, phi3, granite]
+export const FAMILIES: readonly Family[] = [gpt2, gptNeox, gptOss, qwen2, qwen3, llama, mistral, gemma, olmo1, olmo, smollm3, phi3, granite]
 
 /** Every published form by its key. */
 export const MODEL_TYPES: ReadonlyMap<string, ModelType> = new Map(FAMILIES.flatMap(({ modelTypes }) => Object.entries(modelTypes)))

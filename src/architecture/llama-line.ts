@@ -3,7 +3,7 @@
  * A family file adds the slots that make it what it is. Touvron et al. 2023, arXiv 2302.13971.
  */
 import type { Json } from '../json/json.ts'
-import type { Architecture, Attention, DType, FeedForward, Layer, Mixture, Position, RmsNorm } from './architecture.ts'
+import type { Architecture, Attention, DType, FeedForward, Layer, Mixture, Norm, Position, RmsNorm } from './architecture.ts'
 import type { Described } from './families.ts'
 import type { Fields } from './fields.ts'
 import type { Preset } from './presets.ts'
@@ -74,7 +74,12 @@ export function plainAttention(config: Fields, sizes: Sizes, position: Position)
 }
 
 /** The layers, and everything outside of them with the defaults of the LLaMA line. */
-export function assemble(config: Fields, { layers: count, hiddenSize }: Sizes, layer: (index: number) => Layer): Described {
+export function assemble(
+  config: Fields,
+  { layers: count, hiddenSize }: Sizes,
+  layer: (index: number) => Layer,
+  finalNorm: Norm = rmsNorm(config),
+): Described {
   const layers = Array.from({ length: count }, (_, index) => layer(index))
   const dtype = config.dtype('bf16')
   const hasExperts = layers.some((layer) => layer.feedForward.kind === 'moe')
@@ -84,7 +89,7 @@ export function assemble(config: Fields, { layers: count, hiddenSize }: Sizes, l
     maxPositionEmbeddings: config.size('max_position_embeddings'),
     embedding: { scale: 1, position: { kind: 'none' } },
     layers,
-    finalNorm: rmsNorm(config),
+    finalNorm,
     tieWordEmbeddings: config.flag('tie_word_embeddings', false),
     residualScale: 1,
     logitDivisor: 1,

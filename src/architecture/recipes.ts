@@ -6,7 +6,7 @@ import type { Architecture, DType } from './architecture.ts'
 
 /**
  * How an inner weight, row-major with its input axis last, lies in published tensors.
- * A `slice` is the part [from, from + own rows) of `total` output rows of a fused tensor.
+ * A `slice` is the weight's part of `total` output rows of a fused tensor.
  */
 export type Recipe =
   /** The same bytes in the same order. */
@@ -23,9 +23,23 @@ export type Recipe =
 /** Whether a recipe is for weights of this dtype: the packed form for mxfp4, the others for everything else. */
 export const suits = (recipe: Recipe, dtype: DType): boolean => (recipe.form === 'mxfp4') === (dtype === 'mxfp4')
 
+/** Rows [from, from + own rows); with `every`, runs of `run` rows, each that many rows after the one before (GPT-NeoX: q, k, v of a head in turn). */
 export interface Slice {
   from: number
   total: number
+  run?: number
+  every?: number
+}
+
+/** The row of a fused tensor that is row `row` of the weight. */
+export const rowOf = ({ from, run, every }: Slice, row: number): number =>
+  run === undefined || every === undefined ? from + row : from + Math.floor(row / run) * every + (row % run)
+
+/** q, k and v of head after head, as GPT-NeoX fuses them. */
+export function fusedByHead(architecture: Architecture, layer: number): { q: Slice; k: Slice; v: Slice } {
+  const { heads, headDim: run } = architecture.layers[layer]!.attention
+  const at = (part: number): Slice => ({ from: part * run, total: 3 * heads * run, run, every: 3 * run })
+  return { q: at(0), k: at(1), v: at(2) }
 }
 
 /** Published by inner names. A string is a tensor that is stored as the weight is. Of several forms the canonical one is first. */

@@ -5,7 +5,7 @@
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import { formOf } from '../architecture/families.ts'
-import type { Recipe } from '../architecture/recipes.ts'
+import { type Recipe, rowOf } from '../architecture/recipes.ts'
 import { tensorNames } from '../architecture/tensor-names.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
 import type { Fill, WeightSpec } from '../ops/backend.ts'
@@ -162,8 +162,8 @@ function* modulesOf(recipe: Recipe, spec: WeightSpec, stackedApart: boolean): Ge
         if (!stackedApart) yield [parent(recipe.tensor), { spec, rows, row: same, expert: 'all' }]
         return
       }
-      const { from, total } = recipe.slice ?? { from: 0, total: rows }
-      yield [module(recipe.tensor), { spec, rows: total, row: (o) => from + o }]
+      const slice = recipe.slice ?? { from: 0, total: rows }
+      yield [module(recipe.tensor), { spec, rows: slice.total, row: (o) => rowOf(slice, o) }]
       return
     }
     case 'mxfp4':

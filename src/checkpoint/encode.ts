@@ -47,7 +47,9 @@ export class Encoder {
     const sources = [...tensor.sources].sort((a, b) => firstRow(a.recipe) - firstRow(b.recipe))
     const all: { values: Float32Array; shape: readonly number[] }[] = []
     for (const { spec } of sources) all.push({ values: await this.#valuesOf(spec), shape: spec.shape })
-    if (sources[0]!.recipe.form === 'transposed') yield* encodeTransposed(all, tensor.dtype)
+    const { recipe } = sources[0]!
+    if (recipe.form === 'transposed') yield* encodeTransposed(all, tensor.dtype)
+    else if (recipe.form === 'asStored' && recipe.slice?.run) yield* encodeRuns(all, recipe.slice.run, tensor.dtype)
     else for (const { values } of all) yield* encodeBands(values, tensor.dtype)
   }
 
@@ -92,6 +94,17 @@ function* encodeEveryOther(values: Float32Array, columns: number, first: 0 | 1, 
     }
     yield encode(band, dtype)
   }
+}
+
+/** Runs of rows of several weights in turn. */
+function* encodeRuns(
+  parts: readonly { values: Float32Array; shape: readonly number[] }[],
+  run: number,
+  dtype: PublishedDtype,
+): Generator<Uint8Array> {
+  const { shape, values } = parts[0]!
+  const step = (run * values.length) / shape[0]!
+  for (let at = 0; at < values.length; at += step) for (const part of parts) yield encode(part.values.slice(at, at + step), dtype)
 }
 
 /** Inner [.., O, I] matrices side by side as published [.., I, sum of O]. */

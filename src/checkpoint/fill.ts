@@ -3,7 +3,7 @@
  * any published form. Moves bytes and converts no numbers. Memory is limited to a band of rows, or to
  * one matrix where it must be transposed.
  */
-import type { Recipe } from '../architecture/recipes.ts'
+import { type Recipe, rowOf, type Slice } from '../architecture/recipes.ts'
 import type { Fill, WeightPart } from '../ops/backend.ts'
 import { size } from '../ops/tensor.ts'
 import type { TensorEntry } from './safetensors.ts'
@@ -25,6 +25,8 @@ export function fillFrom(
   const first = entries[0]!
   switch (recipe.form) {
     case 'asStored': {
+      const { slice } = recipe
+      if (slice?.every) return (_, offset, into) => readRuns(first, shape, slice, offset, into, signal)
       const start = ((recipe.slice?.from ?? 0) * first.byteLength) / first.shape[0]!
       const fill: Fill = (_, offset, into) => read(first, start + offset, into, signal)
       return Object.assign(fill, { at: (_: WeightPart, offset: number) => first.offset + start + offset })
@@ -48,6 +50,28 @@ export function fillFrom(
 
 const read = (entry: TensorEntry, offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> =>
   entry.source.read(entry.offset + offset, into, signal)
+
+/** Runs of rows that lie apart in the tensor, one after the other. */
+async function readRuns(
+  entry: TensorEntry,
+  shape: readonly number[],
+  slice: Slice,
+  offset: number,
+  into: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  const rowBytes = entry.byteLength / slice.total
+  const runBytes = rowBytes * (slice.run ?? shape[0]!)
+  const reads: Promise<void>[] = []
+  for (let done = 0; done < into.byteLength; ) {
+    const within = (offset + done) % runBytes
+    const length = Math.min(runBytes - within, into.byteLength - done)
+    const at = rowOf(slice, (offset + done - within) / rowBytes) * rowBytes + within
+    reads.push(read(entry, at, into.subarray(done, done + length), signal))
+    done += length
+  }
+  await Promise.all(reads)
+}
 
 /** Tensors of equal size, concatenated. */
 async function readExperts(entries: readonly TensorEntry[], offset: number, into: Uint8Array, signal?: AbortSignal): Promise<void> {

@@ -3,7 +3,7 @@
  * Layers, widths, heads and experts are drawn to scale; bars show where the parameters are. The SVG has no script and follows
  * the viewer's light or dark scheme.
  */
-import type { Architecture } from '../architecture/architecture.ts'
+import type { Architecture, Norm } from '../architecture/architecture.ts'
 import { circle, document, path, rect, text, textWidth, wrap } from '../drawing/svg.ts'
 import type { Account } from './account.ts'
 import { COLUMN, GAP, heads, LADDER, ladder, legend, pictureHeight, shares, short, widths } from './diagram-parts.ts'
@@ -79,7 +79,7 @@ const BOXES: { id: string; title: (a: Architecture) => string; keys: string[]; i
 ]
 
 const FEEDS = { mlp: 'Feed-forward', gated: 'Gated feed-forward', moe: 'Mixture of experts' } as const
-const normName = (kind: 'layerNorm' | 'rmsNorm'): string => (kind === 'layerNorm' ? 'LayerNorm' : 'RMSNorm')
+const normName = (kind: Norm['kind']): string => (kind === 'rmsNorm' ? 'RMSNorm' : 'LayerNorm')
 
 function attentionName({ layers }: Architecture): string {
   const { heads, kvHeads } = layers[0]!.attention

@@ -53,6 +53,7 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['attention', 'sinks', 'sinks', attention((slot) => (slot.sinks ? 'one per head' : NONE))],
   ['attention', 'attentionBias', 'attention biases', attention(biases)],
   ['attention', 'logitSoftcap', 'score soft cap', attention((slot) => optional(slot.logitSoftcap))],
+  ['attention', 'qkvClip', 'clipping of q, k, v', attention((slot) => (slot.qkvClip === undefined ? NONE : `to ±${slot.qkvClip}`))],
   ['feed-forward', 'feedForward', 'feed-forward', feed((slot) => FEEDS[slot.kind])],
   ['feed-forward', 'activation', 'activation', feed(activation)],
   ['feed-forward', 'intermediateSize', 'inner width', feed((slot) => count(slot.intermediateSize))],
@@ -153,9 +154,14 @@ function rotation({ position, headDim }: Attention): string {
   }
 }
 
+const NORMS: Record<Norm['kind'], string> = {
+  layerNorm: 'LayerNorm',
+  plainLayerNorm: 'LayerNorm without gain and bias',
+  rmsNorm: 'RMSNorm',
+}
+
 function norm(slot: Norm): string {
-  const name = slot.kind === 'layerNorm' ? 'LayerNorm' : slot.unitOffset ? 'RMSNorm, 1 + gain' : 'RMSNorm'
-  return `${name}, eps ${slot.eps.toExponential()}`
+  return `${NORMS[slot.kind]}${slot.kind === 'rmsNorm' && slot.unitOffset ? ', 1 + gain' : ''}, eps ${slot.eps.toExponential()}`
 }
 
 function finalNorm({ finalNorm: last, layers }: Architecture): string {

@@ -133,6 +133,7 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
     },
     scale: (x) => x,
     softcap: (x) => x,
+    clamp: (x) => x,
   }
 }
 

@@ -113,6 +113,7 @@ function delegate(backend: Backend): Ops {
     moe: (x, routing, experts, activation) => backend.moe(x, routing, experts, activation),
     select: (x, rows) => backend.select(x, rows),
     scale: (x, factor) => backend.scale(x, factor),
+    clamp: (x, limit) => backend.clamp(x, limit),
     softcap: (x, cap) => backend.softcap(x, cap),
   }
 }

@@ -5,7 +5,7 @@
 import type { Batch, LayerCache, Ops, Rotation } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { normalize, project } from './parts.ts'
-import type { AttentionWeights, NormWeights } from './weights.ts'
+import type { AttentionWeights, NormWeights, Projection } from './weights.ts'
 
 export interface AttentionContext {
   /** Present exactly where the slot's position is rotary. */
@@ -21,14 +21,18 @@ export function attentionBlock(ops: Ops, block: AttentionWeights, x: Tensor, bat
   return ops.scope(name, () => {
     switch (block.kind) {
       case 'multiHead': {
-        const { heads, kvHeads, headDim, scale, slidingWindow, logitSoftcap } = block.slot
-        const place = (projected: Tensor, norm: NormWeights | undefined) => {
-          const y = norm ? normalize(ops, norm, projected) : projected
+        const { heads, kvHeads, headDim, scale, slidingWindow, logitSoftcap, qkvClip } = block.slot
+        const projected = (projection: Projection) => {
+          const y = project(ops, x, projection)
+          return qkvClip === undefined ? y : ops.clamp(y, qkvClip)
+        }
+        const place = (projection: Projection, norm: NormWeights | undefined) => {
+          const y = norm ? normalize(ops, norm, projected(projection)) : projected(projection)
           return rotation ? ops.rope(y, rotation, batch) : y
         }
-        const q = place(project(ops, x, block.q), block.qNorm) // [T, H·K]
-        const k = place(project(ops, x, block.k), block.kNorm) // [T, G·K]
-        const v = project(ops, x, block.v) // [T, G·K]
+        const q = place(block.q, block.qNorm) // [T, H·K]
+        const k = place(block.k, block.kNorm) // [T, G·K]
+        const v = projected(block.v) // [T, G·K]
         const mixed = ops.attention(q, k, v, batch, {
           heads,
           kvHeads,

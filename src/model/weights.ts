@@ -4,7 +4,18 @@
  * `weightSpecs` is the one place that knows which weights exist: loading, counting, synthesis,
  * initialisation and saving walk its tree.
  */
-import type { Architecture, GatedMlp, Layer, LayerNorm, Mixture, Mlp, MultiHead, Norm, RmsNorm } from '../architecture/architecture.ts'
+import type {
+  Architecture,
+  GatedMlp,
+  Layer,
+  LayerNorm,
+  Mixture,
+  Mlp,
+  MultiHead,
+  Norm,
+  PlainLayerNorm,
+  RmsNorm,
+} from '../architecture/architecture.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
 
@@ -39,7 +50,10 @@ export interface Projection<W = Tensor> {
 }
 
 /** Gain and bias are [D], or as wide as a head. */
-export type NormWeights<W = Tensor> = { kind: 'layerNorm'; slot: LayerNorm; gain: W; bias: W } | { kind: 'rmsNorm'; slot: RmsNorm; gain: W }
+export type NormWeights<W = Tensor> =
+  | { kind: 'layerNorm'; slot: LayerNorm; gain: W; bias: W }
+  | { kind: 'plainLayerNorm'; slot: PlainLayerNorm }
+  | { kind: 'rmsNorm'; slot: RmsNorm; gain: W }
 
 export type LayerWeights<W = Tensor> = { attention: AttentionWeights<W>; feedForward: FeedForwardWeights<W> } & (
   | ({ placement: 'pre' | 'parallel' } & NormsBefore<W>)
@@ -112,9 +126,14 @@ function specsAt({ dtype, expertDtype }: Architecture, prefix: string) {
     },
     norm: (name: string, slot: Norm, width: number): NormWeights<WeightSpec> => {
       const gain = vector(`${name}.gain`, width)
-      return slot.kind === 'layerNorm'
-        ? { kind: slot.kind, slot, gain, bias: vector(`${name}.bias`, width) }
-        : { kind: slot.kind, slot, gain }
+      switch (slot.kind) {
+        case 'layerNorm':
+          return { kind: slot.kind, slot, gain, bias: vector(`${name}.bias`, width) }
+        case 'plainLayerNorm':
+          return { kind: slot.kind, slot }
+        case 'rmsNorm':
+          return { kind: slot.kind, slot, gain }
+      }
     },
   }
 }

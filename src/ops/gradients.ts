@@ -30,7 +30,7 @@ export interface GradientOps extends Ops {
   embedBackward(y: Tensor, table: Tensor, index: Int32Array, scale: number): void
   addBackward(y: Tensor, a: Tensor, b: Tensor, factor?: number): void
   linearBackward(y: Tensor, x: Tensor, weight: Tensor, bias?: Tensor): void
-  layerNormBackward(y: Tensor, x: Tensor, gain: Tensor, bias: Tensor, eps: number): void
+  layerNormBackward(y: Tensor, x: Tensor, gain: Tensor | undefined, bias: Tensor | undefined, eps: number): void
   rmsNormBackward(y: Tensor, x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): void
   ropeBackward(y: Tensor, x: Tensor, rotation: Rotation, batch: Batch): void
   attentionBackward(y: Tensor, q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): void
@@ -41,6 +41,7 @@ export interface GradientOps extends Ops {
   scaleBackward(y: Tensor, x: Tensor, factor: number): void
   selectBackward(y: Tensor, x: Tensor, rows: Int32Array): void
   softcapBackward(y: Tensor, x: Tensor, cap: number): void
+  clampBackward(y: Tensor, x: Tensor, limit: number): void
   dropoutBackward(y: Tensor, x: Tensor, p: number): void
   crossEntropyBackward(y: Tensor, logits: Tensor, targets: Int32Array, scale: number): void
   balanceLossBackward(y: Tensor, routing: Routing): void

@@ -108,8 +108,8 @@ export interface Ops {
   /** y = x·Wᵀ + b. x [T, I], weight [O, I] of any dtype, bias [O] -> [T, O]. Sums in f32 or better. */
   linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor
 
-  /** (x - mean) / sqrt(variance + eps)·gain + bias over the last axis, biased variance. Ba et al. 2016. [T, D] -> [T, D]. */
-  layerNorm(x: Tensor, gain: Tensor, bias: Tensor, eps: number): Tensor
+  /** (x - mean) / sqrt(variance + eps)·gain + bias over the last axis, biased variance; gain 1 and bias 0 where they are absent. Ba et al. 2016. [T, D] -> [T, D]. */
+  layerNorm(x: Tensor, gain: Tensor | undefined, bias: Tensor | undefined, eps: number): Tensor
 
   /**
    * x / sqrt(mean(x²) + eps)·(gain + unitOffset) over groups of gain.length values: the whole row when gain is [D], each head
@@ -155,6 +155,9 @@ export interface Ops {
 
   /** cap·tanh(x / cap). Gemma 2. Shape unchanged. */
   softcap(x: Tensor, cap: number): Tensor
+
+  /** min(max(x, -limit), limit). Shape unchanged. */
+  clamp(x: Tensor, limit: number): Tensor
 
   /**
    * Training only, so a backend that only runs models leaves it out: zeroes values with probability p and scales the rest by

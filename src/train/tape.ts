@@ -38,6 +38,7 @@ export class Tape implements Ops {
   moe: Ops['moe'] = (...a) => this.#record(this.#inner.moe(...a), (y) => this.#inner.moeBackward(y, ...a))
   select: Ops['select'] = (...a) => this.#record(this.#inner.select(...a), (y) => this.#inner.selectBackward(y, ...a))
   scale: Ops['scale'] = (...a) => this.#record(this.#inner.scale(...a), (y) => this.#inner.scaleBackward(y, ...a))
+  clamp: Ops['clamp'] = (...a) => this.#record(this.#inner.clamp(...a), (y) => this.#inner.clampBackward(y, ...a))
   softcap: Ops['softcap'] = (...a) => this.#record(this.#inner.softcap(...a), (y) => this.#inner.softcapBackward(y, ...a))
   dropout: GradientOps['dropout'] = (...a) => this.#record(this.#inner.dropout(...a), (y) => this.#inner.dropoutBackward(y, ...a))
 

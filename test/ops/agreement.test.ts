@@ -63,7 +63,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
       })
     }
 
-    test('embed, select, add, scale, softcap', async () => {
+    test('embed, select, add, scale, softcap, clamp', async () => {
       const draw = random('rows')
       for (const dtype of ['f32', 'bf16', 'f16'] as const) {
         const table = draw.weight('table', [50, 33], dtype, 'table')
@@ -93,6 +93,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
               30,
             ),
         )
+        await agree('clamp', 0, async (on) => (ops) => ops.clamp(on.upload(a, [T, D]), 0.4))
         await agree('select', 0, async (on) => (ops) => ops.select(on.upload(a, [T, D]), Int32Array.of(T - 1, 0)))
       }
     })
@@ -107,6 +108,9 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
       ] as const) {
         const x = draw.normals(T * D).map((v) => v + 0.5)
         const [g, b] = [draw.weight('g', [D], 'bf16', 'vector'), draw.weight('b', [D], 'bf16', 'vector')]
+        await agree('layerNorm without parameters', TOLERANCE.norm, async (on) => (ops) => {
+          return ops.layerNorm(on.upload(x, [T, D]), undefined, undefined, 1e-5)
+        })
         await agree('layerNorm', TOLERANCE.norm, async (on) => {
           const [gain, bias] = [await g(on), await b(on)]
           return (ops) => ops.layerNorm(on.upload(x, [T, D]), gain, bias, 1e-5)

@@ -141,6 +141,8 @@ check(
 check('gelu tanh', [[4, 9]], (ops, x) => ops.gelu(x!, { kind: 'gelu', approximation: 'tanh' }), 3)
 check('gelu erf', [[4, 9]], (ops, x) => ops.gelu(x!, { kind: 'gelu', approximation: 'erf' }), 4)
 check('select', [[6, 3]], (ops, x) => ops.select(x!, Int32Array.of(4, 1, 1)))
+check('clamp', [[4, 5]], (ops, x) => ops.clamp(x!, 0.6), 3)
+check('layerNorm without parameters', [[4, 12]], (ops, x) => ops.layerNorm(x!, undefined, undefined, 1e-5))
 check('softcap', [[4, 5]], (ops, x) => ops.softcap(x!, 2), 3)
 check('scale', [[4, 5]], (ops, x) => ops.scale(x!, -0.15))
 check('dropout', [[6, 7]], (ops, x) => ops.dropout!(ops.dropout!(x!, 0.4), 0.2))

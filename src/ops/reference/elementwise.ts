@@ -1,4 +1,4 @@
-/** The ops that treat every value alone: add, scale, gelu, gated, softcap, dropout. Contracts in ops.ts. */
+/** The ops that treat every value alone: add, scale, gelu, gated, softcap, clamp, dropout. Contracts in ops.ts. */
 import type { Gated, Gelu } from '../../architecture/architecture.ts'
 import { dropoutKeeps } from '../../random/hash.ts'
 import type { Tensor } from '../tensor.ts'
@@ -29,6 +29,9 @@ export function gated(allocate: Allocate, gate: Tensor, up: Tensor, activation: 
 
 export const softcap = (allocate: Allocate, x: Tensor, cap: number): HostTensor =>
   each(allocate, x, (value) => cap * Math.tanh(value / cap))
+
+export const clamp = (allocate: Allocate, x: Tensor, limit: number): HostTensor =>
+  each(allocate, x, (value) => Math.min(Math.max(value, -limit), limit))
 
 export const dropout = (allocate: Allocate, x: Tensor, p: number, seed: number): HostTensor =>
   each(allocate, x, (value, i) => (dropoutKeeps(seed, i, p) ? value / (1 - p) : 0))

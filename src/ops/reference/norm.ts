@@ -2,17 +2,17 @@
 import { columns, size, type Tensor } from '../tensor.ts'
 import { type Allocate, type HostTensor, values } from './values.ts'
 
-export function layerNorm(allocate: Allocate, x: Tensor, gain: Tensor, bias: Tensor, eps: number): HostTensor {
+export function layerNorm(allocate: Allocate, x: Tensor, gain: Tensor | undefined, bias: Tensor | undefined, eps: number): HostTensor {
   const D = columns(x)
   const y = allocate(x.shape)
-  const [source, g, b] = [values(x), values(gain), values(bias)]
+  const [source, g, b] = [values(x), gain && values(gain), bias && values(bias)]
   for (let at = 0; at < source.length; at += D) {
     let mean = 0
     for (let d = 0; d < D; d++) mean += source[at + d]! / D
     let variance = 0
     for (let d = 0; d < D; d++) variance += (source[at + d]! - mean) ** 2 / D
     const r = 1 / Math.sqrt(variance + eps)
-    for (let d = 0; d < D; d++) y.data[at + d] = (source[at + d]! - mean) * r * g[d]! + b[d]!
+    for (let d = 0; d < D; d++) y.data[at + d] = (source[at + d]! - mean) * r * (g?.[d] ?? 1) + (b?.[d] ?? 0)
   }
   return y
 }

@@ -9,7 +9,7 @@ import type { Batch } from '../ops.ts'
 import { size, type Tensor } from '../tensor.ts'
 import { attention } from './attention.ts'
 import { cacheBytes, createCache } from './cache.ts'
-import { add, dropout, gated, gelu, scale, softcap } from './elementwise.ts'
+import { add, clamp, dropout, gated, gelu, scale, softcap } from './elementwise.ts'
 import { embed } from './embed.ts'
 import { linear } from './linear.ts'
 import { moe, route } from './moe.ts'
@@ -43,6 +43,7 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
     select: (x, rows) => embed(allocate, x, rows, 1),
     scale: (x, factor) => scale(allocate, x, factor),
     softcap: (x, cap) => softcap(allocate, x, cap),
+    clamp: (x, limit) => clamp(allocate, x, limit),
     dropout: (x, p) => (p === 0 ? (x as HostTensor) : dropout(allocate, x, p, seed++)),
 
     async weight(spec, fill) {

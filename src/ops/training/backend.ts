@@ -120,9 +120,10 @@ export class TrainingBackend implements GradientOps {
   linear: GradientOps['linear'] = (x, weight, bias) => dense.linear(this.context, value(x), value(weight), bias && value(bias))
   linearBackward: GradientOps['linearBackward'] = (y, x, weight, bias) =>
     dense.linearBackward(this.context, value(y), value(x), value(weight), bias && value(bias))
-  layerNorm: GradientOps['layerNorm'] = (x, gain, bias, eps) => dense.layerNorm(this.context, value(x), value(gain), value(bias), eps)
+  layerNorm: GradientOps['layerNorm'] = (x, gain, bias, eps) =>
+    dense.layerNorm(this.context, value(x), gain && value(gain), bias && value(bias), eps)
   layerNormBackward: GradientOps['layerNormBackward'] = (y, x, gain, bias, eps) =>
-    dense.layerNormBackward(this.context, value(y), value(x), value(gain), value(bias), eps)
+    dense.layerNormBackward(this.context, value(y), value(x), gain && value(gain), bias && value(bias), eps)
   rmsNorm: GradientOps['rmsNorm'] = (x, gain, eps, unitOffset) => dense.rmsNorm(this.context, value(x), value(gain), eps, unitOffset)
   rmsNormBackward: GradientOps['rmsNormBackward'] = (y, x, gain, eps, unitOffset) =>
     dense.rmsNormBackward(this.context, value(y), value(x), value(gain), eps, unitOffset)
@@ -166,6 +167,8 @@ export class TrainingBackend implements GradientOps {
   selectBackward: GradientOps['selectBackward'] = (y, x, rows) => dense.selectBackward(this.context, value(y), value(x), rows)
   scale: GradientOps['scale'] = (x, factor) => dense.scale(this.context, value(x), factor)
   scaleBackward: GradientOps['scaleBackward'] = (y, x, factor) => dense.scaleBackward(this.context, value(y), value(x), factor)
+  clamp: GradientOps['clamp'] = (x, limit) => dense.clamp(this.context, value(x), limit)
+  clampBackward: GradientOps['clampBackward'] = (y, x, limit) => dense.clampBackward(this.context, value(y), value(x), limit)
   softcap: GradientOps['softcap'] = (x, cap) => dense.softcap(this.context, value(x), cap)
   softcapBackward: GradientOps['softcapBackward'] = (y, x, cap) => dense.softcapBackward(this.context, value(y), value(x), cap)
   dropout(x: Tensor, p: number): Tensor {

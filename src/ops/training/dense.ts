@@ -88,16 +88,16 @@ export function sumRows(context: TrainingContext, from: Floats, start: number, T
   for (let t = 0; t < T; t++) for (let o = 0; o < O; o++) into[at + o]! += from[start + t * O + o]!
 }
 
-export function layerNorm(context: TrainingContext, x: Value, gain: Value, bias: Value, eps: number): Value {
+export function layerNorm(context: TrainingContext, x: Value, gain: Value | undefined, bias: Value | undefined, eps: number): Value {
   const D = columns(x)
   const y = result(context, x.shape)
-  if (context.kernels && D % 4 === 0) {
+  if (context.kernels && D % 4 === 0 && gain && bias) {
     context.kernels.layerNorm(address(x.data), address(gain.data), address(bias.data), address(y.data), rowsOf(x), D, eps)
     return y
   }
   for (let at = 0; at < x.data.length; at += D) {
     const { mean, inverse } = moments(x.data, at, D, eps)
-    for (let d = 0; d < D; d++) y.data[at + d] = (x.data[at + d]! - mean) * inverse * gain.data[d]! + bias.data[d]!
+    for (let d = 0; d < D; d++) y.data[at + d] = (x.data[at + d]! - mean) * inverse * (gain?.data[d] ?? 1) + (bias?.data[d] ?? 0)
   }
   return y
 }
@@ -111,20 +111,27 @@ function moments(x: Floats, at: number, D: number, eps: number): { mean: number;
   return { mean, inverse: 1 / Math.sqrt(variance / D + eps) }
 }
 
-export function layerNormBackward(context: TrainingContext, y: Value, x: Value, gain: Value, bias: Value, eps: number): void {
+export function layerNormBackward(
+  context: TrainingContext,
+  y: Value,
+  x: Value,
+  gain: Value | undefined,
+  bias: Value | undefined,
+  eps: number,
+): void {
   const dy = outputGradient(y)
   if (!dy) return
   const D = columns(x)
   const dx = gradientOf(context, x)
-  const dGain = gradientOf(context, gain)
-  const dBias = gradientOf(context, bias)
-  if (context.kernels && D % 4 === 0 && dx && dGain && dBias) {
+  const dGain = gain && gradientOf(context, gain)
+  const dBias = bias && gradientOf(context, bias)
+  if (context.kernels && D % 4 === 0 && dx && gain && dGain && dBias) {
     const [from, to] = [address(x.data), address(dx)]
     context.kernels.layerNormBackward(from, address(gain.data), address(dy), to, address(dGain), address(dBias), rowsOf(x), D, eps)
     return
   }
   const values = x.data
-  const factors = gain.data
+  const factor = (d: number) => gain?.data[d] ?? 1
   for (let at = 0; at < values.length; at += D) {
     const { mean, inverse } = moments(values, at, D, eps)
     let sum = 0
@@ -134,13 +141,13 @@ export function layerNormBackward(context: TrainingContext, y: Value, x: Value, 
       const slope = dy[at + d]!
       if (dGain) dGain[d]! += slope * normed
       if (dBias) dBias[d]! += slope
-      sum += slope * factors[d]!
-      product += slope * factors[d]! * normed
+      sum += slope * factor(d)
+      product += slope * factor(d) * normed
     }
     if (!dx) continue
     sum /= D
     product /= D
-    for (let d = 0; d < D; d++) dx[at + d]! += inverse * (dy[at + d]! * factors[d]! - sum - (values[at + d]! - mean) * inverse * product)
+    for (let d = 0; d < D; d++) dx[at + d]! += inverse * (dy[at + d]! * factor(d) - sum - (values[at + d]! - mean) * inverse * product)
   }
 }
 
@@ -286,6 +293,19 @@ export function scale(context: TrainingContext, x: Value, factor: number): Value
 export function scaleBackward(context: TrainingContext, y: Value, x: Value, factor: number): void {
   const dy = outputGradient(y)
   if (dy) addTo(context, gradientOf(context, x), dy, factor)
+}
+
+export function clamp(context: TrainingContext, x: Value, limit: number): Value {
+  const y = result(context, x.shape)
+  for (let i = 0; i < y.data.length; i++) y.data[i] = Math.min(Math.max(x.data[i]!, -limit), limit)
+  return y
+}
+
+export function clampBackward(context: TrainingContext, y: Value, x: Value, limit: number): void {
+  const dy = outputGradient(y)
+  const dx = gradientOf(context, x)
+  if (!dy || !dx) return
+  for (let i = 0; i < dy.length; i++) if (Math.abs(x.data[i]!) <= limit) dx[i]! += dy[i]!
 }
 
 export function softcap(context: TrainingContext, x: Value, cap: number): Value {

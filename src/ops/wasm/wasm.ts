@@ -17,13 +17,13 @@ import { rowsOfTable } from './kernels/embed.ts'
 import { gated } from './kernels/gated.ts'
 import { gelu } from './kernels/gelu.ts'
 import { buildModule } from './kernels/kernels.ts'
+import { clamp, softcap } from './kernels/limit.ts'
 import { linear } from './kernels/linear.ts'
 import { moe } from './kernels/moe.ts'
 import { layerNorm, rmsNorm } from './kernels/norm.ts'
 import { rope } from './kernels/rope.ts'
 import { route } from './kernels/route.ts'
 import { scale } from './kernels/scale.ts'
-import { softcap } from './kernels/softcap.ts'
 import { cacheBytes, createCache } from './kv-cache.ts'
 import { CONSTANTS } from './layout.ts'
 import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts'
@@ -106,6 +106,7 @@ function assemble(context: OpContext, memories: Memories): WasmBackend {
     gated: (gate, up, activation) => gated(context, gate, up, activation),
     scale: (x, factor) => scale(context, x, factor),
     softcap: (x, cap) => softcap(context, x, cap),
+    clamp: (x, limit) => clamp(context, x, limit),
     route: (x, weight, bias, active, router) => route(context, x, weight, bias, active, router),
     moe: (x, routing, experts, activation) => moe(context, x, routing, experts, activation),
 

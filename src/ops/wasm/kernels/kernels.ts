@@ -11,6 +11,7 @@ import { embedKernel } from './embed.ts'
 import { gatedKernel, gatedPairsKernel } from './gated.ts'
 import { geluKernel } from './gelu.ts'
 import { groupedKernel } from './grouped.ts'
+import { clampKernel, softcapKernel } from './limit.ts'
 import { combineKernel, expertLinearKernel } from './moe.ts'
 import { layerNormKernel, rmsNormKernel } from './norm.ts'
 import { packInt8Kernel, repackMxfp4Kernel } from './pack.ts'
@@ -18,7 +19,6 @@ import { quantizeKernel, remainderKernel } from './quantize.ts'
 import { ropeKernel } from './rope.ts'
 import { groupKernel, routeKernel } from './route.ts'
 import { scaleKernel } from './scale.ts'
-import { softcapKernel } from './softcap.ts'
 
 /** Those that take the time come first: V8 optimises the first functions of the module from the start (host.ts). */
 export const KERNELS: readonly Kernel[] = [
@@ -28,6 +28,7 @@ export const KERNELS: readonly Kernel[] = [
   quantizeKernel,
   gatedPairsKernel,
   addKernel,
+  clampKernel,
   combineKernel,
   copyKernel,
   embedKernel,

@@ -52,37 +52,41 @@ export const rmsNormKernel = new Kernel(
   },
 )
 
+/** `gain` and `bias` may be 0. */
 export const layerNormKernel = new Kernel(
   'layerNorm',
   { ...integers('x', 'gain', 'bias', 'y', 'groups', 'width'), ...floats('eps') },
   {
     emit(k) {
-      k.module.func(
-        'layerNorm',
-        { x: 'i32', gain: 'i32', bias: 'i32', y: 'i32', groups: 'i32', width: 'i32', eps: 'f32' },
-        (f, { x, gain, bias, y, groups, width, eps }) => {
-          const count = f.f32(f32.convertI32(width))
-          f.times(groups, () => {
-            const sum = total(k, f, x, width, (v) => v)
-            const mean = f.v128(f32x4.splat(f32.div(sum, count)))
-            const only = f32x4.const([1, 0, 0, 0])
-            const variance = total(k, f, x, width, (v, single) => {
-              const d = f.v128(f32x4.sub(v, mean))
-              return single ? f32x4.mul(f32x4.mul(d, d), only) : f32x4.mul(d, d)
+      for (const plain of [false, true])
+        k.module.func(
+          plain ? 'plainLayerNorm' : 'layerNorm',
+          { x: 'i32', gain: 'i32', bias: 'i32', y: 'i32', groups: 'i32', width: 'i32', eps: 'f32' },
+          (f, { x, gain, bias, y, groups, width, eps }) => {
+            const count = f.f32(f32.convertI32(width))
+            f.times(groups, () => {
+              const sum = total(k, f, x, width, (v) => v)
+              const mean = f.v128(f32x4.splat(f32.div(sum, count)))
+              const only = f32x4.const([1, 0, 0, 0])
+              const variance = total(k, f, x, width, (v, single) => {
+                const d = f.v128(f32x4.sub(v, mean))
+                return single ? f32x4.mul(f32x4.mul(d, d), only) : f32x4.mul(d, d)
+              })
+              const factor = f.v128(f32x4.splat(f32.div(1, f32.sqrt(f32.add(f32.div(variance, count), eps)))))
+              const normed = (value: V128) => f32x4.mul(f32x4.sub(value, mean), factor)
+              if (plain) return k.walk(f, width, [x, y], (s) => s.store(y, normed(s.load(x))))
+              const g = f.i32(gain)
+              const b = f.i32(bias)
+              k.walk(f, width, [x, g, b, y], (s) => s.store(y, k.madd(normed(s.load(x)), s.load(g), s.load(b))))
             })
-            const factor = f.v128(f32x4.splat(f32.div(1, f32.sqrt(f32.add(f32.div(variance, count), eps)))))
-            const g = f.i32(gain)
-            const b = f.i32(bias)
-            k.walk(f, width, [x, g, b, y], (s) => s.store(y, k.madd(f32x4.mul(f32x4.sub(s.load(x), mean), factor), s.load(g), s.load(b))))
-          })
-        },
-      )
+          },
+        )
     },
     work: ({ groups, width }) => groups * width * 4,
     run(c, { x, gain, bias, y, groups, width, eps }) {
       const [from, to] = share(c, groups)
       const at = from * width * 4
-      if (from < to) c.on(0).layerNorm!(x + at, gain, bias, y + at, to - from, width, eps)
+      if (from < to) c.on(0)[gain ? 'layerNorm' : 'plainLayerNorm']!(x + at, gain, bias, y + at, to - from, width, eps)
     },
   },
 )
@@ -94,7 +98,13 @@ export function rmsNorm({ heap, pool }: OpContext, x: Tensor, gain: Tensor, eps:
   return y
 }
 
-export function layerNorm({ heap, pool }: OpContext, x: Tensor, gain: Tensor, bias: Tensor, eps: number): WasmTensor {
+export function layerNorm(
+  { heap, pool }: OpContext,
+  x: Tensor,
+  gain: Tensor | undefined,
+  bias: Tensor | undefined,
+  eps: number,
+): WasmTensor {
   const y = heap.result(x.shape, 'layerNorm')
   const [xa, ga, ba] = [x, gain, bias].map((tensor) => heap.address(tensor, 'layerNorm')) as [number, number, number]
   pool.enqueue(layerNormKernel, { x: xa, gain: ga, bias: ba, y: y.address, groups: rowsOf(x), width: columns(x), eps })
