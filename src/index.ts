@@ -2,7 +2,6 @@
  * The public API in Node.js. `load` brings a model by name and gives back something that chats and
  * generates; public.ts has the rest, which a page gets from web.ts too.
  */
-import { CheckpointError } from './checkpoint/errors.ts'
 import { dropDamaged } from './hub/blobs-node.ts'
 import type { PullEvent } from './hub/hub-node.ts'
 import { locateModel } from './hub/locate-node.ts'
@@ -42,7 +41,7 @@ export async function load(name: string, { pull: mayPull = true, onPull, ...opti
     return withMethods(await loadModel(directory, options))
   } catch (error) {
     // A file of the cache may be damaged, which its hash shows. Then it is fetched again.
-    if (!(id && mayPull && error instanceof CheckpointError) || (await dropDamaged(directory)).length === 0) throw error
+    if (!id || !mayPull || options.signal?.aborted || (await dropDamaged(directory, error)).length === 0) throw error
     return withMethods(await loadModel(await fetched(id), options))
   }
 }

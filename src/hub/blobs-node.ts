@@ -4,6 +4,7 @@
  */
 import { link, lstat, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
+import { CheckpointError } from '../checkpoint/errors.ts'
 import { isIntact, type RemoteFile } from './download-node.ts'
 
 const MINUTE_MS = 60_000
@@ -41,30 +42,38 @@ export interface DamagedFile {
   readonly blob: string
 }
 
-/** Checks every file of a snapshot that is a link to a blob: its name is the hash of its content. */
-export async function damagedFiles(
-  snapshot: string,
-  options: { signal?: AbortSignal; onFile?: (name: string) => void } = {},
-): Promise<DamagedFile[]> {
+export interface VerifyOptions {
+  readonly signal?: AbortSignal
+  readonly onFile?: (name: string) => void
+  /** Only files of at most so many bytes; the hash of a large one takes seconds. */
+  readonly mostBytes?: number
+}
+
+/** Checks every file of a snapshot that is a link to a blob: the blob's name is the hash of its content. */
+export async function damagedFiles(snapshot: string, options: VerifyOptions = {}): Promise<DamagedFile[]> {
   const damaged: DamagedFile[] = []
   for (const name of await readdir(snapshot)) {
     const blob = await realpath(join(snapshot, name)).catch(() => undefined)
     const hex = blob && basename(dirname(blob)) === 'blobs' ? basename(blob) : ''
     if (blob === undefined || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hex)) continue
-    options.onFile?.(name)
     const { size } = await stat(blob)
+    if (size > (options.mostBytes ?? Number.POSITIVE_INFINITY)) continue
+    options.onFile?.(name)
     const kind = hex.length === 64 ? 'sha256' : 'git-sha1'
     if (!(await isIntact({ size, hash: { kind, hex } }, blob, options.signal))) damaged.push({ name, blob })
   }
   return damaged
 }
 
+const SMALL_BYTES = 64 << 20
+
 /**
- * Removes the files of a cached model that are damaged, so that a pull fetches them again. For use when loading the model failed.
+ * Removes the damaged files of a cached model whose loading failed, so that a pull fetches them again. After an error that is not
+ * about weights only small files are compared with their hashes.
  * @returns their names
  */
-export async function dropDamaged(snapshot: string): Promise<string[]> {
-  const damaged = await damagedFiles(snapshot)
+export async function dropDamaged(snapshot: string, error: unknown): Promise<string[]> {
+  const damaged = await damagedFiles(snapshot, { mostBytes: error instanceof CheckpointError ? undefined : SMALL_BYTES })
   for (const { blob } of damaged) await rm(blob, { force: true })
   return damaged.map(({ name }) => name)
 }

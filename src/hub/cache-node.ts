@@ -9,6 +9,7 @@ import { copyFile, link, lstat, mkdir, readdir, readFile, realpath, rename, rm, 
 import { dirname, join, relative } from 'node:path'
 import { openCheckpoint } from '../checkpoint/checkpoint.ts'
 import { CheckpointError } from '../checkpoint/errors.ts'
+import { openModel } from '../checkpoint/load.ts'
 import { missingFrom } from '../checkpoint/other-formats.ts'
 import { fileFolder } from '../checkpoint/source-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
@@ -130,7 +131,8 @@ export interface CachedModel {
   readonly folder: string
   /** Directory of the newest loadable snapshot, if any. */
   readonly directory: string | undefined
-  readonly state: 'complete' | 'incomplete' | 'no safetensors'
+  /** `unsupported`: complete, but this version cannot load it. */
+  readonly state: 'complete' | 'unsupported' | 'incomplete' | 'no safetensors'
   /** Bytes on disk of all revisions and parts. */
   readonly bytes: number
   readonly revisions: readonly { commit: string; refs: readonly string[] }[]
@@ -167,12 +169,28 @@ async function describeModel(folder: string, id: string): Promise<CachedModel> {
     id,
     folder,
     directory,
-    state: directory ? 'complete' : hasSafetensors || hasParts ? 'incomplete' : 'no safetensors',
+    state: directory
+      ? (await isSupported(directory))
+        ? 'complete'
+        : 'unsupported'
+      : hasSafetensors || hasParts
+        ? 'incomplete'
+        : 'no safetensors',
     bytes: await diskBytes(folder),
     revisions: dated.map(({ commit }) => ({ commit, refs: refs.filter((ref) => ref.commit === commit).map((ref) => ref.name) })),
     modified: dated[0]?.modified,
   }
 }
+
+/** Whether configuration and headers of a complete model are those of a model that can be loaded. */
+const isSupported = async (directory: string): Promise<boolean> =>
+  openModel(await fileFolder(directory)).then(
+    async ({ checkpoint }) => {
+      await checkpoint.close()
+      return true
+    },
+    () => false,
+  )
 
 async function readRefs(directory: string, prefix = ''): Promise<{ name: string; commit: string }[]> {
   const entries = await readdir(directory, { withFileTypes: true }).catch(() => [])

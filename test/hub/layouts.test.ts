@@ -1,5 +1,6 @@
 /** Every layout of a repository and every state of a cache: a pull ends in the right model or in an error that names the cause. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
 import {
   cpSync,
   existsSync,
@@ -212,7 +213,7 @@ describe('layouts that are refused before any weight is fetched', () => {
 
   test('anyway: all files come, the problem is said, and no other command takes it for a model that can be loaded', async () => {
     serve({ ...SINGLE, 'config.json': config(SINGLE, { model_type: 'jamba' }) })
-    const { run } = setUp({ anyway: true })
+    const { run, cache } = setUp({ anyway: true })
     const { directory, problem } = await run()
     assert.match(problem!.message, /got "jamba"/)
     assert.ok(existsSync(join(directory, 'model.safetensors')))
@@ -221,6 +222,7 @@ describe('layouts that are refused before any weight is fetched', () => {
     assert.equal(downloadedBytes, 0)
     await assert.rejects(run({ anyway: false }), UnsupportedModelError)
     assert.ok(existsSync(join(directory, 'model.safetensors')), 'what was there stays')
+    assert.equal((await listCachedModels(cache))[0]!.state, 'unsupported')
   })
 })
 
@@ -301,10 +303,12 @@ describe('what is in the cache already', () => {
   test('a damaged file is dropped when loading fails; the next pull fetches it', async () => {
     const { run, blob, cache, snapshot } = setUp()
     await run()
+    const clean = await dropDamaged(snapshot, new Error('else'))
+    assert.deepEqual(clean, [])
     damage(blob(shard), 0)
     const located = await locateModel(MODEL, { cache })
     assert.ok(!('directory' in located) && located.problem, 'the damage is said instead of "not on this machine"')
-    assert.deepEqual(await dropDamaged(snapshot), [shard])
+    assert.deepEqual(await dropDamaged(snapshot, (located as { problem: Error }).problem), [shard])
     assert.deepEqual(await weights((await run()).directory), EXPECTED.sharded)
   })
 
@@ -413,4 +417,33 @@ describe('what is in the cache already', () => {
       return true
     })
   })
+})
+
+describe('load of the library repairs a damaged cache', () => {
+  for (const [file, from] of [
+    ['model-00002-of-00002.safetensors', 0],
+    ['config.json', 0],
+    ['config.json', 930],
+    ['tokenizer.json', 100],
+    [INDEX, 14_000],
+  ] as const)
+    test(`${file} from byte ${from}`, async () => {
+      const { run, blob, env } = setUp()
+      await run()
+      const bytes = readFileSync(blob(file))
+      bytes.fill(0x3f, from)
+      writeFileSync(blob(file), bytes)
+      const script = `
+        import { load } from ${JSON.stringify(new URL('../../src/index.ts', import.meta.url).href)}
+        const model = await load(${JSON.stringify(MODEL)}, { backend: 'reference', context: 64 })
+        console.log(model.architecture.modelType)
+        await model.dispose()`
+      const child = spawn(process.execPath, ['--input-type=module', '-e', script], { env: { PATH: process.env.PATH, ...env } })
+      let out = ''
+      child.stdout.on('data', (data) => (out += data))
+      child.stderr.on('data', (data) => (out += data))
+      await new Promise((resolve) => child.on('close', resolve))
+      assert.equal(out, 'qwen3_moe\n')
+      assert.ok(readFileSync(blob(file)).equals(hub.files.get(file)!))
+    })
 })

@@ -5,7 +5,7 @@
 import { basename, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
-import { CheckpointError, WrongFormatError } from '../../checkpoint/errors.ts'
+import { WrongFormatError } from '../../checkpoint/errors.ts'
 import { missingFrom } from '../../checkpoint/other-formats.ts'
 import { fileFolder } from '../../checkpoint/source-node.ts'
 import { dropDamaged } from '../../hub/blobs-node.ts'
@@ -121,7 +121,7 @@ async function open<O extends LoadIdsOptions & { adapter?: Record<string, string
     return names.length === 0 ? loaded : withAdapter(loaded, names[0]!)
   } catch (error) {
     // A file of the cache may be damaged, which its hash shows.
-    const damaged = id && error instanceof CheckpointError ? await dropDamaged(directory) : []
+    const damaged = id && !options.signal?.aborted ? await dropDamaged(directory, error) : []
     if (damaged.length === 0) throw error
     throw new Error(`${id}: damaged in the cache and removed: ${damaged.join(', ')}; fetch it again with: lineage pull ${id}`, {
       cause: error,
