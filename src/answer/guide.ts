@@ -243,7 +243,10 @@ export class Guide {
   }
 
   #steer(): readonly number[] {
-    const { region, force } = this.#parser
+    const { region, force, begunCall } = this.#parser
+    // A call that the model began in a syntax of tags takes its arguments in JSON, which a mask can hold to the schema.
+    if (begunCall !== undefined && !this.#callIsOpen && this.#rules.arguments.has(begunCall))
+      return this.#decide({ ids: force.toolCall(begunCall), value: { to: 'call', tool: begunCall } })
     if (this.#goesOn) {
       this.#goesOn = false
       return force.endReasoning()

@@ -247,6 +247,8 @@ export interface ChatParser {
   readonly region: Region
   /** Whether the model has begun someone else's turn: what it invents there is no part of its answer. */
   readonly isOver?: boolean
+  /** The tool of a call of which only the name is written, where `force.toolCall` can lead from the name to arguments in JSON. */
+  readonly begunCall?: string
   /** The events this id causes, possibly none. Stop ids may be pushed like all others. */
   push(id: number): ChatEvent[]
   /** Closes whatever is open (never emits `finish`). `push` afterwards is a RangeError. */

@@ -1,8 +1,9 @@
 /** One random answer for a reader, and what must hold of any. Also run by bench/readers.ts, with other seeds. */
 import assert from 'node:assert/strict'
+import type { ChatEvent, RenderOptions } from '../../../src/chat/messages.ts'
 import { pick as pickFrom, random as randomNumbers } from '../../../src/random/stream.ts'
-import { checkEvents } from '../events.ts'
-import { type Family, ids, READERS, TOOLS } from './answers.ts'
+import { checkEvents, summary } from '../events.ts'
+import { type Family, ids, READERS, type Reader, TOOLS } from './answers.ts'
 
 export const FAMILIES = Object.keys(READERS) as Family[]
 
@@ -59,6 +60,49 @@ const OPENERS = [
   '<|tool_call|>',
 ]
 
+/** Reads an answer whose text comes in pieces of this many tokens, as from a tokenizer with longer tokens. */
+function readIn(size: number, { tokenizer, format }: Reader, answer: number[], options: RenderOptions): ChatEvent[] {
+  const original = tokenizer.stream
+  let at = 0
+  const stream = () => {
+    const inner = original.call(tokenizer)
+    let held = ''
+    return {
+      push(id: number) {
+        held += inner.push(id)
+        const next = answer[at + 1]
+        const isHeld = (at + 1) % size !== 0 && next !== undefined && !tokenizer.isSpecial(next)
+        if (isHeld && !tokenizer.isSpecial(id)) return ''
+        const text = held
+        held = ''
+        return text
+      },
+      end: () => inner.end(),
+    }
+  }
+  try {
+    tokenizer.stream = stream
+    const parser = format.parser([], options)
+    const events: ChatEvent[] = []
+    for (; at < answer.length; at++) events.push(...parser.push(answer[at]!))
+    events.push(...parser.end())
+    return events
+  } finally {
+    tokenizer.stream = original
+  }
+}
+
+/** Calls, reasoning and text in their order. Text that is no call may come in several parts, and loses blanks around them. */
+function parts(events: readonly ChatEvent[]): string[] {
+  const all: string[] = []
+  for (const line of summary(events).filter((each) => !each.startsWith('!'))) {
+    const text = line.replace(/\s/g, '')
+    if (text.startsWith('text:') && all.at(-1)?.startsWith('text:')) all.push(all.pop() + text.slice('text:'.length))
+    else all.push(text)
+  }
+  return all
+}
+
 /** @throws AssertionError that names the answer */
 export function randomAnswer(family: Family, seed: number): void {
   const random = randomNumbers(seed)
@@ -75,10 +119,11 @@ export function randomAnswer(family: Family, seed: number): void {
     else answer += pick(PIECES)
   }
   try {
-    const parser = reader.format.parser([], random() < 0.9 ? { tools: TOOLS } : {})
-    const events = ids(reader, answer).flatMap((id) => parser.push(id))
-    events.push(...parser.end())
+    const options = random() < 0.9 ? { tools: TOOLS } : {}
+    const events = readIn(1, reader, ids(reader, answer), options)
     checkEvents(events)
+    for (const size of [2, 5, 100])
+      assert.deepEqual(parts(readIn(size, reader, ids(reader, answer), options)), parts(events), `in pieces of ${size}`)
     const out = events
       .map((event) => {
         if (event.type === 'text-end' || event.type === 'reasoning-end') return event.text

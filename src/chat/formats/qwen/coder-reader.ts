@@ -70,8 +70,9 @@ class CoderReader {
       }
       const head = this.#take(FUNCTION)
       if (head && (head[2] !== '' || this.#isWhole)) this.#function(head)
-      else if (head) break
+      else if (head || !this.#isWhole) reading.isOpen = head !== undefined || this.#text.startsWith('<function=', this.#at)
       else this.#junk(NEXT_FUNCTION)
+      if (head === undefined && !this.#isWhole) break
       if (!reading.isOpen) reading.end = this.#at
     }
     return reading

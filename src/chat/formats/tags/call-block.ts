@@ -3,11 +3,11 @@
  * bare name, Qwen3-Coder's tags and Python calls; which of them is seen by how the text begins. Arguments in JSON come out while they
  * are written. No text is lost: what is no call comes out as text.
  */
-import { parsed } from '../../../json/json.ts'
 import type { ToolDefinition } from '../../messages.ts'
-import { newCallId, type PartWriter } from '../part-writer.ts'
-import { type CoderCall, readCoder } from '../qwen/coder-reader.ts'
+import type { PartWriter } from '../part-writer.ts'
+import { readCoder } from '../qwen/coder-reader.ts'
 import { ArgumentStream } from './argument-stream.ts'
+import { CallWriter } from './call-writer.ts'
 import { readHead } from './json-head.ts'
 import { readPythonCalls } from './python-calls.ts'
 
@@ -23,31 +23,36 @@ export interface BlockStart {
   needsClose?: boolean
 }
 
+type Form = 'object' | 'named' | 'function' | 'gemma'
+
 /** No beginning of a call is longer; a block that goes on without one is read when it ends. */
 const LONGEST_HEAD = 1024
 /** What stands between calls. */
 const BETWEEN = /^[\s,;[\]]*/
 /** Mistral's and Gemma's calls before the arguments. */
-const NAMED = /^(?:call:)?([^\s[\]{}()<>"':,]+)\s*(?:\[CALL_ID\]\s*[\w-]*\s*)?(?:\[ARGS\]\s*)?(?=\{)/
+const NAMED = /^(?:call:)?([\p{L}_][\p{L}\p{N}_.-]*)\s*(?:\[CALL_ID\]\s*[\w-]*\s*)?(?:\[ARGS\]\s*)?(?=\{)/u
 /** The same when only the arguments are missing. */
-const NAMED_START = /^(?:call:([^\s[\]{}()<>"':,]+)|\S*\[ARGS\]\s*)$/
+const NAMED_START = /^(?:call:([\p{L}_][\p{L}\p{N}_.-]*)|\S*\[ARGS\]\s*)$/u
+/** Qwen3-Coder's function before its arguments: tags, or an object where an answer is held to a schema. */
+const FUNCTION_HEAD = /^<function=([^<>\n]+)(>\s*)?$/
+const FUNCTION_OBJECT = /^<function=([^<>\n]+)>\s*(?=\{)/
+const FUNCTION_END = '</function>'
 /** What may follow the arguments in the object of a call. */
 const TAIL = /^\s*(?:,\s*"(?:id|type|index|call_id)"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[\w.-]+)\s*)*/s
 const TAIL_START = /^,\s*(?:"\w*(?:"\s*(?::\s*(?:"[^"]*)?)?)?)?$/
 const CODER_TAGS = ['<function=', '<tool_call>', '</tool_call>']
 
 export class CallBlock {
-  readonly #out: PartWriter
   readonly #start: BlockStart
   /** What was written and belongs to no call yet. */
   #text = ''
-  #state: 'between' | 'tail' | 'arguments' | 'coder' | 'coder function' | 'other' = 'between'
+  #state: 'between' | 'tail' | 'arguments' | 'coder' | 'coder function' | 'coder tail' | 'other' = 'between'
   #arguments = new ArgumentStream()
-  /** The open call is an object, a bare name before arguments, or Gemma's call, whose arguments are no JSON. */
-  #form: 'object' | 'named' | 'gemma' = 'object'
+  /** The open call is an object, a name or a function's tag before arguments, or Gemma's call, whose arguments are no JSON. */
+  #form: Form = 'object'
   /** Lists that are open. */
   #lists = 0
-  #calls = 0
+  readonly #calls: CallWriter
   /** Where text of a Coder function was last searched for its end. */
   #searched = 0
   #awaitsArguments = false
@@ -56,7 +61,7 @@ export class CallBlock {
   #closedBy = ''
 
   constructor(out: PartWriter, start: BlockStart) {
-    this.#out = out
+    this.#calls = new CallWriter(out, start.tools)
     this.#start = start
   }
 
@@ -65,9 +70,20 @@ export class CallBlock {
     return this.#state === 'arguments' || this.#awaitsArguments
   }
 
+  /** The function of which nothing but the opening tag was written, and whether the tag is closed. */
+  get begun(): { name: string; isClosed: boolean } | undefined {
+    const head = this.#state === 'between' || this.#state === 'coder function' ? FUNCTION_HEAD.exec(this.#text.trimStart()) : null
+    return head ? { name: head[1]!, isClosed: head[2] !== undefined } : undefined
+  }
+
+  /** Whether the open call, or the one that ended last, has its arguments after a function's tag. */
+  get isFunction(): boolean {
+    return this.#form === 'function'
+  }
+
   /** Whether nothing but blanks was written. */
   get isEmpty(): boolean {
-    return this.#calls === 0 && this.#state === 'between' && this.#text.trim() === ''
+    return this.#calls.count === 0 && this.#state === 'between' && this.#text.trim() === ''
   }
 
   /** Whether a tag that the model writes now is text: within a string, or a value of Qwen3-Coder's. */
@@ -107,16 +123,16 @@ export class CallBlock {
     if (this.#ended) return
     this.#ended = true
     if (tools.length === 0) {
-      this.#out.warn('unknown-tool', 'the model calls a tool, and none was offered')
+      this.#calls.notOffered()
       this.#asText(this.#text)
       return
     }
     this.#finish(isClosed)
     const rest = this.#text.replace(BETWEEN, '')
-    if (rest === '' && this.#calls > 0) {
-      if (isClosed && this.#lists !== this.#closedLists()) this.#repaired('a bracket of the list of calls is missing or one too many')
-    } else if (!isBare || this.#calls > 0) {
-      this.#out.warn('malformed-tool-call', 'a tool call that cannot be read is handed out as text')
+    if (rest === '' && this.#calls.count > 0) {
+      if (isClosed && this.#lists !== this.#closedLists()) this.#calls.repaired('a bracket of the list of calls is missing or one too many')
+    } else if (!isBare || this.#calls.count > 0) {
+      this.#calls.malformed('a tool call that cannot be read is handed out as text')
       this.#asText(this.#text)
     } else this.#asText(this.#text)
   }
@@ -134,10 +150,11 @@ export class CallBlock {
       if (this.#state === 'arguments') this.#endArguments(isClosed)
       else if (this.#state !== 'coder') this.#text = this.#step(true) ?? this.#text
     }
-    if (this.#calls > 0 || this.#start.isBare) return
+    if (this.#state === 'coder' && this.#text.trim() !== '') this.#readCoder(true)
+    if (this.#calls.count > 0 || this.#start.isBare) return
     const body = this.#text.trim()
     const python = readPythonCalls(body, this.#start.tools)
-    for (const call of python ?? []) this.#whole(call.name, call.arguments)
+    for (const call of python ?? []) this.#calls.whole(call.name, call.arguments)
     if (python) this.#text = ''
   }
 
@@ -150,10 +167,19 @@ export class CallBlock {
         return this.#stream()
       case 'tail':
         return this.#tail(isWhole)
-      case 'coder function':
-        if (isWhole || this.#text.indexOf('</function>', this.#searched) >= 0) this.#readCoder(isWhole)
-        this.#searched = Math.max(0, this.#text.length - '</function>'.length)
+      case 'coder tail':
+        return this.#afterObject(isWhole)
+      case 'coder function': {
+        const head = FUNCTION_OBJECT.exec(this.#text)
+        if (head) {
+          this.#begin(head[1]!.trim(), '', 'function')
+          this.#text = this.#text.slice(head[0].length)
+          return undefined
+        }
+        if (isWhole || this.#text.indexOf(FUNCTION_END, this.#searched) >= 0) this.#readCoder(isWhole)
+        this.#searched = Math.max(0, this.#text.length - FUNCTION_END.length)
         return undefined
+      }
       case 'coder':
         return this.#afterFunction()
       default:
@@ -196,7 +222,7 @@ export class CallBlock {
       if (head?.kind === 'call') {
         this.#count(gap)
         this.#text = text.slice(head.end)
-        this.#whole(head.name, head.arguments, head.isRepaired)
+        this.#calls.whole(head.name, head.arguments, head.isRepaired)
         return undefined
       }
       this.#awaitsArguments = head?.kind === 'open' && head.awaitsArguments === true
@@ -211,6 +237,7 @@ export class CallBlock {
         return undefined
       }
     }
+    if (this.#calls.count > 0) return this.#noCall(gap)
     const named = NAMED.exec(text)
     if (named) {
       this.#begin(named[1]!, gap, named[0].startsWith('call:') ? 'gemma' : 'named')
@@ -220,19 +247,19 @@ export class CallBlock {
     const start = NAMED_START.exec(text)
     this.#awaitsArguments = start !== null && (start[1] === undefined || tools.some(({ name }) => name === start[1]))
     // The beginning of a bare name, or of Python.
-    if (/^[\p{L}_]/u.test(text) && this.#calls === 0) return this.#searchClose()
+    if (/^[\p{L}_]/u.test(text)) return this.#searchClose()
     return this.#noCall(gap)
   }
 
   /** Text where a call was expected. */
   #noCall(gap: string): string | undefined {
     const { isBare, needsClose } = this.#start
-    if (needsClose || (this.#calls === 0 && !isBare)) {
+    if (needsClose || (this.#calls.count === 0 && !isBare)) {
       this.#state = 'other'
       return undefined
     }
     // Nothing marks the end of such blocks. Brackets of the list that was open are the format's.
-    const isText = this.#calls === 0
+    const isText = this.#calls.count === 0
     const rest = (isText ? gap : gap.replace(/\]/g, () => (this.#lists-- > 0 ? '' : ']'))) + this.#text.slice(gap.length)
     this.#text = ''
     return isText ? rest : rest.trimStart()
@@ -245,32 +272,17 @@ export class CallBlock {
     }
   }
 
-  #begin(name: string, gap: string, form: 'object' | 'named' | 'gemma'): void {
+  #begin(name: string, gap: string, form: Form): void {
     this.#count(gap)
-    this.#open(name)
+    this.#calls.begin(name)
     this.#arguments = new ArgumentStream()
     this.#form = form
     this.#state = 'arguments'
   }
 
-  #open(name: string): void {
-    this.#calls++
-    if (!this.#start.tools.some((tool) => tool.name === name))
-      this.#out.warn('unknown-tool', `the model calls ${JSON.stringify(name)}, which was not offered`)
-    this.#out.begin({ kind: 'tool-call', id: newCallId(), name })
-  }
-
-  #whole(name: string, args: string, isRepaired = false): void {
-    this.#open(name)
-    this.#out.write(args)
-    this.#out.end()
-    if (isRepaired) this.#repaired('the arguments of a tool call were not JSON, and there was one way to read them')
-    else if (parsed(args) === undefined) this.#warnNotJson()
-  }
-
   #stream(): string | undefined {
     const args = this.#arguments
-    this.#out.write(args.write(this.#text))
+    this.#calls.write(args.write(this.#text))
     this.#text = ''
     const { closeText } = this.#start
     if (args.end === undefined) {
@@ -290,78 +302,73 @@ export class CallBlock {
   #endArguments(isClosed: boolean, until?: number): void {
     const args = this.#arguments
     const { rest, end, isRepaired, isComplete } = args.finish(isClosed, until)
-    this.#out.write(rest)
-    const written = this.#out.end()
+    this.#calls.write(rest)
+    this.#calls.end({ isRepaired: isRepaired && this.#form !== 'gemma', isCut: !isComplete && !isClosed })
     this.#text = args.text.slice(end, until) + this.#text
-    this.#state = this.#form === 'object' ? 'tail' : 'between'
-    if (!isComplete && !isClosed) this.#out.warn('unfinished-tool-call', 'the answer ended inside a tool call')
-    else if (parsed(written) === undefined) this.#warnNotJson()
-    else if (isRepaired && this.#form !== 'gemma')
-      this.#repaired('the arguments of a tool call were not JSON, and there was one way to read them')
+    this.#state = this.#form === 'object' ? 'tail' : this.#form === 'function' ? 'coder tail' : 'between'
   }
 
   #tail(isWhole: boolean): string | undefined {
     const text = this.#text.slice(TAIL.exec(this.#text)![0].length)
     const brackets = /^(?:\]\s*)?\}/.exec(text)?.[0]
     if (brackets !== undefined) {
-      if (brackets !== '}') this.#repaired('a bracket of a tool call is one too many')
+      if (brackets !== '}') this.#calls.repaired('a bracket of a tool call is one too many')
       this.#text = text.slice(brackets.length)
     } else if (!isWhole && (text === '' || /^\]\s*$/.test(text) || TAIL_START.test(text))) return undefined
     else if (text === '' && isWhole) this.#text = ''
-    else if (text !== '') this.#repaired('the closing bracket of a tool call is missing')
+    else if (text !== '') this.#calls.repaired('the closing bracket of a tool call is missing')
     this.#state = 'between'
     return undefined
   }
 
   #readCoder(isWhole: boolean): void {
     const reading = readCoder(this.#text, this.#start.tools, isWhole)
-    for (const call of reading.calls) this.#coderCall(call)
+    for (const call of reading.calls) this.#calls.coder(call)
     this.#text = this.#text.slice(reading.end)
     this.#searched = 0
-    if (reading.isRepaired && reading.calls.some((call) => !call.isCut)) this.#repaired('a tag of a tool call is missing or incomplete')
+    if (reading.isRepaired && reading.calls.some((call) => !call.isCut))
+      this.#calls.repaired('a tag of a tool call is missing or incomplete')
     if (reading.text.trim() !== '') {
-      this.#out.warn('malformed-tool-call', 'text between the parts of a tool call is handed out as text')
+      this.#calls.malformed('text between the parts of a tool call is handed out as text')
       this.#asText(reading.text)
     }
     if (!reading.isOpen) this.#state = 'coder'
   }
 
-  #coderCall({ name, arguments: args, problems, isCut }: CoderCall): void {
-    this.#open(name)
-    this.#out.write(args)
-    this.#out.end()
-    for (const problem of problems) this.#out.warn('malformed-tool-call', `${problem}; its value is handed out as text`)
-    if (isCut) this.#out.warn('unfinished-tool-call', 'the answer ended inside a tool call')
-  }
-
   /** After a Coder function: another one, the end of the block, or other text. */
   #afterFunction(): string | undefined {
     const text = this.#text.trimStart()
-    if (text.startsWith('</tool_call>')) return text.slice('</tool_call>'.length)
-    if (text.startsWith('<function=') || text.startsWith('<tool_call>')) {
+    if (text.startsWith('</tool_call>')) {
+      this.#text = ''
+      return text.slice('</tool_call>'.length)
+    }
+    if (text.startsWith('<tool_call>')) {
+      this.#text = text.slice('<tool_call>'.length)
+      return undefined
+    }
+    if (text.startsWith('<function=')) {
+      this.#text = text
       this.#state = 'coder function'
       return undefined
     }
     if (text === '' || CODER_TAGS.some((tag) => tag.startsWith(text))) return undefined
     this.#text = ''
-    if (this.#start.needsClose) this.#out.warn('malformed-tool-call', 'text follows a tool call within its block')
+    if (this.#start.needsClose) this.#calls.malformed('text follows a tool call within its block')
     return text
   }
 
+  /** After a function whose arguments are an object. */
+  #afterObject(isWhole: boolean): undefined {
+    const text = this.#text.trimStart()
+    if (!isWhole && FUNCTION_END.startsWith(text) && text !== FUNCTION_END) return
+    if (text.startsWith(FUNCTION_END)) this.#text = text.slice(FUNCTION_END.length)
+    else if (!isWhole) this.#calls.repaired('a tag of a tool call is missing or incomplete')
+    this.#state = 'coder'
+  }
+
   #asText(text: string): void {
-    const { tools, isBare, openText = '' } = this.#start
-    const all = this.#calls === 0 && openText !== '' ? openText + text + this.#closedBy : text
-    if (all.trim() === '') return
-    this.#out.begin(tools.length === 0 ? { kind: 'reasoning' } : { kind: 'text', phase: 'final' })
-    this.#out.write(isBare ? all : all.trim())
-    this.#out.end()
-  }
-
-  #repaired(message: string): void {
-    this.#out.warn('repaired-tool-call', message)
-  }
-
-  #warnNotJson(): void {
-    this.#out.warn('arguments-not-json', 'the arguments of a tool call are not JSON and are handed out as they are')
+    const { isBare, openText = '' } = this.#start
+    const all = this.#calls.count === 0 && openText !== '' ? openText + text + this.#closedBy : text
+    this.#calls.text(isBare ? all : all.trim())
   }
 }

@@ -89,12 +89,26 @@ export class TagParser implements ChatParser {
     return this.#state === 'call' ? (this.#call.inArguments ? 'tool-call' : 'header') : this.#state
   }
 
+  get begunCall(): string | undefined {
+    const begun = this.#begun()
+    if (begun === undefined) return undefined
+    const others = offeredTools(this.#options).filter(({ name }) => name !== begun.name && name.startsWith(begun.name))
+    return begun.isClosed || others.length === 0 ? begun.name : undefined
+  }
+
+  /** The function tag with which the text so far ends. */
+  #begun(): { name: string; isClosed: boolean } | undefined {
+    if (this.#state === 'call') return this.#call.begun
+    const marker = this.#markers.find((each) => each.startsWith('<function=') && each.slice(0, -1) === this.#held.trimStart())
+    return marker === undefined ? undefined : { name: marker.slice('<function='.length, -1), isClosed: false }
+  }
+
   push(id: number): ChatEvent[] {
     if (this.#ended) throw new RangeError('this parser has ended; take a new one for the next answer')
     const { think, thinkEnd, call, callEnd } = this.#tag
     const inCall = this.#state === 'call'
     if (this.#stopIds.has(id)) this.#leave('stop')
-    else if (inCall && this.#takesTag(id)) this.#write(this.#stream.end() + this.#tokenizer.decode([id]))
+    else if (inCall && this.#takesTag(id)) this.#write(this.#tokenizer.decode([id]))
     else if (id === think && this.#state !== 'reasoning' && !inCall) this.#enter('reasoning')
     else if (id === thinkEnd && this.#state === 'reasoning') this.#enter('text')
     else if (id === thinkEnd && !inCall && this.#mayThink && !this.#hasReasoned && this.#out.open?.kind === 'text') {
@@ -116,10 +130,12 @@ export class TagParser implements ChatParser {
 
   /** Whether a tag within a call is text of it: of a string, of a value of Qwen3-Coder's, or of Mistral's and Gemma's heads. */
   #takesTag(id: number): boolean {
-    if (this.#inner.has(id)) return true
     const tag = this.#plainTags.get(id)
-    if (tag === undefined || !this.#call.keepsTags) return false
-    this.#write(this.#stream.end())
+    if (tag === undefined && !this.#inner.has(id)) return false
+    this.#flush()
+    if (this.#state !== 'call') return false
+    if (tag === undefined) return true
+    if (!this.#call.keepsTags) return false
     return !(id === this.#tag.callEnd && this.#call.closes(tag))
   }
 
@@ -148,6 +164,13 @@ export class TagParser implements ChatParser {
     this.#held = ''
     this.#isInLine = false
     this.#state = 'text'
+  }
+
+  /** Ends the text of the tokens so far; a character may have been cut. */
+  #flush(): void {
+    const rest = this.#stream.end()
+    this.#stream = this.#tokenizer.stream()
+    this.#write(rest)
   }
 
   #write(text: string): void {
@@ -247,13 +270,15 @@ export class TagParser implements ChatParser {
     return {
       text: toText,
       toolCall: (name) => {
+        const begun = this.#begun()
+        if (begun?.name === name) return begun.isClosed ? [] : ids('>\n')
         const isOpen = this.#state === 'call' && this.#call.isEmpty && force.before.startsWith(open)
         const between = this.#state === 'text' && this.#out.open !== undefined && !this.#isBare ? '\n' : ''
         const before = isOpen ? force.before.slice(open.length) : between + force.before
         const written = this.#tokenizer.encode(force.isPlainName ? name : JSON.stringify(name))
         return [...(isOpen ? [] : toText()), ...ids(before), ...written, ...ids(force.between)]
       },
-      endToolCall: () => ids(force.after),
+      endToolCall: () => ids(this.#call.isFunction ? '\n</function>\n</tool_call>' : force.after),
       endReasoning: () => (this.#state === 'reasoning' ? [...this.#tokenizer.encode(BUDGET_SENTENCE), ...toText()] : []),
     }
   }

@@ -34,7 +34,7 @@ export const HERMES: CallSyntax = {
   force: json('<tool_call>\n', '\n</tool_call>'),
 }
 
-/** Qwen3-Coder. Calls that are forced are written as JSON, which the mask of a schema can hold. */
+/** Qwen3-Coder. Arguments that must follow a schema are written as JSON, which a mask can hold to it. */
 export const CODER: CallSyntax = { ...HERMES, startsAtFunction: true }
 
 const LLAMA: CallSyntax = { open: '<|python_tag|>', isBare: true, isParallel: false, force: json('', '', 'parameters') }
