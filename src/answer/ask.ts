@@ -27,8 +27,9 @@ export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'respo
    */
   parallelToolCalls?: boolean
   /**
-   * The final answer is a JSON document under this schema. The model is told the schema, and it is enforced. Reasoning and calls
-   * before the document stay free. A document that did not get finished, or that a `stop` text cut, ends with reason `length`.
+   * The final answer is a JSON document under this schema. It is enforced, and harmony's prompt tells the model of it; for other formats
+   * say in the question what is wanted. Reasoning and calls before the document stay free. A document that did not get finished, or
+   * that a `stop` text cut, ends with reason `length`.
    * Excludes `prefill`. docs/structured-output.md lists what is supported.
    */
   schema?: JsonSchema

@@ -5,7 +5,7 @@
 import type { ChatEvent, TextToken } from '../chat/messages.ts'
 import type { GeneratedToken, GenerationResult, Taken } from '../engine/engine.ts'
 import type { Constraint, Matcher } from '../structured/structured.ts'
-import { type PromptOptions, promptIds, readPrompt } from '../tokenizer/prompt.ts'
+import { type PromptOptions, promptIds, streamAfter } from '../tokenizer/prompt.ts'
 import type { TextStream } from '../tokenizer/tokenizer.ts'
 import { type AnswerEnd, type ChatModel, checkFits, checkLength, Generated } from './answer.ts'
 import type { Ask } from './ask.ts'
@@ -51,7 +51,7 @@ export class Continuation extends Generated {
     this.promptIds = promptIds
     this.#matcher = (constraint ?? constraintNow(ask, tokenizer))?.matcher()
     this.#stops = new StopTexts(ask.stop ?? [])
-    this.#stream = readPrompt(tokenizer, promptIds).stream
+    this.#stream = streamAfter(tokenizer, promptIds)
   }
 
   override mask(tokensLeft: number): TokenMask | undefined {

@@ -40,12 +40,20 @@ export function prefixLength({ prefix = [] }: Tokenizer, ids: readonly number[])
   return prefix.every((id, i) => ids[i] === id) ? prefix.length : 0
 }
 
-/**
- * The text of a prompt without its BOS, and the stream in which it goes on: a blank before the next word is part of the text, and a
- * character that the prompt leaves unfinished comes with the ids that finish it.
- */
-export function readPrompt(tokenizer: Tokenizer, ids: readonly number[]): { text: string; stream: TextStream } {
+/** So many ids of a prompt say how its text goes on: whether a blank before the next word, or the rest of a character, is part of it. */
+export const LAST_IDS = 8
+
+/** The stream in which the text of a prompt goes on. */
+export function streamAfter(tokenizer: Tokenizer, ids: readonly number[]): TextStream {
   const stream = tokenizer.stream()
-  const text = ids.slice(prefixLength(tokenizer, ids)).map((id) => stream.push(id))
-  return { text: text.join(''), stream }
+  for (const id of ids.slice(prefixLength(tokenizer, ids)).slice(-LAST_IDS)) stream.push(id)
+  return stream
+}
+
+/** The text of a prompt without its BOS. A character that it leaves unfinished is left out: it comes with the ids that finish it. */
+export function promptText(tokenizer: Tokenizer, ids: readonly number[]): string {
+  const stream = tokenizer.stream()
+  let text = ''
+  for (const id of ids.slice(prefixLength(tokenizer, ids))) text += stream.push(id)
+  return text
 }

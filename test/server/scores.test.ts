@@ -109,6 +109,21 @@ for (const { name, format, script, limit, stop, text, scored, finish } of rows) 
     assert.deepEqual(entries(events.flatMap((choice) => choice?.logprobs?.content ?? [])), Buffer.from(scored))
     assert.equal(events.map((choice) => choice?.delta.content ?? '').join(''), text)
   })
+  test(`${name}: Ollama, responses`, async () => {
+    const { post } = scripted(() => script, format)
+    const messages = [{ role: 'user', content: 'x' }]
+    const options = { num_predict: limit ?? 100, stop }
+    const talk = await jsonOf(post('/api/chat', { model: 'scripted', messages, stream: false, options }))
+    const raw = await jsonOf(post('/api/generate', { model: 'scripted', prompt: 'x', raw: true, stream: false, options }))
+    assert.deepEqual([talk.message.content, talk.done_reason, raw.response, raw.done_reason], [text, finish, text, finish])
+    if (stop !== undefined || text === '') return // that API has no stop texts, and no item of an empty text
+    const request = { model: 'scripted', input: 'x', top_logprobs: 1, max_output_tokens: limit }
+    const { output, usage } = await jsonOf(post('/v1/responses', request))
+    const [part] = output[0].content
+    assert.equal(part.text, text)
+    assert.equal(part.logprobs.length, usage.output_tokens)
+    assert.deepEqual(Buffer.from(part.logprobs.flatMap((entry: Json) => entry.bytes)), Buffer.from(scored))
+  })
   test(`${name}: library`, async () => {
     const { model } = scriptedModel(() => script, format)
     const ask = { maxTokens: limit ?? 100, stop: stop === undefined ? [] : [stop].flat() }

@@ -1,8 +1,8 @@
 /** Base models: no roles, no markers. The prompt is the text so far, the answer is how the model continues it. */
-import { promptIds } from '../../tokenizer/prompt.ts'
+import { LAST_IDS, promptIds } from '../../tokenizer/prompt.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { ChatError, type ChatFormat, partsOf, type SamplingOptions, textOf } from '../messages.ts'
-import { LAST_IDS, TagParser } from './tags/parser.ts'
+import { TagParser } from './tags/parser.ts'
 
 export interface PlainSource {
   eosTokenIds?: readonly number[]

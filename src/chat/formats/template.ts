@@ -2,10 +2,11 @@
  * Every other family: prompts by the checkpoint's own chat template (template-prompt.ts), answers by the reader of tags. What a model
  * can do is read from the text of its template and from its special tokens.
  */
+import { LAST_IDS } from '../../tokenizer/prompt.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { ChatError, type ChatFormat, checkTools, offeredTools, type SamplingOptions } from '../messages.ts'
 import { withGenericTools } from './generic-tools.ts'
-import { LAST_IDS, TagParser } from './tags/parser.ts'
+import { TagParser } from './tags/parser.ts'
 import { callSyntaxOf, GENERIC } from './tags/syntax.ts'
 import { type TemplateFiles, templatePrompt } from './template-prompt.ts'
 

@@ -4,7 +4,7 @@ import { Continuation, promptOf } from '../../answer/continuation.ts'
 import { type FinishEvent, type FinishReason, NO_TIMINGS, NO_USAGE } from '../../chat/messages.ts'
 import type { TokenLogprob } from '../../engine/logprobs.ts'
 import type { Constraint } from '../../structured/structured.ts'
-import { prefixLength, readPrompt } from '../../tokenizer/prompt.ts'
+import { prefixLength, promptText, streamAfter } from '../../tokenizer/prompt.ts'
 import type { TextStream, Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { finite, spelled } from '../chat-completions/logprobs.ts'
 import { type ChoiceRun, respondWithChoices } from '../choices.ts'
@@ -45,8 +45,8 @@ const logprobsAsked = (body: CompletionRequest) => body.logprobs !== null && bod
 
 /** A prompt with what continues it. */
 interface Prompt {
-  /** As `echo` writes it. A text is repeated as it came. */
-  text: string
+  /** A text as it came, which `echo` repeats; undefined for ids. */
+  text: string | undefined
   ids: readonly number[]
   /** How many ids at the start are a BOS that the text does not show. */
   hidden: number
@@ -87,7 +87,7 @@ function continuations(
 }
 
 function promptFor({ tokenizer }: ServedModel, given: string | readonly number[], ids: readonly number[], task?: Continuation): Prompt {
-  if (typeof given !== 'string') return { text: readPrompt(tokenizer, ids).text, ids, hidden: prefixLength(tokenizer, ids), task }
+  if (typeof given !== 'string') return { text: undefined, ids, hidden: prefixLength(tokenizer, ids), task }
   const isSpelled = given.startsWith(tokenizer.decode(tokenizer.prefix ?? []))
   return { text: given, ids, hidden: isSpelled ? 0 : prefixLength(tokenizer, ids), task }
 }
@@ -101,7 +101,7 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, prompt: Promp
       let text = ''
       let finish: FinishEvent | undefined
       if (body.echo) {
-        text = prompt.text
+        text = prompt.text ?? promptText(model.tokenizer, ids)
         if (logprobsAsked(body)) {
           table.add(ids[0]!, null, [])
           const scores = ids.length > 1 ? await model.engine.score(ids, { top: body.logprobs!, signal }) : []
@@ -164,7 +164,7 @@ class LogprobTable {
   constructor({ tokenizer }: ServedModel, alternatives: number, { ids, hidden }: Prompt, echo: boolean) {
     this.#tokenizer = tokenizer
     this.#alternatives = alternatives
-    this.#stream = echo ? tokenizer.stream() : readPrompt(tokenizer, ids).stream
+    this.#stream = echo ? tokenizer.stream() : streamAfter(tokenizer, ids)
     this.#hidden = echo ? hidden : 0
   }
 

@@ -23,8 +23,6 @@ export interface TagParserStart {
 
 /** Tags that are text within the text of a call, where a model writes them there. */
 const PLAIN_TAGS = ['<think>', '</think>', '<tool_call>', '</tool_call>', '<tool_response>', '</tool_response>']
-/** So many ids of a prompt say how its text goes on: whether a blank before the next word, or the rest of a character, is part of it. */
-export const LAST_IDS = 8
 
 /** The sentence with which Qwen's authors end thinking that has used up its budget. */
 const BUDGET_SENTENCE = '\n\nConsidering the limited time by the user, I have to give the solution based on the thinking directly now.'
