@@ -92,11 +92,11 @@ for name in ("TOOLS", "JSON_SCHEMA"):
     messages = [{"role": "user", "content": "Ada is 36 years old. Bob is 31 years old. Extract the persons."}]
 
     def partial():
-        parts = list(wrapped.create_partial(model=model, messages=messages, response_model=Person, max_retries=0, max_tokens=200))
+        parts = list(wrapped.create_partial(model=model, messages=messages, response_model=Person, max_retries=0, max_tokens=200, temperature=0))
         return expect(parts[-1].age is not None, parts[-1])
 
     def iterable():
-        persons = list(wrapped.create_iterable(model=model, messages=messages, response_model=Person, max_retries=0, max_tokens=300))
+        persons = list(wrapped.create_iterable(model=model, messages=messages, response_model=Person, max_retries=0, max_tokens=300, temperature=0))
         return expect(len(persons) > 0, persons)
 
     attempt("instructor create_partial", name, partial)

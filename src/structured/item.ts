@@ -23,7 +23,12 @@ export interface Item {
   readonly pattern: { readonly automaton: ByteAutomaton; readonly position: number } | undefined
   /** The items whose tokens are allowed here, for an item that remembers its text; see distinct.ts. */
   readonly shown?: Sequence | undefined
+  /** An item that allows the same tokens and costs the same, as long as no token is longer than ALIKE_BYTES. */
+  readonly alike?: Item
 }
+
+/** Few vocabularies have longer tokens. */
+export const ALIKE_BYTES = 256
 
 export type Draft = Omit<Item, 'id'>
 

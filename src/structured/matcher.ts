@@ -5,7 +5,7 @@
  * trie nodes. It is cached, so the vocabulary is walked once per part, not once per stack.
  */
 import type { Grammar } from './grammar.ts'
-import type { Item } from './item.ts'
+import { ALIKE_BYTES, type Item } from './item.ts'
 import type { Cell, State } from './machine.ts'
 import type { ByteAutomaton } from './pattern.ts'
 import { stringIndex } from './string-body.ts'
@@ -82,10 +82,11 @@ export class MaskTable {
     const { shown } = stack.item!
     const top = shown === undefined ? stack : this.grammar.machine.push(shown, stack.below!)
     for (let cell = top; cell.item !== undefined && exits.nodes.length > 0; cell = cell.below!) {
-      let part = exits.parts.get(cell.item)
+      const item = (this.trie.longest <= ALIKE_BYTES && cell.item.alike) || cell.item
+      let part = exits.parts.get(item)
       if (part === undefined) {
-        part = this.#part(exits, cell.item)
-        this.#remember(exits, cell.item, part)
+        part = this.#part(exits, item)
+        this.#remember(exits, item, part)
       }
       const left = bytesLeft - cell.below!.cost
       const string = exits === this.#root ? cell.item.string : undefined

@@ -4,7 +4,7 @@
  */
 import type { Steps } from './cooperative.ts'
 import { type Expression, elementsOf, type Rules, references } from './expression.ts'
-import { choice, costOfSequence, type Draft, type Item, reader, type Sequence } from './item.ts'
+import { ALIKE_BYTES, choice, costOfSequence, type Draft, type Item, reader, type Sequence } from './item.ts'
 import { type CodeRange, normalized } from './regex.ts'
 
 /** Texts as a tree of their bytes. Node 0 is the root; parents precede their children. */
@@ -130,7 +130,10 @@ export class TextItems {
       ]
       const alternatives = () => [...(count >= least ? [[]] : []), ...(count < most && once < NEVER ? [round()] : [])]
       const cost = count >= least ? 0 : (least - count) * once
-      return choice(alternatives, () => cost)
+      // Far from both limits, a repetition goes on as one without limits, so that its tokens are found once.
+      const isFar = count >= least && most !== NEVER && most - count > ALIKE_BYTES
+      const alike = isFar ? this.#repeat({ repeat, least: 0, most: NEVER }, `${name} without limits`, 0) : undefined
+      return { ...choice(alternatives, () => cost), alike }
     })
   }
 

@@ -150,7 +150,7 @@ const refused: Record<string, [path: string, fields: object, param: string | Reg
   'a text that is no schema': ['completions', { guided_json: '{"type":' }, 'guided_json', /not a JSON schema/],
   'a bad expression': ['completions', { guided_regex: '(a' }, 'guided_regex', /cannot be enforced: an open group/],
   'a bad grammar': ['Ollama generate', { grammar: 'root ::= x' }, /./, /grammar: this cannot be enforced: the rule "root" uses "x"/],
-  'an unsupported schema': ['responses', { json_schema: { type: 'string', not: {} } }, 'json_schema', /\/not/],
+  'an unsupported schema': ['responses', { json_schema: { type: 'string', longest: 3 } }, 'json_schema', /\/longest/],
   'no choices': ['chat', { guided_choice: [] }, 'guided_choice', /guided_choice/],
   'a grammar above the limit': ['chat', { grammar: `root ::= "${'a'.repeat(70_000)}"` }, 'grammar', /at most 65536/],
 }

@@ -94,6 +94,7 @@ const rows: Record<string, Row> = {
     good: ['xxabab', 'xyz7abab-a-', '名é\nabab'],
     bad: ['x1abab', 'xxab', 'xxxxxabab'],
   },
+  'a limit far away': { form: { regex: '([ab]c?){1,600}' }, good: ['a', 'abcb'.repeat(150)], bad: ['', 'a'.repeat(601), 'c'] },
   '300 alternatives of an expression': {
     form: { regex: `(${Array.from({ length: 300 }, (_, i) => `w${i}`).join('|')})( [ab])?` },
     good: ['w0', 'w29', 'w299 a'],

@@ -25,7 +25,7 @@ export const formFields = {
       json_object: flag,
       disable_fallback: flag,
       disable_any_whitespace: flag,
-      disable_additional_properties: z.literal(false).nullish(),
+      disable_additional_properties: flag,
     })
     .nullish()
     .describe('What the answer must follow (vLLM): one of json, regex, choice, grammar, json_object.'),
