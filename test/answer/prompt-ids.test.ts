@@ -4,7 +4,11 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import { plainFormat } from '../../src/chat/formats/plain.ts'
+import { qwenFormat } from '../../src/chat/formats/qwen/qwen.ts'
+import { templateFormat } from '../../src/chat/formats/template.ts'
+import type { ChatFormat } from '../../src/chat/messages.ts'
 import { withMethods } from '../../src/public.ts'
 import { createApp } from '../../src/server/http/app.ts'
 import type { ServedModel } from '../../src/server/models/model.ts'
@@ -12,6 +16,7 @@ import { byteTokenizerJson } from '../../src/tokenizer/build.ts'
 import { type PromptOptions, promptIds } from '../../src/tokenizer/prompt.ts'
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
+import { byteTokenizer, harmonySpecials, qwenSpecials } from '../chat/byte-tokenizer.ts'
 import { type Json, jsonOf } from '../server/scripted-app.ts'
 import { scriptedEngine } from '../server/scripted-engine.ts'
 
@@ -138,6 +143,7 @@ const rows: Row[] = [
 async function seen(
   tokenizer: Tokenizer,
   use: (model: ServedModel, post: (path: string, body: object) => Promise<Json>) => Promise<unknown>,
+  format: ChatFormat = plainFormat(tokenizer, {}),
 ) {
   const engine = scriptedEngine(tokenizer, () => 'a')
   const prompts: number[][] = []
@@ -147,7 +153,7 @@ async function seen(
   }
   const architecture = { name: 'm', modelType: 'm', vocabSize: tokenizer.vocabSize, maxPositionEmbeddings: 65536, expertDtype: 'f32' }
   const watched = { context: engine.context, score: engine.score, load: () => engine.load(), close: async () => {}, generate }
-  const model = { tokenizer, format: plainFormat(tokenizer, {}), engine: watched, architecture, dispose() {} }
+  const model = { tokenizer, format, engine: watched, architecture, dispose() {} }
   const app = createApp({ models: [{ id: 'm', load: async () => model }] })
   const headers = { 'content-type': 'application/json' }
   await use(model, (path, body) =>
@@ -197,4 +203,45 @@ test('ids are taken as they are', async () => {
     [104, 105],
     [BOS, 104],
   ])
+})
+
+test('a rendered conversation gives the same ids as a raw prompt, in every format', async () => {
+  const harmony = byteTokenizer(harmonySpecials)
+  const qwen = byteTokenizer(qwenSpecials)
+  const turns =
+    "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}[ {{ m.content }} [{% else %}{{ m.content }}</s>{% endif %}{% endfor %}"
+  const ending = { bosToken: '<s>', eosToken: '</s>' }
+  const models: [Tokenizer, ChatFormat][] = [
+    [harmony, harmonyFormat(harmony)],
+    [qwen, qwenFormat(qwen, { thinking: 'switch', tools: 'json' })],
+    [sentencePiece, templateFormat(sentencePiece, { chatTemplate: turns, ...ending })],
+    [sentencePiece, templateFormat(sentencePiece, { chatTemplate: turns.replace('{{ bos_token }}', '{{ bos_token }} '), ...ending })],
+    [
+      withBos,
+      templateFormat(withBos, {
+        chatTemplate: `{{ bos_token }}{% for m in messages %}{{ m.content }}<|im_end|>\n{% endfor %}<fim>`,
+        ...ending,
+      }),
+    ],
+  ]
+  const messages = [
+    { role: 'user', content: 'a b' },
+    { role: 'assistant', content: 'b a' },
+    { role: 'user', content: 'a' },
+  ]
+  for (const [tokenizer, format] of models) {
+    const prompts = await seen(
+      tokenizer,
+      async (_, post) => {
+        const { prompt, tokens } = await post('/apply-template', { messages })
+        assert.deepEqual((await post('/tokenize', { prompt })).tokens, tokens, prompt)
+        await post('/v1/chat/completions', { messages, max_tokens: 1 })
+        await post('/v1/completions', { prompt, max_tokens: 1 })
+        await post('/api/generate', { prompt, raw: true, stream: false, options: { num_predict: 1 } })
+      },
+      format,
+    )
+    assert.equal(prompts.length, 3)
+    for (const ids of prompts) assert.deepEqual(ids, prompts[0])
+  }
 })
