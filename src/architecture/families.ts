@@ -56,7 +56,7 @@ export type Described = Omit<
   'name' | 'modelType' | 'tensorLayout' | 'vocabSize' | 'initializerRange' | 'eosTokenIds' | 'bosTokenId'
 >
 
-export const FAMILIES: readonly Family[] = [gpt2, gptNeox, gptOss, qwen2, qwen3, llama, mistral, gemma, olmo1, olmo, smollm3, phi3, granite]
+export const FAMILIES: readonly Family[] = [gpt2, gptOss, qwen2, qwen3, llama, mistral, gemma, olmo1, olmo, smollm3, phi3, granite, gptNeox]
 
 /** Every published form by its key. */
 export const MODEL_TYPES: ReadonlyMap<string, ModelType> = new Map(FAMILIES.flatMap(({ modelTypes }) => Object.entries(modelTypes)))

@@ -193,7 +193,7 @@ test('a model type that is not read names those of its family', () => {
     ['qwen2_moe', 'qwen2, qwen3, qwen3_vl_text, qwen3_moe, qwen3_vl'],
     ['gemma4', 'gemma, gemma2, gemma3_text, gemma3'],
     ['llama4_text', 'llama'],
-    ['olmo', 'olmo2, olmo3'],
+    ['olmoe', 'olmo, olmo2, olmo3'],
     ['phi', 'phi3'],
     ['granitemoehybrid', 'granite'],
     ['smollm4', 'smollm3'],
@@ -202,7 +202,7 @@ test('a model type that is not read names those of its family', () => {
       message: `config.json: model_type: expected one of ${modelTypes.join(', ')}, got "${type}"; of its family these are read: ${near}`,
     })
   }
-  for (const type of ['jamba', 'gpt_neox', 'gptj', 'mamba2'])
+  for (const type of ['jamba', 'bloom', 'gptj', 'mamba2'])
     assert.throws(() => read({ model_type: type }), {
       message: `config.json: model_type: expected one of ${modelTypes.join(', ')}, got "${type}"`,
     })
