@@ -33,6 +33,11 @@ export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'respo
    * Excludes `prefill`. docs/structured-output.md lists what is supported.
    */
   schema?: JsonSchema
+  /**
+   * Whether an object with `properties` may have others, where its schema does not say `additionalProperties`. JSON Schema allows
+   * them; small models then invent names instead of writing the declared ones. For `schema` and for arguments of tools. Default `closed`.
+   */
+  undeclared?: 'closed' | 'open'
   /** How the schema is introduced to the model, where its format has a place for that. Default `response`, without a description. */
   schemaName?: string
   schemaDescription?: string
@@ -74,9 +79,9 @@ export interface AskedTool extends ToolDefinition {
 }
 
 /** What the final answer must follow. @throws ChatError when that is said twice */
-export function formOf({ schema, regex, choice, grammar }: Ask): Form | undefined {
+export function formOf({ schema, undeclared, regex, choice, grammar }: Ask): Form | undefined {
   const all: readonly (Form | undefined)[] = [
-    schema === undefined ? undefined : { schema },
+    schema === undefined ? undefined : { schema, undeclared },
     regex === undefined ? undefined : { regex },
     choice && { choice },
     grammar === undefined ? undefined : { grammar },

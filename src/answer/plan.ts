@@ -27,7 +27,7 @@ export async function planFor(
   compile: CompileConstraint = constraints,
   signal?: AbortSignal,
 ): Promise<Plan> {
-  const { thinking } = ask
+  const { thinking, undeclared } = ask
   const compiled = (form: Form, field: string) => enforceable(form, field, (given) => compile(given, tokenizer, signal))
   const { tools, choice } = chosenTools(ask, format)
   const forced = choice === 'required' ? tools.map(({ name }) => name) : typeof choice === 'object' ? [choice.name] : undefined
@@ -35,9 +35,10 @@ export async function planFor(
   const text = form === undefined || forced ? undefined : await compiled(form, fieldOfForm(ask, form))
   const args = new Map<string, Constraint>()
   for (const { name, parameters = NO_ARGUMENTS, strict } of tools)
-    if (strict || forced?.includes(name)) args.set(name, await compiled({ schema: parameters }, `${fieldOf(ask, name)}.parameters`))
+    if (strict || forced?.includes(name))
+      args.set(name, await compiled({ schema: parameters, undeclared }, `${fieldOf(ask, name)}.parameters`))
     else if (format.capabilities.bindsCalls) {
-      const own = await compiled({ schema: parameters }, name).catch(ignoreUnsupported)
+      const own = await compiled({ schema: parameters, undeclared }, name).catch(ignoreUnsupported)
       if (own) args.set(name, own)
     }
   return {

@@ -11,6 +11,8 @@ interface Part {
   readonly patterns: readonly { readonly source: string; readonly located: Located }[]
   /** The schema of other names; undefined: any value. */
   readonly others: Located | undefined
+  /** The schema of names of which no schema beside this one says anything; undefined: any value. */
+  readonly unevaluated: Located | undefined
   /** Whether it says anything about names that it does not declare. */
   readonly isSilent: boolean
 }
@@ -27,15 +29,14 @@ export function objectNode(reader: SchemaReader, plains: readonly Plain[], path:
   const names = namesOf(reader, plains, path)
   const [least, most] = bounds(plains, 'minProperties', 'maxProperties')
   const declared = new Set(parts.flatMap(({ properties }) => [...properties.keys()]))
-  const isOpen = names.only === undefined && !parts.some(({ others }) => others?.schema === false)
+  const isOpen = names.only === undefined && !restOf(parts).some(({ schema }) => schema === false)
   const isClosed = !isOpen || (isClosedByDefault(reader, parts, plains) && least <= new Set([...declared, ...required]).size)
-  for (const name of names.only ?? [])
-    if (isOpen || !parts.some((part) => othersOf(part, name, []).some(({ schema }) => schema === false))) declared.add(name)
+  for (const name of names.only ?? []) declared.add(name)
   for (const name of required) declared.add(name)
 
   const properties: Property[] = []
   for (const name of declared) {
-    const schemas = parts.flatMap((part) => schemasOf(reader, part, name, path))
+    const schemas = schemasOf(reader, parts, name)
     const isAllowed = names.rules === undefined || reader.isAllowed(name, names.rules, `${path}/propertyNames`)
     const isPossible = isAllowed && (names.only === undefined || names.only.has(name)) && !schemas.some(({ schema }) => schema === false)
     if (!isPossible) {
@@ -46,12 +47,12 @@ export function objectNode(reader: SchemaReader, plains: readonly Plain[], path:
     reader.count(name, path)
     properties.push({ name, node: reader.readAll(schemas, schemas[0]?.path ?? path), required: required.has(name) })
   }
-  const undeclared =
-    isClosed && !parts.some(({ patterns }) => patterns.length > 0) ? [] : groups(reader, parts, properties, names.rules, isClosed, path)
+  const hasPatterns = parts.some(({ patterns }) => patterns.length > 0)
+  const undeclared = isClosed && !hasPatterns ? [] : groups(reader, parts, properties, names.rules, isClosed, path)
   const isCounted = least > 1 + properties.length
   if (isCounted && undeclared.some((group) => group.names !== undefined))
     return refuse(`${path}/minProperties`, 'more than one name that only a pattern describes is not supported')
-  return { kind: 'object', properties, undeclared, least, most, isOpen }
+  return { kind: 'object', properties, undeclared, least, most, isOpen: isOpen || hasPatterns }
 }
 
 function partOf(plain: Plain): Part {
@@ -63,9 +64,10 @@ function partOf(plain: Plain): Part {
     source,
     located: inner(value, `${path}/patternProperties/${escapePointer(source)}`),
   }))
-  const keyword = ['additionalProperties', 'unevaluatedProperties'].find((name) => schema[name] !== undefined)
-  const isSilent = keyword === undefined && patterns.length === 0 && schema.propertyNames === undefined
-  return { properties, patterns, others: keyword === undefined ? undefined : inner(schema[keyword], `${path}/${keyword}`), isSilent }
+  const at = (keyword: string) => (schema[keyword] === undefined ? undefined : inner(schema[keyword], `${path}/${keyword}`))
+  const [others, unevaluated] = [at('additionalProperties'), at('unevaluatedProperties')]
+  const isSilent = others === undefined && unevaluated === undefined && patterns.length === 0 && schema.propertyNames === undefined
+  return { properties, patterns, others, unevaluated, isSilent }
 }
 
 function requiredOf({ schema, path }: Plain): string[] {
@@ -101,18 +103,23 @@ function namesOf(
   return { only: undefined, rules: patterns.length === 0 && least === 0 && most === Number.POSITIVE_INFINITY ? undefined : found.rules }
 }
 
-/** What a schema says of the value of a name. */
-function schemasOf(reader: SchemaReader, part: Part, name: string, path: string): readonly Located[] {
-  const own = part.properties.get(name)
-  const matching = part.patterns.filter(({ source, located }) =>
-    reader.isAllowed(name, { patterns: [{ source, negated: false }], ...ANY_LENGTH }, located.path ?? path),
-  )
-  const found = [...(own === undefined ? [] : [own]), ...matching.map(({ located }) => located)]
-  return found.length > 0 ? found : othersOf(part, name, [])
+/** What schemas say of the value of a name. */
+function schemasOf(reader: SchemaReader, parts: readonly Part[], name: string): readonly Located[] {
+  const found = parts.flatMap(({ properties, patterns, others }) => {
+    const declared = properties.get(name)
+    const matching = patterns.filter(({ source, located }) =>
+      reader.isAllowed(name, { patterns: [{ source, negated: false }], ...ANY_LENGTH }, located.path),
+    )
+    const own = [...(declared === undefined ? [] : [declared]), ...matching.map(({ located }) => located)]
+    return own.length > 0 || others === undefined ? own : [others]
+  })
+  return found.length > 0 ? found : restOf(parts)
 }
 
-function othersOf({ properties, others }: Part, name: string, matching: readonly unknown[]): readonly Located[] {
-  return properties.has(name) || matching.length > 0 || others === undefined ? [] : [others]
+/** What schemas say of the values of names that none of them mentions. */
+function restOf(parts: readonly Part[]): readonly Located[] {
+  const others = parts.flatMap((part) => part.others ?? [])
+  return others.length > 0 ? others : parts.flatMap((part) => part.unevaluated ?? [])
 }
 
 /** The undeclared names, in groups for whose values the same schemas hold. */
@@ -132,10 +139,11 @@ function groups(
   const found: Undeclared[] = []
   for (const matching of sets) {
     if (matching.length === 0 && isClosed) continue
-    const schemas = parts.flatMap(({ patterns, others }) => {
-      const own = patterns.filter(({ source }) => matching.includes(source)).map(({ located }) => located)
-      return own.length > 0 ? own : others === undefined ? [] : [others]
+    const own = parts.flatMap(({ patterns, others }) => {
+      const found = patterns.filter(({ source }) => matching.includes(source)).map(({ located }) => located)
+      return found.length > 0 || others === undefined ? found : [others]
     })
+    const schemas = own.length > 0 ? own : restOf(parts)
     if (schemas.some(({ schema }) => schema === false)) continue
     const node = reader.readAll(schemas, schemas[0]?.path ?? path)
     if (sources.length === 0 && rules === undefined) {

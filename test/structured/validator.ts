@@ -40,7 +40,7 @@ for (const [name, validate] of Object.entries(formats))
 
 /** Whether the text parses and validates; the reason if not. */
 export function validator(schema: object): (text: string) => string | undefined {
-  const isOld = '$schema' in schema && String(schema.$schema).includes('draft-0')
+  const isOld = /"items":\[|"\$schema":"[^"]*draft-0/.test(JSON.stringify(schema))
   const ajv = drafts[isOld ? 'draft-7' : '2020-12']
   // Schemas may share an $id; what this instance has compiled is not wanted again.
   const validate = ajv.compile(schema)
