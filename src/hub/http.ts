@@ -113,7 +113,7 @@ export class HubClient {
   async #pause(): Promise<void> {
     const { signal } = this.#options
     const remaining = () => this.#pausedUntil - performance.now()
-    while (remaining() > 0) await sleep(remaining(), signal)
+    while (remaining() > 0) await sleep(Math.max(1, remaining()), signal)
     signal?.throwIfAborted()
   }
 

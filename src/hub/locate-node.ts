@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { findPreset } from '../architecture/presets.ts'
+import { findPreset, nearestNames } from '../architecture/presets.ts'
 import { expandPath } from '../files/path-node.ts'
 import { checkModelId, findSnapshot, isLoadable, ModelIdError } from './cache-node.ts'
 
@@ -24,7 +24,7 @@ export interface LocatedId {
 export type Located = LocatedDirectory | LocatedId
 
 /**
- * @throws ModelIdError when the name is neither an existing path nor a model id
+ * @throws ModelIdError when the name is neither an existing path, nor a known name, nor a model id
  */
 export async function locateModel(name: string, options: { cache?: string; revision?: string } = {}): Promise<Located> {
   const path = expandPath(name)
@@ -41,8 +41,15 @@ export async function locateModel(name: string, options: { cache?: string; revis
     if (snapshot && !snapshot.problem) return { id, directory: snapshot.directory, note: snapshot.note }
     if (snapshot) incomplete ??= { id, problem: snapshot.problem }
   }
+  if (incomplete) return incomplete
+  if (name.includes('/')) return { id: checkModelId(name) }
   // The name of a preset means its published repository.
-  return incomplete ?? { id: checkModelId(name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)) }
+  const id = findPreset(name)?.repositories[0]
+  if (id !== undefined) return { id }
+  checkModelId(name)
+  throw new ModelIdError(
+    `unknown model "${name}"; closest: ${nearestNames(name).join(', ')}. Give a directory, one of these names, or the id of a model on the hub (ORG/NAME).`,
+  )
 }
 
 /** The directory of a model of this package (models/NAME), if it exists. */

@@ -4,6 +4,7 @@
  */
 import type { Folder, Source } from '../checkpoint/source.ts'
 import { bytesSource, truncated } from '../checkpoint/source.ts'
+import { Gate } from '../files/gate.ts'
 import { isObject } from '../json/json.ts'
 import { checkModelId, checkRevision, isCommit } from './cache-node.ts'
 import { bodyOf, hashOf, type RemoteFile, transferError } from './download-node.ts'
@@ -108,12 +109,18 @@ async function askContent(client: HubClient, url: string): Promise<Content | und
 
 /** Bytes at the beginning of a weight file that one request fetches; most headers are shorter. */
 const HEAD_BYTES = 64 << 10
+/** Requests for headers at once. */
+const RANGE_REQUESTS = 8
 
 /** Reads bytes of a file that are on disk; false where they are not. */
 type ReadOnDisk = (file: RemoteFile, offset: number, into: Uint8Array) => Promise<boolean>
 
+type FetchRange = (file: RemoteFile, offset: number, length: number) => Promise<Uint8Array>
+
 /** The repository as a folder. A small file is fetched whole and checked; of a weight file only the ranges that are read are fetched. */
 export function remoteFolder(client: HubClient, repository: Repository, onDisk: ReadOnDisk = async () => false): Folder {
+  const gate = new Gate(RANGE_REQUESTS)
+  const fetchRange: FetchRange = (file, offset, length) => gate.run(() => range(client, file, offset, length))
   return {
     name: repository.id,
     list: async () => repository.names.filter((name) => !name.includes('/')),
@@ -121,7 +128,7 @@ export function remoteFolder(client: HubClient, repository: Repository, onDisk: 
       if (!repository.names.includes(name)) return undefined
       const file = await repository.file(name)
       const label = `${repository.id}/${name}`
-      if (name.endsWith('.safetensors')) return rangeSource(client, file, label, onDisk)
+      if (name.endsWith('.safetensors')) return rangeSource(fetchRange, file, label, onDisk)
       const bytes = new Uint8Array(file.size)
       return bytesSource((await onDisk(file, 0, bytes)) ? bytes : await wholeFile(client, file), label)
     },
@@ -140,7 +147,7 @@ async function wholeFile(client: HubClient, file: RemoteFile): Promise<Uint8Arra
   return bytes
 }
 
-function rangeSource(client: HubClient, file: RemoteFile, name: string, onDisk: ReadOnDisk): Source {
+function rangeSource(fetchRange: FetchRange, file: RemoteFile, name: string, onDisk: ReadOnDisk): Source {
   let head: Promise<Uint8Array> | undefined
   const headBytes = Math.min(file.size, HEAD_BYTES)
   return {
@@ -150,8 +157,8 @@ function rangeSource(client: HubClient, file: RemoteFile, name: string, onDisk: 
       const end = offset + into.byteLength
       if (end > file.size) throw truncated(name, offset, into.byteLength, file.size)
       if (into.byteLength === 0 || (await onDisk(file, offset, into))) return
-      if (end > headBytes) into.set(await range(client, file, offset, into.byteLength))
-      else into.set((await (head ??= range(client, file, 0, headBytes))).subarray(offset, end))
+      if (end > headBytes) into.set(await fetchRange(file, offset, into.byteLength))
+      else into.set((await (head ??= fetchRange(file, 0, headBytes))).subarray(offset, end))
     },
     async close() {},
   }

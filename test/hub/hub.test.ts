@@ -624,7 +624,17 @@ describe('the cache', () => {
     assert.deepEqual(await locateModel(temporary), { directory: temporary })
     assert.deepEqual(await locateModel('gpt-oss-20b', { cache }), { id: 'openai/gpt-oss-20b' })
     assert.deepEqual(await locateModel('some/model', { cache }), { id: 'some/model' })
-    await assert.rejects(locateModel('./absent', { cache }), /no such file or directory/)
+    for (const path of ['./absent', '~absent', 'absent.gguf', 'absent.safetensors', 'a\\b', '/absent'])
+      await assert.rejects(locateModel(path, { cache }), /no such file or directory/, path)
+    for (const [name, near] of [
+      ['gpt-oss', /unknown model "gpt-oss"; closest: .*gpt-oss-20b/],
+      ['qwen3-8', /closest: Qwen3-8B/i],
+      ['gpt3', /closest: gpt2/],
+      ['gpt-oss-20', /closest: gpt-oss-20b/],
+      ['nope', /unknown model "nope"/],
+    ] as const)
+      await assert.rejects(locateModel(name, { cache }), (error: Error) => error instanceof ModelIdError && near.test(error.message))
+    await assert.rejects(locateModel('a b', { cache }), /not a model id/)
   })
 
   test('Retry-After in seconds, as a date, and nonsense', () => {
