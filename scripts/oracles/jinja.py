@@ -278,6 +278,21 @@ x\n\t {% if 1 %}a\n\t {% endif %}\n\tb
 {{ ('a b' | safe).split() }} {{ [html | e] }} {{ ('A' | safe).lower() + '<' }} {{ ('A' | e).upper() ~ '<' }} {{ ('a' | e) == 'a' }} {{ ('a' | e) in {'a': 1} }}
 {{ none | e }} {{ 5 | e }} {{ [1, '<'] | e }} {{ missing | e }}| {{ '<b>x</b> &amp; <!-- c -->y' | striptags }}
 """,
+    "iterators": r"""
+{{ ((5 | items) is string) }} {{ (5 | unique) is string }} {{ 'ab' | e | list }} {{ ('ab' | safe) | first is escaped }} {{ ['a', 'b'] | select('string') | reverse | list }}
+{{ ('b' | map('upper')) | reverse }} {{ [1, 2, 3] | batch(2.0) | list }} {{ list | slice(2) | map('length') | list }}
+{{ 5 | items | list }}
+{{ 5 | unique | list }}
+{{ list | sort(none) }}
+{{ 'a b' | splitlines }}
+{{ 'a'.splitlines('x') }}
+{{ d[:2] }}
+{{ n[1:] }}
+{{ 3.0 | truncate }}
+{{ [1] | truncate }} {{ 'x' | int('d', 'b') }} {{ 2.7 | int(0, 'q') }} {{ 'abc' % [1] }} {{ people | map(attribute='age') | unique | list }}
+{{ [(1, 2)] | urlencode }} {{ ['ab'] | urlencode }} {{ missing | urlencode }}|
+{{ ['abc'] | urlencode }}
+""",
     "filters": r"""
 {{ s | trim }}| {{ 'xxaxx' | trim('x') }} {{ none | trim }} {{ 5 | trim }} {{ missing | trim }}| {{ s | trim | length }}
 {{ 'hello world' | capitalize }} {{ 'hello big-world (x) a_b' | title }} {{ 'ABC' | lower }} {{ 'abc' | upper }} {{ 'a b' | center(7) }}| {{ 'élan vital' | capitalize }}

@@ -6,16 +6,17 @@ import { charge, chargeItems, fail, spend } from './limits.ts'
 import { aligned, getAttribute, getItem, textMethod } from './methods.ts'
 import { binary } from './operators.ts'
 import { runTest } from './tests.ts'
-import { capitalized, fold, replace, SPACE, splitLines, strip } from './text.ts'
+import { capitalized, fold, points, replace, SPACE, splitLines, strip } from './text.ts'
 import {
   compare,
   Dict,
   equal,
   hashOf,
   indexOf,
-  isSequence,
+  integer,
   isText,
   isTrue,
+  itemsIfAny,
   itemsOf,
   type Keywords,
   Lazy,
@@ -38,6 +39,8 @@ type Filter = (value: Value, ...args: (Value | undefined)[]) => Value
 /** `soft_str`: text stays what it is, escaped or not. */
 const soft = (value: Value): string | Markup => (isText(value) ? value : strOf(value))
 const isOn = (value: Value | undefined) => value !== undefined && isTrue(value)
+/** As an argument that Python takes for an int. */
+const isReversed = (value: Value | undefined) => intArgument(value, 0) !== 0
 const lowered = (value: Value): Value => (isText(value) ? like(value, fold(textOf(value)).toLowerCase()) : value)
 
 /** Follows `a.b.0` from an item; None is the item itself. */
@@ -88,9 +91,10 @@ function extreme(value: Value, caseSensitive: Value | undefined, attribute: Valu
   return items.reduce((best, item) => (sign * compare(key(item), key(best)) > 0 ? item : best))
 }
 
-function toInt(value: Value, otherwise: Value, base: number): Value {
+function toInt(value: Value, otherwise: Value, radix: Value | undefined): Value {
   if (value instanceof Undefined) fail(value.message)
-  if (isText(value)) {
+  if (isText(value) && (radix === undefined || integer(radix) !== undefined)) {
+    const base = intArgument(radix, 10)
     const text = strip(fold(textOf(value)), null).replace(/(?<=[\da-z])_(?=[\da-z])/gi, '')
     const [, sign = '', prefix = '', digits = ''] = /^([-+]?)(0[xob])?([\da-z]+)$/i.exec(text) ?? []
     const own = { '0x': 16, '0o': 8, '0b': 2 }[prefix.toLowerCase()]
@@ -116,26 +120,44 @@ function toFloat(value: Value, otherwise: Value): Value {
   return /^[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : otherwise
 }
 
-function* batches(value: Value, size: number, fill: Value | undefined): Generator<Value> {
+function* batches(value: Value, size: Value, fill: Value | undefined): Generator<Value> {
   let batch: Value[] = []
   for (const item of itemsOf(value)) {
-    if (batch.length === size) {
+    if (equal(BigInt(batch.length), size)) {
       yield batch
       batch = []
     }
     batch.push(item)
   }
   if (batch.length === 0) return
-  if (present(fill) !== undefined && batch.length < size) {
-    chargeItems(size)
-    while (batch.length < size) batch.push(fill!)
+  if (present(fill) !== undefined && compare(BigInt(batch.length), size) < 0) {
+    chargeItems(indexOf(size))
+    while (batch.length < indexOf(size)) batch.push(fill!)
   }
   yield batch
 }
 
-function* slices(value: Value, count: number, fill: Value | undefined): Generator<Value> {
-  if (count === 0) fail('integer division or modulo by zero')
+function* pairsOf(value: Value): Generator<Value> {
+  if (value instanceof Undefined) return
+  if (!(value instanceof Dict)) fail('Can only get item pairs from a mapping.')
+  for (const pair of value.entries()) yield new Tuple(pair)
+}
+
+function* distinct(value: Value, caseSensitive: Value | undefined, attribute: Value | undefined): Generator<Value> {
+  const get = getter(attribute)
+  const seen = new Set<string>()
+  for (const item of itemsOf(value)) {
+    spend(1)
+    const hash = hashOf(isOn(caseSensitive) ? get(item) : lowered(get(item)))
+    if (!seen.has(hash)) yield item
+    seen.add(hash)
+  }
+}
+
+function* slices(value: Value, slices: Value, fill: Value | undefined): Generator<Value> {
   const items = listOf(value)
+  const count = indexOf(slices)
+  if (count === 0) fail('integer division or modulo by zero')
   const [size, extra] = [Math.floor(items.length / count), items.length % count]
   for (let i = 0, start = 0; i < count; i++) {
     spend(4)
@@ -190,13 +212,14 @@ function truncated(
   end: Value | undefined,
   leeway: Value | undefined,
 ): Value {
-  const text = soft(value)
-  const all = Array.from(textOf(text))
   const [limit, more] = [intArgument(size, 255), end === undefined ? '...' : textArgument(end, 'end')]
   if (limit < more.length) fail(`expected length >= ${more.length}, got ${limit}`)
-  if (all.length <= limit + intArgument(present(leeway), 5)) return value
-  const kept = all.slice(0, limit - Array.from(more).length).join('')
-  return like(text, (isOn(kill) || !kept.includes(' ') ? kept : kept.slice(0, kept.lastIndexOf(' '))) + more)
+  if (Number(length(value)) <= limit + intArgument(present(leeway), 5)) return value
+  if (!isText(value)) return fail(`'${typeOf(value)}' object cannot be truncated`)
+  const kept = points(textOf(value))
+    .slice(0, limit - points(more).length)
+    .join('')
+  return like(value, (isOn(kill) || !kept.includes(' ') ? kept : kept.slice(0, kept.lastIndexOf(' '))) + more)
 }
 
 function round(value: Value, precision: Value | undefined, method: Value | undefined): Value {
@@ -207,6 +230,13 @@ function round(value: Value, precision: Value | undefined, method: Value | undef
   if (how !== 'ceil' && how !== 'floor') return fail('method must be common, ceil or floor')
   const unit = 10 ** places
   return Math[how](Number(number) * unit) / unit
+}
+
+/** Of what can be walked backwards an iterator, else a list. */
+function reversed(value: Value): Value {
+  if (isText(value)) return like(value, Array.from(textOf(value)).reverse().join(''))
+  const items = listOf(value).reverse()
+  return value instanceof Lazy ? items : new Lazy(items)
 }
 
 function fileSize(value: Value, isBinary: Value | undefined): string {
@@ -226,9 +256,14 @@ function urlQuoted(value: Value, isQuery: boolean): string {
 }
 
 function urlEncoded(value: Value): string {
-  if (isText(value) || !(value instanceof Dict || isSequence(value))) return urlQuoted(value, false)
-  const pairs = value instanceof Dict ? value.entries() : listOf(value).map((pair) => listOf(pair))
-  return pairs.map(([key, item]) => `${urlQuoted(key!, true)}=${urlQuoted(item!, true)}`).join('&')
+  if (isText(value) || itemsIfAny(value) === undefined) return urlQuoted(value, false)
+  const pairs = value instanceof Dict ? value.entries() : listOf(value).map(listOf)
+  return pairs
+    .map((pair) => {
+      if (pair.length !== 2) fail(`expected pairs of two values, got ${pair.length}`)
+      return pair.map((part) => urlQuoted(part, true)).join('=')
+    })
+    .join('&')
 }
 
 function json(value: Value, ascii?: Value, indent?: Value, separators?: Value, sortKeys?: Value): Value {
@@ -251,7 +286,7 @@ const FILTERS: Record<string, [parameters: string, filter: Filter]> = {
     (value, name) =>
       typeof name === 'string' && !(value instanceof Dict) ? getAttribute(value, name) : new Undefined('no such attribute'),
   ],
-  batch: ['linecount fill_with?', (value, size, fill) => new Lazy(batches(value, indexOf(size!), fill))],
+  batch: ['linecount fill_with?', (value, size, fill) => new Lazy(batches(value, size!, fill))],
   capitalize: ['', (value) => textMethod(soft(value), 'capitalize')],
   center: ['width?', (value, width) => like(soft(value), aligned(textOf(soft(value)), intArgument(width, 80), ' ', 'center'))],
   default: [
@@ -267,7 +302,7 @@ const FILTERS: Record<string, [parameters: string, filter: Filter]> = {
       return sorted(
         value.entries().map((pair) => new Tuple(pair)),
         key,
-        isOn(reverse),
+        isReversed(reverse),
       )
     },
   ],
@@ -278,16 +313,8 @@ const FILTERS: Record<string, [parameters: string, filter: Filter]> = {
   forceescape: ['', (value) => Markup.escape(strOf(value))],
   groupby: ['attribute default? case_sensitive?', groups],
   indent: ['width? first? blank?', indented],
-  int: ['default? base?', (value, otherwise = 0n, base) => toInt(value, otherwise, intArgument(base, 10))],
-  items: [
-    '',
-    (value) => {
-      if (value instanceof Undefined) return new Lazy([])
-      return value instanceof Dict
-        ? new Lazy(value.entries().map((pair) => new Tuple(pair)))
-        : fail('Can only get item pairs from a mapping.')
-    },
-  ],
+  int: ['default? base?', (value, otherwise = 0n, base) => toInt(value, otherwise, base)],
+  items: ['', (value) => new Lazy(pairsOf(value))],
   join: [
     'd? attribute?',
     (value, separator = '', attribute) => {
@@ -309,13 +336,13 @@ const FILTERS: Record<string, [parameters: string, filter: Filter]> = {
   max: ['case_sensitive? attribute?', (value, caseSensitive, attribute) => extreme(value, caseSensitive, attribute, 1)],
   min: ['case_sensitive? attribute?', (value, caseSensitive, attribute) => extreme(value, caseSensitive, attribute, -1)],
   replace: ['old new count?', (value, old, by, count) => replace(strOf(value), strOf(old!), strOf(by!), intArgument(present(count), -1))],
-  reverse: ['', (value) => (isText(value) ? like(value, Array.from(textOf(value)).reverse().join('')) : new Lazy(listOf(value).reverse()))],
+  reverse: ['', reversed],
   round: ['precision? method?', round],
   safe: ['', (value) => new Markup(strOf(value))],
-  slice: ['slices fill_with?', (value, count, fill) => new Lazy(slices(value, indexOf(count!), fill))],
+  slice: ['slices fill_with?', (value, count, fill) => new Lazy(slices(value, count!, fill))],
   sort: [
     'reverse? case_sensitive? attribute?',
-    (value, reverse, caseSensitive, attribute) => sorted(listOf(value), sortKey(attribute, caseSensitive), isOn(reverse)),
+    (value, reverse, caseSensitive, attribute) => sorted(listOf(value), sortKey(attribute, caseSensitive), isReversed(reverse)),
   ],
   string: ['/', soft],
   striptags: [
@@ -342,19 +369,7 @@ const FILTERS: Record<string, [parameters: string, filter: Filter]> = {
     (value, chars) => like(soft(value), strip(textOf(soft(value)), present(chars) === undefined ? null : textArgument(chars, 'chars'))),
   ],
   truncate: ['length? killwords? end? leeway?', truncated],
-  unique: [
-    'case_sensitive? attribute?',
-    (value, caseSensitive, attribute) => {
-      const get = getter(attribute)
-      const seen = new Set<string>()
-      return new Lazy(
-        listOf(value).filter((item) => {
-          const hash = hashOf(isOn(caseSensitive) ? get(item) : lowered(get(item)))
-          return !seen.has(hash) && seen.add(hash)
-        }),
-      )
-    },
-  ],
+  unique: ['case_sensitive? attribute?', (value, caseSensitive, attribute) => new Lazy(distinct(value, caseSensitive, attribute))],
   upper: ['', (value) => textMethod(soft(value), 'upper')],
   urlencode: ['', urlEncoded],
   wordcount: ['', (value) => BigInt(fold(textOf(soft(value))).match(/[\p{L}\p{N}_]+/gu)?.length ?? 0)],

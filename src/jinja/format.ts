@@ -111,7 +111,8 @@ export function formatPercent(format: string | Markup, values: Value): string | 
     const align = size < 0 || flags!.includes('-') ? '<' : '>'
     return percentItem(prepare(value), kind!, flags!, Math.abs(size), places, align)
   })
-  if (taken < given.length && !usedKeys && !(values instanceof Dict)) fail('not all arguments converted during string formatting')
+  if (taken < given.length && !usedKeys && !(values instanceof Dict || Array.isArray(values)))
+    fail('not all arguments converted during string formatting')
   charge(out.length)
   return like(format, out)
 }

@@ -1,20 +1,19 @@
 /** Runs the syntax tree of a template: scopes, loops, macros and expressions, as jinja2 does. */
 import { isFilter, runFilter } from './filters.ts'
-import { callable } from './functions.ts'
+import { setField } from './globals.ts'
 import { charge, checkLength, fail, nested, spend } from './limits.ts'
-import { Attributed, getAttribute, getItem } from './methods.ts'
+import { Loop } from './loop.ts'
+import { getAttribute, getItem } from './methods.ts'
 import type { Arguments, Expression, Parameter, Statement, Target } from './nodes.ts'
 import { binary, compared, concat, Slice, unary } from './operators.ts'
 import { runTest } from './tests.ts'
 import {
   Callable,
   Dict,
-  equal,
   isText,
   isTrue,
   itemsOf,
   type Keywords,
-  lengthIfAny,
   listOf,
   Namespace,
   orElse,
@@ -326,176 +325,4 @@ function usesName(body: unknown, name: string): boolean {
   const node = body as { kind?: string; name?: string }
   if (node.kind === 'name' && node.name === name) return true
   return Object.values(body).some((part) => usesName(part, name))
-}
-
-/** The variable `loop`. Looks ahead only when asked to. */
-class Loop extends Attributed {
-  readonly type = 'LoopContext'
-  readonly #iterator: Iterator<Value>
-  readonly #source: Value | undefined
-  readonly #depth: number
-  readonly #again: ((items: Value) => string) | undefined
-  readonly #ahead: Value[] = []
-  #index = -1
-  #current: Value | undefined
-  #before: Value | undefined
-  #changed: Value[] | undefined
-  #length: number | undefined
-
-  constructor(items: Iterable<Value>, source: Value | undefined, depth: number, again: ((items: Value) => string) | undefined) {
-    super()
-    this.#iterator = items[Symbol.iterator]()
-    this.#source = source
-    this.#depth = depth
-    this.#again = again
-  }
-
-  next(): Value | undefined {
-    const next = this.#peek()
-    if (next === undefined) return undefined
-    this.#ahead.shift()
-    this.#index++
-    this.#before = this.#current
-    this.#current = next
-    return next
-  }
-
-  recurse(items: Value): Value {
-    return this.#again?.(items) ?? fail("The loop must have the 'recursive' marker to be called recursively.")
-  }
-
-  #peek(): Value | undefined {
-    if (this.#ahead.length === 0) {
-      const { done, value } = this.#iterator.next()
-      if (!done) this.#ahead.push(value)
-    }
-    return this.#ahead[0]
-  }
-
-  #size(): number {
-    if (this.#length !== undefined) return this.#length
-    const known = this.#source === undefined ? undefined : lengthIfAny(this.#source)
-    if (known === undefined)
-      for (;;) {
-        const { done, value } = this.#iterator.next()
-        if (done) break
-        spend(1)
-        this.#ahead.push(value)
-      }
-    this.#length = known ?? this.#index + 1 + this.#ahead.length
-    return this.#length
-  }
-
-  attribute(name: string): Value | undefined {
-    switch (name) {
-      case 'index':
-        return BigInt(this.#index + 1)
-      case 'index0':
-        return BigInt(this.#index)
-      case 'first':
-        return this.#index === 0
-      case 'last':
-        return this.#peek() === undefined
-      case 'length':
-        return BigInt(this.#size())
-      case 'revindex':
-        return BigInt(this.#size() - this.#index)
-      case 'revindex0':
-        return BigInt(this.#size() - this.#index - 1)
-      case 'depth':
-        return BigInt(this.#depth + 1)
-      case 'depth0':
-        return BigInt(this.#depth)
-      case 'previtem':
-        return orElse(this.#before, () => new Undefined('there is no previous item'))
-      case 'nextitem':
-        return orElse(this.#peek(), () => new Undefined('there is no next item'))
-      case 'cycle':
-        return new Callable('cycle', (args) => (args.length === 0 ? fail('no items for cycling given') : args[this.#index % args.length]!))
-      case 'changed':
-        return new Callable('changed', (args) => {
-          const isSame = this.#changed !== undefined && equal([...args], this.#changed)
-          this.#changed = [...args]
-          return !isSame
-        })
-      default:
-        return undefined
-    }
-  }
-}
-
-/** Fields that begin with an underscore are refused, as transformers does. */
-function setField(space: Namespace, name: string, value: Value): void {
-  if (name.startsWith('_')) fail(`Chat templates cannot store underscore-prefixed attributes on a namespace, but got '${name}'.`)
-  space.fields.set(name, value)
-}
-
-/** Name and items of `dict(…)` and `namespace(…)`. */
-function entriesOf(name: string, args: readonly Value[], keywords: Keywords): [Value, Value][] {
-  if (args.length > 1) fail(`${name} expected at most 1 argument, got ${args.length}`)
-  const [first] = args
-  const given =
-    first === undefined ? [] : first instanceof Dict ? first.entries() : listOf(first).map((pair) => listOf(pair) as [Value, Value])
-  for (const pair of given) if (pair.length !== 2) fail('dictionary update sequence element has not the length 2')
-  return [...given, ...keywords]
-}
-
-/** A value that gives its items in turn. */
-class Cycler extends Attributed {
-  readonly type = 'Cycler'
-  readonly #items: readonly Value[]
-  #at = 0
-  constructor(items: readonly Value[]) {
-    super()
-    if (items.length === 0) fail('at least one item has to be provided')
-    this.#items = items
-  }
-
-  attribute(name: string): Value | undefined {
-    if (name === 'current') return this.#items[this.#at]
-    if (name === 'next')
-      return new Callable('next', () => {
-        const item = this.#items[this.#at]!
-        this.#at = (this.#at + 1) % this.#items.length
-        return item
-      })
-    if (name === 'reset')
-      return new Callable('reset', () => {
-        this.#at = 0
-        return null
-      })
-    return undefined
-  }
-}
-
-/** The functions that every template may call, besides those of the caller. */
-export const GLOBALS: readonly [name: string, value: Value][] = [
-  [
-    'dict',
-    new Callable('dict', (args, keywords) => new Dict(entriesOf('dict', args, keywords)), 'type', new Map([['fromkeys', fromKeys()]])),
-  ],
-  [
-    'namespace',
-    new Callable('namespace', (args, keywords) => {
-      const space = new Namespace()
-      for (const [key, value] of entriesOf('namespace', args, keywords)) setField(space, strOf(key), value)
-      return space
-    }),
-  ],
-  ['cycler', new Callable('cycler', (args) => new Cycler(args))],
-  [
-    'joiner',
-    new Callable('joiner', ([separator = ', ']) => {
-      let used = false
-      return new Callable('joiner', () => {
-        const text = used ? separator : ''
-        used = true
-        return text
-      })
-    }),
-  ],
-]
-
-function fromKeys(): Callable {
-  return callable('fromkeys', '/ keys value?', (keys, value = null) => new Dict(listOf(keys!).map((key) => [key, value])))
 }

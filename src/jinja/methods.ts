@@ -252,10 +252,7 @@ const TEXT: Methods<Text> = {
   ],
   split: ['sep? maxsplit?', listing((text, args) => splitBy(text, args, false))],
   rsplit: ['sep? maxsplit?', listing((text, args) => splitBy(text, args, true))],
-  splitlines: [
-    'keepends?',
-    listing((text, [keep]) => splitLines(text, keep === true || (keep !== undefined && keep !== false && keep !== 0n))),
-  ],
+  splitlines: ['keepends?', listing((text, [keep]) => splitLines(text, intArgument(keep, 0) !== 0))],
   partition: ['/ sep', (of, [separator]) => partition(of, separator, false)],
   rpartition: ['/ sep', (of, [separator]) => partition(of, separator, true)],
   join: ['/ iterable', (of, [parts]) => joinTexts(of, [...itemsOf(parts!)])],

@@ -177,14 +177,14 @@ export function concat(values: Value[]): string {
   return texts.join('')
 }
 
-/** `of[key]`; undefined where Python raises KeyError, IndexError or TypeError. */
+/** `of[key]`; undefined where Python raises KeyError, IndexError or TypeError. A slice of something else is an error. */
 export function itemOf(of: Value, key: Value): Value | undefined {
   if (of instanceof Undefined) fail(of.message)
-  if (of instanceof Dict) return isHashable(key) ? of.get(key) : undefined
+  if (of instanceof Dict && !(key instanceof Slice)) return isHashable(key) ? of.get(key) : undefined
   if (key instanceof Slice) {
     const [start, stop] = key.bounds
     if (isText(of)) return like(of, sliceText(textOf(of), start, stop, key.step))
-    if (!isSequence(of) && !(of instanceof Range)) return undefined
+    if (!isSequence(of) && !(of instanceof Range)) return fail(`'${typeOf(of)}' object is not subscriptable by a slice`)
     const items: readonly Value[] = Array.isArray(of) ? of : of instanceof Tuple ? of.items : of.items()
     const part = sliceIndices(items.length, start, stop, key.step).map((i) => items[i]!)
     return Array.isArray(of) ? part : new Tuple(part)

@@ -6,12 +6,13 @@
 import { entriesOf } from '../json/lossless.ts'
 import { strftime } from './format.ts'
 import { callable, textArgument } from './functions.ts'
-import { GLOBALS, Interpreter, Scope } from './interpreter.ts'
+import { GLOBALS } from './globals.ts'
+import { Interpreter, Scope } from './interpreter.ts'
 import { fail, STEPS, TemplateError, TemplateLimitError, withBudget } from './limits.ts'
 import type { Statement } from './nodes.ts'
 import { parse } from './parser.ts'
 import { type Marks, withMarks } from './text.ts'
-import { Dict, integer, Range, strOf, type Value } from './values.ts'
+import { Dict, strOf, type Value } from './values.ts'
 
 export type { Marks, Value }
 export { Dict, TemplateError, TemplateLimitError }
@@ -21,6 +22,8 @@ export interface RenderSettings {
   now?: Date
   /** Characters of the variables that stand for others, see text.ts. */
   marks?: Marks
+  /** What the render may spend, see limits.ts. */
+  steps?: number
 }
 
 export class Template {
@@ -35,10 +38,9 @@ export class Template {
    * The text that the template gives for these variables.
    * @throws TemplateError when the template refuses them (`raise_exception`), uses what Python would refuse, or needs too many steps
    */
-  render(variables: Dict, { now, marks }: RenderSettings = {}): string {
+  render(variables: Dict, { now, marks, steps = STEPS }: RenderSettings = {}): string {
     const globals = new Scope()
     for (const [name, value] of GLOBALS) globals.set(name, value)
-    globals.set('range', RANGE)
     globals.set(
       'raise_exception',
       callable('raise_exception', 'message', (message) => fail(strOf(message!))),
@@ -48,14 +50,9 @@ export class Template {
       callable('strftime_now', 'format', (format) => strftime(now ?? new Date(), textArgument(format, 'format'))),
     )
     for (const [name, value] of variables.entries()) globals.set(strOf(name), value)
-    return withMarks(marks, () => withBudget(STEPS, () => new Interpreter().text(this.#body, new Scope(globals))))
+    return withMarks(marks, () => withBudget(steps, () => new Interpreter().text(this.#body, new Scope(globals))))
   }
 }
-
-const RANGE = callable('range', '/ start stop? step?', (start, stop, step) => {
-  const int = (value: Value) => integer(value) ?? fail('range() arguments must be integers')
-  return stop === undefined ? new Range(0n, int(start!), 1n) : new Range(int(start!), int(stop), step === undefined ? 1n : int(step))
-})
 
 /**
  * A value of parsed JSON as a value of templates. Keys keep their order; a number is an int or a float as it was written, where

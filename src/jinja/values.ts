@@ -240,7 +240,7 @@ export function length(value: Value): bigint {
 export function itemsIfAny(value: Value): Iterable<Value> | undefined {
   if (Array.isArray(value)) return value
   if (value instanceof Tuple) return value.items
-  if (isText(value)) return points(textOf(value)).map((char) => like(value, char))
+  if (isText(value)) return points(textOf(value))
   if (value instanceof Dict) return value.keys()
   if (value instanceof DictView || value instanceof Range) return value.items()
   if (value instanceof Undefined) return []

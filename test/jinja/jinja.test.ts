@@ -16,7 +16,7 @@ interface Fixtures {
 
 const file = new URL('../fixtures/jinja.json', import.meta.url)
 const { variables, cases } = readJson(readFileSync(file, 'utf8')) as Fixtures
-const render = (template: string, given: object = {}) => new Template(template).render(fromJson(given) as Dict)
+const render = (template: string, given: object = {}, steps?: number) => new Template(template).render(fromJson(given) as Dict, { steps })
 
 const kinds = [...new Set(cases.map(([kind]) => kind))]
 for (const kind of kinds) {
@@ -110,11 +110,9 @@ test('hostile templates end with an error, soon', () => {
     ['{{ constructor.constructor("return process")() }}'],
     ["{{ 'x' | tojson(indent=-1).constructor() }}"],
   ]
-  for (const [template, given] of cases) {
-    const start = performance.now()
-    assert.throws(() => render(template, given), { name: 'TemplateError' }, template.slice(0, 90))
-    assert.ok(performance.now() - start < 30_000, template.slice(0, 90))
-  }
+  for (const [template, given] of cases)
+    assert.throws(() => render(template, given, 1_000_000), { name: 'TemplateError' }, template.slice(0, 90))
+  assert.throws(() => render('{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}'), { name: 'TemplateError' })
 })
 
 test('errors of the syntax name the line', () => {
