@@ -32,6 +32,7 @@ export interface BpeParts {
 /** Longer pieces rarely repeat. A longer slice would also keep the whole text alive in V8. */
 const LONGEST_CACHED_PIECE = 12
 const CACHE_ENTRIES = 1 << 16
+const NO_BYTES = new Uint8Array(0)
 const replacement = Uint8Array.of(0xef, 0xbf, 0xbd) // U+FFFD
 
 export class BpeTokenizer implements Tokenizer {
@@ -57,21 +58,32 @@ export class BpeTokenizer implements Tokenizer {
     this.#special = new Uint8Array(this.vocabSize)
     this.#hidden = new Uint8Array(this.vocabSize)
     const specials = new Map<string, number>()
-    const entries = new Array<Uint8Array | undefined>(this.vocabSize)
-    for (const [entry, id] of parts.vocabulary) entries[id] = parts.decoder.bytes(entry)
-    const utf8 = new TextEncoder()
+    const entries = new Array<string | undefined>(this.vocabSize).fill(undefined)
+    for (const [entry, id] of parts.vocabulary) entries[id] = entry
     for (const token of parts.added) {
       if (!token.special) continue
-      entries[token.id] = utf8.encode(token.content)
+      entries[token.id] = token.content
       this.#special[token.id] = 1
       this.#hidden[token.id] = token.hidden ? 1 : 0
       specials.set(token.content, token.id)
     }
     this.specials = specials
     this.#offset = new Int32Array(this.vocabSize + 1)
-    for (let id = 0; id < this.vocabSize; id++) this.#offset[id + 1] = this.#offset[id]! + (entries[id]?.length ?? 0)
-    this.#pool = new Uint8Array(this.#offset[this.vocabSize]!)
-    for (let id = 0; id < this.vocabSize; id++) this.#pool.set(entries[id] ?? [], this.#offset[id]!)
+    const utf8 = new TextEncoder()
+    let pool = new Uint8Array(this.vocabSize * 8)
+    for (let id = 0; id < this.vocabSize; id++) {
+      const entry = entries[id]
+      const from = this.#offset[id]!
+      const bytes = entry === undefined ? NO_BYTES : this.#special[id] === 1 ? utf8.encode(entry) : parts.decoder.bytes(entry)
+      if (from + bytes.length > pool.length) {
+        const larger = new Uint8Array(2 * (from + bytes.length))
+        larger.set(pool)
+        pool = larger
+      }
+      pool.set(bytes, from)
+      this.#offset[id + 1] = from + bytes.length
+    }
+    this.#pool = pool.slice(0, this.#offset[this.vocabSize])
   }
 
   encode(text: string): number[] {

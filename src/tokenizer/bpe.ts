@@ -13,47 +13,44 @@ export class MergeTable {
   /** Number of pairs. */
   size = 0
   readonly #mask: number
-  readonly #left: Int32Array
-  readonly #right: Int32Array
-  readonly #rank: Int32Array
-  readonly #merged: Int32Array
+  /** Four numbers a slot: left, right, rank, merged. They are used together, so they stand together. */
+  readonly #slots: Int32Array
 
   constructor(capacity: number) {
     const slots = 2 ** Math.ceil(Math.log2(Math.max(8, capacity * 2)))
     this.#mask = slots - 1
-    this.#left = new Int32Array(slots).fill(-1)
-    this.#right = new Int32Array(slots)
-    this.#rank = new Int32Array(slots)
-    this.#merged = new Int32Array(slots)
+    this.#slots = new Int32Array(slots * 4).fill(-1)
   }
 
   /** Adds a pair. A known pair gets the new rank, as in the published implementations. */
   set(left: number, right: number, rank: number, merged: number): void {
+    const slots = this.#slots
     let slot = hashPair(left, right) & this.#mask
-    while (this.#left[slot] !== -1 && !(this.#left[slot] === left && this.#right[slot] === right)) slot = (slot + 1) & this.#mask
-    if (this.#left[slot] === -1 && ++this.size > this.#mask) throw new RangeError('merge table: more pairs than announced')
-    this.#left[slot] = left
-    this.#right[slot] = right
-    this.#rank[slot] = rank
-    this.#merged[slot] = merged
+    while (slots[slot * 4] !== -1 && !(slots[slot * 4] === left && slots[slot * 4 + 1] === right)) slot = (slot + 1) & this.#mask
+    if (slots[slot * 4] === -1 && ++this.size > this.#mask) throw new RangeError('merge table: more pairs than announced')
+    slots[slot * 4] = left
+    slots[slot * 4 + 1] = right
+    slots[slot * 4 + 2] = rank
+    slots[slot * 4 + 3] = merged
   }
 
   /** The slot of a pair for `rank` and `merged`, or -1. */
   find(left: number, right: number): number {
+    const slots = this.#slots
     let slot = hashPair(left, right) & this.#mask
-    while (this.#left[slot] !== -1) {
-      if (this.#left[slot] === left && this.#right[slot] === right) return slot
+    while (slots[slot * 4] !== -1) {
+      if (slots[slot * 4] === left && slots[slot * 4 + 1] === right) return slot
       slot = (slot + 1) & this.#mask
     }
     return -1
   }
 
   rank(slot: number): number {
-    return this.#rank[slot]!
+    return this.#slots[slot * 4 + 2]!
   }
 
   merged(slot: number): number {
-    return this.#merged[slot]!
+    return this.#slots[slot * 4 + 3]!
   }
 }
 

@@ -11,13 +11,18 @@ export const byteSpelling: readonly string[] = spellings()
 /** Character -> the byte it spells. */
 export const spelledByte: ReadonlyMap<string, number> = new Map(byteSpelling.map((character, byte) => [character, byte]))
 
+/** The same by UTF-16 unit, for the units that spell a byte; -1 for others. */
+const byteOfUnit = new Int16Array(0x200).fill(-1)
+for (const [character, byte] of spelledByte) byteOfUnit[character.charCodeAt(0)] = byte
+
 /** The bytes of a byte-level vocabulary entry; undefined when a character of it spells no byte. */
-export function unspell(entry: string): number[] | undefined {
-  const bytes: number[] = []
-  for (const character of entry) {
-    const byte = spelledByte.get(character)
-    if (byte === undefined) return undefined
-    bytes.push(byte)
+export function unspell(entry: string): Uint8Array | undefined {
+  const bytes = new Uint8Array(entry.length)
+  for (let i = 0; i < entry.length; i++) {
+    const unit = entry.charCodeAt(i)
+    const byte = unit < byteOfUnit.length ? byteOfUnit[unit]! : -1
+    if (byte < 0) return undefined
+    bytes[i] = byte
   }
   return bytes
 }

@@ -29,7 +29,7 @@ export function decoder(fields: Fields | undefined): Decoder {
   return {
     leadingBlanks: steps.leadingBlanks,
     bytes(entry) {
-      if (steps.byteLevel) return Uint8Array.from(unspell(entry) ?? utf8.encode(entry))
+      if (steps.byteLevel) return unspell(entry) ?? utf8.encode(entry)
       const fallback = steps.byteFallback ? fallbackByte(entry) : undefined
       if (fallback !== undefined) return Uint8Array.of(fallback)
       return utf8.encode(steps.replacements.reduce((text, [from, to]) => text.replaceAll(from, to), entry))

@@ -5,6 +5,7 @@
 import { isObject } from '../json/json.ts'
 import { parsePythonJson } from '../json/python.ts'
 import { tokenizerFromGpt2 } from './gpt2-files.ts'
+import { parseTokenizerJson } from './merge-text.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { tokenizerFromJson } from './tokenizer-json.ts'
 
@@ -58,7 +59,7 @@ async function readJson(read: (name: string) => Promise<Uint8Array | undefined>,
   const bytes = await read(name)
   if (bytes === undefined) return undefined
   try {
-    return parsePythonJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
+    return parseTokenizerJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes), parsePythonJson)
   } catch (error) {
     throw new Error(`${name}: not valid JSON in UTF-8 (${(error as Error).message})`, { cause: error })
   }

@@ -4,11 +4,13 @@
  * Format: the Rust crate huggingface/tokenizers.
  */
 import { Fields } from '../json/fields.ts'
+import { isObject } from '../json/json.ts'
 import type { AddedToken } from './added-tokens.ts'
 import { MergeTable } from './bpe.ts'
 import { BpeTokenizer } from './bpe-tokenizer.ts'
 import { byteSpelling } from './byte-level.ts'
 import { decoder } from './decoder.ts'
+import { EntryTable, type MergeText, unescaped } from './merge-text.ts'
 import { normalizer } from './normalizer.ts'
 import { preTokenizer } from './pre-tokenizer.ts'
 import { cutter, spellBytes, spellCharacters } from './spelling.ts'
@@ -35,15 +37,16 @@ export function tokenizerFromJson(json: unknown, file: string, options: { bos?: 
 
   const all = readVocabulary(model)
   const added = readAdded(root, all)
-  const vocabulary = new Map(all)
-  for (const token of added) if (token.special) vocabulary.delete(token.content)
-
+  const special = new Set<number>()
+  for (const token of added) if (token.special && all.has(token.content)) special.add(token.id)
   const pre = preTokenizer(root.inner('pre_tokenizer'))
   const unknownToken = model.string('unk_token', '')
   const unknown =
     unknownToken === '' ? undefined : (all.get(unknownToken) ?? model.expected('unk_token', 'an entry of the vocabulary', unknownToken))
   const fuse = model.flag('fuse_unk', false)
-  const { merges, pairs } = readMerges(model, all, vocabulary, !pre.byteLevel)
+  const { merges, pairs } = readMerges(model, all, special, !pre.byteLevel)
+  const vocabulary = all
+  for (const token of added) if (token.special) vocabulary.delete(token.content)
   const bytes = model.flag('byte_fallback', false) ? fallbackBytes(vocabulary) : undefined
   const keepTogether = fuse ? (left: string, right: string) => !vocabulary.has(left) && !vocabulary.has(right) : undefined
   return new BpeTokenizer({
@@ -60,17 +63,17 @@ export function tokenizerFromJson(json: unknown, file: string, options: { bos?: 
   })
 }
 
+/** Entry -> id, from an object or the Map that merge-text.ts has made of one. */
 function readVocabulary(model: Fields): Map<string, number> {
+  const given = model.raw('vocab')
   const fields = model.inner('vocab') ?? model.expected('vocab', 'an object', undefined)
-  const vocabulary = new Map<string, number>()
-  const taken: boolean[] = []
-  for (const entry of Object.keys(fields.object)) {
-    const id = fields.object[entry]
-    if (typeof id !== 'number' || !Number.isInteger(id) || id < 0 || id > LARGEST_ID)
-      fields.expected(JSON.stringify(entry), `an id from 0 to ${LARGEST_ID}`, id)
-    if (taken[id as number]) fields.expected(JSON.stringify(entry), 'an id of its own', id)
-    taken[id as number] = true
-    vocabulary.set(entry, id as number)
+  const vocabulary =
+    given instanceof Map ? (given as Map<string, number>) : new Map(Object.entries(fields.object as Record<string, number>))
+  const taken = new Uint8Array(LARGEST_ID + 1)
+  for (const [entry, id] of vocabulary) {
+    if (!Number.isInteger(id) || id < 0 || id > LARGEST_ID) fields.expected(JSON.stringify(entry), `an id from 0 to ${LARGEST_ID}`, id)
+    if (taken[id] === 1) fields.expected(JSON.stringify(entry), 'an id of its own', id)
+    taken[id] = 1
   }
   return vocabulary
 }
@@ -102,32 +105,54 @@ function readAdded(root: Fields, vocabulary: ReadonlyMap<string, number>): Added
 }
 
 /**
- * Merges are "left right" in old files and lists of two in new ones. A merge whose result is a special
+ * Merges are "left right" in old files and lists of two in new ones, or still text (merge-text.ts). A merge whose result is a special
  * token is skipped: text never becomes special.
+ * @param special ids that no text may become
  * @param keepPairs whether the [left, right] entries are wanted too
  */
 function readMerges(
   model: Fields,
   all: ReadonlyMap<string, number>,
-  vocabulary: ReadonlyMap<string, number>,
+  special: ReadonlySet<number>,
   keepPairs: boolean,
 ): { merges: MergeTable; pairs: [string, string][] } {
-  const list = model.array('merges')
-  if (list.length > LARGEST_ID) model.expected('merges', `at most ${LARGEST_ID} merges`, list.length)
-  const merges = new MergeTable(list.length)
+  const given = model.raw('merges')
+  const asText = isObject(given) && given.ranges instanceof Int32Array ? (given as unknown as MergeText) : undefined
+  const list = asText ? [] : model.array('merges')
+  const count = asText?.count ?? list.length
+  if (count > LARGEST_ID) model.expected('merges', `at most ${LARGEST_ID} merges`, count)
+  const entries = new EntryTable(all)
+  const merges = new MergeTable(count)
   const pairs: [string, string][] = []
-  for (let rank = 0; rank < list.length; rank++) {
-    const merge = list[rank]
+  const add = (rank: number, left: string, from: number, to: number, right: string, rightFrom: number, rightTo: number) => {
+    const unknown = (entry: string) => model.expected(`merges[${rank}]`, 'entries of the vocabulary', entry)
+    const leftId = entries.find(left, from, to)
+    const rightId = entries.find(right, rightFrom, rightTo)
+    const merged = entries.findJoined(left, from, to, right, rightFrom, rightTo)
+    if (leftId < 0) unknown(left.slice(from, to))
+    if (rightId < 0) unknown(right.slice(rightFrom, rightTo))
+    if (merged < 0) unknown(left.slice(from, to) + right.slice(rightFrom, rightTo))
+    if (special.size > 0 && special.has(merged)) return
+    merges.set(leftId, rightId, rank, merged)
+    if (keepPairs) pairs.push([left.slice(from, to), right.slice(rightFrom, rightTo)])
+  }
+  if (asText) {
+    const { text, ranges } = asText
+    for (let rank = 0, at = 0; rank < count; rank++, at += 4) {
+      const [from, to, rightFrom, rightTo] = [ranges[at]!, ranges[at + 1]!, ranges[at + 2]!, ranges[at + 3]!]
+      if (from >= 0 && rightFrom >= 0) add(rank, text, from, to, text, rightFrom, rightTo)
+      else {
+        const [left, right] = [unescaped(text, from, to), unescaped(text, rightFrom, rightTo)]
+        add(rank, left, 0, left.length, right, 0, right.length)
+      }
+    }
+  }
+  for (const [rank, merge] of list.entries()) {
     const pair: unknown[] = typeof merge === 'string' ? merge.split(' ') : Array.isArray(merge) ? merge : []
     const [left, right] = pair
     if (pair.length !== 2 || typeof left !== 'string' || typeof right !== 'string')
       return model.expected(`merges[${rank}]`, 'two entries', merge)
-    const leftId = all.get(left) ?? model.expected(`merges[${rank}]`, 'entries of the vocabulary', left)
-    const rightId = all.get(right) ?? model.expected(`merges[${rank}]`, 'entries of the vocabulary', right)
-    const merged = all.get(left + right) ?? model.expected(`merges[${rank}]`, 'entries of the vocabulary', left + right)
-    if (vocabulary.size !== all.size && !vocabulary.has(left + right)) continue
-    merges.set(leftId, rightId, rank, merged)
-    if (keepPairs) pairs.push([left, right])
+    add(rank, left, 0, left.length, right, 0, right.length)
   }
   return { merges, pairs }
 }

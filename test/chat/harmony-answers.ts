@@ -52,7 +52,7 @@ const CUT = '(?:assistant|[\ufffd\\s]|<channel>|<constrain>)*'
 const EMPTY = '[\\s\ufffd]*(?:assistant:?)?[\\s\ufffd]*'
 const WHOLE = `[\\s\ufffd]*(?:assistant:?)?${MESSAGE}`
 const LEGAL = new RegExp(
-  `^(?:<start>)*(?:(?:${EMPTY}(?:${END})?|${WHOLE}${END})(?:<start>)+)*(?:(?:${EMPTY}|${WHOLE})(?:${END}(?:<call>|<return>|<endoftext>|<start>)*)?|${CUT})$`,
+  `^(?:<start>)*(?:(?:${EMPTY}(?:${END})?|${WHOLE}${END})(?:<start>)+)*(?:(?:${EMPTY}|${WHOLE})(?:${END}(?:<call>|<return>|<endoftext>|<start>|<constrain>|\\s)*(?:assistant)?[\\s�]*)?|${CUT})$`,
 )
 
 /** @returns how many sequences were read, and how many illegal ones without a warning */
