@@ -46,6 +46,9 @@ function takesAdapters(architecture: Architecture): boolean {
   return leaves(weightSpecs(architecture)).every(({ name, use }) => use === 'vector' || names.recipes(name).length > 0)
 }
 
+/** Positions of the one sequence that `trains` takes a loss of. */
+const ROWS = 12
+
 /** Whether a loss of the architecture has a finite gradient that reaches every parameter. */
 export function trains(architecture: Architecture): boolean {
   const layout = parameterLayout(architecture)
@@ -58,12 +61,12 @@ export function trains(architecture: Architecture): boolean {
   )
   backend.reset(5)
   const tape = new Tape(backend)
-  const ids = Int32Array.from({ length: 32 }, (_, i) => (i * 37) % architecture.vocabSize)
-  const batch = { ids, slots: new Int32Array(32), positions: ids.map((_, i) => i) }
+  const ids = Int32Array.from({ length: ROWS }, (_, i) => (i * 37) % architecture.vocabSize)
+  const batch = { ids, slots: new Int32Array(ROWS), positions: ids.map((_, i) => i) }
   const loss = tape.crossEntropy(
     forward(tape, architecture, weights, batch),
     ids.map((id) => (id + 1) % architecture.vocabSize),
-    1 / 32,
+    1 / ROWS,
   )
   tape.backward(tape.withBalance(loss))
   return layout.parameters.every(({ at, count }) => {

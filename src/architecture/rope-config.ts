@@ -61,6 +61,8 @@ const KINDS = { default: 'none', linear: 'linear', yarn: 'yarn', llama3: 'llama3
 function scalingFrom(scaling: Fields, config: Fields, pairs: number): RopeScaling {
   const key = scaling.spelling('rope_type', 'type')
   const kind = scaling.choice<(typeof KINDS)[keyof typeof KINDS]>(key, KINDS)
+  for (const unread of ['alpha', 'llama_4_scaling_beta', 'long_mscale', 'short_mscale'])
+    scaling.refuse(unread, 'it changes the rotation, and nothing here reads it')
   if (kind === 'none') return { kind }
   const original = () =>
     scaling.size('original_max_position_embeddings', config.optionalSize('original_max_position_embeddings') ?? undefined)

@@ -132,7 +132,8 @@ function runs(values: string[]): { value: string; length: number }[] {
 function positions({ embedding, layers }: Architecture): string {
   const learned = embedding.position.kind === 'learned' ? 'learned' : null
   const rotary = overLayers(layers, ({ attention }) => rotation(attention))
-  return learned ? (rotary === NONE ? learned : `${learned}, ${rotary}`) : rotary
+  if (learned) return rotary === NONE ? learned : `${learned}, ${rotary}`
+  return rotary === NONE ? NONE : rotary.replaceAll(NONE, 'none')
 }
 
 function rotation({ position, headDim }: Attention): string {

@@ -161,6 +161,14 @@ describe('stretched rotations', () => {
     assert.equal(amplitude({ attention_factor: 1.25, attn_factor: 2 }), 1.25)
   })
 
+  test('keys that would change the rotation and are not read are refused', () => {
+    const file = published('tiny-llama')
+    for (const key of ['alpha', 'llama_4_scaling_beta', 'long_mscale', 'short_mscale']) {
+      const expected = new RegExp(`rope_scaling\\.${key}: expected false or nothing, got 0\\.1; it changes the rotation`)
+      assert.throws(() => read({ ...file, rope_scaling: { ...(file.rope_scaling as Json), [key]: 0.1 } }), expected)
+    }
+  })
+
   test('OLMo 3 stretches the full layers only', () => {
     const architecture = preset('OLMo-3-7B')!
     const kinds = architecture.layers.map((layer, index) => `${layer.attention.slidingWindow} ${rope(architecture, index).scaling.kind}`)
