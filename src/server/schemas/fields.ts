@@ -6,7 +6,7 @@ import { badRequest } from '../http/errors.ts'
 
 /** Refused fields: what to do instead, and the values that ask for nothing. null, "", [] and {} never ask for anything. */
 export const REFUSED: Readonly<Record<string, readonly [instead: string, ...neutral: unknown[]]>> = {
-  add_generation_prompt: ['an answer always begins a new turn', true],
+  add_generation_prompt: ['use it on /v1/chat/completions', true],
   allowed_token_ids: ['use logit_bias, or a grammar'],
   audio: ['this server answers with text'],
   bad_words: ['use logit_bias'],
@@ -14,7 +14,7 @@ export const REFUSED: Readonly<Record<string, readonly [instead: string, ...neut
   chat_template: ['templates are never taken from requests'],
   context: ['send the conversation to /api/chat'],
   context_management: ['shorten the input, or use truncation'],
-  continue_final_message: ['an answer always begins a new turn', false],
+  continue_final_message: ['use it on /v1/chat/completions', false],
   conversation: ['use previous_response_id'],
   documents: ['write the documents into a message'],
   dry_multiplier: ['use repetition_penalty', 0],
