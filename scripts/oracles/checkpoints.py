@@ -1,7 +1,7 @@
 """Makes tiny checkpoints with random weights and golden values by transformers (float32, eager attention), and the config.json files that
 transformers 5 writes for all fixtures. Development only; the tests read the result.
     pip install torch==2.13.0 transformers==5.24.0
-    python scripts/oracles/checkpoints.py OUT [NAME ...]       # tiny checkpoints; those of FIXTURES are in test/fixtures/checkpoints
+    python scripts/oracles/checkpoints.py OUT [NAME ...]       # tiny checkpoints; tiny-* are in test/fixtures/checkpoints, phi3-long in test/fixtures/longrope
     python scripts/oracles/checkpoints.py --configs            # writes test/fixtures/configs-transformers-5.json
 """
 import json
@@ -14,7 +14,6 @@ import transformers
 from safetensors.torch import load_file, save_file
 
 CHECKPOINTS = Path(__file__).parents[2] / "test/fixtures/checkpoints"
-FIXTURES = ["tiny-mistral3", "tiny-qwen3-vl"]
 # Marks of the pictures: beyond the ids of the prompts.
 IMAGES = {"image_token_index": 505, "image_token_id": 505, "video_token_id": 506, "vision_start_token_id": 507, "vision_end_token_id": 508}
 
