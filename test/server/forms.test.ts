@@ -124,6 +124,21 @@ test('a cut text is never called complete, streamed or not', async () => {
   }
 })
 
+test('undeclared names are written only where disable_additional_properties is false', async () => {
+  const open = { type: 'object', properties: { age: { type: 'integer' } }, required: ['age'] }
+  const written = '{"age":36,"city":"Bern"}'
+  for (const [disable, text] of [
+    [undefined, '{"age":36}'],
+    [true, '{"age":36}'],
+    [false, written],
+  ] as const) {
+    const { post } = scripted(() => analysis('Hm.') + final(written))
+    const structured_outputs = { json: open, disable_additional_properties: disable }
+    const body = await jsonOf(post('/v1/chat/completions', { model: 'scripted', messages, structured_outputs, max_tokens: 200 }))
+    assert.deepEqual(chatRead(body), [text, true])
+  }
+})
+
 test('a form and tools: the model chooses between a call and the text', async () => {
   const tools = [{ type: 'function', function: { name: 'f', parameters: schema } }]
   const { post } = scripted(() => analysis('Hm.') + final('no, I do not'))

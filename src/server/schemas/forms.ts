@@ -25,7 +25,7 @@ export const formFields = {
       json_object: flag,
       disable_fallback: flag,
       disable_any_whitespace: flag,
-      disable_additional_properties: flag,
+      disable_additional_properties: flag.describe('false: names that the schema says nothing about may be written.'),
     })
     .nullish()
     .describe('What the answer must follow (vLLM): one of json, regex, choice, grammar, json_object.'),
@@ -57,7 +57,7 @@ type ResponseFormat = z.infer<typeof responseFormat>
 
 /** What an answer must follow, as part of an Ask; `field` says where the request has it. */
 export interface GivenForm {
-  form: Pick<Ask, 'schema' | 'schemaName' | 'schemaDescription' | 'regex' | 'choice' | 'grammar'>
+  form: Pick<Ask, 'schema' | 'schemaName' | 'schemaDescription' | 'undeclared' | 'regex' | 'choice' | 'grammar'>
   field: string
 }
 
@@ -68,8 +68,10 @@ export interface GivenForm {
  */
 export function givenForm(body: FormFields, ...others: (GivenForm | undefined)[]): GivenForm | undefined {
   const { structured_outputs: wanted } = body
+  const closes = wanted?.disable_additional_properties
+  const undeclared = typeof closes === 'boolean' ? (closes ? 'closed' : 'open') : undefined
   const given: [string, unknown, (value: never, field: string) => GivenForm['form']][] = [
-    ['structured_outputs.json', wanted?.json, schemaForm],
+    ['structured_outputs.json', wanted?.json, (schema, field) => ({ ...schemaForm(schema, field), undeclared })],
     ['structured_outputs.regex', wanted?.regex, regexForm],
     ['structured_outputs.choice', wanted?.choice, choiceForm],
     ['structured_outputs.grammar', wanted?.grammar, grammarForm],
