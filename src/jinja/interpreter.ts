@@ -156,7 +156,7 @@ export class Interpreter {
     for (;;) {
       const next = loop.next()
       if (next === undefined) break
-      spend(1)
+      spend(5) // a scope of its own takes about as long
       isEmpty = false
       const inner = new Scope(scope)
       inner.set('loop', loop)

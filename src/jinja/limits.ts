@@ -15,7 +15,7 @@ export function fail(message: string): never {
   throw new TemplateError(message)
 }
 
-/** Enough for conversations of millions of characters; a hostile template ends after about two seconds. */
+/** Enough for conversations of millions of characters; a hostile template ends after a few seconds. */
 export const STEPS = 20_000_000
 /** Characters of one string or of the output; items of one list. */
 const LONGEST = 1 << 26
