@@ -176,6 +176,15 @@ test('the same over HTTP: the model writes an allowed text, and it comes back wh
   }
 })
 
+test('names like integers keep their order over HTTP', async () => {
+  const text = '{"b":1,"10":2,"2":3}'
+  const { post } = scripted(() => final(text))
+  const schema = '{"type":"object","properties":{"b":{},"10":{},"2":{}},"required":["b","10","2"]}'
+  const body = `{"model":"scripted","messages":[{"role":"user","content":"Go."}],"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":${schema}}}}`
+  const { choices } = await jsonOf(post('/v1/chat/completions', body))
+  assert.deepEqual([choices[0].message.content, choices[0].finish_reason], [text, 'stop'])
+})
+
 test('undeclared names as an option', () => {
   const schema = object({ a: string })
   assert.ok(accepts(schema, '{"a":"x","b":1}', 'open'))
