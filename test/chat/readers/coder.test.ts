@@ -67,6 +67,7 @@ test('tags that are missing or broken', () => {
       '<tool_call>\n<function=shell>\nlist:\n<parameter=command>\nls\n</parameter>\n</function>\n</tool_call>',
       [ls, '! malformed-tool-call', 'text: list:'],
     ],
+    ['<tool_call>\n<function="shell">\n<parameter="command">\nls\n</parameter>\n</function>\n</tool_call>', [ls]],
     ['<tool_call>\n<function=now>\n</function>\n</tool_call>', ['call now: {}']],
     ['<tool_call>\n{"name": "shell", "arguments": {"command": "ls"}}\n</tool_call>', [ls]],
     ['<tool_call>\nls\n</tool_call>', ['! malformed-tool-call', 'text: ls']],

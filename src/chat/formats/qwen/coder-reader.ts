@@ -95,7 +95,7 @@ class CoderReader {
 
   #function([, written = '', close]: RegExpExecArray): void {
     const reading = this.#reading
-    const name = written.trim()
+    const name = nameOf(written)
     const parameters = asObject(this.#tools.find((tool) => tool.name === name)?.parameters)
     const properties = asObject(parameters.properties)
     const values = new Map<string, string>()
@@ -120,7 +120,7 @@ class CoderReader {
       const head = this.#take(PARAMETER)
       if (head && (head[2] !== '' || this.#isWhole)) {
         if (head[2] !== '>') reading.isRepaired = true
-        const key = head[1]!.trim()
+        const key = nameOf(head[1]!)
         const isGiven = (other: string) => other === key || values.has(other)
         const value = this.#value(isGiven, (other) => Object.hasOwn(properties, other) && !isGiven(other))
         if (value === undefined) break
@@ -156,7 +156,7 @@ class CoderReader {
     let lastClose: number | undefined
     TAG.lastIndex = start
     for (let tag = TAG.exec(this.#text); tag !== null; tag = TAG.exec(this.#text)) {
-      const key = tag[1]?.trim()
+      const key = tag[1] === undefined ? undefined : nameOf(tag[1])
       if (key !== undefined) {
         if (!/(?:^|\n)[ \t]*$/.test(this.#text.slice(Math.max(start, tag.index - 64), tag.index))) continue
         if (!isNext(key)) depth++
@@ -176,7 +176,7 @@ class CoderReader {
         AFTER_VALUE.lastIndex = TAG.lastIndex
         const after = AFTER_VALUE.exec(this.#text)
         const isEnd = after
-          ? after[1] === undefined || !isGiven(after[1].trim())
+          ? after[1] === undefined || !isGiven(nameOf(after[1]))
           : this.#isWhole && this.#text.slice(TAG.lastIndex).trim() === ''
         if (isEnd) return valueTo(tag.index, TAG.lastIndex)
       }
@@ -209,6 +209,9 @@ function kindsOf(schema: unknown, root: Json, depth = 0): Set<string> {
   if (nullable === true && kinds.size > 0) kinds.add('null')
   return kinds
 }
+
+/** A name in a tag; some models quote it. */
+const nameOf = (written: string): string => written.trim().replace(/^(["'])(.*)\1$/, '$2')
 
 const decodeStep = (step: string): string => step.replaceAll('~1', '/').replaceAll('~0', '~')
 

@@ -37,6 +37,10 @@ const NAMED_START = /^(?:call:([\p{L}_][\p{L}\p{N}_.-]*)|\S*\[ARGS\]\s*)$/u
 const FUNCTION_HEAD = /^<function=([^<>\n]+)(>\s*)?$/
 const FUNCTION_OBJECT = /^<function=([^<>\n]+)>\s*(?=\{)/
 const FUNCTION_END = '</function>'
+/** A fence around calls within their block: before an object, while it may still be one, and behind it. */
+const FENCE = /^```(?:json\b)?\s*(?=[{[])/
+const FENCE_START = /^`{1,3}(?:j|js|jso|json)?\s*$/
+const FENCE_END = /^```\s*$/
 /** What may follow the arguments in the object of a call. */
 const TAIL = /^\s*(?:,\s*"(?:id|type|index|call_id)"\s*:\s*(?:"(?:[^"\\]|\\.)*"|[\w.-]+)\s*)*/s
 const TAIL_START = /^,\s*(?:"\w*(?:"\s*(?::\s*(?:"[^"]*)?)?)?)?$/
@@ -57,6 +61,10 @@ export class CallBlock {
   #searched = 0
   #awaitsArguments = false
   #ended = false
+  /** The model ended the block. */
+  #isClosed = false
+  /** The arguments that ended last were not JSON. */
+  #wasRepaired = false
   /** The text that ended the block. */
   #closedBy = ''
 
@@ -122,6 +130,7 @@ export class CallBlock {
     const { tools, isBare } = this.#start
     if (this.#ended) return
     this.#ended = true
+    this.#isClosed = isClosed
     if (tools.length === 0) {
       this.#calls.notOffered()
       this.#asText(this.#text)
@@ -205,9 +214,23 @@ export class CallBlock {
     const gap = BETWEEN.exec(this.#text)![0]
     const text = this.#text.slice(gap.length)
     if (text === '') return undefined
+    if (text[0] === '}' && this.#calls.count > 0) {
+      this.#calls.repaired('a bracket of a tool call is one too many')
+      this.#count(gap)
+      this.#text = text.slice(1)
+      return undefined
+    }
     if (closeText !== undefined && !isWhole) {
       if (text.startsWith(closeText)) return this.#searchClose()
       if (closeText.startsWith(text)) return undefined
+    }
+    if (!isBare && !closeText?.startsWith('`') && text[0] === '`') {
+      const fence = (this.#calls.count === 0 ? FENCE : FENCE_END).exec(text)?.[0]
+      if (!isWhole && FENCE_START.test(text)) return undefined
+      if (fence === undefined || (this.#calls.count > 0 && !isWhole)) return this.#noCall(gap)
+      if (this.#calls.count === 0) this.#calls.repaired('a fence around a tool call does not belong there')
+      this.#text = gap + text.slice(fence.length)
+      return undefined
     }
     if (text[0] === '{') {
       const isName = (name: string, isComplete: boolean) =>
@@ -303,6 +326,7 @@ export class CallBlock {
     const args = this.#arguments
     const { rest, end, isRepaired, isComplete } = args.finish(isClosed, until)
     this.#calls.write(rest)
+    this.#wasRepaired = isRepaired
     this.#calls.end({ isRepaired: isRepaired && this.#form !== 'gemma', isCut: !isComplete && !isClosed })
     this.#text = args.text.slice(end, until) + this.#text
     this.#state = this.#form === 'object' ? 'tail' : this.#form === 'function' ? 'coder tail' : 'between'
@@ -315,8 +339,8 @@ export class CallBlock {
       if (brackets !== '}') this.#calls.repaired('a bracket of a tool call is one too many')
       this.#text = text.slice(brackets.length)
     } else if (!isWhole && (text === '' || /^\]\s*$/.test(text) || TAIL_START.test(text))) return undefined
-    else if (text === '' && isWhole) this.#text = ''
-    else if (text !== '') this.#calls.repaired('the closing bracket of a tool call is missing')
+    else if (text !== '' || (this.#isClosed && !this.#wasRepaired)) this.#calls.repaired('the closing bracket of a tool call is missing')
+    if (brackets === undefined && text === '') this.#text = ''
     this.#state = 'between'
     return undefined
   }
