@@ -135,7 +135,9 @@ export function randomAnswer(family: Family, seed: number): void {
       !isClean || !OPENERS.some((tag) => answer.replace(/‹[^›]*›/g, '').includes(tag) && reader.tokenizer.specials.has(tag)),
       'no warning',
     )
-    for (const word of words) assert.ok(out.includes(word), `${word} is lost in ${JSON.stringify(out)}`)
+    // The id that Mistral's models write for a call is no text.
+    const said = answer.replace(/[‹›]/g, '').replace(/\[CALL_ID\]\s*[\w-]*\s*\[ARGS\]/g, '')
+    for (const word of words) assert.ok(!said.includes(word) || out.includes(word), `${word} is lost in ${JSON.stringify(out)}`)
   } catch (error) {
     throw new Error(`${family}, seed ${seed}: ${JSON.stringify(answer)}`, { cause: error })
   }

@@ -30,7 +30,7 @@ const LONGEST_HEAD = 1024
 /** What stands between calls. */
 const BETWEEN = /^[\s,;[\]]*/
 /** Mistral's and Gemma's calls before the arguments. */
-const NAMED = /^(?:call:)?([\p{L}_][\p{L}\p{N}_.-]*)\s*(?:\[CALL_ID\]\s*[\w-]*\s*)?(?:\[ARGS\]\s*)?(?=\{)/u
+const NAMED = /^(?:call:)?([\p{L}_][\p{L}\p{N}_.-]*)\s*(?:(?:\[CALL_ID\]\s*[\w-]*\s*)?\[ARGS\]\s*)?(?=\{)/u
 /** The same when only the arguments are missing. */
 const NAMED_START = /^(?:call:([\p{L}_][\p{L}\p{N}_.-]*)|\S*\[ARGS\]\s*)$/u
 /** Qwen3-Coder's function before its arguments: tags, or an object where an answer is held to a schema. */
