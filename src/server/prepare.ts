@@ -66,7 +66,7 @@ function boundedThinking(thinking: Thinking | undefined, most: number): Thinking
 
 /** Refuses schemas above the limits of one request. Throws UnsupportedSchemaError. */
 function boundedCompile(compile: CompileConstraint, limits: Limits): CompileConstraint {
-  let patterns = 0
+  const patterns = new Set<string>()
   return (form, tokenizer, signal) => {
     const { length } = JSON.stringify(form)
     if (!('schema' in form)) {
@@ -81,8 +81,9 @@ function boundedCompile(compile: CompileConstraint, limits: Limits): CompileCons
     if (length > limits.schemaChars) refuse(`${length} characters`, limits.schemaChars)
     const depth = depthOf(schema)
     if (depth > limits.schemaDepth) refuse(`${depth} levels`, limits.schemaDepth)
-    patterns += patternsIn(schema)
-    if (patterns > limits.schemaPatterns) refuse(`with the other schemas ${patterns} patterns and formats`, limits.schemaPatterns)
+    collectPatterns(schema, patterns)
+    if (patterns.size > limits.schemaPatterns)
+      refuse(`with the other schemas ${patterns.size} different patterns and formats`, limits.schemaPatterns)
     return compile(form, tokenizer, signal)
   }
 }
@@ -92,12 +93,13 @@ function depthOf(value: unknown): number {
   return typeof value === 'object' && value !== null ? 1 + Math.max(0, ...Object.values(value).map(depthOf)) : 0
 }
 
-function patternsIn(value: unknown): number {
-  if (typeof value !== 'object' || value === null) return 0
-  return Object.entries(value).reduce(
-    (count, [key, inner]) => count + (typeof inner === 'string' ? Number(key === 'pattern' || key === 'format') : patternsIn(inner)),
-    0,
-  )
+/** Adds the patterns and formats of a schema; equal ones are compiled once. */
+function collectPatterns(value: unknown, into: Set<string>): void {
+  if (typeof value !== 'object' || value === null) return
+  for (const [key, inner] of Object.entries(value)) {
+    if (typeof inner !== 'string') collectPatterns(inner, into)
+    else if (key === 'pattern' || key === 'format') into.add(`${key} ${inner}`)
+  }
 }
 
 interface FunctionDefinition {

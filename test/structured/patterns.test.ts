@@ -26,7 +26,7 @@ const patterns: [pattern: string, texts: string[]][] = [
   ['^[^\\r\\n]{0,3}$', ['', 'abc', 'abcd', 'a\n']],
   ['^.{2,500}$', ['a', 'ab', 'x'.repeat(500), 'x'.repeat(501)]],
   ['^(?:a|b$|^c)+$', ['a', 'ab', 'aba', 'c', 'ac', 'ca']],
-  ['\\$\\{.*\\}', ['${a}', '$a', 'x${}y']],
+  [String.raw`\$\{.*\}`, [`$\{a}`, '$a', `x$\{}y`]],
   ['^(?=[a-c]+$)(?!b)', ['abc', 'bac', 'abd', '']],
 ]
 

@@ -41,7 +41,7 @@ export const defaultLimits: Limits = {
   jsonDepth: 64,
   schemaChars: 64 * 1024,
   schemaDepth: 24,
-  schemaPatterns: 16,
+  schemaPatterns: 64,
   outputTokens: 2 ** 20,
   reasoningTokens: Number.POSITIVE_INFINITY,
   requestMs: 60 * 60_000,
