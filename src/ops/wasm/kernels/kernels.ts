@@ -28,7 +28,6 @@ export const KERNELS: readonly Kernel[] = [
   quantizeKernel,
   gatedPairsKernel,
   addKernel,
-  clampKernel,
   combineKernel,
   copyKernel,
   embedKernel,
@@ -38,14 +37,15 @@ export const KERNELS: readonly Kernel[] = [
   groupKernel,
   layerNormKernel,
   packInt8Kernel,
-  remainderKernel,
   repackMxfp4Kernel,
   rmsNormKernel,
   ropeKernel,
   routeKernel,
-  scaleKernel,
   softcapKernel,
   storeKeysKernel,
+  clampKernel,
+  remainderKernel,
+  scaleKernel,
 ]
 for (const [number, kernel] of KERNELS.entries()) kernel.number = number
 
