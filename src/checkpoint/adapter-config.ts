@@ -3,8 +3,8 @@
  * Source of the fields: huggingface/peft, tuners/lora/config.py; rsLoRA: Kalajdzievski 2023.
  */
 import { Fields } from '../json/fields.ts'
-import { parsed } from '../json/json.ts'
 import { CheckpointError } from './errors.ts'
+import { parseJson } from './load.ts'
 import { type Folder, readText, type Source } from './source.ts'
 
 /** A PEFT directory that is no adapter of this model, or of a kind that is not read. */
@@ -41,15 +41,12 @@ const CHANGES_BASE = /^(pissa|olora|corda|loftq|lora_ga)/
 /** A quantifier behind a group can take exponential time; module names need none. */
 const UNSAFE_PATTERN = /\)[*+?{]|.{257}/s
 
-/** @throws AdapterError, FieldError for other kinds of adapters and wrong values */
+/** @throws CheckpointError, FieldError for other kinds of adapters and wrong values */
 export async function readAdapterConfig(folder: Folder): Promise<AdapterConfig> {
   const source = await openPart(folder, 'adapter_config.json')
   const file = source.name
   const text = await readText(source).finally(() => source.close())
-  const json = parsed(text)
-  if (json === undefined)
-    throw new AdapterError({ file, expected: 'JSON', came: 'something else', remedy: 'The file is damaged: save the adapter again.' })
-  const config = new Fields(json, file)
+  const config = new Fields(parseJson(file, text), file)
   config.refuse('peft_type', 'other adapters than LoRA are not read.', 'LORA')
   for (const key of REFUSED)
     if (!isEmpty(config.raw(key))) config.refuse(key, 'this variant of LoRA is not built. Merge the adapter into its base with PEFT.')

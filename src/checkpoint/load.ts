@@ -175,7 +175,8 @@ export async function loadFolder(folder: Folder, backend: WeightSink, options: L
   }
 }
 
-function parseJson(file: string, text: string): unknown {
+/** The JSON of a small file, as Python writes it. @throws CorruptConfigError */
+export function parseJson(file: string, text: string): unknown {
   try {
     return parsePythonJson(text)
   } catch (cause) {

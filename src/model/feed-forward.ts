@@ -23,8 +23,12 @@ export function feedForwardBlock(ops: Ops, block: FeedForwardWeights, x: Tensor,
         const { slot, router, gateUp, down } = block
         const routing = ops.route(x, router.weight, router.bias, slot.expertsPerToken, slot.router) // [T, A]
         const experts = {
-          ...{ gateUp: gateUp.weight, gateUpBias: gateUp.bias, gateUpAdapter: gateUp.adapter },
-          ...{ down: down.weight, downBias: down.bias, downAdapter: down.adapter },
+          gateUp: gateUp.weight,
+          gateUpBias: gateUp.bias,
+          gateUpAdapter: gateUp.adapter,
+          down: down.weight,
+          downBias: down.bias,
+          downAdapter: down.adapter,
         }
         return ops.moe(x, routing, experts, slot.activation) // [T, D]
       }

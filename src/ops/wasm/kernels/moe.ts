@@ -99,9 +99,9 @@ export function moe(context: OpContext, x: Tensor, routing: Routing, experts: Ex
     }
     /**
      * to += scale·b·a·x. A small change should not drown in the rounding of x to 16 bits, so in faithful precision what the rounding took
-     * away goes through the experts too: to += w·(x - blocks).
+     * away goes through the experts too: to += w·(x - rounded).
      */
-    const adapt = (adapter: ExpertsAdapter | undefined, w: WasmTensor, x: number, inBlocks: number, to: number, byPair: number) => {
+    const adapt = (adapter: ExpertsAdapter | undefined, w: WasmTensor, x: number, rounded: number, to: number, byPair: number) => {
       if (!adapter) return
       const [a, b] = [own(adapter.a, 'moe'), own(adapter.b, 'moe')]
       const [, rows, width] = w.shape as [number, number, number]
@@ -120,7 +120,7 @@ export function moe(context: OpContext, x: Tensor, routing: Routing, experts: Ex
         const add = (factor: number) => pool.enqueue(addKernel, { a: to, b: change!, y: to, count: count * rows, factor })
         add(adapter.scale)
         if (!exact) return
-        pool.enqueue(remainderKernel, { x, blocks: inBlocks, to: rest!, rows: inputs, columns: width })
+        pool.enqueue(remainderKernel, { x, blocks: rounded, to: rest!, rows: inputs, columns: width })
         pool.enqueue(quantizeKernel, { x: rest!, to: restBlocks!, rows: inputs, columns: width, activation: index })
         product(w, restBlocks!, change!, undefined, rows, width, byPair)
         add(1)
