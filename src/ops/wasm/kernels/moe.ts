@@ -98,7 +98,7 @@ export function moe(context: OpContext, x: Tensor, routing: Routing, experts: Ex
       pool.enqueue(expertLinearKernel, { x: from, y: to, byPair, activation: index, ...list, ...matrices })
     }
     /**
-     * to += scale·b·a·x. A small change should not drown in the rounding of x to 16 bits, so in faithful precision what the rounding took
+     * to += scale·b·a·x. A small change must not be lost in the rounding of x to 16 bits. So in faithful precision what the rounding took
      * away goes through the experts too: to += w·(x - rounded).
      */
     const adapt = (adapter: ExpertsAdapter | undefined, w: WasmTensor, x: number, rounded: number, to: number, byPair: number) => {
