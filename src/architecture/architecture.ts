@@ -4,8 +4,24 @@
  * it asks for one of these properties. Field names are the camelCase of the published config.json keys.
  */
 
-/** How the values of a published tensor are stored. `mxfp4`: blocks of 32 four-bit values with one shared power of two. */
-export type DType = 'f32' | 'f16' | 'bf16' | 'int8' | 'mxfp4'
+/** How the values of a published tensor are stored. `mxfp4`: blocks of 32 four-bit values with one shared power of two, scales apart. */
+export type DType = 'f32' | 'f16' | 'bf16' | 'int8' | 'mxfp4' | BlockDType
+
+/** The block formats of GGUF files (`ops/block-formats.ts`), scales inside the blocks; `mxfp4_gguf` is MXFP4 in the order of these files. */
+export type BlockDType =
+  | 'q8_0'
+  | 'q4_0'
+  | 'q4_1'
+  | 'q5_0'
+  | 'q5_1'
+  | 'q2_k'
+  | 'q3_k'
+  | 'q4_k'
+  | 'q5_k'
+  | 'q6_k'
+  | 'iq4_nl'
+  | 'iq4_xs'
+  | 'mxfp4_gguf'
 
 export interface Architecture {
   /** Preset name ('gpt-oss-20b') or whatever the configuration calls itself. For people, never for decisions. */

@@ -2,8 +2,9 @@
  * An architecture in words, slot by slot in the order of the forward pass, and the slots in which architectures differ.
  * No counts that depend on other fields, so one changed size is one difference.
  */
-import type { Architecture, Attention, DType, FeedForward, Gated, Layer, Mixture, Norm, Placement } from '../architecture/architecture.ts'
+import type { Architecture, Attention, FeedForward, Gated, Layer, Mixture, Norm, Placement } from '../architecture/architecture.ts'
 import { embeddingScale } from '../model/parts.ts'
+import { dtypeName } from '../ops/dtype.ts'
 
 export const GROUPS = ['size', 'embedding', 'norm', 'attention', 'feed-forward', 'output', 'storage', 'training'] as const
 export type Group = (typeof GROUPS)[number]
@@ -65,7 +66,7 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['output', 'tieWordEmbeddings', 'output matrix', ({ tieWordEmbeddings }) => (tieWordEmbeddings ? 'the embedding' : 'its own')],
   ['output', 'logitDivisor', 'logit divisor', ({ logitDivisor }) => (logitDivisor === 1 ? NONE : String(logitDivisor))],
   ['output', 'finalLogitSoftcap', 'logit soft cap', ({ finalLogitSoftcap }) => optional(finalLogitSoftcap)],
-  ['storage', 'dtype', 'weights', ({ dtype }) => DTYPES[dtype]],
+  ['storage', 'dtype', 'weights', ({ dtype }) => dtypeName(dtype)],
   ['storage', 'expertDtype', 'expert weights', expertWeights],
   ['training', 'dropout', 'dropout', dropout],
 ]
@@ -92,7 +93,6 @@ const PLACEMENTS: Record<Placement, string> = {
 }
 const QK_NORMS: Record<Attention['qkNorm']['kind'], string> = { none: NONE, perHead: 'per head', fullWidth: 'over the full width' }
 const FEEDS: Record<FeedForward['kind'], string> = { mlp: 'two matrices', gated: 'gated', moe: 'mixture of experts' }
-const DTYPES: Record<DType, string> = { f32: 'F32', f16: 'F16', bf16: 'BF16', int8: 'INT8', mxfp4: 'MXFP4' }
 
 /** One value for all layers, or the values of one period: '128, all' for alternating windows. */
 function overLayers(layers: Layer[], say: (layer: Layer) => string): string {
@@ -201,7 +201,7 @@ function router({ router: slot }: Mixture): string {
 }
 
 function expertWeights({ layers, expertDtype }: Architecture): string {
-  return layers.some(({ feedForward }) => feedForward.kind === 'moe') ? DTYPES[expertDtype] : NONE
+  return layers.some(({ feedForward }) => feedForward.kind === 'moe') ? dtypeName(expertDtype) : NONE
 }
 
 function dropout({ dropout: { embedding, attention, residual } }: Architecture): string {

@@ -2,10 +2,13 @@
  * The number formats of weights: how wide they are and what their bits mean. MXFP4: OCP Microscaling v1.0.
  * Backends unpack in their own way; tests compare them with these functions.
  */
-import type { DType } from '../architecture/architecture.ts'
+import type { BlockDType, DType } from '../architecture/architecture.ts'
+import { fromE8m0 } from '../numbers/f16.ts'
+import { BLOCK_FORMATS } from './block-formats.ts'
 
 export { fromBf16, toBf16 } from '../numbers/bf16.ts'
-export type { DType }
+export { fromE8m0, fromF16 } from '../numbers/f16.ts'
+export type { BlockDType, DType }
 
 /** Values per MXFP4 block, and bytes of its nibbles (the scale is one further byte). */
 export const MXFP4_BLOCK = 32
@@ -14,23 +17,29 @@ export const MXFP4_BLOCK_BYTES = 16
 /** FP4 (E2M1) code 0…15 -> value. */
 export const FP4_VALUES: readonly number[] = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6]
 
-const BITS: Record<DType, number> = { f32: 32, f16: 16, bf16: 16, int8: 8, mxfp4: 4.25 }
+const BITS: Record<Exclude<DType, BlockDType>, number> = { f32: 32, f16: 16, bf16: 16, int8: 8, mxfp4: 4.25 }
 
-/** Stored bytes of `count` values; for mxfp4 nibbles and scales together (`count` must then be a multiple of 32). */
-export const storedBytes = (dtype: DType, count: number): number => (count * BITS[dtype]) / 8
+/** Whether a dtype is a block format of GGUF files, with its scales inside. */
+export const isBlocks = (dtype: DType): dtype is BlockDType => dtype in BLOCK_FORMATS
 
-/** f16 bits -> number. Exact. */
-export function fromF16(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1
-  const exponent = (bits >>> 10) & 31
-  const fraction = bits & 1023
-  if (exponent === 0) return sign * fraction * 2 ** -24
-  if (exponent === 31) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY
-  return sign * (1 + fraction / 1024) * 2 ** (exponent - 15)
+/** As files and people spell it: 'BF16', 'Q4_K', 'MXFP4'. */
+export const dtypeName = (dtype: DType): string => dtype.replace('_gguf', '').toUpperCase()
+
+/** @throws RangeError for a weight whose rows are no whole blocks, TypeError for a vector in blocks */
+export function requireBlocks({ name, shape, dtype, use }: { name: string; shape: readonly number[]; dtype: DType; use?: string }): void {
+  if (!isBlocks(dtype) && dtype !== 'mxfp4') return
+  if (use === 'vector') throw new TypeError(`${name}: a vector cannot be ${dtypeName(dtype)}; expected f32, f16 or bf16`)
+  const length = isBlocks(dtype) ? BLOCK_FORMATS[dtype].length : MXFP4_BLOCK
+  const width = shape.at(-1)!
+  if (width % length !== 0) throw new RangeError(`${name}: rows of ${dtypeName(dtype)} must be a multiple of ${length} long, got ${width}`)
 }
 
-/** Scale byte (E8M0) -> 2^(scale - 127); 255 is NaN by the standard. */
-export const fromE8m0 = (scale: number): number => (scale === 255 ? Number.NaN : 2 ** (scale - 127))
+/** Stored bytes of `count` values, scales included. In a format with blocks `count` must be a multiple of their length. */
+export function storedBytes(dtype: DType, count: number): number {
+  if (!isBlocks(dtype)) return (count * BITS[dtype]) / 8
+  const { length, bytes } = BLOCK_FORMATS[dtype]
+  return (count / length) * bytes
+}
 
 /** One MXFP4 block -> 32 values at `out[at…]`: byte b holds element 2b low, 2b + 1 high. */
 export function unpackMxfp4Block(blocks: Uint8Array, offset: number, scale: number, out: Float32Array | Float64Array, at: number): void {

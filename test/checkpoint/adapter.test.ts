@@ -130,7 +130,9 @@ async function sameWithin(base: string, place: string, out: string) {
   for (const weight of leaves(after.tree)) {
     const own = leaves(before.tree).find(({ name }) => name === weight.name) ?? { ...before.tree.embed, name: weight.name }
     const [wanted, saved] = [await mergedValues(own, plan), await mergedValues(weight, unchanged)]
-    const unit = { f32: 2 ** -24, bf16: 2 ** -8, f16: 2 ** -11, mxfp4: 0, int8: 0 }[weight.dtype]
+    const unit = { f32: 2 ** -24, bf16: 2 ** -8, f16: 2 ** -11, mxfp4: 0, int8: 0 }[
+      weight.dtype as 'f32' | 'bf16' | 'f16' | 'mxfp4' | 'int8'
+    ]
     const wrong = wanted.findIndex((value, i) => Math.abs(value - saved[i]!) > unit * Math.abs(value))
     assert.equal(wrong, -1, `${weight.name}[${wrong}]: ${wanted[wrong]} became ${saved[wrong]}`)
   }

@@ -1,6 +1,7 @@
 /** Seeded numbers and weights for tests: the same on every backend and in every run. */
 import type { Backend, WeightSpec } from '../../src/ops/backend.ts'
-import { type DType, storedBytes, toBf16 } from '../../src/ops/dtype.ts'
+import { BLOCK_FORMATS } from '../../src/ops/block-formats.ts'
+import { type BlockDType, type DType, storedBytes, toBf16 } from '../../src/ops/dtype.ts'
 import { size, type Tensor } from '../../src/ops/tensor.ts'
 
 export interface Draw {
@@ -42,7 +43,20 @@ export function random(seed: string): Draw {
         }
       case 'int8':
         throw new TypeError('int8 is not a published format')
+      default:
+        return { data: blocks(dtype, count) }
     }
+  }
+  /** Blocks of any bytes, but with scales of 2^-7 … 2^-4 and either sign. */
+  const blocks = (dtype: BlockDType, count: number): Uint8Array => {
+    const { bytes, scale, offset } = BLOCK_FORMATS[dtype]
+    const data = Uint8Array.from({ length: storedBytes(dtype, count) }, () => Math.floor(uniform() * 256))
+    for (let at = 0; at < data.length; at += bytes)
+      if (scale.format === 'e8m0') data[at] = 122 + Math.floor(uniform() * 4)
+      else
+        for (const half of offset ? [scale.at, offset.at] : [scale.at])
+          data[at + half + 1] = (data[at + half + 1]! & 0x83) | ((8 + (data[at]! & 3)) << 2)
+    return data
   }
   return {
     uniform,

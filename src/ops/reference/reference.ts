@@ -3,8 +3,9 @@
  * compared with it. With `precision: 'f64'` temporaries keep f64, for gradient checks.
  */
 import type { Backend, Fill, WeightSpec } from '../backend.ts'
+import { decodeBlocks } from '../block-formats.ts'
 import { drawRows } from '../draw.ts'
-import { fromBf16, fromF16, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, storedBytes, unpackMxfp4Block } from '../dtype.ts'
+import { fromBf16, fromF16, isBlocks, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, requireBlocks, storedBytes, unpackMxfp4Block } from '../dtype.ts'
 import type { Batch } from '../ops.ts'
 import { size, type Tensor } from '../tensor.ts'
 import { attention } from './attention.ts'
@@ -73,7 +74,9 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
 }
 
 /** Published bytes -> numbers. Every dtype here is exact in f32. */
-async function decode({ name, shape, dtype }: WeightSpec, fill: Fill): Promise<Values> {
+async function decode(spec: WeightSpec, fill: Fill): Promise<Values> {
+  const { name, shape, dtype } = spec
+  requireBlocks(spec)
   const count = size(shape)
   const out = new Float32Array(count)
   if (dtype === 'mxfp4') {
@@ -88,6 +91,7 @@ async function decode({ name, shape, dtype }: WeightSpec, fill: Fill): Promise<V
   }
   const bytes = new Uint8Array(storedBytes(dtype, count))
   await fill('data', 0, bytes)
+  if (isBlocks(dtype)) return decodeBlocks(dtype, bytes)
   switch (dtype) {
     case 'f32':
       return new Float32Array(bytes.buffer)
