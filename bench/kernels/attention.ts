@@ -1,5 +1,5 @@
 /** Attention at the shapes of published models, in one thread (processor time): node bench/kernels/attention.ts [fast]; keys and values are bf16 in fast precision, f32 else. */
-import type { Batch } from '../../src/ops/ops.ts'
+import type { Batch, LayerCache } from '../../src/ops/ops.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
 
 const backend = await createWasmBackend({ threads: 0, precision: process.argv[2] === 'fast' ? 'fast' : 'faithful' })
@@ -44,7 +44,7 @@ for (const { name, heads, kvHeads, headDim, window } of shapes) {
             scale: headDim ** -0.5,
             window,
             softcap: null,
-            cache: cache.layers[0]!,
+            cache: cache.layers[0] as LayerCache,
           }
           backend.attention(q, k!, v!, batch, options)
         })

@@ -6,7 +6,7 @@
 import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
 import type { CacheSnapshot, CacheSpec, KvCache } from '../ops/backend.ts'
 import { storedBytes } from '../ops/dtype.ts'
-import type { AttentionOptions, Batch, Experts, LayerCache, Ops, Rotation, Routing } from '../ops/ops.ts'
+import type { AttentionOptions, Batch, Experts, LayerCache, LayerState, Ops, Rotation, Routing } from '../ops/ops.ts'
 import { columns, rowsOf, size, type Tensor } from '../ops/tensor.ts'
 
 /** What one op of the forward pass costs. */
@@ -139,7 +139,10 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
 
 /** A cache without memory: earlier positions count as present. */
 export function meterCache(spec: CacheSpec): KvCache {
-  const layers: LayerCache[] = spec.layers.map((layer) => ({ ...layer }))
+  const layers = spec.layers.map((layer): LayerCache | LayerState => {
+    if (!('state' in layer)) return { ...layer }
+    return { parts: layer.state.map((values) => ({ values, next: new Int32Array(spec.slots) })) }
+  })
   const nothing = (): never => {
     throw new TypeError('a metered cache holds no values')
   }

@@ -1,7 +1,7 @@
 /**
  * Tracks the ids in each slot of the KV cache, and finds the longest prefix that a new prompt can
- * reuse. Full layers can be truncated anywhere. Sliding layers keep only the newest positions, so
- * snapshots of them are taken and restored. Chooses slots; runs nothing.
+ * reuse. Full layers can be truncated anywhere. Sliding layers keep only the newest positions, and a
+ * state stands at the last one only, so snapshots of them are taken and restored. Chooses slots; runs nothing.
  */
 import { type CacheSnapshot, type KvCache, MemoryError } from '../ops/backend.ts'
 
@@ -21,7 +21,7 @@ interface Slot {
   busy: boolean
   lastUsed: number
   promptTokens: number
-  /** Lowest position the sliding layers can be cut back to without a snapshot. */
+  /** Lowest position the cache can be cut back to without a snapshot. */
   floor: number
   /** By ascending position. */
   snapshots: CacheSnapshot[]
@@ -36,13 +36,17 @@ export interface Lease {
 export class PrefixCache {
   readonly #cache: KvCache
   readonly #slots: Slot[]
-  /** Smallest window of a sliding layer; null: every layer is full. */
+  /** Whether a layer has a state, which stands behind the last id. */
+  readonly hasStates: boolean
+  /** Smallest window of a sliding layer; null: no layer slides. */
   readonly #window: number | null
   #clock = 0
 
   constructor(cache: KvCache) {
     this.#cache = cache
-    const windows = cache.spec.layers.flatMap(({ window }) => (window === null || window >= cache.spec.capacity ? [] : [window]))
+    const { layers, capacity } = cache.spec
+    this.hasStates = layers.some((layer) => 'state' in layer)
+    const windows = layers.flatMap((layer) => ('state' in layer || layer.window === null || layer.window >= capacity ? [] : [layer.window]))
     this.#window = windows.length > 0 ? Math.min(...windows) : null
     this.#slots = Array.from({ length: cache.spec.slots }, (_, index) => emptySlot(index))
   }
@@ -87,13 +91,15 @@ export class PrefixCache {
     const slot = this.#slots[index]!
     for (const id of ids) slot.ids.push(id)
     const { maxRows } = this.#cache.spec
-    if (this.#window !== null && slot.ids.length > this.#window - 1 + maxRows) slot.floor = Math.max(slot.floor, slot.ids.length - maxRows)
+    if (this.hasStates) slot.floor = slot.ids.length
+    else if (this.#window !== null && slot.ids.length > this.#window - 1 + maxRows)
+      slot.floor = Math.max(slot.floor, slot.ids.length - maxRows)
   }
 
-  /** Takes a snapshot so that the slot can be truncated to `position` later. Not needed where no layer slides. */
+  /** Takes a snapshot so that the slot can be truncated to `position` later. Not needed where every layer is full. */
   async remember(index: number, position: number): Promise<void> {
     const slot = this.#slots[index]!
-    if (this.#window === null || position <= 0 || position < slot.floor) return
+    if ((this.#window === null && !this.hasStates) || position <= 0 || position < slot.floor) return
     if (slot.snapshots.some((snapshot) => snapshot.position === position)) return
     try {
       slot.snapshots.push(await this.#cache.snapshot(index, position))

@@ -189,11 +189,17 @@ export class Scheduler {
     const prompts = ready.filter((r) => pending(r) > 1).sort((a, b) => pending(a) - pending(b))
     for (const [n, running] of prompts.entries()) {
       const share = Math.ceil(budget / (prompts.length - n))
-      const rows = Math.min(pending(running), running.job.maxRows, share)
+      const rows = Math.min(pending(running), running.job.maxRows, share, this.#rowsToSnapshot(running))
       if (rows > 0) pieces.push({ running, rows })
       budget -= Math.max(0, rows)
     }
     return pieces
+  }
+
+  /** A state can only be kept where it stands, so the last row of a prompt waits until the state before it is kept. */
+  #rowsToSnapshot({ job, done }: Running): number {
+    const rows = job.promptTokens - 1 - done
+    return this.prefixes.hasStates && job.reusesPrefix && rows > 0 ? rows : Number.POSITIVE_INFINITY
   }
 
   /** One forward pass. An error in it ends the jobs that took part, and no others. */
@@ -208,7 +214,7 @@ export class Scheduler {
         running.done += count
         if (done >= job.promptTokens || !job.reusesPrefix) continue
         // One row before the end: a repeated prompt, and the next turn of the conversation, continue here.
-        if (running.done >= job.promptTokens) await this.prefixes.remember(slot, job.promptTokens - 1)
+        if (running.done >= job.promptTokens - 1) await this.prefixes.remember(slot, job.promptTokens - 1)
         else await this.prefixes.rememberOnTheWay(slot, running.done)
       }
     } catch (error) {

@@ -2,7 +2,7 @@
  * The attention slot: project, norm, rotate, attend, project back. Which of these steps exist is read
  * from the slot. The softmax, its window and its sinks are one op. Stop 6 of the walk.
  */
-import type { Batch, LayerCache, Ops, Rotation } from '../ops/ops.ts'
+import type { Batch, LayerCache, LayerState, Ops, Rotation } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { normalize, project } from './parts.ts'
 import type { AttentionWeights, NormWeights, Projection } from './weights.ts'
@@ -10,7 +10,7 @@ import type { AttentionWeights, NormWeights, Projection } from './weights.ts'
 export interface AttentionContext {
   /** Present exactly where the slot's position is rotary. */
   rotation: Rotation | undefined
-  cache: LayerCache | undefined
+  cache: LayerCache | LayerState | undefined
   dropout: number | undefined
   name: string
 }
@@ -42,7 +42,7 @@ export function attentionBlock(ops: Ops, block: AttentionWeights, x: Tensor, bat
           window: slidingWindow,
           sinks: block.sinks,
           softcap: logitSoftcap,
-          cache,
+          cache: cache as LayerCache | undefined,
           dropout,
         }) // [T, H·K]
         return project(ops, mixed, block.o) // [T, D]

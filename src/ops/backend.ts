@@ -4,7 +4,7 @@
  */
 import type { Draw } from './draw.ts'
 import type { DType } from './dtype.ts'
-import type { LayerCache, Ops } from './ops.ts'
+import type { LayerCache, LayerState, Ops } from './ops.ts'
 import type { Tensor } from './tensor.ts'
 
 export interface WeightSpec {
@@ -35,9 +35,21 @@ export const DISK_ALIGNMENT = 4096
 /** Reads one row of a table from where it is published, now: a few KB from a file. Throws what reading throws. */
 export type ReadRow = (row: number, into: Uint8Array) => void
 
+export interface KeysAndValuesSpec {
+  readonly kvHeads: number
+  readonly keyDim: number
+  readonly valueDim: number
+  readonly window: number | null
+}
+
+export interface StateSpec {
+  /** How many f32 values each part of the state of one slot has. */
+  readonly state: readonly number[]
+}
+
 export interface CacheSpec {
-  /** One entry per layer. */
-  readonly layers: readonly { kvHeads: number; keyDim: number; valueDim: number; window: number | null }[]
+  /** One entry per layer: keys and values of earlier positions, or a state that stands for all of them. */
+  readonly layers: readonly (KeysAndValuesSpec | StateSpec)[]
   /** Number of sequences that can be resident. */
   readonly slots: number
   /** Positions per slot. */
@@ -46,16 +58,19 @@ export interface CacheSpec {
   readonly maxRows: number
 }
 
-/** Keys and values of all layers. Position p of a slot is valid once a forward pass has written it. */
+/** Keys and values, or states, of all layers. Position p of a slot is valid once a forward pass has written it. */
 export interface KvCache {
   readonly spec: CacheSpec
-  readonly layers: readonly LayerCache[]
+  readonly layers: readonly (LayerCache | LayerState)[]
   /** Bytes reserved. */
   readonly bytes: number
-  /** Copies what the sliding layers hold of the `window - 1` positions before `position`, so that `restore` can continue there. */
+  /**
+   * Copies what `restore` needs to continue at `position`: the states, and what the sliding layers hold of the `window - 1` positions
+   * before it. @throws RangeError where a state stands elsewhere
+   */
   snapshot(slot: number, position: number): Promise<CacheSnapshot>
   restore(slot: number, snapshot: CacheSnapshot): void
-  /** Copies positions 0…length-1 of one slot to another (full layers and what sliding layers still hold). */
+  /** Copies positions 0…length-1 of one slot to another (full layers and what sliding layers still hold), and the states as they are. */
   copy(from: number, to: number, length: number): void
   dispose(): void
 }

@@ -44,6 +44,18 @@ export interface LayerCache {
   readonly window: number | null
 }
 
+/** The state of one layer for all slots of a cache, instead of keys and values. Its ops take one part each. */
+export interface LayerState {
+  readonly parts: readonly StatePart[]
+}
+
+/** One part of the state of a layer, `values` numbers per slot; only the backend that made it can look inside. */
+export interface StatePart {
+  readonly values: number
+  /** Per slot: the position whose row comes next. A row at position 0 begins anew, whatever the state is. */
+  readonly next: Int32Array
+}
+
 export interface AttentionOptions {
   heads: number
   kvHeads: number

@@ -4,6 +4,7 @@ import { test } from 'node:test'
 import { preset } from '../../src/architecture/presets.ts'
 import { meterDecode, meterPrompt } from '../../src/compare/account.ts'
 import { createMeter, meterCache } from '../../src/compare/meter.ts'
+import type { LayerCache } from '../../src/ops/ops.ts'
 
 const tensor = (...shape: number[]) => ({ shape, dtype: 'f32' as const })
 
@@ -49,7 +50,7 @@ test('slots: rows see their own sequence, with and without a cache', () => {
   assert.equal(bare.total().cacheKeptBytes, 0)
   const cached = createMeter(4)
   const cache = meterCache({ layers: [{ kvHeads: 1, keyDim: 4, valueDim: 4, window: null }], slots: 6, capacity: 9, maxRows: 2 }).layers[0]!
-  cached.attention(tensor(3, 8), tensor(3, 4), tensor(3, 4), batch, { ...options, cache })
+  cached.attention(tensor(3, 8), tensor(3, 4), tensor(3, 4), batch, { ...options, cache: cache as LayerCache })
   assert.equal(cached.total().multiplyAdds, (8 + 9 + 3) * 2 * 4 * 2)
   assert.equal(cached.total().cacheKeptBytes, (9 + 3) * 2 * 4 * 4)
   const narrow = createMeter()

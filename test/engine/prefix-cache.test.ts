@@ -5,10 +5,10 @@ import { commonPrefix, PrefixCache } from '../../src/engine/prefix-cache.ts'
 import { type CacheSnapshot, type KvCache, MemoryError } from '../../src/ops/backend.ts'
 import { someIds } from './model.ts'
 
-function diary(window: number | null, slots: number, snapshotBytes = 1000) {
+function diary(window: number | null, slots: number, snapshotBytes = 1000, states: { state: number[] }[] = []) {
   const done: string[] = []
   const cache: KvCache = {
-    spec: { layers: [{ kvHeads: 1, keyDim: 4, valueDim: 4, window }], slots, capacity: 10_000, maxRows: 64 },
+    spec: { layers: [{ kvHeads: 1, keyDim: 4, valueDim: 4, window }, ...states], slots, capacity: 10_000, maxRows: 64 },
     layers: [],
     bytes: 0,
     async snapshot(slot, position): Promise<CacheSnapshot> {
@@ -63,6 +63,29 @@ test('a busy slot is copied, a continued conversation is not', async () => {
   prefixes.release(second.slot)
   const third = prefixes.acquire(ids, '', true)
   assert.deepEqual([third.slot, third.cachedTokens, done.length], [first.slot, 60, 1])
+})
+
+test('a state is continued where it stands, and elsewhere from a snapshot only', async () => {
+  const { prefixes, done } = diary(null, 2, 1000, [{ state: [8] }])
+  const ids = someIds(100, 1000)
+  const first = prefixes.acquire(ids, '', true)
+  prefixes.wrote(first.slot, ids.slice(0, 99))
+  await prefixes.remember(first.slot, 99)
+  prefixes.wrote(first.slot, [ids[99]!, 7, 8])
+  await prefixes.remember(first.slot, 100) // the state has passed it
+  assert.deepEqual(done, [`snapshot ${first.slot} 99`])
+  const reusable = (...prompt: number[]) => prefixes.reusable(prompt, '')
+  assert.equal(reusable(...ids, 7, 8, 9), 102)
+  assert.equal(reusable(...ids, 7, 8), 99)
+  assert.equal(reusable(...ids), 99)
+  assert.equal(reusable(...ids.slice(0, 99)), 0)
+  // While the first one runs, another begins at the snapshot.
+  const second = prefixes.acquire([...ids, 5], '', true)
+  assert.deepEqual([second.cachedTokens, second.slot === first.slot], [99, false])
+  assert.deepEqual(done.slice(1), [`copy ${first.slot} ${second.slot} 99`, `restore ${second.slot} 99`])
+  prefixes.release(first.slot)
+  prefixes.forget(second.slot)
+  assert.equal(prefixes.acquire(someIds(60, 1000, 3), '', true).cachedTokens, 0)
 })
 
 test('sliding layers: the ring suffices near the end, a snapshot is needed further back', async () => {

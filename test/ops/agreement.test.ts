@@ -6,7 +6,7 @@ import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import type { Gated, Gelu, Router } from '../../src/architecture/architecture.ts'
 import type { Backend } from '../../src/ops/backend.ts'
-import type { AttentionOptions, Batch, Ops } from '../../src/ops/ops.ts'
+import type { AttentionOptions, Batch, LayerCache, Ops } from '../../src/ops/ops.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import type { Tensor } from '../../src/ops/tensor.ts'
 import { backends } from './backends.ts'
@@ -242,7 +242,7 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
                 scale: 0.25,
                 window,
                 softcap: null,
-                cache: cache.layers[0]!,
+                cache: cache.layers[0] as LayerCache,
               }
               return on.attention(on.upload(q, [T, H * K]), on.upload(k, [T, G * K]), on.upload(v, [T, G * K]), batch, options)
             })

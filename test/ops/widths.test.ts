@@ -1,7 +1,7 @@
 /** Attention whose values are wider or narrower than its keys, on every backend, against loops written for this test. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import type { AttentionOptions, Batch } from '../../src/ops/ops.ts'
+import type { AttentionOptions, Batch, LayerCache } from '../../src/ops/ops.ts'
 import { backends } from './backends.ts'
 import { random } from './random.ts'
 
@@ -51,7 +51,7 @@ for (const { name, create } of backends)
           const part = (x: Float32Array, width: number) => on.upload(x.slice(from * width, to * width), [n, width])
           const y = on.attention(part(q, H * K), part(k, G * K), part(v, G * U), batch, {
             ...options,
-            cache: cached ? cache.layers[0] : undefined,
+            cache: cached ? (cache.layers[0] as LayerCache) : undefined,
           })
           assert.deepEqual(y.shape, [n, H * U])
           return on.read(y)

@@ -1,9 +1,10 @@
 /**
- * Keys and values of earlier positions. Full layers hold every position; sliding layers a ring of window - 1 + maxRows,
- * position p at p mod ring, so that a chunk can be written before its first row is read.
+ * Keys and values of earlier positions, or states. Full layers hold every position; sliding layers a ring of window - 1 + maxRows,
+ * position p at p mod ring, so that a chunk can be written before its first row is read. A state is overwritten row by row.
  */
-import { type CacheSnapshot, type CacheSpec, type KvCache, MemoryError } from '../backend.ts'
-import type { LayerCache } from '../ops.ts'
+import { type CacheSnapshot, type CacheSpec, type KeysAndValuesSpec, type KvCache, MemoryError } from '../backend.ts'
+import type { LayerCache, LayerState, StatePart } from '../ops.ts'
+import { mustStandAt } from '../state.ts'
 
 export interface HostLayerCache extends LayerCache {
   readonly ring: number
@@ -13,27 +14,47 @@ export interface HostLayerCache extends LayerCache {
   readonly v: Float32Array
 }
 
+export interface HostStatePart extends StatePart {
+  /** [slots, values] */
+  readonly data: Float32Array
+}
+
+interface HostState extends LayerState {
+  readonly parts: readonly HostStatePart[]
+}
+
 interface HostSnapshot extends CacheSnapshot {
-  /** Per layer: undefined for full layers, else keys then values of [first, position). */
-  readonly parts: ({ first: number; k: Float32Array; v: Float32Array } | undefined)[]
+  /** Per layer: what it keeps before `position` from `first` on (nothing of a full layer), keys then values; or the parts of its state. */
+  readonly layers: readonly { first: number; kept: Float32Array[] }[]
 }
 
 /** Positions a layer keeps per slot. */
 export const ringLength = (spec: CacheSpec, window: number | null): number =>
   window === null ? spec.capacity : Math.min(spec.capacity, window - 1 + spec.maxRows)
 
-/** Bytes of keys and values in f32. */
+/** Bytes of keys, values and states in f32. */
 export const cacheBytes = (spec: CacheSpec): number =>
-  spec.layers.reduce((sum, { kvHeads, keyDim, valueDim, window }) => {
-    return sum + 4 * spec.slots * ringLength(spec, window) * kvHeads * (keyDim + valueDim)
+  spec.layers.reduce((sum, layer) => {
+    if ('state' in layer) return sum + 4 * spec.slots * layer.state.reduce((a, b) => a + b, 0)
+    return sum + 4 * spec.slots * ringLength(spec, layer.window) * layer.kvHeads * (layer.keyDim + layer.valueDim)
   }, 0)
 
+function keysAndValues(spec: CacheSpec, layer: KeysAndValuesSpec): HostLayerCache {
+  const ring = ringLength(spec, layer.window)
+  const values = (width: number) => new Float32Array(spec.slots * ring * layer.kvHeads * width)
+  return { ...layer, ring, k: values(layer.keyDim), v: values(layer.valueDim) }
+}
+
+const statePart = (slots: number, values: number): HostStatePart => ({
+  values,
+  next: new Int32Array(slots),
+  data: new Float32Array(slots * values),
+})
+
 export function createCache(spec: CacheSpec): KvCache {
-  const layers = spec.layers.map((layer): HostLayerCache => {
-    const ring = ringLength(spec, layer.window)
-    const values = (width: number) => new Float32Array(spec.slots * ring * layer.kvHeads * width)
+  const layers = spec.layers.map((layer): HostLayerCache | HostState => {
     try {
-      return { ...layer, ring, k: values(layer.keyDim), v: values(layer.valueDim) }
+      return 'state' in layer ? { parts: layer.state.map((values) => statePart(spec.slots, values)) } : keysAndValues(spec, layer)
     } catch {
       throw new MemoryError(
         `KV cache: ${spec.slots} slots of ${spec.capacity} positions do not fit in memory; lower the context or the number of slots`,
@@ -50,36 +71,52 @@ export function createCache(spec: CacheSpec): KvCache {
     layers,
     bytes: cacheBytes(spec),
     async snapshot(slot, position): Promise<HostSnapshot> {
-      const parts = layers.map((layer) => {
-        if (layer.window === null) return undefined
-        const first = Math.max(0, position - layer.window + 1)
-        const [k, v] = arrays(layer).map(([array, width]) => {
-          const kept = new Float32Array((position - first) * width)
+      const copied = layers.map((layer) => {
+        if ('parts' in layer) {
+          for (const part of layer.parts) mustStandAt(part, slot, position)
+          return { first: position, kept: layer.parts.map(({ data, values }) => data.slice(slot * values, (slot + 1) * values)) }
+        }
+        const first = layer.window === null ? position : Math.max(0, position - layer.window + 1)
+        const kept = arrays(layer).map(([array, width]) => {
+          const rows = new Float32Array((position - first) * width)
           for (let p = first; p < position; p++) {
             const at = (slot * layer.ring + (p % layer.ring)) * width
-            kept.set(array.subarray(at, at + width), (p - first) * width)
+            rows.set(array.subarray(at, at + width), (p - first) * width)
           }
-          return kept
+          return rows
         })
-        return { first, k: k!, v: v! }
+        return { first, kept }
       })
-      return { position, parts, bytes: parts.reduce((sum, part) => sum + (part ? part.k.byteLength + part.v.byteLength : 0), 0) }
+      const bytes = copied.reduce((sum, { kept }) => kept.reduce((s, array) => s + array.byteLength, sum), 0)
+      return { position, layers: copied, bytes }
     },
     restore(slot, snapshot) {
-      const { position, parts } = snapshot as HostSnapshot
+      const { position, layers: copied } = snapshot as HostSnapshot
       layers.forEach((layer, index) => {
-        const part = parts[index]
-        if (!part) return
-        const kept = [part.k, part.v]
+        const { first, kept } = copied[index]!
+        if ('parts' in layer) {
+          layer.parts.forEach(({ data, values, next }, n) => {
+            data.set(kept[n]!, slot * values)
+            next[slot] = position
+          })
+          return
+        }
         for (const [n, [array, width]] of arrays(layer).entries())
-          for (let p = part.first; p < position; p++) {
-            const nth = (p - part.first) * width
+          for (let p = first; p < position; p++) {
+            const nth = (p - first) * width
             array.set(kept[n]!.subarray(nth, nth + width), (slot * layer.ring + (p % layer.ring)) * width)
           }
       })
     },
     copy(from, to, length) {
       for (const layer of layers) {
+        if ('parts' in layer) {
+          for (const { data, values, next } of layer.parts) {
+            data.copyWithin(to * values, from * values, (from + 1) * values)
+            next[to] = next[from]!
+          }
+          continue
+        }
         const rows = layer.window === null ? length : layer.ring
         for (const [array, width] of arrays(layer))
           array.copyWithin(to * layer.ring * width, from * layer.ring * width, (from * layer.ring + rows) * width)

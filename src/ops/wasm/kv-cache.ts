@@ -1,9 +1,11 @@
 /**
  * Keys and values in an arena, per layer [slot][g][ring position][head]: what one attention task reads is contiguous (cache-layout.ts).
  * Sliding layers are rings of at least window - 1 + maxRows positions, position p at p mod ring, as in the reference.
+ * States are f32 in every precision, per part [slot][values].
  */
-import type { CacheSnapshot, CacheSpec, KvCache } from '../backend.ts'
-import type { LayerCache } from '../ops.ts'
+import type { CacheSnapshot, CacheSpec, KeysAndValuesSpec, KvCache, StateSpec } from '../backend.ts'
+import type { LayerCache, LayerState, StatePart } from '../ops.ts'
+import { mustStandAt } from '../state.ts'
 import { BLOCK, groupOf, headBytes, type Storage, storageOf } from './cache-layout.ts'
 import type { Precision } from './context.ts'
 import type { Heap, Location } from './heap.ts'
@@ -15,6 +17,15 @@ export interface WasmLayerCache extends LayerCache {
   readonly arena: number
   readonly keys: number
   readonly values: number
+}
+
+export interface WasmStatePart extends StatePart {
+  readonly arena: number
+  readonly address: number
+}
+
+interface WasmState extends LayerState {
+  readonly parts: readonly WasmStatePart[]
 }
 
 interface HostSnapshot extends CacheSnapshot {
@@ -30,13 +41,19 @@ function ringOf({ capacity, maxRows }: CacheSpec, storage: Storage, window: numb
   return window === null ? all : Math.min(all, roundUp(window - 1 + maxRows, BLOCK))
 }
 
-/** Bytes of keys and values. */
+/** Bytes of the keys, and of the values, of one layer. */
+function layerBytes(spec: CacheSpec, { kvHeads, keyDim, valueDim, window }: KeysAndValuesSpec, storage: Storage): [number, number] {
+  const positions = spec.slots * kvHeads * ringOf(spec, storage, window)
+  return [positions * headBytes(storage, keyDim), positions * headBytes(storage, valueDim)]
+}
+
+const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
+
+/** Bytes of keys, values and states. */
 export function cacheBytes(spec: CacheSpec, precision: Precision = 'faithful'): number {
-  const storage = storageOf(precision)
-  return spec.layers.reduce((sum, { kvHeads, keyDim, valueDim, window }) => {
-    const position = headBytes(storage, keyDim) + headBytes(storage, valueDim)
-    return sum + spec.slots * kvHeads * ringOf(spec, storage, window) * position
-  }, 0)
+  const of = (layer: KeysAndValuesSpec | StateSpec) =>
+    'state' in layer ? 4 * spec.slots * sum(layer.state) : sum(layerBytes(spec, layer, storageOf(precision)))
+  return sum(spec.layers.map(of))
 }
 
 /** @throws MemoryError that names the layer, or says what is free */
@@ -45,25 +62,32 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
   const group = groupOf(storage)
   const bytes = cacheBytes(spec, precision)
   const places: Place[] = []
-  const layers: WasmLayerCache[] = []
+  const place = (bytes: number, what: string): Place => {
+    const made = memories.allocate(bytes + OVERREAD, what)
+    places.push(made)
+    return made
+  }
+  const keysAndValues = (layer: KeysAndValuesSpec, index: number): WasmLayerCache => {
+    const ring = ringOf(spec, storage, layer.window)
+    const [keyBytes, valueBytes] = layerBytes(spec, layer, storage)
+    const { arena, address } = place(keyBytes + valueBytes, `KV cache of layer ${index} (${spec.slots} slots × ${ring} positions)`)
+    return { ...layer, ring, arena, keys: address, values: address + keyBytes }
+  }
+  const statePart = (values: number, index: number): WasmStatePart => {
+    const { arena, address } = place(4 * spec.slots * values, `states of layer ${index} (${spec.slots} slots × ${values} values)`)
+    return { values, next: new Int32Array(spec.slots), arena, address }
+  }
+  const layers: (WasmLayerCache | WasmState)[] = []
   try {
     memories.mustFit(bytes, `a KV cache of ${spec.slots} × ${spec.capacity} positions`)
-    for (const [index, layer] of spec.layers.entries()) {
-      const ring = ringOf(spec, storage, layer.window)
-      const positions = spec.slots * layer.kvHeads * ring
-      const [keyBytes, valueBytes] = [layer.keyDim, layer.valueDim].map((width) => positions * headBytes(storage, width)) as [
-        number,
-        number,
-      ]
-      const what = `KV cache of layer ${index} (${spec.slots} slots × ${ring} positions)`
-      const place = memories.allocate(keyBytes + valueBytes + OVERREAD, what)
-      places.push(place)
-      layers.push({ ...layer, ring, arena: place.arena, keys: place.address, values: place.address + keyBytes })
-    }
+    for (const [index, layer] of spec.layers.entries())
+      layers.push('state' in layer ? { parts: layer.state.map((values) => statePart(values, index)) } : keysAndValues(layer, index))
   } catch (error) {
     for (const place of places) memories.release(place)
     throw error
   }
+  const states: readonly WasmStatePart[] = layers.flatMap((layer) => ('parts' in layer ? layer.parts : []))
+  const attended: readonly WasmLayerCache[] = layers.flatMap((layer) => ('parts' in layer ? [] : [layer]))
 
   /** Where the rows of keys and values of one layer begin for (slot, g), and the bytes of one position. */
   function* heads(layer: WasmLayerCache, slot: number): Generator<{ address: number; row: number }> {
@@ -76,9 +100,14 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
     }
   }
 
-  /** Runs of bytes that hold the positions before `end` which the windows of the sliding layers still need, in whole groups. */
+  const stateOf = ({ arena, address, values }: WasmStatePart, slot: number): Location & { bytes: number } => {
+    return { arena, address: address + 4 * slot * values, bytes: 4 * values }
+  }
+
+  /** Runs of bytes: the states, and the positions before `end` which the windows of the sliding layers still need, in whole groups. */
   function* runs(slot: number, end: number): Generator<Location & { bytes: number }> {
-    for (const layer of layers) {
+    for (const part of states) yield stateOf(part, slot)
+    for (const layer of attended) {
       const { window, ring, arena } = layer
       if (window === null) continue
       const first = Math.max(0, end - window + 1)
@@ -96,6 +125,7 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
     layers,
     bytes,
     async snapshot(slot, position): Promise<HostSnapshot> {
+      for (const part of states) mustStandAt(part, slot, position)
       const parts = [...runs(slot, position)]
       const bytes = parts.reduce((sum, part) => sum + part.bytes, 0)
       if (bytes === 0) return { position, bytes: 0, values: new Uint8Array(0) }
@@ -109,6 +139,7 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
     },
     restore(slot, snapshot) {
       const { position, values } = snapshot as HostSnapshot
+      for (const part of states) part.next[slot] = position
       if (values.length === 0) return
       const block = heap.stage(values)
       let at = block.address
@@ -119,7 +150,11 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
       heap.retire(block)
     },
     copy(from, to, length) {
-      for (const layer of layers) {
+      for (const part of states) {
+        part.next[to] = part.next[from]!
+        heap.copy(stateOf(part, to), stateOf(part, from), 4 * part.values)
+      }
+      for (const layer of attended) {
         const { arena, window, ring } = layer
         const count = window === null ? roundUp(length, group) : ring
         const targets = heads(layer, to)

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Backend, KvCache } from '../../../src/ops/backend.ts'
 import { fromBf16, toBf16 } from '../../../src/ops/dtype.ts'
+import type { LayerCache } from '../../../src/ops/ops.ts'
 import { createReferenceBackend } from '../../../src/ops/reference/reference.ts'
 import type { Tensor } from '../../../src/ops/tensor.ts'
 import { createWasmBackend } from '../../../src/ops/wasm/wasm.ts'
@@ -158,7 +159,7 @@ test('attention over keys and values in bf16', async () => {
               scale: keyDim ** -0.5,
               window,
               softcap: null,
-              cache: cache.layers[0]!,
+              cache: cache.layers[0] as LayerCache,
             }
             return on.attention(tensor(q, widths[0]), tensor(kept(k), widths[1]), tensor(kept(v), widths[2]), batch, options)
           })

@@ -1,0 +1,23 @@
+/**
+ * The rule of states, for every backend: a run of rows begins at position 0 with a state of zeros, or at the position where the
+ * state of its slot stands. A state cannot be cut back like keys and values, so a row anywhere else would be computed from a wrong past.
+ */
+import type { Batch, StatePart } from './ops.ts'
+
+/** Moves the states of a batch's slots on. @throws RangeError for a run that begins where no state stands */
+export function advance({ next }: StatePart, { slots, positions }: Batch): void {
+  slots.forEach((slot, t) => {
+    const position = positions[t]!
+    if (position !== 0 && position !== next[slot])
+      throw new RangeError(
+        `the state of slot ${slot} stands at position ${next[slot]}, got a row at position ${position}; begin at 0 or restore a snapshot`,
+      )
+    next[slot] = position + 1
+  })
+}
+
+/** @throws RangeError where the state of the slot does not stand at this position */
+export function mustStandAt({ next }: StatePart, slot: number, position: number): void {
+  if (next[slot] !== position)
+    throw new RangeError(`snapshot: the state of slot ${slot} stands at position ${next[slot]}, not at ${position}`)
+}
