@@ -59,7 +59,7 @@ export interface GenerateOptions<E = GeneratedToken> {
   driver?: Driver<E>
   /** Report the log-probability of each id and of this many likeliest alternatives. Default: none are computed. */
   logprobs?: number
-  /** Cached prefixes are shared only between generations with the same key. Default ''. */
+  /** Cached prefixes are shared only between generations with the same key. Waiting generations of different keys take turns. Default ''. */
   cacheKey?: string
   /** Called in the queue with the number of generations ahead, on every change; undefined: a slot was found. */
   onQueue?: (ahead: number | undefined) => void
@@ -95,7 +95,7 @@ export interface GenerationResult {
 
 /**
  * A running generation. Iterate it for the driver's events, or await `result` only. Leaving the
- * iteration aborts. The generation pauses when its iterator is more than 256 ids behind. An error of
+ * iteration aborts. The generation pauses when its iterator is more than 256 ids behind; then another may take its slot. An error of
  * backend or driver rejects both.
  */
 export interface Generation<E = GeneratedToken> extends AsyncIterable<E> {
@@ -106,6 +106,8 @@ export interface ScoreOptions {
   /** Also report this many likeliest ids per position. Default 0. */
   top?: number
   signal?: AbortSignal
+  /** As for generations: different keys take turns. Default ''. */
+  cacheKey?: string
 }
 
 /** The log-probability of a given id. */

@@ -84,15 +84,17 @@ export class GenerationJob<E> implements Job, Generation<E> {
   }
 
   waits(ahead: number): void {
-    if (ahead === this.#ahead) return
+    if (ahead === this.#ahead || this.#times.started > 0) return
     this.#ahead = ahead
     this.#options.onQueue?.(ahead)
   }
 
-  start(cachedTokens: number): void {
+  start(cachedTokens: number): boolean {
+    if (this.#times.started > 0) return false
     this.#options.onQueue?.(undefined)
     this.#cachedTokens = cachedTokens
     this.#times.started = performance.now()
+    return true
   }
 
   draw(): Draw | undefined {

@@ -7,13 +7,13 @@ export interface Job {
   readonly promptTokens: number
   /** Name of the adapter that it runs with; undefined: the weights alone. */
   readonly adapter: string | undefined
-  /** Prefixes are shared only between jobs with the same key and adapter. */
+  /** Prefixes are shared only between jobs with the same key and adapter. Waiting jobs of different keys take turns. */
   readonly cacheKey: string
   /** Whether the logits of cached positions are not needed. */
   readonly reusesPrefix: boolean
   /** Most rows in one step (rows with wanted logits are large). */
   readonly maxRows: number
-  /** The consumer is behind; the scheduler skips the job for now. */
+  /** The consumer is behind; the scheduler skips the job for now, and may take its slot. */
   readonly paused: boolean
   /** The job has ended; the scheduler drops it. */
   readonly ended: boolean
@@ -21,8 +21,8 @@ export interface Job {
   wants(position: number): boolean
   /** No slot is free; `ahead` jobs are before this one in the queue. */
   waits?(ahead: number): void
-  /** A slot was found. */
-  start(cachedTokens: number): void
+  /** A slot was found. False: the job had one before, and continues. */
+  start(cachedTokens: number): boolean
   /** How the id after `position` is drawn; undefined: the job wants the logits themselves. May throw. */
   draw(position: number): Draw | undefined
   /** Logits [V] after `position`, valid until this returns. May append ids, end the job, or throw. */

@@ -18,6 +18,9 @@ interface Running {
   readonly job: Job
   readonly slot: number
   done: number
+  /** When it got the slot, and when its ids up to then were in the cache (0: not yet), as `performance.now()`. */
+  readonly since: number
+  caughtUp: number
 }
 
 /** The next `rows` ids of a job. */
@@ -36,6 +39,10 @@ interface Row {
 const MIN_PIECE = 16
 /** A job waits for another's prompt if that saves it at least this many rows. */
 const WORTH_WAITING = 32
+/** Share of a step's prompt rows for the prompts that came first; the rest is for those that have the fewest rows left. */
+const FIRST_SHARE = 0.5
+/** A job decodes at least this long before its slot goes to a key that has none. */
+const MIN_TURN_MS = 2000
 /** Weight of the newest step in the smoothed speeds. */
 const SMOOTHING = 0.3
 
@@ -50,6 +57,9 @@ export class Scheduler {
   readonly #maxStallMs: number
   /** Of the last step. */
   #adapter: string | undefined
+  /** When a key last got a slot, as a count. Empty while there is no work. */
+  readonly #served = new Map<string, number>()
+  #admitted = 0
   #logits = new Float32Array(0)
   #waiting: Job[] = []
   #running: Running[] = []
@@ -115,7 +125,7 @@ export class Scheduler {
       await nextTask()
       await this.#sweep()
       if (this.#waiting.length + this.#running.length === 0) break
-      this.#admit()
+      await this.#admit()
       const pieces = this.#plan()
       if (pieces.length > 0) await this.#step(pieces)
       else if (!this.#running.some(({ job }) => job.ended || !job.paused))
@@ -124,6 +134,7 @@ export class Scheduler {
         })
     }
     this.#active = false
+    this.#served.clear()
   }
 
   /** A failure outside of a step ends all jobs, so that none waits for ever. */
@@ -147,19 +158,66 @@ export class Scheduler {
     this.#running = this.#running.filter(({ slot }) => this.prefixes.isBusy(slot))
   }
 
-  #admit(): void {
-    this.#waiting = this.#waiting.filter((job) => {
-      if (this.prefixes.freeSlots === 0 || this.#shouldWait(job)) return true
+  /** Gives slots to waiting jobs in their turns. */
+  async #admit(): Promise<void> {
+    if (this.#waiting.length === 0) return
+    const turns = this.#turns()
+    for (const job of turns) {
+      if (this.#shouldWait(job)) continue
+      if (this.prefixes.freeSlots === 0 && !(await this.#freeSlot(job))) continue
       const { slot, cachedTokens } = this.prefixes.acquire(job.ids, prefixKey(job), job.reusesPrefix)
-      this.#running.push({ job, slot, done: cachedTokens })
-      this.totals.promptTokens += job.promptTokens
-      this.totals.cachedTokens += cachedTokens
-      job.start(cachedTokens)
-      return false
+      this.#served.set(job.cacheKey, ++this.#admitted)
+      this.#waiting.splice(this.#waiting.indexOf(job), 1)
+      this.#running.push({ job, slot, done: cachedTokens, since: performance.now(), caughtUp: 0 })
+      if (job.start(cachedTokens)) {
+        this.totals.promptTokens += job.promptTokens
+        this.totals.cachedTokens += cachedTokens
+      }
+    }
+    const waiting = new Set(this.#waiting)
+    let ahead = 0
+    for (const job of turns) if (waiting.has(job)) job.waits?.(ahead++)
+  }
+
+  /** The waiting jobs: those of keys with fewer slots first, then of keys that waited longer for one, then as they came. */
+  #turns(): Job[] {
+    const taken = this.#slotsByKey()
+    const ready = this.#waiting.filter((job) => !job.paused)
+    const turns = ready.map((job) => {
+      const turn = taken.get(job.cacheKey) ?? 0
+      taken.set(job.cacheKey, turn + 1)
+      return { job, turn }
     })
-    this.#waiting.forEach((job, ahead) => {
-      job.waits?.(ahead)
-    })
+    const served = ({ cacheKey }: Job) => this.#served.get(cacheKey) ?? 0
+    return turns.sort((a, b) => a.turn - b.turn || served(a.job) - served(b.job)).map(({ job }) => job)
+  }
+
+  #slotsByKey(): Map<string, number> {
+    const slots = new Map<string, number>()
+    for (const { job } of this.#running) slots.set(job.cacheKey, (slots.get(job.cacheKey) ?? 0) + 1)
+    return slots
+  }
+
+  /**
+   * Takes a slot for a job: from one whose consumer does not read, or for a key without slots from the key that has most. The other job
+   * waits for its next turn, and continues with the same ids. False: all slots stay where they are.
+   */
+  async #freeSlot(job: Job): Promise<boolean> {
+    const able = this.#running.filter((running) => running.job.reusesPrefix)
+    const slots = this.#slotsByKey()
+    const most = Math.max(...slots.values())
+    const now = performance.now()
+    const hadTurn = ({ since, caughtUp }: Running) => caughtUp > 0 && now - caughtUp >= Math.max(MIN_TURN_MS, caughtUp - since)
+    const richest = able.filter((running) => slots.get(running.job.cacheKey) === most && hadTurn(running))
+    const byLength = (a: Running, b: Running) => a.job.ids.length - b.job.ids.length
+    const victim =
+      able.find((running) => running.job.paused) ?? (slots.has(job.cacheKey) || most < 2 ? undefined : richest.sort(byLength)[0])
+    if (!victim) return false
+    await this.prefixes.remember(victim.slot, victim.done)
+    this.prefixes.release(victim.slot)
+    this.#running.splice(this.#running.indexOf(victim), 1)
+    this.#waiting.push(victim.job)
+    return true
   }
 
   /** Whether a running job is computing a prefix that this one needs too. */
@@ -172,7 +230,10 @@ export class Scheduler {
     })
   }
 
-  /** Decode rows first, then prompt rows up to the chunk or `maxStallMs`, shared evenly: no prompt stalls other jobs. */
+  /**
+   * Decode rows first, then prompt rows up to the chunk or `maxStallMs`. Half of these go to the prompts that came first, half to those
+   * that are done soonest: the prompts of a burst end one after another, and a short prompt does not stand behind a long one.
+   */
   #plan(): Piece[] {
     const able = this.#running.filter(({ job }) => !job.ended && !job.paused)
     // The weights are those of one adapter in a step: the next one that has work has its turn.
@@ -186,13 +247,21 @@ export class Scheduler {
     const decodes = able.some((r) => pending(r) === 1)
     const promptRows = decodes ? Math.max(MIN_PIECE, Math.floor(this.#maxStallMs * this.speeds.promptRowsPerMs)) : maxRows
     let budget = Math.min(maxRows - pieces.length, promptRows)
-    const prompts = ready.filter((r) => pending(r) > 1).sort((a, b) => pending(a) - pending(b))
-    for (const [n, running] of prompts.entries()) {
-      const share = Math.ceil(budget / (prompts.length - n))
-      const rows = Math.min(pending(running), running.job.maxRows, share, this.#rowsToSnapshot(running))
-      if (rows > 0) pieces.push({ running, rows })
-      budget -= Math.max(0, rows)
+    const prompts = ready.filter((r) => pending(r) > 1)
+    const rows = new Map<Running, number>()
+    const mostRows = (running: Running) => Math.min(pending(running), running.job.maxRows, this.#rowsToSnapshot(running))
+    const give = (running: Running, most: number) => {
+      const before = rows.get(running) ?? 0
+      const more = Math.max(0, Math.min(most, mostRows(running) - before))
+      rows.set(running, before + more)
+      budget -= more
+      return more
     }
+    let first = Math.ceil(budget * FIRST_SHARE)
+    for (const running of prompts) first -= give(running, first)
+    const left = (running: Running) => pending(running) - rows.get(running)!
+    for (const running of prompts.toSorted((a, b) => left(a) - left(b))) give(running, budget)
+    for (const [running, count] of rows) if (count > 0) pieces.push({ running, rows: count })
     return pieces
   }
 
@@ -212,6 +281,7 @@ export class Scheduler {
         const { job, slot, done } = running
         this.prefixes.wrote(slot, job.ids.slice(done, done + count))
         running.done += count
+        if (running.caughtUp === 0 && running.done >= job.ids.length) running.caughtUp = performance.now()
         if (done >= job.promptTokens || !job.reusesPrefix) continue
         // One row before the end: a repeated prompt, and the next turn of the conversation, continue here.
         if (running.done >= job.promptTokens - 1) await this.prefixes.remember(slot, job.promptTokens - 1)

@@ -7,7 +7,7 @@ export class ScoringJob implements Job {
   readonly ids: readonly number[]
   readonly promptTokens: number
   readonly adapter: string | undefined
-  readonly cacheKey = ''
+  readonly cacheKey: string
   readonly reusesPrefix = false
   /** Every row has logits: 32 rows of a vocabulary of 200,000 take 26 MB. */
   readonly maxRows = 32
@@ -23,6 +23,7 @@ export class ScoringJob implements Job {
 
   constructor(ids: readonly number[], options: ScoreOptions, adapter?: string) {
     this.adapter = adapter
+    this.cacheKey = options.cacheKey ?? ''
     this.ids = ids.slice(0, -1)
     this.#target = ids.slice(1)
     this.promptTokens = this.ids.length
@@ -41,7 +42,9 @@ export class ScoringJob implements Job {
     return true
   }
 
-  start(): void {}
+  start(): boolean {
+    return true
+  }
 
   draw(): undefined {}
 

@@ -38,7 +38,8 @@ export async function* runAnswer(
 ): AsyncGenerator<ChatEvent> {
   const asked = performance.now()
   const { entry, model } = lease
-  ctx.admission.check(model.engine.load()) // again: others may have come since the request was checked
+  ctx.admission.check(scope.tenant, lease) // again: others may have come since the request was checked
+  const leave = ctx.admission.begin(scope.tenant, lease)
   const letGo = lease.hold() // the request may end before its answer does
   const work = linked([signal])
   const load = () => model.engine.load()
@@ -75,6 +76,7 @@ export async function* runAnswer(
   } finally {
     clearTimeout(timer)
     work.release()
+    leave()
     letGo()
     if (phase !== 'end') ctx.metrics.aborted.add({ phase })
   }

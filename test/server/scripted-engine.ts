@@ -53,12 +53,20 @@ export function scriptedEngine(
     settled.promise.catch(() => {})
     const asked = performance.now()
     let started = 0
-    const slot = Promise.withResolvers<void>()
+    let slot = Promise.withResolvers<void>()
+    let hasSlot = false
     const start = () => {
       running++
-      started = performance.now()
+      hasSlot = true
+      started ||= performance.now()
       given.onQueue?.(undefined)
       slot.resolve()
+    }
+    const giveSlot = () => {
+      if (hasSlot) running--
+      hasSlot = false
+      while (running < slots && waiting.length > 0) waiting.shift()!.start()
+      places()
     }
     const waiter = { start, place: given.onQueue }
     const leave = () => {
@@ -71,9 +79,7 @@ export function scriptedEngine(
     given.signal?.addEventListener('abort', leave, { once: true })
     const end = (reason: GenerationResult['reason'], ids: number[]) => {
       given.signal?.removeEventListener('abort', leave)
-      if (started > 0) running--
-      while (running < slots && waiting.length > 0) waiting.shift()!.start()
-      places()
+      giveSlot()
       settled.resolve({
         reason,
         ids,
@@ -85,6 +91,17 @@ export function scriptedEngine(
         decodeMs: ids.length,
         seed: given.sampling?.seed ?? 0,
       })
+    }
+    /** A consumer that does not come back for more loses the slot, and waits for one when it does. */
+    async function* say(events: readonly E[]): AsyncGenerator<E> {
+      const timer = setTimeout(giveSlot, 50)
+      yield* events
+      clearTimeout(timer)
+      if (hasSlot) return
+      slot = Promise.withResolvers()
+      if (running < slots) start()
+      else waiting.push(waiter)
+      await slot.promise
     }
     async function* play(): AsyncGenerator<E> {
       const ids: number[] = []
@@ -118,8 +135,11 @@ export function scriptedEngine(
             done = true
             end('stop', ids)
           }
-          yield* events
-          if (stops) return
+          if (stops) {
+            yield* events
+            return
+          }
+          yield* say(events)
           for (const forced of next ?? []) {
             if (ids.length >= limit) break
             ids.push(forced)

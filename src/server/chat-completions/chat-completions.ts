@@ -21,7 +21,7 @@ export async function chatCompletions(ctx: ServerContext, scope: Scope, request:
   const asked = chatAsk(body, (callId) => ctx.reasoning.recall(scope.tenant, callId))
   return withModel(ctx, scope, body.model, async (lease) => {
     const answers = await prepare(ctx, scope, lease.model, asked)
-    ctx.admission.check(lease.model.engine.load(), answers.length)
+    ctx.admission.check(scope.tenant, lease, answers.length)
     const head = {
       id: newChatId('chatcmpl'),
       created: unixSeconds(),

@@ -16,7 +16,7 @@ export interface Limits {
   reasoningTokens: number
   /** Wall clock of one answer, queue included, in ms. */
   requestMs: number
-  /** Answers that wait for a slot of one model; one more gets 503. */
+  /** Answers of one API key that wait for a slot of one model; one more gets 503. */
   queueLength: number
   /** Longest wait for a slot in ms, then 503. */
   queueWaitMs: number

@@ -1,14 +1,16 @@
 /**
- * Who may ask now: a limit of requests per key, and a limit of answers that wait in the engines' queues. What cannot be served soon
- * is refused at once (429 per key, 503 when the queue is full), with the time after which to come back.
+ * Who may ask now: limits per key of requests, and of answers that run or wait for a slot of a model. What cannot be served soon is refused
+ * at once (429 for requests, 503 when the queue is full), with the time after which to come back. Who is next is the engine's decision.
  */
 import type { EngineLoad } from '../../engine/engine.ts'
 import { overloaded, rateLimited } from '../http/errors.ts'
 import type { Limits } from '../http/limits.ts'
+import type { Lease } from './registry.ts'
 
 export class Admission {
   readonly #limits: Limits
-  readonly #perTenant = new Map<string, number>()
+  readonly #requests = new Counts()
+  readonly #answers = new Counts()
   /** Smoothed duration of an answer, for Retry-After. */
   #answerMs = 2_000
   draining = false
@@ -25,29 +27,51 @@ export class Admission {
   /** Counts a request of a tenant until the returned function is called. Throws 429 above the limit, 503 while draining. */
   enter(tenant: string): () => void {
     if (this.draining) throw overloaded('The server is shutting down and takes no new work.', 5, 'draining')
-    const count = this.#perTenant.get(tenant) ?? 0
-    if (count >= this.#limits.concurrencyPerKey)
+    if (this.#requests.of(tenant) >= this.#limits.concurrencyPerKey)
       throw rateLimited(`At most ${this.#limits.concurrencyPerKey} requests of one key may run at once.`, this.retryAfterSeconds())
-    this.#perTenant.set(tenant, count + 1)
-    let left = false
-    return () => {
-      if (left) return
-      left = true
-      const now = (this.#perTenant.get(tenant) ?? 1) - 1
-      if (now > 0) this.#perTenant.set(tenant, now)
-      else this.#perTenant.delete(tenant)
-    }
+    return this.#requests.add(tenant)
   }
 
-  /** Throws 503 unless so many answers more fit into slots and queue; so a stream is refused before its headers leave. */
-  check(load: EngineLoad, answers = 1): void {
-    const { slots, running, waiting } = load
-    if (running + waiting + answers > slots + this.#limits.queueLength)
-      throw overloaded(`${waiting} answers already wait for a slot. Try again later.`, this.retryAfterSeconds(load))
+  /**
+   * Throws 503 unless so many answers more of this key fit into slots and queue; so a stream is refused before its headers leave. The queue
+   * of a key is its own: another key cannot fill it.
+   */
+  check(tenant: string, { entry, model }: Lease, answers = 1): void {
+    const load = model.engine.load()
+    const own = this.#answers.of(answersKey(tenant, entry.id))
+    if (own + answers > load.slots + this.#limits.queueLength)
+      throw overloaded(`${own} answers already run or wait for a slot. Try again later.`, this.retryAfterSeconds(load))
+  }
+
+  /** Counts an answer until the returned function is called. */
+  begin(tenant: string, { entry }: Lease): () => void {
+    return this.#answers.add(answersKey(tenant, entry.id))
   }
 
   /** An answer took so long from its slot to its end. */
   answered(ms: number): void {
     this.#answerMs += (ms - this.#answerMs) * 0.1
+  }
+}
+
+const answersKey = (tenant: string, model: string) => `${tenant} ${model}`
+
+class Counts {
+  readonly #counts = new Map<string, number>()
+
+  of(key: string): number {
+    return this.#counts.get(key) ?? 0
+  }
+
+  /** Counts one more until the returned function is called; calling it twice is harmless. */
+  add(key: string): () => void {
+    this.#counts.set(key, this.of(key) + 1)
+    let left = false
+    return () => {
+      if (left) return
+      left = true
+      if (this.of(key) > 1) this.#counts.set(key, this.of(key) - 1)
+      else this.#counts.delete(key)
+    }
   }
 }

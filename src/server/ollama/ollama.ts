@@ -74,7 +74,7 @@ async function respond(
       ...durations(finish, started, loadedMs),
     })
     const source = await make(lease)
-    ctx.admission.check(lease.model.engine.load())
+    ctx.admission.check(scope.tenant, lease)
     if (body.stream === false) {
       const { content, reasoning, calls, finish } = await wholeAnswer(runAnswer(ctx, scope, lease, source, scope.signal))
       const piece = { content, ...(reasoning && { thinking: reasoning }), ...(calls.length > 0 && { tool_calls: calls.map(toolCall) }) }

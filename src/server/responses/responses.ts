@@ -26,7 +26,7 @@ export async function createResponse(ctx: ServerContext, scope: Scope, request: 
   const asked = await responseAsk(ctx, scope, body, items)
   return withModel(ctx, scope, body.model, async (lease) => {
     const answer = await prepareTruncated(ctx, scope, lease, asked, body.truncation === 'auto')
-    ctx.admission.check(lease.model.engine.load())
+    ctx.admission.check(scope.tenant, lease)
     const work = new ResponseWork(ctx, scope, lease, body, items, answer)
     if (body.background) return work.inBackground()
     if (body.stream) return work.streamed()

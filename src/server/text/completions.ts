@@ -27,7 +27,7 @@ export async function completions(ctx: ServerContext, scope: Scope, request: Req
   return withModel(ctx, scope, body.model, async (lease) => {
     const constraint = await constraintOf(ctx, scope, lease.model, given)
     const prompts = continuations(ctx, scope, lease.model, body, constraint)
-    ctx.admission.check(lease.model.engine.load(), prompts.length)
+    ctx.admission.check(scope.tenant, lease, prompts.length)
     const head = {
       id: newChatId('cmpl'),
       object: 'text_completion',
@@ -104,7 +104,7 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, prompt: Promp
         text = prompt.text ?? promptText(model.tokenizer, ids)
         if (logprobsAsked(body)) {
           table.add(ids[0]!, null, [])
-          const scores = ids.length > 1 ? await model.engine.score(ids, { top: body.logprobs!, signal }) : []
+          const scores = ids.length > 1 ? await model.engine.score(ids, { top: body.logprobs!, signal, cacheKey: scope.tenant }) : []
           for (const { id, logprob, top } of scores) table.add(id, logprob, top)
         }
       }
