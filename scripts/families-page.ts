@@ -6,6 +6,7 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Architecture } from '../src/architecture/architecture.ts'
 import { configFromJson } from '../src/architecture/config-json.ts'
+import { GENERAL } from '../src/architecture/families/general.ts'
 import { FAMILIES, type Family, MODEL_TYPES } from '../src/architecture/families.ts'
 import { presets } from '../src/architecture/presets.ts'
 import { tensorNames } from '../src/architecture/tensor-names.ts'
@@ -80,7 +81,7 @@ const table = (head: string[], rows: string[][]): string =>
 
 function modelRows(family: Family, tiny: ReturnType<typeof tinyModels>): string[][] {
   return Object.entries(family.modelTypes)
-    .filter(([, { withoutType }]) => !withoutType)
+    .filter(([modelType, { withoutType }]) => !withoutType && modelType !== GENERAL)
     .map(([modelType, { wrapper }]) => {
       const checked = tiny.get(modelType) ?? []
       const { architecture } = checked[0]!
@@ -120,6 +121,7 @@ ${table(['model type', 'published sizes known by name', 'weights stored as', 'ad
   one, such as \`--context 16384\`, the long factors hold for every position. transformers changes over when a sequence grows past that length.
 - YaRN's \`attn_factor\` (DeepSeek-R1-0528-Qwen3-8B) multiplies the factor on cos and sin; transformers ignores it.
 - Gemma's factor on embeddings is rounded to the type of the weights in the file, as the published code does.
+- \`${GENERAL}\` is the layout of this project for models of no published family: the slots stand in config.json as they are. \`lineage train\` saves the steps between GPT-2 and gpt-oss in it; other programs do not read it.
 - A model type that is not read is an error that names the model types of its family.
 
 ## Conversations

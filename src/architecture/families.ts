@@ -5,6 +5,7 @@
 import type { Json } from '../json/json.ts'
 import type { Architecture } from './architecture.ts'
 import { gemma } from './families/gemma.ts'
+import { general } from './families/general.ts'
 import { gptNeox } from './families/gpt-neox.ts'
 import { gptOss } from './families/gpt-oss.ts'
 import { gpt2 } from './families/gpt2.ts'
@@ -56,7 +57,22 @@ export type Described = Omit<
   'name' | 'modelType' | 'tensorLayout' | 'vocabSize' | 'initializerRange' | 'eosTokenIds' | 'bosTokenId'
 >
 
-export const FAMILIES: readonly Family[] = [gpt2, gptOss, qwen2, qwen3, llama, mistral, gemma, olmo1, olmo, smollm3, phi3, granite, gptNeox]
+export const FAMILIES: readonly Family[] = [
+  gpt2,
+  gptOss,
+  qwen2,
+  qwen3,
+  llama,
+  mistral,
+  gemma,
+  olmo1,
+  olmo,
+  smollm3,
+  phi3,
+  granite,
+  gptNeox,
+  general,
+]
 
 /** Every published form by its key. */
 export const MODEL_TYPES: ReadonlyMap<string, ModelType> = new Map(FAMILIES.flatMap(({ modelTypes }) => Object.entries(modelTypes)))

@@ -3,8 +3,10 @@
  * weights of each. The inverse of weights.ts. Saving, synthesis and size reports use this list.
  */
 import type { Architecture, DType } from '../architecture/architecture.ts'
+import { GENERAL } from '../architecture/families/general.ts'
 import { type Recipe, suits } from '../architecture/recipes.ts'
 import { tensorNames } from '../architecture/tensor-names.ts'
+import { toConfigJson, UnwritableArchitectureError } from '../architecture/to-config-json.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import { MXFP4_BLOCK, MXFP4_BLOCK_BYTES } from '../ops/dtype.ts'
@@ -83,4 +85,22 @@ export function publishedTensors(architecture: Architecture, has?: (published: s
     }
   }
   return [...found.values()].map(({ shape, role, sources }) => ({ ...shape, role, sources }))
+}
+
+/**
+ * The architecture under a model type in whose layout it can be saved: its own where that can say what it is, else the general one.
+ * @throws UnwritableArchitectureError when neither can
+ */
+export function writableForm(architecture: Architecture): Architecture {
+  try {
+    toConfigJson(architecture)
+    publishedTensors(architecture)
+    return architecture
+  } catch (error) {
+    if (!(error instanceof UnwritableArchitectureError || error instanceof WeightsMismatchError)) throw error
+    const form = { ...architecture, modelType: GENERAL, tensorLayout: undefined }
+    toConfigJson(form)
+    publishedTensors(form)
+    return form
+  }
 }

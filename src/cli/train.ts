@@ -2,7 +2,7 @@
  * `lineage train`: trains a small model of a step from GPT-2 to gpt-oss or of a config.json, or the
  * embedded model.
  */
-import { existsSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Architecture } from '../architecture/architecture.ts'
@@ -35,6 +35,7 @@ interface Options {
   data?: string
   tokenizer: string
   out?: string
+  fresh?: boolean
   resume?: boolean
   force?: boolean
   steps?: number
@@ -64,12 +65,13 @@ export function register(program: Command): void {
   program
     .command('train')
     .description(
-      `Trains a model on this machine and saves it in the published layout.\n\nWHAT is a step from GPT-2 to gpt-oss (${stepNames().join(', ')}), the path of a config.json, or abacus for the embedded model by its recipe.`,
+      `Trains a model on this machine and saves it in the published layout, or in a general one where no published family can say what the model is.\n\nWHAT is a step from GPT-2 to gpt-oss (${stepNames().join(', ')}), the path of a config.json, or abacus for the embedded model by its recipe.`,
     )
     .argument('<what>', 'a step, a config.json, or abacus')
     .option('--data <file>', 'text to train on; its last tenth is held out')
     .option('--tokenizer <kind>', 'char, byte, or a directory with tokenizer files', 'char')
     .option('--out <directory>', 'where the run goes (default: runs/WHAT)')
+    .option('--fresh', 'train WHAT from random weights although it is a directory that holds weights')
     .option('--force', 'begin anew and replace the run in --out')
     .option('--resume', 'continue the run in --out exactly where its last state was saved')
     .option('--steps <n>', 'optimiser steps', parseCount)
@@ -121,19 +123,19 @@ async function run(what: string, options: Options): Promise<void> {
       process.stderr.write(`${line}\n`)
     }
   }
-  const result = await trainingRun({ ...plain, log, signal: interruptSignal() })
-  await result.workers.close()
+  const signal = interruptSignal()
+  const result = await trainingRun({ ...plain, log, signal })
   if (process.stderr.isTTY) process.stderr.write('\n')
   const last = result.records.findLast((record) => record.kind === 'evaluation')
   if (last)
     process.stdout.write(
       `held-out loss ${last.loss.toFixed(4)} after ${result.progress.step} steps, ${Math.round(result.progress.seconds)} s\n`,
     )
-  if (result.progress.step < plain.settings.steps && !plain.settings.patience)
-    process.stdout.write(`stopped; continue with --resume --out ${out}\n`)
-  process.stdout.write(
-    result.model ? `model in ${result.model}\n` : `log and state in ${out}; a model of this step has no published layout\n`,
-  )
+  if (result.savedLoss !== null) process.stdout.write(`held-out loss of the saved model ${result.savedLoss.toFixed(4)}\n`)
+  process.stdout.write(`model in ${result.model}\n`)
+  if (!signal.aborted || result.progress.step >= plain.settings.steps) return
+  process.stdout.write(`stopped; continue with --resume --out ${out}\n`)
+  process.exitCode = 130
 }
 
 type Prepared = Omit<RunOptions, 'log' | 'signal'>
@@ -142,7 +144,7 @@ function shared(options: Options): Pick<Prepared, 'resume' | 'shards' | 'threade
   return {
     resume: options.resume ?? false,
     shards: options.threads,
-    threaded: !options.inline && options.threads > 1,
+    threaded: !options.inline,
     arenaMiB: options.memory,
   }
 }
@@ -224,7 +226,10 @@ function chooseArchitecture(what: string, options: Options, vocabSize: number): 
   const model = smallModels({ vocabSize, block, layers, heads, width, dropout }).find(({ name }) => name === what)
   if (model) return model.architecture
   if (!existsSync(what)) throw new UsageError(`unknown step "${what}": expected one of ${stepNames().join(', ')}, a config.json, or abacus`)
-  const path = statSync(what).isDirectory() ? join(what, 'config.json') : what
+  const isDirectory = statSync(what).isDirectory()
+  if (isDirectory && !options.fresh && readdirSync(what).some((name) => name.endsWith('.safetensors')))
+    throw new UsageError(`${what} holds the weights of a model: --fresh trains its configuration from random weights`)
+  const path = isDirectory ? join(what, 'config.json') : what
   const architecture = configFromJson(parsePythonJson(readFileSync(path, 'utf8')), path)
   if (architecture.vocabSize < vocabSize)
     throw new UsageError(`${path}: vocab_size is ${architecture.vocabSize}, the tokenizer has ${vocabSize} ids`)

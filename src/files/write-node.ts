@@ -20,7 +20,7 @@ export async function sweepTemporary(directory: string): Promise<void> {
     if (pid === undefined) continue
     const path = join(directory, name)
     const age = Date.now() - ((await stat(path).catch(() => undefined))?.mtimeMs ?? Date.now())
-    if (host === HOST ? !isAlive(Number(pid)) : age > DAY_MS) await rm(path, { force: true })
+    if (host === HOST ? !isAlive(Number(pid)) : age > DAY_MS) await rm(path, { recursive: true, force: true })
   }
 }
 
@@ -39,10 +39,34 @@ export async function writeFileAtomically(path: string, content: string | Uint8A
   await writeAtomically(path, (handle) => handle.writeFile(content))
 }
 
+const temporaryName = (path: string): string =>
+  `${path}.${process.pid}-${HOST}.${Math.random().toString(36).slice(2, 8).padEnd(6, '0')}.tmp`
+
+/** Runs `write` on a temporary directory and renames it to `path`, in place of the directory that is there. Removes it on failure. */
+export async function writeDirectoryAtomically(path: string, write: (directory: string) => Promise<void>): Promise<void> {
+  const temporary = temporaryName(path)
+  const replaced = temporaryName(path)
+  try {
+    await mkdir(temporary, { recursive: true })
+    await write(temporary)
+    await rename(path, replaced).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error
+    })
+    await rename(temporary, path).catch(async (error) => {
+      await rename(replaced, path).catch(() => {})
+      throw error
+    })
+    await rm(replaced, { recursive: true, force: true })
+  } catch (error) {
+    await rm(temporary, { recursive: true, force: true })
+    throw diskFull(error, path)
+  }
+}
+
 /** Runs `write` on a temporary file and renames it to `path`. Removes the temporary file on failure. */
 export async function writeAtomically(path: string, write: (handle: FileHandle) => Promise<void>): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
-  const temporary = `${path}.${process.pid}-${HOST}.${Math.random().toString(36).slice(2, 8).padEnd(6, '0')}.tmp`
+  const temporary = temporaryName(path)
   const handle = await open(temporary, 'wx')
   try {
     try {

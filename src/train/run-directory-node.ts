@@ -15,7 +15,11 @@ const OWN_STATE = /^\{"magic":"lineage-training-state-/
  * @throws OutputExistsError when files of another origin, or a run that is not to be continued, are there
  */
 export async function claimRun(directory: string, { resume = false, force = false }: { resume?: boolean; force?: boolean }): Promise<void> {
-  const names = await readdir(directory).catch((): string[] => [])
+  const names = await readdir(directory).catch((error: NodeJS.ErrnoException): string[] => {
+    if (error.code === 'ENOENT') return []
+    if (error.code === 'ENOTDIR') throw new Error(`${directory}: expected a directory or nothing, found a file.`, { cause: error })
+    throw error
+  })
   await sweepTemporary(directory)
   await sweepTemporary(join(directory, 'model'))
   const there = FILES.filter((name) => names.includes(name))

@@ -3,15 +3,16 @@
  * Joins trainer, threads and files.
  */
 import { existsSync } from 'node:fs'
-import { appendFile, mkdir, readFile, rm, writeFile } from 'node:fs/promises'
+import { appendFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Architecture } from '../architecture/architecture.ts'
-import { UnwritableArchitectureError } from '../architecture/to-config-json.ts'
+import { writableForm } from '../checkpoint/published.ts'
 import { chartSvg } from '../drawing/chart.ts'
+import { requireSpace } from '../files/disk-space-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
-import { saveModel, type TokenizerSource } from './save-node.ts'
-import { loadState, saveState } from './state-node.ts'
-import { FRESH, type LogRecord, type Progress, type TrainingData, type TrainingSettings, train } from './trainer.ts'
+import { roundAsSaved, saveModel, type TokenizerSource } from './save-node.ts'
+import { loadState, saveState, stateBytes } from './state-node.ts'
+import { FRESH, type LogRecord, type Progress, type TrainerHooks, type TrainingData, type TrainingSettings, train } from './trainer.ts'
 import { inlineWorkers, type TrainingWorkers } from './workers.ts'
 import { threadWorkers } from './workers-node.ts'
 
@@ -19,7 +20,7 @@ export interface RunOptions {
   architecture: Architecture
   data: TrainingData
   settings: TrainingSettings
-  /** Directory of the run; null: nothing is written. */
+  /** Directory of the run; null: nothing is written. The model in it may take the general layout (`writableForm`). */
   out: string | null
   /** Continue from the state in `out`, if there is one. */
   resume: boolean
@@ -38,26 +39,66 @@ export interface RunOptions {
 export interface RunResult {
   progress: Progress
   records: LogRecord[]
-  /** Directory of the saved model; null where none was wanted or the architecture has no published layout. */
+  /** Directory of the saved model; null where none was wanted. */
   model: string | null
+  /** Held-out loss of the saved weights, where they differ from those of the last evaluation: rounded, or the best ones. */
+  savedLoss: number | null
+  /** Closed: their arrays can still be read. */
   workers: TrainingWorkers
 }
 
-/** Trains and saves. The caller closes the workers of the result. */
+/**
+ * Trains and saves. Everything that can be refused is refused before the first step, and the workers are closed whatever happens.
+ * @throws UnwritableArchitectureError, DiskSpaceError, NonFiniteError, Error about a state of another model
+ */
 export async function trainingRun(options: RunOptions): Promise<RunResult> {
-  const { architecture, data, settings, out, shards, threaded, arenaMiB, title } = options
-  const workers = (threaded ? threadWorkers : inlineWorkers)(architecture, { shards, arenaBytes: arenaMiB * 2 ** 20, seed: settings.seed })
-  const files = out === null ? null : { log: join(out, 'log.jsonl'), state: join(out, 'state.bin'), curve: join(out, 'curve.svg') }
+  const { architecture, settings, out, shards, threaded, arenaMiB } = options
+  const form = out !== null && options.tokenizer ? writableForm(architecture) : null
+  const workers = (threaded ? threadWorkers : inlineWorkers)(architecture, {
+    shards,
+    arenaBytes: arenaMiB * 2 ** 20,
+    seed: settings.seed,
+    pause: () => new Promise((resolve) => setImmediate(resolve)),
+  })
+  try {
+    const files = out === null ? null : await runFiles(out, workers, settings.patience !== null)
+    return await trainWith(workers, options, files, form)
+  } finally {
+    await workers.close()
+  }
+}
+
+interface RunFiles {
+  log: string
+  state: string
+  best: string
+  curve: string
+  model: string
+}
+
+/** Makes the directory of a run, and makes sure that its states and its model will fit on the disk. */
+async function runFiles(out: string, { layout }: TrainingWorkers, keepsBest: boolean): Promise<RunFiles> {
+  await mkdir(out, { recursive: true })
+  const states = keepsBest ? 2 : 1
+  await requireSpace(out, states * stateBytes(layout.length) + 4 * layout.count)
+  const at = (name: string) => join(out, name)
+  return { log: at('log.jsonl'), state: at('state.bin'), best: at('state.bin.best'), curve: at('curve.svg'), model: at('model') }
+}
+
+async function trainWith(
+  workers: TrainingWorkers,
+  options: RunOptions,
+  files: RunFiles | null,
+  form: Architecture | null,
+): Promise<RunResult> {
+  const { data, settings, title, signal } = options
   let from = FRESH
   let records: LogRecord[] = []
-  if (files && out) {
-    await mkdir(out, { recursive: true })
-    if (options.resume && existsSync(files.state)) {
-      from = await loadState(files.state, workers)
-      records = (await readLog(files.log)).filter(({ step }) => step <= from.step)
-      await writeFile(files.log, records.map((record) => `${JSON.stringify(record)}\n`).join(''))
-    } else await rm(files.log, { force: true })
-  }
+  if (files && options.resume && existsSync(files.state)) {
+    from = await loadState(files.state, workers)
+    records = (await readLog(files.log)).filter(({ step }) => step <= from.step)
+    await writeFileAtomically(files.log, records.map((record) => `${JSON.stringify(record)}\n`).join(''))
+  } else if (files) await rm(files.log, { force: true })
   let pending = ''
   const flush = async () => {
     if (!files || pending === '') return
@@ -65,41 +106,38 @@ export async function trainingRun(options: RunOptions): Promise<RunResult> {
     pending = ''
     await appendFile(files.log, text)
   }
-  const progress = await train(
-    workers,
-    data,
-    settings,
-    {
-      signal: options.signal,
-      log(record) {
-        records.push(record)
-        pending += `${JSON.stringify(record)}\n`
-        options.log?.(record)
-      },
-      async save(state, why) {
-        await flush()
-        // With early stopping the best weights are the result; without it the last ones.
-        if (files && (why !== 'best' || settings.patience !== null))
-          await saveState(why === 'best' ? `${files.state}.best` : files.state, workers, state)
-      },
+  const hooks: TrainerHooks = {
+    signal,
+    log(record) {
+      records.push(record)
+      pending += `${JSON.stringify(record)}\n`
+      options.log?.(record)
     },
-    from,
-  )
-  await flush()
-  if (!files || !out) return { progress, records, model: null, workers }
-  if (settings.patience !== null && existsSync(`${files.state}.best`)) await loadState(`${files.state}.best`, workers)
-  await writeFileAtomically(files.curve, lossCurve(title, records))
-  let model: string | null = null
-  if (options.tokenizer) {
-    try {
-      model = join(out, 'model')
-      await saveModel(model, architecture, workers.layout, workers.values, options.tokenizer, options.generation)
-    } catch (error) {
-      if (!(error instanceof UnwritableArchitectureError)) throw error
-      model = null
-    }
+    async save(state, why) {
+      await flush()
+      // With early stopping the best weights are the result; without it the last ones.
+      if (files && (why !== 'best' || settings.patience !== null))
+        await saveState(why === 'best' ? files.best : files.state, workers, state)
+    },
   }
-  return { progress, records, model, workers }
+  const progress = await train(workers, data, settings, hooks, from)
+  await flush()
+  const result = { progress, records, workers, model: null, savedLoss: null }
+  if (!files) return result
+  await writeFileAtomically(files.curve, lossCurve(title, records))
+  if (!form || !options.tokenizer) return result
+  const best = settings.patience !== null && existsSync(files.best)
+  if (best) await loadState(files.best, workers)
+  const rounded = roundAsSaved(workers.layout, workers.values)
+  let savedLoss: number | null = null
+  // The workers of an interrupted run may still be busy.
+  if ((best || rounded) && !signal?.aborted) {
+    await workers.quantise(false) // the weights themselves are rounded now
+    const { loss, rows } = await workers.evaluate(data.evaluation())
+    savedLoss = loss / rows
+  }
+  await saveModel(files.model, form, workers.layout, workers.values, options.tokenizer, options.generation)
+  return { ...result, model: files.model, savedLoss }
 }
 
 /** Training and held-out loss over steps. */

@@ -4,7 +4,7 @@
  */
 import { mixSeeds } from '../random/hash.ts'
 import { cosineSchedule } from './adamw.ts'
-import type { Example } from './shard.ts'
+import type { Evaluation, Example } from './shard.ts'
 import type { TrainingWorkers } from './workers.ts'
 
 export interface TrainingSettings {
@@ -78,7 +78,7 @@ export interface TrainerHooks {
   log?(record: LogRecord): void
   /** Called with the state after `progress.step`, when it is due, better than ever, or the last. */
   save?(progress: Progress, why: 'due' | 'best' | 'last'): Promise<void>
-  /** Ends the run after the current step, saved. */
+  /** Ends the run at once, saved as the last whole step left it. */
   signal?: AbortSignal
 }
 
@@ -108,14 +108,20 @@ export async function train(
   const begun = performance.now()
   const seconds = () => from.seconds + (performance.now() - begun) / 1000
   let lastSaved = from.step
+  const unlessAborted = interruption(hooks.signal)
   if (settings.quantiseFrom !== null && progress.step >= settings.quantiseFrom) await workers.quantise(true)
   while (progress.step < settings.steps && !hooks.signal?.aborted) {
     const step = progress.step + 1
     if (settings.quantiseFrom === step) await workers.quantise(true)
     const examples = data.examples(step)
     const rows = examples.reduce((sum, example) => sum + example.rows.length, 0)
-    const loss = await workers.accumulate(examples, 1 / rows, mixSeeds(settings.seed, step))
-    const { norm, broken } = await workers.reduce()
+    // Until `update` a step changes gradients only, so the state can be saved when it is cut off here.
+    const passed = await unlessAborted(async () => {
+      const loss = await workers.accumulate(examples, 1 / rows, mixSeeds(settings.seed, step))
+      return { loss, ...(await workers.reduce()) }
+    })
+    if (!passed) break
+    const { loss, norm, broken } = passed
     if (broken !== null || !Number.isFinite(norm)) throw new NonFiniteError(step, 'the gradient', broken, lastSaved)
     if (!Number.isFinite(loss)) throw new NonFiniteError(step, 'the loss', null, lastSaved)
     const learningRate = cosineSchedule(step, settings.steps, settings.warmup, settings.learningRate, settings.finalLearningRate)
@@ -128,8 +134,9 @@ export async function train(
     hooks.log?.({ kind: 'step', step, loss, learningRate, gradientNorm: norm, tokens: progress.tokens, seconds: progress.seconds })
     const last = step === settings.steps
     if (step % settings.evaluateEvery === 0 || last) {
-      const better = await evaluate(workers, data, progress, hooks, seconds)
-      if (better) await hooks.save?.({ ...progress }, 'best')
+      const result = await unlessAborted(() => workers.evaluate(data.evaluation()))
+      if (!result) break
+      if (note(result, progress, hooks, seconds())) await hooks.save?.({ ...progress }, 'best')
       if (settings.patience !== null && progress.stale >= settings.patience) break
     }
     if (step % settings.saveEvery === 0 && !last) {
@@ -142,24 +149,18 @@ export async function train(
   return progress
 }
 
-async function evaluate(
-  workers: TrainingWorkers,
-  data: TrainingData,
-  progress: Progress,
-  hooks: TrainerHooks,
-  seconds: () => number,
-): Promise<boolean> {
-  const result = await workers.evaluate(data.evaluation())
+/** Runs work unless the signal comes first; then the answer is undefined, and the work is left behind. */
+function interruption(signal: AbortSignal | undefined): <T>(work: () => Promise<T>) => Promise<T | undefined> {
+  if (!signal) return (work) => work()
+  const aborted = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined), { once: true }))
+  return (work) => Promise.race([work(), aborted])
+}
+
+/** Logs an evaluation. Returns whether it is the best so far. */
+function note(result: Evaluation, progress: Progress, hooks: TrainerHooks, seconds: number): boolean {
   const loss = result.loss / result.rows
   const hits = result.correct.reduce((sum, row) => sum + row.reduce((n, hit) => n + hit, 0), 0)
-  hooks.log?.({
-    kind: 'evaluation',
-    step: progress.step,
-    loss,
-    perplexity: Math.exp(loss),
-    accuracy: hits / result.rows,
-    seconds: seconds(),
-  })
+  hooks.log?.({ kind: 'evaluation', step: progress.step, loss, perplexity: Math.exp(loss), accuracy: hits / result.rows, seconds })
   const better = loss < progress.bestLoss
   progress.bestLoss = Math.min(loss, progress.bestLoss)
   progress.stale = better ? 0 : progress.stale + 1

@@ -15,6 +15,7 @@ export function threadWorkers(architecture: Architecture, options: WorkerOptions
   const { memory, plan, modules } = workerMemory(architecture, options)
   const waiting = new Map<number, { resolve: (value: unknown) => void; reject: (error: Error) => void }>()
   let next = 0
+  let failure: Error | undefined
   const threads = Array.from({ length: options.shards }, (_, index) => {
     const thread = startThread({ kind: 'shard', architecture, memory, plan, index, modules })
     thread.on('message', ({ id, answer, error }: { id: number; answer: unknown; error?: string }) => {
@@ -23,14 +24,18 @@ export function threadWorkers(architecture: Architecture, options: WorkerOptions
       if (error === undefined) call.resolve(answer)
       else call.reject(new Error(error))
     })
-    thread.on('error', (error) => {
-      for (const call of waiting.values()) call.reject(error as Error)
+    const failed = (error: Error) => {
+      failure ??= error
+      for (const call of waiting.values()) call.reject(error)
       waiting.clear()
-    })
+    }
+    thread.on('error', (error) => failed(error as Error))
+    thread.on('exit', () => failed(new Error('a training thread has ended; the last saved state can be resumed')))
     return thread
   })
   const send: Send = (shard, request) =>
     new Promise((resolve, reject) => {
+      if (failure) return reject(failure)
       const id = next++
       waiting.set(id, { resolve, reject })
       threads[shard]!.postMessage({ id, request })

@@ -13,6 +13,8 @@ export interface WorkerOptions {
   /** Bytes of results one shard may hold during a pass. */
   arenaBytes: number
   seed: number
+  /** Of workers in this thread: lets its other events happen, such as an interruption. */
+  pause?: () => Promise<unknown>
 }
 
 type Method = 'accumulate' | 'evaluate' | 'attentionMass' | 'reduce' | 'update' | 'quantise'
@@ -116,6 +118,9 @@ export function workerMemory(
 export function inlineWorkers(architecture: Architecture, options: WorkerOptions): TrainingWorkers {
   const { memory, plan, modules } = workerMemory(architecture, options)
   const shards = Array.from({ length: options.shards }, (_, i) => new Shard(architecture, memory, plan, i, modules))
-  const send: Send = async (i, request) => handle(shards[i]!, request)
+  const send: Send = async (i, request) => {
+    if (i === 0) await options.pause?.()
+    return handle(shards[i]!, request)
+  }
   return new TrainingWorkers(architecture, memory, plan, send, async () => {})
 }

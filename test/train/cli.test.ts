@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { execFile } from 'node:child_process'
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -11,6 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { random } from '../../src/random/stream.ts'
 import { stories } from '../../src/train/data/stories.ts'
+import { SMALL, smallModels } from '../../src/train/small-models.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'lineage-train-cli-'))
 after(() => rmSync(directory, { recursive: true, force: true }))
@@ -18,35 +19,54 @@ const text = join(directory, 'stories.txt')
 writeFileSync(text, stories(random(1), 30_000))
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
 const lineage = (...args: string[]) => promisify(execFile)(process.execPath, [main, ...args], { cwd: directory })
-const small = ['--data', text, '--layers', '2', '--width', '32', '--block', '32', '--batch', '8', '--threads', '2', '--inline']
+const small = ['--data', text, '--layers', '2', '--width', '32', '--block', '32', '--batch', '8', '--threads', '2']
 
-for (const [step, tokenizer] of [
-  ['gpt2', 'char'],
-  ['mxfp4', 'byte'],
-] as const)
-  test(`train ${step} and eval give one loss`, async () => {
-    const out = join(directory, step)
-    const quantise = step === 'mxfp4' ? ['--quantise-from', '5'] : []
-    const trained = await lineage('train', step, ...small, '--tokenizer', tokenizer, '--steps', '10', '--out', out, ...quantise)
-    const own = Number(/held-out loss ([\d.]+) after 10 steps/.exec(trained.stdout)![1])
+type Evaluation = { kind: string; loss: number }
+const logged = (out: string) =>
+  readFileSync(join(out, 'log.jsonl'), 'utf8')
+    .trim()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Evaluation)
+
+async function evaluated(out: string): Promise<number> {
+  const json = join(directory, 'eval.json')
+  await lineage('eval', join(out, 'model'), '--data', text, '--held-out', '0.1', '--block', '32', '--json', json)
+  const { loss, perplexity, bitsPerByte } = JSON.parse(readFileSync(json, 'utf8'))
+  assert.ok(Math.abs(perplexity - Math.exp(loss)) < 1e-9 && Math.abs(bitsPerByte - loss / Math.LN2) < 1e-9)
+  return loss
+}
+
+for (const { name } of smallModels({ ...SMALL, vocabSize: 65 }))
+  test(`train ${name} saves a model, and eval gives its held-out loss`, async () => {
+    const out = join(directory, name)
+    const extra = name === 'mxfp4' ? ['--quantise-from', '3', '--tokenizer', 'byte'] : []
+    const trained = await lineage('train', name, ...small, ...extra, '--steps', '6', '--out', out)
     for (const file of ['log.jsonl', 'curve.svg', 'state.bin', 'model/config.json', 'model/model.safetensors', 'model/tokenizer.json'])
       assert.ok(existsSync(join(out, file)), file)
-    const json = join(directory, `${step}.json`)
-    await lineage('eval', join(out, 'model'), '--data', text, '--held-out', '0.1', '--block', '32', '--json', json)
-    const { loss, perplexity, bitsPerByte } = JSON.parse(readFileSync(json, 'utf8'))
-    // bf16 rounding of the dense weights, and 16-bit activations of the four-bit experts.
-    assert.ok(Math.abs(loss - own) < (step === 'mxfp4' ? 5e-3 : 2e-4), `eval ${loss}, train ${own}`)
-    assert.ok(Math.abs(perplexity - Math.exp(loss)) < 1e-9 && Math.abs(bitsPerByte - loss / Math.LN2) < 1e-9)
-    await assert.rejects(lineage('train', step, ...small, '--out', out), /holds a run already/)
-    const resumed = await lineage('train', step, ...small, '--tokenizer', tokenizer, '--steps', '12', '--out', out, '--resume', ...quantise)
-    assert.match(resumed.stdout, /after 12 steps/)
-    assert.equal(
-      readFileSync(join(out, 'log.jsonl'), 'utf8')
-        .split('\n')
-        .filter((line) => line.includes('"kind":"step"')).length,
-      12,
-    )
+    assert.ok(!readdirSync(out).some((file) => file.endsWith('.tmp')))
+    if (name !== 'mxfp4') {
+      const { loss } = logged(out).findLast(({ kind }) => kind === 'evaluation')!
+      assert.ok(Math.abs((await evaluated(out)) - loss) < 1e-4)
+      return
+    }
+    // Dense weights are rounded to bf16 and experts to MXFP4, whose activations the engine holds in 16 bits per block.
+    const rounded = Number(/saved model ([\d.]+)/.exec(trained.stdout)![1])
+    const loss = await evaluated(out)
+    assert.ok(Math.abs(loss - rounded) < 5e-4, `eval ${loss}, train ${rounded}`)
+    await assert.rejects(lineage('train', name, ...small, '--out', out), /holds a run already/)
+    const resumed = await lineage('train', name, ...small, ...extra, '--steps', '8', '--out', out, '--resume')
+    assert.match(resumed.stdout, /after 8 steps/)
+    assert.equal(logged(out).filter(({ kind }) => kind === 'step').length, 8)
   })
+
+test('an early stop saves the best weights and says their loss', async () => {
+  const out = join(directory, 'early')
+  const args = ['--steps', '40', '--rate', '0.3', '--warmup', '1', '--evaluate-every', '2', '--patience', '2', '--out', out]
+  const { stdout } = await lineage('train', 'gpt2', ...small, ...args)
+  const best = Math.min(...logged(out).flatMap(({ kind, loss }) => (kind === 'evaluation' ? [loss] : [])))
+  assert.ok(Math.abs((await evaluated(out)) - best) < 1e-4)
+  assert.match(stdout, new RegExp(`saved model ${best.toFixed(4)}`))
+})
 
 test('wrong use is said in one line', async () => {
   await assert.rejects(lineage('train', 'gpt5', ...small), /unknown step "gpt5"/)
