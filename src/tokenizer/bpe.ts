@@ -7,6 +7,8 @@
 
 /** Pieces with more symbols use a heap instead of a linear search for the lowest rank. */
 const SHORT_PIECE = 48
+/** A table is filled in 2^8 parts. */
+const PARTS_BITS = 8
 
 /** (left id, right id) -> (rank, merged id), in an open-addressing hash table of 32-bit integers. */
 export class MergeTable {
@@ -32,6 +34,26 @@ export class MergeTable {
     slots[slot * 4 + 1] = right
     slots[slot * 4 + 2] = rank
     slots[slot * 4 + 3] = merged
+  }
+
+  /**
+   * Adds pairs from a list of four numbers each: left, right, rank, merged. A long list is taken one part of the table after the other:
+   * its parts fit in the processor's cache, the whole table does not.
+   */
+  setAll(pairs: Int32Array): void {
+    const shift = Math.max(0, Math.log2(this.#mask + 1) - PARTS_BITS)
+    const ends = new Int32Array(2 ** PARTS_BITS + 1)
+    const partOf = (at: number) => (hashPair(pairs[at]!, pairs[at + 1]!) & this.#mask) >>> shift
+    for (let at = 0; at < pairs.length; at += 4) ends[partOf(at) + 1]! += 4
+    for (let part = 1; part < ends.length; part++) ends[part]! += ends[part - 1]!
+    const sorted = new Int32Array(pairs.length)
+    for (let at = 0; at < pairs.length; at += 4) {
+      const part = partOf(at)
+      let to = ends[part]!
+      ends[part] = to + 4
+      for (let i = 0; i < 4; i++) sorted[to++] = pairs[at + i]!
+    }
+    for (let at = 0; at < sorted.length; at += 4) this.set(sorted[at]!, sorted[at + 1]!, sorted[at + 2]!, sorted[at + 3]!)
   }
 
   /** The slot of a pair for `rank` and `merged`, or -1. */

@@ -59,7 +59,7 @@ async function readJson(read: (name: string) => Promise<Uint8Array | undefined>,
   const bytes = await read(name)
   if (bytes === undefined) return undefined
   try {
-    return parseTokenizerJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes), parsePythonJson)
+    return parseTokenizerJson(bytes, parsePythonJson)
   } catch (error) {
     throw new Error(`${name}: not valid JSON in UTF-8 (${(error as Error).message})`, { cause: error })
   }

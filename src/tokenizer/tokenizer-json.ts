@@ -10,7 +10,7 @@ import { MergeTable } from './bpe.ts'
 import { BpeTokenizer } from './bpe-tokenizer.ts'
 import { byteSpelling } from './byte-level.ts'
 import { decoder } from './decoder.ts'
-import { EntryTable, type MergeText, unescaped } from './merge-text.ts'
+import { EntryTable, hashOf, type MergePieces, unescaped, writeEntry } from './merge-text.ts'
 import { normalizer } from './normalizer.ts'
 import { preTokenizer } from './pre-tokenizer.ts'
 import { cutter, spellBytes, spellCharacters } from './spelling.ts'
@@ -105,7 +105,7 @@ function readAdded(root: Fields, vocabulary: ReadonlyMap<string, number>): Added
 }
 
 /**
- * Merges are "left right" in old files and lists of two in new ones, or still text (merge-text.ts). A merge whose result is a special
+ * Merges are "left right" in old files and lists of two in new ones, or still bytes of the file (merge-text.ts). A merge whose result is a special
  * token is skipped: text never becomes special.
  * @param special ids that no text may become
  * @param keepPairs whether the [left, right] entries are wanted too
@@ -117,34 +117,43 @@ function readMerges(
   keepPairs: boolean,
 ): { merges: MergeTable; pairs: [string, string][] } {
   const given = model.raw('merges')
-  const asText = isObject(given) && given.ranges instanceof Int32Array ? (given as unknown as MergeText) : undefined
-  const list = asText ? [] : model.array('merges')
-  const count = asText?.count ?? list.length
+  const scanned = isObject(given) && given.pieces instanceof Int32Array ? (given as unknown as MergePieces) : undefined
+  const list = scanned ? [] : model.array('merges')
+  const count = scanned?.count ?? list.length
   if (count > LARGEST_ID) model.expected('merges', `at most ${LARGEST_ID} merges`, count)
   const entries = new EntryTable(all)
-  const merges = new MergeTable(count)
+  const known = new Int32Array(count * 4) // left, right, rank, merged
+  let used = 0
   const pairs: [string, string][] = []
-  const add = (rank: number, left: string, from: number, to: number, right: string, rightFrom: number, rightTo: number) => {
-    const unknown = (entry: string) => model.expected(`merges[${rank}]`, 'entries of the vocabulary', entry)
-    const leftId = entries.find(left, from, to)
-    const rightId = entries.find(right, rightFrom, rightTo)
-    const merged = entries.findJoined(left, from, to, right, rightFrom, rightTo)
-    if (leftId < 0) unknown(left.slice(from, to))
-    if (rightId < 0) unknown(right.slice(rightFrom, rightTo))
-    if (merged < 0) unknown(left.slice(from, to) + right.slice(rightFrom, rightTo))
+  const add = (rank: number, bytes: Uint8Array, from: number, to: number, hash: number, from2: number, to2: number, hash2: number) => {
+    const text = (from: number, to: number) => new TextDecoder().decode(bytes.subarray(from, to))
+    const left = entries.find(bytes, from, to, hash)
+    const right = entries.find(bytes, from2, to2, hash2)
+    const merged = entries.findJoined(bytes, from, to, hash, from2, to2, hash2)
+    if (left < 0 || right < 0 || merged < 0) {
+      const entry = left < 0 ? text(from, to) : right < 0 ? text(from2, to2) : text(from, to) + text(from2, to2)
+      model.expected(`merges[${rank}]`, 'entries of the vocabulary', entry)
+    }
     if (special.size > 0 && special.has(merged)) return
-    merges.set(leftId, rightId, rank, merged)
-    if (keepPairs) pairs.push([left.slice(from, to), right.slice(rightFrom, rightTo)])
+    known[used++] = left
+    known[used++] = right
+    known[used++] = rank
+    known[used++] = merged
+    if (keepPairs) pairs.push([text(from, to), text(from2, to2)])
   }
-  if (asText) {
-    const { text, ranges } = asText
-    for (let rank = 0, at = 0; rank < count; rank++, at += 4) {
-      const [from, to, rightFrom, rightTo] = [ranges[at]!, ranges[at + 1]!, ranges[at + 2]!, ranges[at + 3]!]
-      if (from >= 0 && rightFrom >= 0) add(rank, text, from, to, text, rightFrom, rightTo)
-      else {
-        const [left, right] = [unescaped(text, from, to), unescaped(text, rightFrom, rightTo)]
-        add(rank, left, 0, left.length, right, 0, right.length)
-      }
+  let buffer = new Uint8Array(256)
+  const addTexts = (rank: number, left: string, right: string) => {
+    if ((left.length + right.length) * 3 > buffer.length) buffer = new Uint8Array((left.length + right.length) * 3)
+    const middle = writeEntry(left, buffer, 0)
+    const end = writeEntry(right, buffer, middle)
+    add(rank, buffer, 0, middle, hashOf(buffer, 0, middle), middle, end, hashOf(buffer, middle, end))
+  }
+  if (scanned) {
+    const { bytes, pieces } = scanned
+    for (let rank = 0, at = 0; rank < count; rank++, at += 6) {
+      const [from, to, from2, to2] = [pieces[at]!, pieces[at + 1]!, pieces[at + 3]!, pieces[at + 4]!]
+      if (from >= 0 && from2 >= 0) add(rank, bytes, from, to, pieces[at + 2]!, from2, to2, pieces[at + 5]!)
+      else addTexts(rank, unescaped(bytes, from, to), unescaped(bytes, from2, to2))
     }
   }
   for (const [rank, merge] of list.entries()) {
@@ -152,8 +161,10 @@ function readMerges(
     const [left, right] = pair
     if (pair.length !== 2 || typeof left !== 'string' || typeof right !== 'string')
       return model.expected(`merges[${rank}]`, 'two entries', merge)
-    add(rank, left, 0, left.length, right, 0, right.length)
+    addTexts(rank, left, right)
   }
+  const merges = new MergeTable(used / 4)
+  merges.setAll(known.subarray(0, used))
   return { merges, pairs }
 }
 

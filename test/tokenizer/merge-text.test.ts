@@ -1,20 +1,22 @@
 /** Reading vocabulary and merges from the text of a tokenizer.json gives what JSON.parse gives, and the same errors. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { EntryTable, parseTokenizerJson, unescaped } from '../../src/tokenizer/merge-text.ts'
+import { EntryTable, hashOf, parseTokenizerJson, unescaped, writeEntry } from '../../src/tokenizer/merge-text.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the shape of a test file
 type Json = any
 
+const utf8 = new TextEncoder()
+
 /** What was read, as plain values. */
 function plain(json: Json): Json {
   const { vocab, merges } = json.model ?? {}
   if (vocab instanceof Map) json.model.vocab = Object.fromEntries(vocab)
-  if (merges?.ranges) {
-    const { text, ranges, count } = merges
-    const piece = (at: number) => unescaped(text, ranges[at], ranges[at + 1])
-    json.model.merges = Array.from({ length: count }, (_, i) => [piece(4 * i), piece(4 * i + 2)])
+  if (merges?.pieces) {
+    const { bytes, pieces, count } = merges
+    const piece = (at: number) => unescaped(bytes, pieces[at], pieces[at + 1])
+    json.model.merges = Array.from({ length: count }, (_, i) => [piece(6 * i), piece(6 * i + 3)])
   }
   return json
 }
@@ -37,7 +39,7 @@ test('usual lists are read from the text', () => {
       const text = model(vocab, merges)
       const expected = JSON.parse(text)
       expected.model.merges = expected.model.merges.map((merge: Json) => (typeof merge === 'string' ? merge.split(' ') : merge))
-      const read = plain(parseTokenizerJson(text, JSON.parse))
+      const read = plain(parseTokenizerJson(utf8.encode(text), JSON.parse))
       read.model.merges = read.model.merges.map((merge: Json) => (typeof merge === 'string' ? merge.split(' ') : merge))
       assert.deepEqual(read, expected, text)
     }
@@ -56,10 +58,10 @@ test('unusual texts are what JSON.parse makes of them', () => {
     model(VOCAB, '[["a","b"]]', '"post": {"merges": [1], "vocab": {"x": 1}},'),
     model('{"x": "\\"merges\\": [", "y": 1}', '[["a","b"]]'),
   ]
-  for (const text of texts) assert.deepEqual(plain(parseTokenizerJson(text, JSON.parse)), JSON.parse(text), text)
+  for (const text of texts) assert.deepEqual(plain(parseTokenizerJson(utf8.encode(text), JSON.parse)), JSON.parse(text), text)
   for (const merges of ['[["a","b"],]', '[,["a","b"]]', '[["a" "b"]]', '[["a",,"b"]]', '[["a","b"]', '["a\nb"]', '[["a","\\x"]]'])
     for (const vocab of ['{"a": 0}', '{"a": 00}', '{"a": 0,}', '{"a" 0}'])
-      assert.throws(() => tokenizerFromJson(plain(parseTokenizerJson(model(vocab, merges), JSON.parse)), 'x'), SyntaxError)
+      assert.throws(() => tokenizerFromJson(plain(parseTokenizerJson(utf8.encode(model(vocab, merges)), JSON.parse)), 'x'), SyntaxError)
 })
 
 test('entries are found in one part of a text and in two', () => {
@@ -73,26 +75,39 @@ test('entries are found in one part of a text and in two', () => {
       ['ba', 8],
     ]),
   ) // prettier-ignore
-  const text = 'xabü😀ba'
-  assert.deepEqual(
-    [
-      table.find(text, 1, 2),
-      table.find(text, 1, 3),
-      table.find(text, 0, 1),
-      table.find(text, 3, 6),
-      table.find(text, 2, 2),
-      table.find(text, 0, 3),
-    ],
-    [3, 4, -1, 6, 5, -1],
-  )
+  const bytes = utf8.encode('xabü😀ba') // ü stands at 3, 😀 at 5, the last b at 9
+  const find = (from: number, to: number) => table.find(bytes, from, to, hashOf(bytes, from, to))
+  assert.deepEqual([find(1, 2), find(1, 3), find(0, 1), find(3, 9), find(2, 2), find(0, 3)], [3, 4, -1, 6, 5, -1])
+  const join = (from: number, to: number, from2: number, to2: number) =>
+    table.findJoined(bytes, from, to, hashOf(bytes, from, to), from2, to2, hashOf(bytes, from2, to2))
   for (let round = 0; round < 2; round++)
-    assert.deepEqual(
-      [
-        table.findJoined(text, 1, 2, text, 2, 3),
-        table.findJoined(text, 2, 3, text, 1, 2),
-        table.findJoined(text, 3, 4, text, 4, 6),
-        table.findJoined(text, 0, 1, text, 2, 3),
-      ],
-      [4, 8, 6, -1],
-    )
+    assert.deepEqual([join(1, 2, 2, 3), join(2, 3, 1, 2), join(3, 5, 5, 9), join(0, 1, 2, 3)], [4, 8, 6, -1])
+})
+
+test('long entries join, and entries are UTF-8 with half pairs kept apart', () => {
+  const long = 'xyz'.repeat(100)
+  const table = new EntryTable(
+    new Map([
+      [long, 1],
+      ['\ud800', 2],
+      ['\udfff', 3],
+      ['\ufffd', 4],
+    ]),
+  ) // prettier-ignore
+  const bytes = utf8.encode(long)
+  for (const cut of [0, 1, 100, 299, 300])
+    assert.equal(table.findJoined(bytes, 0, cut, hashOf(bytes, 0, cut), cut, 300, hashOf(bytes, cut, 300)), 1)
+  for (const [entry, id] of [
+    ['\ud800', 2],
+    ['\udfff', 3],
+    ['\ufffd', 4],
+    ['\udc00', -1],
+  ] as const) {
+    const own = new Uint8Array(3)
+    assert.equal(table.find(own, 0, writeEntry(entry, own, 0), hashOf(own, 0, 3)), id)
+  }
+  for (const text of ['', 'aé€😀', '\u07ff\u0800\uffff\u{10000}\u{10ffff}']) {
+    const own = new Uint8Array(3 * text.length)
+    assert.deepEqual(own.subarray(0, writeEntry(text, own, 0)), utf8.encode(text))
+  }
 })
