@@ -8,6 +8,7 @@ import { z } from 'zod'
 import { chatRequest } from '../src/server/schemas/chat.ts'
 import { completionRequest } from '../src/server/schemas/completions.ts'
 import { HARMLESS, REFUSED } from '../src/server/schemas/fields.ts'
+import { messagesRequest } from '../src/server/schemas/messages.ts'
 import { ollamaChatRequest, ollamaGenerateRequest } from '../src/server/schemas/ollama.ts'
 import { responseRequest } from '../src/server/schemas/responses.ts'
 import { root } from './sources.ts'
@@ -15,6 +16,7 @@ import { root } from './sources.ts'
 const ENDPOINTS: Record<string, z.ZodObject> = {
   'POST /v1/chat/completions': chatRequest,
   'POST /v1/responses': responseRequest,
+  'POST /v1/messages': messagesRequest,
   'POST /v1/completions': completionRequest,
   'POST /api/chat': ollamaChatRequest,
   'POST /api/generate': ollamaGenerateRequest,

@@ -34,6 +34,8 @@ export interface AnswerEnd {
   events: readonly ChatEvent[]
   reason: FinishReason
   reasoningTokens: number
+  /** The stop text that ended the answer. */
+  stopText?: string
 }
 
 /** Something that the engine can generate and that ends with a `finish` event: an answer, or a text continued without a format. */
@@ -76,8 +78,8 @@ export abstract class Generated implements Driver<ChatEvent> {
 
   /** What is left to say when the ids have ended. */
   finish(result: GenerationResult): ChatEvent[] {
-    const { events, reason, reasoningTokens } = this.end(result)
-    return [...events, finishEvent(result, reason, reasoningTokens)]
+    const end = this.end(result)
+    return [...end.events, finishEvent(result, end)]
   }
 
   /** All reasoning so far, whether or not it is shown. */
@@ -164,7 +166,8 @@ export class Answer extends Generated {
     this.#events.add(this.#parser.end())
     this.#events.end()
     if (this.#loops) this.#events.add([{ type: 'warning', code: 'repetition', message: LOOPS }])
-    return { events: this.#events.take(), reason: this.#reason(result), reasoningTokens: this.#reasoningTokens }
+    const { stopText } = this.#events
+    return { events: this.#events.take(), reason: this.#reason(result), reasoningTokens: this.#reasoningTokens, stopText }
   }
 
   /** Keeps the score of an id that belongs to the answer's text: ids of the text, and the id that ends the answer. */
@@ -226,15 +229,16 @@ const CHARACTERS_PER_TOKEN = 24
 
 /** @throws ChatError when the context cannot hold a text of so many characters, or a prompt of so many ids and one more */
 export function checkLength(characters: number, context: number, field: string): void {
-  if (characters > context * CHARACTERS_PER_TOKEN) tooLong(Math.ceil(characters / CHARACTERS_PER_TOKEN), context, field)
+  if (characters > context * CHARACTERS_PER_TOKEN) tooLong(`at least ${Math.ceil(characters / CHARACTERS_PER_TOKEN)}`, context, field)
 }
 
 export function checkFits(ids: number, context: number, field: string): void {
-  if (ids >= context) tooLong(ids, context, field)
+  if (ids >= context) tooLong(String(ids), context, field)
 }
 
-function tooLong(tokens: number, context: number, field: string): never {
-  const message = `the prompt has ${tokens} tokens and the context holds ${context}, answer included; shorten it or load the model with a longer context`
+/** Programs recognise a prompt that is too long by phrases of this text, not by the code beside it: they stand in it as others write them. */
+function tooLong(tokens: string, context: number, field: string): never {
+  const message = `prompt is too long: ${tokens} tokens. This model's maximum context length is ${context} tokens, answer included (context_length_exceeded); shorten the prompt or load the model with a longer context`
   throw new ChatError(field, message, 'context_length_exceeded')
 }
 
@@ -256,12 +260,13 @@ function charactersOf({ content }: Message): number {
   return content.reduce((sum, part) => sum + (part.type === 'tool-call' ? part.arguments : part.text).length, 0)
 }
 
-function finishEvent(result: GenerationResult, reason: FinishReason, reasoningTokens: number): FinishEvent {
+function finishEvent(result: GenerationResult, { reason, reasoningTokens, stopText }: AnswerEnd): FinishEvent {
   const { promptTokens, cachedTokens, completionTokens, queuedMs, prefillMs, decodeMs } = result
   const perSecond = (tokens: number, ms: number) => (tokens > 0 && ms > 0 ? (1000 * tokens) / ms : 0)
   return {
     type: 'finish',
     reason,
+    stopText,
     usage: { promptTokens, cachedTokens, completionTokens, reasoningTokens },
     timings: {
       queuedMs,

@@ -64,7 +64,8 @@ export class Continuation extends Generated {
     if (format.stopIds.includes(id)) return { next: 'stop' }
     if (this.#matcher?.accept(id) === false) throw new RangeError(`token ${id} was drawn although the mask forbade it`)
     const events = this.#write(this.#stops.push(this.#stream.push(id)))
-    return { events, next: this.#stops.found || (this.#matcher && isOver(this.#matcher)) ? 'stop' : [] }
+    const isOverNow = this.#stops.found !== undefined || (this.#matcher && isOver(this.#matcher))
+    return { events, next: isOverNow ? 'stop' : [] }
   }
 
   protected defaults() {
@@ -77,10 +78,11 @@ export class Continuation extends Generated {
 
   protected end(result: GenerationResult): AnswerEnd {
     // What a stop text cut, or what is not finished, does not follow its form.
-    const isCut = this.#matcher !== undefined && (this.#stops.found || !this.#matcher.isComplete())
+    const isCut = this.#matcher !== undefined && (this.#stops.found !== undefined || !this.#matcher.isComplete())
     const reason = isCut && result.reason === 'stop' ? 'length' : result.reason
     const rest = [...this.#write(this.#stops.rest()), ...this.#start(), ...this.#held.splice(0)]
-    return { events: [...rest, { type: 'text-end', text: this.#text, phase: 'final' }], reason, reasoningTokens: 0 }
+    const events: ChatEvent[] = [...rest, { type: 'text-end', text: this.#text, phase: 'final' }]
+    return { events, reason, reasoningTokens: 0, stopText: this.#stops.found }
   }
 
   #write(delta: string): ChatEvent[] {

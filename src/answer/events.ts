@@ -36,6 +36,11 @@ export class AnswerEvents {
   }
 
   get stopped(): boolean {
+    return this.#stops.found !== undefined
+  }
+
+  /** The stop text that ended the answer. */
+  get stopText(): string | undefined {
     return this.#stops.found
   }
 

@@ -2,8 +2,8 @@
 export class StopTexts {
   readonly #stops: readonly string[]
   #held = ''
-  /** A stop text appeared; nothing comes out afterwards. */
-  found = false
+  /** The stop text that appeared; nothing comes out afterwards. */
+  found: string | undefined
 
   constructor(stops: readonly string[]) {
     this.#stops = stops.filter((stop) => stop !== '')
@@ -11,12 +11,17 @@ export class StopTexts {
 
   /** The text that may come out now. */
   push(delta: string): string {
-    if (this.found || this.#stops.length === 0) return this.found ? '' : delta
+    if (this.found !== undefined || this.#stops.length === 0) return this.found === undefined ? delta : ''
     const text = this.#held + delta
-    const places = this.#stops.map((stop) => text.indexOf(stop)).filter((place) => place >= 0)
-    this.found = places.length > 0
-    const end = this.found ? Math.min(...places) : text.length - Math.max(...this.#stops.map((stop) => overlap(text, stop)))
-    this.#held = this.found ? '' : text.slice(end)
+    let end = text.length
+    for (const stop of this.#stops) {
+      const place = text.indexOf(stop)
+      if (place < 0 || place >= end) continue
+      end = place
+      this.found = stop
+    }
+    if (this.found === undefined) end -= Math.max(...this.#stops.map((stop) => overlap(text, stop)))
+    this.#held = this.found === undefined ? text.slice(end) : ''
     return text.slice(0, end)
   }
 

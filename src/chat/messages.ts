@@ -169,6 +169,8 @@ export interface TextToken {
 export interface FinishEvent {
   type: 'finish'
   reason: FinishReason
+  /** The stop text that ended the answer, if one did. */
+  stopText?: string
   usage: Usage
   timings: Timings
 }

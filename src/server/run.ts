@@ -2,6 +2,7 @@
 import type { Generated } from '../answer/answer.ts'
 import type { ChatEvent, FinishEvent, FinishReason, TextToken, ToolCallPart } from '../chat/messages.ts'
 import { BusyError } from '../engine/engine.ts'
+import { parsed } from '../json/json.ts'
 import type { Scope, ServerContext } from './http/context.ts'
 import { overloaded } from './http/errors.ts'
 import { linked } from './http/signals.ts'
@@ -124,6 +125,12 @@ function addFacts(scope: Scope, { usage, timings, reason }: FinishEvent): void {
   facts.completion_tokens = ((facts.completion_tokens as number) ?? 0) + usage.completionTokens
   facts.prefill_per_second = Math.round(timings.promptTokensPerSecond)
   facts.decode_per_second = Math.round(timings.completionTokensPerSecond * 10) / 10
+}
+
+/** The arguments of a call where an API wants an object; what is none stays readable. */
+export function argumentsObject(text: string): object {
+  const args = parsed(text.trim() === '' ? '{}' : text)
+  return typeof args === 'object' && args !== null ? args : { input: text }
 }
 
 /** Why an answer ended, in the words of the chat and completion APIs. */

@@ -51,6 +51,16 @@ export const ROUTES: Record<string, Row> = {
   'HTTP chat': { run: httpChat(false), fields: [...TOOLS, 'thinking', ...FORMS, 'stop', 'logprobs'] },
   'HTTP chat, streamed': { run: httpChat(true), fields: [...TOOLS, 'thinking', ...FORMS, 'stop', 'logprobs'] },
   'HTTP responses': { run: httpResponses, fields: [...TOOLS, 'thinking', ...FORMS, 'logprobs'], except: hasBudget },
+  'HTTP messages': {
+    run: httpMessages(false),
+    fields: ['tools', 'toolChoice', 'thinking', ...FORMS, 'stop'],
+    except: ({ toolChoice }) => typeof toolChoice === 'object' && 'allowed' in toolChoice,
+  },
+  'HTTP messages, streamed': {
+    run: httpMessages(true),
+    fields: ['tools', 'toolChoice', 'thinking', ...FORMS, 'stop'],
+    except: ({ toolChoice }) => typeof toolChoice === 'object' && 'allowed' in toolChoice,
+  },
   Ollama: { run: ollama, fields: ['tools', 'thinking', ...FORMS, 'stop'], except: (ask) => hasBudget(ask) || hasStrict(ask) },
   'AI SDK': { run: aiSdk, fields: [...TOOLS, 'thinking', ...FORMS, 'stop'] },
 }
@@ -258,6 +268,59 @@ async function httpResponses(model: Subject, messages: readonly Message[], ask: 
     calls: calls.map((call: Json) => ({ name: call.name, arguments: parsed(call.arguments) })),
     finish: status !== 'completed' ? 'length' : calls.length > 0 ? 'tool-calls' : 'stop',
   }
+}
+
+const STOPPED: Record<string, Said['finish']> = { end_turn: 'stop', stop_sequence: 'stop', tool_use: 'tool-calls' }
+
+function httpMessages(stream: boolean): Route {
+  return async (model, messages, ask) => {
+    const { thinking, toolChoice, schema } = ask
+    const effort = typeof thinking === 'string' ? thinking : typeof thinking === 'object' ? thinking.effort : undefined
+    const body = {
+      system: messages.filter(({ role }) => role === 'system').map(({ content }) => ({ type: 'text', text: content })),
+      messages: messages.filter(({ role }) => role !== 'system'),
+      ...samplingFields(ask),
+      max_tokens: ask.maxTokens ?? 65536,
+      stop_sequences: ask.stop,
+      thinking:
+        typeof thinking === 'object'
+          ? { type: 'enabled', budget_tokens: thinking.budget }
+          : { type: thinking === false ? 'disabled' : 'adaptive' },
+      output_config: { effort, format: schema === undefined ? undefined : { type: 'json_schema', schema } },
+      structured_outputs: { choice: ask.choice, regex: ask.regex, grammar: ask.grammar },
+      tools: ask.tools?.map(({ name, parameters, strict }) => ({ name, input_schema: parameters ?? {}, strict })),
+      tool_choice:
+        typeof toolChoice === 'object' && 'name' in toolChoice
+          ? { type: 'tool', ...toolChoice }
+          : toolChoice && { type: toolChoice === 'required' ? 'any' : toolChoice },
+      stream,
+    }
+    const response = await post(model, '/v1/messages', body)
+    const message = stream ? messageOf(await response.text()) : ((await response.json()) as Json)
+    const said: Said = { text: '', reasoning: '', calls: [], finish: STOPPED[message.stop_reason] ?? 'length' }
+    for (const block of message.content) {
+      if (block.type === 'text') said.text += block.text
+      else if (block.type === 'thinking') said.reasoning += block.thinking
+      else said.calls.push({ name: block.name, arguments: block.input })
+    }
+    return said
+  }
+}
+
+/** The message that the events of a stream build. */
+function messageOf(stream: string): Json {
+  const message: Json = { content: [] }
+  for (const [, data] of stream.matchAll(/^data: (.*)$/gm)) {
+    const { type, index, content_block, delta } = JSON.parse(data!)
+    if (type === 'content_block_start') message.content[index] = { ...content_block, json: '' }
+    else if (type === 'message_delta') Object.assign(message, delta)
+    else if (type === 'content_block_stop' && message.content[index].type === 'tool_use')
+      message.content[index].input = parsed(message.content[index].json || '{}')
+    else if (delta?.type === 'text_delta') message.content[index].text += delta.text
+    else if (delta?.type === 'thinking_delta') message.content[index].thinking += delta.thinking
+    else if (delta?.type === 'input_json_delta') message.content[index].json += delta.partial_json
+  }
+  return message
 }
 
 async function ollama(model: Subject, messages: readonly Message[], ask: Ask): Promise<Said> {

@@ -97,7 +97,7 @@ test('an error is one line and an exit code', async () => {
     [[...common, '--effort', 'huge'], 2, /low, medium, high/],
     [[...common, '-p', ''], 2, /question is empty/],
     [[...common, '-p', 'x', '--tools', join(folder, 'missing.mjs')], 2, /--tools/],
-    [[...common, '-p', 'x'.repeat(3000)], 1, /the context holds 2048/],
+    [[...common, '-p', 'x'.repeat(3000)], 1, /maximum context length is 2048/],
     [[...common, '-p', 'x', '--temperature', '-1'], 1, /temperature/],
   ]
   for (const [args, code, message] of cases) {

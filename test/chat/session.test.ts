@@ -210,7 +210,7 @@ test('limits: tokens, context, and a prompt that is too long', async () => {
   assert.equal((await run(model)).finish.reason, 'context')
   await assert.rejects(
     run(model, {}, [{ role: 'user', content: 'x'.repeat(400) }]),
-    (error) => error instanceof ChatError && /context holds 300/.test(error.message),
+    (error) => error instanceof ChatError && /maximum context length is 300/.test(error.message),
   )
 })
 

@@ -82,6 +82,46 @@ const bases: [string, Json][] = [
     },
   ],
   [
+    '/v1/messages',
+    {
+      model: 'scripted',
+      max_tokens: 40,
+      system: [{ type: 'text', text: 's', cache_control: { type: 'ephemeral' } }],
+      messages: [
+        {
+          role: 'user',
+          content: [
+            { type: 'text', text: 'Hi' },
+            { type: 'document', title: 't', source: { type: 'text', data: 'd' } },
+          ],
+        },
+        {
+          role: 'assistant',
+          content: [
+            { type: 'thinking', thinking: 'r', signature: 'x' },
+            { type: 'tool_use', id: 'call_1', name: 'f', input: { a: 1 } },
+          ],
+        },
+        {
+          role: 'user',
+          content: [{ type: 'tool_result', tool_use_id: 'call_1', content: [{ type: 'text', text: 'x' }], is_error: false }],
+        },
+      ],
+      tools: [{ name: 'f', description: 'd', input_schema: tool.function.parameters }],
+      tool_choice: { type: 'auto', disable_parallel_tool_use: true },
+      thinking: { type: 'enabled', budget_tokens: 100 },
+      stop_sequences: ['a'],
+      temperature: 1,
+      top_p: 0.9,
+      top_k: 5,
+      stream: false,
+      output_config: { effort: 'low' },
+      context_management: { edits: [{ type: 'clear_thinking_20251015' }] },
+      metadata: { user_id: 'u' },
+    },
+  ],
+  ['/v1/messages/count_tokens', { model: 'scripted', messages: [{ role: 'user', content: 'Hi' }], system: 's' }],
+  [
     '/v1/completions',
     { model: 'scripted', prompt: ['a', 'b'], max_tokens: 3, n: 1, logprobs: 1, echo: true, temperature: 0, stop: 'x', stream: false },
   ],
@@ -178,6 +218,11 @@ function mutateBytes(text: string, next: () => number): Uint8Array<ArrayBuffer> 
 function checkErrorForm(path: string, status: number, body: Json): void {
   if (path.startsWith('/api/')) {
     assert.equal(typeof body.error, 'string')
+    return
+  }
+  if (path.startsWith('/v1/messages')) {
+    assert.deepEqual(Object.keys(body), ['type', 'error', 'request_id'])
+    assert.deepEqual(Object.keys(body.error), ['type', 'message'])
     return
   }
   assert.deepEqual(Object.keys(body.error).sort(), ['code', 'message', 'param', 'type'], `${path} ${status}`)

@@ -3,7 +3,7 @@
  * calls as they were before `tool_calls`, which have no ids.
  */
 import type { AssistantPart, Message } from '../../chat/messages.ts'
-import { badRequest, notSupported } from '../http/errors.ts'
+import { badRequest, quote } from '../http/errors.ts'
 import type { ChatContent, ChatRequest, ChatRequestMessage } from '../schemas/chat.ts'
 
 /** The id of a call of `functions`, of which an answer has one. */
@@ -56,7 +56,5 @@ function textOf(content: ChatContent, param: string): string {
 }
 
 export function notReadable(type: string, param: string) {
-  return type.includes('image') || type.includes('audio') || type.includes('file')
-    ? badRequest(`This model reads text only; a part of type "${type}" cannot be used.`, param, 'unsupported_content')
-    : notSupported(`Parts of type "${type.slice(0, 40)}" are not supported.`, param)
+  return badRequest(`${param}: this model reads text only; a part of type ${quote(type)} cannot be used.`, param, 'unsupported_content')
 }

@@ -146,11 +146,12 @@ export function createApp(options: AppOptions): App {
         response = await hono.fetch(request, { scope })
       }
     } catch (error) {
-      response = errorResponse(ctx, scope, error, url.pathname.startsWith('/api/'))
+      response = errorResponse(ctx, scope, error, url.pathname)
     }
     status = response.status
     const headers = new Headers(response.headers)
     headers.set('x-request-id', scope.id)
+    headers.set('request-id', scope.id) // Anthropic's name
     headers.set('x-content-type-options', 'nosniff')
     if (scope.facts.ignored_fields) headers.set('x-ignored-fields', String(scope.facts.ignored_fields))
     if (!scope.streaming) headers.set('openai-processing-ms', String(Math.round(performance.now() - started)))

@@ -1,9 +1,9 @@
 /** An error as a response, and a request as a log line. What was not meant for clients goes to the log only. */
 import type { LogLine, Scope, ServerContext } from './context.ts'
-import { toApiError } from './errors.ts'
+import { type ErrorBody, toApiError } from './errors.ts'
 
-/** @param ollama whether the path speaks Ollama's form, `{"error":"text"}` */
-export function errorResponse(ctx: ServerContext, scope: Scope, thrown: unknown, ollama: boolean): Response {
+/** @param path says whose API was called, and so the form of the error */
+export function errorResponse(ctx: ServerContext, scope: Scope, thrown: unknown, path: string): Response {
   const gone = scope.signal.aborted && thrown === scope.signal.reason
   const error = gone && ctx.stopping.aborted ? toApiError(ctx.stopping.reason) : toApiError(thrown)
   if (gone && !ctx.stopping.aborted) {
@@ -13,7 +13,28 @@ export function errorResponse(ctx: ServerContext, scope: Scope, thrown: unknown,
   if (error.status === 500) logError(ctx, { request: scope.id }, thrown)
   else ctx.metrics.rejected.add({ reason: error.body.code ?? error.body.type })
   scope.facts.error = error.body.code ?? error.body.type
-  return Response.json({ error: ollama ? error.body.message : error.body }, { status: error.status, headers: error.headers })
+  const { status, body, headers } = error
+  return Response.json(inFormOf(path, status, body, scope.id), { status, headers })
+}
+
+function inFormOf(path: string, status: number, error: ErrorBody, requestId: string): object {
+  if (path.startsWith('/api/')) return { error: error.message } // Ollama
+  return path.startsWith('/v1/messages') ? anthropicError(status, error, requestId) : { error }
+}
+
+/** Anthropic's names of errors by status. */
+const ANTHROPIC_TYPES: Readonly<Record<number, string>> = {
+  401: 'authentication_error',
+  403: 'permission_error',
+  404: 'not_found_error',
+  413: 'request_too_large',
+  429: 'rate_limit_error',
+  500: 'api_error',
+  503: 'overloaded_error',
+}
+
+export function anthropicError(status: number, { message }: ErrorBody, requestId: string) {
+  return { type: 'error', error: { type: ANTHROPIC_TYPES[status] ?? 'invalid_request_error', message }, request_id: requestId }
 }
 
 /** @param about the request or model that failed */

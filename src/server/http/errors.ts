@@ -43,9 +43,6 @@ export const notFound = (message: string, code: string | null = null, param: str
 export const modelNotFound = (id: string): ApiError =>
   notFound(`The model ${quote(id)} does not exist here. GET /v1/models lists the models of this server.`, 'model_not_found', 'model')
 
-export const notSupported = (message: string, param: string | null = null): ApiError =>
-  new ApiError(501, 'not_supported_error', message, { param, code: 'not_supported' })
-
 /** 503 with the time after which a retry has a chance. */
 export const overloaded = (message: string, retryAfterSeconds: number, code = 'overloaded'): ApiError =>
   new ApiError(503, 'unavailable_error', message, { code, headers: retryAfter(retryAfterSeconds) })

@@ -1,6 +1,7 @@
 /** Every path of the server in one table: what hono dispatches, what /openapi.json lists, what needs no key. */
 import type { z } from 'zod'
 import { chatCompletions } from '../chat-completions/chat-completions.ts'
+import { countTokens, createMessage } from '../messages/messages.ts'
 import { listModels, oneModel } from '../models/models.ts'
 import { ollamaPs, ollamaShow, ollamaTags, ollamaVersion } from '../ollama/models.ts'
 import { ollamaChat, ollamaGenerate } from '../ollama/ollama.ts'
@@ -11,12 +12,13 @@ import { createResponse } from '../responses/responses.ts'
 import { cancelResponse, deleteResponse, getResponse, inputTokens, listInputItems } from '../responses/stored.ts'
 import { chatRequest } from '../schemas/chat.ts'
 import { applyTemplateRequest, completionRequest, detokenizeRequest, embeddingsRequest, tokenizeRequest } from '../schemas/completions.ts'
+import { countTokensRequest, messagesRequest } from '../schemas/messages.ts'
 import { ollamaChatRequest, ollamaGenerateRequest, ollamaShowRequest } from '../schemas/ollama.ts'
 import { compactRequest, inputTokensRequest, responseRequest } from '../schemas/responses.ts'
 import { completions } from '../text/completions.ts'
 import { applyTemplate, detokenize, tokenize } from '../text/tokenize.ts'
 import type { Scope, ServerContext } from './context.ts'
-import { notSupported } from './errors.ts'
+import { badRequest } from './errors.ts'
 
 export interface Route {
   method: 'GET' | 'POST' | 'DELETE'
@@ -30,7 +32,7 @@ export interface Route {
 }
 
 const embeddings = () => {
-  throw notSupported('The models of this server are generators; embeddings are not offered.')
+  throw badRequest('The models of this server are generators; embeddings are not offered.', 'model', 'not_supported')
 }
 
 export const routes: readonly Route[] = [
@@ -65,8 +67,16 @@ export const routes: readonly Route[] = [
   { method: 'DELETE', path: '/v1/responses/:id', summary: 'Forget a stored response.', handle: deleteResponse },
   { method: 'GET', path: '/v1/responses/:id/input_items', summary: 'What a stored response answered.', handle: listInputItems },
   { method: 'POST', path: '/v1/responses/:id/cancel', summary: 'End a background response.', handle: cancelResponse },
+  { method: 'POST', path: '/v1/messages', summary: 'Anthropic: answer a conversation.', body: messagesRequest, handle: createMessage },
+  {
+    method: 'POST',
+    path: '/v1/messages/count_tokens',
+    summary: 'Anthropic: count the prompt of a message.',
+    body: countTokensRequest,
+    handle: countTokens,
+  },
   { method: 'POST', path: '/v1/completions', summary: 'Continue a text.', body: completionRequest, handle: completions },
-  { method: 'POST', path: '/v1/embeddings', summary: 'Not offered (501).', body: embeddingsRequest, handle: embeddings },
+  { method: 'POST', path: '/v1/embeddings', summary: 'Not offered (400).', body: embeddingsRequest, handle: embeddings },
   { method: 'POST', path: '/tokenize', summary: 'Text to token ids.', body: tokenizeRequest, handle: tokenize },
   { method: 'POST', path: '/detokenize', summary: 'Token ids to text.', body: detokenizeRequest, handle: detokenize },
   { method: 'POST', path: '/apply-template', summary: 'The prompt of a conversation.', body: applyTemplateRequest, handle: applyTemplate },
@@ -76,8 +86,8 @@ export const routes: readonly Route[] = [
   { method: 'POST', path: '/api/show', summary: 'Ollama: one model.', body: ollamaShowRequest, handle: ollamaShow },
   { method: 'POST', path: '/api/chat', summary: 'Ollama: answer a conversation.', body: ollamaChatRequest, handle: ollamaChat },
   { method: 'POST', path: '/api/generate', summary: 'Ollama: answer a prompt.', body: ollamaGenerateRequest, handle: ollamaGenerate },
-  { method: 'POST', path: '/api/embed', summary: 'Not offered (501).', body: embeddingsRequest, handle: embeddings },
-  { method: 'POST', path: '/api/embeddings', summary: 'Not offered (501).', body: embeddingsRequest, handle: embeddings },
+  { method: 'POST', path: '/api/embed', summary: 'Not offered (400).', body: embeddingsRequest, handle: embeddings },
+  { method: 'POST', path: '/api/embeddings', summary: 'Not offered (400).', body: embeddingsRequest, handle: embeddings },
 ]
 
 const open = new Set(routes.filter((route) => route.open).map((route) => route.path))

@@ -82,7 +82,7 @@ export function corsHeaders(request: Request, origins: readonly string[]): Recor
 export const preflightHeaders: Record<string, string> = {
   'access-control-allow-methods': 'GET, POST, DELETE, OPTIONS',
   'access-control-allow-headers':
-    'authorization, content-type, x-api-key, x-request-id, idempotency-key, traceparent, x-session-id, openai-organization, openai-project, openai-beta, x-stainless-lang, x-stainless-package-version, x-stainless-os, x-stainless-arch, x-stainless-runtime, x-stainless-runtime-version, x-stainless-retry-count, x-stainless-timeout, x-stainless-helper-method',
+    'authorization, content-type, x-api-key, x-request-id, idempotency-key, anthropic-version, anthropic-beta, anthropic-dangerous-direct-browser-access, traceparent, x-session-id, openai-organization, openai-project, openai-beta, x-stainless-lang, x-stainless-package-version, x-stainless-os, x-stainless-arch, x-stainless-runtime, x-stainless-runtime-version, x-stainless-retry-count, x-stainless-timeout, x-stainless-helper-method',
   'access-control-max-age': '600',
 }
 

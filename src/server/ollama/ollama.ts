@@ -2,7 +2,6 @@
 import type { Generated } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import type { FinishEvent, Message, ToolCallPart } from '../../chat/messages.ts'
-import { parsed } from '../../json/json.ts'
 import { writeJson } from '../../json/lossless.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
@@ -11,7 +10,7 @@ import { streamResponse } from '../http/stream.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
 import { constraintOf, prepare } from '../prepare.ts'
-import { runAnswer, stopReason, wholeAnswer, withModel } from '../run.ts'
+import { argumentsObject, runAnswer, stopReason, wholeAnswer, withModel } from '../run.ts'
 import { type OllamaGenerateRequest, ollamaChatRequest, ollamaGenerateRequest } from '../schemas/ollama.ts'
 import { fromOllamaMessages, ollamaAsk, ollamaForm, ollamaOptions } from './messages.ts'
 
@@ -106,10 +105,8 @@ async function loadOrUnload(
   return Response.json({ model, created_at: new Date().toISOString(), ...empty, done: true, done_reason: unload ? 'unload' : 'load' })
 }
 
-/** Ollama's arguments are an object; what is not one stays readable. */
 function toolCall({ id, name, arguments: text }: Omit<ToolCallPart, 'type'>): object {
-  const args = parsed(text)
-  return { id, function: { name, arguments: typeof args === 'object' && args !== null ? args : { input: text } } }
+  return { id, function: { name, arguments: argumentsObject(text) } }
 }
 
 function durations({ usage, timings }: FinishEvent, started: number, loadedMs: number) {
