@@ -7,15 +7,12 @@ import { type Command, InvalidArgumentError } from 'commander'
 import type { Effort } from '../chat/messages.ts'
 import { chat } from '../chat/session.ts'
 import { chartSvg } from '../drawing/chart.ts'
-import { readLogits } from '../engine/read-logits.ts'
 import { claimFile, OWN_SVG } from '../files/output-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
-import type { Model } from '../load-model-node.ts'
-import type { Batch } from '../ops/ops.ts'
 import { promptIds } from '../tokenizer/prompt.ts'
 import { calculatorTool } from '../train/abacus/calculator.ts'
 import { type Ask, type Cell, measureCalls, measureEfforts, wilson } from '../train/abacus/evaluate.ts'
-import { cutEvaluation } from '../train/data/text.ts'
+import { evaluationStarts } from '../train/data/text.ts'
 import {
   addAdapterOption,
   addBackendOptions,
@@ -86,7 +83,7 @@ async function run(name: string, options: Options): Promise<void> {
 }
 
 async function scoreText(directory: string, file: string, options: Options): Promise<void> {
-  const model = await openModel(directory, { ...options, slots: 8 })
+  const model = await openModel(directory, { ...options, slots: 8, context: longContext(options.block) })
   try {
     const { tokenizer } = model
     // A model that was trained with a BOS reads badly without one, so every window begins with it.
@@ -103,10 +100,16 @@ async function scoreText(directory: string, file: string, options: Options): Pro
     let loss = 0
     let rows = 0
     let bytes = 0
-    for (const { batch, rows: counted, targets } of cutEvaluation(ids, block, options.windows, prefix)) {
-      loss += await negativeLogLikelihood(model, batch, counted, targets)
-      rows += targets.length
-      for (const id of targets) bytes += tokenizer.bytes(id).length
+    const own = block + 1 - prefix.length
+    const scores = evaluationStarts(ids.length, block, options.windows, prefix.length).map((start) =>
+      model.engine.score([...prefix, ...ids.subarray(start, start + own)], { from: Math.max(1, prefix.length) }),
+    )
+    for (const window of await Promise.all(scores)) {
+      rows += window.length
+      for (const { id, logprob } of window) {
+        loss -= logprob
+        bytes += tokenizer.bytes(id).length
+      }
     }
     const result = { loss: loss / rows, perplexity: Math.exp(loss / rows), bitsPerByte: loss / Math.LN2 / bytes, tokens: rows, block }
     process.stdout.write(
@@ -118,28 +121,8 @@ async function scoreText(directory: string, file: string, options: Options): Pro
   }
 }
 
-/** Logits of at most this many values are read at once. */
-const LOGITS = 1 << 26
-
-/** Sum over the given rows of a batch, by plain forward passes: a window may fill the whole context. */
-async function negativeLogLikelihood(model: Model, batch: Batch, rows: Int32Array, targets: Int32Array): Promise<number> {
-  const V = model.architecture.vocabSize
-  const step = Math.max(1, Math.floor(LOGITS / V))
-  let total = 0
-  for (let from = 0; from < targets.length; from += step) {
-    const logitRows = rows.subarray(from, from + step)
-    const logits = await readLogits(model, batch, { logitRows })
-    logitRows.forEach((_, r) => {
-      const z = logits.subarray(r * V, (r + 1) * V)
-      let top = Number.NEGATIVE_INFINITY
-      for (const value of z) top = Math.max(top, value)
-      let sum = 0
-      for (const value of z) sum += Math.exp(value - top)
-      total += Math.log(sum) + top - z[targets[from + r]!]!
-    })
-  }
-  return total
-}
+/** The context to reserve where the usual 8192 positions are too few. A wrong --block gets its error when the model is known. */
+const longContext = (block = 0): number | undefined => (block > 8192 ? block : undefined)
 
 async function measureArithmetic(directory: string, options: Options): Promise<void> {
   const model = await openModel(directory, { ...options, slots: 32, context: 512 })

@@ -105,8 +105,10 @@ export interface Generation<E = GeneratedToken> extends AsyncIterable<E> {
 export interface ScoreOptions {
   /** Also report this many likeliest ids per position. Default 0. */
   top?: number
+  /** Index of the first id whose log-probability is wanted, at least 1. Equal ids before it are computed once for several calls. Default 1. */
+  from?: number
   signal?: AbortSignal
-  /** As for generations: different keys take turns. Default ''. */
+  /** As for generations: prefixes are shared within a key, and different keys take turns. Default ''. */
   cacheKey?: string
 }
 
@@ -145,7 +147,7 @@ export interface Engine {
    * running generations too.
    */
   generate<E = GeneratedToken>(promptIds: readonly number[], options?: GenerateOptions<E>): Generation<E>
-  /** Log-probabilities of ids[1…], each given the ids before it. Shares forward passes with the generations. */
+  /** Log-probabilities of ids[from…], each given all ids before it. Shares forward passes with the generations. */
   score(ids: readonly number[], options?: ScoreOptions): Promise<ScoredToken[]>
   load(): EngineLoad
   /**

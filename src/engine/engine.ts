@@ -74,6 +74,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     },
     async score(ids, options = {}) {
       checkIds('ids', ids, 2, context + 1) // the last one is only predicted
+      if (options.from !== undefined) checkCount('from', options.from, 1, ids.length - 1)
       checkQueue()
       const job = new ScoringJob(ids, options, adapter)
       scheduler.submit(job)

@@ -17,8 +17,6 @@ export class GenerationJob<E> implements Job, Generation<E> {
   readonly promptTokens: number
   readonly adapter: string | undefined
   readonly cacheKey: string
-  readonly reusesPrefix = true
-  readonly maxRows = Number.POSITIVE_INFINITY
   readonly result: Promise<GenerationResult>
   readonly #options: GenerateOptions<E>
   readonly #driver: Driver<E>
@@ -73,6 +71,15 @@ export class GenerationJob<E> implements Job, Generation<E> {
 
   get ended(): boolean {
     return this.#end !== undefined
+  }
+
+  /** The next id is drawn from the logits of the last one. */
+  get reusable(): number {
+    return this.ids.length - 1
+  }
+
+  maxRows(): number {
+    return Number.POSITIVE_INFINITY
   }
 
   get paused(): boolean {

@@ -9,10 +9,10 @@ export interface Job {
   readonly adapter: string | undefined
   /** Prefixes are shared only between jobs with the same key and adapter. Waiting jobs of different keys take turns. */
   readonly cacheKey: string
-  /** Whether the logits of cached positions are not needed. */
-  readonly reusesPrefix: boolean
-  /** Most rows in one step (rows with wanted logits are large). */
-  readonly maxRows: number
+  /** So many first positions may come from the cache, because their logits are not wanted. */
+  readonly reusable: number
+  /** Most rows in the next step, when the first `done` positions are processed (rows with wanted logits are large). */
+  maxRows(done: number): number
   /** The consumer is behind; the scheduler skips the job for now, and may take its slot. */
   readonly paused: boolean
   /** The job has ended; the scheduler drops it. */

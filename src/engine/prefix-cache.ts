@@ -64,14 +64,14 @@ export class PrefixCache {
     return this.#slots[index]!.busy
   }
 
-  /** How many positions of a prompt could be reused now, in any slot. */
-  reusable(prompt: readonly number[], key: string): number {
-    return this.#best(prompt, key).length
+  /** How many of the first `most` positions of a prompt could be reused now, from any slot. */
+  reusable(prompt: readonly number[], key: string, most = prompt.length - 1): number {
+    return this.#best(prompt, key, most).length
   }
 
-  /** Takes a free slot for a prompt; the caller checked `freeSlots`. The last id of the prompt is always computed. */
-  acquire(prompt: readonly number[], key: string, reuse: boolean): Lease {
-    const source = reuse ? this.#best(prompt, key) : { slot: undefined, length: 0 }
+  /** Takes a free slot for a prompt, of which at most `most` positions are reused; the caller checked `freeSlots`. */
+  acquire(prompt: readonly number[], key: string, most = prompt.length - 1): Lease {
+    const source = this.#best(prompt, key, most)
     const free = this.#slots.filter(({ busy }) => !busy).sort((a, b) => a.lastUsed - b.lastUsed)
     const own = source.slot && !source.slot.busy ? source.slot : undefined
     const spare = free.find((slot) => slot !== own)
@@ -134,11 +134,11 @@ export class PrefixCache {
     this.#cache.dispose()
   }
 
-  #best(prompt: readonly number[], key: string): { slot: Slot | undefined; length: number } {
+  #best(prompt: readonly number[], key: string, most: number): { slot: Slot | undefined; length: number } {
     let best: { slot: Slot | undefined; length: number } = { slot: undefined, length: 0 }
     for (const slot of this.#slots) {
       if (slot.key !== key) continue
-      const length = reachable(slot, commonPrefix(slot.ids, prompt, prompt.length - 1))
+      const length = reachable(slot, commonPrefix(slot.ids, prompt, most))
       // Of equal prefixes prefer that of a free slot, which needs no copy.
       if (length > best.length || (length > 0 && length === best.length && best.slot!.busy && !slot.busy)) best = { slot, length }
     }

@@ -165,7 +165,7 @@ export class Scheduler {
     for (const job of turns) {
       if (this.#shouldWait(job)) continue
       if (this.prefixes.freeSlots === 0 && !(await this.#freeSlot(job))) continue
-      const { slot, cachedTokens } = this.prefixes.acquire(job.ids, prefixKey(job), job.reusesPrefix)
+      const { slot, cachedTokens } = this.prefixes.acquire(job.ids, prefixKey(job), job.reusable)
       this.#served.set(job.cacheKey, ++this.#admitted)
       this.#waiting.splice(this.#waiting.indexOf(job), 1)
       this.#running.push({ job, slot, done: cachedTokens, since: performance.now(), caughtUp: 0 })
@@ -203,15 +203,14 @@ export class Scheduler {
    * waits for its next turn, and continues with the same ids. False: all slots stay where they are.
    */
   async #freeSlot(job: Job): Promise<boolean> {
-    const able = this.#running.filter((running) => running.job.reusesPrefix)
     const slots = this.#slotsByKey()
     const most = Math.max(...slots.values())
     const now = performance.now()
     const hadTurn = ({ since, caughtUp }: Running) => caughtUp > 0 && now - caughtUp >= Math.max(MIN_TURN_MS, caughtUp - since)
-    const richest = able.filter((running) => slots.get(running.job.cacheKey) === most && hadTurn(running))
+    const richest = this.#running.filter((running) => slots.get(running.job.cacheKey) === most && hadTurn(running))
     const byLength = (a: Running, b: Running) => a.job.ids.length - b.job.ids.length
     const victim =
-      able.find((running) => running.job.paused) ?? (slots.has(job.cacheKey) || most < 2 ? undefined : richest.sort(byLength)[0])
+      this.#running.find((running) => running.job.paused) ?? (slots.has(job.cacheKey) || most < 2 ? undefined : richest.sort(byLength)[0])
     if (!victim) return false
     await this.prefixes.remember(victim.slot, victim.done)
     this.prefixes.release(victim.slot)
@@ -222,11 +221,11 @@ export class Scheduler {
 
   /** Whether a running job is computing a prefix that this one needs too. */
   #shouldWait(job: Job): boolean {
-    if (!job.reusesPrefix) return false
+    if (job.reusable === 0) return false
     return this.#running.some((other) => {
       if (other.done >= other.job.promptTokens || prefixKey(other.job) !== prefixKey(job)) return false
-      const common = commonPrefix(other.job.ids, job.ids, job.ids.length - 1)
-      return common > other.done && common >= this.prefixes.reusable(job.ids, prefixKey(job)) + WORTH_WAITING
+      const common = commonPrefix(other.job.ids, job.ids, job.reusable)
+      return common > other.done && common >= this.prefixes.reusable(job.ids, prefixKey(job), job.reusable) + WORTH_WAITING
     })
   }
 
@@ -249,7 +248,7 @@ export class Scheduler {
     let budget = Math.min(maxRows - pieces.length, promptRows)
     const prompts = ready.filter((r) => pending(r) > 1)
     const rows = new Map<Running, number>()
-    const mostRows = (running: Running) => Math.min(pending(running), running.job.maxRows, this.#rowsToSnapshot(running))
+    const mostRows = (running: Running) => Math.min(pending(running), running.job.maxRows(running.done), this.#rowsToSnapshot(running))
     const give = (running: Running, most: number) => {
       const before = rows.get(running) ?? 0
       const more = Math.max(0, Math.min(most, mostRows(running) - before))
@@ -265,10 +264,10 @@ export class Scheduler {
     return pieces
   }
 
-  /** A state can only be kept where it stands, so the last row of a prompt waits until the state before it is kept. */
+  /** A state can only be kept where it stands, so the rows after the reusable ones wait until the state before them is kept. */
   #rowsToSnapshot({ job, done }: Running): number {
-    const rows = job.promptTokens - 1 - done
-    return this.prefixes.hasStates && job.reusesPrefix && rows > 0 ? rows : Number.POSITIVE_INFINITY
+    const rows = reusableOfPrompt(job) - done
+    return this.prefixes.hasStates && rows > 0 ? rows : Number.POSITIVE_INFINITY
   }
 
   /** One forward pass. An error in it ends the jobs that took part, and no others. */
@@ -282,9 +281,10 @@ export class Scheduler {
         this.prefixes.wrote(slot, job.ids.slice(done, done + count))
         running.done += count
         if (running.caughtUp === 0 && running.done >= job.ids.length) running.caughtUp = performance.now()
-        if (done >= job.promptTokens || !job.reusesPrefix) continue
-        // One row before the end: a repeated prompt, and the next turn of the conversation, continue here.
-        if (running.done >= job.promptTokens - 1) await this.prefixes.remember(slot, job.promptTokens - 1)
+        const end = reusableOfPrompt(job)
+        if (done >= job.promptTokens || end === 0) continue
+        // The next turn of a conversation and the same text with another ending continue here.
+        if (running.done >= end) await this.prefixes.remember(slot, end)
         else await this.prefixes.rememberOnTheWay(slot, running.done)
       }
     } catch (error) {
@@ -362,6 +362,9 @@ export class Scheduler {
     else this.speeds.stepsPerMs = smooth(this.speeds.stepsPerMs, 1 / ms)
   }
 }
+
+/** So many positions of the prompt are worth keeping for other jobs: the last row of a prompt is always computed. */
+const reusableOfPrompt = ({ reusable, promptTokens }: Job): number => Math.min(reusable, promptTokens - 1)
 
 /** Keys and values of one adapter are of no use to another. */
 const prefixKey = ({ adapter, cacheKey }: Job): string => (adapter === undefined ? cacheKey : `${adapter}\0${cacheKey}`)

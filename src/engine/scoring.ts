@@ -1,16 +1,20 @@
-/** A job that computes the log-probabilities of given ids. */
+/**
+ * A job that computes the log-probabilities of given ids. The ids before `from` are read only: without logits, and from the cache where
+ * another job has read them.
+ */
 import type { ScoredToken, ScoreOptions } from './engine-types.ts'
 import type { Job } from './job.ts'
 import { logprobs } from './logprobs.ts'
+
+/** Most rows with logits in one step: 32 rows of a vocabulary of 200,000 take 26 MB. */
+const LOGIT_ROWS = 32
 
 export class ScoringJob implements Job {
   readonly ids: readonly number[]
   readonly promptTokens: number
   readonly adapter: string | undefined
   readonly cacheKey: string
-  readonly reusesPrefix = false
-  /** Every row has logits: 32 rows of a vocabulary of 200,000 take 26 MB. */
-  readonly maxRows = 32
+  readonly reusable: number
   readonly paused = false
   readonly result: Promise<ScoredToken[]>
   readonly #target: readonly number[]
@@ -24,6 +28,7 @@ export class ScoringJob implements Job {
   constructor(ids: readonly number[], options: ScoreOptions, adapter?: string) {
     this.adapter = adapter
     this.cacheKey = options.cacheKey ?? ''
+    this.reusable = (options.from ?? 1) - 1
     this.ids = ids.slice(0, -1)
     this.#target = ids.slice(1)
     this.promptTokens = this.ids.length
@@ -38,8 +43,12 @@ export class ScoringJob implements Job {
     return this.#ended
   }
 
-  wants(): boolean {
-    return true
+  maxRows(done: number): number {
+    return Math.max(0, this.reusable - done) + LOGIT_ROWS
+  }
+
+  wants(position: number): boolean {
+    return position >= this.reusable
   }
 
   start(): boolean {
@@ -52,7 +61,7 @@ export class ScoringJob implements Job {
     const id = this.#target[position]!
     const { of, top } = logprobs(logits, this.#top)
     this.#scores.push({ id, logprob: of(id), top })
-    if (this.#scores.length < this.#target.length) return
+    if (this.#scores.length < this.#target.length - this.reusable) return
     this.#close()
     this.#settle.resolve(this.#scores)
   }

@@ -124,6 +124,22 @@ for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt
       }
       await engine.close()
     })
+
+    test('scores from an id on = the end of all scores; what goes before is computed once', async () => {
+      const engine = await engineOf(model, { slots: 3 })
+      const quiet = await engineOf(model, { slots: 1 })
+      const context = prompt.slice(0, 60)
+      const endings = [1, 2, 5, 3, 1].map((length, n) => someIds(length, vocabSize, 30 + n))
+      const score = (ids: readonly number[]) => engine.score([...context, ...ids], { from: 60, top: 1 })
+      const scores = [await score(endings[0]!), ...(await Promise.all(endings.slice(1).map(score)))]
+      for (const [n, ids] of endings.entries())
+        assert.deepEqual(scores[n], (await quiet.score([...context, ...ids], { top: 1 })).slice(59), `ending ${n}`)
+      assert.equal(engine.load().cachedTokens, 4 * 59)
+      assert.equal((await engine.score([...context, 1], { from: 60, cacheKey: 'somebody else' })).length, 1)
+      assert.equal(engine.load().cachedTokens, 4 * 59)
+      for (const from of [0, 61, 1.5]) await assert.rejects(engine.score([...context, 1], { from }), /from must be an integer from 1 to 60/)
+      await Promise.all([engine.close(), quiet.close()])
+    })
   })
 }
 

@@ -25,7 +25,7 @@ function diary(window: number | null, slots: number, snapshotBytes = 1000, state
 
 /** As the scheduler does: takes a slot, writes the rest of the ids, leaves. */
 async function run(prefixes: PrefixCache, ids: number[], { prompt = ids.length, key = '' } = {}) {
-  const lease = prefixes.acquire(ids.slice(0, prompt), key, true)
+  const lease = prefixes.acquire(ids.slice(0, prompt), key)
   prefixes.wrote(lease.slot, ids.slice(lease.cachedTokens))
   await prefixes.remember(lease.slot, prompt - 1)
   prefixes.release(lease.slot)
@@ -54,21 +54,21 @@ test('the least recently used slot is taken', async () => {
 test('a busy slot is copied, a continued conversation is not', async () => {
   const { prefixes, done } = diary(null, 2)
   const ids = someIds(80, 1000)
-  const first = prefixes.acquire(ids, '', true)
+  const first = prefixes.acquire(ids, '')
   prefixes.wrote(first.slot, ids.slice(0, 60))
-  const second = prefixes.acquire([...ids.slice(0, 40), 5, 6], '', true)
+  const second = prefixes.acquire([...ids.slice(0, 40), 5, 6], '')
   assert.deepEqual([second.cachedTokens, second.slot === first.slot], [40, false])
   assert.deepEqual(done, [`copy ${first.slot} ${second.slot} 40`])
   prefixes.release(first.slot)
   prefixes.release(second.slot)
-  const third = prefixes.acquire(ids, '', true)
+  const third = prefixes.acquire(ids, '')
   assert.deepEqual([third.slot, third.cachedTokens, done.length], [first.slot, 60, 1])
 })
 
 test('a state is continued where it stands, and elsewhere from a snapshot only', async () => {
   const { prefixes, done } = diary(null, 2, 1000, [{ state: [8] }])
   const ids = someIds(100, 1000)
-  const first = prefixes.acquire(ids, '', true)
+  const first = prefixes.acquire(ids, '')
   prefixes.wrote(first.slot, ids.slice(0, 99))
   await prefixes.remember(first.slot, 99)
   prefixes.wrote(first.slot, [ids[99]!, 7, 8])
@@ -80,12 +80,12 @@ test('a state is continued where it stands, and elsewhere from a snapshot only',
   assert.equal(reusable(...ids), 99)
   assert.equal(reusable(...ids.slice(0, 99)), 0)
   // While the first one runs, another begins at the snapshot.
-  const second = prefixes.acquire([...ids, 5], '', true)
+  const second = prefixes.acquire([...ids, 5], '')
   assert.deepEqual([second.cachedTokens, second.slot === first.slot], [99, false])
   assert.deepEqual(done.slice(1), [`copy ${first.slot} ${second.slot} 99`, `restore ${second.slot} 99`])
   prefixes.release(first.slot)
   prefixes.forget(second.slot)
-  assert.equal(prefixes.acquire(someIds(60, 1000, 3), '', true).cachedTokens, 0)
+  assert.equal(prefixes.acquire(someIds(60, 1000, 3), '').cachedTokens, 0)
 })
 
 test('sliding layers: the ring suffices near the end, a snapshot is needed further back', async () => {
@@ -96,7 +96,7 @@ test('sliding layers: the ring suffices near the end, a snapshot is needed furth
   assert.equal((await run(prefixes, [...ids.slice(0, 450), 1])).cachedTokens, 450)
   assert.equal(prefixes.reusable([...ids.slice(0, 300), 1], ''), 0)
   done.length = 0
-  const again = prefixes.acquire(ids.slice(0, 200), '', true)
+  const again = prefixes.acquire(ids.slice(0, 200), '')
   assert.equal(again.cachedTokens, 0)
   prefixes.wrote(slot, ids.slice(0, 200))
   await prefixes.remember(slot, 199)
@@ -114,7 +114,7 @@ test('snapshots: a bounded number, spread over the prompt, within a bound of byt
   ] as const) {
     const { prefixes } = diary(16, 1, bytes)
     const ids = someIds(9000, 1000)
-    const { slot } = prefixes.acquire(ids, '', true)
+    const { slot } = prefixes.acquire(ids, '')
     for (let at = 0; at < ids.length; at += 64) {
       prefixes.wrote(slot, ids.slice(at, at + 64))
       await prefixes.rememberOnTheWay(slot, Math.min(ids.length, at + 64))
@@ -140,7 +140,7 @@ test('without memory for snapshots less of a prefix is reused', async () => {
 test('a forgotten slot is empty and free', () => {
   const { prefixes } = diary(null, 1)
   const ids = someIds(50, 1000)
-  const { slot } = prefixes.acquire(ids, '', true)
+  const { slot } = prefixes.acquire(ids, '')
   prefixes.wrote(slot, ids)
   assert.deepEqual([prefixes.freeSlots, prefixes.cachedPositions], [0, 50])
   prefixes.forget(slot)

@@ -9,7 +9,7 @@ import { random } from '../../src/random/stream.ts'
 import { stories } from '../../src/train/data/stories.ts'
 import { packTask, taskData } from '../../src/train/data/task-data.ts'
 import { induction } from '../../src/train/data/tasks.ts'
-import { cutEvaluation, textData } from '../../src/train/data/text.ts'
+import { textData } from '../../src/train/data/text.ts'
 import { experiments } from '../../src/train/experiments.ts'
 import { ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../../src/train/ladder.ts'
 import { clock, LiveLine } from '../../src/train/live-line.ts'
@@ -39,7 +39,7 @@ test('windows of a text: seeded for training, fixed for evaluation, never across
     })
   assert.equal(data.training.length, 900)
   assert.equal(
-    cutEvaluation(data.heldOut, 16, 400).reduce((sum, { rows }) => sum + rows.length, 0),
+    data.evaluation().reduce((sum, { rows }) => sum + rows.length, 0),
     6 * 16,
   )
   assert.throws(() => textData(ids.subarray(0, 50), options), /shorter --block/)

@@ -25,19 +25,9 @@ export interface TextData extends TrainingData {
   readonly heldOut: Int32Array
 }
 
-/**
- * Windows of `block` rows that begin at `starts`, each a slot of its own; every id of the text counts.
- * @param prefix ids in front of each window (a BOS), which are read and not predicted
- */
-export function windows(ids: Int32Array, starts: readonly number[], block: number, prefix: readonly number[] = []): Example {
-  const cut = (start: number) => ids.subarray(start, start + block + 1 - prefix.length)
-  return pack(
-    starts.map((start) => ({
-      ids: prefix.length === 0 ? cut(start) : [...prefix, ...cut(start)],
-      rows: block,
-      counts: (row) => row >= prefix.length - 1,
-    })),
-  )
+/** Windows of `block` rows that begin at `starts`, each a slot of its own; every id counts. */
+export function windows(ids: Int32Array, starts: readonly number[], block: number): Example {
+  return pack(starts.map((start) => ({ ids: ids.subarray(start, start + block + 1), rows: block, counts: () => true })))
 }
 
 export function textData(ids: Int32Array, options: TextOptions): TextData {
@@ -67,17 +57,22 @@ export function textData(ids: Int32Array, options: TextOptions): TextData {
 }
 
 /**
- * Windows at equal distances over the whole text, in examples of about 2,000 tokens.
- * @param prefix see `windows`; with one id of it all `block` rows of a window predict ids of the text, from the first on
+ * Where the windows of an evaluation begin: at most `most`, at equal distances over the whole text. A window predicts from `block` ids.
+ * @param prefix so many of them stand in front of the text (a BOS); with one, all `block` ids that a window predicts are of the text
  */
-export function cutEvaluation(ids: Int32Array, block: number, most: number, prefix: readonly number[] = []): Example[] {
-  const own = block + 1 - prefix.length // ids of the text in a window; without a prefix the last one is the first of the next
+export function evaluationStarts(length: number, block: number, most: number, prefix = 0): number[] {
+  const own = block + 1 - prefix // ids of the text in a window; without a prefix the last one is the first of the next
   const stride = Math.min(block, own)
-  const possible = Math.floor((ids.length - Math.max(0, own - block)) / stride)
+  const possible = Math.floor((length - Math.max(0, own - block)) / stride)
   const count = Math.min(most, possible)
-  const starts = Array.from({ length: count }, (_, i) => Math.floor((i * possible) / count) * stride)
+  return Array.from({ length: count }, (_, i) => Math.floor((i * possible) / count) * stride)
+}
+
+/** The windows of an evaluation in examples of about 2,000 tokens. */
+function cutEvaluation(ids: Int32Array, block: number, most: number): Example[] {
+  const starts = evaluationStarts(ids.length, block, most)
   const perExample = Math.max(1, Math.floor(2048 / block))
   const examples: Example[] = []
-  for (let i = 0; i < count; i += perExample) examples.push(windows(ids, starts.slice(i, i + perExample), block, prefix))
+  for (let i = 0; i < starts.length; i += perExample) examples.push(windows(ids, starts.slice(i, i + perExample), block))
   return examples
 }
