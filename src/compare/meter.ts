@@ -6,7 +6,7 @@
 import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
 import type { CacheSnapshot, CacheSpec, KvCache } from '../ops/backend.ts'
 import { storedBytes } from '../ops/dtype.ts'
-import type { AttentionOptions, Batch, Experts, LayerCache, LayerState, Ops, Rotation, Routing } from '../ops/ops.ts'
+import type { AttentionOptions, Batch, Experts, LayerCache, LayerState, Ops, Rotation, Routing, StatePart } from '../ops/ops.ts'
 import { columns, rowsOf, size, type Tensor } from '../ops/tensor.ts'
 
 /** What one op of the forward pass costs. */
@@ -23,6 +23,8 @@ export interface Reading {
   cacheReadBytes: number
   /** Keys and values that the cache holds afterwards. */
   cacheKeptBytes: number
+  /** States that are read and written, in f32 whatever the cache: the same for every context. */
+  stateBytes: number
 }
 
 export interface Meter extends Ops {
@@ -40,18 +42,19 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
   const note = (op: keyof Ops, weights: (Tensor | undefined)[], cost: Partial<Reading> = {}) => {
     const first = weights.find((weight) => weight?.name)
     const weightBytes = weights.reduce((sum, weight) => sum + bytesOf(weight), 0)
-    const zero = { multiplyAdds: 0, weightBytes, cacheReadBytes: 0, cacheKeptBytes: 0 }
+    const zero = { multiplyAdds: 0, weightBytes, cacheReadBytes: 0, cacheKeptBytes: 0, stateBytes: 0 }
     readings.push({ op, scope: scopes.at(-1) ?? '', ...(first && { weight: first.name }), ...zero, ...cost })
   }
   return {
     readings,
     total() {
-      const sum = { multiplyAdds: 0, weightBytes: 0, cacheReadBytes: 0, cacheKeptBytes: 0 }
+      const sum = { multiplyAdds: 0, weightBytes: 0, cacheReadBytes: 0, cacheKeptBytes: 0, stateBytes: 0 }
       for (const reading of readings) {
         sum.multiplyAdds += reading.multiplyAdds
         sum.weightBytes += reading.weightBytes
         sum.cacheReadBytes += reading.cacheReadBytes
         sum.cacheKeptBytes += reading.cacheKeptBytes
+        sum.stateBytes += reading.stateBytes
       }
       return sum
     },
@@ -104,6 +107,21 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
         cacheKeptBytes: options.cache ? kept * perPosition : 0,
       })
       return temporary(rowsOf(q), heads * valueDim)
+    },
+    convolution(x, weight, bias, batch, state) {
+      const [taps, channels] = matrix('convolution', weight)
+      if (columns(x) !== channels) mismatch('convolution', `${channels} columns`, x)
+      note('convolution', [weight, bias], { multiplyAdds: size(x.shape) * taps, stateBytes: stateBytes(batch, state) })
+      return x
+    },
+    selectiveScan(x, { step, input, output, logRate, skip }, batch, state) {
+      const [values, channels] = matrix('selectiveScan', logRate)
+      if (columns(x) !== channels) mismatch('selectiveScan', `${channels} columns`, x)
+      same('selectiveScan', x, step)
+      for (const part of [input, output]) if (columns(part) !== values) mismatch('selectiveScan', `${values} columns`, part)
+      // Per value of the state: its decay, the input, the output.
+      note('selectiveScan', [logRate, skip], { multiplyAdds: size(x.shape) * values * 3, stateBytes: stateBytes(batch, state) })
+      return x
     },
     gelu(x: Tensor, _activation: Gelu) {
       return x
@@ -163,6 +181,9 @@ function visible(batch: Batch, { window, cache }: AttentionOptions): { seen: num
   }
   return { seen, kept }
 }
+
+/** Bytes of one part of the states of a call's slots. */
+const stateBytes = ({ slots }: Batch, state: StatePart | undefined): number => (state ? 4 * state.values * new Set(slots).size : 0)
 
 function matrix(op: string, weight: Tensor): [number, number] {
   if (weight.shape.length !== 2) mismatch(op, 'a matrix', weight)

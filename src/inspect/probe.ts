@@ -107,6 +107,8 @@ function delegate(backend: Backend): Ops {
     rmsNorm: (x, gain, eps, unitOffset) => backend.rmsNorm(x, gain, eps, unitOffset),
     rope: (x, rotation, batch) => backend.rope(x, rotation, batch),
     attention: (q, k, v, batch, options) => backend.attention(q, k, v, batch, options),
+    convolution: (x, weight, bias, batch, state) => backend.convolution(x, weight, bias, batch, state),
+    selectiveScan: (x, scan, batch, state) => backend.selectiveScan(x, scan, batch, state),
     gelu: (x, activation) => backend.gelu(x, activation),
     gated: (gate, up, activation) => backend.gated(gate, up, activation),
     route: (x, weight, bias, active, router) => backend.route(x, weight, bias, active, router),

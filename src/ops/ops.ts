@@ -75,6 +75,20 @@ export interface AttentionOptions {
   dropout?: number
 }
 
+/** The coefficients of a selective scan of C channels with N values each; in the paper Δ before softplus, B, C, log -A and D. */
+export interface Scan {
+  /** [T, C] */
+  step: Tensor
+  /** [T, N] */
+  input: Tensor
+  /** [T, N] */
+  output: Tensor
+  /** [N, C] */
+  logRate: Tensor
+  /** [C] */
+  skip: Tensor
+}
+
 /** Which experts each row goes to and with what weight; stays on the device. */
 export interface Routing {
   readonly experts: number
@@ -143,6 +157,21 @@ export interface Ops {
    * that its window allows. q [T, H·K], k [T, G·K], v [T, G·U] -> [T, H·U].
    */
   attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): Tensor
+
+  /**
+   * Causal convolution of every channel over the rows of its slot, then SiLU: y[t, c] = silu(bias[c] + Σ_k weight[k, c]·x[t - W + 1 + k, c]);
+   * rows before position 0 are zero. `state`: the last W rows of x [W, C]; without one a row sees the earlier rows of its slot in this batch only.
+   * x [T, C], weight [W, C], bias [C] -> [T, C].
+   */
+  convolution(x: Tensor, weight: Tensor, bias: Tensor | undefined, batch: Batch, state?: StatePart): Tensor
+
+  /**
+   * A linear recurrence whose coefficients depend on the row, over the rows of a slot: Δ = softplus(step[t, c]),
+   * h[n, c] = exp(-Δ·e^logRate[n, c])·h[n, c] + Δ·input[t, n]·x[t, c], y[t, c] = skip[c]·x[t, c] + Σ_n output[t, n]·h[n, c]; h is zero before
+   * position 0. `state`: h [N, C]; without one a row sees the earlier rows of its slot in this batch only. Gu & Dao 2023, arXiv 2312.00752, Algorithm 2.
+   * x [T, C] -> [T, C].
+   */
+  selectiveScan(x: Tensor, scan: Scan, batch: Batch, state?: StatePart): Tensor
 
   /** GELU, tanh or erf form. Hendrycks & Gimpel 2016. Shape unchanged. */
   gelu(x: Tensor, activation: Gelu): Tensor

@@ -16,6 +16,25 @@ export function advance({ next }: StatePart, { slots, positions }: Batch): void 
   })
 }
 
+/** Rows of one slot that follow one another: the slot, the first row, how many, and the position of the first. */
+export interface Run {
+  readonly slot: number
+  readonly first: number
+  rows: number
+  readonly position: number
+}
+
+/** The runs of a batch, in order. */
+export function runsOf({ slots, positions }: Batch): Run[] {
+  const runs: Run[] = []
+  slots.forEach((slot, t) => {
+    const last = runs.at(-1)
+    if (last?.slot === slot && last.position + last.rows === positions[t]) last.rows++
+    else runs.push({ slot, first: t, rows: 1, position: positions[t]! })
+  })
+  return runs
+}
+
 /** @throws RangeError where the state of the slot does not stand at this position */
 export function mustStandAt({ next }: StatePart, slot: number, position: number): void {
   if (next[slot] !== position)

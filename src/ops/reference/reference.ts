@@ -16,6 +16,7 @@ import { linear } from './linear.ts'
 import { moe, route } from './moe.ts'
 import { layerNorm, rmsNorm } from './norm.ts'
 import { rope } from './rope.ts'
+import { convolution, selectiveScan } from './state.ts'
 import { allocator, type HostTensor, type Values, values } from './values.ts'
 
 export interface ReferenceOptions {
@@ -37,6 +38,8 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
     rmsNorm: (x, gain, eps, unitOffset) => rmsNorm(allocate, x, gain, eps, unitOffset),
     rope: (x, rotation, batch: Batch) => rope(allocate, x, rotation, batch),
     attention: (q, k, v, batch, options) => attention(allocate, q, k, v, batch, options, options.dropout ? seed++ : 0),
+    convolution: (x, weight, bias, batch, state) => convolution(allocate, x, weight, bias, batch, state),
+    selectiveScan: (x, scan, batch, state) => selectiveScan(allocate, x, scan, batch, state),
     gelu: (x, activation) => gelu(allocate, x, activation),
     gated: (gate, up, activation) => gated(allocate, gate, up, activation),
     route: (x, weight, bias, active, router) => route(allocate, x, weight, bias, active, router),

@@ -138,6 +138,14 @@ export class TrainingBackend implements GradientOps {
   }
   attentionBackward: GradientOps['attentionBackward'] = (y, q, k, v, _, options) =>
     attentionBackward(this.context, value(y), value(q), value(k), value(v), options, this.#memories.get(y) as AttentionMemory)
+  convolution(): never {
+    throw new TypeError(
+      'state-space layers cannot be trained: their ops have no derivative here; use a model with attention in every layer',
+    )
+  }
+  selectiveScan(): never {
+    return this.convolution()
+  }
   gelu: GradientOps['gelu'] = (x, activation) => gelu(this.context, value(x), activation)
   geluBackward: GradientOps['geluBackward'] = (y, x, activation) => geluBackward(this.context, value(y), value(x), activation)
   gated(gate: Tensor, up: Tensor, activation: Gated): Value {

@@ -197,7 +197,7 @@ export class KernelModule {
     const step = (bytes: 4 | 16): Step => ({
       single: bytes === 4,
       load: (p, memory = this.heap) => (bytes === 16 ? memory.v128(p) : memory.zero32(p)),
-      store: (p, value) => f.do(bytes === 16 ? this.heap.storeV128(p, value) : this.heap.storeLow32(p, value)),
+      store: (p, value, memory = this.heap) => f.do(bytes === 16 ? memory.storeV128(p, value) : memory.storeLow32(p, value)),
     })
     f.times(i32.shrU(count, 2), () => {
       body(step(16))
@@ -213,7 +213,7 @@ export class KernelModule {
 export interface Step {
   readonly single: boolean
   load(pointer: Local<'i32'>, memory?: Memory): V128
-  store(pointer: Local<'i32'>, value: V128): void
+  store(pointer: Local<'i32'>, value: V128, memory?: Memory): void
 }
 
 /**

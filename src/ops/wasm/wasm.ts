@@ -23,6 +23,7 @@ import { moe } from './kernels/moe.ts'
 import { layerNorm, rmsNorm } from './kernels/norm.ts'
 import { rope } from './kernels/rope.ts'
 import { route } from './kernels/route.ts'
+import { convolution, selectiveScan } from './kernels/state.ts'
 import { cacheBytes, createCache } from './kv-cache.ts'
 import { CONSTANTS } from './layout.ts'
 import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts'
@@ -101,6 +102,8 @@ function assemble(context: OpContext, memories: Memories): WasmBackend {
     rmsNorm: (x, gain, eps, unitOffset) => rmsNorm(context, x, gain, eps, unitOffset),
     rope: (x, rotation, batch) => rope(context, x, rotation, batch),
     attention: (q, k, v, batch, options) => attention(context, q, k, v, batch, options),
+    convolution: (x, weight, bias, batch, state) => convolution(context, x, weight, bias, batch, state),
+    selectiveScan: (x, scan, batch, state) => selectiveScan(context, x, scan, batch, state),
     gelu: (x, activation) => gelu(context, x, activation),
     gated: (gate, up, activation) => gated(context, gate, up, activation),
     scale: (x, factor) => scale(context, x, factor),

@@ -18,6 +18,7 @@ import { packInt8Kernel, repackMxfp4Kernel } from './pack.ts'
 import { quantizeKernel, remainderKernel } from './quantize.ts'
 import { ropeKernel } from './rope.ts'
 import { groupKernel, routeKernel } from './route.ts'
+import { convolutionKernel, scanKernel } from './state.ts'
 
 /** Those that take the time come first: V8 optimises the first functions of the module from the start (host.ts). */
 export const KERNELS: readonly Kernel[] = [
@@ -45,6 +46,8 @@ export const KERNELS: readonly Kernel[] = [
   clampKernel,
   remainderKernel,
   scaleKernel,
+  convolutionKernel,
+  scanKernel,
 ]
 for (const [number, kernel] of KERNELS.entries()) kernel.number = number
 
