@@ -4,6 +4,7 @@
  */
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { multiHeadOf, windowOf } from '../src/architecture/slots.ts'
 import { type AttentionMap, createProbe, type ExpertChoice, type NamedResult } from '../src/inspect/probe.ts'
 import { loadModel, type Model } from '../src/load-model-node.ts'
 import { forward, logits } from '../src/model/transformer.ts'
@@ -55,7 +56,7 @@ async function write({ architecture, weights, backend, engine, tokenizer, format
   }
   const maps = seen.filter((each): each is AttentionMap => each.kind === 'attention')
   const choices = seen.filter((each): each is ExpertChoice => each.kind === 'experts')
-  const slot = layers[0]!.attention
+  const slot = multiHeadOf(architecture)
   const moe = layers[0]!.feedForward
 
   /** What the model would say if it ended after this layer: final norm and output matrix on its result. */
@@ -138,7 +139,7 @@ async function write({ architecture, weights, backend, engine, tokenizer, format
       `The sizes are root mean squares; the last column says what the model would answer if it ended there.\n\n${table(['after', 'size', 'added by attention + feed-forward', 'would say'], residual)}`,
     stop(6, 'Looking back'),
     `The ${D} numbers are projected to ${slot.heads} queries of ${slot.headDim}, and to ${slot.kvHeads} keys and values of ${slot.headDim} that ${slot.heads / slot.kvHeads} queries share each; queries and keys are rotated by their position. ` +
-      `Every other layer sees the last ${layers.find(({ attention }) => attention.slidingWindow)?.attention.slidingWindow} tokens only. Where row ${last} looks, the three strongest tokens of each head, and what goes to the head's sink, that is to nothing:\n\n${table(
+      `Every other layer sees the last ${layers.map(windowOf).find((window) => window)} tokens only. Where row ${last} looks, the three strongest tokens of each head, and what goes to the head's sink, that is to nothing:\n\n${table(
         ['layer', 'head', 'sees', 'looks at', 'sink'],
         heads.map(({ cells }) => cells),
       )}`,

@@ -101,8 +101,8 @@ export interface RmsNorm {
   unitOffset: boolean
 }
 
-/** How a layer mixes positions. A union of one member for now; docs/architecture.md says how others would join it. */
-export type Attention = MultiHead
+/** How a layer mixes positions. */
+export type Attention = MultiHead | Latent
 
 /** Scaled dot-product attention with grouped heads. Vaswani et al. 2017; Ainslie et al. 2023. */
 export interface MultiHead {
@@ -125,6 +125,31 @@ export interface MultiHead {
   logitSoftcap: number | null
   /** Values of q, k and v are held to ±qkvClip (OLMo 1, MPT, DBRX). */
   qkvClip?: number
+}
+
+/**
+ * Multi-head latent attention. Keys and values of all heads are projected from one latent vector per position, which is all that the cache
+ * holds, with one rotated key that the heads share. DeepSeek-AI 2024, arXiv 2405.04434, section 2.1.
+ */
+export interface Latent {
+  kind: 'latent'
+  heads: number
+  /** Width of the latent of the queries; null: queries are projected from the layer's input. */
+  qLoraRank: number | null
+  /** Width of the latent of keys and values. */
+  kvLoraRank: number
+  /** A key of a head: values without position, then rotated ones that all heads share. */
+  qkNopeHeadDim: number
+  qkRopeHeadDim: number
+  vHeadDim: number
+  /** Factor on q·k: (qkNopeHeadDim + qkRopeHeadDim)^-0.5, and what YaRN adds to it. */
+  scale: number
+  /** Of the rotated part, as if it were a head. */
+  position: Position
+  /** Biases of the projections into the latents and of the output. */
+  bias: boolean
+  /** Of the RMSNorms of the latents. */
+  normEps: number
 }
 
 /** Su et al. 2021. The first `rotaryDim` values of a head are rotated, in pairs; the rest stay as they are. */
@@ -154,6 +179,8 @@ export type RopeScaling =
       truncate: boolean
       /** Factor on cos and sin; null: 0.1·ln(factor) + 1. */
       attentionFactor: number | null
+      /** Only where `scale` of the attention contains (0.1·mscaleAllDim·ln(factor) + 1)² (DeepSeek). */
+      mscaleAllDim?: number
     }
   /** Ding et al. 2024, arXiv 2402.13753: one divisor per pair, the short ones for contexts up to the original one. */
   | {
@@ -184,7 +211,7 @@ export interface GatedMlp {
   bias: boolean
 }
 
-/** The `expertsPerToken` best of `experts` gated networks, weighted by the router. */
+/** The `expertsPerToken` best of `experts` gated networks, weighted by the router, and one that serves every token. */
 export interface Mixture {
   kind: 'moe'
   experts: number
@@ -194,6 +221,8 @@ export interface Mixture {
   /** Bias of the expert matrices. */
   bias: boolean
   router: Router
+  /** Added for every token. Several shared experts are one, as wide as all together. DeepSeekMoE, arXiv 2401.06066. */
+  shared?: GatedMlp
 }
 
 /** `tanh` is GPT-2's gelu_new and PyTorch's gelu_pytorch_tanh; `erf` the exact form. */
@@ -208,8 +237,39 @@ export type Gated =
   | { kind: 'geglu'; approximation: 'tanh' | 'erf' }
 
 /** How the logits of the router choose experts and weigh them. `auxLossCoef`: weight of the load-balancing loss while training. */
-export type Router =
-  /** The k best logits, then softmax over them (gpt-oss, Mixtral). */
-  | { kind: 'topkSoftmax'; bias: boolean; auxLossCoef: number }
-  /** Softmax over all, then the k best, with `normalize` divided by their sum (Qwen3). */
-  | { kind: 'softmaxTopk'; normalize: boolean; bias: boolean; auxLossCoef: number }
+export type Router = { bias: boolean; auxLossCoef: number } & (TopkSoftmax | (SoftmaxTopk & GroupedChoice) | (SigmoidTopk & GroupedChoice))
+
+/** The k best logits, then softmax over them (gpt-oss, Mixtral). */
+interface TopkSoftmax {
+  kind: 'topkSoftmax'
+}
+
+/** Softmax over all, then the k best, with `normalize` divided by their sum (Qwen3), times `scale` (DeepSeek-V2). */
+interface SoftmaxTopk {
+  kind: 'softmaxTopk'
+  normalize: boolean
+}
+
+/**
+ * The sigmoid of every logit is its score. With `correction` a learned number per expert is added to choose the k best, and not to weigh them.
+ * With `normalize` divided by their sum, times `scale` (DeepSeek-V3, arXiv 2412.19437, section 2.1.2).
+ */
+interface SigmoidTopk {
+  kind: 'sigmoidTopk'
+  normalize: boolean
+  correction: boolean
+}
+
+interface GroupedChoice {
+  /** Factor on the weights of the chosen; 1 if absent. */
+  scale?: number
+  /** Only experts of the best groups can be chosen; all of them if absent. */
+  groups?: ExpertGroups
+}
+
+/** Experts in `count` groups of equal size. The `chosen` groups with the largest sums of their `best` best experts stay. */
+export interface ExpertGroups {
+  count: number
+  chosen: number
+  best: 1 | 2
+}

@@ -3,12 +3,13 @@
  * A family file adds the slots that make it what it is. Touvron et al. 2023, arXiv 2302.13971.
  */
 import type { Json } from '../json/json.ts'
-import type { Architecture, Attention, DType, FeedForward, Layer, Mixture, Norm, Position, RmsNorm } from './architecture.ts'
+import type { Architecture, DType, FeedForward, Layer, Mixture, MultiHead, Norm, Position, RmsNorm } from './architecture.ts'
 import type { Described } from './families.ts'
 import type { Fields } from './fields.ts'
 import type { Preset } from './presets.ts'
 import { type Names, packed, type Recipe, type TensorTable } from './recipes.ts'
 import { checkRotatable, ropeToConfig } from './rope-config.ts'
+import { multiHeadOf, windowOf } from './slots.ts'
 
 export interface Sizes {
   layers: number
@@ -55,7 +56,7 @@ export function expertsPerToken(config: Fields, experts: number): number {
 }
 
 /** The attention slot without specialities: full, scaled by headDim^-0.5, `attention_bias` on all four projections. */
-export function plainAttention(config: Fields, sizes: Sizes, position: Position): Attention {
+export function plainAttention(config: Fields, sizes: Sizes, position: Position): MultiHead {
   const bias = config.flag('attention_bias', false)
   return {
     kind: 'multiHead',
@@ -119,7 +120,8 @@ export function expertDtypeFrom(config: Fields, dtype: DType): DType {
 
 /** What all model types of the LLaMA line say. A family adds what differs between its layers. */
 export function llamaConfig(a: Architecture): Json {
-  const { attention, norm } = a.layers[0]!
+  const { norm } = a.layers[0]!
+  const attention = multiHeadOf(a)
   return {
     attention_bias: attention.qkvBias,
     attention_dropout: a.dropout.attention,
@@ -138,7 +140,7 @@ export function llamaConfig(a: Architecture): Json {
 
 /** `sliding_window` and, where layers differ, `layer_types`. */
 export function windows(a: Architecture): { sliding_window: number | null; layer_types?: string[] } {
-  const all = a.layers.map((layer) => layer.attention.slidingWindow)
+  const all = a.layers.map(windowOf)
   const window = all.find((one) => one !== null) ?? null
   if (all.every((one) => one === window)) return { sliding_window: window }
   return { sliding_window: window, layer_types: all.map((one) => (one === null ? 'full_attention' : 'sliding_attention')) }
@@ -147,7 +149,7 @@ export function windows(a: Architecture): { sliding_window: number | null; layer
 /** The window is the same in all sliding layers, and every layer says which kind it is. */
 export function typedWindows(a: Architecture): Json {
   const { sliding_window } = windows(a)
-  const types = a.layers.map((layer) => (layer.attention.slidingWindow === null ? 'full_attention' : 'sliding_attention'))
+  const types = a.layers.map((layer) => (windowOf(layer) === null ? 'full_attention' : 'sliding_attention'))
   // The readers want a window even where no layer uses it.
   return { sliding_window: sliding_window ?? a.maxPositionEmbeddings, layer_types: types }
 }

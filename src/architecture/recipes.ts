@@ -3,6 +3,7 @@
  * only: nothing is read, no shape is checked here. `checkpoint/` reads and writes through these tables.
  */
 import type { Architecture, DType } from './architecture.ts'
+import { multiHeadOf } from './slots.ts'
 
 /**
  * How an inner weight, row-major with its input axis last, lies in published tensors.
@@ -37,7 +38,7 @@ export const rowOf = ({ from, run, every }: Slice, row: number): number =>
 
 /** q, k and v of head after head, as GPT-NeoX fuses them. */
 export function fusedByHead(architecture: Architecture, layer: number): { q: Slice; k: Slice; v: Slice } {
-  const { heads, headDim: run } = architecture.layers[layer]!.attention
+  const { heads, headDim: run } = multiHeadOf(architecture, layer)
   const at = (part: number): Slice => ({ from: part * run, total: 3 * heads * run, run, every: 3 * run })
   return { q: at(0), k: at(1), v: at(2) }
 }
@@ -68,7 +69,7 @@ export const packed = (tensor: string): Recipe => ({ form: 'mxfp4', blocks: `${t
 
 /** Where q, k and v lie among the output rows of a fused projection, in this order. */
 export function fused(architecture: Architecture, layer: number): { q: Slice; k: Slice; v: Slice } {
-  const { heads, kvHeads, headDim } = architecture.layers[layer]!.attention
+  const { heads, kvHeads, headDim } = multiHeadOf(architecture, layer)
   const query = heads * headDim
   const keyValue = kvHeads * headDim
   const total = query + 2 * keyValue

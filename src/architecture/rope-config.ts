@@ -6,6 +6,7 @@
 import type { Json } from '../json/json.ts'
 import type { Attention, Rope, RopeScaling } from './architecture.ts'
 import { ConfigError, type Fields } from './fields.ts'
+import { rotatedHeadDim } from './slots.ts'
 
 /** The rotation of (most) layers. `theta`: used for a file without `rope_theta`; undefined where files always have it. */
 export function ropeFromConfig(config: Fields, headDim: number, theta?: number): Rope {
@@ -119,8 +120,10 @@ function yarnAttentionFactor(scaling: Fields, factor: number): number | null {
 }
 
 /** The fields of `ropeFromConfig`. */
-export function ropeToConfig({ position, headDim }: Attention): Json {
+export function ropeToConfig(slot: Attention): Json {
+  const { position } = slot
   if (position.kind === 'none') return {}
+  const headDim = rotatedHeadDim(slot)
   const { ropeTheta, rotaryDim, scaling } = position
   const part = rotaryDim === headDim ? {} : { partial_rotary_factor: rotaryDim / headDim }
   return { rope_theta: ropeTheta, rope_scaling: ropeScaling(scaling), ...part }
@@ -141,6 +144,7 @@ function ropeScaling(scaling: RopeScaling): Json | null {
         rope_type: 'yarn',
         truncate: scaling.truncate,
         ...(scaling.attentionFactor !== null && { attention_factor: scaling.attentionFactor }),
+        ...(scaling.mscaleAllDim !== undefined && { mscale_all_dim: scaling.mscaleAllDim }),
       }
     case 'longrope':
       return {

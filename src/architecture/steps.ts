@@ -2,7 +2,8 @@
  * The steps from GPT-2 to gpt-oss as patches of an Architecture, in the order of the ladder. A patch changes one idea and leaves
  * every size alone that the idea is not about, so the steps can be applied at any scale. Data and citations, nothing computed.
  */
-import type { Architecture, Attention, FeedForward, Gated, Layer, Norm, Rope, RopeScaling } from './architecture.ts'
+import type { Architecture, FeedForward, Gated, Layer, MultiHead, Norm, Rope, RopeScaling } from './architecture.ts'
+import { multiHeadOf } from './slots.ts'
 
 export interface Step {
   name: string
@@ -37,8 +38,11 @@ const everyLayer = (architecture: Architecture, change: (layer: Layer, index: nu
   ...architecture,
   layers: architecture.layers.map(change),
 })
-const everyAttention = (architecture: Architecture, change: (slot: Attention, index: number) => Partial<Attention>): Architecture =>
-  everyLayer(architecture, (layer, index) => ({ ...layer, attention: { ...layer.attention, ...change(layer.attention, index) } }))
+const everyAttention = (architecture: Architecture, change: (slot: MultiHead, index: number) => Partial<MultiHead>): Architecture =>
+  everyLayer(architecture, (layer, index) => {
+    const slot = multiHeadOf(architecture, index)
+    return { ...layer, attention: { ...slot, ...change(slot, index) } }
+  })
 const everyFeedForward = (architecture: Architecture, change: (slot: FeedForward) => FeedForward): Architecture =>
   everyLayer(architecture, (layer) => ({ ...layer, feedForward: change(layer.feedForward) }))
 const withActivation = (slot: FeedForward, activation: Gated): FeedForward => (slot.kind === 'mlp' ? slot : { ...slot, activation })

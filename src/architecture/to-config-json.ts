@@ -5,7 +5,7 @@
 import type { Json } from '../json/json.ts'
 import type { Architecture, DType } from './architecture.ts'
 import { configFromJson } from './config-json.ts'
-import { formOf } from './families.ts'
+import { formOf, type ModelType } from './families.ts'
 
 /** An architecture that no published model type can describe. */
 export class UnwritableArchitectureError extends Error {
@@ -24,12 +24,21 @@ export function toConfigJson(architecture: Architecture): Json {
   if (!form) throw new UnwritableArchitectureError(`${name}: no config.json is known for the model type "${modelType}"`)
   const config: Json = name === modelType ? {} : { _name_or_path: name }
   if (form.className !== undefined) Object.assign(config, commonFields(architecture, form.className))
-  Object.assign(config, form.write(architecture), { vocab_size: architecture.vocabSize })
+  Object.assign(config, spelled(form, architecture), { vocab_size: architecture.vocabSize })
   const difference = firstDifference(architecture, readBack(config, architecture), '')
   if (difference !== undefined) {
     throw new UnwritableArchitectureError(`${name}: a config.json of the model type "${modelType}" cannot say ${difference}`)
   }
   return config
+}
+
+function spelled(form: ModelType, architecture: Architecture): Json {
+  try {
+    return form.write(architecture)
+  } catch (cause) {
+    const problem = `${architecture.name}: a config.json of the model type "${architecture.modelType}" cannot be written: ${(cause as Error).message}`
+    throw new UnwritableArchitectureError(problem, { cause })
+  }
 }
 
 function commonFields(a: Architecture, className: string): Json {

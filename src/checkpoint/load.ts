@@ -94,9 +94,9 @@ export async function loadWeights(
   const worker = async () => {
     for (let weight = queue[next++]; weight; weight = queue[next++]) {
       signal.throwIfAborted()
-      const { name, shape, dtype, use } = weight
+      const { name, shape, dtype, use, exact } = weight
       const readRow = options.lowMemory ? weight.readRow : undefined
-      loaded.set(name, await backend.weight({ name, shape, dtype, use }, inPieces(weight), readRow))
+      loaded.set(name, await backend.weight({ name, shape, dtype, use, exact }, inPieces(weight), readRow))
     }
   }
   const workers = Array.from({ length: options.readers ?? 4 }, () =>

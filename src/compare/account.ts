@@ -4,6 +4,7 @@
  * model card does. `activeWithEmbeddings` counts them, as the names of Qwen3 and Mixtral do. A tied matrix counts once, as the output.
  */
 import type { Architecture, DType } from '../architecture/architecture.ts'
+import { windowOf } from '../architecture/slots.ts'
 import { cacheSpec } from '../model/cache-spec.ts'
 import { forward } from '../model/transformer.ts'
 import { leaves, mapWeights, weightSpecs } from '../model/weights.ts'
@@ -19,6 +20,7 @@ export const COMPONENTS = [
   'attention',
   'norm',
   'feedForward',
+  'sharedExperts',
   'router',
   'experts',
   'expertBias',
@@ -92,8 +94,9 @@ export function account(architecture: Architecture, options: AccountOptions = {}
   const decode = meterDecode(architecture, context, options.cacheBytesPerValue).total()
   const kv = (tokens: number, slot: Architecture = architecture) => cacheBytes(slot, tokens, options.cacheBytesPerValue)
   // A window as long as the context never cuts anything.
-  const cutting = architecture.layers.flatMap(({ attention: { slidingWindow } }) => {
-    return slidingWindow !== null && slidingWindow < architecture.maxPositionEmbeddings ? [slidingWindow] : []
+  const cutting = architecture.layers.flatMap((layer) => {
+    const window = windowOf(layer)
+    return window !== null && window < architecture.maxPositionEmbeddings ? [window] : []
   })
   const beyond = Math.max(0, ...cutting) + 1
   return {
@@ -167,7 +170,10 @@ function meter(architecture: Architecture, positions: number[], cacheBytesPerVal
 
 const withoutWindows = (architecture: Architecture): Architecture => ({
   ...architecture,
-  layers: architecture.layers.map((layer) => ({ ...layer, attention: { ...layer.attention, slidingWindow: null } })),
+  layers: architecture.layers.map((layer) => {
+    const { attention } = layer
+    return attention.kind === 'multiHead' ? { ...layer, attention: { ...attention, slidingWindow: null } } : layer
+  }),
 })
 
 function componentOf({ name, use, shape }: WeightSpec): Component {
@@ -176,7 +182,8 @@ function componentOf({ name, use, shape }: WeightSpec): Component {
   if (name === 'unembed') return 'unembedding'
   if (/^finalNorm|Norm\.(gain|bias)$/.test(name)) return 'norm'
   if (name.includes('.attention.')) return 'attention'
-  if (/\.router(Bias)?$/.test(name)) return 'router'
+  if (/\.router(Bias|Correction)?$/.test(name)) return 'router'
+  if (name.includes('.shared.')) return 'sharedExperts'
   if (use === 'experts') return 'experts'
   return use === 'vector' && shape.length === 2 ? 'expertBias' : 'feedForward' // one bias row per expert
 }

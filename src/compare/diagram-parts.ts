@@ -1,5 +1,6 @@
 /** The pictures inside a diagram: layers, heads, widths and experts to scale, shares of the parameters, and the legend. */
 import type { Architecture } from '../architecture/architecture.ts'
+import { windowOf } from '../architecture/slots.ts'
 import { type Box, cells, rect, text, textWidth } from '../drawing/svg.ts'
 import type { Account, Component } from './account.ts'
 
@@ -11,7 +12,7 @@ export const LADDER = 46
 const PARTS: { label: string; components: Component[]; className: string }[] = [
   { label: 'embedding', components: ['embedding', 'position'], className: 'p0' },
   { label: 'attention', components: ['attention'], className: 'p1' },
-  { label: 'feed-forward', components: ['feedForward'], className: 'p2' },
+  { label: 'feed-forward', components: ['feedForward', 'sharedExperts'], className: 'p2' },
   { label: 'experts', components: ['experts', 'expertBias'], className: 'p3' },
   { label: 'output', components: ['unembedding'], className: 'p4' },
   { label: 'norms, routers', components: ['norm', 'router'], className: 'p5' },
@@ -24,7 +25,7 @@ export function ladder(all: Architecture[], { layers }: Architecture, x: number,
   const height = Math.max(1, step - 1.2)
   const cell = (index: number): Box => [x + 8, bottom - 2 - (index + 1) * step, 13, height]
   const indices = layers.map((_, index) => index)
-  const slides = (index: number): boolean => layers[index]!.attention.slidingWindow !== null
+  const slides = (index: number): boolean => windowOf(layers[index]!) !== null
   const differs = all.some((other) => other.layers.length !== layers.length)
   return [
     cells(indices.filter((index) => !slides(index)).map(cell), 'full'),
@@ -33,9 +34,10 @@ export function ladder(all: Architecture[], { layers }: Architecture, x: number,
   ]
 }
 
-/** Query heads above, key/value heads below, each as wide as the queries that share it. */
+/** Query heads above, key/value heads below (or the latent of all heads), each as wide as the queries that share it. */
 export function heads({ layers }: Architecture, x: number, y: number, width: number): string[] {
-  const { heads: H, kvHeads: G } = layers[0]!.attention
+  const { attention } = layers[0]!
+  const [H, G] = [attention.heads, attention.kind === 'latent' ? 1 : attention.kvHeads]
   const row = (count: number, top: number, height: number): Box[] => {
     const step = width / count
     const gap = Math.min(2, step * 0.25)
@@ -112,7 +114,7 @@ export function shares({ parameters, weightBytes, kvCache, work }: Account, x: n
 
 export function legend(all: Architecture[], x: number, y: number): string[] {
   const moe = all.some(({ layers }) => layers.some(({ feedForward }) => feedForward.kind === 'moe'))
-  const sliding = all.some(({ layers }) => layers.some(({ attention }) => attention.slidingWindow !== null))
+  const sliding = all.some(({ layers }) => layers.some((layer) => windowOf(layer) !== null))
   const entries: [className: string, label: string, present?: boolean][] = [
     ...PARTS.map(({ label, className }) => [className, label, label !== 'experts' || moe] as [string, string, boolean]),
     ['narrow', 'width'],

@@ -82,7 +82,9 @@ const FEEDS = { mlp: 'Feed-forward', gated: 'Gated feed-forward', moe: 'Mixture 
 const normName = (kind: Norm['kind']): string => (kind === 'rmsNorm' ? 'RMSNorm' : 'LayerNorm')
 
 function attentionName({ layers }: Architecture): string {
-  const { heads, kvHeads } = layers[0]!.attention
+  const { attention } = layers[0]!
+  if (attention.kind === 'latent') return 'Multi-head latent attention'
+  const { heads, kvHeads } = attention
   return kvHeads === heads ? 'Multi-head attention' : kvHeads === 1 ? 'Multi-query attention' : 'Grouped-query attention'
 }
 

@@ -2,7 +2,18 @@
  * An architecture in words, slot by slot in the order of the forward pass, and the slots in which architectures differ.
  * No counts that depend on other fields, so one changed size is one difference.
  */
-import type { Architecture, Attention, FeedForward, Gated, Layer, Mixture, Norm, Placement } from '../architecture/architecture.ts'
+import type {
+  Architecture,
+  Attention,
+  FeedForward,
+  Gated,
+  Layer,
+  Mixture,
+  MultiHead,
+  Norm,
+  Placement,
+} from '../architecture/architecture.ts'
+import { windowOf } from '../architecture/slots.ts'
 import { embeddingScale } from '../model/parts.ts'
 import { dtypeName } from '../ops/dtype.ts'
 
@@ -30,6 +41,7 @@ type Say<Slot> = (slot: Slot) => string
 
 const perLayer = (say: Say<Layer>) => (architecture: Architecture) => overLayers(architecture.layers, say)
 const attention = (say: Say<Attention>) => perLayer((layer) => say(layer.attention))
+const multiHead = (say: Say<MultiHead>) => attention((slot) => (slot.kind === 'multiHead' ? say(slot) : NONE))
 const feed = (say: Say<FeedForward>) => perLayer((layer) => say(layer.feedForward))
 const moe = (say: Say<Mixture>) => feed((slot) => (slot.kind === 'moe' ? say(slot) : NONE))
 const optional = (value: number | null): string => (value === null ? NONE : String(value))
@@ -46,15 +58,16 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['norm', 'norm', 'norm', perLayer((layer) => norm(layer.norm))],
   ['norm', 'normPlacement', 'norm placement', perLayer((layer) => PLACEMENTS[layer.placement])],
   ['attention', 'heads', 'query heads', attention((slot) => count(slot.heads))],
-  ['attention', 'kvHeads', 'key/value heads', attention((slot) => count(slot.kvHeads))],
-  ['attention', 'headDim', 'head size', attention((slot) => count(slot.headDim))],
+  ['attention', 'kvHeads', 'key/value heads', multiHead((slot) => count(slot.kvHeads))],
+  ['attention', 'latent', 'latent of keys and values', attention(latent)],
+  ['attention', 'headDim', 'head size', attention(headSize)],
   ['attention', 'scale', 'score scale', attention(scale)],
   ['attention', 'slidingWindow', 'window', windows],
-  ['attention', 'qkNorm', 'QK-norm', attention((slot) => QK_NORMS[slot.qkNorm.kind])],
-  ['attention', 'sinks', 'sinks', attention((slot) => (slot.sinks ? 'one per head' : NONE))],
+  ['attention', 'qkNorm', 'QK-norm', multiHead((slot) => QK_NORMS[slot.qkNorm.kind])],
+  ['attention', 'sinks', 'sinks', multiHead((slot) => (slot.sinks ? 'one per head' : NONE))],
   ['attention', 'attentionBias', 'attention biases', attention(biases)],
-  ['attention', 'logitSoftcap', 'score soft cap', attention((slot) => optional(slot.logitSoftcap))],
-  ['attention', 'qkvClip', 'clipping of q, k, v', attention((slot) => (slot.qkvClip === undefined ? NONE : `to ±${slot.qkvClip}`))],
+  ['attention', 'logitSoftcap', 'score soft cap', multiHead((slot) => optional(slot.logitSoftcap))],
+  ['attention', 'qkvClip', 'clipping of q, k, v', multiHead((slot) => (slot.qkvClip === undefined ? NONE : `to ±${slot.qkvClip}`))],
   ['feed-forward', 'feedForward', 'feed-forward', feed((slot) => FEEDS[slot.kind])],
   ['feed-forward', 'activation', 'activation', feed(activation)],
   ['feed-forward', 'intermediateSize', 'inner width', feed((slot) => count(slot.intermediateSize))],
@@ -62,6 +75,7 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['feed-forward', 'experts', 'experts', moe((slot) => count(slot.experts))],
   ['feed-forward', 'expertsPerToken', 'experts per token', moe((slot) => count(slot.expertsPerToken))],
   ['feed-forward', 'router', 'router', moe(router)],
+  ['feed-forward', 'sharedExpert', 'shared expert', moe(({ shared }) => (shared ? `${count(shared.intermediateSize)} wide` : NONE))],
   ['output', 'finalNorm', 'final norm', finalNorm],
   ['output', 'tieWordEmbeddings', 'output matrix', ({ tieWordEmbeddings }) => (tieWordEmbeddings ? 'the embedding' : 'its own')],
   ['output', 'logitDivisor', 'logit divisor', ({ logitDivisor }) => (logitDivisor === 1 ? NONE : String(logitDivisor))],
@@ -91,7 +105,7 @@ const PLACEMENTS: Record<Placement, string> = {
   sandwich: 'before and after each branch',
   parallel: 'before each of two parallel branches',
 }
-const QK_NORMS: Record<Attention['qkNorm']['kind'], string> = { none: NONE, perHead: 'per head', fullWidth: 'over the full width' }
+const QK_NORMS: Record<MultiHead['qkNorm']['kind'], string> = { none: NONE, perHead: 'per head', fullWidth: 'over the full width' }
 const FEEDS: Record<FeedForward['kind'], string> = { mlp: 'two matrices', gated: 'gated', moe: 'mixture of experts' }
 
 /** One value for all layers, or the values of one period: '128, all' for alternating windows. */
@@ -106,7 +120,7 @@ function overLayers(layers: Layer[], say: (layer: Layer) => string): string {
 
 /** '128 and full, 1 : 1' for alternating layers, '4,096 in every layer' for one kind. */
 function windows({ layers }: Architecture): string {
-  const values = layers.map(({ attention: { slidingWindow } }) => (slidingWindow === null ? 'full' : count(slidingWindow)))
+  const values = layers.map(windowOf).map((window) => (window === null ? 'full' : count(window)))
   const period = periodOf(values)
   if (period === 1) return values[0] === 'full' ? NONE : `${values[0]} in every layer`
   const parts = runs(values.slice(0, period))
@@ -136,9 +150,11 @@ function positions({ embedding, layers }: Architecture): string {
   return rotary === NONE ? NONE : rotary.replaceAll(NONE, 'none')
 }
 
-function rotation({ position, headDim }: Attention): string {
+function rotation(slot: Attention): string {
+  const { position } = slot
   if (position.kind === 'none') return NONE
   const { scaling, rotaryDim, pairing } = position
+  const headDim = slot.kind === 'latent' ? slot.qkNopeHeadDim + slot.qkRopeHeadDim : slot.headDim
   const part = rotaryDim === headDim ? '' : ` over ${rotaryDim} of ${headDim}`
   const plain = `RoPE θ ${count(position.ropeTheta)}${part}${pairing === 'interleaved' ? ', interleaved' : ''}`
   switch (scaling.kind) {
@@ -169,12 +185,29 @@ function finalNorm({ finalNorm: last, layers }: Architecture): string {
   return layers.every((layer) => norm(layer.norm) === norm(last)) ? 'as in the layers' : norm(last)
 }
 
-function scale({ scale: factor, headDim }: Attention): string {
+/** '512, rotated key of 64, queries from 1,536'. */
+function latent(slot: Attention): string {
+  if (slot.kind !== 'latent') return NONE
+  const queries = slot.qLoraRank === null ? '' : `, queries from ${count(slot.qLoraRank)}`
+  return `${count(slot.kvLoraRank)}, rotated key of ${count(slot.qkRopeHeadDim)}${queries}`
+}
+
+function headSize(slot: Attention): string {
+  if (slot.kind === 'multiHead') return count(slot.headDim)
+  const { qkNopeHeadDim, qkRopeHeadDim, vHeadDim } = slot
+  return `${count(qkNopeHeadDim)} + ${count(qkRopeHeadDim)}, values ${count(vHeadDim)}`
+}
+
+function scale(slot: Attention): string {
+  const factor = slot.scale
+  const headDim = slot.kind === 'latent' ? slot.qkNopeHeadDim + slot.qkRopeHeadDim : slot.headDim
   if (Math.abs(factor * Math.sqrt(headDim) - 1) < 1e-9) return '1/√head size'
   return factor === 1 ? NONE : `1/√${rounded(factor ** -2)}`
 }
 
-function biases({ qkvBias, outBias }: Attention): string {
+function biases(slot: Attention): string {
+  if (slot.kind === 'latent') return slot.bias ? 'latents, o' : NONE
+  const { qkvBias, outBias } = slot
   if (qkvBias) return outBias ? 'q, k, v, o' : 'q, k, v'
   return outBias ? 'o' : NONE
 }
@@ -196,8 +229,12 @@ function gate(slot: Gated): string {
 }
 
 function router({ router: slot }: Mixture): string {
-  const order = slot.kind === 'topkSoftmax' ? 'top k, then softmax' : `softmax, then top k${slot.normalize ? ', normalised' : ''}`
-  return slot.bias ? `${order}; bias` : order
+  if (slot.kind === 'topkSoftmax') return slot.bias ? 'top k, then softmax; bias' : 'top k, then softmax'
+  const { groups, scale: factor = 1 } = slot
+  const score = slot.kind === 'softmaxTopk' ? 'softmax' : slot.correction ? 'sigmoid, corrected' : 'sigmoid'
+  const within = groups ? ` within the best ${groups.chosen} of ${groups.count} groups` : ''
+  const weights = `${slot.normalize ? ', normalised' : ''}${factor === 1 ? '' : `, × ${rounded(factor)}`}`
+  return `${score}, then top k${within}${weights}${slot.bias ? '; bias' : ''}`
 }
 
 function expertWeights({ layers, expertDtype }: Architecture): string {

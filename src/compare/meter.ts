@@ -75,11 +75,16 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
       same('add', a, b)
       return a
     },
-    linear(x, weight, bias) {
+    linear(x, weight, bias, groups = 1) {
       const [outputs, inputs] = matrix('linear', weight)
-      if (columns(x) !== inputs) mismatch('linear', `${inputs} columns for ${weight.name}`, x)
+      if (columns(x) !== groups * inputs) mismatch('linear', `${groups * inputs} columns for ${weight.name}`, x)
       note('linear', [weight, bias], { multiplyAdds: rowsOf(x) * outputs * inputs })
       return temporary(...x.shape.slice(0, -1), outputs)
+    },
+    join(a, b, heads) {
+      if (columns(a) % heads) mismatch('join', `columns of ${heads} heads`, a)
+      if (columns(b) % heads) mismatch('join', `columns of ${heads} heads`, b)
+      return temporary(rowsOf(a), columns(a) + columns(b))
     },
     layerNorm(x, gain, bias) {
       note('layerNorm', [gain, bias])
@@ -98,9 +103,9 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
       const { heads, kvHeads, keyDim, valueDim, sinks } = options
       if (columns(q) !== heads * keyDim) mismatch('attention', `${heads} heads of ${keyDim}`, q)
       if (columns(k) !== kvHeads * keyDim) mismatch('attention', `${kvHeads} heads of ${keyDim}`, k)
-      if (columns(v) !== kvHeads * valueDim) mismatch('attention', `${kvHeads} heads of ${valueDim}`, v)
+      if (v && columns(v) !== kvHeads * valueDim) mismatch('attention', `${kvHeads} heads of ${valueDim}`, v)
       const { seen, kept } = visible(batch, options)
-      const perPosition = kvHeads * (keyDim + valueDim) * cacheBytesPerValue
+      const perPosition = kvHeads * (keyDim + (v ? valueDim : 0)) * cacheBytesPerValue
       note('attention', [sinks], {
         multiplyAdds: seen * heads * (keyDim + valueDim), // q·k and p·v
         cacheReadBytes: options.cache ? kept * perPosition : 0,
@@ -130,10 +135,10 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
       same('gated', gate, up)
       return gate
     },
-    route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, _router: Router): Routing {
+    route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, _router: Router, correction?: Tensor): Routing {
       const [experts, inputs] = matrix('route', weight)
       if (columns(x) !== inputs) mismatch('route', `${inputs} columns`, x)
-      note('route', [weight, bias], { multiplyAdds: rowsOf(x) * experts * inputs })
+      note('route', [weight, bias, correction], { multiplyAdds: rowsOf(x) * experts * inputs })
       return { experts, active, weights: temporary(rowsOf(x), active) }
     },
     moe(x: Tensor, routing: Routing, experts: Experts) {

@@ -1,5 +1,6 @@
 /** Notes for reports about settings that are valid but may surprise. */
 import type { Architecture } from '../architecture/architecture.ts'
+import { windowOf } from '../architecture/slots.ts'
 
 /** Sentences, possibly none. */
 export function notes({ layers, maxPositionEmbeddings, tieWordEmbeddings, embedding }: Architecture): string[] {
@@ -15,7 +16,7 @@ export function notes({ layers, maxPositionEmbeddings, tieWordEmbeddings, embedd
         `YaRN × ${yarn.factor} from ${yarn.originalMaxPositionEmbeddings} reaches ${reach} tokens, but max_position_embeddings says ${maxPositionEmbeddings}; the factor of the file is used.`,
       )
   }
-  const window = Math.max(0, ...layers.map(({ attention }) => attention.slidingWindow ?? 0))
+  const window = Math.max(0, ...layers.map((layer) => windowOf(layer) ?? 0))
   if (window >= maxPositionEmbeddings) found.push(`The window of ${window} is at least as long as the context, so it never cuts anything.`)
   if (embedding.position.kind === 'learned')
     found.push(`Positions are a table: nothing can be computed beyond ${embedding.position.length} tokens.`)

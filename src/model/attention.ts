@@ -5,7 +5,7 @@
 import type { Batch, LayerCache, LayerState, Ops, Rotation } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { normalize, project } from './parts.ts'
-import type { AttentionWeights, NormWeights, Projection } from './weights.ts'
+import type { AttentionWeights, LatentWeights, NormWeights, Projection } from './weights.ts'
 
 export interface AttentionContext {
   /** Present exactly where the slot's position is rotary. */
@@ -47,6 +47,29 @@ export function attentionBlock(ops: Ops, block: AttentionWeights, x: Tensor, bat
         }) // [T, H·K]
         return project(ops, mixed, block.o) // [T, D]
       }
+      case 'latent':
+        return project(ops, latentAttention(ops, block, x, batch, context), block.o) // [T, D]
     }
   })
+}
+
+/**
+ * Attention of all heads over one latent per position: the projection of keys goes into the queries, that of values comes after the sum
+ * ("absorbed"), so that neither is ever made per head and position. x [T, D] -> [T, H·U]
+ */
+function latentAttention(ops: Ops, block: LatentWeights, x: Tensor, batch: Batch, { rotation, cache, dropout }: AttentionContext): Tensor {
+  const { heads, kvLoraRank: R, qkRopeHeadDim: P, scale } = block.slot
+  const rotated = (input: Tensor, projection: Projection) => {
+    const y = project(ops, input, projection)
+    return rotation ? ops.rope(y, rotation, batch) : y
+  }
+  const low = block.qDown && block.qNorm ? normalize(ops, block.qNorm, project(ops, x, block.qDown)) : x
+  const intoLatent = ops.linear(project(ops, low, block.q), block.kUp, undefined, heads) // [T, H·R]
+  const q = ops.join(intoLatent, rotated(low, block.qRope), heads) // [T, H·(R + P)]
+  const latent = normalize(ops, block.kvNorm, project(ops, x, block.kvDown)) // [T, R]
+  const k = ops.join(latent, rotated(x, block.kRope), 1) // [T, R + P]
+  const shape = { heads, kvHeads: 1, keyDim: R + P, valueDim: R }
+  const options = { ...shape, scale, window: null, softcap: null, cache: cache as LayerCache | undefined, dropout }
+  const mixed = ops.attention(q, k, undefined, batch, options) // [T, H·R]
+  return ops.linear(mixed, block.vUp, undefined, heads)
 }

@@ -1,17 +1,21 @@
 /** The KV cache that an architecture needs, and the default sizes of an engine. */
-import type { Architecture } from '../architecture/architecture.ts'
+import type { Architecture, Attention } from '../architecture/architecture.ts'
 import type { CacheSpec } from '../ops/backend.ts'
 import { shortContext } from './rope.ts'
 
 /** `capacity` positions for each of `slots` sequences, at most `maxRows` rows of one sequence per pass. */
 export function cacheSpec(architecture: Architecture, slots: number, capacity: number, maxRows: number): CacheSpec {
-  const layers = architecture.layers.map(({ attention: { kvHeads, headDim, slidingWindow } }) => ({
-    kvHeads,
-    keyDim: headDim,
-    valueDim: headDim,
-    window: slidingWindow,
-  }))
+  const layers = architecture.layers.map(({ attention }) => layerSpec(attention))
   return { layers, slots, capacity, maxRows: Math.min(maxRows, capacity) }
+}
+
+function layerSpec(slot: Attention): CacheSpec['layers'][number] {
+  switch (slot.kind) {
+    case 'multiHead':
+      return { kvHeads: slot.kvHeads, keyDim: slot.headDim, valueDim: slot.headDim, window: slot.slidingWindow }
+    case 'latent':
+      return { kvHeads: 1, keyDim: slot.kvLoraRank + slot.qkRopeHeadDim, valueDim: slot.kvLoraRank, valuesInKeys: true, window: null }
+  }
 }
 
 /** Defaults of `EngineOptions`. */

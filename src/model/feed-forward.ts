@@ -5,7 +5,7 @@
 import type { Ops } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { project } from './parts.ts'
-import type { FeedForwardWeights } from './weights.ts'
+import type { FeedForwardWeights, GatedWeights } from './weights.ts'
 
 /** x [T, D] -> [T, D] */
 export function feedForwardBlock(ops: Ops, block: FeedForwardWeights, x: Tensor, name: string): Tensor {
@@ -15,13 +15,11 @@ export function feedForwardBlock(ops: Ops, block: FeedForwardWeights, x: Tensor,
         const wide = ops.gelu(project(ops, x, block.up), block.slot.activation) // [T, F]
         return project(ops, wide, block.down) // [T, D]
       }
-      case 'gated': {
-        const wide = ops.gated(project(ops, x, block.gate), project(ops, x, block.up), block.slot.activation) // [T, F]
-        return project(ops, wide, block.down) // [T, D]
-      }
+      case 'gated':
+        return gatedBlock(ops, block, x)
       case 'moe': {
-        const { slot, router, gateUp, down } = block
-        const routing = ops.route(x, router.weight, router.bias, slot.expertsPerToken, slot.router) // [T, A]
+        const { slot, router, routerCorrection, gateUp, down, shared } = block
+        const routing = ops.route(x, router.weight, router.bias, slot.expertsPerToken, slot.router, routerCorrection) // [T, A]
         const experts = {
           gateUp: gateUp.weight,
           gateUpBias: gateUp.bias,
@@ -30,8 +28,14 @@ export function feedForwardBlock(ops: Ops, block: FeedForwardWeights, x: Tensor,
           downBias: down.bias,
           downAdapter: down.adapter,
         }
-        return ops.moe(x, routing, experts, slot.activation) // [T, D]
+        const y = ops.moe(x, routing, experts, slot.activation) // [T, D]
+        return shared ? ops.add(y, gatedBlock(ops, shared, x)) : y
       }
     }
   })
+}
+
+function gatedBlock(ops: Ops, { slot, gate, up, down }: GatedWeights, x: Tensor): Tensor {
+  const wide = ops.gated(project(ops, x, gate), project(ops, x, up), slot.activation) // [T, F]
+  return project(ops, wide, down) // [T, D]
 }

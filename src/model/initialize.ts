@@ -33,5 +33,5 @@ export function initialValues(architecture: Architecture, { name, shape, use }: 
   return values.map(() => deviation * next())
 }
 
-const isGain = (role: string) => role === 'gain' || role === 'qNorm' || role === 'kNorm'
+const isGain = (role: string) => role === 'gain' || role.endsWith('Norm')
 const hasUnitOffset = ({ finalNorm }: Architecture) => finalNorm.kind === 'rmsNorm' && finalNorm.unitOffset

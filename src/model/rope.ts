@@ -3,6 +3,7 @@
  * 2023, by parts), LongRoPE (Ding et al. 2024) and Llama 3's smoothed scaling. Only the frequencies; rotating is an op.
  */
 import type { Architecture, Rope, RopeScaling } from '../architecture/architecture.ts'
+import { rotatedHeadDim } from '../architecture/slots.ts'
 import type { Rotation } from '../ops/ops.ts'
 
 const known = new WeakMap<Architecture, Partial<Record<'short' | 'long', (Rotation | undefined)[]>>>()
@@ -32,8 +33,10 @@ export function shortContext({ layers }: Architecture): number {
 
 function rotationsOf({ layers }: Architecture, long: boolean): (Rotation | undefined)[] {
   const shared = new Map<string, Rotation>()
-  return layers.map(({ attention: { position, headDim } }) => {
+  return layers.map(({ attention }) => {
+    const { position } = attention
     if (position.kind === 'none') return undefined
+    const headDim = rotatedHeadDim(attention)
     const key = JSON.stringify([position, headDim])
     if (!shared.has(key)) shared.set(key, rotation(headDim, position, long))
     return shared.get(key)

@@ -7,6 +7,7 @@
 import type {
   Architecture,
   GatedMlp,
+  Latent,
   Layer,
   LayerNorm,
   Mixture,
@@ -71,7 +72,7 @@ interface NormsAfter<W> {
   feedForwardPostNorm: NormWeights<W>
 }
 
-export type AttentionWeights<W = Tensor> = MultiHeadWeights<W>
+export type AttentionWeights<W = Tensor> = MultiHeadWeights<W> | LatentWeights<W>
 
 export interface MultiHeadWeights<W = Tensor> {
   kind: 'multiHead'
@@ -88,12 +89,51 @@ export interface MultiHeadWeights<W = Tensor> {
   sinks?: W
 }
 
+/** N, P: values of a key without and with rotation; R, Q: widths of the latents of keys and values, and of queries. */
+export interface LatentWeights<W = Tensor> {
+  kind: 'latent'
+  slot: Latent
+  /** [Q, D] and its norm's gain [Q], where queries have a latent */
+  qDown?: Projection<W>
+  qNorm?: NormWeights<W>
+  /** [H·N, Q or D], [H·P, Q or D] */
+  q: Projection<W>
+  qRope: Projection<W>
+  /** [R, D] with the gain [R] of its norm, [P, D] */
+  kvDown: Projection<W>
+  kvNorm: NormWeights<W>
+  kRope: Projection<W>
+  /** The keys of every head from the latent, transposed: [H·R, N]. The values: [H·U, R]. */
+  kUp: W
+  vUp: W
+  /** [D, H·U] */
+  o: Projection<W>
+}
+
 export type FeedForwardWeights<W = Tensor> =
   /** up [F, D], down [D, F] */
-  | { kind: 'mlp'; slot: Mlp; up: Projection<W>; down: Projection<W> }
-  | { kind: 'gated'; slot: GatedMlp; gate: Projection<W>; up: Projection<W>; down: Projection<W> }
-  /** router [E, D], gateUp [E, 2F, D] interleaved, down [E, D, F] */
-  | { kind: 'moe'; slot: Mixture; router: Projection<W>; gateUp: Projection<W>; down: Projection<W> }
+  { kind: 'mlp'; slot: Mlp; up: Projection<W>; down: Projection<W> } | GatedWeights<W> | MixtureWeights<W>
+
+export interface GatedWeights<W = Tensor> {
+  kind: 'gated'
+  slot: GatedMlp
+  /** [F, D], [F, D], [D, F] */
+  gate: Projection<W>
+  up: Projection<W>
+  down: Projection<W>
+}
+
+export interface MixtureWeights<W = Tensor> {
+  kind: 'moe'
+  slot: Mixture
+  /** [E, D], and what is added to its scores to choose [E] */
+  router: Projection<W>
+  routerCorrection?: W
+  /** [E, 2F, D] interleaved, [E, D, F] */
+  gateUp: Projection<W>
+  down: Projection<W>
+  shared?: GatedWeights<W>
+}
 
 /** The tree of an architecture, each leaf with its inner name, shape, published dtype and use. */
 export function weightSpecs(architecture: Architecture): Weights<WeightSpec> {
@@ -170,7 +210,7 @@ function layerSpecs(architecture: Architecture, layer: Layer, prefix: string): L
 
 function attentionSpecs(architecture: Architecture, { attention: slot }: Layer, prefix: string): AttentionWeights<WeightSpec> {
   const { hiddenSize: D } = architecture
-  const { vector, projection } = specsAt(architecture, prefix)
+  const { spec, vector, projection } = specsAt(architecture, prefix)
   switch (slot.kind) {
     case 'multiHead': {
       const { heads, kvHeads, headDim, qkvBias, outBias, qkNorm, sinks } = slot
@@ -193,26 +233,61 @@ function attentionSpecs(architecture: Architecture, { attention: slot }: Layer, 
         sinks: sinks ? vector('sinks', heads) : undefined,
       }
     }
+    case 'latent': {
+      const { heads: H, qLoraRank, kvLoraRank: R, qkNopeHeadDim: N, qkRopeHeadDim: P, vHeadDim: U, bias, normEps } = slot
+      const Q = qLoraRank ?? D
+      const gain = (name: string, width: number): NormWeights<WeightSpec> => {
+        return { kind: 'rmsNorm', slot: { kind: 'rmsNorm', eps: normEps, unitOffset: false }, gain: vector(name, width) }
+      }
+      return {
+        kind: slot.kind,
+        slot,
+        qDown: qLoraRank === null ? undefined : projection('qDown', Q, D, bias),
+        qNorm: qLoraRank === null ? undefined : gain('qNorm', Q),
+        q: projection('q', H * N, Q, false),
+        qRope: projection('qRope', H * P, Q, false),
+        kvDown: projection('kvDown', R, D, bias),
+        kvNorm: gain('kvNorm', R),
+        kRope: projection('kRope', P, D, bias),
+        kUp: { ...spec('kUp', [H * R, N], 'matrix'), exact: true },
+        vUp: { ...spec('vUp', [H * U, R], 'matrix'), exact: true },
+        o: projection('o', D, H * U, bias),
+      }
+    }
   }
 }
 
 function feedForwardSpecs(architecture: Architecture, { feedForward: slot }: Layer, prefix: string): FeedForwardWeights<WeightSpec> {
   const { hiddenSize: D } = architecture
-  const { projection, experts } = specsAt(architecture, prefix)
+  const { vector, projection, experts } = specsAt(architecture, prefix)
   const { intermediateSize: F, bias } = slot
   switch (slot.kind) {
     case 'mlp':
       return { kind: slot.kind, slot, up: projection('up', F, D, bias), down: projection('down', D, F, bias) }
-    case 'gated': {
-      const [gate, up] = [projection('gate', F, D, bias), projection('up', F, D, bias)]
-      return { kind: slot.kind, slot, gate, up, down: projection('down', D, F, bias) }
-    }
+    case 'gated':
+      return gatedSpecs(architecture, slot, prefix)
     case 'moe': {
-      const { experts: E, router } = slot
+      const { experts: E, router, shared } = slot
       const [gateUp, down] = [experts('gateUp', E, 2 * F, D, bias), experts('down', E, D, F, bias)]
-      return { kind: slot.kind, slot, router: projection('router', E, D, router.bias), gateUp, down }
+      return {
+        kind: slot.kind,
+        slot,
+        router: projection('router', E, D, router.bias),
+        routerCorrection: router.kind === 'sigmoidTopk' && router.correction ? vector('routerCorrection', E) : undefined,
+        gateUp,
+        down,
+        shared: shared && gatedSpecs(architecture, shared, `${prefix}shared.`),
+      }
     }
   }
+}
+
+function gatedSpecs(architecture: Architecture, slot: GatedMlp, prefix: string): GatedWeights<WeightSpec> {
+  const { hiddenSize: D } = architecture
+  const { projection } = specsAt(architecture, prefix)
+  const { intermediateSize: F, bias } = slot
+  const [gate, up] = [projection('gate', F, D, bias), projection('up', F, D, bias)]
+  return { kind: slot.kind, slot, gate, up, down: projection('down', D, F, bias) }
 }
 
 /** Visits every leaf in a fixed order and builds the tree of the results. */

@@ -39,6 +39,8 @@ export interface KeysAndValuesSpec {
   readonly kvHeads: number
   readonly keyDim: number
   readonly valueDim: number
+  /** The first `valueDim` values of a key are its value too, so only keys are kept. */
+  readonly valuesInKeys?: boolean
   readonly window: number | null
 }
 

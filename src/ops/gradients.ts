@@ -29,14 +29,16 @@ export interface GradientOps extends Ops {
 
   embedBackward(y: Tensor, table: Tensor, index: Int32Array, scale: number): void
   addBackward(y: Tensor, a: Tensor, b: Tensor, factor?: number): void
-  linearBackward(y: Tensor, x: Tensor, weight: Tensor, bias?: Tensor): void
+  linearBackward(y: Tensor, x: Tensor, weight: Tensor, bias?: Tensor, groups?: number): void
+  joinBackward(y: Tensor, a: Tensor, b: Tensor, heads: number): void
   layerNormBackward(y: Tensor, x: Tensor, gain: Tensor | undefined, bias: Tensor | undefined, eps: number): void
   rmsNormBackward(y: Tensor, x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): void
   ropeBackward(y: Tensor, x: Tensor, rotation: Rotation, batch: Batch): void
-  attentionBackward(y: Tensor, q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): void
+  attentionBackward(y: Tensor, q: Tensor, k: Tensor, v: Tensor | undefined, batch: Batch, options: AttentionOptions): void
   geluBackward(y: Tensor, x: Tensor, activation: Gelu): void
   gatedBackward(y: Tensor, gate: Tensor, up: Tensor, activation: Gated): void
-  routeBackward(y: Routing, x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router): void
+  /** The correction of a router takes part in the choice only, so it has no gradient. */
+  routeBackward(y: Routing, x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router, correction?: Tensor): void
   moeBackward(y: Tensor, x: Tensor, routing: Routing, experts: Experts, activation: Gated): void
   scaleBackward(y: Tensor, x: Tensor, factor: number): void
   selectBackward(y: Tensor, x: Tensor, rows: Int32Array): void

@@ -41,6 +41,8 @@ export interface LayerCache {
   /** Width of a key and of a value of one head. */
   readonly keyDim: number
   readonly valueDim: number
+  /** The first `valueDim` values of a key are its value too, so only keys are kept (latent attention). */
+  readonly valuesInKeys?: boolean
   readonly window: number | null
 }
 
@@ -131,8 +133,14 @@ export interface Ops {
   /** Elementwise a + factor·b, factor 1 if absent. [T, D] + [T, D] -> [T, D]. */
   add(a: Tensor, b: Tensor, factor?: number): Tensor
 
-  /** y = x·Wᵀ + b. x [T, I], weight [O, I] of any dtype, bias [O] -> [T, O]. Sums in f32 or better. */
-  linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor
+  /**
+   * y = x·Wᵀ + b. x [T, I], weight [O, I] of any dtype, bias [O] -> [T, O]. Sums in f32 or better.
+   * With `groups` n, x [T, n·I] -> [T, O]: group g of the columns of x meets row group g of the weight, as heads with matrices of their own.
+   */
+  linear(x: Tensor, weight: Tensor, bias?: Tensor, groups?: number): Tensor
+
+  /** Columns of a and b side by side for each of `heads` heads. a [T, H·K], b [T, H·U] -> [T, H·(K + U)]. */
+  join(a: Tensor, b: Tensor, heads: number): Tensor
 
   /** (x - mean) / sqrt(variance + eps)·gain + bias over the last axis, biased variance; gain 1 and bias 0 where they are absent. Ba et al. 2016. [T, D] -> [T, D]. */
   layerNorm(x: Tensor, gain: Tensor | undefined, bias: Tensor | undefined, eps: number): Tensor
@@ -154,9 +162,9 @@ export interface Ops {
    * Causal scaled dot-product attention with grouped heads, sliding window, sinks and soft cap.
    * p = softmax over allowed s of cap(q·k_s·scale), sink logits only in the denominator; y = Σ p_s v_s. Query head h reads
    * key/value head floor(h·G/H). With a cache k and v are stored first at (slot, position), then the row sees all of its slot
-   * that its window allows. q [T, H·K], k [T, G·K], v [T, G·U] -> [T, H·U].
+   * that its window allows. q [T, H·K], k [T, G·K], v [T, G·U] -> [T, H·U]. Without v the first U values of a key are its value.
    */
-  attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): Tensor
+  attention(q: Tensor, k: Tensor, v: Tensor | undefined, batch: Batch, options: AttentionOptions): Tensor
 
   /**
    * Causal convolution of every channel over the rows of its slot, then SiLU: y[t, c] = silu(bias[c] + Σ_k weight[k, c]·x[t - W + 1 + k, c]);
@@ -180,10 +188,10 @@ export interface Ops {
   gated(gate: Tensor, up: Tensor, activation: Gated): Tensor
 
   /**
-   * Chooses `active` of E experts per row. logits = x·Wᵀ + b in f32; the k largest (ties: lowest index); weights by `router.kind`.
-   * x [T, D], weight [E, D] -> weights [T, A].
+   * Chooses `active` of E experts per row. logits = x·Wᵀ + b in f32; the k largest (ties: lowest index); groups, scores and weights by
+   * `router`. `correction` [E] is added to the scores to choose, not to weigh. x [T, D], weight [E, D] -> weights [T, A].
    */
-  route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router): Routing
+  route(x: Tensor, weight: Tensor, bias: Tensor | undefined, active: number, router: Router, correction?: Tensor): Routing
 
   /** y[t] = Σ_a weight[t, a]·(down_e·gated(gateUp_e·x[t] + b1_e) + b2_e) with e the a-th expert of row t; adapters change the matrices. [T, D] -> [T, D]. */
   moe(x: Tensor, routing: Routing, experts: Experts, activation: Gated): Tensor

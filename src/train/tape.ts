@@ -29,6 +29,7 @@ export class Tape implements Ops {
   embed: Ops['embed'] = (...a) => this.#record(this.#inner.embed(...a), (y) => this.#inner.embedBackward(y, ...a))
   add: Ops['add'] = (...a) => this.#record(this.#inner.add(...a), (y) => this.#inner.addBackward(y, ...a))
   linear: Ops['linear'] = (...a) => this.#record(this.#inner.linear(...a), (y) => this.#inner.linearBackward(y, ...a))
+  join: Ops['join'] = (...a) => this.#record(this.#inner.join(...a), (y) => this.#inner.joinBackward(y, ...a))
   layerNorm: Ops['layerNorm'] = (...a) => this.#record(this.#inner.layerNorm(...a), (y) => this.#inner.layerNormBackward(y, ...a))
   rmsNorm: Ops['rmsNorm'] = (...a) => this.#record(this.#inner.rmsNorm(...a), (y) => this.#inner.rmsNormBackward(y, ...a))
   rope: Ops['rope'] = (...a) => this.#record(this.#inner.rope(...a), (y) => this.#inner.ropeBackward(y, ...a))

@@ -1,6 +1,8 @@
 /** Claims about single operations, measured by running them: dropout, positions, activations, norms, attention, sinks, MXFP4. */
+
 import type { Rope } from '../architecture/architecture.ts'
 import { preset } from '../architecture/presets.ts'
+import { windowOf } from '../architecture/slots.ts'
 import { rotation, yarnBounds } from '../model/rope.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
 import type { Backend } from '../ops/backend.ts'
@@ -229,7 +231,7 @@ export const operationClaims = claimsOf('measurement', [
         )
         return row(result, T - 1, K)
       }
-      const windows = preset('gpt-oss-20b')!.layers.map(({ attention }) => attention.slidingWindow)
+      const windows = preset('gpt-oss-20b')!.layers.map(windowOf)
       const even = windows.every((window, layer) => window === (layer % 2 ? null : 128))
       return [
         exactly('layers with a window of 128: even ones', even ? 'all' : 'not all', 'all'),

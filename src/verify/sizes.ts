@@ -1,6 +1,8 @@
 /** Claims that are sums: sizes, shares, bytes and caches of published models, from the weight tree and the metered forward pass. */
+
 import type { Architecture } from '../architecture/architecture.ts'
 import { preset } from '../architecture/presets.ts'
+import { multiHeadOf, windowOf } from '../architecture/slots.ts'
 import { stepsWith, walkSteps } from '../architecture/steps.ts'
 import { type Account, account, cacheBytes, meterPrompt } from '../compare/account.ts'
 import { difference } from '../compare/difference.ts'
@@ -16,12 +18,12 @@ const between = (a: string, b: string): string =>
   difference([model(a), model(b)])
     .map(({ label }) => label)
     .join(', ')
-const attention = (name: string, layer = 0) => model(name).layers[layer]!.attention
+const attention = (name: string, layer = 0) => multiHeadOf(model(name), layer)
 const feedForward = (name: string) => model(name).layers[0]!.feedForward
 const windows = (name: string): string =>
   model(name)
     .layers.slice(0, 6)
-    .map(({ attention: { slidingWindow } }) => slidingWindow ?? 'full')
+    .map((layer) => windowOf(layer) ?? 'full')
     .join(' ')
 /** Weights of the key and value matrices. */
 const keyValueWeights = (architecture: Architecture): number =>

@@ -6,6 +6,7 @@ import type { DType } from '../../src/architecture/architecture.ts'
 import { configFromJson, modelTypes } from '../../src/architecture/config-json.ts'
 import { GENERAL } from '../../src/architecture/families/general.ts'
 import { findPreset, preset } from '../../src/architecture/presets.ts'
+import { multiHeadOf, windowOf } from '../../src/architecture/slots.ts'
 import { toConfigJson } from '../../src/architecture/to-config-json.ts'
 import { embeddingScale } from '../../src/model/parts.ts'
 import { leaves, weightSpecs } from '../../src/model/weights.ts'
@@ -48,11 +49,8 @@ test('every family of the fixtures is understood, and no other', () => {
 describe('slots of the families', () => {
   test('gpt-oss: even layers slide, sinks and biases everywhere, clamped gate, MXFP4 experts', () => {
     const { layers, dtype, expertDtype, tieWordEmbeddings } = read(fixture('tiny-gpt-oss'))
-    assert.deepEqual(
-      layers.map(({ attention }) => attention.slidingWindow),
-      [16, null, 16, null],
-    )
-    assert.ok(layers.every(({ attention }) => attention.sinks && attention.qkvBias && attention.outBias))
+    assert.deepEqual(layers.map(windowOf), [16, null, 16, null])
+    assert.ok(layers.every(({ attention }) => attention.kind === 'multiHead' && attention.sinks && attention.qkvBias && attention.outBias))
     assert.deepEqual(layers[0]!.feedForward, {
       kind: 'moe',
       experts: 8,
@@ -106,17 +104,15 @@ describe('slots of the families', () => {
   })
 
   test('Gemma 3: five sliding layers of six with a rotation of their own', () => {
-    const { layers, embedding, tieWordEmbeddings } = read(fixture('tiny-gemma3'))
-    assert.deepEqual(
-      layers.map(({ attention }) => attention.slidingWindow),
-      [12, 12, 12, 12, 12, null, 12],
-    )
+    const architecture = read(fixture('tiny-gemma3'))
+    const { layers, embedding, tieWordEmbeddings } = architecture
+    assert.deepEqual(layers.map(windowOf), [12, 12, 12, 12, 12, null, 12])
     assert.deepEqual(
       layers.map(({ attention }) => attention.position.kind === 'rope' && attention.position.ropeTheta),
       [10000, 10000, 10000, 10000, 10000, 1000000, 10000],
     )
     assert.equal(layers[0]!.placement, 'sandwich')
-    assert.deepEqual(layers[0]!.attention.qkNorm, { kind: 'perHead', eps: 1e-6, unitOffset: true })
+    assert.deepEqual(multiHeadOf(architecture).qkNorm, { kind: 'perHead', eps: 1e-6, unitOffset: true })
     assert.equal(layers[0]!.attention.scale, 32 ** -0.5)
     assert.equal(embedding.scale, 8)
     assert.ok(tieWordEmbeddings)
@@ -132,9 +128,9 @@ describe('slots of the families', () => {
   })
 
   test('OLMo 2 norms after its branches and over the full width', () => {
-    const { layers } = read(fixture('tiny-olmo2'))
-    assert.equal(layers[0]!.placement, 'post')
-    assert.equal(layers[0]!.attention.qkNorm.kind, 'fullWidth')
+    const architecture = read(fixture('tiny-olmo2'))
+    assert.equal(architecture.layers[0]!.placement, 'post')
+    assert.equal(multiHeadOf(architecture).qkNorm.kind, 'fullWidth')
   })
 
   test('Qwen3 MoE: dense layers by list and by step, router over all experts', () => {
@@ -150,7 +146,7 @@ describe('slots of the families', () => {
 
   test('Mistral: a missing window is that of the first release, null is none', () => {
     const json = fixture('tiny-mistral')
-    const window = (changed: object) => read(changed).layers[0]!.attention.slidingWindow
+    const window = (changed: object) => windowOf(read(changed).layers[0]!)
     assert.equal(window(json), 12)
     assert.equal(window(without(json, 'sliding_window')), 4096)
     assert.equal(window({ ...json, sliding_window: null }), null)
@@ -158,10 +154,7 @@ describe('slots of the families', () => {
 
   test('Qwen3 with a window from a layer on', () => {
     const { layers } = read({ ...fixture('tiny-qwen3'), use_sliding_window: true, sliding_window: 64, max_window_layers: 2 })
-    assert.deepEqual(
-      layers.map(({ attention }) => attention.slidingWindow),
-      [null, null, 64],
-    )
+    assert.deepEqual(layers.map(windowOf), [null, null, 64])
   })
 })
 
@@ -327,7 +320,7 @@ describe('complaints name the file, the field, what was expected and what came',
 
 test('a rotation of a part of each head is read and written back', () => {
   const architecture = read({ ...fixture('tiny-llama'), partial_rotary_factor: 0.5 })
-  const { position, headDim } = architecture.layers[0]!.attention
+  const { position, headDim } = multiHeadOf(architecture)
   assert.ok(position.kind === 'rope' && position.rotaryDim === headDim / 2)
   assert.deepEqual(read(toConfigJson(architecture)), architecture)
 })

@@ -5,6 +5,7 @@ import { describe, test } from 'node:test'
 import type { Architecture } from '../../src/architecture/architecture.ts'
 import { configFromJson, modelTypes } from '../../src/architecture/config-json.ts'
 import { findPreset, preset, presets } from '../../src/architecture/presets.ts'
+import { windowOf } from '../../src/architecture/slots.ts'
 import { account } from '../../src/compare/account.ts'
 import type { Json } from '../../src/json/json.ts'
 import { engineCacheSpec } from '../../src/model/cache-spec.ts'
@@ -171,7 +172,7 @@ describe('stretched rotations', () => {
 
   test('OLMo 3 stretches the full layers only', () => {
     const architecture = preset('OLMo-3-7B')!
-    const kinds = architecture.layers.map((layer, index) => `${layer.attention.slidingWindow} ${rope(architecture, index).scaling.kind}`)
+    const kinds = architecture.layers.map((layer, index) => `${windowOf(layer)} ${rope(architecture, index).scaling.kind}`)
     assert.deepEqual(kinds.slice(0, 4), ['4096 none', '4096 none', '4096 none', 'null yarn'])
     assert.deepEqual(kinds, Array.from({ length: 8 }, () => kinds.slice(0, 4)).flat())
   })

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Architecture } from '../../src/architecture/architecture.ts'
 import { preset } from '../../src/architecture/presets.ts'
+import { multiHeadOf } from '../../src/architecture/slots.ts'
 import { steps, stepsWith, walkSteps } from '../../src/architecture/steps.ts'
 import { account } from '../../src/compare/account.ts'
 import { difference } from '../../src/compare/difference.ts'
@@ -17,7 +18,7 @@ function withSizesOf(target: Architecture, architecture: Architecture): Architec
   const sizes = { name, vocabSize, hiddenSize, maxPositionEmbeddings, initializerRange, eosTokenIds, bosTokenId }
   const layers = target.layers.map((goal, index) => {
     const layer = architecture.layers[index % architecture.layers.length]!
-    const { heads, kvHeads, headDim, scale } = goal.attention
+    const { heads, kvHeads, headDim, scale } = multiHeadOf(target, index)
     const position = structuredClone(layer.attention.position)
     if (position.kind === 'rope' && position.scaling.kind === 'yarn') position.scaling.originalMaxPositionEmbeddings = 4096
     return {

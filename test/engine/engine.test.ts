@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
+import { windowOf } from '../../src/architecture/slots.ts'
 import {
   createEngine,
   type Driver,
@@ -87,7 +88,7 @@ for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt
       await engine.generate(long, { ...NEVER, maxTokens: 1 }).result
       const other = [...long.slice(0, front), ...someIds(5, vocabSize, 5)]
       const { top, cached } = await distribution(engine, other)
-      const sliding = model.architecture.layers.some(({ attention }) => attention.slidingWindow !== null)
+      const sliding = model.architecture.layers.some((layer) => windowOf(layer) !== null)
       assert.equal(cached, sliding ? 256 : front) // sliding layers return to a snapshot on the way
       assert.deepEqual(top, await plain(other))
       const back = await distribution(engine, [...long, 1, 2])

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Architecture } from '../../src/architecture/architecture.ts'
+import { multiHeadOf } from '../../src/architecture/slots.ts'
 import { account } from '../../src/compare/account.ts'
 import { diagram } from '../../src/compare/diagram.ts'
 import { difference } from '../../src/compare/difference.ts'
@@ -44,7 +45,7 @@ test('parallel branches: x + attention(norm(x)) + feedForward(norm2(x)), as plai
         ...layer,
         placement: 'parallel',
         attention: {
-          ...layer.attention,
+          ...multiHeadOf(published),
           heads: H,
           kvHeads: H,
           headDim: K,
@@ -86,6 +87,7 @@ test('parallel branches: x + attention(norm(x)) + feedForward(norm2(x)), as plai
   const gelu = (x: number) => 0.5 * x * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x ** 3)))
   const stream = Array.from(ids, (id) => Array.from(values(weights.embed).subarray(id * D, (id + 1) * D)))
   const normed = stream.map((x) => layerNorm(x, attentionNorm))
+  assert.ok(a.kind === 'multiHead')
   const [q, k, v] = [a.q, a.k, a.v].map((projection) => normed.map((x) => times(x, projection)))
   const wanted = stream.flatMap((x, t) => {
     const mixed = Array.from({ length: D }, (_, i) => {

@@ -3,6 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { windowOf } from '../../src/architecture/slots.ts'
 import { harmonyFormat } from '../../src/chat/formats/harmony/harmony.ts'
 import type { Message } from '../../src/chat/messages.ts'
 import { integer, pick, random } from '../../src/random/stream.ts'
@@ -132,10 +133,7 @@ test('digits stay single, any bytes are encodable, and the configuration fits', 
   const architecture = abacusArchitecture()
   assert.equal(architecture.vocabSize, VOCABULARY)
   assert.equal(architecture.expertDtype, 'mxfp4')
-  assert.deepEqual(
-    architecture.layers.map(({ attention }) => attention.slidingWindow),
-    [64, null, 64, null],
-  )
+  assert.deepEqual(architecture.layers.map(windowOf), [64, null, 64, null])
   assert.equal(architecture.eosTokenIds[0], tokenizer.specials.get('<|return|>'))
 })
 

@@ -184,10 +184,39 @@ for (const [name, changes, sinks] of attentionCases) {
   )
 }
 
+check(
+  'attention, values in keys',
+  [
+    [11, 4 * 6],
+    [11, 6],
+  ],
+  (ops, q, k) => ops.attention(q!, k!, undefined, batch, { ...plain, kvHeads: 1, valueDim: 4 }),
+)
+check(
+  'attention, values in the keys of two heads',
+  [
+    [11, 4 * 6],
+    [11, 12],
+  ],
+  (ops, q, k) => ops.attention(q!, k!, undefined, batch, { ...plain, kvHeads: 2, valueDim: 5, window: 4 }),
+)
+check('linear in groups', [[5, 9], [12, 3], [12]], (ops, x, w, b) => ops.linear(x!, w!, b, 3))
+check(
+  'join',
+  [
+    [5, 6],
+    [5, 4],
+  ],
+  (ops, a, b) => ops.join(a!, ops.add(b!, b!), 2),
+)
+
 const routers: Router[] = [
   { kind: 'topkSoftmax', bias: true, auxLossCoef: 0 },
   { kind: 'softmaxTopk', normalize: true, bias: true, auxLossCoef: 0 },
   { kind: 'softmaxTopk', normalize: false, bias: true, auxLossCoef: 0 },
+  { kind: 'softmaxTopk', normalize: true, scale: 3, groups: { count: 2, chosen: 1, best: 1 }, bias: true, auxLossCoef: 0 },
+  { kind: 'sigmoidTopk', normalize: true, scale: 2.5, correction: false, bias: true, auxLossCoef: 0 },
+  { kind: 'sigmoidTopk', normalize: false, scale: 0.5, correction: false, bias: true, auxLossCoef: 0 },
 ]
 const D = 5
 const F = 3

@@ -20,6 +20,7 @@ import {
   typedWindows,
 } from '../llama-line.ts'
 import { ropeFromConfig, ropePairFromConfig, ropeToConfig } from '../rope-config.ts'
+import { multiHeadOf, windowOf } from '../slots.ts'
 
 const GEGLU = { gelu_pytorch_tanh: { kind: 'geglu', approximation: 'tanh' } } satisfies Record<string, Gated>
 
@@ -94,7 +95,7 @@ function write1(a: Architecture): Json {
 }
 
 function write2(a: Architecture): Json {
-  const { attention } = a.layers[0]!
+  const attention = multiHeadOf(a)
   return {
     ...write1(a),
     attn_logit_softcapping: attention.logitSoftcap,
@@ -105,7 +106,7 @@ function write2(a: Architecture): Json {
 }
 
 function write3(a: Architecture): Json {
-  const of = (sliding: boolean) => a.layers.find((layer) => (layer.attention.slidingWindow !== null) === sliding)?.attention
+  const of = (sliding: boolean) => a.layers.find((layer) => (windowOf(layer) !== null) === sliding)?.attention
   const local = of(true) ?? of(false)
   return {
     ...write2(a),

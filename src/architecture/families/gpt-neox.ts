@@ -10,6 +10,7 @@ import { refuseQuantization } from '../llama-line.ts'
 import type { Preset } from '../presets.ts'
 import { fusedByHead, type Recipe, type Slice, type TensorTable } from '../recipes.ts'
 import { ropeFromConfig, ropeToConfig } from '../rope-config.ts'
+import { multiHeadOf } from '../slots.ts'
 
 const GELUS: Record<string, Gelu> = {
   gelu: { kind: 'gelu', approximation: 'erf' },
@@ -80,7 +81,8 @@ function read(config: Fields): Described {
 }
 
 function write(a: Architecture): Json {
-  const { attention, feedForward, norm, placement } = a.layers[0]!
+  const { feedForward, norm, placement } = a.layers[0]!
+  const attention = multiHeadOf(a)
   const { rope_theta, rope_scaling, partial_rotary_factor = 1 } = ropeToConfig(attention)
   return {
     attention_bias: attention.qkvBias,

@@ -22,6 +22,7 @@ import {
 import type { Preset } from '../presets.ts'
 import { fused, packed, type Recipe, type Slice, type TensorTable, transposed } from '../recipes.ts'
 import { ropeFromConfig } from '../rope-config.ts'
+import { multiHeadOf } from '../slots.ts'
 
 /** Slope of the gate's sigmoid; in no published file, a constant of the published code. */
 const SWIGLU_ALPHA = 1.702
@@ -178,7 +179,7 @@ function yarnOf(a: Architecture) {
 
 /** OpenAI's own file, which knows neither dtypes nor token ids. */
 function writeOriginal(a: Architecture): Json {
-  const { attention } = a.layers[0]!
+  const attention = multiHeadOf(a)
   const moe = firstMoe(a)
   const scaling = yarnOf(a)
   return {

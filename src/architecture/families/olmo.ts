@@ -20,6 +20,7 @@ import {
 } from '../llama-line.ts'
 import type { Preset } from '../presets.ts'
 import { ropePairFromConfig, ropeToConfig } from '../rope-config.ts'
+import { windowOf } from '../slots.ts'
 
 const read2 = (config: Fields): Described => read(config, () => null)
 
@@ -45,7 +46,7 @@ function read(config: Fields, window: (layer: number) => number | null): Describ
 }
 
 function write3(a: Architecture): Json {
-  const full = a.layers.find(({ attention }) => attention.slidingWindow === null) ?? a.layers[0]!
+  const full = a.layers.find((layer) => windowOf(layer) === null) ?? a.layers[0]!
   return { ...llamaConfig(a), ...ropeToConfig(full.attention), ...typedWindows(a) }
 }
 const common = {

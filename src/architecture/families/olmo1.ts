@@ -9,6 +9,7 @@ import type { Fields } from '../fields.ts'
 import { assemble, llamaConfig, llamaTensors, plainAttention, sizesFromConfig, swiglu } from '../llama-line.ts'
 import type { Preset } from '../presets.ts'
 import { ropeFromConfig } from '../rope-config.ts'
+import { multiHeadOf } from '../slots.ts'
 
 /** The files do not say it: transformers' modeling_olmo.py. */
 const NORM: Norm = { kind: 'plainLayerNorm', eps: 1e-5 }
@@ -30,7 +31,7 @@ function read(config: Fields): Described {
 
 function write(a: Architecture): Json {
   const { rms_norm_eps: _, ...config } = llamaConfig(a)
-  return { ...config, clip_qkv: a.layers[0]!.attention.qkvClip ?? null }
+  return { ...config, clip_qkv: multiHeadOf(a).qkvClip ?? null }
 }
 
 const make = (b: string, hidden: number, layers: number, heads: number, intermediate: number, tied: boolean): Preset => ({

@@ -10,6 +10,7 @@ import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
 import { assemble, llamaConfig, llamaTensors, plainAttention, rmsNorm, sized, sizesFromConfig, swiglu } from '../llama-line.ts'
 import { ropeFromConfig } from '../rope-config.ts'
+import { windowOf } from '../slots.ts'
 import { qwenWindows, qwenWindowsToConfig } from './qwen3.ts'
 
 function read(config: Fields): Described {
@@ -50,7 +51,7 @@ function rotatingLayers(config: Fields, layers: number): (layer: number) => bool
 function write(a: Architecture): Json {
   const { feedForward } = a.layers[0]!
   const windows = qwenWindowsToConfig(a)
-  const types = a.layers.map(({ attention }) => (attention.slidingWindow === null ? 'full_attention' : 'sliding_attention'))
+  const types = a.layers.map((layer) => (windowOf(layer) === null ? 'full_attention' : 'sliding_attention'))
   return {
     ...llamaConfig(a),
     ...windows,

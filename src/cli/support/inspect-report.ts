@@ -109,6 +109,7 @@ const LABELS: Record<(typeof COMPONENTS)[number], string> = {
   attention: 'attention',
   norm: 'norms',
   feedForward: 'feed-forward',
+  sharedExperts: 'shared experts',
   router: 'routers',
   experts: 'experts',
   expertBias: 'expert biases',

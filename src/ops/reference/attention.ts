@@ -9,27 +9,29 @@ import type { Tensor } from '../tensor.ts'
 import type { HostLayerCache } from './cache.ts'
 import { type Allocate, type HostTensor, type Values, values } from './values.ts'
 
-/** q [T, H·K], k [T, G·K], v [T, G·U] -> [T, H·U] */
+/** q [T, H·K], k [T, G·K], v [T, G·U] or the first U values of every key -> [T, H·U] */
 export function attention(
   allocate: Allocate,
   q: Tensor,
   k: Tensor,
-  v: Tensor,
+  v: Tensor | undefined,
   batch: Batch,
   options: AttentionOptions,
   seed: number,
 ): HostTensor {
-  const { heads: H, kvHeads: G, valueDim: U, dropout = 0 } = options
+  const { heads: H, kvHeads: G, keyDim: K, valueDim: U, dropout = 0 } = options
   const T = batch.ids.length
   const y = allocate([T, H * U])
-  if (options.cache) store(options.cache as HostLayerCache, values(k), values(v), batch)
+  const cache = options.cache as HostLayerCache | undefined
+  if (cache) store(cache, values(k), v && values(v), batch)
+  const keys = cache ? cache.k : values(k)
+  const [memory, width] = v ? [cache ? cache.v : values(v), U] : [keys, K]
   for (let t = 0; t < T; t++) {
     for (let h = 0; h < H; h++) {
       const { rows, probabilities } = attend(q, k, batch, options, t, h)
-      const memory = options.cache ? (options.cache as HostLayerCache).v : values(v)
       probabilities.forEach((p, s) => {
         const kept = dropoutKeeps(seed, (t * H + h) * T + s, dropout) ? p / (1 - dropout) : 0
-        const at = (rows[s]! * G + Math.floor((h * G) / H)) * U
+        const at = (rows[s]! * G + Math.floor((h * G) / H)) * width
         for (let i = 0; i < U; i++) y.data[(t * H + h) * U + i]! += kept * memory[at + i]!
       })
     }
@@ -82,11 +84,11 @@ export function visible(batch: Batch, { window, cache }: AttentionOptions, t: nu
   return rows
 }
 
-function store(cache: HostLayerCache, k: Values, v: Values, { slots, positions }: Batch): void {
+function store(cache: HostLayerCache, k: Values, v: Values | undefined, { slots, positions }: Batch): void {
   const [K, U] = [cache.kvHeads * cache.keyDim, cache.kvHeads * cache.valueDim]
   slots.forEach((slot, t) => {
     const row = slot * cache.ring + (positions[t]! % cache.ring)
     cache.k.set(k.subarray(t * K, (t + 1) * K), row * K)
-    cache.v.set(v.subarray(t * U, (t + 1) * U), row * U)
+    if (v) cache.v.set(v.subarray(t * U, (t + 1) * U), row * U)
   })
 }

@@ -10,7 +10,7 @@ export interface HostLayerCache extends LayerCache {
   readonly ring: number
   /** [slots, ring, G·K] */
   readonly k: Float32Array
-  /** [slots, ring, G·U] */
+  /** [slots, ring, G·U]; empty where the values are in the keys */
   readonly v: Float32Array
 }
 
@@ -36,13 +36,14 @@ export const ringLength = (spec: CacheSpec, window: number | null): number =>
 export const cacheBytes = (spec: CacheSpec): number =>
   spec.layers.reduce((sum, layer) => {
     if ('state' in layer) return sum + 4 * spec.slots * layer.state.reduce((a, b) => a + b, 0)
-    return sum + 4 * spec.slots * ringLength(spec, layer.window) * layer.kvHeads * (layer.keyDim + layer.valueDim)
+    const { kvHeads, keyDim, valueDim, valuesInKeys, window } = layer
+    return sum + 4 * spec.slots * ringLength(spec, window) * kvHeads * (keyDim + (valuesInKeys ? 0 : valueDim))
   }, 0)
 
 function keysAndValues(spec: CacheSpec, layer: KeysAndValuesSpec): HostLayerCache {
   const ring = ringLength(spec, layer.window)
   const values = (width: number) => new Float32Array(spec.slots * ring * layer.kvHeads * width)
-  return { ...layer, ring, k: values(layer.keyDim), v: values(layer.valueDim) }
+  return { ...layer, ring, k: values(layer.keyDim), v: values(layer.valuesInKeys ? 0 : layer.valueDim) }
 }
 
 const statePart = (slots: number, values: number): HostStatePart => ({
@@ -62,9 +63,9 @@ export function createCache(spec: CacheSpec): KvCache {
     }
   })
   /** The keys and the values of a layer, each with the width of a row. */
-  const arrays = ({ kvHeads, keyDim, valueDim, k, v }: HostLayerCache): [Float32Array, number][] => [
+  const arrays = ({ kvHeads, keyDim, valueDim, valuesInKeys, k, v }: HostLayerCache): [Float32Array, number][] => [
     [k, kvHeads * keyDim],
-    [v, kvHeads * valueDim],
+    [v, valuesInKeys ? 0 : kvHeads * valueDim],
   ]
   return {
     spec,

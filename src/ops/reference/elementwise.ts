@@ -1,7 +1,7 @@
-/** The ops that treat every value alone: add, scale, gelu, gated, softcap, clamp, dropout. Contracts in ops.ts. */
+/** The ops that treat every value alone: add, scale, gelu, gated, softcap, clamp, dropout; and join, which moves values. Contracts in ops.ts. */
 import type { Gated, Gelu } from '../../architecture/architecture.ts'
 import { dropoutKeeps } from '../../random/hash.ts'
-import type { Tensor } from '../tensor.ts'
+import { columns, rowsOf, type Tensor } from '../tensor.ts'
 import { type Allocate, type HostTensor, values } from './values.ts'
 
 function each(allocate: Allocate, x: Tensor, f: (value: number, index: number) => number): HostTensor {
@@ -77,4 +77,16 @@ export function erf(x: number): number {
     result = 1 - Math.exp(-z * z) / Math.sqrt(Math.PI) / (z + fraction)
   }
   return x < 0 ? -result : result
+}
+
+/** Columns of a and b side by side for each head. */
+export function join(allocate: Allocate, a: Tensor, b: Tensor, heads: number): HostTensor {
+  const [K, U] = [columns(a) / heads, columns(b) / heads]
+  const y = allocate([rowsOf(a), heads * (K + U)])
+  const [left, right] = [values(a), values(b)]
+  for (let n = 0; n < rowsOf(a) * heads; n++) {
+    y.data.set(left.subarray(n * K, (n + 1) * K), n * (K + U))
+    y.data.set(right.subarray(n * U, (n + 1) * U), n * (K + U) + K)
+  }
+  return y
 }

@@ -2,13 +2,17 @@
 import { columns, rowsOf, type Tensor } from '../tensor.ts'
 import { type Allocate, type HostTensor, type Values, values } from './values.ts'
 
-export function linear(allocate: Allocate, x: Tensor, weight: Tensor, bias?: Tensor): HostTensor {
+export function linear(allocate: Allocate, x: Tensor, weight: Tensor, bias?: Tensor, groups = 1): HostTensor {
   const [O, I] = weight.shape as [number, number]
   const T = rowsOf(x)
-  if (columns(x) !== I) throw new RangeError(`linear ${weight.name ?? ''}: input has ${columns(x)} columns, the weight [${O}, ${I}]`)
+  if (columns(x) !== groups * I)
+    throw new RangeError(`linear ${weight.name ?? ''}: input has ${columns(x)} columns, the weight [${O}, ${I}], in ${groups} groups`)
   const y = allocate([T, O])
   const b = bias && values(bias)
-  for (let t = 0; t < T; t++) project(values(x), t * I, I, values(weight), 0, O, b, 0, y.data, t * O)
+  const rows = O / groups
+  for (let t = 0; t < T; t++)
+    for (let g = 0; g < groups; g++)
+      project(values(x), (t * groups + g) * I, I, values(weight), g * rows * I, rows, b, g * rows, y.data, t * O + g * rows)
   return y
 }
 

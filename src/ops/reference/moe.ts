@@ -1,8 +1,8 @@
 /** Router and experts, one row and expert after the other. Contracts in ops.ts. Shazeer et al. 2017; Jiang et al. 2024. */
-import type { Gated, Router } from '../../architecture/architecture.ts'
+import type { ExpertGroups, Gated, Router } from '../../architecture/architecture.ts'
 import type { Experts, ExpertsAdapter, Routing } from '../ops.ts'
 import { columns, rowsOf, type Tensor } from '../tensor.ts'
-import { gatedOf } from './elementwise.ts'
+import { gatedOf, sigmoid } from './elementwise.ts'
 import { linear, project } from './linear.ts'
 import { type Allocate, type HostTensor, type Values, values } from './values.ts'
 
@@ -21,6 +21,7 @@ export function route(
   bias: Tensor | undefined,
   active: number,
   router: Router,
+  correction?: Tensor,
 ): HostRouting {
   const [E] = weight.shape as [number]
   const T = rowsOf(x)
@@ -29,23 +30,44 @@ export function route(
   const probabilities = allocate([T, E])
   const chosen = new Int32Array(T * active)
   for (let t = 0; t < T; t++) {
-    const row = logits.subarray(t * E, (t + 1) * E)
-    probabilities.data.set(softmax(row), t * E)
-    const best = Array.from(row.keys())
-      .sort((a, b) => row[b]! - row[a]! || a - b)
-      .slice(0, active)
+    const row = Float64Array.from(logits.subarray(t * E, (t + 1) * E))
+    const shares = softmax(row)
+    probabilities.data.set(shares, t * E)
+    const scores = router.kind === 'sigmoidTopk' ? row.map(sigmoid) : shares
+    const wished = router.kind === 'sigmoidTopk' ? scores.map((score, e) => score + (correction ? values(correction)[e]! : 0)) : row
+    const groups = router.kind === 'topkSoftmax' ? undefined : router.groups
+    const best = largest(wished, active, groups ? inBestGroups(router.kind === 'sigmoidTopk' ? wished : shares, groups) : () => true)
     chosen.set(best, t * active)
     if (router.kind === 'topkSoftmax') weights.data.set(softmax(best.map((e) => row[e]!)), t * active)
     else {
-      const picked = best.map((e) => probabilities.data[t * E + e]!)
+      const picked = best.map((e) => scores[e]!)
       const sum = router.normalize ? picked.reduce((a, b) => a + b, 0) : 1
+      const factor = router.scale ?? 1
       weights.data.set(
-        picked.map((p) => p / sum),
+        picked.map((p) => (p / sum) * factor),
         t * active,
       )
     }
   }
   return { experts: E, active, weights, chosen, probabilities }
+}
+
+/** Indices of the `count` largest allowed values, largest first; ties: lowest index. */
+const largest = (of: ArrayLike<number>, count: number, allowed: (index: number) => boolean = () => true): number[] =>
+  Array.from({ length: of.length }, (_, index) => index)
+    .filter(allowed)
+    .sort((a, b) => of[b]! - of[a]! || a - b)
+    .slice(0, count)
+
+/** Whether an expert is in one of the groups whose best experts have the largest sums. */
+function inBestGroups(scores: Float64Array, { count, chosen, best }: ExpertGroups): (expert: number) => boolean {
+  const width = scores.length / count
+  const sums = Array.from({ length: count }, (_, g) => {
+    const group = scores.subarray(g * width, (g + 1) * width)
+    return largest(group, best).reduce((sum, e) => sum + group[e]!, 0)
+  })
+  const groups = largest(sums, chosen)
+  return (expert) => groups.includes(Math.floor(expert / width))
 }
 
 export function moe(allocate: Allocate, x: Tensor, routing: Routing, experts: Experts, activation: Gated): HostTensor {

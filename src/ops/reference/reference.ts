@@ -10,7 +10,7 @@ import type { Batch } from '../ops.ts'
 import { size, type Tensor } from '../tensor.ts'
 import { attention } from './attention.ts'
 import { cacheBytes, createCache } from './cache.ts'
-import { add, clamp, dropout, gated, gelu, scale, softcap } from './elementwise.ts'
+import { add, clamp, dropout, gated, gelu, join, scale, softcap } from './elementwise.ts'
 import { embed } from './embed.ts'
 import { linear } from './linear.ts'
 import { moe, route } from './moe.ts'
@@ -33,7 +33,8 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
     scope: (_, body) => body(),
     embed: (table, index, scale) => embed(allocate, table, index, scale),
     add: (a, b, factor) => add(allocate, a, b, factor),
-    linear: (x, weight, bias) => linear(allocate, x, weight, bias),
+    linear: (x, weight, bias, groups) => linear(allocate, x, weight, bias, groups),
+    join: (a, b, heads) => join(allocate, a, b, heads),
     layerNorm: (x, gain, bias, eps) => layerNorm(allocate, x, gain, bias, eps),
     rmsNorm: (x, gain, eps, unitOffset) => rmsNorm(allocate, x, gain, eps, unitOffset),
     rope: (x, rotation, batch: Batch) => rope(allocate, x, rotation, batch),
@@ -42,7 +43,7 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
     selectiveScan: (x, scan, batch, state) => selectiveScan(allocate, x, scan, batch, state),
     gelu: (x, activation) => gelu(allocate, x, activation),
     gated: (gate, up, activation) => gated(allocate, gate, up, activation),
-    route: (x, weight, bias, active, router) => route(allocate, x, weight, bias, active, router),
+    route: (x, weight, bias, active, router, correction) => route(allocate, x, weight, bias, active, router, correction),
     moe: (x, routing, experts, activation) => moe(allocate, x, routing, experts, activation),
     select: (x, rows) => embed(allocate, x, rows, 1),
     scale: (x, factor) => scale(allocate, x, factor),

@@ -42,7 +42,7 @@ export function attention(
   context: TrainingContext,
   q: Value,
   k: Value,
-  v: Value,
+  v: Value | undefined,
   batch: Batch,
   options: AttentionOptions,
   seed: number,
@@ -50,6 +50,7 @@ export function attention(
   const { heads: H, kvHeads: G, keyDim: K, valueDim: U, scale, window, sinks, softcap, dropout = 0 } = options
   if (options.cache) throw new Error('attention while training takes no cache: give whole sequences in one batch')
   const segments = segmentsOf(batch)
+  const [values, V] = v ? [v.data, U] : [k.data, K]
   const y = result(context, [q.shape[0]!, H * U])
   const memory: AttentionMemory = { segments, probabilities: [], slopes: [], seed }
   for (const { from, length: n } of segments)
@@ -66,7 +67,7 @@ export function attention(
         used = context.arena.take(n * m)
         masked(p, used, dropout, seed, memory.probabilities.length)
       }
-      context.matmul(false, false, n, U, n, used, 0, m, v.data, from * G * U + g * U, G * U, y.data, from * H * U + h * U, H * U, false)
+      context.matmul(false, false, n, U, n, used, 0, m, values, from * G * V + g * V, G * V, y.data, from * H * U + h * U, H * U, false)
       memory.probabilities.push(p)
       if (slopes) memory.slopes.push(slopes)
     }
@@ -123,7 +124,7 @@ export function attentionBackward(
   y: Value,
   q: Value,
   k: Value,
-  v: Value,
+  v: Value | undefined,
   options: AttentionOptions,
   memory: AttentionMemory,
 ): void {
@@ -132,7 +133,7 @@ export function attentionBackward(
   const { heads: H, kvHeads: G, keyDim: K, valueDim: U, scale, sinks, softcap, dropout = 0 } = options
   const dq = gradientOf(context, q)!
   const dk = gradientOf(context, k)!
-  const dv = gradientOf(context, v)!
+  const [values, dv, V] = v ? [v.data, gradientOf(context, v)!, U] : [k.data, dk, K]
   const dSinks = sinks && gradientOf(context, sinks)
   const longest = Math.max(...memory.segments.map(({ length }) => length))
   const slope = context.arena.take(longest * padded(longest))
@@ -144,7 +145,7 @@ export function attentionBackward(
       const p = memory.probabilities[index]!
       const qAt = from * H * K + h * K
       const kAt = from * G * K + g * K
-      const vAt = from * G * U + g * U
+      const vAt = from * G * V + g * V
       const yAt = from * H * U + h * U
       const m = padded(n)
       const d = slope.subarray(0, n * m)
@@ -153,8 +154,8 @@ export function attentionBackward(
         forward = used.subarray(0, n * m)
         masked(p, forward, dropout, memory.seed, index)
       }
-      context.matmul(true, false, n, U, n, forward, 0, m, dy, yAt, H * U, dv, vAt, G * U, true)
-      context.matmul(false, true, n, n, U, dy, yAt, H * U, v.data, vAt, G * U, d, 0, m, false)
+      context.matmul(true, false, n, U, n, forward, 0, m, dy, yAt, H * U, dv, vAt, G * V, true)
+      context.matmul(false, true, n, n, U, dy, yAt, H * U, values, vAt, G * V, d, 0, m, false)
       if (used) masked(d, d, dropout, memory.seed, index)
       const sink = softmaxBackward(context, p, d, n, scale)
       if (softcap !== null) {

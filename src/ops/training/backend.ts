@@ -117,9 +117,12 @@ export class TrainingBackend implements GradientOps {
     dense.embedBackward(this.context, value(y), value(table), index, scale)
   add: GradientOps['add'] = (a, b, factor) => dense.add(this.context, value(a), value(b), factor)
   addBackward: GradientOps['addBackward'] = (y, a, b, factor) => dense.addBackward(this.context, value(y), value(a), value(b), factor)
-  linear: GradientOps['linear'] = (x, weight, bias) => dense.linear(this.context, value(x), value(weight), bias && value(bias))
-  linearBackward: GradientOps['linearBackward'] = (y, x, weight, bias) =>
-    dense.linearBackward(this.context, value(y), value(x), value(weight), bias && value(bias))
+  linear: GradientOps['linear'] = (x, weight, bias, groups) =>
+    dense.linear(this.context, value(x), value(weight), bias && value(bias), groups)
+  linearBackward: GradientOps['linearBackward'] = (y, x, weight, bias, groups) =>
+    dense.linearBackward(this.context, value(y), value(x), value(weight), bias && value(bias), groups)
+  join: GradientOps['join'] = (a, b, heads) => dense.join(this.context, value(a), value(b), heads)
+  joinBackward: GradientOps['joinBackward'] = (y, a, b, heads) => dense.joinBackward(this.context, value(y), value(a), value(b), heads)
   layerNorm: GradientOps['layerNorm'] = (x, gain, bias, eps) =>
     dense.layerNorm(this.context, value(x), gain && value(gain), bias && value(bias), eps)
   layerNormBackward: GradientOps['layerNormBackward'] = (y, x, gain, bias, eps) =>
@@ -130,14 +133,14 @@ export class TrainingBackend implements GradientOps {
   rope: GradientOps['rope'] = (x, rotation, batch) => dense.rope(this.context, value(x), rotation, this.#rotationTable(rotation, batch))
   ropeBackward: GradientOps['ropeBackward'] = (y, x, rotation, batch) =>
     dense.ropeBackward(this.context, value(y), value(x), rotation, this.#rotationTable(rotation, batch))
-  attention(q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): Value {
-    const { y, memory } = attention(this.context, value(q), value(k), value(v), batch, options, this.#drawSeed())
+  attention(q: Tensor, k: Tensor, v: Tensor | undefined, batch: Batch, options: AttentionOptions): Value {
+    const { y, memory } = attention(this.context, value(q), value(k), v && value(v), batch, options, this.#drawSeed())
     this.#memories.set(y, memory)
     this.watched?.push(memory)
     return y
   }
   attentionBackward: GradientOps['attentionBackward'] = (y, q, k, v, _, options) =>
-    attentionBackward(this.context, value(y), value(q), value(k), value(v), options, this.#memories.get(y) as AttentionMemory)
+    attentionBackward(this.context, value(y), value(q), value(k), v && value(v), options, this.#memories.get(y) as AttentionMemory)
   convolution(): never {
     throw new TypeError(
       'state-space layers cannot be trained: their ops have no derivative here; use a model with attention in every layer',
@@ -160,8 +163,8 @@ export class TrainingBackend implements GradientOps {
     const dUp = gradientOf(this.context, up)!
     gatedSlopes(this.context, activation, value(gate).data, value(up).data, 1, dy, dGate, dUp)
   }
-  route: GradientOps['route'] = (x, weight, bias, active, router) =>
-    route(this.context, value(x), value(weight), bias && value(bias), active, router)
+  route: GradientOps['route'] = (x, weight, bias, active, router, correction) =>
+    route(this.context, value(x), value(weight), bias && value(bias), active, router, correction && value(correction))
   routeBackward: GradientOps['routeBackward'] = (y, x, weight, bias, _, router) =>
     routeBackward(this.context, y as Route, value(x), value(weight), bias && value(bias), router)
   moe(x: Tensor, routing: Routing, experts: Experts, activation: Gated): Value {

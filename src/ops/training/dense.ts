@@ -55,28 +55,63 @@ export function addBackward(context: TrainingContext, y: Value, a: Value, b: Val
   addTo(context, gradientOf(context, b), dy, factor)
 }
 
-export function linear(context: TrainingContext, x: Value, weight: Value, bias: Value | undefined): Value {
+export function linear(context: TrainingContext, x: Value, weight: Value, bias: Value | undefined, groups = 1): Value {
   const T = rowsOf(x)
-  const I = columns(x)
-  const O = weight.shape[0]!
+  const width = columns(x)
+  const [O, I] = [weight.shape[0]!, width / groups]
+  const rows = O / groups
   const y = result(context, [T, O])
   if (bias) for (let t = 0; t < T; t++) y.data.set(bias.data, t * O)
-  context.matmul(false, true, T, O, I, x.data, 0, I, weight.data, 0, I, y.data, 0, O, bias !== undefined)
+  for (let g = 0; g < groups; g++) {
+    const at = g * rows
+    context.matmul(false, true, T, rows, I, x.data, g * I, width, weight.data, at * I, I, y.data, at, O, bias !== undefined)
+  }
   return y
 }
 
-export function linearBackward(context: TrainingContext, y: Value, x: Value, weight: Value, bias: Value | undefined): void {
+export function linearBackward(context: TrainingContext, y: Value, x: Value, weight: Value, bias: Value | undefined, groups = 1): void {
   const dy = outputGradient(y)
   if (!dy) return
   const T = rowsOf(x)
-  const I = columns(x)
-  const O = weight.shape[0]!
+  const width = columns(x)
+  const [O, I] = [weight.shape[0]!, width / groups]
+  const rows = O / groups
   const dx = gradientOf(context, x)
-  if (dx) context.matmul(false, false, T, I, O, dy, 0, O, weight.data, 0, I, dx, 0, I, true)
   const dWeight = gradientOf(context, weight)
-  if (dWeight) context.matmul(true, false, O, I, T, dy, 0, O, x.data, 0, I, dWeight, 0, I, true)
+  for (let g = 0; g < groups; g++) {
+    const at = g * rows
+    if (dx) context.matmul(false, false, T, I, rows, dy, at, O, weight.data, at * I, I, dx, g * I, width, true)
+    if (dWeight) context.matmul(true, false, rows, I, T, dy, at, O, x.data, g * I, width, dWeight, at * I, I, true)
+  }
   const dBias = bias && gradientOf(context, bias)
   if (dBias) sumRows(context, dy, 0, T, O, dBias, 0)
+}
+
+/** Columns of a and b side by side for each head. */
+export function join(context: TrainingContext, a: Value, b: Value, heads: number): Value {
+  const y = result(context, [rowsOf(a), columns(a) + columns(b)])
+  eachJoined(a, b, heads, (value, part, at, of) => {
+    y.data.set(value.data.subarray(of, of + part), at)
+  })
+  return y
+}
+
+export function joinBackward(context: TrainingContext, y: Value, a: Value, b: Value, heads: number): void {
+  const dy = outputGradient(y)
+  if (!dy) return
+  eachJoined(a, b, heads, (value, part, at, of) => {
+    const into = gradientOf(context, value)
+    if (into) for (let i = 0; i < part; i++) into[of + i]! += dy[at + i]!
+  })
+}
+
+/** Every part of a joined row: its tensor, its width, and where it lies in y and in the tensor. */
+function eachJoined(a: Value, b: Value, heads: number, visit: (value: Value, width: number, inJoined: number, at: number) => void): void {
+  const [K, U] = [columns(a) / heads, columns(b) / heads]
+  for (let n = 0; n < rowsOf(a) * heads; n++) {
+    visit(a, K, n * (K + U), n * K)
+    visit(b, U, n * (K + U) + K, n * U)
+  }
 }
 
 /** into[at + o] += Σ_t from[start + t·O + o] */

@@ -3,6 +3,7 @@
  * the load-balancing loss. Shazeer et al. 2017; Fedus et al. 2021 (balance).
  */
 import type { Gated, Router } from '../../architecture/architecture.ts'
+import { ExpertChoice } from '../expert-choice.ts'
 import type { Experts, Routing } from '../ops.ts'
 import { columns, rowsOf } from '../tensor.ts'
 import { gatedForward, gatedSlopes } from './activations.ts'
@@ -21,7 +22,15 @@ export interface Route extends Routing {
   readonly probabilities: Floats
 }
 
-export function route(context: TrainingContext, x: Value, weight: Value, bias: Value | undefined, active: number, router: Router): Route {
+export function route(
+  context: TrainingContext,
+  x: Value,
+  weight: Value,
+  bias: Value | undefined,
+  active: number,
+  router: Router,
+  correction?: Value,
+): Route {
   const T = rowsOf(x)
   const E = weight.shape[0]!
   const logits = linear(context, x, weight, bias)
@@ -29,26 +38,23 @@ export function route(context: TrainingContext, x: Value, weight: Value, bias: V
   const indices = new Int32Array(T * active)
   const probabilities = context.arena.take(T * E)
   const z = logits.data
-  const chosen = new Uint8Array(E)
+  const choose = new ExpertChoice(E, active, router)
   for (let t = 0; t < T; t++) {
     softmax(z, t * E, E, probabilities)
-    chosen.fill(0)
-    let sum = 0
-    for (let a = 0; a < active; a++) {
-      let best = -1
-      for (let e = 0; e < E; e++) if (!chosen[e] && (best < 0 || z[t * E + e]! > z[t * E + best]!)) best = e
-      chosen[best] = 1
-      indices[t * active + a] = best
-      sum += probabilities[t * E + best]!
-    }
+    choose.row(z.subarray(t * E, (t + 1) * E), correction?.data, indices, t * active)
+    const scores = router.kind === 'sigmoidTopk' ? z.subarray(t * E, (t + 1) * E).map(sigmoid) : probabilities.subarray(t * E, (t + 1) * E)
+    const own = indices.subarray(t * active, (t + 1) * active)
+    const sum = own.reduce((total, e) => total + scores[e]!, 0)
     // softmax over the k best logits = the k best probabilities divided by their sum.
-    const factor = dividesBySum(router) ? 1 / sum : 1
-    for (let a = 0; a < active; a++) weights.data[t * active + a] = probabilities[t * E + indices[t * active + a]!]! * factor
+    const factor = scaleOf(router) * (dividesBySum(router) ? 1 / sum : 1)
+    for (let a = 0; a < active; a++) weights.data[t * active + a] = scores[own[a]!]! * factor
   }
   return { experts: E, active, weights, indices, logits, probabilities }
 }
 
 const dividesBySum = (router: Router): boolean => router.kind === 'topkSoftmax' || router.normalize
+const scaleOf = (router: Router): number => (router.kind === 'topkSoftmax' ? 1 : (router.scale ?? 1))
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x))
 
 function softmax(z: Floats, at: number, length: number, out: Floats): void {
   let largest = Number.NEGATIVE_INFINITY
@@ -70,8 +76,14 @@ export function routeBackward(context: TrainingContext, y: Route, x: Value, weig
     for (let t = 0; t < y.weights.shape[0]!; t++) {
       let dot = 0
       for (let a = 0; a < A; a++) dot += w[t * A + a]! * dWeights[t * A + a]!
-      if (dividesBySum(router)) {
-        for (let a = 0; a < A; a++) dLogits[t * E + indices[t * A + a]!]! += w[t * A + a]! * (dWeights[t * A + a]! - dot)
+      if (router.kind === 'sigmoidTopk') {
+        for (let a = 0; a < A; a++) {
+          const at = t * E + indices[t * A + a]!
+          const inside = dWeights[t * A + a]! - (router.normalize ? dot / scaleOf(router) : 0)
+          dLogits[at]! += w[t * A + a]! * inside * (1 - sigmoid(y.logits.data[at]!))
+        }
+      } else if (dividesBySum(router)) {
+        for (let a = 0; a < A; a++) dLogits[t * E + indices[t * A + a]!]! += w[t * A + a]! * (dWeights[t * A + a]! - dot / scaleOf(router))
       } else {
         for (let e = 0; e < E; e++) dLogits[t * E + e]! -= probabilities[t * E + e]! * dot
         for (let a = 0; a < A; a++) dLogits[t * E + indices[t * A + a]!]! += w[t * A + a]! * dWeights[t * A + a]!

@@ -13,9 +13,11 @@ import type { Memories, Place } from './memories.ts'
 import { roundUp } from './memory.ts'
 
 export interface WasmLayerCache extends LayerCache {
+  readonly storage: Storage
   readonly ring: number
   readonly arena: number
   readonly keys: number
+  /** Where the values lie; `keys` where they are parts of these. */
   readonly values: number
 }
 
@@ -42,24 +44,27 @@ function ringOf({ capacity, maxRows }: CacheSpec, storage: Storage, window: numb
 }
 
 /** Bytes of the keys, and of the values, of one layer. */
-function layerBytes(spec: CacheSpec, { kvHeads, keyDim, valueDim, window }: KeysAndValuesSpec, storage: Storage): [number, number] {
-  const positions = spec.slots * kvHeads * ringOf(spec, storage, window)
-  return [positions * headBytes(storage, keyDim), positions * headBytes(storage, valueDim)]
+function layerBytes(spec: CacheSpec, layer: KeysAndValuesSpec, storage: Storage): [number, number] {
+  const positions = spec.slots * layer.kvHeads * ringOf(spec, storage, layer.window)
+  return [positions * headBytes(storage, layer.keyDim), positions * valueBytes(storage, layer)]
 }
+
+/** Bytes of one position of one head beside its key. */
+const valueBytes = (storage: Storage, layer: KeysAndValuesSpec): number => (layer.valuesInKeys ? 0 : headBytes(storage, layer.valueDim))
 
 const sum = (numbers: readonly number[]): number => numbers.reduce((a, b) => a + b, 0)
 
 /** Bytes of keys, values and states. */
 export function cacheBytes(spec: CacheSpec, precision: Precision = 'faithful'): number {
-  const of = (layer: KeysAndValuesSpec | StateSpec) =>
-    'state' in layer ? 4 * spec.slots * sum(layer.state) : sum(layerBytes(spec, layer, storageOf(precision)))
+  const of = (layer: KeysAndValuesSpec | StateSpec) => {
+    if ('state' in layer) return 4 * spec.slots * sum(layer.state)
+    return sum(layerBytes(spec, layer, storageOf(precision, layer.valuesInKeys)))
+  }
   return sum(spec.layers.map(of))
 }
 
 /** @throws MemoryError that names the layer, or says what is free */
 export function createCache(spec: CacheSpec, precision: Precision, memories: Memories, heap: Heap): KvCache {
-  const storage = storageOf(precision)
-  const group = groupOf(storage)
   const bytes = cacheBytes(spec, precision)
   const places: Place[] = []
   const place = (bytes: number, what: string): Place => {
@@ -68,10 +73,11 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
     return made
   }
   const keysAndValues = (layer: KeysAndValuesSpec, index: number): WasmLayerCache => {
+    const storage = storageOf(precision, layer.valuesInKeys)
     const ring = ringOf(spec, storage, layer.window)
-    const [keyBytes, valueBytes] = layerBytes(spec, layer, storage)
-    const { arena, address } = place(keyBytes + valueBytes, `KV cache of layer ${index} (${spec.slots} slots × ${ring} positions)`)
-    return { ...layer, ring, arena, keys: address, values: address + keyBytes }
+    const [keys, values] = layerBytes(spec, layer, storage)
+    const { arena, address } = place(keys + values, `KV cache of layer ${index} (${spec.slots} slots × ${ring} positions)`)
+    return { ...layer, storage, ring, arena, keys: address, values: address + (layer.valuesInKeys ? 0 : keys) }
   }
   const statePart = (values: number, index: number): WasmStatePart => {
     const { arena, address } = place(4 * spec.slots * values, `states of layer ${index} (${spec.slots} slots × ${values} values)`)
@@ -91,11 +97,11 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
 
   /** Where the rows of keys and values of one layer begin for (slot, g), and the bytes of one position. */
   function* heads(layer: WasmLayerCache, slot: number): Generator<{ address: number; row: number }> {
-    for (const [base, width] of [
-      [layer.keys, layer.keyDim],
-      [layer.values, layer.valueDim],
+    for (const [base, row] of [
+      [layer.keys, headBytes(layer.storage, layer.keyDim)],
+      [layer.values, valueBytes(layer.storage, layer)],
     ] as const) {
-      const row = headBytes(storage, width)
+      if (row === 0) continue
       for (let g = 0; g < layer.kvHeads; g++) yield { address: base + (slot * layer.kvHeads + g) * layer.ring * row, row }
     }
   }
@@ -110,6 +116,7 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
     for (const layer of attended) {
       const { window, ring, arena } = layer
       if (window === null) continue
+      const group = groupOf(layer.storage)
       const first = Math.max(0, end - window + 1)
       for (const { address, row } of heads(layer, slot))
         for (let p = Math.floor(first / group) * group; p < end; ) {
@@ -156,7 +163,7 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
       }
       for (const layer of attended) {
         const { arena, window, ring } = layer
-        const count = window === null ? roundUp(length, group) : ring
+        const count = window === null ? roundUp(length, groupOf(layer.storage)) : ring
         const targets = heads(layer, to)
         for (const { address, row } of heads(layer, from))
           heap.copy({ arena, address: targets.next().value!.address }, { arena, address }, count * row)

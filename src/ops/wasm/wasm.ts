@@ -17,6 +17,7 @@ import { clamp, scale, softcap } from './kernels/elementwise.ts'
 import { rowsOfTable } from './kernels/embed.ts'
 import { gated } from './kernels/gated.ts'
 import { gelu } from './kernels/gelu.ts'
+import { join } from './kernels/join.ts'
 import { buildModule } from './kernels/kernels.ts'
 import { linear } from './kernels/linear.ts'
 import { moe } from './kernels/moe.ts'
@@ -97,7 +98,8 @@ function assemble(context: OpContext, memories: Memories): WasmBackend {
     embed: (table, index, scale) => rowsOfTable(context, table, index, scale, 'embed'),
     select: (x, rows) => rowsOfTable(context, x, rows, 1, 'select'),
     add: (a, b, factor) => add(context, a, b, factor),
-    linear: (x, weight, bias) => linear(context, x, weight, bias),
+    linear: (x, weight, bias, groups) => linear(context, x, weight, bias, groups),
+    join: (a, b, heads) => join(context, a, b, heads),
     layerNorm: (x, gain, bias, eps) => layerNorm(context, x, gain, bias, eps),
     rmsNorm: (x, gain, eps, unitOffset) => rmsNorm(context, x, gain, eps, unitOffset),
     rope: (x, rotation, batch) => rope(context, x, rotation, batch),
@@ -109,7 +111,7 @@ function assemble(context: OpContext, memories: Memories): WasmBackend {
     scale: (x, factor) => scale(context, x, factor),
     softcap: (x, cap) => softcap(context, x, cap),
     clamp: (x, limit) => clamp(context, x, limit),
-    route: (x, weight, bias, active, router) => route(context, x, weight, bias, active, router),
+    route: (x, weight, bias, active, router, correction) => route(context, x, weight, bias, active, router, correction),
     moe: (x, routing, experts, activation) => moe(context, x, routing, experts, activation),
 
     async weight(spec, fill, readRow) {

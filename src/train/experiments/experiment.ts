@@ -1,5 +1,7 @@
 /** What all experiments share: the interface, models to vary, runs per seed, and statistics of results. */
-import type { Architecture, Attention, FeedForward } from '../../architecture/architecture.ts'
+
+import type { Architecture, FeedForward, MultiHead } from '../../architecture/architecture.ts'
+import { multiHeadOf } from '../../architecture/slots.ts'
 import { smallModels } from '../small-models.ts'
 import { type DataSpec, type SmallRun, type SmallRunResult, shortRun } from '../small-run.ts'
 import { mean } from '../statistics.ts'
@@ -38,9 +40,12 @@ export const small = (vocabSize: number, block: number, layers: number, width: n
 export const modern = (vocabSize: number, block: number, layers: number, width: number, heads = 4): Architecture =>
   small(vocabSize, block, layers, width, heads).find(({ name }) => name === 'no-biases')!.architecture
 
-export const attention = (architecture: Architecture, change: (slot: Attention, index: number) => Partial<Attention>): Architecture => ({
+export const attention = (architecture: Architecture, change: (slot: MultiHead, index: number) => Partial<MultiHead>): Architecture => ({
   ...architecture,
-  layers: architecture.layers.map((layer, i) => ({ ...layer, attention: { ...layer.attention, ...change(layer.attention, i) } })),
+  layers: architecture.layers.map((layer, i) => {
+    const slot = multiHeadOf(architecture, i)
+    return { ...layer, attention: { ...slot, ...change(slot, i) } }
+  }),
 })
 
 export const feedForward = (architecture: Architecture, slot: FeedForward): Architecture => ({

@@ -15,11 +15,12 @@ import type { KernelModule } from '../simd.ts'
 /** The score of a key that a row may not see. */
 const NEVER = -3e38
 
-/** Pointers to queries, keys and scores; bytes of a query; how many keys and queries. */
+/** Pointers to queries, keys and scores; bytes of a query and of a key; how many keys and queries. */
 interface Scores {
   readonly q: Local<'i32'>
   readonly keys: Local<'i32'>
   readonly head: Local<'i32'>
+  readonly keyBytes: Local<'i32'>
   readonly scores: Local<'i32'>
   readonly count: I32
   readonly rows: Local<'i32'>
@@ -29,9 +30,12 @@ interface Scores {
 function emitScores(k: KernelModule, f: FunctionBuilder, storage: Storage, p: Scores): void {
   const q = f.i32(p.q)
   const row = f.i32(p.scores)
-  const tileOf = storage === 'f32' ? emitTile : emitTileBf16
-  const tile = (rows: number) => tileOf(k, f, p, rows === 2 ? [q, f.i32(i32.add(q, p.head))] : [q], row)
-  const two = storage === 'f32' || k.features.wide
+  const tile = (rows: number) => {
+    const queries = rows === 2 ? [q, f.i32(i32.add(q, p.head))] : [q]
+    if (storage === 'bf16') emitTileBf16(k, f, p, queries, row)
+    else emitTile(k, f, storage, p, queries, row)
+  }
+  const two = storage !== 'bf16' || k.features.wide
   f.times(two ? i32.shrU(p.rows, 1) : p.rows, () => {
     tile(two ? 2 : 1)
     f.set(q, i32.add(q, two ? i32.shl(p.head, 1) : p.head))
@@ -40,26 +44,37 @@ function emitScores(k: KernelModule, f: FunctionBuilder, storage: Storage, p: Sc
   if (two) f.if(i32.and(p.rows, 1), () => tile(1))
 }
 
-/** Queries that begin at `starts` with four keys, at every fourth key of the block. */
-function emitTile(k: KernelModule, f: FunctionBuilder, p: Scores, starts: Local<'i32'>[], row: Local<'i32'>): void {
+/** Queries that begin at `starts` with four keys, at every fourth key of the block. Keys are rows of f32, or of bf16 with half the bytes. */
+function emitTile(
+  k: KernelModule,
+  f: FunctionBuilder,
+  storage: 'f32' | 'bf16Rows',
+  p: Scores,
+  starts: Local<'i32'>[],
+  row: Local<'i32'>,
+): void {
+  const half = storage === 'f32' ? 1 : 2
+  const load = (pointer: Local<'i32'>, at: number) =>
+    storage === 'f32' ? k.weights.v128(pointer, at) : i32x4.shl(k.weights.load16x4U(pointer, at / 2), 16)
   const key = f.i32(p.keys)
   const score = f.i32(row)
   f.times(i32.shrU(i32.add(p.count, 3), 2), () => {
     const queries = starts.map((start) => f.i32(start))
     const keys = [f.i32(key)]
-    for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, p.head)))
+    for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, p.keyBytes)))
     const sums = queries.map(() => [0, 1, 2, 3].map(() => f.v128(f32x4.splat(0))))
     const step = (at: number) => {
       const values = queries.map((pointer) => f.v128(k.heap.v128(pointer, at)))
       keys.forEach((pointer, i) => {
-        const value = f.v128(k.weights.v128(pointer, at))
+        const value = f.v128(load(pointer, at))
         values.forEach((query, t) => {
           f.set(sums[t]![i]!, k.madd(query, value, sums[t]![i]!))
         })
       })
     }
     const forward = (bytes: number) => {
-      for (const pointer of [...queries, ...keys]) f.advance(pointer, bytes)
+      for (const pointer of queries) f.advance(pointer, bytes)
+      for (const pointer of keys) f.advance(pointer, bytes / half)
     }
     f.times(i32.shrU(p.head, 6), () => {
       for (let at = 0; at < 64; at += 16) step(at)
@@ -116,7 +131,7 @@ function emitSums(
   f: FunctionBuilder,
   storage: Storage,
   rows: number,
-  p: { scores: Local<'i32'>; values: Local<'i32'>; head: Local<'i32'>; sums: Local<'i32'>; count: I32 },
+  p: { scores: Local<'i32'>; values: Local<'i32'>; valueStep: Local<'i32'>; head: Local<'i32'>; sums: Local<'i32'>; count: I32 },
 ): void {
   /** Vectors of columns that 16 bytes hold. */
   const unit = storage === 'f32' ? 1 : 2
@@ -127,7 +142,7 @@ function emitSums(
     for (let r = 1; r < rows; r++) rowAddress.push(f.i32(i32.add(rowAddress[r - 1]!, p.head)))
     const accumulators = rowAddress.map((at) => Array.from({ length: units * unit }, (_, i) => f.v128(k.heap.v128(at, i * 16))))
     const score = f.i32(p.scores)
-    const bytes = f.i32(unit === 1 ? p.head : i32.shrU(p.head, 1))
+    const bytes = p.valueStep
     const keys = [f.i32(value)]
     for (let i = 1; i < 4; i++) keys.push(f.i32(i32.add(keys[i - 1]!, bytes)))
     const step = f.i32(i32.shl(bytes, 2))
@@ -172,6 +187,7 @@ interface Task {
   readonly group: Local<'i32'>
   readonly keyDim: Local<'i32'>
   readonly valueDim: Local<'i32'>
+  readonly valueStep: Local<'i32'>
   readonly position: Local<'i32'>
   readonly window: Local<'i32'>
   readonly scale: Local<'f32'>
@@ -292,7 +308,7 @@ function emitBlockSums(k: KernelModule, f: FunctionBuilder, storage: Storage, ta
   const left = f.i32(task.n)
   for (const tile of [4, 2, 1]) {
     const step = () => {
-      emitSums(k, f, storage, tile, { scores: score, values, head: task.sumBytes, sums: sum, count })
+      emitSums(k, f, storage, tile, { scores: score, values, valueStep: task.valueStep, head: task.sumBytes, sums: sum, count })
       f.advance(score, tile * BLOCK * 4)
       f.advance(sum, i32.mul(task.sumBytes, tile))
       f.set(left, i32.sub(left, tile))
@@ -328,6 +344,7 @@ export function emitAttend(k: KernelModule, storage: Storage): void {
       rows: 'i32',
       keyDim: 'i32',
       valueDim: 'i32',
+      valueStep: 'i32', // bytes from the value of a position to that of the next
       keys: 'i32',
       values: 'i32',
       capacity: 'i32',
@@ -339,11 +356,10 @@ export function emitAttend(k: KernelModule, storage: Storage): void {
       scratch: 'i32',
     },
     (f, { q, qRow, y, yRow, rows, keys, values, capacity, scratch, ...parameters }) => {
-      const { group, keyDim, valueDim, position, window } = parameters
+      const { group, keyDim, valueDim, valueStep, position, window } = parameters
       const queryBytes = f.i32(rowBytes(keyDim))
       const sumBytes = f.i32(rowBytes(valueDim))
       const keyBytes = f.i32(stored(queryBytes))
-      const valueBytes = f.i32(stored(sumBytes))
       const n = f.i32(i32.mul(rows, group))
       const padded = f.i32(i32.and(i32.add(n, 4), -4))
       const queries = f.i32(scratch)
@@ -366,8 +382,8 @@ export function emitAttend(k: KernelModule, storage: Storage): void {
           f.if(i32.gtU(count, BLOCK), () => f.set(count, BLOCK))
           f.if(i32.gtU(count, i32.sub(capacity, place)), () => f.set(count, i32.sub(capacity, place)))
           const key = f.i32(i32.add(keys, i32.mul(place, keyBytes)))
-          const value = f.i32(i32.add(values, i32.mul(place, valueBytes)))
-          emitScores(k, f, storage, { q: queries, keys: key, head: queryBytes, scores, count, rows: n })
+          const value = f.i32(i32.add(values, i32.mul(place, valueStep)))
+          emitScores(k, f, storage, { q: queries, keys: key, head: queryBytes, keyBytes, scores, count, rows: n })
           emitSoftmax(k, f, task, s, count)
           emitBlockSums(k, f, storage, task, value, count)
           f.advance(s, count)

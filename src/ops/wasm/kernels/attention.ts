@@ -16,12 +16,14 @@ import { emitAttend } from './attend.ts'
 
 /** Query rows (times heads) of one task. */
 const TASK_ROWS = 16
+/** Query heads of one task, where more of them share a key. */
+const TASK_HEADS = 32
 /** The window of a layer that sees everything. */
 const NO_WINDOW = 0x7fffffff
 /** The kernels may read so far behind the last key. */
 const OVERREAD = 4096
 
-/** Stores rows of k and v in the cache. `slots` and `positions` are lists of one word per row; `storage` is an index of STORAGES. */
+/** Stores rows of k and v in the cache; `v` is 0 where values are parts of the keys. `slots` and `positions` are lists of one word per row; `storage` is an index of STORAGES. */
 export const storeKeysKernel = new Kernel(
   'storeKeys',
   integers('arena', 'keys', 'values', 'k', 'v', 'rows', 'kvHeads', 'keyDim', 'valueDim', 'capacity', 'slots', 'positions', 'storage'),
@@ -68,14 +70,16 @@ export const storeKeysKernel = new Kernel(
           const first = (c.words[slots / 4 + t]! * kvHeads + g) * capacity
           const [key, value] = [k + (t * kvHeads + g) * keyDim * 4, v + (t * kvHeads + g) * valueDim * 4]
           const valueTo = values + (first + place) * valueBytes
+          const keyTo = keys + (first + place) * keyBytes
           if (kind === 'f32') {
-            kernels.storeKey!(key, keys + (first + place) * keyBytes, keyDim)
-            kernels.storeKey!(value, valueTo, valueDim)
-          } else {
-            const inGroup = (place & 3) * 16 + ((place >> 2) & 1) * 8
-            kernels.storeKey_bf16!(key, keys + (first + (place & ~7)) * keyBytes + inGroup, keyDim, 64)
-            kernels.storeKey_bf16!(value, valueTo, valueDim, 8)
+            kernels.storeKey!(key, keyTo, keyDim)
+            if (v) kernels.storeKey!(value, valueTo, valueDim)
+            continue
           }
+          const inGroup = (place & 3) * 16 + ((place >> 2) & 1) * 8
+          if (kind === 'bf16') kernels.storeKey_bf16!(key, keys + (first + (place & ~7)) * keyBytes + inGroup, keyDim, 64)
+          else kernels.storeKey_bf16!(key, keyTo, keyDim, 8)
+          if (v) kernels.storeKey_bf16!(value, valueTo, valueDim, 8)
         }
     },
   },
@@ -83,13 +87,13 @@ export const storeKeysKernel = new Kernel(
 
 /**
  * `group`: query heads per key/value head; `cap` and `sinks`: 0 without; `visible`: keys seen by all rows together.
- * `segments` is a list of `count` runs of rows, four words each: slot, first row, rows, first position.
+ * `segments` is a list of `count` runs of rows, four words each: slot, first row, rows, first position. `step`: bytes from value to value.
  */
 export const attentionKernel = new Kernel(
   'attention',
   {
     ...integers('arena', 'keys', 'values', 'q', 'y', 'kvHeads', 'group', 'keyDim', 'valueDim', 'capacity', 'window'),
-    ...integers('sinks', 'segments', 'count', 'visible', 'storage'),
+    ...integers('sinks', 'segments', 'count', 'visible', 'storage', 'step'),
     ...floats('scale', 'cap'),
   },
   {
@@ -99,38 +103,42 @@ export const attentionKernel = new Kernel(
     work: ({ kvHeads, group, keyDim, valueDim, visible }) => visible * kvHeads * group * (keyDim + valueDim),
     run(c, command) {
       const { arena, keys, values, q, y, kvHeads, group, keyDim, valueDim, capacity } = command
-      const { window, sinks, segments, count, storage, scale, cap } = command
+      const { window, sinks, segments, count, storage, step: valueStep, scale, cap } = command
       const kind = STORAGES[storage]!
       const attend = c.on(arena)[`attend_${kind}`]!
-      const [keyBytes, valueBytes] = [headBytes(kind, keyDim), headBytes(kind, valueDim)]
+      const keyBytes = headBytes(kind, keyDim)
       const [qRow, yRow] = [kvHeads * group * keyDim * 4, kvHeads * group * valueDim * 4]
       const step = Math.max(1, Math.floor(TASK_ROWS / group))
+      const heads = Math.min(group, TASK_HEADS)
       // Workers take tasks in turn: later rows of a prompt see more keys.
       let task = 0
       for (let i = 0; i < count; i++) {
         const segment = segments / 4 + 4 * i
         const [slot, first, rows, position] = [c.words[segment]!, c.words[segment + 1]!, c.words[segment + 2]!, c.words[segment + 3]!]
         for (let t = 0; t < rows; t += step)
-          for (let g = 0; g < kvHeads; g++) {
+          for (let head = 0, next = 0; head < kvHeads * group; head = next) {
+            const g = Math.floor(head / group)
+            next = Math.min(head + heads, (g + 1) * group)
             if (task++ % c.count !== c.index) continue
             const base = (slot * kvHeads + g) * capacity
             attend(
-              q + (first + t) * qRow + g * group * keyDim * 4,
+              q + (first + t) * qRow + head * keyDim * 4,
               qRow,
-              y + (first + t) * yRow + g * group * valueDim * 4,
+              y + (first + t) * yRow + head * valueDim * 4,
               yRow,
-              group,
+              next - head,
               Math.min(step, rows - t),
               keyDim,
               valueDim,
+              valueStep,
               keys + base * keyBytes,
-              values + base * valueBytes,
+              values + base * valueStep,
               capacity,
               position + t,
               window,
               scale,
               cap,
-              sinks ? sinks + g * group * 4 : 0,
+              sinks ? sinks + head * 4 : 0,
               c.scratch,
             )
           }
@@ -139,21 +147,29 @@ export const attentionKernel = new Kernel(
   },
 )
 
-export function attention(context: OpContext, q: Tensor, k: Tensor, v: Tensor, batch: Batch, options: AttentionOptions): WasmTensor {
+export function attention(
+  context: OpContext,
+  q: Tensor,
+  k: Tensor,
+  v: Tensor | undefined,
+  batch: Batch,
+  options: AttentionOptions,
+): WasmTensor {
   const { heap, pool, batches, precision } = context
   const { heads, kvHeads, keyDim, valueDim, window, softcap, scale } = options
   const rows = rowsOf(q)
   const group = heads / kvHeads
-  const queries = Math.max(TASK_ROWS, group) + 4
+  const queries = Math.max(TASK_ROWS, Math.min(group, TASK_HEADS)) + 4
   const scratch = queries * 4 * (keyDim + valueDim + 2 * 8 + BLOCK + 2)
   if (scratch > SCRATCH_BYTES)
     throw new RangeError(
       `attention: expected scratch of at most ${SCRATCH_BYTES} bytes, got ${scratch} for ${group} query heads per key/value head, keys of ${keyDim} and values of ${valueDim}; use the reference backend`,
     )
   const y = heap.result([rows, heads * valueDim], 'attention')
-  const kind = storageOf(precision)
+  const kind = storageOf(precision, !v)
   const storage = STORAGES.indexOf(kind)
   const [qa, ka, va] = [q, k, v].map((tensor) => heap.address(tensor, 'attention')) as [number, number, number]
+  const step = headBytes(kind, v ? valueDim : keyDim)
   const sinks = heap.address(options.sinks, 'attention')
   const run = (data: BatchData, arena: number, keys: number, values: number, capacity: number) => {
     const { slotList: slots, positionList: positions, segmentList: segments } = data
@@ -161,7 +177,7 @@ export function attention(context: OpContext, q: Tensor, k: Tensor, v: Tensor, b
     pool.enqueue(storeKeysKernel, stored)
     const visible = data.positions.reduce((sum, position) => sum + Math.min(position + 1, window ?? position + 1), 0)
     const cached = { arena, keys, values, kvHeads, keyDim, valueDim, capacity, storage }
-    const runs = { segments, count: data.segments, visible, group }
+    const runs = { segments, count: data.segments, visible, group, step }
     const scores = { window: window ?? NO_WINDOW, sinks, scale, cap: softcap ?? 0 }
     pool.enqueue(attentionKernel, { ...cached, ...runs, ...scores, q: qa, y: y.address })
   }
@@ -175,7 +191,7 @@ export function attention(context: OpContext, q: Tensor, k: Tensor, v: Tensor, b
   // One ring as long as the longest run, for every run.
   const ring = Math.ceil((plain.positions.reduce((a, b) => Math.max(a, b), 0) + 1) / BLOCK) * BLOCK
   const positions = (plain.slots.at(-1)! + 1) * kvHeads * ring
-  const sizes = [keyDim, valueDim].map((width) => positions * headBytes(kind, width) + OVERREAD)
-  heap.withScratch(sizes, (keys, values) => run(plain, 0, keys!, values!, ring))
+  const sizes = (v ? [keyDim, valueDim] : [keyDim]).map((width) => positions * headBytes(kind, width) + OVERREAD)
+  heap.withScratch(sizes, (keys, values) => run(plain, 0, keys!, values ?? keys!, ring))
   return y
 }

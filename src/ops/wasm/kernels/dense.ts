@@ -333,8 +333,8 @@ export function multiply(
   }
 }
 
-/** `bias` may be 0. */
-export const denseKernel = new Kernel('dense', integers('arena', 'address', 'format', 'x', 'y', 'bias', 'T', 'columns', 'rows'), {
+/** `bias` may be 0. Rows of the weight in `groups` of equal size meet the columns of x group by group. */
+export const denseKernel = new Kernel('dense', integers('arena', 'address', 'format', 'x', 'y', 'bias', 'T', 'columns', 'rows', 'groups'), {
   emit(k) {
     for (const format of ['f32', 'bf16'] as const) {
       emitVector(k, format)
@@ -345,9 +345,15 @@ export const denseKernel = new Kernel('dense', integers('arena', 'address', 'for
     emitTouch(k)
   },
   work: ({ T, columns, rows }) => T * columns * rows,
-  run(c, { arena, address, format, x, y, bias, T, columns, rows }) {
+  run(c, { arena, address, format, x, y, bias, T, columns, rows, groups }) {
     const [from, to] = share(c, rows, 4)
-    if (from >= to) return
-    multiply(c, { arena, address, format, columns }, from, to, T, (i) => [x + i * columns * 4, y + i * rows * 4], bias)
+    const own = rows / groups
+    for (let row = from; row < to; ) {
+      const group = Math.floor(row / own)
+      const end = Math.min(to, (group + 1) * own)
+      const at = (i: number): [number, number] => [x + (i * groups + group) * columns * 4, y + i * rows * 4]
+      multiply(c, { arena, address, format, columns }, row, end, T, at, bias)
+      row = end
+    }
   },
 })

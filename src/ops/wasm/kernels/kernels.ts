@@ -12,6 +12,7 @@ import { embedKernel } from './embed.ts'
 import { gatedKernel, gatedPairsKernel } from './gated.ts'
 import { geluKernel } from './gelu.ts'
 import { groupedKernel } from './grouped.ts'
+import { joinKernel } from './join.ts'
 import { combineKernel, expertLinearKernel } from './moe.ts'
 import { layerNormKernel, rmsNormKernel } from './norm.ts'
 import { packInt8Kernel, repackMxfp4Kernel } from './pack.ts'
@@ -48,6 +49,7 @@ export const KERNELS: readonly Kernel[] = [
   scaleKernel,
   convolutionKernel,
   scanKernel,
+  joinKernel,
 ]
 for (const [number, kernel] of KERNELS.entries()) kernel.number = number
 

@@ -9,13 +9,22 @@ import { denseKernel } from './dense.ts'
 import { groupedKernel } from './grouped.ts'
 import { ACTIVATIONS, activationFor, inBlocks } from './quantize.ts'
 
-/** Writes y [T, rows] = x·Wᵀ + b to address `y`. `x` is f32 in the heap; `bias` is an address or 0. */
-export function product(context: OpContext, x: WasmTensor, w: WasmTensor, bias: number, y: number, T: number, rows: number): void {
+/** Writes y [T, rows] = x·Wᵀ + b to address `y`. `x` is f32 in the heap; `bias` is an address or 0; a packed weight has one group. */
+export function product(
+  context: OpContext,
+  x: WasmTensor,
+  w: WasmTensor,
+  bias: number,
+  y: number,
+  T: number,
+  rows: number,
+  groups = 1,
+): void {
   const { pool, precision } = context
   const { arena, address, format } = w
-  const width = columns(x)
+  const width = columns(x) / groups
   if (!isGrouped(format)) {
-    pool.enqueue(denseKernel, { arena, address, format, x: x.address, y, bias, T, columns: width, rows })
+    pool.enqueue(denseKernel, { arena, address, format, x: x.address, y, bias, T, columns: width, rows, groups })
     return
   }
   const kind = activationFor(format, precision)
@@ -40,16 +49,18 @@ function bandedProduct(context: OpContext, x: WasmTensor, w: WasmTensor, bands: 
   }
 }
 
-export function linear(context: OpContext, x: Tensor, weight: Tensor, bias?: Tensor): WasmTensor {
+export function linear(context: OpContext, x: Tensor, weight: Tensor, bias?: Tensor, groups = 1): WasmTensor {
   const { heap } = context
   const w = own(weight, 'linear')
   const [rows, width] = w.shape as [number, number]
-  if (w.shape.length !== 2 || width !== columns(x))
-    throw new RangeError(`linear: x [${x.shape}] times ${w.name ?? 'weight'} [${w.shape}]: the last axes differ`)
+  if (w.shape.length !== 2 || groups * width !== columns(x))
+    throw new RangeError(`linear: x [${x.shape}] times ${w.name ?? 'weight'} [${w.shape}] in ${groups} groups: the last axes differ`)
+  if (groups > 1 && (isGrouped(w.format) || w.bands))
+    throw new RangeError(`linear: ${w.name ?? 'weight'} in ${groups} groups: expected f32, bf16 or f16 in one memory, got ${w.dtype}`)
   const T = rowsOf(x)
   const y = heap.result([...x.shape.slice(0, -1), rows], 'linear')
   const [input, b] = [heap.tensor(x, 'linear'), heap.address(bias, 'linear')]
   if (w.bands) bandedProduct(context, input, w, w.bands, b, y.address, T)
-  else product(context, input, w, b, y.address, T, rows)
+  else product(context, input, w, b, y.address, T, rows, groups)
   return y
 }
