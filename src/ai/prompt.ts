@@ -32,6 +32,7 @@ export function aiAsk(
     warnings.push({ type: 'unsupported', feature: `provider tool ${tool.id}` })
     return []
   })
+  const reasoning = effortFrom(options, warnings)
   const { temperature, topP, topK, presencePenalty, frequencyPenalty, seed } = options
   return {
     warnings,
@@ -44,13 +45,24 @@ export function aiAsk(
       regex: own.regex,
       choice: own.choice,
       grammar: own.grammar,
-      thinking: thinkingOf(own.reasoningEffort, own.thinking, own.thinkingBudget),
+      thinking: thinkingOf(own.reasoningEffort ?? reasoning, own.thinking, own.thinkingBudget),
       sampling: { temperature, topP, topK, presencePenalty, frequencyPenalty, seed, minP: own.minP },
       maxTokens: options.maxOutputTokens,
       stop: options.stopSequences,
       fields: options.responseFormat?.type === 'json' ? { form: 'responseFormat.schema' } : undefined,
     },
   }
+}
+
+const EFFORTS: readonly unknown[] = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] satisfies ApiEffort[]
+
+/** The option `reasoning` of AI SDK 7, which the types of version 6 do not have. */
+function effortFrom(options: LanguageModelV3CallOptions, warnings: SharedV3Warning[]): ApiEffort | undefined {
+  const { reasoning } = options as { reasoning?: unknown }
+  if (reasoning === undefined || reasoning === null || reasoning === 'provider-default') return undefined
+  if (EFFORTS.includes(reasoning)) return reasoning as ApiEffort
+  warnings.push({ type: 'unsupported', feature: `reasoning ${JSON.stringify(reasoning)}` })
+  return undefined
 }
 
 function messagesOf(message: LanguageModelV3Prompt[number], where: string, recall: (callId: string) => string | undefined): Message[] {

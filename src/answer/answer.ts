@@ -18,6 +18,7 @@ import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import type { Ask } from './ask.ts'
 import { AnswerEvents } from './events.ts'
 import { Guide } from './guide.ts'
+import { withLeastTokens } from './least-tokens.ts'
 import { type Plan, planFor } from './plan.ts'
 import { continued } from './prefill.ts'
 import { RepetitionGuard } from './repetition.ts'
@@ -63,7 +64,7 @@ export abstract class Generated implements Driver<ChatEvent> {
 
   /** The generation itself; its iteration gives the events between `begin` and `finish`. */
   start(signal = this.#ask.signal, onQueue?: GenerateOptions['onQueue']): Generation<ChatEvent> {
-    const { maxTokens, sampling, logprobs, cacheKey } = this.#ask
+    const { minTokens = 0, maxTokens, sampling, logprobs, cacheKey } = this.#ask
     return this.model.engine.generate(this.promptIds, {
       maxTokens,
       sampling: { ...this.defaults(), ...defined(sampling) },
@@ -72,7 +73,7 @@ export abstract class Generated implements Driver<ChatEvent> {
       cacheKey,
       signal,
       onQueue,
-      driver: this,
+      driver: minTokens > 0 ? withLeastTokens(this, this.model, minTokens) : this,
     })
   }
 
@@ -104,6 +105,8 @@ export class Answer extends Generated {
   readonly #guide: Guide
   readonly #events: AnswerEvents
   readonly #guard: RepetitionGuard
+  readonly #least: number
+  #taken = 0
   #reasoningTokens = 0
   /** Scores of ids in the place of a header, which may be left out: they may turn out to be the beginning of the text. */
   #opening: TextToken[] = []
@@ -122,11 +125,12 @@ export class Answer extends Generated {
     const rendered = renderPrompt(model, messages, plan, (message) => notes.push(message))
     const probe = () => format.parser(rendered, plan.render)
     this.#plan = plan
+    this.#least = ask.minTokens ?? 0
     this.#parser = probe()
     this.#guide = new Guide(format, tokenizer, this.#parser, probe, plan.rules)
     this.#events = new AnswerEvents(this.#guide, ask.stop ?? [], plan.hidesReasoning)
     this.#events.add(notes.map((message) => ({ type: 'warning', code: 'adapted-conversation', message })))
-    this.#guard = new RepetitionGuard(ask.repetitionLimit)
+    this.#guard = new RepetitionGuard(ask.minTokens ? 0 : ask.repetitionLimit)
     this.promptIds = [...rendered, ...this.#follow()]
     checkFits(this.promptIds.length, engine.context, 'messages')
   }
@@ -149,7 +153,8 @@ export class Answer extends Generated {
     this.#events.add(events)
     const ids = this.#follow()
     this.#loops = this.#guard.push(id)
-    const stops = this.#events.stopped || this.#guide.isOver || this.#loops
+    const mayEnd = ++this.#taken >= this.#least || this.#guide.isBound
+    const stops = this.#events.stopped || (this.#guide.isOver && mayEnd) || this.#loops
     return { events: this.#events.take(), next: stops ? 'stop' : ids }
   }
 

@@ -59,6 +59,11 @@ export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'respo
   sampling?: SamplingOptions
   /** Most generated tokens, reasoning included. Default: what the context leaves. */
   maxTokens?: number
+  /**
+   * Ids that end an answer are not drawn before so many generated ids, and loops are not cut; Infinity: only a limit, a stop text
+   * or a complete form ends it. For measurements of load.
+   */
+  minTokens?: number
   /** Texts that end the final answer where they appear in it; they are not part of the events. */
   stop?: readonly string[]
   /** Report each drawn id of the final text, the one that ends it included, with its log-probability and so many alternatives: `text-token` events. */

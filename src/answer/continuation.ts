@@ -16,7 +16,7 @@ import { isOver, maskWithStops, type TokenMask } from './token-mask.ts'
 /** What of an Ask makes sense without a format. */
 export type ContinuationAsk = Pick<
   Ask,
-  'sampling' | 'maxTokens' | 'stop' | 'logprobs' | 'cacheKey' | 'signal' | 'schema' | 'regex' | 'choice' | 'grammar'
+  'sampling' | 'maxTokens' | 'minTokens' | 'stop' | 'logprobs' | 'cacheKey' | 'signal' | 'schema' | 'regex' | 'choice' | 'grammar'
 >
 
 /**

@@ -8,6 +8,7 @@ import type { Command } from 'commander'
 import { createApp } from '../server/http/app.ts'
 import type { LogLine } from '../server/http/context.ts'
 import { defaultLimits, type Limits } from '../server/http/limits.ts'
+import type { ModelEntry } from '../server/models/model.ts'
 import { type Listening, listen, nodeDirectory } from '../server/node.ts'
 import { DirectoryStore } from '../server/responses/store-directory.ts'
 import { addRunOptions, parseCount, type RunOptions } from './support/model.ts'
@@ -28,6 +29,8 @@ interface Options extends RunOptions {
   memory?: number
   store?: string
   drain: number
+  alias: string[]
+  pathPrefix?: string
   currentDate?: string
   log: 'text' | 'json' | 'none'
 }
@@ -52,6 +55,8 @@ export function register(program: Command): void {
     .option('--parallel <n>', 'answers decoded at once', parseCount, 4)
     .option('--max-queue <n>', 'answers that may wait', parseCount, defaultLimits.queueLength)
     .option('--max-tokens <n>', 'most tokens of one answer', parseCount)
+    .option('--alias <name>', 'answer to this name too; NAME=MODEL where several are served (repeatable)', collect, [])
+    .option('--path-prefix <path>', 'serve all paths under this one, e.g. /llm')
     .option('--memory <size>', 'memory for loaded models, e.g. 16GB', parseBytes)
     .option('--store <dir>', 'keep stored responses in this directory')
     .option('--drain <seconds>', 'time for running answers after SIGTERM', parseCount, defaultLimits.drainMs / 1000)
@@ -78,14 +83,16 @@ async function serve(names: string[], options: Options): Promise<void> {
   }
   if (options.adapter && names.length > 1) throw new UsageError('--adapter: give one model, the base of the adapters')
   const models = (await Promise.all((names.length > 0 ? names : [EMBEDDED]).map((name) => servedEntries(name, options)))).flat()
+  const named = withAliases(models, options.alias)
   const store = options.store ? await DirectoryStore.open(await nodeDirectory(options.store), limits) : undefined
   const log = logger(options.log)
   for (const name of store?.unreadable ?? [])
     log({ time: new Date().toISOString(), level: 'error', store: options.store, unreadable: name })
   const app = createApp({
-    models,
+    models: named,
     preload: [models[0]!.id],
     apiKeys: keys,
+    prefix: pathPrefix(options.pathPrefix),
     hosts: [...options.allowHost, hostname(), ...(isLoopback(options.host) ? [] : [options.host])],
     origins: options.allowOrigin,
     limits,
@@ -107,6 +114,25 @@ async function serve(names: string[], options: Options): Promise<void> {
     await listening.close(0)
     throw error
   }
+}
+
+/** Each alias belongs to the model that it names, or to the first one. */
+function withAliases(models: readonly ModelEntry[], aliases: readonly string[]): ModelEntry[] {
+  const given = aliases.map((alias) => {
+    const [, name = alias, of] = /^([^=]+)=(.+)$/.exec(alias) ?? []
+    const model = of === undefined ? models[0]! : models.find(({ id, aliases = [] }) => id === of || aliases.includes(of))
+    if (!model) throw new UsageError(`--alias ${alias}: ${of} is not served; there are ${models.map(({ id }) => id).join(', ')}`)
+    const taken = models.find(({ id }) => id === name)
+    if (taken || name === '') throw new UsageError(`--alias ${alias}: ${taken ? 'a model has this name' : 'expected a name'}`)
+    return { name, model }
+  })
+  return models.map((model) => ({ ...model, listedAliases: given.filter((each) => each.model === model).map(({ name }) => name) }))
+}
+
+function pathPrefix(path: string | undefined): string | undefined {
+  if (path === undefined) return undefined
+  if (!/^(\/[\w.~-]+)+\/?$/.test(path)) throw new UsageError(`--path-prefix ${path}: expected a path such as /llm`)
+  return path.replace(/\/$/, '')
 }
 
 /** Resolves after SIGTERM or SIGINT, when all answers have ended. The second signal ends the process at once. */

@@ -37,13 +37,15 @@ export async function respondWithChoices(
     return Response.json(answer)
   }
   return streamResponse(ctx, scope, { contentType: 'text/event-stream', error: ({ body: error }) => sse({ error }) }, async (stream) => {
-    const send = (choice: object) => stream.send(sse({ ...chunk, choices: [choice] }))
+    const withUsage = body.stream_options?.include_usage
+    const usage = withUsage ? null : undefined // as OpenAI writes it in chunks before the last
+    const send = (choice: object) => stream.send(sse({ ...chunk, choices: [choice], usage }))
     const onPosition = (ahead: number) => stream.comment(`queued ${ahead + 1}`)
     const finishes = await together(
       stream.signal,
       runs.map((run) => (signal) => run.stream(signal, send, onPosition)),
     )
-    if (body.stream_options?.include_usage) await stream.send(sse({ ...chunk, choices: [], ...totals(finishes) }))
+    if (withUsage) await stream.send(sse({ ...chunk, choices: [], ...totals(finishes) }))
     await stream.send(sse('[DONE]'))
   })
 }

@@ -130,15 +130,24 @@ export function toolsOf<T extends { type?: string | null }>(
   return { tools, places }
 }
 
+/** How tokens are drawn: the same fields on all endpoints. */
+export function drawingOf(body: SamplingFields, answer = 0): Pick<Ask, 'sampling' | 'minTokens'> {
+  const minTokens = body.ignore_eos ? Number.POSITIVE_INFINITY : (body.min_tokens ?? undefined)
+  return { sampling: samplingOf(body, answer), minTokens }
+}
+
+/** A share so small that the likeliest token alone has it: a `top_p` of 0. */
+const LIKELIEST_ONLY = 1e-9
+
 /**
  * The sampling fields of a request; null and missing keep the format's defaults.
  * @param answer number of the answer among several; the seed of each is one higher than that of the one before
  */
-export function samplingOf(body: SamplingFields, answer = 0): SamplingOptions {
+function samplingOf(body: SamplingFields, answer: number): SamplingOptions {
   const bias = Object.entries(body.logit_bias ?? {}).map(([id, value]): [number, number] => [Number(id), value])
   return {
     temperature: body.temperature ?? undefined,
-    topP: body.top_p ?? undefined,
+    topP: body.top_p === 0 ? LIKELIEST_ONLY : (body.top_p ?? undefined),
     topK: typeof body.top_k === 'number' ? Math.max(0, body.top_k) : undefined,
     minP: body.min_p ?? undefined,
     frequencyPenalty: body.frequency_penalty ?? undefined,

@@ -92,3 +92,30 @@ test('what a text model cannot read is an error, what it can do without a warnin
   const file = { type: 'image' as const, image: new Uint8Array(4), mediaType: 'image/png' }
   await assert.rejects(generateText({ model: lineage(model), messages: [{ role: 'user', content: [file] }], maxRetries: 0 }), /text only/)
 })
+
+test('the option `reasoning` of AI SDK 7 sets the effort; what it cannot mean is a warning', async () => {
+  const prompt = [{ role: 'user' as const, content: [{ type: 'text' as const, text: 'Hi' }] }]
+  const cases: [unknown, RegExp, number][] = [
+    [undefined, /Reasoning: medium/, 0],
+    ['provider-default', /Reasoning: medium/, 0],
+    ['low', /Reasoning: low/, 0],
+    ['xhigh', /Reasoning: high/, 0],
+    ['minimal', /Reasoning: low/, 0],
+    ['none', /Reasoning: low/, 0],
+    ['extreme', /Reasoning: medium/, 1],
+  ]
+  for (const [reasoning, wanted, warnings] of cases) {
+    const { model, engine } = scriptedModel(() => analysis('Hm.') + final('ok'))
+    const result = await lineage(model).doGenerate({ prompt, reasoning } as Parameters<ReturnType<typeof lineage>['doGenerate']>[0])
+    assert.match(engine.prompts[0]!, wanted, String(reasoning))
+    assert.equal(result.warnings.length, warnings)
+    assert.equal(
+      result.content.some(({ type }) => type === 'reasoning'),
+      reasoning !== 'none',
+    )
+  }
+  const { model, engine } = scriptedModel(() => final('ok'))
+  const own = { providerOptions: { lineage: { reasoningEffort: 'high' } }, reasoning: 'low' }
+  await lineage(model).doGenerate({ prompt, ...own })
+  assert.match(engine.prompts[0]!, /Reasoning: high/) // what is said to this provider counts more
+})

@@ -29,8 +29,6 @@ const [chat, completions, responses, ollamaChat, ollamaGenerate] = Object.keys(b
 /** Refused, with the name of the field in the message. */
 const changing: [path: string, fields: object, field: string][] = [
   [chat, { use_beam_search: true }, 'use_beam_search'],
-  [chat, { min_tokens: 20 }, 'min_tokens'],
-  [chat, { ignore_eos: true }, 'ignore_eos'],
   [chat, { stop_token_ids: [1] }, 'stop_token_ids'],
   [chat, { bad_words: ['x'] }, 'bad_words'],
   [chat, { chat_template: '{{ messages }}' }, 'chat_template'],

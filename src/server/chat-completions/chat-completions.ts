@@ -8,9 +8,10 @@ import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest } from '../http/errors.ts'
 import { fingerprintOf, newChatId, unixSeconds } from '../http/names.ts'
 import type { Lease } from '../models/registry.ts'
-import { type Asked, prepare, samplingOf, stopsOf, toolsOf } from '../prepare.ts'
+import { type Asked, drawingOf, prepare, stopsOf, toolsOf } from '../prepare.ts'
 import { chatUsage, openaiFinish, runAnswer, stopReason, timingsOf, wholeAnswer, withModel } from '../run.ts'
 import { type ChatRequest, chatRequest, functionTool } from '../schemas/chat.ts'
+import { limitOf } from '../schemas/common.ts'
 import { formatForm, givenForm } from '../schemas/forms.ts'
 import { ChatChunks, legacyFinish } from './chunks.ts'
 import { logprobsOf } from './logprobs.ts'
@@ -95,8 +96,8 @@ export function chatAsk(body: ChatRequest, recall: (callId: string) => string | 
       parallelToolCalls: legacy ? false : (body.parallel_tool_calls ?? undefined),
       ...given?.form,
       continueFinalMessage: continuesOf(body),
-      sampling: samplingOf(body),
-      maxTokens: body.max_completion_tokens ?? body.max_tokens ?? undefined,
+      ...drawingOf(body),
+      maxTokens: limitOf(body.max_completion_tokens ?? body.max_tokens),
       stop: stopsOf(body.stop),
       logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
       fields: { form: given?.field, tools: places },

@@ -29,11 +29,11 @@ function fromChatMessage(message: ChatRequestMessage, param: string, recall: (ca
         name: message.name || undefined,
       }
     case 'function':
-      return { role: 'tool', content: textOf(message.content ?? '', `${param}.content`), toolCallId: LEGACY_CALL, name: message.name }
+      return { role: 'tool', content: textOf(message.content, `${param}.content`), toolCallId: LEGACY_CALL, name: message.name }
     case 'assistant': {
       const { function_call: legacy } = message
       const calls = [...(message.tool_calls ?? []), ...(legacy ? [{ id: LEGACY_CALL, function: legacy }] : [])]
-      const text = textOf(message.content ?? '', `${param}.content`) || (message.refusal ?? '')
+      const text = textOf(message.content, `${param}.content`) || (message.refusal ?? '')
       const reasoning = message.reasoning || message.reasoning_content || message.thinking || (calls[0] && recall(calls[0].id))
       const parts: AssistantPart[] = []
       if (reasoning) parts.push({ type: 'reasoning', text: reasoning })
@@ -44,8 +44,9 @@ function fromChatMessage(message: ChatRequestMessage, param: string, recall: (ca
   }
 }
 
-function textOf(content: ChatContent, param: string): string {
+function textOf(content: ChatContent | null | undefined, param: string): string {
   if (typeof content === 'string') return content
+  if (!content) return ''
   return content
     .map((part, i) => {
       if (part.type === 'refusal') return (part as { refusal: string }).refusal

@@ -19,7 +19,7 @@ import { errorResponse, logError, logLine } from './error-response.ts'
 import { ApiError } from './errors.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { newId } from './names.ts'
-import { isOpen, routeOf, routes } from './routes.ts'
+import { isOpen, routedPath, routeOf, routes } from './routes.ts'
 import { corsHeaders, guard, preflightHeaders } from './security.ts'
 import { linked } from './signals.ts'
 
@@ -34,6 +34,8 @@ export interface AppOptions {
   /** Origins to accept beside our own and loopback; `*`: all. */
   origins?: readonly string[]
   limits?: Partial<Limits>
+  /** A path before all paths, such as `/llm`, where a proxy in front does not take it away. */
+  prefix?: string
   /** Where responses are stored. Default: in memory. */
   store?: ResponseStore
   /** Seals `encrypted_content`; the same on all replicas. Default: random, good for this process. */
@@ -94,7 +96,8 @@ export function createApp(options: AppOptions): App {
   const origins = options.origins ?? []
   let active = 0
 
-  const hono = new Hono<{ Bindings: { scope: Scope } }>()
+  const pathOf = (request: Request) => routedPath(new URL(request.url).pathname, options.prefix)
+  const hono = new Hono<{ Bindings: { scope: Scope } }>({ getPath: pathOf })
   for (const route of routes) {
     hono.on(route.method, route.path, (c) => route.handle(ctx, c.env.scope, c.req.raw, c.req.param() as Record<string, string>))
   }
@@ -116,7 +119,8 @@ export function createApp(options: AppOptions): App {
   async function handle(request: Request): Promise<Response> {
     const started = performance.now()
     const url = new URL(request.url)
-    const open = isOpen(url.pathname)
+    const path = pathOf(request)
+    const open = isOpen(path)
     const endings: (() => void)[] = []
     const work = linked([request.signal, stopping.signal], limits.requestMs)
     const scope: Scope = {
@@ -140,13 +144,13 @@ export function createApp(options: AppOptions): App {
     let response: Response
     try {
       scope.tenant = await check(request, open)
-      if (request.method === 'OPTIONS') response = new Response(null, { status: 204, headers: preflightHeaders })
+      if (request.method === 'OPTIONS') response = new Response(null, { status: 204, headers: preflightHeaders(request) })
       else {
         if (request.method === 'POST' && !open) scope.atEnd(admission.enter(scope.tenant))
         response = await hono.fetch(request, { scope })
       }
     } catch (error) {
-      response = errorResponse(ctx, scope, error, url.pathname)
+      response = errorResponse(ctx, scope, error, path)
     }
     status = response.status
     const headers = new Headers(response.headers)
@@ -157,7 +161,7 @@ export function createApp(options: AppOptions): App {
     if (!scope.streaming) headers.set('openai-processing-ms', String(Math.round(performance.now() - started)))
     for (const [name, value] of Object.entries(corsHeaders(request, origins))) headers.set(name, value)
     if (!scope.streaming) scope.done()
-    ctx.metrics.requests.add({ route: routeOf(url.pathname), status: String(status) })
+    ctx.metrics.requests.add({ route: routeOf(path), status: String(status) })
     return new Response(response.body, { status, headers })
   }
 

@@ -40,7 +40,7 @@ const asToken = (field: string) => field.replace(/[^\w.-]/g, '?').slice(0, 64)
 
 export async function readJson(request: Request, limits: Limits): Promise<unknown> {
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
-  if (type !== 'application/json')
+  if (type === undefined ? fromBrowser(request) : type !== 'application/json')
     throw new ApiError(415, 'invalid_request_error', 'Send the body as JSON with the header "Content-Type: application/json".')
   const encoding = request.headers.get('content-encoding')
   if (encoding && encoding.toLowerCase() !== 'identity')
@@ -55,6 +55,10 @@ export async function readJson(request: Request, limits: Limits): Promise<unknow
   }
 }
 
+/** Browsers send these headers with every POST; a page must not reach the server by leaving the content type away. */
+const fromBrowser = ({ headers }: Request): boolean =>
+  headers.has('origin') || headers.has('sec-fetch-site') || headers.has('sec-fetch-mode')
+
 async function readText(request: Request, limit: number): Promise<string> {
   const tooLarge = () =>
     new ApiError(413, 'invalid_request_error', `The body is larger than ${limit} bytes, the limit of this server.`, {
@@ -63,12 +67,14 @@ async function readText(request: Request, limit: number): Promise<string> {
   if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge()
   const chunks: Uint8Array[] = []
   let bytes = 0
-  if (request.body) {
-    for await (const chunk of request.body as unknown as AsyncIterable<Uint8Array>) {
+  try {
+    for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
       bytes += chunk.length
       if (bytes > limit) throw tooLarge()
       chunks.push(chunk)
     }
+  } catch (error) {
+    throw error instanceof ApiError ? error : new ApiError(499, 'invalid_request_error', 'The client left before its body was whole.')
   }
   const whole = new Uint8Array(bytes)
   let at = 0
@@ -117,6 +123,13 @@ interface Issue {
   errors?: Issue[][]
 }
 
+/** "expected string or array, received null", of a value that fits no alternative. */
+function alternatives(branches: readonly Issue[][]): string | undefined {
+  const parts = branches.map(([first]) => /^Invalid input: expected (.+), received (.+)$/.exec(first?.message ?? ''))
+  if (parts.length === 0 || parts.some((part) => !part)) return undefined
+  return `expected ${[...new Set(parts.map((part) => part![1]))].join(' or ')}, received ${parts[0]![2]}`
+}
+
 /** The issue that points furthest into the value: in a union, of the alternative that fits best. */
 function deepest(issues: readonly unknown[]): { path: PropertyKey[]; message: string } {
   let best: { path: PropertyKey[]; message: string } | undefined
@@ -128,6 +141,7 @@ function deepest(issues: readonly unknown[]): { path: PropertyKey[]; message: st
         const inner = deepest(branch)
         if (inner.path.length > 0) found = { path: [...issue.path, ...inner.path], message: inner.message }
       }
+      if (found === issue) found = { path: issue.path, message: alternatives(issue.errors) ?? issue.message }
     }
     if (!best || found.path.length > best.path.length) best = found
   }

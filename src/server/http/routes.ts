@@ -5,6 +5,7 @@ import { countTokens, createMessage } from '../messages/messages.ts'
 import { listModels, oneModel } from '../models/models.ts'
 import { ollamaPs, ollamaShow, ollamaTags, ollamaVersion } from '../ollama/models.ts'
 import { ollamaChat, ollamaGenerate } from '../ollama/ollama.ts'
+import { loads, modelInfo, serverInfo, serverLoad, tokenizerInfo, versionInfo } from '../operations/discovery.ts'
 import { openapi } from '../operations/openapi.ts'
 import { frontPage, health, live, metricsText, props, ready, slots } from '../operations/operations.ts'
 import { compactResponse } from '../responses/compact.ts'
@@ -35,6 +36,8 @@ const embeddings = () => {
   throw badRequest('The models of this server are generators; embeddings are not offered.', 'model', 'not_supported')
 }
 
+const discovery = (path: string, summary: string, handle: Route['handle']): Route => ({ method: 'GET', path, summary, handle })
+
 export const routes: readonly Route[] = [
   { method: 'GET', path: '/', summary: 'What this is.', open: true, handle: frontPage },
   { method: 'GET', path: '/health', summary: 'Loaded, and not shutting down.', open: true, handle: health },
@@ -44,6 +47,13 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/metrics', summary: 'Prometheus text.', handle: metricsText },
   { method: 'GET', path: '/slots', summary: 'Slots per model, never prompts.', handle: slots },
   { method: 'GET', path: '/props', summary: 'Settings of the server.', handle: props },
+  { method: 'GET', path: '/version', summary: 'vLLM: version.', handle: versionInfo },
+  { method: 'GET', path: '/load', summary: 'vLLM: requests that run or wait.', handle: serverLoad },
+  { method: 'GET', path: '/tokenizer_info', summary: 'vLLM: special tokens of a model.', handle: tokenizerInfo },
+  { method: 'GET', path: '/ping', summary: 'The same as /health.', open: true, handle: health },
+  ...['/server_info', '/get_server_info'].map((path) => discovery(path, 'SGLang: settings of the server.', serverInfo)),
+  ...['/model_info', '/get_model_info'].map((path) => discovery(path, 'SGLang: the first model.', modelInfo)),
+  ...['/v1/loads', '/loads', '/get_load'].map((path) => discovery(path, 'SGLang: load by model.', loads)),
   { method: 'GET', path: '/openapi.json', summary: 'This document.', handle: (ctx) => openapi(ctx, routes) },
   { method: 'GET', path: '/v1/models', summary: 'The models.', handle: listModels },
   { method: 'GET', path: '/v1/models/:id{.+}', summary: 'One model.', handle: oneModel },
@@ -94,6 +104,19 @@ const open = new Set(routes.filter((route) => route.open).map((route) => route.p
 const fixed = new Set(routes.map((route) => route.path))
 
 export const isOpen = (path: string): boolean => open.has(path)
+
+/**
+ * The path of a request as the routes know it: without slashes at the end, with one /v1 where clients leave it out or write it twice.
+ * @param prefix what a proxy in front leaves before every path; without it only the open paths are known
+ */
+export function routedPath(path: string, prefix = ''): string {
+  const plain = path.replace(/\/{2,}/g, '/').replace(/(?<=.)\/$/, '')
+  if (prefix !== '' && plain !== prefix && !plain.startsWith(`${prefix}/`)) return open.has(plain) && plain !== '/' ? plain : ''
+  const inner = plain.slice(prefix.length) || '/'
+  if (fixed.has(inner)) return inner
+  const versioned = `/v1${inner.replace(/^(\/v1)+(?=\/)/, '')}`
+  return fixed.has(versioned) || /^\/v1\/(models|responses)\/./.test(versioned) ? versioned : inner
+}
 
 /** A path as a label: its route, never a client's text. */
 export function routeOf(path: string): string {

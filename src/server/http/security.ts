@@ -7,7 +7,7 @@ import { ApiError } from './errors.ts'
 export interface Access {
   /** Host names beside the loopback ones; `*` accepts all (behind a proxy that checks). */
   hosts: readonly string[]
-  /** Origins beside the server's own and loopback; `*` accepts all, without credentials. */
+  /** Origins beside the server's own and loopback; `*` accepts all, without credentials, `scheme://*` all of a scheme. */
   origins: readonly string[]
   apiKeys: readonly string[]
 }
@@ -19,7 +19,7 @@ export function guard(access: Access): (request: Request, open: boolean) => Prom
     checkHost(request, access.hosts)
     if (open) return 'anonymous'
     if (!originAllowed(request, access.origins)) throw forbidden('Requests from this web page (Origin) are not allowed.')
-    if (keys.length === 0) return 'anonymous'
+    if (keys.length === 0 || request.method === 'OPTIONS') return 'anonymous' // browsers send no key with a preflight
     const given = await digest(presentedKey(request))
     let matches = 0
     for (const key of await Promise.all(keys)) matches |= equal(given, key)
@@ -51,10 +51,14 @@ function isLoopbackName(host: string): boolean {
   )
 }
 
+/** Such as `vscode-webview://*`, whose origins are random. */
+const ANY_OF_SCHEME = /^[a-z][a-z0-9+.-]*:\/\/\*$/
+
 /** No Origin (not a browser), the server's own, loopback, or listed. */
 export function originAllowed(request: Request, origins: readonly string[]): boolean {
   const origin = request.headers.get('origin')
   if (origin === null || origins.includes('*') || origins.includes(origin)) return true
+  if (origins.some((each) => ANY_OF_SCHEME.test(each) && origin.startsWith(each.slice(0, -1)))) return true
   try {
     const { host, protocol } = new URL(origin)
     if (protocol !== 'http:' && protocol !== 'https:') return false
@@ -79,12 +83,12 @@ export function corsHeaders(request: Request, origins: readonly string[]): Recor
   }
 }
 
-export const preflightHeaders: Record<string, string> = {
+/** Which methods and headers a page may use. Its Origin is allowed already, so it may send the headers that it asks for. */
+export const preflightHeaders = (request: Request): Record<string, string> => ({
   'access-control-allow-methods': 'GET, POST, DELETE, OPTIONS',
-  'access-control-allow-headers':
-    'authorization, content-type, x-api-key, x-request-id, idempotency-key, anthropic-version, anthropic-beta, anthropic-dangerous-direct-browser-access, traceparent, x-session-id, openai-organization, openai-project, openai-beta, x-stainless-lang, x-stainless-package-version, x-stainless-os, x-stainless-arch, x-stainless-runtime, x-stainless-runtime-version, x-stainless-retry-count, x-stainless-timeout, x-stainless-helper-method',
+  'access-control-allow-headers': request.headers.get('access-control-request-headers') ?? 'authorization, content-type, x-api-key',
   'access-control-max-age': '600',
-}
+})
 
 function presentedKey(request: Request): string {
   const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')

@@ -24,8 +24,10 @@ export interface ServedModel {
 export interface ModelEntry {
   /** The name clients use. May contain `/`. */
   id: string
-  /** Other names of the same model. */
+  /** Other names of the same model, which /v1/models does not list. */
   aliases?: readonly string[]
+  /** Other names that it lists. */
+  listedAliases?: readonly string[]
   /** Unix seconds, for /v1/models. */
   created?: number
   /** The model whose weights it shares, if it is an adapter. */

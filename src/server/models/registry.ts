@@ -34,7 +34,8 @@ export class ModelRegistry {
     for (const entry of entries) {
       const slot: Slot = { entry, users: 0, lastUsed: 0 }
       this.#slots.set(entry.id, slot)
-      for (const name of [entry.id, ...(entry.aliases ?? [])]) if (!this.#names.has(name)) this.#names.set(name, slot)
+      for (const name of [entry.id, ...(entry.listedAliases ?? []), ...(entry.aliases ?? [])])
+        if (!this.#names.has(name)) this.#names.set(name, slot)
     }
   }
 

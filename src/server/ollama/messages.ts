@@ -4,8 +4,9 @@ import type { AssistantPart, JsonSchema, Message } from '../../chat/messages.ts'
 import { writeJson } from '../../json/lossless.ts'
 import { validate } from '../http/body.ts'
 import { badRequest } from '../http/errors.ts'
-import { type Asked, samplingOf, stopsOf, toolsOf } from '../prepare.ts'
+import { type Asked, drawingOf, stopsOf, toolsOf } from '../prepare.ts'
 import { functionTool } from '../schemas/chat.ts'
+import { limitOf } from '../schemas/common.ts'
 import { type GivenForm, givenForm } from '../schemas/forms.ts'
 import type { OllamaChatRequest, OllamaGenerateRequest } from '../schemas/ollama.ts'
 
@@ -61,11 +62,10 @@ export function ollamaAsk(body: OllamaChatRequest | OllamaGenerateRequest, messa
 }
 
 /** The options that an answer and a raw continuation share. */
-export function ollamaOptions(options: OllamaChatRequest['options']): Pick<Ask, 'sampling' | 'maxTokens' | 'stop'> {
-  const predict = options?.num_predict
+export function ollamaOptions(options: OllamaChatRequest['options']): Pick<Ask, 'sampling' | 'minTokens' | 'maxTokens' | 'stop'> {
   return {
-    sampling: samplingOf({ ...options, repetition_penalty: options?.repeat_penalty }),
-    maxTokens: predict && predict > 0 ? predict : undefined, // -1 and -2 mean "as long as it fits"
+    ...drawingOf({ ...options, repetition_penalty: options?.repeat_penalty }),
+    maxTokens: limitOf(options?.num_predict), // also -2 means "as long as it fits"
     stop: stopsOf(options?.stop),
   }
 }

@@ -7,10 +7,17 @@ import type { ModelEntry, ServedModel } from '../models/model.ts'
 import { withModel } from '../run.ts'
 import { ollamaShowRequest } from '../schemas/ollama.ts'
 
-export const ollamaVersion = (ctx: ServerContext): Response => Response.json({ version: ctx.version })
+/** The version of Ollama whose API this is: clients refuse older ones. */
+const OLLAMA_API = '0.13.5'
+
+export const ollamaVersion = (ctx: ServerContext): Response => Response.json({ version: OLLAMA_API, lineage_version: ctx.version })
 
 export function ollamaTags(ctx: ServerContext): Response {
-  return Response.json({ models: ctx.registry.list().map(({ entry, model }) => tag(entry, model)) })
+  return Response.json({
+    models: ctx.registry
+      .list()
+      .flatMap(({ entry, model }) => [entry.id, ...(entry.listedAliases ?? [])].map((id) => tag({ ...entry, id }, model))),
+  })
 }
 
 export function ollamaPs(ctx: ServerContext): Response {

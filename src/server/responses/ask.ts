@@ -5,7 +5,8 @@ import { ChatError, type Message } from '../../chat/messages.ts'
 import { validate } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import type { Lease } from '../models/registry.ts'
-import { type Asked, prepare, samplingOf, toolsOf } from '../prepare.ts'
+import { type Asked, drawingOf, prepare, toolsOf } from '../prepare.ts'
+import { limitOf } from '../schemas/common.ts'
 import { type GivenForm, givenForm, namedForm } from '../schemas/forms.ts'
 import { type ResponseRequest, responseTool } from '../schemas/responses.ts'
 import { messagesOf, previousResponses } from './input.ts'
@@ -28,8 +29,8 @@ export async function responseAsk(ctx: ServerContext, scope: Scope, body: Respon
       parallelToolCalls: body.parallel_tool_calls ?? undefined,
       ...given?.form,
       continueFinalMessage: false, // messages of this API are whole
-      sampling: samplingOf(body),
-      maxTokens: body.max_output_tokens ?? undefined,
+      ...drawingOf(body),
+      maxTokens: limitOf(body.max_output_tokens),
       logprobs: wantsLogprobs(body) ? (body.top_logprobs ?? 0) : undefined,
       fields: { form: given?.field, tools: places },
     },

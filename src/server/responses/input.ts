@@ -60,7 +60,7 @@ function normal(item: Record<string, unknown>, type: string): StoredItem {
   const content =
     typeof item.content === 'string'
       ? [{ type: item.role === 'assistant' ? 'output_text' : 'input_text', text: item.content }]
-      : item.content
+      : (item.content ?? [])
   return { ...item, id, type, content }
 }
 
@@ -120,7 +120,7 @@ export async function messagesOf(
           throw badRequest('This compaction was not made here, or for another key.', 'input', 'compaction_not_readable')
         messages.push({ role: 'developer', content: `The conversation so far, in short:\n${summary}` })
       } else if (item.type === 'function_call_output') {
-        const output = typeof item.output === 'string' ? item.output : textOf(item.output as Part[], 'input')
+        const output = typeof item.output === 'string' ? item.output : textOf((item.output ?? []) as Part[], 'input')
         messages.push({ role: 'tool', toolCallId: item.call_id as string, content: output })
       } else if (item.type === 'message') {
         messages.push({ role: item.role as 'user' | 'system' | 'developer', content: textOf(item.content as Part[], 'input') })

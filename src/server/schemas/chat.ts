@@ -18,12 +18,15 @@ const toolCall = z.looseObject({
 /** A call as it was before `tool_calls`. */
 const legacyCall = z.looseObject({ name: common.toolName, arguments: z.string() })
 
-const instructions = (role: 'system' | 'developer') => z.looseObject({ role: z.literal(role), content })
+/** Programs write null for "nothing"; a missing content is a mistake. */
+const maybe = content.nullable()
+
+const instructions = (role: 'system' | 'developer') => z.looseObject({ role: z.literal(role), content: maybe })
 
 const chatMessage = z.discriminatedUnion('role', [
   instructions('system'),
   instructions('developer'),
-  z.looseObject({ role: z.literal('user'), content, name: z.string().max(128).nullish() }),
+  z.looseObject({ role: z.literal('user'), content: maybe, name: z.string().max(128).nullish() }),
   z.looseObject({
     role: z.literal('assistant'),
     content: content.nullish(),
@@ -35,7 +38,7 @@ const chatMessage = z.discriminatedUnion('role', [
     function_call: legacyCall.nullish(),
   }),
   z.looseObject({ role: z.literal('function'), content: content.nullish(), name: common.toolName }),
-  z.looseObject({ role: z.literal('tool'), content, tool_call_id: common.callId, name: common.toolName.nullish() }),
+  z.looseObject({ role: z.literal('tool'), content: maybe, tool_call_id: common.callId, name: common.toolName.nullish() }),
 ])
 
 export const functionTool = z.looseObject({

@@ -13,8 +13,10 @@ const MOST_TOOLS = 256
 /** An integer from `least` to the largest that fits into 32 bits. */
 export const int32 = (least: number) => z.int().min(least).max(MOST_INT32)
 
-/** A limit in tokens; null and missing mean "what the context leaves". */
-export const tokenLimit = int32(1).nullish()
+/** A limit in tokens. */
+export const tokenLimit = int32(-1).nullish().describe('null, -1 and 0: what the context leaves.')
+
+export const limitOf = (limit: number | null | undefined): number | undefined => (limit && limit > 0 ? limit : undefined)
 
 /** What the engine takes, less the 7 by which the last of 8 answers to one prompt counts on from the seed of the first. */
 const MOST_SEED = Number.MAX_SAFE_INTEGER - 7
@@ -23,7 +25,7 @@ export const effort = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh
 
 export const samplingFields = {
   temperature: z.number().min(0).max(10).nullish(),
-  top_p: z.number().gt(0).max(1).nullish(),
+  top_p: z.number().min(0).max(1).nullish().describe('0: the likeliest token.'),
   top_k: int32(-1).nullish(),
   min_p: z.number().min(0).max(1).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
@@ -32,13 +34,15 @@ export const samplingFields = {
   seed: z.int().min(0).max(MOST_SEED).nullish(),
   /** Token id (as a string key) -> bias added to its logit. */
   logit_bias: z.record(z.string().regex(/^\d{1,7}$/), z.number().min(-100).max(100)).nullish(),
+  min_tokens: int32(0).nullish().describe('No token that ends the answer is drawn before so many tokens.'),
+  ignore_eos: z.boolean().nullish().describe('Only a limit, a stop text or a complete form ends the answer.'),
 }
 export type SamplingFields = z.infer<z.ZodObject<typeof samplingFields>>
 
 export const stopTexts = z
-  .union([z.string().min(1).max(256), z.array(z.string().min(1).max(256)).max(4)])
+  .union([z.string().max(1024), z.array(z.string().max(1024)).max(256)])
   .nullish()
-  .describe('Up to four texts that end the answer; never part of it.')
+  .describe('Up to 256 texts that end the answer; never part of it.')
 
 export const toolName = z
   .string()

@@ -20,7 +20,7 @@ export const completionRequest = z.looseObject({
   ...promptFields,
   stream: z.boolean().nullish(),
   stream_options: common.includeUsage,
-  max_tokens: common.int32(0).nullish(),
+  max_tokens: common.int32(-1).nullish().describe('Default 16. -1: what the context leaves. 0 with echo: score the prompt.'),
   ...common.samplingFields,
   stop: common.stopTexts,
   n: z.int().min(1).max(8).nullish(),

@@ -71,7 +71,7 @@ export const messagesRequest = z.looseObject({
   max_tokens: common.int32(1),
   system: z.union([z.string(), z.array(textBlock).max(1024)]).nullish(),
   stream: z.boolean().nullish(),
-  stop_sequences: z.array(z.string().max(1024)).max(64).nullish().describe('Texts that end the answer; never part of it.'),
+  stop_sequences: z.array(z.string().max(1024)).max(256).nullish().describe('Texts that end the answer; never part of it.'),
   ...common.samplingFields,
   thinking: thinking.nullish().describe('Missing: as the model does by itself, and not shown.'),
   tools: z.array(tool).max(256).nullish(),

@@ -11,7 +11,7 @@ export const messageItem = z.looseObject({
   type: z.literal('message').nullish(),
   id: itemId,
   role: z.enum(['user', 'assistant', 'system', 'developer']),
-  content: parts,
+  content: parts.nullable(),
   phase: z.enum(['commentary', 'final_answer']).nullish(),
 })
 export const functionCallItem = z.looseObject({
@@ -25,7 +25,7 @@ export const functionCallOutputItem = z.looseObject({
   type: z.literal('function_call_output'),
   id: itemId,
   call_id: common.callId,
-  output: parts,
+  output: parts.nullable(),
 })
 export const reasoningItem = z.looseObject({
   type: z.literal('reasoning'),

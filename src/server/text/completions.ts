@@ -14,8 +14,9 @@ import { badRequest } from '../http/errors.ts'
 import { fingerprintOf, newChatId, unixSeconds } from '../http/names.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
-import { constraintOf, samplingOf, stopsOf } from '../prepare.ts'
+import { constraintOf, drawingOf, stopsOf } from '../prepare.ts'
 import { chatUsage, openaiFinish, runAnswer, stopReason, withModel } from '../run.ts'
+import { limitOf } from '../schemas/common.ts'
 import { type CompletionRequest, completionRequest } from '../schemas/completions.ts'
 import { formatForm, givenForm } from '../schemas/forms.ts'
 
@@ -72,8 +73,8 @@ function continuations(
     if (unknown !== undefined) throw badRequest(`Token ${unknown} is not in the vocabulary of ${model.architecture.vocabSize}.`, param)
     return Array.from({ length: body.n ?? 1 }, (_, i) => {
       const ask = {
-        sampling: samplingOf(body, i),
-        maxTokens: Math.min(body.max_tokens ?? 16, ctx.limits.outputTokens),
+        ...drawingOf(body, i),
+        maxTokens: Math.min(limitOf(body.max_tokens ?? 16) ?? Number.MAX_SAFE_INTEGER, ctx.limits.outputTokens),
         stop: stopsOf(body.stop),
         logprobs: body.logprobs ?? undefined,
         cacheKey: scope.tenant,
