@@ -161,6 +161,9 @@ export const BLOCK_FORMATS: Readonly<Record<BlockDType, BlockFormat>> = {
   },
 }
 
+/** How many bits some fields of a block make together. */
+export const fieldBits = (fields: readonly Field[]): number => fields.reduce((sum, { bits }) => sum + bits, 0)
+
 /** The number that some fields of a block hold. Eight bits are signed, fewer are not. */
 function read(bytes: Uint8Array, block: number, fields: readonly Field[]): number {
   let value = 0

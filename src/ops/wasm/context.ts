@@ -10,5 +10,5 @@ export interface OpContext {
   readonly precision: Precision
 }
 
-/** `fast`: dense bf16 weights become int8, activations of experts int8, keys and values bf16. */
+/** `fast`: dense bf16 weights become int8, activations for weights in blocks of up to 6 bits int8, keys and values bf16. */
 export type Precision = 'faithful' | 'fast'

@@ -174,6 +174,7 @@ export const i8x16 = {
   shuffle: (a: V128, b: V128, lanes: readonly number[]): V128 => new Expr('v128', [...a.code, ...b.code, ...simd(13), ...lanes]),
   swizzle: binary(14),
   relaxedSwizzle: binary(0x100),
+  eq: binary(35),
   narrowI16x8S: binary(101),
   add: binary(110),
   sub: binary(113),

@@ -2,9 +2,18 @@
  * Runs commands: gives the kernel this worker's share, calls the instance that sees the right weight memory.
  * The same code runs in every worker and, without threads, in the caller's thread.
  */
+import { FORMAT } from './formats.ts'
 import type { Command, Context, Exports, Kernel, Words } from './kernel.ts'
 import { KERNELS } from './kernels/kernels.ts'
 import { SCRATCH, SCRATCH_BYTES } from './layout.ts'
+
+/** What a pool gets later: a further memory, or the kernels of a format. */
+export type Attachment =
+  | { readonly arena: number; readonly memory: WebAssembly.Memory }
+  | { readonly format: number; readonly module: WebAssembly.Module }
+
+/** The number of a format whose weights are not grouped: these kernels need no module of their own. */
+const ALL_FORMATS = FORMAT.f32
 
 export class Executor implements Context {
   readonly index: number
@@ -12,15 +21,18 @@ export class Executor implements Context {
   readonly scratch: number
   readonly words: Int32Array
   readonly floats: Float32Array
-  readonly #module: WebAssembly.Module
   readonly #heap: WebAssembly.Memory
-  readonly #instances: Exports[] = []
+  /** By arena: the memories, and the instances of the modules in it. */
+  readonly #memories: WebAssembly.Memory[] = []
+  readonly #instances: Exports[][] = []
+  /** By format; the module of all other kernels is at ALL_FORMATS. */
+  readonly #modules: WebAssembly.Module[] = []
   readonly #readers: readonly ReturnType<Kernel['reader']>[]
   /** The same worker as the only one. */
   readonly #whole: Context
 
   constructor(module: WebAssembly.Module, heap: WebAssembly.Memory, index: number, count: number) {
-    this.#module = module
+    this.#modules[ALL_FORMATS] = module
     this.#heap = heap
     this.index = index
     this.count = count
@@ -29,18 +41,27 @@ export class Executor implements Context {
     this.floats = new Float32Array(heap.buffer)
     const unsigned = new Uint32Array(heap.buffer)
     this.#readers = KERNELS.map((kernel) => kernel.reader(unsigned, this.floats))
-    this.attach(0, heap)
+    this.attach({ arena: 0, memory: heap })
     const { scratch, words, floats } = this
-    this.#whole = { index: 0, count: 1, scratch, words, floats, on: (arena) => this.on(arena) }
+    this.#whole = { index: 0, count: 1, scratch, words, floats, on: (arena, format) => this.on(arena, format) }
   }
 
-  attach(arena: number, memory: WebAssembly.Memory): void {
-    const instance = new WebAssembly.Instance(this.#module, { memory: { 0: this.#heap, 1: memory } })
-    this.#instances[arena] = instance.exports as unknown as Exports
+  attach(what: Attachment): void {
+    if ('module' in what) this.#modules[what.format] = what.module
+    else {
+      this.#memories[what.arena] = what.memory
+      this.#instances[what.arena] = []
+    }
   }
 
-  on(arena: number): Exports {
-    return this.#instances[arena]!
+  on(arena: number, format = ALL_FORMATS): Exports {
+    return (this.#instances[arena]![format] ??= this.#instantiate(arena, format))
+  }
+
+  #instantiate(arena: number, format: number): Exports {
+    const module = this.#modules[format]!
+    const imports = { memory: { 0: this.#heap, 1: this.#memories[arena]! } }
+    return new WebAssembly.Instance(module, imports).exports as unknown as Exports
   }
 
   /** Runs this worker's share of a command, or (`alone`) all of it. */

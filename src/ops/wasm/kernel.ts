@@ -16,8 +16,8 @@ export interface Context {
   /** The heap as words; kernels read lists of indices and pointers here. */
   readonly words: Int32Array
   readonly floats: Float32Array
-  /** The kernels bound to one weight memory; arena 0 is the heap. */
-  on(arena: number): Exports
+  /** The kernels bound to one weight memory; arena 0 is the heap. With a grouped format: its own kernels (product.ts). */
+  on(arena: number, format?: number): Exports
 }
 
 /** How one word of a command is stored: an address, count or index (unsigned), or a number. */

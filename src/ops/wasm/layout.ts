@@ -4,7 +4,7 @@
  *   0        never used, so that address 0 can mean "none"
  *   64       1 KiB of zeros (the bias of a layer without one)
  *   2 KiB    control words, each on its own cache line
- *   4 KiB    constants of the kernels
+ *   4 KiB    constants of the kernels: of those for all formats, then of each format (by its number)
  *   64 KiB   command ring
  *   …        one scratch area per worker, then the host's staging area, then temporaries
  */
@@ -28,7 +28,7 @@ export const PARALLEL_SLEEPERS = control(7)
 export const GENERATION_SLEEPERS = control(8)
 
 export const CONSTANTS = 4096
-export const CONSTANT_BYTES = 4096
+export const CONSTANT_BYTES = 2048
 
 export const RING = 65536 / 4
 export const RING_WORDS = 1 << 20

@@ -3,7 +3,7 @@
  * memory. Without workers a command runs in the caller's thread, while it is enqueued.
  */
 import { BackendFailedError } from '../backend.ts'
-import { Executor } from './executor.ts'
+import { type Attachment, Executor } from './executor.ts'
 import { startWorker, type WorkerHandle } from './host.ts'
 import type { Command, Kernel, Words } from './kernel.ts'
 import {
@@ -29,8 +29,8 @@ export interface Pool {
   /** A number that grows with every command; `done(position())` becomes true when everything enqueued so far has run. */
   position(): number
   done(position: number): boolean
-  /** Makes a weight memory known before any later command. */
-  attach(arena: number, memory: WebAssembly.Memory): void
+  /** Makes a weight memory or the kernels of a format known before any later command. */
+  attach(what: Attachment): void
   /** When everything enqueued so far has run. */
   settled(): Promise<void>
   /** Resolves when a thread has failed or ended by itself. */
@@ -55,8 +55,8 @@ export class InlinePool implements Pool {
   done(): boolean {
     return true
   }
-  attach(arena: number, memory: WebAssembly.Memory): void {
-    this.#executor.attach(arena, memory)
+  attach(what: Attachment): void {
+    this.#executor.attach(what)
   }
   async settled(): Promise<void> {}
   readonly failed = new Promise<BackendFailedError>(() => {})
@@ -79,6 +79,7 @@ export class ThreadPool implements Pool {
   readonly #failing = Promise.withResolvers<BackendFailedError>()
   readonly failed = this.#failing.promise
   #nextSignal = 1
+  #attached = 0
   #tail = 0
   /** Where the last command for all workers ends. */
   #parallel = 0
@@ -189,9 +190,10 @@ export class ThreadPool implements Pool {
     return ((Atomics.load(this.#words, COMPLETED) - position) | 0) >= 0
   }
 
-  attach(arena: number, memory: WebAssembly.Memory): void {
-    for (const worker of this.#workers) worker.post({ kind: 'attach', arena, memory } satisfies ToWorker)
-    this.#control(OP_ATTACH, arena)
+  attach(what: Attachment): void {
+    const number = this.#attached++
+    for (const worker of this.#workers) worker.post({ kind: 'attach', number, what } satisfies ToWorker)
+    this.#control(OP_ATTACH, number)
   }
 
   settled(): Promise<void> {

@@ -20,7 +20,7 @@ import {
   v128,
 } from './encoder.ts'
 import type { Features } from './features.ts'
-import { CONSTANT_BYTES, CONSTANTS } from './layout.ts'
+import { CONSTANT_BYTES } from './layout.ts'
 
 /** Everything a kernel needs to emit itself: the module, its two memories and the instructions available. */
 export class KernelModule {
@@ -30,8 +30,11 @@ export class KernelModule {
   readonly heap: Memory
   /** Memory that holds the weight (or cache) of the call; the same as `heap` for weights that live there. */
   readonly weights: Memory
+  /** Address of its vector constants in the heap. */
+  readonly #constantsAt: number
 
-  constructor(module: ModuleBuilder, features: Features, shared: boolean) {
+  constructor(module: ModuleBuilder, features: Features, shared: boolean, constantsAt: number) {
+    this.#constantsAt = constantsAt
     this.module = module
     this.features = features
     this.heap = module.memory(shared)
@@ -49,7 +52,7 @@ export class KernelModule {
     while (index < this.#pool.length && !words.every((word, i) => this.#pool[index + i] === word)) index += 4
     if (index === this.#pool.length) this.#pool.push(...words)
     if (this.#pool.length * 4 > CONSTANT_BYTES) throw new RangeError('the kernels have too many constants; raise CONSTANT_BYTES')
-    return this.heap.v128(0, CONSTANTS + index * 4)
+    return this.heap.v128(0, this.#constantsAt + index * 4)
   }
 
   /** Four times the same number. */
@@ -68,7 +71,7 @@ export class KernelModule {
     return this.constant([a!, b!, c!, d!])
   }
 
-  /** What has to lie at CONSTANTS before a kernel runs. */
+  /** What has to lie at `constantsAt` before a kernel runs. */
   constants(): Int32Array {
     return Int32Array.from(this.#pool)
   }
@@ -253,4 +256,21 @@ export function transpose(f: FunctionBuilder, rows: readonly V128[]): V128[] {
     i8x16.shuffle(abHigh, cdHigh, first),
     i8x16.shuffle(abHigh, cdHigh, second),
   ]
+}
+
+/** 8 × 8 halves of 32-bit words, transposed. */
+export function transpose8(f: FunctionBuilder, rows: readonly V128[]): V128[] {
+  let from = rows
+  for (const bytes of [2, 4, 8] as const) {
+    const distance = bytes / 2
+    const to: V128[] = []
+    for (let i = 0; i < 8; i++)
+      if ((i & distance) === 0) {
+        to[i] = f.v128(interleave(from[i]!, from[i + distance]!, bytes, 'low'))
+        to[i + distance] = f.v128(interleave(from[i]!, from[i + distance]!, bytes, 'high'))
+      }
+    from = to
+  }
+  // Each round split by one bit of the index, so that the bits are in reverse order now.
+  return [0, 4, 2, 6, 1, 5, 3, 7].map((i) => from[i]!)
 }

@@ -2,13 +2,15 @@
  * The backend on the CPU: every op becomes commands for kernels in WebAssembly (kernels/), run by a pool of threads (pool.ts) over weights
  * in arenas (memories.ts). Ops return at once; only promises wait. Any number of threads gives the same bits.
  *
- * Faithful precision multiplies dense weights as published with f32 activations, and mxfp4 experts with activations of 16 bits per block of 32.
+ * Faithful precision multiplies dense weights as published with f32 activations, and weights in blocks (mxfp4, the formats of GGUF) with
+ * activations of 16 bits per block of 32.
  */
 import { type Backend, MemoryError } from '../backend.ts'
 import { size } from '../tensor.ts'
 import { Batches } from './batches.ts'
 import type { OpContext, Precision } from './context.ts'
 import { type Features, probeFeatures } from './features.ts'
+import type { Format } from './formats.ts'
 import { Heap } from './heap.ts'
 import { compile, coreCount } from './host.ts'
 import { add } from './kernels/add.ts'
@@ -18,7 +20,7 @@ import { rowsOfTable } from './kernels/embed.ts'
 import { gated } from './kernels/gated.ts'
 import { gelu } from './kernels/gelu.ts'
 import { join } from './kernels/join.ts'
-import { buildModule } from './kernels/kernels.ts'
+import { buildFormatModule, buildModule } from './kernels/kernels.ts'
 import { linear } from './kernels/linear.ts'
 import { moe } from './kernels/moe.ts'
 import { layerNorm, rmsNorm } from './kernels/norm.ts'
@@ -26,7 +28,6 @@ import { rope } from './kernels/rope.ts'
 import { route } from './kernels/route.ts'
 import { convolution, selectiveScan } from './kernels/state.ts'
 import { cacheBytes, createCache } from './kv-cache.ts'
-import { CONSTANTS } from './layout.ts'
 import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts'
 import { InlinePool, ThreadPool } from './pool.ts'
 import { LoadingContext, loadWeight, tableOnDemand } from './weights.ts'
@@ -34,7 +35,7 @@ import { LoadingContext, loadWeight, tableOnDemand } from './weights.ts'
 export interface WasmOptions {
   /** Compute threads; default: the number of cores. 0: everything runs in the caller's thread, as it also does where memory cannot be shared. */
   threads?: number
-  /** `faithful` (default) or `fast`: dense bf16 weights become int8, activations of experts int8. */
+  /** `faithful` (default) or `fast`: dense bf16 weights become int8, weights in blocks of up to 6 bits meet activations of 8 bits. */
   precision?: Precision
   /** Size of the memories that hold weights and caches, at most (and by default) 4 GiB less a page. */
   arenaBytes?: number
@@ -59,20 +60,22 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Wasm
   if (!Number.isInteger(wanted) || wanted < 0) throw new RangeError(`threads: expected a whole number of at least 0, got ${wanted}`)
   const shared = features.threads && wanted > 0
   const memory = largestHeap(shared)
-  const build = async () => {
-    const { bytes, constants } = buildModule(features, shared)
-    new Int32Array(memory.buffer).set(constants, CONSTANTS / 4)
+  const build = async (format?: Format) => {
+    const { bytes, constants, constantsAt } =
+      format === undefined ? buildModule(features, shared) : buildFormatModule(features, shared, format)
+    new Int32Array(memory.buffer).set(constants, constantsAt / 4)
     return compile(bytes, features.wide)
   }
-  const pool = shared ? await ThreadPool.start(build, memory, wanted) : new InlinePool(await build(), memory)
+  const pool = shared ? await ThreadPool.start(() => build(), memory, wanted) : new InlinePool(await build(), memory)
   const heap = new Heap(memory, pool, features.multiMemory)
   const { arenaBytes = LARGEST_MEMORY, memoryBytes, precision = 'faithful' } = options
   const memories = new Memories(
     { memory, allocator: heap.temporaries },
     { arenaBytes, memoryBytes, shared, separate: features.multiMemory },
-    (arena, memory) => pool.attach(arena, memory),
+    (arena, memory) => pool.attach({ arena, memory }),
   )
-  return assemble({ pool, heap, batches: new Batches(heap), precision }, memories)
+  const context = { pool, heap, batches: new Batches(heap), precision }
+  return assemble(context, memories, async (format) => pool.attach({ format, module: await build(format) }))
 }
 
 /** 4 GiB of address space where the engine gives that much, else the half, and so on. */
@@ -86,9 +89,10 @@ function largestHeap(shared: boolean): WebAssembly.Memory {
   }
 }
 
-function assemble(context: OpContext, memories: Memories): WasmBackend {
+/** `attachKernels` makes the kernels of a grouped format known to the pool. */
+function assemble(context: OpContext, memories: Memories, attachKernels: (format: Format) => Promise<void>): WasmBackend {
   const { pool, heap, precision } = context
-  const loading = new LoadingContext(context, memories)
+  const loading = new LoadingContext(context, memories, attachKernels)
   const held = { weights: 0, caches: 0 }
   return {
     name: 'wasm',

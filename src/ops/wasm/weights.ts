@@ -3,12 +3,14 @@
  * keep their published form are read into their place, bytes that are repacked go through a small staging area.
  */
 import { DISK_ALIGNMENT, type Fill, type ReadRow, type WeightPart, type WeightSpec } from '../backend.ts'
-import { type DType, fromBf16, fromF16, storedBytes } from '../dtype.ts'
+import { BLOCK_FORMATS, decodeBlocks } from '../block-formats.ts'
+import { type BlockDType, type DType, fromBf16, fromF16, isBlocks, requireBlocks, storedBytes } from '../dtype.ts'
 import { size } from '../tensor.ts'
 import type { OpContext, Precision } from './context.ts'
-import { FORMAT, type Format, GROUP_ROWS, matrixBytes } from './formats.ts'
+import { FORMAT, type Format, formatOfBlocks, GROUP_ROWS, isGrouped, matrixBytes } from './formats.ts'
 import type { Heap } from './heap.ts'
 import { packInt8Kernel, repackMxfp4Kernel } from './kernels/pack.ts'
+import { repackKernel } from './kernels/repack.ts'
 import type { Memories, Place } from './memories.ts'
 import type { Block } from './memory.ts'
 import type { Pool } from './pool.ts'
@@ -27,12 +29,25 @@ export class LoadingContext {
   #lent = 0
   readonly #waiting: (() => void)[] = []
   #draining: Promise<void> | undefined
+  readonly #attachKernels: (format: Format) => Promise<void>
+  readonly #attached = new Map<Format, Promise<void>>()
 
-  constructor({ pool, heap, precision }: OpContext, memories: Memories) {
+  constructor({ pool, heap, precision }: OpContext, memories: Memories, attachKernels: (format: Format) => Promise<void>) {
+    this.#attachKernels = attachKernels
     this.pool = pool
     this.heap = heap
     this.memories = memories
     this.precision = precision
+  }
+
+  /** Waits until the kernels of a format are there. */
+  async kernelsOf(format: Format): Promise<void> {
+    if (!isGrouped(format)) return
+    const known = this.#attached.get(format)
+    if (known) return known
+    const attached = this.#attachKernels(format)
+    this.#attached.set(format, attached)
+    return attached
   }
 
   /**
@@ -82,16 +97,18 @@ export async function loadWeight(context: LoadingContext, spec: WeightSpec, fill
   const { name, shape, dtype, use } = spec
   if (dtype === 'int8')
     throw new TypeError(`${name}: int8 is a backend's own format, not a published one; expected f32, f16, bf16 or mxfp4`)
+  requireBlocks(spec)
   if (use === 'vector') return loadVector(context, spec, fill)
   const width = shape.at(-1)!
   const rows = shape.length > 1 ? shape.at(-2)! : 1
   const matrices = shape.length > 2 ? size(shape.slice(0, -2)) : 1
   const format = formatOf(context, spec, rows, width)
+  await context.kernelsOf(format)
   const each = matrixBytes(format, rows, width)
   context.memories.mustFit(each * matrices, name)
   // Experts get a place each: they may lie in different arenas.
   const places: Place[] = []
-  const load = format === FORMAT.mxfp4 ? loadMxfp4 : format === FORMAT.int8 ? loadInt8 : loadDense
+  const load = isBlocks(dtype) ? loadBlocks : format === FORMAT.mxfp4 ? loadMxfp4 : format === FORMAT.int8 ? loadInt8 : loadDense
   const bands = use === 'experts' ? [] : bandsOf(format, rows, width, context.memories.largestPlace - SLACK)
   try {
     const straight = load === loadDense && dtype !== 'f16'
@@ -138,29 +155,26 @@ function fromRow(fill: Fill, dtype: DType, row: number, width: number): Fill {
 
 /** A table that stays in its file: nothing of it is kept, `embed` gathers the rows it needs. */
 export function tableOnDemand({ name, shape, dtype }: WeightSpec, readRow: ReadRow): WasmTensor {
-  const half = dtype === 'f16' // becomes f32, as it would in memory
+  const converted = dtype === 'f16' || isBlocks(dtype) // to f32
   const gather: ReadRow = (row, into) => {
-    if (!half) return readRow(row, into)
-    const raw = new Uint8Array(into.byteLength / 2)
+    if (!converted) return readRow(row, into)
+    const raw = new Uint8Array(storedBytes(dtype, shape.at(-1)!))
     readRow(row, raw)
-    into.set(new Uint8Array(toF32(raw, 'f16').buffer))
+    const values = isBlocks(dtype) ? decodeBlocks(dtype, raw) : toF32(raw, dtype)
+    into.set(new Uint8Array(values.buffer))
   }
   return { name, shape, dtype, arena: 0, address: 0, format: dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32, readRow: gather }
 }
 
-function formatOf(context: LoadingContext, { name, dtype, use, exact }: WeightSpec, rows: number, width: number): Format {
-  if (dtype === 'mxfp4') {
-    if (width % 32 !== 0) throw new RangeError(`${name}: rows of mxfp4 must be a multiple of 32 long, got ${width}`)
-    if (use === 'table') throw new TypeError(`${name}: a table cannot be mxfp4; expected f32, f16 or bf16`)
-    return FORMAT.mxfp4
-  }
+function formatOf(context: LoadingContext, { dtype, use, exact }: WeightSpec, rows: number, width: number): Format {
+  if (dtype === 'mxfp4') return FORMAT.mxfp4
+  if (isBlocks(dtype)) return formatOfBlocks(dtype)
   const rounded = !exact && (use === 'experts' || (use === 'matrix' && rows >= LEAST_ROUNDED_ROWS))
   if (context.precision === 'fast' && rounded && width % 32 === 0) return FORMAT.int8
   return dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32
 }
 
 async function loadVector(context: LoadingContext, { name, shape, dtype }: WeightSpec, fill: Fill) {
-  if (dtype === 'mxfp4') throw new TypeError(`${name}: a vector cannot be mxfp4`)
   const raw = new Uint8Array(storedBytes(dtype, size(shape)))
   await fill('data', 0, raw)
   const { address } = context.heap.keep(toF32(raw, dtype))
@@ -231,6 +245,39 @@ const loadMxfp4: LoadMatrix = async (context, spec, place, m, rows, width, fill)
   } finally {
     context.retire(block)
   }
+}
+
+/** Bands of rows in blocks stay in the staging area until the workers have sorted them into groups. */
+const loadBlocks: LoadMatrix = async (context, { name, dtype }, place, m, rows, width, fill) => {
+  const format = formatOfBlocks(dtype as BlockDType)
+  const rowBytes = storedBytes(dtype, width)
+  const band = Math.max(1, Math.floor(BAND_BYTES / rowBytes / GROUP_ROWS)) * GROUP_ROWS
+  const convert = async (row: number) => {
+    const count = Math.min(band, rows - row)
+    const block = await context.block(count * rowBytes + DISK_ALIGNMENT)
+    const offset = (m * rows + row) * rowBytes
+    const from = aligned(block.address, fill, 'data', offset)
+    const bytes = context.bytes(from, count * rowBytes)
+    try {
+      await fill('data', offset, bytes)
+      requireFiniteScales(name, dtype as BlockDType, bytes, offset)
+      const to = place.address + matrixBytes(format, row, width)
+      context.pool.enqueue(repackKernel, { arena: place.arena, to, from, format, rows: count, columns: width })
+    } finally {
+      context.retire(block)
+    }
+  }
+  await Promise.all(Array.from({ length: Math.ceil(rows / band) }, (_, i) => convert(i * band)))
+}
+
+/** @throws RangeError for a scale or offset that is infinite or no number: kernels read them as finite */
+function requireFiniteScales(name: string, dtype: BlockDType, blocks: Uint8Array, offset: number): void {
+  const { bytes, scale, offset: added } = BLOCK_FORMATS[dtype]
+  const finite = scale.format === 'e8m0' ? (at: number) => blocks[at] !== 255 : (at: number) => (blocks[at + 1]! & 0x7c) !== 0x7c
+  for (const at of added ? [scale.at, added.at] : [scale.at])
+    for (let block = 0; block < blocks.length; block += bytes)
+      if (!finite(block + at))
+        throw new RangeError(`${name}: a scale of block ${(offset + block) / bytes} is not a finite number; the file is damaged`)
 }
 
 /** Published bytes as f32. Exact. */

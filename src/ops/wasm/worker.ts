@@ -1,8 +1,8 @@
 /**
  * One thread of the pool: takes commands from the ring in shared memory, does its share, waits for the others at a barrier.
- * A waiting worker spins for a while, then sleeps. It returns to its event loop only to receive a further memory.
+ * A waiting worker spins for a while, then sleeps. It returns to its event loop only to receive a further memory or module.
  */
-import { Executor } from './executor.ts'
+import { type Attachment, Executor } from './executor.ts'
 import { onHostMessage, postToHost } from './host.ts'
 import {
   ALONE,
@@ -22,10 +22,10 @@ import {
   TAIL_SLEEPERS,
 } from './layout.ts'
 
-/** From the host: first the module and the heap, then memories as they are made. */
+/** From the host: first the module and the heap, then memories and modules of formats as they are made, numbered in order. */
 export type ToWorker =
   | { kind: 'start'; module: WebAssembly.Module; heap: WebAssembly.Memory; index: number; count: number }
-  | { kind: 'attach'; arena: number; memory: WebAssembly.Memory }
+  | { kind: 'attach'; number: number; what: Attachment }
 export type FromWorker = { kind: 'ready' } | { kind: 'signal'; id: number } | { kind: 'failed'; message: string }
 
 /**
@@ -37,12 +37,12 @@ const MOST_SPINS = 60_000
 const LEAST_SPINS = 5_000
 
 async function main(): Promise<void> {
-  const memories: WebAssembly.Memory[] = []
+  const received: Attachment[] = []
   let wake = () => {}
   const started = new Promise<Extract<ToWorker, { kind: 'start' }>>((resolve) => {
     onHostMessage((message: ToWorker) => {
       if (message.kind === 'start') return resolve(message)
-      memories[message.arena] = message.memory
+      received[message.number] = message.what
       wake()
     })
   })
@@ -109,9 +109,9 @@ async function main(): Promise<void> {
     if (apart) meet(head)
     apart = false
     if (op === OP_ATTACH) {
-      const arena = words[at + 2]!
-      while (!memories[arena]) await new Promise<void>((resolve) => (wake = resolve))
-      executor.attach(arena, memories[arena])
+      const number = words[at + 2]!
+      while (!received[number]) await new Promise<void>((resolve) => (wake = resolve))
+      executor.attach(received[number])
     } else executor.runAt(op, at + 2, false)
     head = next
     meet(next)

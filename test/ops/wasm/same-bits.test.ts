@@ -4,6 +4,8 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { BLOCK_FORMATS } from '../../../src/ops/block-formats.ts'
+import type { BlockDType } from '../../../src/ops/dtype.ts'
 import type { Tensor } from '../../../src/ops/tensor.ts'
 import { createWasmBackend, type WasmBackend, type WasmOptions } from '../../../src/ops/wasm/wasm.ts'
 import { random } from '../random.ts'
@@ -18,6 +20,11 @@ const SHAPES = [
 const ODD = [
   { columns: 37, rows: 21 },
   { columns: 1029, rows: 66 },
+] as const
+/** Widths for formats in blocks of 256. */
+const WHOLE = [
+  { columns: 256, rows: 33 },
+  { columns: 1536, rows: 16 },
 ] as const
 const T = 19
 
@@ -53,6 +60,11 @@ async function results(options: WasmOptions): Promise<Float32Array[]> {
       const w = await draw.weight('w', [rows, columns], dtype)(on)
       const b = await draw.weight('b', [rows], 'f32', 'vector')(on)
       out.push(await together(on, draw.normals(T * columns), columns, (x) => on.linear(x, w, b), `${dtype} ${rows} × ${columns}`))
+    }
+  for (const dtype of Object.keys(BLOCK_FORMATS) as BlockDType[])
+    for (const { columns, rows } of BLOCK_FORMATS[dtype].length === 32 ? SHAPES : WHOLE) {
+      const w = await draw.weight('w', [rows, columns], dtype)(on)
+      out.push(await together(on, draw.normals(T * columns), columns, (x) => on.linear(x, w), `${dtype} ${rows} × ${columns}`))
     }
   for (const dtype of ['mxfp4', 'bf16'] as const)
     for (const { columns, rows } of SHAPES) {

@@ -1,16 +1,19 @@
 /**
- * y[t] = table[index[t]]·scale. Rows of a table that stays as published (f32 or bf16), or of a matrix that is int8 in blocks.
+ * y[t] = table[index[t]]·scale. Rows of a table that stays as published (f32 or bf16), or of a grouped one, whose group is unpacked for it.
  * Workers take rows; `select` is the same with a temporary as table.
  */
 import type { ReadRow } from '../../backend.ts'
 import { columns, type Tensor } from '../../tensor.ts'
 import type { OpContext } from '../context.ts'
 import { f32, f32x4, i32, i32x4 } from '../encoder.ts'
-import { FORMAT, GROUP_ROWS, INT8_BLOCK_BYTES, rowBytes } from '../formats.ts'
+import { FORMAT, GROUP_ROWS, isGrouped, rowBytes } from '../formats.ts'
 import type { Location } from '../heap.ts'
 import { floats, integers, Kernel, share } from '../kernel.ts'
+import { SCRATCH_BYTES } from '../layout.ts'
 import type { Block } from '../memory.ts'
 import { own, type WasmTensor } from '../tensor.ts'
+import { productOf } from './product.ts'
+import { ACTIVATIONS } from './quantize.ts'
 
 /** `index`: list of rows of the table, one word each. */
 export const embedKernel = new Kernel(
@@ -39,12 +42,19 @@ export const embedKernel = new Kernel(
     run(c, { arena, table, format, index, y, rows, columns, scale }) {
       const [from, to] = share(c, rows)
       const kernels = c.on(arena)
-      if (format === FORMAT.int8) {
-        const blocks = columns / 32
+      if (isGrouped(format)) {
+        const product = productOf(format, ACTIVATIONS.indexOf('i16'))
+        const { [product.kernels.unpack]: unpack, pick } = c.on(arena, format)
+        const units = columns / product.columns
+        const chunk = Math.floor(SCRATCH_BYTES / 4 / product.unpacked)
         for (let t = from; t < to; t++) {
           const id = c.words[index / 4 + t]!
-          const at = table + Math.floor(id / GROUP_ROWS) * blocks * INT8_BLOCK_BYTES + (id % GROUP_ROWS) * 2
-          kernels.embed_int8!(at, y + t * columns * 4, blocks, scale)
+          for (let unit = 0; unit < units; unit += chunk) {
+            const count = Math.min(chunk, units - unit)
+            unpack!(table + (Math.floor(id / GROUP_ROWS) * units + unit) * product.weightBytes, c.scratch, count)
+            const y0 = y + (t * columns + unit * product.columns) * 4
+            pick!(c.scratch + (id % GROUP_ROWS) * 4, y0, (count * product.columns) / 32, scale)
+          }
         }
         return
       }
@@ -64,7 +74,6 @@ export function rowsOfTable(context: OpContext, table: Tensor, index: Int32Array
   const [height, width] = w.shape as [number, number]
   for (const row of index)
     if (!(row >= 0 && row < height)) throw new RangeError(`${what}: row ${row} of ${w.name ?? 'a tensor'} with ${height} rows`)
-  if (w.format === FORMAT.mxfp4) throw new TypeError(`${what}: ${w.name} is mxfp4; a table must be f32, f16 or bf16`)
   const T = index.length
   const y = heap.result([T, width], what)
   /** Rows `first`…`end` of y, from rows of `from` that are listed in `list`. */

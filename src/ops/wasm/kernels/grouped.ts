@@ -1,18 +1,16 @@
 /**
- * Matrices in groups of 16 rows (mxfp4, int8; layouts in formats.ts) times rows of quantised activations: how the work is divided, not how a
- * block is multiplied. Two properties of memory decide: a jump in a stream costs half a microsecond, and rows of x should stay in the
+ * Matrices in groups of 16 rows (layouts in formats.ts) times rows of quantised activations: how the work is divided, not how a block is
+ * multiplied. Two properties of memory decide: a jump in a stream costs half a microsecond, and rows of x should stay in the
  * first-level cache while the weights are read.
  */
 import { i32 } from '../encoder.ts'
-import { FORMAT, GROUP_ROWS } from '../formats.ts'
+import { GROUP_ROWS } from '../formats.ts'
 import { type Context, integers, Kernel, share } from '../kernel.ts'
 import { ZEROS } from '../layout.ts'
 import type { KernelModule } from '../simd.ts'
 import { LIST, writeList } from './dense.ts'
-import { emitInt8, INT8_PRODUCT } from './int8.ts'
-import { emitMxfp4, MXFP4_PRODUCT } from './mxfp4.ts'
-import { emitTile16, type Product } from './product.ts'
-import { ACTIVATION_BYTES, ACTIVATIONS } from './quantize.ts'
+import { type Product, productOf } from './product.ts'
+import { ACTIVATION, ACTIVATIONS } from './quantize.ts'
 
 /** Rows of x that share one chunk of weights. */
 const TOKEN_BLOCK = 128
@@ -25,6 +23,7 @@ const SPARE = LIST + 8 * (TOKEN_BLOCK + 4)
 export interface Matrix {
   readonly arena: number
   readonly address: number
+  readonly format: number
   readonly columns: number
 }
 
@@ -59,10 +58,10 @@ export const multiplyGroups: Multiply = (c, product, weight, from, to, count, at
  * other pairs from the second-level cache.
  */
 const multiplyFew: Multiply = (c, product, weight, from, end, count, at, bias) => {
-  const kernels = c.on(weight.arena)
-  const [one, two] = [kernels[`${product.rows}_1`]!, kernels[`${product.rows}_2`]!]
-  const blocks = weight.columns / 32
-  const groupBytes = blocks * product.weightBytes
+  const kernels = c.on(weight.arena, weight.format)
+  const [one, two] = [kernels[product.kernels.one]!, kernels[product.kernels.two]!]
+  const units = weight.columns / product.columns
+  const groupBytes = units * product.weightBytes
   const step = bias ? 4 * GROUP_ROWS : 0
   const slice = count <= 2 ? end - from : Math.max(1, Math.floor(SLICE_BYTES / groupBytes)) * GROUP_ROWS
   for (let row = from; row < end; row += slice) {
@@ -71,10 +70,10 @@ const multiplyFew: Multiply = (c, product, weight, from, end, count, at, bias) =
     const start = bias ? bias + row * 4 : ZEROS
     for (let i = 0; i < count; i += 2) {
       const [x, y] = at(i)
-      if (i + 1 === count) one(w, blocks, groups, start, step, x, y + row * 4)
+      if (i + 1 === count) one(w, units, groups, start, step, x, y + row * 4)
       else {
         const [x1, y1] = at(i + 1)
-        two(w, blocks, groups, start, step, x, y + row * 4, x1, y1 + row * 4)
+        two(w, units, groups, start, step, x, y + row * 4, x1, y1 + row * 4)
       }
     }
   }
@@ -82,21 +81,21 @@ const multiplyFew: Multiply = (c, product, weight, from, end, count, at, bias) =
 
 /** Up to TOKEN_BLOCK rows of x: some blocks of a group are unpacked and stay in the first-level cache for all of them; y holds the running sums. */
 const multiplyMany: Multiply = (c, product, weight, from, end, count, at, bias) => {
-  const kernels = c.on(weight.arena)
-  const blocks = weight.columns / 32
+  const kernels = c.on(weight.arena, weight.format)
+  const [unpack, tile, { startRows }] = [kernels[product.kernels.unpack]!, kernels[product.kernels.tile]!, c.on(0)]
+  const units = weight.columns / product.columns
   const list = c.scratch + LIST
-  const chunkBlocks = Math.floor(CHUNK_BYTES / product.unpacked)
+  const chunkUnits = Math.floor(CHUNK_BYTES / product.unpacked)
   writeList(c, count, at)
   const pairs = Math.ceil(count / 2)
   const partner = count % 2 === 1 ? list / 4 + 2 * count + 1 : -1
   for (let row = from; row < end; row += GROUP_ROWS) {
     if (partner >= 0) c.words[partner] = c.scratch + SPARE - row * 4
-    kernels.startRows!(list, 2 * pairs, row * 4, bias ? bias + row * 4 : ZEROS)
-    for (let block = 0; block < blocks; block += chunkBlocks) {
-      const chunk = Math.min(chunkBlocks, blocks - block)
-      const w = weight.address + ((row / GROUP_ROWS) * blocks + block) * product.weightBytes
-      kernels[product.unpack]!(w, c.scratch, chunk)
-      kernels[product.tile]!(c.scratch, chunk, list, pairs, block * product.xBytes, row * 4)
+    startRows!(list, 2 * pairs, row * 4, bias ? bias + row * 4 : ZEROS)
+    for (let unit = 0; unit < units; unit += chunkUnits) {
+      const chunk = Math.min(chunkUnits, units - unit)
+      unpack(weight.address + ((row / GROUP_ROWS) * units + unit) * product.weightBytes, c.scratch, chunk)
+      tile(c.scratch, (chunk * product.columns) / 32, list, pairs, unit * product.xBytes, row * 4)
     }
   }
 }
@@ -113,28 +112,18 @@ function emitStartRows(k: KernelModule): void {
   })
 }
 
-/** The product of a format with a kind of activation (index of ACTIVATIONS). */
-export function productOf(format: number, activation: number): Product {
-  return format === FORMAT.int8 ? INT8_PRODUCT : MXFP4_PRODUCT[ACTIVATIONS[activation]!]
-}
-
 /** `x` in blocks of integers (quantize.ts), `activation` their kind; `bias` may be 0. */
 export const groupedKernel = new Kernel(
   'grouped',
   integers('arena', 'address', 'format', 'x', 'y', 'bias', 'T', 'columns', 'rows', 'activation'),
   {
-    emit(k) {
-      emitStartRows(k)
-      emitTile16(k)
-      emitMxfp4(k)
-      emitInt8(k)
-    },
+    emit: emitStartRows,
     work: ({ T, columns, rows }) => T * columns * rows,
     run(c, { arena, address, format, x, y, bias, T, columns, rows, activation }) {
       const [from, to] = share(c, rows, GROUP_ROWS)
       if (from >= to) return
-      const xBytes = (columns / 32) * ACTIVATION_BYTES[ACTIVATIONS[activation]!]
-      const weight = { arena, address, columns }
+      const xBytes = (columns / 32) * ACTIVATION[ACTIVATIONS[activation]!].bytes
+      const weight = { arena, address, format, columns }
       multiplyGroups(c, productOf(format, activation), weight, from, to, T, (i) => [x + i * xBytes, y + i * rows * 4], bias)
     },
   },

@@ -7,7 +7,8 @@ import { isGrouped } from '../formats.ts'
 import { type Band, own, type WasmTensor } from '../tensor.ts'
 import { denseKernel } from './dense.ts'
 import { groupedKernel } from './grouped.ts'
-import { ACTIVATIONS, activationFor, inBlocks } from './quantize.ts'
+import { activationFor } from './product.ts'
+import { ACTIVATIONS, inBlocks } from './quantize.ts'
 
 /** Writes y [T, rows] = x·Wᵀ + b to address `y`. `x` is f32 in the heap; `bias` is an address or 0; a packed weight has one group. */
 export function product(

@@ -14,8 +14,9 @@ import { own, type WasmRouting, type WasmTensor } from '../tensor.ts'
 import { addKernel } from './add.ts'
 import { multiply } from './dense.ts'
 import { formOf, gatedPairsKernel } from './gated.ts'
-import { multiplyGroups, productOf } from './grouped.ts'
-import { ACTIVATION_BYTES, ACTIVATIONS, activationFor, blockBytes, inBlocks, quantizeKernel, remainderKernel } from './quantize.ts'
+import { multiplyGroups } from './grouped.ts'
+import { activationFor, productOf } from './product.ts'
+import { ACTIVATION, ACTIVATIONS, type Activation, blockBytes, inBlocks, quantizeKernel, remainderKernel } from './quantize.ts'
 import { groupKernel } from './route.ts'
 
 /**
@@ -32,7 +33,7 @@ export const expertLinearKernel = new Kernel(
       const grouped = isGrouped(format)
       const [from, to] = share(c, rows, grouped ? GROUP_ROWS : 4)
       if (from >= to) return
-      const xBytes = grouped ? (columns / 32) * ACTIVATION_BYTES[ACTIVATIONS[activation]!] : columns * 4
+      const xBytes = grouped ? (columns / 32) * ACTIVATION[ACTIVATIONS[activation]!].bytes : columns * 4
       const start = c.words.subarray(starts / 4, starts / 4 + experts + 1)
       for (let e = 0; e < experts; e++) {
         const first = start[e]!
@@ -85,18 +86,21 @@ export function moe(context: OpContext, x: Tensor, routing: Routing, experts: Ex
   const [D, F] = [columns(x), columns(down)]
   const count = T * active
   const y = heap.result([T, D], 'moe')
-  const grouped = isGrouped(gateUp.format)
-  const kind = activationFor(gateUp.format, precision)
-  const index = ACTIVATIONS.indexOf(kind)
-  const hiddenBlocks = grouped ? blockBytes(kind, count, F) : 64
-  const input = grouped ? inBlocks(context, heap.tensor(x, 'moe'), kind) : heap.address(x, 'moe')
-  const sizes = [(E + 1) * 4, count * 4, count * 2 * F * 4 + 64, count * F * 4 + 64, count * D * 4 + 64, hiddenBlocks]
+  /** The kind of integers that the input of a matrix becomes; undefined: it stays f32. The two matrices may have different formats. */
+  const kindOf = (w: WasmTensor) => (isGrouped(w.format) ? activationFor(w.format, precision) : undefined)
+  const [inputKind, hiddenKind] = [kindOf(gateUp), kindOf(down)]
+  const input = inputKind ? inBlocks(context, heap.tensor(x, 'moe'), inputKind) : heap.address(x, 'moe')
+  const hiddenBytes = hiddenKind ? blockBytes(hiddenKind, count, F) : 64
+  const sizes = [(E + 1) * 4, count * 4, count * 2 * F * 4 + 64, count * F * 4 + 64, count * D * 4 + 64, hiddenBytes]
   heap.withScratch(sizes, (starts, pairs, wide, hidden, narrow, blocks) => {
     const product = (w: WasmTensor, from: number, to: number, bias: Tensor | undefined, rows: number, width: number, byPair: number) => {
       const list = { experts: E, starts: starts!, pairs: pairs!, active, count }
       const matrices = { format: w.format, parts: w.parts!, bias: heap.address(bias, 'moe'), rows, columns: width }
-      pool.enqueue(expertLinearKernel, { x: from, y: to, byPair, activation: index, ...list, ...matrices })
+      const activation = ACTIVATIONS.indexOf(kindOf(w) ?? 'i16')
+      pool.enqueue(expertLinearKernel, { x: from, y: to, byPair, activation, ...list, ...matrices })
     }
+    const quantize = (x: number, to: number, rows: number, columns: number, kind: Activation) =>
+      pool.enqueue(quantizeKernel, { x, to, rows, columns, activation: ACTIVATIONS.indexOf(kind) })
     /**
      * to += scale·b·a·x. A small change must not be lost in the rounding of x to 16 bits. So in faithful precision what the rounding took
      * away goes through the experts too: to += w·(x - rounded).
@@ -107,12 +111,12 @@ export function moe(context: OpContext, x: Tensor, routing: Routing, experts: Ex
       const [, rows, width] = w.shape as [number, number, number]
       const [, rank] = a.shape as [number, number]
       const inputs = byPair ? count : T
-      const exact = grouped && precision === 'faithful'
+      const exact = isGrouped(w.format) && precision === 'faithful'
       const scratch = [
         count * rank * 4 + 64,
         count * rows * 4 + 64,
         exact ? inputs * width * 4 : 64,
-        exact ? blockBytes(kind, inputs, width) : 64,
+        exact ? blockBytes('i16', inputs, width) : 64,
       ]
       heap.withScratch(scratch, (low, change, rest, restBlocks) => {
         product(a, x, low!, undefined, rank, width, byPair)
@@ -121,7 +125,7 @@ export function moe(context: OpContext, x: Tensor, routing: Routing, experts: Ex
         add(adapter.scale)
         if (!exact) return
         pool.enqueue(remainderKernel, { x, blocks: rounded, to: rest!, rows: inputs, columns: width })
-        pool.enqueue(quantizeKernel, { x: rest!, to: restBlocks!, rows: inputs, columns: width, activation: index })
+        quantize(rest!, restBlocks!, inputs, width, 'i16')
         product(w, restBlocks!, change!, undefined, rows, width, byPair)
         add(1)
       })
@@ -130,8 +134,8 @@ export function moe(context: OpContext, x: Tensor, routing: Routing, experts: Ex
     product(gateUp, input, wide!, experts.gateUpBias, 2 * F, D, 0)
     adapt(experts.gateUpAdapter, gateUp, heap.address(x, 'moe'), input, wide!, 0)
     pool.enqueue(gatedPairsKernel, { gateUp: wide!, y: hidden!, count: count * F, ...formOf(activation) })
-    if (grouped) pool.enqueue(quantizeKernel, { x: hidden!, to: blocks!, rows: count, columns: F, activation: index })
-    product(down, grouped ? blocks! : hidden!, narrow!, experts.downBias, D, F, 1)
+    if (hiddenKind) quantize(hidden!, blocks!, count, F, hiddenKind)
+    product(down, hiddenKind ? blocks! : hidden!, narrow!, experts.downBias, D, F, 1)
     adapt(experts.downAdapter, down, hidden!, blocks!, narrow!, 1)
     const places = { x: narrow!, y: y.address, weights: weights.address, pairs: pairs! }
     pool.enqueue(combineKernel, { ...places, rows: T, columns: D, active })

@@ -1,33 +1,20 @@
 /**
- * Weights into groups of 16 rows (layouts in formats.ts), while loading: mxfp4 by moving bytes, int8 (fast precision) by rounding.
+ * Weights into groups of 16 rows (layouts in formats.ts), while loading: published mxfp4 (blocks and scales apart) by moving bytes,
+ * int8 (fast precision) by rounding. repack.ts does the block formats of GGUF.
  */
-import { type FunctionBuilder, f32, f32x4, i8x16, i16x8, i32, type Local, type V128, v128 } from '../encoder.ts'
-import { GROUP_BLOCK_BYTES, GROUP_ROWS, INT8_BLOCK_BYTES } from '../formats.ts'
+import { f32, f32x4, i8x16, i16x8, i32, type Local, type V128, v128 } from '../encoder.ts'
+import { FORMAT, GROUP_FORMATS, GROUP_ROWS } from '../formats.ts'
 import { integers, Kernel, share } from '../kernel.ts'
-import { bf16High, bf16Low, interleave, type KernelModule } from '../simd.ts'
+import { bf16High, bf16Low, type KernelModule, transpose8 } from '../simd.ts'
 import { largestMagnitude } from './quantize.ts'
+
+const MXFP4_BYTES = GROUP_FORMATS[FORMAT.mxfp4]!.unitBytes
+const INT8_BYTES = GROUP_FORMATS[FORMAT.int8]!.unitBytes
 
 /** Of the four nibbles in 16 bits, the second and the third change places. */
 function pairNibbles(k: KernelModule, codes: V128): V128 {
   const bits = (mask: number) => v128.and(codes, k.splatInteger(mask * 0x10001))
   return v128.or(bits(0xf00f), v128.or(i16x8.shl(bits(0x00f0), 4), i16x8.shrU(bits(0x0f00), 4)))
-}
-
-/** 8 × 8 halves of 32-bit words, transposed. */
-function transpose8(f: FunctionBuilder, rows: readonly V128[]): V128[] {
-  let from = rows
-  for (const bytes of [2, 4, 8] as const) {
-    const distance = bytes / 2
-    const to: V128[] = []
-    for (let i = 0; i < 8; i++)
-      if ((i & distance) === 0) {
-        to[i] = f.v128(interleave(from[i]!, from[i + distance]!, bytes, 'low'))
-        to[i + distance] = f.v128(interleave(from[i]!, from[i + distance]!, bytes, 'high'))
-      }
-    from = to
-  }
-  // Each round split by one bit of the index, so that the bits are in reverse order now.
-  return [0, 4, 2, 6, 1, 5, 3, 7].map((i) => from[i]!)
 }
 
 /** Published order -> groups of 16 rows; the last group is padded with zeros. `from` and `scales`: published blocks and scales in the heap. */
@@ -59,7 +46,7 @@ export const repackMxfp4Kernel = new Kernel('repackMxfp4', integers('arena', 'to
               f.do(weights.storeU8(to, heap.u8(byte), 256 + r))
               f.advance(byte, blocks)
             }
-            f.advance(to, GROUP_BLOCK_BYTES)
+            f.advance(to, MXFP4_BYTES)
             f.advance(source, 16)
             f.advance(scale, 1)
           })
@@ -74,7 +61,7 @@ export const repackMxfp4Kernel = new Kernel('repackMxfp4', integers('arena', 'to
     const repack = c.on(arena).repackMxfp4!
     const [first, end] = share(c, Math.ceil(rows / GROUP_ROWS))
     const whole = Math.min(end, Math.floor(rows / GROUP_ROWS))
-    const target = (group: number) => to + group * blocks * GROUP_BLOCK_BYTES
+    const target = (group: number) => to + group * blocks * MXFP4_BYTES
     const published = (group: number) => [from + group * GROUP_ROWS * blocks * 16, scales + group * GROUP_ROWS * blocks] as const
     if (first < whole) repack(target(first), ...published(first), whole - first, blocks)
     if (whole >= end) return
@@ -122,8 +109,8 @@ export const packInt8Kernel = new Kernel('packInt8', integers('arena', 'to', 'fr
               )
               for (let j = 0; j < 16; j++) f.do(weights.storeU16(target, heap.u16(scratch, j * 2), j * 2 * GROUP_ROWS))
               f.do(weights.storeU16(scale, i32.shrU(bits, 16), 32 * GROUP_ROWS))
-              f.advance(target, INT8_BLOCK_BYTES)
-              f.advance(scale, INT8_BLOCK_BYTES)
+              f.advance(target, INT8_BYTES)
+              f.advance(scale, INT8_BYTES)
               f.advance(from, source === 'bf16' ? 64 : 128)
             })
             f.advance(to, 2)
@@ -137,9 +124,9 @@ export const packInt8Kernel = new Kernel('packInt8', integers('arena', 'to', 'fr
     const blocks = columns / 32
     const [first, end] = share(c, Math.ceil(rows / GROUP_ROWS))
     for (let g = first; g < end; g++) {
-      const target = to + g * blocks * INT8_BLOCK_BYTES
+      const target = to + g * blocks * INT8_BYTES
       const count = Math.min(GROUP_ROWS, rows - g * GROUP_ROWS)
-      if (count < GROUP_ROWS) kernels.clearWeights!(target, blocks * INT8_BLOCK_BYTES)
+      if (count < GROUP_ROWS) kernels.clearWeights!(target, blocks * INT8_BYTES)
       kernels[bf16 ? 'packInt8_bf16' : 'packInt8_f32']!(target, from + g * GROUP_ROWS * columns * (bf16 ? 2 : 4), count, blocks, c.scratch)
     }
   },

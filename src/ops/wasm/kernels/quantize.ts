@@ -1,24 +1,26 @@
 /**
- * Activations into integers, per block of 32 values with one scale. Two kinds:
+ * Activations into integers, per block of 32 values with one scale. Two kinds; all sums are of the integers:
  *
- *   i16   32 × i16 in order | scale f32                                                                              68 bytes
- *   i8    32 bytes in order | correction 2 × i16 | scale/2 f32                                                       40 bytes
+ *   i16   32 × i16 in order | scale f32 | sums of all, of the first and of the last 16 values (i32)                  80 bytes
+ *   i8    32 bytes in order | the same three sums, each as two i16 | scale f32                                       48 bytes
  *
- * Corrections: -12·Σx over the elements of each half of a 32-bit word (mxfp4.ts says why).
+ * The two halves of a sum of i8: over the even and over the odd ones of the pairs of neighbours. So no sum in 16 bits is too large.
  */
 import { columns, rowsOf, type Tensor } from '../../tensor.ts'
-import type { OpContext, Precision } from '../context.ts'
+import type { OpContext } from '../context.ts'
 import { type FunctionBuilder, f32, f32x4, i8x16, i16x8, i32x4, type Local, type V128 } from '../encoder.ts'
-import { FORMAT, type Format } from '../formats.ts'
 import { integers, Kernel, share } from '../kernel.ts'
 import type { Block } from '../memory.ts'
-import type { KernelModule } from '../simd.ts'
+import { interleave, type KernelModule } from '../simd.ts'
 import type { WasmTensor } from '../tensor.ts'
 
 export const ACTIVATIONS = ['i8', 'i16'] as const
 export type Activation = (typeof ACTIVATIONS)[number]
-/** Bytes of one block of 32 values. */
-export const ACTIVATION_BYTES: Record<Activation, number> = { i8: 40, i16: 68 }
+/** Of a block of 32 values: its bytes, and where its scale and its sums are. */
+export const ACTIVATION: Readonly<Record<Activation, { bytes: number; scale: number; sums: number }>> = {
+  i8: { bytes: 48, scale: 44, sums: 32 },
+  i16: { bytes: 80, scale: 64, sums: 68 },
+}
 const LARGEST: Record<Activation, number> = { i8: 127, i16: 32767 }
 
 /** The largest |value| of some vectors. */
@@ -35,17 +37,31 @@ function emitQuantize(k: KernelModule, f: FunctionBuilder, activation: Activatio
   const inverse = f.v128(f32x4.splat(f32.select(f32.gt(most, 0), f32.div(LARGEST[activation], most), 0)))
   const integers = (i: number) => k.truncate(f32x4.nearest(f32x4.mul(values[i]!, inverse)))
   const words = [0, 2, 4, 6].map((i) => f.v128(i16x8.narrowI32x4S(integers(i), integers(i + 1))))
+  const at = ACTIVATION[activation]
+  f.do(heap.storeF32(to, f32.mul(most, 1 / LARGEST[activation]), at.scale))
+  /** Lanes 0 and 1: of the first 16 values, 2 and 3: of the last. */
+  const sums = f.v128()
+  const halves = (a: V128, b: V128) => [interleave(a, b, 8, 'low'), interleave(a, b, 8, 'high')] as const
+  const swapped = (pieces: readonly number[]) =>
+    i8x16.shuffle(
+      sums,
+      sums,
+      pieces.flatMap((n) => [0, 1, 2, 3].map((i) => 4 * n + i)),
+    )
+  const add = activation === 'i16' ? i32x4.add : i16x8.add
   if (activation === 'i16') {
     k.storeRun(f, to, words)
-    f.do(heap.storeF32(to, f32.mul(most, 1 / LARGEST.i16), 64))
-    return
+    const [first, last] = [0, 2].map((i) => i32x4.add(i32x4.extaddPairwiseI16x8S(words[i]!), i32x4.extaddPairwiseI16x8S(words[i + 1]!)))
+    f.set(sums, i32x4.add(...halves(f.v128(first!), f.v128(last!))))
+  } else {
+    const bytes = [0, 2].map((i) => f.v128(i8x16.narrowI16x8S(words[i]!, words[i + 1]!)))
+    k.storeRun(f, to, bytes)
+    const [first, last] = bytes.map((values) => f.v128(i16x8.extaddPairwiseI8x16S(values)))
+    f.set(sums, i16x8.add(...halves(first!, last!)))
   }
-  const bytes = [0, 2].map((i) => f.v128(i8x16.narrowI16x8S(words[i]!, words[i + 1]!)))
-  f.do(heap.storeV128(to, bytes[0]!), heap.storeV128(to, bytes[1]!, 16))
-  const sum = f.v128(i16x8.add(i16x8.extaddPairwiseI8x16S(bytes[0]!), i16x8.extaddPairwiseI8x16S(bytes[1]!)))
-  f.set(sum, i16x8.add(sum, i8x16.shuffle(sum, sum, [8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7])))
-  f.set(sum, i16x8.add(sum, i8x16.shuffle(sum, sum, [4, 5, 6, 7, 0, 1, 2, 3, 12, 13, 14, 15, 8, 9, 10, 11])))
-  f.do(heap.storeLow32(to, i16x8.mul(sum, i16x8.splat(-12)), 32), heap.storeF32(to, f32.mul(most, 0.5 / LARGEST.i8), 36))
+  f.set(sums, add(sums, swapped([1, 0, 3, 2])))
+  f.do(heap.storeLow32(to, add(sums, swapped([2, 3, 0, 1])), at.sums), heap.storeLow32(to, sums, at.sums + 4))
+  f.do(heap.storeI32(to, i32x4.extractLane(sums, 2), at.sums + 8))
 }
 
 /** Every row into blocks; `activation`: index of ACTIVATIONS. */
@@ -57,7 +73,7 @@ export const quantizeKernel = new Kernel('quantize', integers('x', 'to', 'rows',
           const values = Array.from({ length: 8 }, (_, i) => f.v128(k.heap.v128(x, i * 16)))
           emitQuantize(k, f, activation, values, to)
           f.advance(x, 128)
-          f.advance(to, ACTIVATION_BYTES[activation])
+          f.advance(to, ACTIVATION[activation].bytes)
         })
       })
   },
@@ -65,7 +81,7 @@ export const quantizeKernel = new Kernel('quantize', integers('x', 'to', 'rows',
   run(c, { x, to, rows, columns, activation }) {
     const kind = ACTIVATIONS[activation]!
     const [from, end] = share(c, rows * (columns / 32))
-    if (from < end) c.on(0)[`quantize_${kind}`]!(x + from * 128, to + from * ACTIVATION_BYTES[kind], end - from)
+    if (from < end) c.on(0)[`quantize_${kind}`]!(x + from * 128, to + from * ACTIVATION[kind].bytes, end - from)
   },
 })
 
@@ -74,7 +90,7 @@ export const remainderKernel = new Kernel('remainder', integers('x', 'blocks', '
   emit(k) {
     k.module.func('remainder', { x: 'i32', blocks: 'i32', to: 'i32', count: 'i32' }, (f, { x, blocks, to, count }) => {
       f.times(count, () => {
-        const scale = f.v128(k.heap.splat32(blocks, 64))
+        const scale = f.v128(k.heap.splat32(blocks, ACTIVATION.i16.scale))
         const words = [0, 16, 32, 48].map((at) => f.v128(k.heap.v128(blocks, at)))
         words.forEach((word, i) => {
           const halves = [i32x4.extendLowI16x8S(word), i32x4.extendHighI16x8S(word)]
@@ -84,7 +100,7 @@ export const remainderKernel = new Kernel('remainder', integers('x', 'blocks', '
           })
         })
         f.advance(x, 128)
-        f.advance(blocks, ACTIVATION_BYTES.i16)
+        f.advance(blocks, ACTIVATION.i16.bytes)
         f.advance(to, 128)
       })
     })
@@ -92,26 +108,22 @@ export const remainderKernel = new Kernel('remainder', integers('x', 'blocks', '
   work: ({ rows, columns }) => rows * columns * 4,
   run(c, { x, blocks, to, rows, columns }) {
     const [from, end] = share(c, rows * (columns / 32))
-    if (from < end) c.on(0).remainder!(x + from * 128, blocks + from * ACTIVATION_BYTES.i16, to + from * 128, end - from)
+    if (from < end) c.on(0).remainder!(x + from * 128, blocks + from * ACTIVATION.i16.bytes, to + from * 128, end - from)
   },
 })
 
-/** The kind of activations that a format of weights is multiplied with. */
-export const activationFor = (format: Format, precision: Precision): Activation =>
-  format === FORMAT.mxfp4 && precision === 'fast' ? 'i8' : 'i16'
-
 /** Bytes of `rows` rows of `width` values. */
-export const blockBytes = (kind: Activation, rows: number, width: number): number => rows * (width / 32) * ACTIVATION_BYTES[kind]
+export const blockBytes = (kind: Activation, rows: number, width: number): number => rows * (width / 32) * ACTIVATION[kind].bytes
 
-const quantized = new WeakMap<Tensor, { kind: Activation; block: Block }>()
+const quantized: Record<Activation, WeakMap<Tensor, Block>> = { i8: new WeakMap(), i16: new WeakMap() }
 
 /** Address of x in blocks of integers; made once for all products of the same x in one scope (q, k and v). */
 export function inBlocks({ heap, pool }: OpContext, x: WasmTensor, kind: Activation): number {
-  const known = quantized.get(x)
-  if (known && known.kind === kind && !known.block.released) return known.block.address
+  const known = quantized[kind].get(x)
+  if (known && !known.released) return known.address
   const [rows, width] = [rowsOf(x), columns(x)]
   const block = heap.scoped(blockBytes(kind, rows, width), 'activations')
   pool.enqueue(quantizeKernel, { x: x.address, to: block.address, rows, columns: width, activation: ACTIVATIONS.indexOf(kind) })
-  quantized.set(x, { kind, block })
+  quantized[kind].set(x, block)
   return block.address
 }
