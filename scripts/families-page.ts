@@ -8,7 +8,7 @@ import type { Architecture } from '../src/architecture/architecture.ts'
 import { configFromJson } from '../src/architecture/config-json.ts'
 import { GENERAL } from '../src/architecture/families/general.ts'
 import { FAMILIES, type Family, MODEL_TYPES } from '../src/architecture/families.ts'
-import { presets } from '../src/architecture/presets.ts'
+import { findPreset, presets } from '../src/architecture/presets.ts'
 import { tensorNames } from '../src/architecture/tensor-names.ts'
 import { forward } from '../src/model/transformer.ts'
 import { leaves, weightSpecs } from '../src/model/weights.ts'
@@ -84,10 +84,13 @@ function modelRows(family: Family, tiny: ReturnType<typeof tinyModels>): string[
     .filter(([modelType, { withoutType }]) => !withoutType && modelType !== GENERAL)
     .map(([modelType, { wrapper }]) => {
       const checked = tiny.get(modelType) ?? []
+      const known = published(modelType)
+      const neverPublished = known.length > 0 && known.every((name) => findPreset(name)!.repositories.length === 0)
+      if (neverPublished) return [`\`${modelType}\``, known.join(', '), 'never published: sizes only', '–', '–', '–']
       const { architecture } = checked[0]!
       return [
         `\`${modelType}\`${wrapper ? `, and the text part of \`${wrapper}\`` : ''}`,
-        published(modelType).join(', ') || '–',
+        known.join(', ') || '–',
         storedAs(architecture),
         takesAdapters(architecture) ? 'yes' : 'no',
         checked.map(({ name }) => name).join(', '),

@@ -125,6 +125,15 @@ export interface MultiHead {
   logitSoftcap: number | null
   /** Values of q, k and v are held to ±qkvClip (OLMo 1, MPT, DBRX). */
   qkvClip?: number
+  /** What the authors did not publish of this attention (GPT-3). Such a model can be counted and compared, not run. */
+  unpublished?: Unpublished
+}
+
+export interface Unpublished {
+  /** The layer sees a band of keys of unknown width. Work and cache are counted as if it saw all. */
+  window?: boolean
+  /** Printed heads that do not fit the width of the model. The layer is counted as one head of the whole width. */
+  heads?: { printed: number; size: number }
 }
 
 /**

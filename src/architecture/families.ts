@@ -9,6 +9,7 @@ import { general } from './families/general.ts'
 import { gptNeox } from './families/gpt-neox.ts'
 import { gptOss } from './families/gpt-oss.ts'
 import { gpt2 } from './families/gpt2.ts'
+import { gpt3 } from './families/gpt3.ts'
 import { granite } from './families/granite.ts'
 import { llama } from './families/llama.ts'
 import { mistral } from './families/mistral.ts'
@@ -71,6 +72,7 @@ export const FAMILIES: readonly Family[] = [
   phi3,
   granite,
   gptNeox,
+  gpt3,
   general,
 ]
 

@@ -30,6 +30,13 @@ export function preset(nameOrHubId: string): Architecture | undefined {
   return found && { ...configFromJson(found.config, found.name), name: found.name }
 }
 
+/** Why a known model cannot be run: its weights were never published. */
+export function unpublished(name: string): string | undefined {
+  const found = findPreset(name)
+  if (found === undefined || found.repositories.length > 0) return undefined
+  return `${found.name}: its weights were never published. lineage inspect and lineage compare know its sizes; nothing can be loaded or run.`
+}
+
 /** Every preset's name, in the order of the families. */
 export function presetNames(): string[] {
   return presets.map(({ name }) => name)

@@ -1,8 +1,12 @@
 /** Questions about slots that several folders ask, whatever member of a union stands there. */
-import type { Architecture, Attention, Layer, MultiHead } from './architecture.ts'
+import type { Architecture, Attention, Layer, MultiHead, Unpublished } from './architecture.ts'
 
 /** The number of keys that a token of this layer sees, itself included; null: all. */
 export const windowOf = ({ attention }: Layer): number | null => (attention.kind === 'multiHead' ? attention.slidingWindow : null)
+
+/** What was never published of a layer's attention; undefined for models with weights. */
+export const unpublishedOf = ({ attention }: Layer): Unpublished | undefined =>
+  attention.kind === 'multiHead' ? attention.unpublished : undefined
 
 /** Width of the heads that are rotated: in latent attention these are parts of the heads. */
 export const rotatedHeadDim = (slot: Attention): number => (slot.kind === 'latent' ? slot.qkRopeHeadDim : slot.headDim)

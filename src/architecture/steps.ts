@@ -18,6 +18,11 @@ export interface Step {
   claims: string[]
 }
 
+/** A change that other models made and gpt-oss did not, at the place where it belongs: after a step, or at the start ('gpt2'). */
+export interface SideRoad extends Step {
+  after: string
+}
+
 /** Sizes that some steps introduce; the defaults are those of gpt-oss-20b. */
 export interface StepSizes {
   /** Query heads that share one key/value head. */
@@ -237,6 +242,43 @@ export function stepsWith(sizes: Partial<StepSizes> = {}): Step[] {
 
 /** The steps at the published sizes of gpt-oss-20b. */
 export const steps: readonly Step[] = stepsWith()
+
+/** What the article's other models changed instead. */
+export function sideRoadsWith(sizes: Partial<StepSizes> = {}): SideRoad[] {
+  const { slidingWindow } = { ...PUBLISHED, ...sizes }
+  return [
+    {
+      name: 'banded-window',
+      after: 'gpt2',
+      title: 'a band in every other layer (GPT-3)',
+      patch: (architecture) => everyAttention(architecture, (_, index) => ({ slidingWindow: index % 2 === 1 ? slidingWindow : null })),
+      source: { paper: 'Child et al., Generating Long Sequences with Sparse Transformers', year: 2019, link: 'arXiv:1904.10509' },
+      buys: 'Half of the layers see only the last keys, five years before gpt-oss. GPT-3 never published how many.',
+      claims: ['C19'],
+    },
+    {
+      name: 'plain-layernorm',
+      after: 'no-dropout',
+      title: 'LayerNorm without gain and bias (OLMo 1)',
+      patch: (architecture) => {
+        const plain = (norm: Norm): Norm => ({ kind: 'plainLayerNorm', eps: norm.eps })
+        return { ...everyLayer(architecture, (layer) => ({ ...layer, norm: plain(layer.norm) })), finalNorm: plain(architecture.finalNorm) }
+      },
+      source: { paper: 'Groeneveld et al., OLMo: Accelerating the Science of Language Models', year: 2024, link: 'arXiv:2402.00838' },
+      buys: 'A norm with nothing to learn, which its authors found the safest and fastest.',
+      claims: ['C27'],
+    },
+    {
+      name: 'parallel-residual',
+      after: 'rope',
+      title: 'both branches side by side (Pythia)',
+      patch: (architecture) => everyLayer(architecture, (layer) => ({ ...layer, placement: 'parallel' })),
+      source: { paper: 'Wang and Komatsuzaki, GPT-J-6B; Black et al., GPT-NeoX-20B', year: 2022, link: 'arXiv:2204.06745' },
+      buys: 'Attention and feed-forward read the same input, so their matrices can run at once.',
+      claims: [],
+    },
+  ]
+}
 
 /** The architecture after each step, the start first: steps.length + 1 entries. */
 export function walkSteps(start: Architecture, list: readonly Step[] = steps): Architecture[] {

@@ -14,7 +14,7 @@ import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
 import { stories } from '../train/data/stories.ts'
 import { type LadderOptions, ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../train/ladder.ts'
 import { clock } from '../train/live-line.ts'
-import { SMALL, smallModels, withEqualActive } from '../train/small-models.ts'
+import { SMALL, smallModels, smallSideRoads, withEqualActive } from '../train/small-models.ts'
 import { trainSmallRun } from '../train/small-run.ts'
 import { trainSmallRuns } from '../train/workers-node.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
@@ -31,6 +31,7 @@ interface Options {
   seeds: number
   budget: number
   equalActive?: boolean
+  sideRoads?: boolean
   steps?: number
   rate: number
   batch: number
@@ -53,6 +54,7 @@ export function register(program: Command): void {
     .option('--seeds <n>', 'runs per step', parseCount, 3)
     .option('--budget <minutes>', 'time for everything, from which the number of steps follows', parseNumber, 50)
     .option('--equal-active', 'widen or narrow feed-forward layers until all steps have equal active parameters')
+    .option('--side-roads', 'also what other models changed instead, each against the step where it leaves')
     .option('--steps <n>', 'optimiser steps per run, instead of a budget', parseCount)
     .option('--rate <x>', 'highest learning rate', parseNumber, 1e-3)
     .option('--batch <n>', 'windows per step', parseCount, 12)
@@ -76,7 +78,8 @@ async function run(options: Options): Promise<void> {
   const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
   const ids = Int32Array.from(tokenizer.encode(text))
   const { block, layers, heads, width, seeds, batch, rate, threads } = options
-  const published = smallModels({ vocabSize: tokenizer.vocabSize, block, layers, heads, width, dropout: SMALL.dropout })
+  const sizes = { vocabSize: tokenizer.vocabSize, block, layers, heads, width, dropout: SMALL.dropout }
+  const published = [...smallModels(sizes), ...(options.sideRoads ? smallSideRoads(sizes) : [])]
   const models = options.equalActive ? withEqualActive(published) : published
   const base = { seeds, block, batch, ids, learningRate: rate }
   const steps = options.steps ?? (await stepsWithin(options.budget, base, models, threads))

@@ -1,12 +1,12 @@
 /** `lineage pull`: downloads a published model from the hub into the cache that it shares with Python's tools. */
 import type { Command } from 'commander'
-import { findPreset } from '../architecture/presets.ts'
+import { findPreset, unpublished } from '../architecture/presets.ts'
 import type { Folder } from '../checkpoint/source.ts'
 import { type PullOptions, pull } from '../hub/hub-node.ts'
 import { checkModel } from '../load-model.ts'
 import { machineMemory } from './support/inspect-report.ts'
 import { pullProgress } from './support/pull-progress.ts'
-import { binary } from './support/terminal.ts'
+import { binary, UsageError } from './support/terminal.ts'
 
 export function register(program: Command): void {
   program
@@ -29,6 +29,8 @@ export function register(program: Command): void {
         if (!Number.isInteger(connections) || connections < 1 || connections > 64) {
           command.error(`--connections: expected a whole number from 1 to 64, got ${options.connections}`)
         }
+        const never = unpublished(name)
+        if (never) throw new UsageError(never)
         const id = name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)
         process.stdout.write(`${await pullModel(id, { ...options, connections })}\n`)
       },

@@ -1,10 +1,20 @@
 /** `lineage steps`: the steps from GPT-2 to gpt-oss and their effect on parameters, cache and work. */
 import type { Command } from 'commander'
-import { steps, walkSteps } from '../architecture/steps.ts'
-import { account } from '../compare/account.ts'
-import { difference } from '../compare/difference.ts'
+import type { Architecture } from '../architecture/architecture.ts'
+import { type Step, sideRoadsWith, steps, walkSteps } from '../architecture/steps.ts'
+import { type Account, account } from '../compare/account.ts'
+import { type Difference, difference } from '../compare/difference.ts'
 import { describeModel } from './support/architectures.ts'
 import { binary, type Cell, grouped, painter, parseTokens, short, table, UsageError } from './support/terminal.ts'
+
+interface Row {
+  architecture: Architecture
+  /** The row that this one is compared with. */
+  before?: Row
+  step?: Step
+  facts: Account
+  changes: Difference[]
+}
 
 interface Options {
   from: string
@@ -26,20 +36,28 @@ export function register(program: Command): void {
         throw new UsageError(`--from ${options.from}: expected a model with learned positions and plain feed-forwards, such as gpt2-xl`)
       const context = options.context ?? start.maxPositionEmbeddings
       const stages = walkSteps(start)
-      const rows = stages.map((architecture, index) => ({
+      const row = (architecture: Architecture, before?: Row, step?: Step): Row => ({
         architecture,
-        step: steps[index - 1],
+        before,
+        step,
         facts: account(architecture, { context }),
-        changes: index ? difference([stages[index - 1]!, architecture]) : [],
-      }))
+        changes: before ? difference([before.architecture, architecture]) : [],
+      })
+      const rows: Row[] = []
+      for (const [index, architecture] of stages.entries()) rows.push(row(architecture, rows.at(-1), steps[index - 1]))
+      const roads = sideRoadsWith().map((road) => {
+        const before = rows[steps.findIndex(({ name }) => name === road.after) + 1]!
+        return { ...row(road.patch(before.architecture), before, road), after: road.after }
+      })
       if (options.json) {
-        const out = rows.map(({ step, facts, changes }) => ({ name: step?.name ?? start.name, ...step, changes, ...facts }))
-        process.stdout.write(`${JSON.stringify({ from: start.name, context, steps: out }, null, 2)}\n`)
+        const out = ({ step, facts, changes }: Row) => ({ name: step?.name ?? start.name, ...step, changes, ...facts })
+        const all = { from: start.name, context, steps: rows.map(out), sideRoads: roads.map(out) }
+        process.stdout.write(`${JSON.stringify(all, null, 2)}\n`)
         return
       }
       const paint = painter()
       const bold = (text: string): Cell => ({ text, styles: ['bold'] })
-      const columns: [head: string, say: (row: (typeof rows)[number]) => string][] = [
+      const columns: [head: string, say: (row: Row) => string][] = [
         ['context', ({ architecture }) => grouped(architecture.maxPositionEmbeddings)],
         ['parameters', ({ facts }) => short(facts.parameters.total)],
         ['active', ({ facts }) => short(facts.parameters.active)],
@@ -47,21 +65,23 @@ export function register(program: Command): void {
         [`cache at ${grouped(context)}`, ({ facts }) => binary(facts.kvCache.bytes)],
         ['work', ({ facts }) => short(facts.work.decodeMultiplyAdds)],
       ]
-      const header = ['', ...columns.map(([head]) => head)].map(bold)
-      const body = rows.map((row, index): (string | Cell)[] => [
-        row.step ? `${String(index).padStart(2)} ${row.step.name}` : `   ${start.name}`,
-        ...columns.map(([, say]): Cell => {
-          const changed = index > 0 && say(row) !== say(rows[index - 1]!)
-          return { text: say(row), styles: changed ? ['yellow'] : [] }
-        }),
-      ])
-      const notes = steps.map(({ title, buys, source }, index) => {
+      const cells = (row: Row): Cell[] =>
+        columns.map(([, say]) => ({ text: say(row), styles: row.before && say(row) !== say(row.before) ? ['yellow'] : [] }))
+      const note = ({ title, buys, source }: Step, mark: string): string => {
         const origin = paint(`${source.paper}, ${source.year}, ${source.link}`, 'dim')
-        return `${String(index + 1).padStart(2)} ${paint(title, 'bold')}\n   ${buys}\n   ${origin}`
-      })
+        return `${mark.padStart(2)} ${paint(title, 'bold')}\n   ${buys}\n   ${origin}`
+      }
+      const body: (string | Cell)[][] = [
+        ['', ...columns.map(([head]) => head)].map(bold),
+        ...rows.map((each, index) => [each.step ? `${String(index).padStart(2)} ${each.step.name}` : `   ${start.name}`, ...cells(each)]),
+        [''],
+        [bold('   what other models changed instead')],
+        ...roads.map((each) => [`   ${each.step!.name}, after ${each.after}`, ...cells(each)]),
+      ]
+      const notes = [...steps.map((step, index) => note(step, String(index + 1))), ...roads.map(({ step }) => note(step!, ' –'))]
       const legend = 'work: multiply-adds of the token that ends the context; cache: bf16, one sequence; changed values are coloured'
       process.stdout.write(
-        `${table([header, ...body], paint, [false, true, true, true, true, true, true])}\n${paint(legend, 'dim')}\n\n${notes.join('\n')}\n`,
+        `${table(body, paint, [false, true, true, true, true, true, true])}\n${paint(legend, 'dim')}\n\n${notes.join('\n')}\n`,
       )
     })
 }

@@ -6,7 +6,7 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Architecture } from '../architecture/architecture.ts'
-import { nearestNames, preset } from '../architecture/presets.ts'
+import { nearestNames, preset, unpublished } from '../architecture/presets.ts'
 import { synthesizeCheckpoint } from '../checkpoint/synth-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
 import { transferLine } from './support/progress.ts'
@@ -32,6 +32,8 @@ export function register(program: Command): void {
     .action(async (name: string, out: string, options: { layers?: number; seed: number; threads?: number; force?: boolean }) => {
       const published = preset(name)
       if (!published) throw new UsageError(`no published model is called "${name}"; did you mean ${nearestNames(name).join(', ')}?`)
+      const never = unpublished(name)
+      if (never) throw new UsageError(never)
       const all = published.layers.length
       if (options.layers !== undefined && (options.layers < 1 || options.layers > all)) {
         throw new UsageError(`--layers: expected 1 to ${all} for ${published.name}, got ${options.layers}`)

@@ -25,7 +25,7 @@ import { LiveLine } from '../train/live-line.ts'
 import { claimRun } from '../train/run-directory-node.ts'
 import { type RunOptions, trainingRun } from '../train/run-node.ts'
 import type { TokenizerSource } from '../train/save-node.ts'
-import { SMALL, smallModels } from '../train/small-models.ts'
+import { SMALL, type SmallSizes, smallModels, smallSideRoads } from '../train/small-models.ts'
 import { DEFAULT_SETTINGS, type LogRecord } from '../train/trainer.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
 import { fit } from './support/progress.ts'
@@ -102,7 +102,8 @@ export function register(program: Command): void {
     .action(run)
 }
 
-const stepNames = (): string[] => smallModels({ ...SMALL, vocabSize: 65 }).map(({ name }) => name)
+const stepModels = (sizes: SmallSizes) => [...smallModels(sizes), ...smallSideRoads(sizes)]
+const stepNames = (): string[] => stepModels({ ...SMALL, vocabSize: 65 }).map(({ name }) => name)
 
 async function run(what: string, options: Options): Promise<void> {
   const plain = what === 'abacus' ? abacusRun(options) : await textRun(what, options)
@@ -223,7 +224,7 @@ async function tokenize(kind: string, text: string): Promise<{ source: Tokenizer
 
 function chooseArchitecture(what: string, options: Options, vocabSize: number): Architecture {
   const { layers, heads, width, block, dropout = SMALL.dropout } = options
-  const model = smallModels({ vocabSize, block, layers, heads, width, dropout }).find(({ name }) => name === what)
+  const model = stepModels({ vocabSize, block, layers, heads, width, dropout }).find(({ name }) => name === what)
   if (model) return model.architecture
   if (!existsSync(what)) throw new UsageError(`unknown step "${what}": expected one of ${stepNames().join(', ')}, a config.json, or abacus`)
   const isDirectory = statSync(what).isDirectory()

@@ -13,7 +13,7 @@ import type {
   Norm,
   Placement,
 } from '../architecture/architecture.ts'
-import { windowOf } from '../architecture/slots.ts'
+import { unpublishedOf, windowOf } from '../architecture/slots.ts'
 import { embeddingScale } from '../model/parts.ts'
 import { dtypeName } from '../ops/dtype.ts'
 
@@ -35,6 +35,7 @@ export interface Difference extends Omit<Feature, 'value'> {
 }
 
 const NONE = '–'
+const UNKNOWN = 'unknown'
 const count = (n: number): string => n.toLocaleString('en-US')
 
 type Say<Slot> = (slot: Slot) => string
@@ -57,8 +58,8 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['embedding', 'residualScale', 'branch scale', ({ residualScale }) => (residualScale === 1 ? NONE : `× ${rounded(residualScale)}`)],
   ['norm', 'norm', 'norm', perLayer((layer) => norm(layer.norm))],
   ['norm', 'normPlacement', 'norm placement', perLayer((layer) => PLACEMENTS[layer.placement])],
-  ['attention', 'heads', 'query heads', attention((slot) => count(slot.heads))],
-  ['attention', 'kvHeads', 'key/value heads', multiHead((slot) => count(slot.kvHeads))],
+  ['attention', 'heads', 'query heads', attention(heads)],
+  ['attention', 'kvHeads', 'key/value heads', multiHead((slot) => (slot.unpublished?.heads ? UNKNOWN : count(slot.kvHeads)))],
   ['attention', 'latent', 'latent of keys and values', attention(latent)],
   ['attention', 'headDim', 'head size', attention(headSize)],
   ['attention', 'scale', 'score scale', attention(scale)],
@@ -80,7 +81,7 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['output', 'tieWordEmbeddings', 'output matrix', ({ tieWordEmbeddings }) => (tieWordEmbeddings ? 'the embedding' : 'its own')],
   ['output', 'logitDivisor', 'logit divisor', ({ logitDivisor }) => (logitDivisor === 1 ? NONE : String(logitDivisor))],
   ['output', 'finalLogitSoftcap', 'logit soft cap', ({ finalLogitSoftcap }) => optional(finalLogitSoftcap)],
-  ['storage', 'dtype', 'weights', ({ dtype }) => dtypeName(dtype)],
+  ['storage', 'dtype', 'weights', weights],
   ['storage', 'expertDtype', 'expert weights', expertWeights],
   ['training', 'dropout', 'dropout', dropout],
 ]
@@ -120,7 +121,11 @@ function overLayers(layers: Layer[], say: (layer: Layer) => string): string {
 
 /** '128 and full, 1 : 1' for alternating layers, '4,096 in every layer' for one kind. */
 function windows({ layers }: Architecture): string {
-  const values = layers.map(windowOf).map((window) => (window === null ? 'full' : count(window)))
+  const values = layers.map((layer) => {
+    if (unpublishedOf(layer)?.window) return 'band of unknown width'
+    const window = windowOf(layer)
+    return window === null ? 'full' : count(window)
+  })
   const period = periodOf(values)
   if (period === 1) return values[0] === 'full' ? NONE : `${values[0]} in every layer`
   const parts = runs(values.slice(0, period))
@@ -185,6 +190,12 @@ function finalNorm({ finalNorm: last, layers }: Architecture): string {
   return layers.every((layer) => norm(layer.norm) === norm(last)) ? 'as in the layers' : norm(last)
 }
 
+/** Printed numbers that contradict the width are named, not used. */
+function heads(slot: Attention): string {
+  const printed = slot.kind === 'multiHead' ? slot.unpublished?.heads?.printed : undefined
+  return printed === undefined ? count(slot.heads) : `${UNKNOWN} (${printed} printed)`
+}
+
 /** '512, rotated key of 64, queries from 1,536'. */
 function latent(slot: Attention): string {
   if (slot.kind !== 'latent') return NONE
@@ -193,7 +204,10 @@ function latent(slot: Attention): string {
 }
 
 function headSize(slot: Attention): string {
-  if (slot.kind === 'multiHead') return count(slot.headDim)
+  if (slot.kind === 'multiHead') {
+    const { heads } = slot.unpublished ?? {}
+    return heads ? `${UNKNOWN} (${heads.size} printed)` : count(slot.headDim)
+  }
   const { qkNopeHeadDim, qkRopeHeadDim, vHeadDim } = slot
   return `${count(qkNopeHeadDim)} + ${count(qkRopeHeadDim)}, values ${count(vHeadDim)}`
 }
@@ -237,11 +251,16 @@ function router({ router: slot }: Mixture): string {
   return `${score}, then top k${within}${weights}${slot.bias ? '; bias' : ''}`
 }
 
+function weights({ layers, dtype }: Architecture): string {
+  return layers.some(unpublishedOf) ? UNKNOWN : dtypeName(dtype)
+}
+
 function expertWeights({ layers, expertDtype }: Architecture): string {
   return layers.some(({ feedForward }) => feedForward.kind === 'moe') ? dtypeName(expertDtype) : NONE
 }
 
-function dropout({ dropout: { embedding, attention, residual } }: Architecture): string {
+function dropout({ layers, dropout: { embedding, attention, residual } }: Architecture): string {
+  if (layers.some(unpublishedOf)) return UNKNOWN
   if (!embedding && !attention && !residual) return NONE
   return embedding === attention && attention === residual ? String(embedding) : `${embedding} / ${attention} / ${residual}`
 }

@@ -1,6 +1,6 @@
 /** Notes for reports about settings that are valid but may surprise. */
 import type { Architecture } from '../architecture/architecture.ts'
-import { windowOf } from '../architecture/slots.ts'
+import { unpublishedOf, windowOf } from '../architecture/slots.ts'
 
 /** Sentences, possibly none. */
 export function notes({ layers, maxPositionEmbeddings, tieWordEmbeddings, embedding }: Architecture): string[] {
@@ -21,5 +21,14 @@ export function notes({ layers, maxPositionEmbeddings, tieWordEmbeddings, embedd
   if (embedding.position.kind === 'learned')
     found.push(`Positions are a table: nothing can be computed beyond ${embedding.position.length} tokens.`)
   if (tieWordEmbeddings) found.push('The embedding is the output matrix too and counts once, as active.')
+  const unpublished = layers.map(unpublishedOf)
+  if (unpublished.some((slot) => slot?.window))
+    found.push('The width of the bands was never published: work and cache are counted as if every layer saw all keys.')
+  const heads = unpublished.find((slot) => slot?.heads)?.heads
+  if (heads)
+    found.push(
+      `The printed ${heads.printed} heads of ${heads.size} make ${heads.printed * heads.size}, not the width of the model: parameters and cache are counted with an attention as wide as the model.`,
+    )
+  if (unpublished.some((slot) => slot)) found.push('Its weights were never published: it can be inspected and compared, not run.')
   return found
 }

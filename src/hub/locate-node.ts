@@ -4,7 +4,7 @@
  */
 import { stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { findPreset, nearestNames } from '../architecture/presets.ts'
+import { findPreset, nearestNames, unpublished } from '../architecture/presets.ts'
 import { expandPath } from '../files/path-node.ts'
 import { checkModelId, findSnapshot, isLoadable, ModelIdError } from './cache-node.ts'
 
@@ -48,7 +48,8 @@ export async function locateModel(name: string, options: { cache?: string; revis
   if (id !== undefined) return { id }
   checkModelId(name)
   throw new ModelIdError(
-    `unknown model "${name}"; closest: ${nearestNames(name).join(', ')}. Give a directory, one of these names, or the id of a model on the hub (ORG/NAME).`,
+    unpublished(name) ??
+      `unknown model "${name}"; closest: ${nearestNames(name).join(', ')}. Give a directory, one of these names, or the id of a model on the hub (ORG/NAME).`,
   )
 }
 

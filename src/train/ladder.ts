@@ -5,7 +5,7 @@
  */
 import { account, cacheBytes } from '../compare/account.ts'
 import { type Chart, chartSvg } from '../drawing/chart.ts'
-import type { SmallModel } from './small-models.ts'
+import { branchesFrom, type SmallModel } from './small-models.ts'
 import { type SmallRun, type SmallRunResult, shortRun } from './small-run.ts'
 import { type Difference, deviation, mean, pairedDifference, signed } from './statistics.ts'
 
@@ -50,7 +50,9 @@ export interface LadderRow {
   /** Loss at a quarter of the run. */
   early: number
   tokensPerSecond: number
-  /** Against the model before; null for the first. */
+  /** A side road: the name of the step where it leaves. */
+  after?: string
+  /** Against the model before, or where the side road leaves; null for the first. */
   difference: Difference | null
 }
 
@@ -71,14 +73,17 @@ export function summarise(
   const bySeed = (name: string) => results.filter(({ label }) => label === name).sort((a, b) => a.seed - b.seed)
   const noiseFloor = mean(models.map(({ name }) => deviation(bySeed(name).map(({ loss }) => loss))))
   const rows: LadderRow[] = []
-  for (const { name, title, architecture } of models) {
+  for (const model of models) {
+    const { name, title, architecture } = model
+    const after = branchesFrom(model)
     const own = bySeed(name)
     const losses = own.map(({ loss }) => loss)
     const { total, activeWithEmbeddings } = account(architecture, { context: 1 }).parameters
-    const before = rows.at(-1)
+    const before = after === undefined ? rows.at(-1) : rows.find((row) => row.name === after)
     rows.push({
       name,
       title,
+      after,
       parameters: total,
       active: activeWithEmbeddings,
       kvBytes: cacheBytes(architecture, contextOfCache),
@@ -106,14 +111,15 @@ export function ladderMarkdown({ rows, noiseFloor, options }: Ladder): string {
     const change = row.difference ? `${signed(row.difference.mean)} ± ${row.difference.spread.toFixed(3)}` : ''
     const beyond = row.difference ? (row.difference.exceedsNoise ? (row.difference.mean < 0 ? 'yes, better' : 'yes, worse') : 'no') : ''
     lines.push(
-      `| ${row.name}: ${row.title} | ${row.loss.toFixed(3)} ± ${row.spread.toFixed(3)} | ${row.early.toFixed(3)} | ${change} | ${beyond} | ${row.parameters.toLocaleString('en-US')} | ${row.active.toLocaleString('en-US')} | ${row.kvBytes.toLocaleString('en-US')} | ${Math.round(row.tokensPerSecond).toLocaleString('en-US')} |`,
+      `| ${row.name}: ${row.title}${row.after === undefined ? '' : `, against ${row.after}`} | ${row.loss.toFixed(3)} ± ${row.spread.toFixed(3)} | ${row.early.toFixed(3)} | ${change} | ${beyond} | ${row.parameters.toLocaleString('en-US')} | ${row.active.toLocaleString('en-US')} | ${row.kvBytes.toLocaleString('en-US')} | ${Math.round(row.tokensPerSecond).toLocaleString('en-US')} |`,
     )
   }
   return `${lines.join('\n')}\n`
 }
 
-/** Held-out loss per model with the spread over seeds. */
-export function ladderSvg({ rows }: Ladder): string {
+/** Held-out loss per step with the spread over seeds; side roads stand in the table only. */
+export function ladderSvg({ rows: all }: Ladder): string {
+  const rows = all.filter(({ after }) => after === undefined)
   const chart: Chart = {
     title: `Held-out loss from ${rows[0]!.title} to ${rows.at(-1)!.name}`,
     xTitle: 'step',

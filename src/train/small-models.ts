@@ -1,7 +1,7 @@
 /** Small models of every step from GPT-2 to gpt-oss, at sizes that train in minutes on a laptop. The steps are the published ones. */
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
-import { type Step, type StepSizes, stepsWith, walkSteps } from '../architecture/steps.ts'
+import { type SideRoad, type Step, type StepSizes, sideRoadsWith, stepsWith, walkSteps } from '../architecture/steps.ts'
 import { account } from '../compare/account.ts'
 
 export interface SmallSizes {
@@ -41,18 +41,30 @@ export interface SmallModel {
   /** 'gpt2', then the name of the last step taken. */
   name: string
   title: string
-  step: Step | null
+  step: Step | SideRoad | null
   architecture: Architecture
 }
 
 /** GPT-2 and the model after every step, in order. */
 export function smallModels(sizes: SmallSizes, stepSizes: Partial<StepSizes> = {}): SmallModel[] {
   const steps = stepsWith({ ...SMALL_STEPS, ...stepSizes })
-  return walkSteps(smallGpt2(sizes), steps).map((architecture, i) => {
-    const step = i === 0 ? null : steps[i - 1]!
-    return { name: step?.name ?? 'gpt2', title: step?.title ?? 'GPT-2', step, architecture: balanced(architecture, step?.name ?? 'gpt2') }
-  })
+  return walkSteps(smallGpt2(sizes), steps).map((architecture, i) => smallModel(architecture, steps[i - 1] ?? null))
 }
+
+/** The model of every side road. */
+export function smallSideRoads(sizes: SmallSizes, stepSizes: Partial<StepSizes> = {}): SmallModel[] {
+  const models = smallModels(sizes, stepSizes)
+  const start = (road: SideRoad) => models.find(({ name }) => name === road.after)!.architecture
+  return sideRoadsWith({ ...SMALL_STEPS, ...stepSizes }).map((road) => smallModel(road.patch(start(road)), road))
+}
+
+function smallModel(architecture: Architecture, step: Step | null): SmallModel {
+  const name = step?.name ?? 'gpt2'
+  return { name, title: step?.title ?? 'GPT-2', step, architecture: balanced(architecture, name) }
+}
+
+/** The name of the model that this one is compared with; undefined: the one before. */
+export const branchesFrom = ({ step }: SmallModel): string | undefined => (step && 'after' in step ? step.after : undefined)
 
 /**
  * The same models with feed-forward layers widened or narrowed until a token passes through as many parameters as in the first,

@@ -5,9 +5,10 @@ import { describe, test } from 'node:test'
 import type { DType } from '../../src/architecture/architecture.ts'
 import { configFromJson, modelTypes } from '../../src/architecture/config-json.ts'
 import { GENERAL } from '../../src/architecture/families/general.ts'
-import { findPreset, preset } from '../../src/architecture/presets.ts'
+import { findPreset, preset, unpublished } from '../../src/architecture/presets.ts'
 import { multiHeadOf, windowOf } from '../../src/architecture/slots.ts'
 import { toConfigJson } from '../../src/architecture/to-config-json.ts'
+import { describe as describeSlots } from '../../src/compare/difference.ts'
 import { embeddingScale } from '../../src/model/parts.ts'
 import { leaves, weightSpecs } from '../../src/model/weights.ts'
 
@@ -43,10 +44,24 @@ test('every family of the fixtures is understood, and no other', () => {
     assert.equal(architecture.hiddenSize, json.hidden_size ?? json.n_embd)
     assert.equal(architecture.vocabSize, 512)
   }
-  assert.deepEqual([...found].sort(), modelTypes.filter((type) => type !== GENERAL).sort())
+  assert.deepEqual([...found].sort(), modelTypes.filter((type) => type !== GENERAL && type !== 'gpt3').sort())
 })
 
 describe('slots of the families', () => {
+  test('GPT-3: bands in every other layer, and what was never published stays unknown', () => {
+    const words = (name: string) => Object.fromEntries(describeSlots(preset(name)!).map(({ key, value }) => [key, value]))
+    const { slidingWindow, heads, headDim, dtype, dropout } = words('GPT-3')
+    assert.deepEqual(
+      { slidingWindow, heads, headDim, dtype, dropout },
+      { slidingWindow: 'full and band of unknown width, 1 : 1', heads: '96', headDim: '128', dtype: 'unknown', dropout: 'unknown' },
+    )
+    assert.equal(words('GPT-3-XL').heads, 'unknown (24 printed)')
+    assert.equal(words('GPT-3-13B').headDim, 'unknown (128 printed)')
+    assert.equal(words('GPT-3-13B').kvHeads, 'unknown')
+    assert.match(unpublished('gpt-3')!, /never published/)
+    assert.equal(unpublished('gpt2'), undefined)
+  })
+
   test('gpt-oss: even layers slide, sinks and biases everywhere, clamped gate, MXFP4 experts', () => {
     const { layers, dtype, expertDtype, tieWordEmbeddings } = read(fixture('tiny-gpt-oss'))
     assert.deepEqual(layers.map(windowOf), [16, null, 16, null])

@@ -4,7 +4,7 @@ import { test } from 'node:test'
 import type { Architecture } from '../../src/architecture/architecture.ts'
 import { preset } from '../../src/architecture/presets.ts'
 import { multiHeadOf } from '../../src/architecture/slots.ts'
-import { steps, stepsWith, walkSteps } from '../../src/architecture/steps.ts'
+import { sideRoadsWith, steps, stepsWith, walkSteps } from '../../src/architecture/steps.ts'
 import { account } from '../../src/compare/account.ts'
 import { difference } from '../../src/compare/difference.ts'
 import { forward } from '../../src/model/transformer.ts'
@@ -120,4 +120,20 @@ test('the model after every step runs a forward pass at ladder size', async () =
     assert.ok(new Set(logits).size > 100, `${model.name}: the logits are all alike`)
   }
   await ops.dispose()
+})
+
+test('a side road changes its own idea of the step where it leaves', () => {
+  const models = walkSteps(preset('gpt2-medium')!)
+  const expected: Record<string, string[]> = {
+    'banded-window': ['slidingWindow'],
+    'plain-layernorm': ['norm'],
+    'parallel-residual': ['normPlacement'],
+  }
+  for (const { name, after, patch } of sideRoadsWith()) {
+    const before = models[steps.findIndex((step) => step.name === after) + 1]!
+    const frozen = structuredClone(before)
+    const changed = difference([before, patch(before)]).map(({ key }) => key)
+    assert.deepEqual(before, frozen)
+    assert.deepEqual([name, changed], [name, expected[name]])
+  }
 })

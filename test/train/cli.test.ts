@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { random } from '../../src/random/stream.ts'
 import { stories } from '../../src/train/data/stories.ts'
-import { SMALL, smallModels } from '../../src/train/small-models.ts'
+import { SMALL, smallModels, smallSideRoads } from '../../src/train/small-models.ts'
 
 const directory = mkdtempSync(join(tmpdir(), 'lineage-train-cli-'))
 after(() => rmSync(directory, { recursive: true, force: true }))
@@ -36,7 +36,7 @@ async function evaluated(out: string): Promise<number> {
   return loss
 }
 
-for (const { name } of smallModels({ ...SMALL, vocabSize: 65 }))
+for (const { name } of [...smallModels({ ...SMALL, vocabSize: 65 }), ...smallSideRoads({ ...SMALL, vocabSize: 65 })])
   test(`train ${name} saves a model, and eval gives its held-out loss`, async () => {
     const out = join(directory, name)
     const extra = name === 'mxfp4' ? ['--quantise-from', '3', '--tokenizer', 'byte'] : []

@@ -7,7 +7,7 @@ import { forward } from '../../src/model/transformer.ts'
 import { referenceTraining } from '../../src/ops/training/backend.ts'
 import { random } from '../../src/random/stream.ts'
 import { buildWeights, initializeParameters, parameterLayout } from '../../src/train/parameters.ts'
-import { smallModels } from '../../src/train/small-models.ts'
+import { smallModels, smallSideRoads } from '../../src/train/small-models.ts'
 import { Tape } from '../../src/train/tape.ts'
 
 const sizes = { vocabSize: 17, block: 9, layers: 2, heads: 4, width: 16, dropout: 0.2 }
@@ -19,7 +19,8 @@ const batch = {
 const rows = Int32Array.of(0, 2, 3, 6, 7, 8, 11, 12)
 const targets = Int32Array.of(1, 1, 5, 6, 0, 3, 9, 7)
 
-for (const { name, architecture } of smallModels(sizes, { slidingWindow: 3, experts: 4 })) {
+const stepSizes = { slidingWindow: 3, experts: 4 }
+for (const { name, architecture } of [...smallModels(sizes, stepSizes), ...smallSideRoads(sizes, stepSizes)]) {
   test(`gradient of ${name}`, () => {
     const layout = parameterLayout(architecture)
     const start = new Float32Array(layout.length)

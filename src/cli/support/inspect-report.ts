@@ -2,7 +2,9 @@
  * The text report of `lineage inspect`: features, parameters by part, bytes, cache, work, and whether
  * it fits into memory.
  */
+
 import { totalmem } from 'node:os'
+import { unpublishedOf } from '../../architecture/slots.ts'
 import { type Account, COMPONENTS, fittingContext } from '../../compare/account.ts'
 import { describe } from '../../compare/difference.ts'
 import { notes } from '../../compare/notes.ts'
@@ -50,10 +52,11 @@ export function report(described: Described, facts: Account, memoryBytes?: numbe
     }),
   ]
   const bytes: string[][] = [
-    ['as published', grouped(stored), binary(stored), byDtype(facts) + (preset?.alsoStored ? `; ${preset.alsoStored.what} included` : '')],
     ['in bf16', grouped(weightBytes.bf16), binary(weightBytes.bf16)],
     ['in f32', grouped(weightBytes.f32), binary(weightBytes.f32)],
   ]
+  const kinds = byDtype(facts) + (preset?.alsoStored ? `; ${preset.alsoStored.what} included` : '')
+  if (!architecture.layers.some(unpublishedOf)) bytes.unshift(['as published', grouped(stored), binary(stored), kinds])
   const growth = [kvCache.bytesPerTokenWithinWindow, kvCache.bytesPerTokenBeyondWindow]
   const cache: string[][] = [
     [
