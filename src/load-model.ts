@@ -114,7 +114,10 @@ export async function loadModel(folder: Folder, backend: Backend | Promise<Backe
 }
 
 /** Tokenizer and chat format of a folder. */
-async function readText(folder: Folder, { format, genericTools }: LoadModelOptions = {}): Promise<Pick<Model, 'tokenizer' | 'format'>> {
+export async function readText(
+  folder: Folder,
+  { format, genericTools }: LoadModelOptions = {},
+): Promise<Pick<Model, 'tokenizer' | 'format'>> {
   const read = (file: string) => readFile(folder, file)
   const tokenizer = await tokenizerFiles(read)
   return { tokenizer, format: formatFor({ ...(await formatFiles(read, tokenizer)), genericTools }, format) }

@@ -211,8 +211,9 @@ export async function* copyEntry(entry: TensorEntry, signal: AbortSignal | undef
   }
 }
 
-const COMPANION =
-  /^(generation_config\.json|tokenizer.*|vocab\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template.*)$/
+/** The files beside the weights that a changed model keeps. */
+export const COMPANION =
+  /^(generation_config\.json|tokenizer.*|vocab\.(json|bpe)|encoder\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template.*)$/
 
 export async function copyCompanions(from: string, to: string): Promise<void> {
   for (const name of (await readdir(from)).filter((file) => COMPANION.test(file))) await copyFile(join(from, name), join(to, name))

@@ -1,16 +1,20 @@
 /**
- * `lineage train`: trains a small model of a step from GPT-2 to gpt-oss or of a config.json, or the
- * embedded model.
+ * `lineage train`: trains a small model of a step from GPT-2 to gpt-oss or of a config.json, the embedded model, or any checkpoint
+ * further, on a text or on conversations.
  */
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
+import { fileFolder } from '../checkpoint/source-node.ts'
 import { account } from '../compare/account.ts'
 import { parsePythonJson } from '../json/python.ts'
+import { readText } from '../load-model.ts'
+import { MXFP4_BLOCK } from '../ops/dtype.ts'
 import { byteTokenizerJson, characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFileNames, tokenizerFiles } from '../tokenizer/files.ts'
+import { promptIds } from '../tokenizer/prompt.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
 import {
   ABACUS_CHAT_TEMPLATE,
@@ -20,27 +24,30 @@ import {
   abacusArchitecture,
   abacusData,
 } from '../train/abacus/recipe.ts'
+import { conversationData, readConversations } from '../train/data/conversations.ts'
 import { textData } from '../train/data/text.ts'
 import { LiveLine } from '../train/live-line.ts'
 import { claimRun } from '../train/run-directory-node.ts'
 import { type RunOptions, trainingRun } from '../train/run-node.ts'
 import type { TokenizerSource } from '../train/save-node.ts'
 import { SMALL, type SmallSizes, smallModels, smallSideRoads } from '../train/small-models.ts'
-import { DEFAULT_SETTINGS, type LogRecord } from '../train/trainer.ts'
-import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
+import { companionsOf, openStart } from '../train/start-node.ts'
+import { DEFAULT_SETTINGS, type LogRecord, type TrainingData } from '../train/trainer.ts'
+import { interruptSignal, modelDirectory, parseCount, parseNumber } from './support/model.ts'
 import { fit } from './support/progress.ts'
 import { short, UsageError } from './support/terminal.ts'
 
 interface Options {
   data?: string
-  tokenizer: string
+  from?: string
+  tokenizer?: string
   out?: string
   fresh?: boolean
   resume?: boolean
   force?: boolean
   steps?: number
   batch: number
-  block: number
+  block?: number
   accumulate: number
   rate?: number
   finalRate?: number
@@ -67,16 +74,17 @@ export function register(program: Command): void {
     .description(
       `Trains a model on this machine and saves it in the published layout, or in a general one where no published family can say what the model is.\n\nWHAT is a step from GPT-2 to gpt-oss (${stepNames().join(', ')}), the path of a config.json, or abacus for the embedded model by its recipe.`,
     )
-    .argument('<what>', 'a step, a config.json, or abacus')
-    .option('--data <file>', 'text to train on; its last tenth is held out')
-    .option('--tokenizer <kind>', 'char, byte, or a directory with tokenizer files', 'char')
+    .argument('[what]', 'a step, a config.json, or abacus')
+    .option('--from <model>', 'start from the weights of this checkpoint instead: fine-tuning')
+    .option('--data <file>', 'text to train on, or conversations (.jsonl); the last tenth is held out')
+    .option('--tokenizer <kind>', 'char, byte, or a directory with tokenizer files (default: char; with --from that of the model)')
     .option('--out <directory>', 'where the run goes (default: runs/WHAT)')
     .option('--fresh', 'train WHAT from random weights although it is a directory that holds weights')
     .option('--force', 'begin anew and replace the run in --out')
     .option('--resume', 'continue the run in --out exactly where its last state was saved')
     .option('--steps <n>', 'optimiser steps', parseCount)
     .option('--batch <n>', 'windows per step', parseCount, 12)
-    .option('--block <tokens>', 'tokens per window', parseCount, SMALL.block)
+    .option('--block <tokens>', `tokens per window (default: ${SMALL.block}; with --from the context, at most ${MOST_BLOCK})`, parseCount)
     .option('--accumulate <n>', 'parts into which a step is cut to save memory', parseCount, 1)
     .option('--rate <x>', 'highest learning rate', parseNumber)
     .option('--final-rate <x>', 'learning rate at the end of the cosine', parseNumber)
@@ -97,7 +105,7 @@ export function register(program: Command): void {
     .addOption(new Option('--inline', 'all shards in one thread').hideHelp())
     .addHelpText(
       'after',
-      '\nExamples:\n  lineage train gpt2 --data shakespeare.txt --dropout 0 --steps 2000\n  lineage train mxfp4 --data shakespeare.txt\n  lineage train abacus',
+      '\nExamples:\n  lineage train gpt2 --data shakespeare.txt --dropout 0 --steps 2000\n  lineage train mxfp4 --data shakespeare.txt\n  lineage train --from Qwen/Qwen3-0.6B --data conversations.jsonl --steps 200\n  lineage train abacus',
     )
     .action(run)
 }
@@ -105,8 +113,13 @@ export function register(program: Command): void {
 const stepModels = (sizes: SmallSizes) => [...smallModels(sizes), ...smallSideRoads(sizes)]
 const stepNames = (): string[] => stepModels({ ...SMALL, vocabSize: 65 }).map(({ name }) => name)
 
-async function run(what: string, options: Options): Promise<void> {
-  const plain = what === 'abacus' ? abacusRun(options) : await textRun(what, options)
+/** Tokens per window of a checkpoint, unless its context is shorter or --block asks for others. */
+const MOST_BLOCK = 512
+
+async function run(what: string | undefined, options: Options): Promise<void> {
+  if ((what === undefined) === (options.from === undefined))
+    throw new UsageError('give WHAT to train, or --from MODEL to start from its weights')
+  const plain = what === undefined ? await fineTuning(options) : what === 'abacus' ? abacusRun(options) : await textRun(what, options)
   const { total, activeWithEmbeddings: active } = account(plain.architecture, { context: 1 }).parameters
   const out = plain.out!
   await claimRun(out, options)
@@ -186,16 +199,19 @@ function abacusRun(options: Options): Prepared {
 
 async function textRun(what: string, options: Options): Promise<Prepared> {
   if (options.data === undefined) throw new UsageError('--data FILE is needed: the text to train on')
+  if (isConversations(options.data)) throw new UsageError(`${options.data}: conversations need a model with a chat format: --from MODEL`)
   const text = readFileSync(options.data, 'utf8')
-  const { source, ids, vocabSize } = await tokenize(options.tokenizer, text)
-  const architecture = chooseArchitecture(what, options, vocabSize)
+  const { block = SMALL.block } = options
+  const { source, ids, vocabSize, prefix } = await tokenize(options.tokenizer ?? 'char', text)
+  const architecture = quantised(chooseArchitecture(what, { ...options, block }, vocabSize), options)
   const steps = options.steps ?? DEFAULT_SETTINGS.steps
   const settings = { ...DEFAULT_SETTINGS, evaluateEvery: Math.max(1, Math.round(steps / 8)), ...changes(options) }
   const data = textData(ids, {
-    block: options.block,
+    block,
     batch: options.batch,
     parts: options.threads * options.accumulate,
     seed: settings.seed,
+    prefix,
   })
   return {
     ...shared(options),
@@ -208,7 +224,73 @@ async function textRun(what: string, options: Options): Promise<Prepared> {
   }
 }
 
-async function tokenize(kind: string, text: string): Promise<{ source: TokenizerSource; ids: Int32Array; vocabSize: number }> {
+const isConversations = (file: string): boolean => file.endsWith('.jsonl')
+
+/** A checkpoint further, on a text or on conversations. The data are those of `eval --held-out 0.1`. */
+async function fineTuning(options: Options): Promise<Prepared> {
+  if (options.data === undefined) throw new UsageError('--data FILE is needed: a text, or conversations as .jsonl')
+  if (options.tokenizer !== undefined) throw new UsageError('--tokenizer: with --from the tokenizer of the model is used')
+  const directory = await modelDirectory(options.from!)
+  const folder = await fileFolder(directory)
+  const start = await openStart(folder)
+  const { dropout, steps = 500 } = options
+  const all = dropout === undefined ? start.architecture.dropout : { embedding: dropout, attention: dropout, residual: dropout }
+  const packs = start.architecture.expertDtype === 'mxfp4' ? 1 : undefined
+  const given: Options = { ...options, steps, quantiseFrom: options.quantiseFrom ?? packs }
+  const architecture = quantised({ ...start.architecture, dropout: all }, given)
+  const { tokenizer, format } = await readText(folder)
+  const context = architecture.maxPositionEmbeddings
+  const block = options.block ?? Math.min(context, MOST_BLOCK)
+  if (block > context) throw new UsageError(`--block ${block}: ${architecture.name} has a context of ${context} tokens`)
+  const settings = { ...FINE_TUNING, warmup: Math.ceil(steps / 20), evaluateEvery: Math.max(1, Math.round(steps / 8)), ...changes(given) }
+  const sizes = { block, batch: options.batch, parts: options.threads * options.accumulate, seed: settings.seed }
+  const text = readFileSync(options.data, 'utf8')
+  let data: TrainingData
+  if (isConversations(options.data)) {
+    const conversations = conversationData(readConversations(text, basename(options.data)), format, tokenizer, sizes)
+    const { training, heldOut, tooLong } = conversations.counts
+    const left = tooLong > 0 ? `, ${tooLong} longer than --block ${block} left out` : ''
+    process.stderr.write(`${training} sequences to learn from, ${heldOut} held out${left}\n`)
+    data = conversations
+  } else {
+    const ids = Int32Array.from(promptIds(tokenizer, text, { special: false, bos: false }))
+    data = textData(ids, { ...sizes, prefix: tokenizer.prefix })
+  }
+  return {
+    ...shared(options),
+    ...(await companionsOf(directory)),
+    architecture,
+    data,
+    settings,
+    start: start.fill,
+    out: options.out ?? `runs/${basename(directory)}-tuned`,
+    title: `${architecture.name} on ${basename(options.data)}`,
+  }
+}
+
+/** A gentle rate, and little decay: the weights are good already. */
+const FINE_TUNING = { ...DEFAULT_SETTINGS, learningRate: 5e-5, finalLearningRate: 5e-6, beta2: 0.999, weightDecay: 0.01 }
+
+/** Experts that are read through MXFP4 in training are saved so, and every dtype of the saved model is one that files have. */
+function quantised(architecture: Architecture, { quantiseFrom }: Options): Architecture {
+  const dtype = ['f32', 'bf16', 'f16'].includes(architecture.dtype) ? architecture.dtype : 'bf16'
+  const packed = architecture.expertDtype === 'mxfp4'
+  if (quantiseFrom === undefined) return { ...architecture, dtype, expertDtype: packed ? 'mxfp4' : dtype }
+  const experts = architecture.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.intermediateSize] : []))
+  if (experts.length === 0) throw new UsageError('--quantise-from: the model has no experts')
+  if ([architecture.hiddenSize, ...experts].some((width) => width % MXFP4_BLOCK))
+    throw new UsageError(`--quantise-from: MXFP4 needs widths in multiples of ${MXFP4_BLOCK}`)
+  return { ...architecture, dtype, expertDtype: 'mxfp4' }
+}
+
+interface Tokenized {
+  source: TokenizerSource
+  ids: Int32Array
+  vocabSize: number
+  prefix?: readonly number[]
+}
+
+async function tokenize(kind: string, text: string): Promise<Tokenized> {
   if (kind === 'char' || kind === 'byte') {
     const json = kind === 'char' ? characterTokenizerJson(text) : byteTokenizerJson([])
     const tokenizer = tokenizerFromJson(json, `the ${kind} tokenizer`)
@@ -219,17 +301,20 @@ async function tokenize(kind: string, text: string): Promise<{ source: Tokenizer
   const read = async (name: string) => (existsSync(join(kind, name)) ? readFileSync(join(kind, name)) : undefined)
   const tokenizer = await tokenizerFiles(read)
   const copies = tokenizerFileNames.map((name) => join(kind, name)).filter((path) => existsSync(path))
-  return { source: { json: null, copies }, ids: Int32Array.from(tokenizer.encode(text)), vocabSize: tokenizer.vocabSize }
+  const ids = Int32Array.from(promptIds(tokenizer, text, { special: false, bos: false }))
+  return { source: { json: null, copies }, ids, vocabSize: tokenizer.vocabSize, prefix: tokenizer.prefix }
 }
 
-function chooseArchitecture(what: string, options: Options, vocabSize: number): Architecture {
+function chooseArchitecture(what: string, options: Options & { block: number }, vocabSize: number): Architecture {
   const { layers, heads, width, block, dropout = SMALL.dropout } = options
   const model = stepModels({ vocabSize, block, layers, heads, width, dropout }).find(({ name }) => name === what)
   if (model) return model.architecture
   if (!existsSync(what)) throw new UsageError(`unknown step "${what}": expected one of ${stepNames().join(', ')}, a config.json, or abacus`)
   const isDirectory = statSync(what).isDirectory()
   if (isDirectory && !options.fresh && readdirSync(what).some((name) => name.endsWith('.safetensors')))
-    throw new UsageError(`${what} holds the weights of a model: --fresh trains its configuration from random weights`)
+    throw new UsageError(
+      `${what} holds the weights of a model: --from ${what} trains them further, --fresh trains its configuration from random weights`,
+    )
   const path = isDirectory ? join(what, 'config.json') : what
   const architecture = configFromJson(parsePythonJson(readFileSync(path, 'utf8')), path)
   if (architecture.vocabSize < vocabSize)

@@ -11,6 +11,7 @@ import { chartSvg } from '../drawing/chart.ts'
 import { requireSpace } from '../files/disk-space-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
 import { roundAsSaved, saveModel, type TokenizerSource } from './save-node.ts'
+import type { Start } from './start-node.ts'
 import { loadState, saveState, stateBytes } from './state-node.ts'
 import { FRESH, type LogRecord, type Progress, type TrainerHooks, type TrainingData, type TrainingSettings, train } from './trainer.ts'
 import { inlineWorkers, type TrainingWorkers } from './workers.ts'
@@ -22,6 +23,8 @@ export interface RunOptions {
   settings: TrainingSettings
   /** Directory of the run; null: nothing is written. The model in it may take the general layout (`writableForm`). */
   out: string | null
+  /** Fills the weights that the run starts from; absent: random numbers of the seed. */
+  start?: Start['fill']
   /** Continue from the state in `out`, if there is one. */
   resume: boolean
   shards: number
@@ -98,7 +101,10 @@ async function trainWith(
     from = await loadState(files.state, workers)
     records = (await readLog(files.log)).filter(({ step }) => step <= from.step)
     await writeFileAtomically(files.log, records.map((record) => `${JSON.stringify(record)}\n`).join(''))
-  } else if (files) await rm(files.log, { force: true })
+  } else {
+    await options.start?.(workers.layout, workers.values, { signal })
+    if (files) await rm(files.log, { force: true })
+  }
   let pending = ''
   const flush = async () => {
     if (!files || pending === '') return
@@ -108,6 +114,7 @@ async function trainWith(
   }
   const hooks: TrainerHooks = {
     signal,
+    evaluateFirst: options.start !== undefined,
     log(record) {
       records.push(record)
       pending += `${JSON.stringify(record)}\n`

@@ -78,6 +78,8 @@ export interface TrainerHooks {
   log?(record: LogRecord): void
   /** Called with the state after `progress.step`, when it is due, better than ever, or the last. */
   save?(progress: Progress, why: 'due' | 'best' | 'last'): Promise<void>
+  /** Evaluates before the first step too. */
+  evaluateFirst?: boolean
   /** Ends the run at once, saved as the last whole step left it. */
   signal?: AbortSignal
 }
@@ -110,6 +112,10 @@ export async function train(
   let lastSaved = from.step
   const unlessAborted = interruption(hooks.signal)
   if (settings.quantiseFrom !== null && progress.step >= settings.quantiseFrom) await workers.quantise(true)
+  if (hooks.evaluateFirst && progress.step === 0 && !hooks.signal?.aborted) {
+    const result = await unlessAborted(() => workers.evaluate(data.evaluation()))
+    if (result && note(result, progress, hooks, seconds())) await hooks.save?.({ ...progress }, 'best')
+  }
   while (progress.step < settings.steps && !hooks.signal?.aborted) {
     const step = progress.step + 1
     if (settings.quantiseFrom === step) await workers.quantise(true)

@@ -28,9 +28,9 @@ const logged = (out: string) =>
     .split('\n')
     .map((line) => JSON.parse(line) as Evaluation)
 
-async function evaluated(out: string): Promise<number> {
+async function evaluated(out: string, ...options: string[]): Promise<number> {
   const json = join(directory, 'eval.json')
-  await lineage('eval', join(out, 'model'), '--data', text, '--held-out', '0.1', '--block', '32', '--json', json)
+  await lineage('eval', join(out, 'model'), '--data', text, '--held-out', '0.1', '--block', '32', '--json', json, '--force', ...options)
   const { loss, perplexity, bitsPerByte } = JSON.parse(readFileSync(json, 'utf8'))
   assert.ok(Math.abs(perplexity - Math.exp(loss)) < 1e-9 && Math.abs(bitsPerByte - loss / Math.LN2) < 1e-9)
   return loss
@@ -57,6 +57,22 @@ for (const { name } of [...smallModels({ ...SMALL, vocabSize: 65 }), ...smallSid
     const resumed = await lineage('train', name, ...small, ...extra, '--steps', '8', '--out', out, '--resume')
     assert.match(resumed.stdout, /after 8 steps/)
     assert.equal(logged(out).filter(({ kind }) => kind === 'step').length, 8)
+  })
+
+for (const name of ['gpt2', 'mxfp4'])
+  test(`train --from ${name} begins with the loss of the checkpoint and saves what it learned`, async () => {
+    const [from, out] = [join(directory, name), join(directory, `${name}-tuned`)]
+    // The reference, since the wasm backend holds the activations of four-bit experts in 16 bits.
+    const before = await evaluated(from, '--backend', 'reference')
+    const args = ['--data', text, '--block', '32', '--batch', '8', '--steps', '5', '--rate', '1e-3', '--out', out]
+    const { stdout } = await lineage('train', '--from', join(from, 'model'), ...args)
+    const first = logged(out)[0]!
+    assert.equal(first.kind, 'evaluation')
+    assert.ok(Math.abs(first.loss - before) < 1e-6, `${first.loss} against ${before}`)
+    const after = await evaluated(out)
+    assert.ok(after < before)
+    const saved = /saved model ([\d.]+)/.exec(stdout)?.[1] ?? logged(out).at(-1)!.loss
+    assert.ok(Math.abs(after - Number(saved)) < 5e-4)
   })
 
 test('an early stop saves the best weights and says their loss', async () => {

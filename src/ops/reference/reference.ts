@@ -2,12 +2,11 @@
  * The reference: every op as plain loops in the order of its formula, sums in f64. Slow on purpose; other backends are
  * compared with it. With `precision: 'f64'` temporaries keep f64, for gradient checks.
  */
-import type { Backend, Fill, WeightSpec } from '../backend.ts'
-import { decodeBlocks } from '../block-formats.ts'
+import type { Backend } from '../backend.ts'
+import { weightValues } from '../decode.ts'
 import { drawRows } from '../draw.ts'
-import { fromBf16, fromF16, isBlocks, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, requireBlocks, storedBytes, unpackMxfp4Block } from '../dtype.ts'
 import type { Batch } from '../ops.ts'
-import { size, type Tensor } from '../tensor.ts'
+import type { Tensor } from '../tensor.ts'
 import { attention } from './attention.ts'
 import { cacheBytes, createCache } from './cache.ts'
 import { add, clamp, dropout, gated, gelu, join, scale, softcap } from './elementwise.ts'
@@ -17,7 +16,7 @@ import { moe, route } from './moe.ts'
 import { layerNorm, rmsNorm } from './norm.ts'
 import { rope } from './rope.ts'
 import { convolution, selectiveScan } from './state.ts'
-import { allocator, type HostTensor, type Values, values } from './values.ts'
+import { allocator, type HostTensor, values } from './values.ts'
 
 export interface ReferenceOptions {
   precision?: 'f32' | 'f64'
@@ -52,7 +51,7 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
     dropout: (x, p) => (p === 0 ? (x as HostTensor) : dropout(allocate, x, p, seed++)),
 
     async weight(spec, fill) {
-      const data = await decode(spec, fill)
+      const data = await weightValues(spec, fill)
       weightBytes += data.byteLength
       return { name: spec.name, shape: spec.shape, dtype: spec.dtype, data } satisfies HostTensor
     },
@@ -74,36 +73,5 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
     failed: new Promise(() => {}),
     memory: () => ({ weights: weightBytes, caches: heldCaches, temporaries: 0 }),
     dispose: async () => {},
-  }
-}
-
-/** Published bytes -> numbers. Every dtype here is exact in f32. */
-async function decode(spec: WeightSpec, fill: Fill): Promise<Values> {
-  const { name, shape, dtype } = spec
-  requireBlocks(spec)
-  const count = size(shape)
-  const out = new Float32Array(count)
-  if (dtype === 'mxfp4') {
-    const blocks = new Uint8Array((count / MXFP4_BLOCK) * MXFP4_BLOCK_BYTES)
-    const scales = new Uint8Array(count / MXFP4_BLOCK)
-    await fill('blocks', 0, blocks)
-    await fill('scales', 0, scales)
-    scales.forEach((scale, b) => {
-      unpackMxfp4Block(blocks, b * MXFP4_BLOCK_BYTES, scale, out, b * MXFP4_BLOCK)
-    })
-    return out
-  }
-  const bytes = new Uint8Array(storedBytes(dtype, count))
-  await fill('data', 0, bytes)
-  if (isBlocks(dtype)) return decodeBlocks(dtype, bytes)
-  switch (dtype) {
-    case 'f32':
-      return new Float32Array(bytes.buffer)
-    case 'bf16':
-      return out.map((_, i) => fromBf16(bytes[2 * i]! | (bytes[2 * i + 1]! << 8)))
-    case 'f16':
-      return out.map((_, i) => fromF16(bytes[2 * i]! | (bytes[2 * i + 1]! << 8)))
-    case 'int8':
-      throw new TypeError(`${name}: int8 is a backend's own format, not a published one; expected f32, f16, bf16 or mxfp4`)
   }
 }

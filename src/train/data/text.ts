@@ -18,6 +18,8 @@ export interface TextOptions {
   heldOut?: number
   /** Most windows of an evaluation. */
   evaluationWindows?: number
+  /** Ids in front of each window, see `windows`. */
+  prefix?: readonly number[]
 }
 
 export interface TextData extends TrainingData {
@@ -31,7 +33,7 @@ export function windows(ids: Int32Array, starts: readonly number[], block: numbe
 }
 
 export function textData(ids: Int32Array, options: TextOptions): TextData {
-  const { block, heldOut = 0.1, evaluationWindows = 400 } = options
+  const { block, heldOut = 0.1, evaluationWindows = 400, prefix } = options
   const cut = Math.floor(ids.length * (1 - heldOut))
   const training = ids.subarray(0, cut)
   const kept = ids.subarray(cut)
@@ -43,14 +45,14 @@ export function textData(ids: Int32Array, options: TextOptions): TextData {
       throw new RangeError(
         `the ${name} text has ${part.length} tokens, fewer than one window of ${block} needs: use a longer text or a shorter --block`,
       )
-  const evaluation = cutEvaluation(kept, block, evaluationWindows)
+  const evaluation = cutEvaluation(kept, block, evaluationWindows, prefix)
   return {
     training,
     heldOut: kept,
     examples: (step) =>
       drawParts(options, step, (next, count) => {
         const starts = Array.from({ length: count }, () => Math.floor(next() * (training.length - block - 1)))
-        return windows(training, starts, block)
+        return windows(training, starts, block, prefix)
       }),
     evaluation: () => evaluation,
   }

@@ -5,16 +5,19 @@
  */
 import type { Tokenizer } from '../../../tokenizer/tokenizer.ts'
 import {
+  type AssistantMessage,
   ChatError,
   type ChatFormat,
   type Effort,
   effortOf,
+  type Message,
   offeredTools,
+  partsOf,
   type RenderOptions,
   type SamplingOptions,
 } from '../../messages.ts'
 import { toolNames } from '../tool-names.ts'
-import { fromConversation } from './history.ts'
+import { fromConversation, withAllAnalysis } from './history.ts'
 import { type HarmonyMessage, harmonyMarkers } from './message.ts'
 import { HarmonyParser } from './parser.ts'
 
@@ -52,6 +55,14 @@ export function renderHarmonyForTraining(tokenizer: Tokenizer, messages: readonl
   const last = messages.at(-1)
   if (last?.role === 'assistant' && last.channel === 'final') ids[ids.length - 1] = harmonyMarkers(tokenizer).return
   return ids
+}
+
+/** The ids of the last message of a conversation, an assistant's, after the `<|start|>assistant` that the prompt ends with. */
+export function harmonyAnswer(tokenizer: Tokenizer, messages: readonly Message[], options: RenderOptions): number[] {
+  const parts = partsOf(messages.at(-1) as AssistantMessage).length
+  const names = toolNames(offeredTools(options).map((tool) => tool.name))
+  const own = withAllAnalysis(messages, options, names, 'medium').slice(-parts)
+  return renderHarmonyForTraining(tokenizer, own).slice(1 + tokenizer.encode('assistant').length)
 }
 
 export interface HarmonySource {

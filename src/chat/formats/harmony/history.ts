@@ -37,7 +37,11 @@ export function autoDropAnalysis(messages: readonly HarmonyMessage[]): HarmonyMe
 }
 
 /** A conversation of the API as harmony messages, system message included. */
-export function fromConversation(messages: readonly Message[], options: RenderOptions, names: ToolNames, effort: Effort): HarmonyMessage[] {
+export const fromConversation = (...conversation: Parameters<typeof withAllAnalysis>): HarmonyMessage[] =>
+  dropStaleAnalysis(withAllAnalysis(...conversation))
+
+/** The same with the thinking of all turns. */
+export function withAllAnalysis(messages: readonly Message[], options: RenderOptions, names: ToolNames, effort: Effort): HarmonyMessage[] {
   checkTools(offeredTools(options))
   const tools = offeredTools(options).map((tool) => ({ ...tool, name: names.toIdentifier(tool.name) }))
   const builtins = (options.builtinTools ?? []).map((name) => builtinNamespaces[name])
@@ -86,5 +90,5 @@ export function fromConversation(messages: readonly Message[], options: RenderOp
       })
     } else result.push({ role: 'developer', content: developerText(message.content, []) })
   }
-  return dropStaleAnalysis(result)
+  return result
 }
