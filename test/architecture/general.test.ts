@@ -8,25 +8,23 @@ import { presets } from '../../src/architecture/presets.ts'
 import { toConfigJson } from '../../src/architecture/to-config-json.ts'
 import { publishedTensors, writableForm } from '../../src/checkpoint/published.ts'
 import { leaves, weightSpecs } from '../../src/model/weights.ts'
-import { SMALL, smallModels } from '../../src/train/small-models.ts'
+import { SMALL, smallModels, smallSideRoads } from '../../src/train/small-models.ts'
 
 const steps = smallModels({ ...SMALL, vocabSize: 65 }).map(({ architecture }) => architecture)
+const sideRoads = smallSideRoads({ ...SMALL, vocabSize: 65 }).map(({ architecture }) => architecture)
 const inGeneral = (architecture: Architecture): Architecture => ({ ...architecture, modelType: GENERAL, tensorLayout: undefined })
 const throughFile = (architecture: Architecture) => configFromJson(JSON.parse(JSON.stringify(toConfigJson(architecture))), 'config.json')
 
 test('steps without a family of their own take the general layout, the others keep theirs', () => {
   const forms = steps.map((architecture) => writableForm(architecture).modelType)
   assert.deepEqual([forms[0], forms[1], forms.at(-1)], ['gpt2', 'gpt2', 'gpt_oss'])
-  assert.ok(forms.slice(2, -1).every((form) => form === GENERAL))
+  assert.ok([...forms.slice(2, -1), ...sideRoads.map((road) => writableForm(road).modelType)].every((form) => form === GENERAL))
 })
 
 test('what the slots say comes back, and every weight has a place', () => {
-  const sizes = presets.flatMap(({ config, name }) => {
-    const architecture = configFromJson(config, name)
-    return architecture.layers.every(({ attention }) => attention.kind === 'multiHead') ? [architecture] : []
-  })
+  const sizes = presets.map(({ config, name }) => configFromJson(config, name))
   let held = 0
-  for (const architecture of [...steps, ...sizes].map(inGeneral)) {
+  for (const architecture of [...steps, ...sideRoads, ...sizes].map(inGeneral)) {
     let read: Architecture
     try {
       read = throughFile(architecture)

@@ -4,7 +4,22 @@
  * Only Lineage reads it. Sizes and kinds are checked here, since the file is as untrusted as any other.
  */
 import type { Json } from '../../json/json.ts'
-import type { Architecture, Attention, DType, FeedForward, Gated, Layer, Norm, Position, RopeScaling, Router } from '../architecture.ts'
+import type {
+  Architecture,
+  Attention,
+  DType,
+  ExpertGroups,
+  FeedForward,
+  Gated,
+  GatedMlp,
+  Latent,
+  Layer,
+  MultiHead,
+  Norm,
+  Position,
+  RopeScaling,
+  Router,
+} from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
 import { type Names, packed, type TensorTable } from '../recipes.ts'
@@ -66,13 +81,16 @@ function readNorm(norm: Fields): Norm {
 }
 
 function readAttention(slot: Fields): Attention {
-  const kind = word(slot, 'kind', 'multiHead')
+  return word(slot, 'kind', 'multiHead', 'latent') === 'latent' ? readLatent(slot) : readMultiHead(slot)
+}
+
+function readMultiHead(slot: Fields): MultiHead {
   const [heads, kvHeads, headDim] = [slot.size('heads'), slot.size('kvHeads'), slot.size('headDim')]
   if (heads % kvHeads) slot.fail('kvHeads', `expected a divisor of heads (${heads}), got ${kvHeads}`)
   const norm = slot.below('qkNorm')
   const normKind = word(norm, 'kind', 'none', 'perHead', 'fullWidth')
   return {
-    kind,
+    kind: 'multiHead',
     heads,
     kvHeads,
     headDim,
@@ -85,6 +103,23 @@ function readAttention(slot: Fields): Attention {
     qkNorm: normKind === 'none' ? { kind: normKind } : { kind: normKind, eps: norm.positive('eps'), unitOffset: norm.flag('unitOffset') },
     logitSoftcap: slot.optionalPositive('logitSoftcap'),
     ...(slot.has('qkvClip') && { qkvClip: slot.positive('qkvClip') }),
+  }
+}
+
+function readLatent(slot: Fields): Latent {
+  const qkRopeHeadDim = slot.size('qkRopeHeadDim')
+  return {
+    kind: 'latent',
+    heads: slot.size('heads'),
+    qLoraRank: slot.optionalSize('qLoraRank'),
+    kvLoraRank: slot.size('kvLoraRank'),
+    qkNopeHeadDim: slot.size('qkNopeHeadDim'),
+    qkRopeHeadDim,
+    vHeadDim: slot.size('vHeadDim'),
+    scale: slot.positive('scale'),
+    position: readPosition(slot.below('position'), qkRopeHeadDim),
+    bias: slot.flag('bias'),
+    normEps: slot.positive('normEps'),
   }
 }
 
@@ -113,6 +148,7 @@ function readScaling(scaling: Fields, pairs: number): RopeScaling {
         betaSlow: scaling.positive('betaSlow'),
         truncate: scaling.flag('truncate'),
         attentionFactor: scaling.optionalPositive('attentionFactor'),
+        ...(scaling.has('mscaleAllDim') && { mscaleAllDim: scaling.positive('mscaleAllDim') }),
       }
     case 'longrope': {
       const factors = (key: string) => {
@@ -143,7 +179,7 @@ function readFeedForward(slot: Fields, hiddenSize: number, expertDtype: DType): 
       activation: { kind: word(activation, 'kind', 'gelu'), approximation: approximation(activation) },
       bias,
     }
-  if (kind === 'gated') return { kind, intermediateSize, activation: readGated(activation), bias }
+  if (kind === 'gated') return readGatedMlp(slot)
   if (expertDtype === 'mxfp4' && (intermediateSize % 32 || hiddenSize % 32))
     slot.fail('intermediateSize', `expected widths in multiples of 32 (MXFP4 blocks), got ${intermediateSize} and ${hiddenSize}`)
   const [experts, expertsPerToken] = [slot.size('experts'), slot.size('expertsPerToken')]
@@ -155,9 +191,17 @@ function readFeedForward(slot: Fields, hiddenSize: number, expertDtype: DType): 
     intermediateSize,
     activation: readGated(activation),
     bias,
-    router: readRouter(slot.below('router')),
+    router: readRouter(slot.below('router'), experts),
+    ...(slot.has('shared') && { shared: readGatedMlp(slot.below('shared')) }),
   }
 }
+
+const readGatedMlp = (slot: Fields): GatedMlp => ({
+  kind: word(slot, 'kind', 'gated'),
+  intermediateSize: slot.size('intermediateSize'),
+  activation: readGated(slot.below('activation')),
+  bias: slot.flag('bias'),
+})
 
 const approximation = (activation: Fields) => word(activation, 'approximation', 'tanh', 'erf')
 
@@ -168,10 +212,24 @@ function readGated(activation: Fields): Gated {
   return { kind, alpha: activation.positive('alpha'), limit: activation.positive('limit') }
 }
 
-function readRouter(router: Fields): Router {
-  const kind = word(router, 'kind', 'topkSoftmax', 'softmaxTopk')
+function readRouter(router: Fields, experts: number): Router {
+  const kind = word(router, 'kind', 'topkSoftmax', 'softmaxTopk', 'sigmoidTopk')
   const rest = { bias: router.flag('bias'), auxLossCoef: router.notNegative('auxLossCoef') }
-  return kind === 'topkSoftmax' ? { kind, ...rest } : { kind, normalize: router.flag('normalize'), ...rest }
+  if (kind === 'topkSoftmax') return { kind, ...rest }
+  const chosen = {
+    normalize: router.flag('normalize'),
+    ...rest,
+    ...(router.has('scale') && { scale: router.positive('scale') }),
+    ...(router.has('groups') && { groups: readGroups(router.below('groups'), experts) }),
+  }
+  return kind === 'softmaxTopk' ? { kind, ...chosen } : { kind, correction: router.flag('correction'), ...chosen }
+}
+
+function readGroups(groups: Fields, experts: number): ExpertGroups {
+  const [count, chosen] = [groups.size('count'), groups.size('chosen')]
+  if (experts % count || chosen > count)
+    groups.fail('count', `expected a divisor of ${experts} experts, of which ${chosen} groups can be chosen`)
+  return { count, chosen, best: groups.size('best', undefined, 2) as 1 | 2 }
 }
 
 const write = (a: Architecture): Json => ({
@@ -193,26 +251,15 @@ const write = (a: Architecture): Json => ({
   eos_token_id: a.eosTokenIds,
 })
 
-const NORMS = ['attentionNorm', 'attentionPostNorm', 'feedForwardNorm', 'feedForwardPostNorm'].flatMap((name) => [
-  `${name}.gain`,
-  `${name}.bias`,
-])
-const MATRICES = [
-  ...['q', 'k', 'v', 'o'].map((name) => `attention.${name}`),
-  ...['gate', 'up', 'down', 'router', 'gateUp'].map((name) => `feedForward.${name}`),
-]
-const NAMES = [...NORMS, ...MATRICES.flatMap((name) => [name, `${name}Bias`]), 'attention.qNorm', 'attention.kNorm', 'attention.sinks']
-
 const tensors: TensorTable = {
   prefixes: [''],
   layer: 'layers.{N}.',
   whole: { embed: 'embed', position: 'position', 'finalNorm.gain': 'finalNorm.gain', 'finalNorm.bias': 'finalNorm.bias' },
   unembed: ['unembed'],
   inLayer({ layers }, layer, at) {
-    const names = Object.fromEntries(NAMES.map((name) => [name, at(name)]))
-    if (layers[layer]!.feedForward.kind !== 'moe') return names
-    const experts = ['feedForward.gateUp', 'feedForward.down'].map((name) => [name, [at(name), packed(at(name))]])
-    return { ...names, ...(Object.fromEntries(experts) as Names) }
+    const experts = layers[layer]!.feedForward.kind === 'moe' ? ['feedForward.gateUp', 'feedForward.down'] : []
+    const names: Names = {}
+    return new Proxy(names, { get: (_, tail: string) => (experts.includes(tail) ? [at(tail), packed(at(tail))] : at(tail)) })
   },
 }
 

@@ -27,9 +27,19 @@ export interface TextData extends TrainingData {
   readonly heldOut: Int32Array
 }
 
-/** Windows of `block` rows that begin at `starts`, each a slot of its own; every id counts. */
-export function windows(ids: Int32Array, starts: readonly number[], block: number): Example {
-  return pack(starts.map((start) => ({ ids: ids.subarray(start, start + block + 1), rows: block, counts: () => true })))
+/**
+ * Windows of `block` rows that begin at `starts`, each a slot of its own; every id of the text counts.
+ * @param prefix ids in front of each window (a BOS), which are read and not predicted
+ */
+export function windows(ids: Int32Array, starts: readonly number[], block: number, prefix: readonly number[] = []): Example {
+  const cut = (start: number) => ids.subarray(start, start + block + 1 - prefix.length)
+  return pack(
+    starts.map((start) => ({
+      ids: prefix.length === 0 ? cut(start) : [...prefix, ...cut(start)],
+      rows: block,
+      counts: (row) => row >= prefix.length - 1,
+    })),
+  )
 }
 
 export function textData(ids: Int32Array, options: TextOptions): TextData {
@@ -71,10 +81,10 @@ export function evaluationStarts(length: number, block: number, most: number, pr
 }
 
 /** The windows of an evaluation in examples of about 2,000 tokens. */
-function cutEvaluation(ids: Int32Array, block: number, most: number): Example[] {
-  const starts = evaluationStarts(ids.length, block, most)
+function cutEvaluation(ids: Int32Array, block: number, most: number, prefix: readonly number[] = []): Example[] {
+  const starts = evaluationStarts(ids.length, block, most, prefix.length)
   const perExample = Math.max(1, Math.floor(2048 / block))
   const examples: Example[] = []
-  for (let i = 0; i < starts.length; i += perExample) examples.push(windows(ids, starts.slice(i, i + perExample), block))
+  for (let i = 0; i < starts.length; i += perExample) examples.push(windows(ids, starts.slice(i, i + perExample), block, prefix))
   return examples
 }
