@@ -15,9 +15,11 @@ import { type AdapterConfig, AdapterError, openPart, readAdapterConfig } from '.
 import { decode } from './encode.ts'
 import { fillFrom, MatrixCache } from './fill.ts'
 import { publishedParts } from './published.ts'
-import { readHeader, type TensorEntry } from './safetensors.ts'
+import { type PublishedDtype, readHeader, type TensorEntry } from './safetensors.ts'
 import type { Folder } from './source.ts'
 import { INNER_DTYPE, problemOf } from './weights.ts'
+
+type Entry = TensorEntry<PublishedDtype>
 
 const FILE = 'adapter_model.safetensors'
 
@@ -59,15 +61,15 @@ interface Target {
 interface Pair {
   readonly module: string
   readonly embedding: boolean
-  a?: TensorEntry
-  b?: TensorEntry
+  a?: Entry
+  b?: Entry
 }
 
 /** One pair with its target: `rank` rows of a from row `at` on. */
 interface Piece {
   readonly target: Target
-  readonly a: TensorEntry
-  readonly b: TensorEntry
+  readonly a: Entry
+  readonly b: Entry
   readonly rank: number
   readonly scale: number
   readonly at: number
@@ -103,9 +105,9 @@ export async function openAdapter(folder: Folder, architecture: Architecture, si
 const LOW_RANK = /^(.+?)((?:\.base_layer)*)\.lora_(embedding_)?([AB])(?:\.(?!weight$)[^.]+)?(?:\.weight)?$/
 
 /** Splits the tensors into pairs of a and b, and tensors under their published names. */
-function sort(tensors: ReadonlyMap<string, TensorEntry>): { pairs: Pair[]; rest: Map<string, TensorEntry> } {
+function sort(tensors: ReadonlyMap<string, Entry>): { pairs: Pair[]; rest: Map<string, Entry> } {
   const pairs = new Map<string, Pair>()
-  const rest = new Map<string, TensorEntry>()
+  const rest = new Map<string, Entry>()
   for (const [name, entry] of tensors) {
     const plain = name.replace(/^base_model\.model\./, '')
     const [, module, depth, embedding, side] = LOW_RANK.exec(plain) ?? []
@@ -263,7 +265,7 @@ function transposed(values: Float32Array, rows: number): Float32Array {
 
 /** The weights that tensors of the adapter replace; a fused one needs all its parts. */
 function replacements(
-  tensors: ReadonlyMap<string, TensorEntry>,
+  tensors: ReadonlyMap<string, Entry>,
   whole: ReadonlyMap<string, readonly { spec: WeightSpec; recipe: Recipe }[]>,
   file: string,
 ): Map<string, Replacement> {
@@ -289,14 +291,14 @@ function replacements(
       })[0]
       if (problem) throw new AdapterError({ file, tensor: entry.name, expected: 'a tensor as the base has it', came: problem, remedy })
       const dtype = recipe.form === 'mxfp4' ? 'mxfp4' : INNER_DTYPE[entry.dtype]!
-      const fill = (signal?: AbortSignal) => fillFrom(recipe, spec.shape, entries as TensorEntry[], cache, signal)
+      const fill = (signal?: AbortSignal) => fillFrom(recipe, spec.shape, entries as Entry[], cache, signal)
       replaced.set(spec.name, { ...spec, dtype, fill })
     }
   }
   return replaced
 }
 
-async function valuesOf(entry: TensorEntry, signal: AbortSignal | undefined): Promise<Float32Array> {
+async function valuesOf(entry: Entry, signal: AbortSignal | undefined): Promise<Float32Array> {
   const bytes = new Uint8Array(entry.byteLength)
   await entry.source.read(entry.offset, bytes, signal)
   return decode(bytes, entry.dtype)

@@ -1,7 +1,9 @@
 /**
- * All tensors of one checkpoint, in one file or in shards. Finds the files, reads only their headers,
+ * All tensors of one checkpoint, in one file or in shards, or in another container that its folder reads. Finds the files, reads only their headers,
  * and checks that index, numbering and headers agree. Knows published names; weights.ts interprets them.
  */
+import type { Architecture } from '../architecture/architecture.ts'
+import type { TensorNames } from '../architecture/tensor-names.ts'
 import { abbreviate, describe, isObject } from '../json/json.ts'
 import {
   CorruptIndexError,
@@ -10,6 +12,7 @@ import {
   MissingShardError,
   MissingTensorError,
   UnsafePathError,
+  WrongFormatError,
 } from './errors.ts'
 import { missingFrom } from './other-formats.ts'
 import { readHeader, type TensorEntry } from './safetensors.ts'
@@ -22,6 +25,8 @@ export interface Checkpoint {
   readonly sources: readonly Source[]
   /** Sum of the tensors' bytes, headers not counted: the `total_size` of an index. */
   readonly tensorBytes: number
+  /** The names of weights in this container, where they are not those that the family publishes. */
+  names?(architecture: Architecture, has: (tensor: string) => boolean): TensorNames
   close(): Promise<void>
 }
 
@@ -31,8 +36,24 @@ export const INDEX = 'model.safetensors.index.json'
 /** Published forms: model-00001-of-00002, model--00001-of-00007, model-00001-of-000002. Counting starts at 0 or 1. */
 const NUMBERED = /^(.*-)(\d+)-of-(\d+)\.safetensors$/
 
+/**
+ * Refuses a container that is no set of safetensors files, for what copies published tensors.
+ * @throws WrongFormatError
+ */
+export function requirePublished({ name, names }: Checkpoint): void {
+  if (!names) return
+  const remedy = 'Take the safetensors files of the same model: lineage pull ID'
+  throw new WrongFormatError({
+    file: name,
+    expected: 'safetensors files',
+    came: 'a GGUF file, whose tensors have other names and forms',
+    remedy,
+  })
+}
+
 /** Opens the checkpoint in a folder and reads its headers. The caller closes it. */
 export async function openCheckpoint(folder: Folder, signal?: AbortSignal): Promise<Checkpoint> {
+  if (folder.checkpoint) return folder.checkpoint(signal)
   const { files, index } = await weightFiles(folder)
   const sources: Source[] = []
   const close = async () => {

@@ -8,13 +8,14 @@ import { leaves } from '../model/weights.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import { type AdapterPlan, openAdapter } from './adapter.ts'
 import { AdapterError } from './adapter-config.ts'
+import { requirePublished } from './checkpoint.ts'
 import { Encoder } from './encode.ts'
 import { type OpenModel, openModel } from './load.ts'
 import { mergedValues } from './merge.ts'
 import { claimDirectory, isSameDirectory, madeBy } from './output-node.ts'
 import { publishedTensors } from './published.ts'
 import { copyCompanions, copyEntry } from './quantize-node.ts'
-import type { TensorShape } from './safetensors.ts'
+import { isPublished, type TensorShape } from './safetensors.ts'
 import { type SaveOptions, saveTensors } from './save-node.ts'
 import type { Folder } from './source.ts'
 import { fileFolder } from './source-node.ts'
@@ -51,6 +52,7 @@ export async function mergeAdapter(directory: string, adapter: string, out: stri
       })
   const model = await openModel(await fileFolder(directory), options.signal)
   try {
+    requirePublished(model.checkpoint)
     return await merge(model, directory, await fileFolder(adapter), out, options)
   } finally {
     await model.checkpoint.close()
@@ -70,7 +72,9 @@ async function merge(model: OpenModel, directory: string, adapter: Folder, out: 
       const specs = tensor.sources.map(({ spec }) => spec)
       if (specs.some(isChanged) || specs.some((spec) => baseOf(spec).dtype !== spec.dtype))
         return [{ ...tensor, bytes: () => encoder.bytes(tensor) }]
-      return specs.flatMap((spec) => baseOf(spec).entries).map((entry) => ({ ...entry, bytes: () => copyEntry(entry, options.signal) }))
+      return specs
+        .flatMap((spec) => baseOf(spec).entries.filter(isPublished))
+        .map((entry) => ({ ...entry, bytes: () => copyEntry(entry, options.signal) }))
     })
     const unique = [...new Map(tensors.map((tensor) => [tensor.name, tensor])).values()]
     await claimDirectory(out, MADE, { force: options.force })

@@ -12,7 +12,7 @@ const WRAPPERS = /(?<=^|\.)(_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_m
 /** The checkpoint with the names that its family publishes. Unchanged where names would collide or nothing stands around them. */
 export function withModelNames(checkpoint: Checkpoint, architecture: Architecture): Checkpoint {
   const table = formOf(architecture)?.tensors
-  if (!table) return checkpoint
+  if (!table || checkpoint.names) return checkpoint
   const names = [...checkpoint.tensors.keys()]
   const inner = names.map((name) => name.replace(WRAPPERS, ''))
   const outer = outerPrefix(inner, table.whole.embed!, table.prefixes)

@@ -1,5 +1,5 @@
 /**
- * Recognises what is not a safetensors checkpoint, so that an error can say what lies there and what to do: by the first bytes of a
+ * Recognises what is no checkpoint that is read, so that an error can say what lies there and what to do: by the first bytes of a
  * file, or by the names in a folder.
  */
 import { asObject, parsed } from '../json/json.ts'
@@ -21,7 +21,7 @@ const CONTENTS: [string | RegExp, string, string][] = [
   [/^(\.\.\/|\/)*(\.git\/)?annex\/objects\//, 'a git-annex pointer, not the content', 'Fetch the content with: git annex get'],
   [/^\s*(<!--.*?-->\s*)?<(!doctype html|html|head|body)\b/is, 'an HTML page, perhaps of a login or an error', AGAIN],
   [/^\s*<(\?xml|Error>)/i, 'an XML page, perhaps an error of a store', AGAIN],
-  ['GGUF', 'a GGUF file', CHOOSE],
+  ['GGUF', 'a GGUF file', 'Give it a name that ends with .gguf instead of .safetensors or .json.'],
   [/^(tjgg|fmgg|lmgg)/, 'a GGML file', CHOOSE],
   ['PK\x03\x04', 'a ZIP archive, as PyTorch writes .bin and .pt files', PICKLE],
   ['\x80\x02', 'a Python pickle, as PyTorch writes .bin and .pt files', PICKLE],
@@ -47,7 +47,7 @@ export function refuseOtherContent(file: string, head: Uint8Array, expected: str
 
 /** Names of files, what they are, and what to do. */
 const NAMES: [RegExp, string, string][] = [
-  [/\.gguf$/i, 'GGUF', `GGUF files are not read. ${CHOOSE}`],
+  [/\.gguf$/i, 'GGUF', 'Give the path of the GGUF file of the language model.'],
   [/\.(bin|pt|pth|ckpt)$/i, 'PyTorch pickle', PICKLE],
   [/\.onnx(_data)?$/i, 'ONNX', `ONNX files are not read. ${CHOOSE}`],
   [/\.(h5|msgpack|tflite)$/i, 'TensorFlow or Flax', `They are not read. ${CHOOSE}`],

@@ -10,13 +10,14 @@ import type { Architecture } from '../architecture/architecture.ts'
 import { leaves } from '../model/weights.ts'
 import { MXFP4_BLOCK } from '../ops/dtype.ts'
 import { size } from '../ops/tensor.ts'
+import { requirePublished } from './checkpoint.ts'
 import { CheckpointError } from './errors.ts'
 import { type OpenModel, openModel } from './load.ts'
 import { claimDirectory, isSameDirectory, madeBy } from './output-node.ts'
 import { PUBLISHED_DTYPE, publishedTensors } from './published.ts'
 import { addErrors, noError, type PackedMxfp4, type QuantizationError } from './quantize.ts'
 import type { PackAnswer, PackRequest } from './quantize-worker-node.ts'
-import { type PublishedDtype, publishedBytes, type TensorEntry, type TensorShape } from './safetensors.ts'
+import { isPublished, type PublishedDtype, publishedBytes, type TensorEntry, type TensorShape } from './safetensors.ts'
 import { saveTensors } from './save-node.ts'
 import { fileFolder } from './source-node.ts'
 import type { PlannedWeight } from './weights.ts'
@@ -58,6 +59,7 @@ export async function quantizeExperts(directory: string, out: string, options: Q
   const model = await openModel(await fileFolder(directory), options.signal)
   const packers = new Packers(options.threads ?? availableParallelism())
   try {
+    requirePublished(model.checkpoint)
     const target = targetOf(model, directory)
     const planned = new Map(leaves(model.tree).map((weight) => [weight.name, weight]))
     const errors = new Map<string, QuantizationError>()
@@ -71,7 +73,7 @@ export async function quantizeExperts(directory: string, out: string, options: Q
         // The blocks come first in the file, so the scales are known when they are written.
         if (tensor.role.kind === 'scales') return [{ ...tensor, bytes: () => takeScales(scales, weight.name) }]
         // The published tensor itself, under its own name and in its own dtype.
-        return weight.entries.map((entry) => ({
+        return weight.entries.filter(isPublished).map((entry) => ({
           name: entry.name,
           dtype: entry.dtype,
           shape: entry.shape,

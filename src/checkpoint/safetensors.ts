@@ -17,6 +17,7 @@ import {
   TensorSizeError,
   UnknownDtypeError,
 } from './errors.ts'
+import type { GgmlName } from './gguf/types.ts'
 import { refuseOtherContent, SNIFFED_BYTES } from './other-formats.ts'
 import type { Source } from './source.ts'
 
@@ -48,9 +49,10 @@ export type PublishedDtype = keyof typeof DTYPE_BITS
 export const MAX_HEADER_BYTES = 100_000_000
 
 /** One tensor of a file, checked against the file's size. */
-export interface TensorEntry {
+export interface TensorEntry<D = PublishedDtype | GgmlName> {
   readonly name: string
-  readonly dtype: PublishedDtype
+  /** As the file spells it: a dtype of safetensors or a type of GGUF. */
+  readonly dtype: D
   readonly shape: readonly number[]
   /** Absolute position of the first byte in the file. Not aligned to anything. */
   readonly offset: number
@@ -60,11 +62,14 @@ export interface TensorEntry {
 
 /** A valid header. */
 export interface Header {
-  readonly tensors: ReadonlyMap<string, TensorEntry>
+  readonly tensors: ReadonlyMap<string, TensorEntry<PublishedDtype>>
   readonly metadata: Readonly<Record<string, string>>
   /** Where the data section begins. */
   readonly dataStart: number
 }
+
+/** Whether a tensor is of a dtype that safetensors files can hold. */
+export const isPublished = (entry: TensorEntry): entry is TensorEntry<PublishedDtype> => Object.hasOwn(DTYPE_BITS, entry.dtype)
 
 /** Bytes that `shape` takes in `dtype`. */
 export function publishedBytes(dtype: PublishedDtype, shape: readonly number[]): number {
@@ -91,7 +96,7 @@ export async function readHeader(source: Source, signal?: AbortSignal): Promise<
   const bytes = new Uint8Array(Number(length))
   await source.read(8, bytes, signal)
   const { entries, metadata } = parseHeader(file, bytes)
-  const tensors = new Map<string, TensorEntry>()
+  const tensors = new Map<string, TensorEntry<PublishedDtype>>()
   for (const [name, value] of entries) tensors.set(name, checkEntry(source, dataStart, name, value))
   checkLayout(source, dataStart, tensors)
   return { tensors, metadata, dataStart }
@@ -130,7 +135,7 @@ function parseHeader(file: string, bytes: Uint8Array): { entries: [string, unkno
   return { entries, metadata }
 }
 
-function checkEntry(source: Source, dataStart: number, name: string, value: unknown): TensorEntry {
+function checkEntry(source: Source, dataStart: number, name: string, value: unknown): TensorEntry<PublishedDtype> {
   const file = source.name
   if (!isObject(value)) {
     throw new CorruptHeaderError({ file, tensor: name, expected: '{dtype, shape, data_offsets}', came: describe(value) })

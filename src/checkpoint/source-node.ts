@@ -7,6 +7,8 @@ import { type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises
 import { basename, dirname, join } from 'node:path'
 import { DISK_ALIGNMENT } from '../ops/backend.ts'
 import { MissingFileError, WrongFormatError } from './errors.ts'
+import { ggufFolder, isGguf, withGguf } from './gguf/folder.ts'
+import { GGUF_MAGIC } from './gguf/header.ts'
 import { otherFormat } from './other-formats.ts'
 import { type Folder, readFailed, type Source, truncated } from './source.ts'
 
@@ -109,7 +111,7 @@ export async function fileSource(path: string, options: FileOptions = {}): Promi
 
 /**
  * A directory of the operating system. The path of a `.safetensors` file is a folder with only that
- * checkpoint. If `direct` is not set, the file cache is bypassed when the files exceed the share LARGE
+ * checkpoint; the path of a GGUF file, or of a directory with nothing else, is a folder with its model. If `direct` is not set, the file cache is bypassed when the files exceed the share LARGE
  * of the available memory.
  */
 export async function fileFolder(path: string, options: FileOptions = {}): Promise<Folder> {
@@ -119,7 +121,7 @@ export async function fileFolder(path: string, options: FileOptions = {}): Promi
   } catch (cause) {
     const missing = {
       file: path,
-      expected: 'a directory with config.json and safetensors files',
+      expected: 'a directory with config.json and safetensors files, or a GGUF file',
       came: 'nothing at this place',
       remedy: 'Check the path.',
     }
@@ -127,12 +129,13 @@ export async function fileFolder(path: string, options: FileOptions = {}): Promi
   }
   if (status.isDirectory()) {
     const direct = options.direct ?? (await weightBytes(path)) > LARGE * process.availableMemory()
-    const open = (file: string) => fileSource(join(path, file), { direct: direct && file.endsWith('.safetensors') })
-    return { name: path, list: () => readdir(path), open }
+    const open = (file: string) => fileSource(join(path, file), { direct: direct && isWeights(file) })
+    return withGguf({ name: path, list: () => readdir(path), open })
   }
   const only = basename(path)
+  if (isGguf(only) || (await isGgufContent(path))) return ggufFile(path, status.size, options)
   if (!only.endsWith('.safetensors')) {
-    const expected = 'a directory with config.json and safetensors files, or a .safetensors file'
+    const expected = 'a directory with config.json and safetensors files, or a .safetensors or GGUF file'
     const other = otherFormat([only]) ?? { came: 'another file', remedy: 'Give the directory of the model.' }
     throw new WrongFormatError({ file: path, expected, ...other })
   }
@@ -150,9 +153,31 @@ export async function fileFolder(path: string, options: FileOptions = {}): Promi
   }
 }
 
-/** Bytes of the safetensors files in a directory. An unreadable file counts 0; opening it reports the error. */
+/** The model of a GGUF file, whose name may be any: Ollama names files by their hashes. */
+function ggufFile(path: string, bytes: number, { direct = bytes > LARGE * process.availableMemory() }: FileOptions): Folder {
+  const directory = dirname(path)
+  return ggufFolder(
+    { name: directory, list: () => readdir(directory), open: (file) => fileSource(join(directory, file), { direct }) },
+    basename(path),
+  )
+}
+
+async function isGgufContent(path: string): Promise<boolean> {
+  const source = await fileSource(path)
+  try {
+    const head = new Uint8Array(Math.min(GGUF_MAGIC.length, source?.size ?? 0))
+    await source?.read(0, head)
+    return String.fromCharCode(...head) === GGUF_MAGIC
+  } finally {
+    await source?.close()
+  }
+}
+
+const isWeights = (file: string): boolean => file.endsWith('.safetensors') || isGguf(file)
+
+/** Bytes of the weight files in a directory. An unreadable file counts 0; opening it reports the error. */
 async function weightBytes(path: string): Promise<number> {
-  const files = (await readdir(path)).filter((file) => file.endsWith('.safetensors'))
+  const files = (await readdir(path)).filter(isWeights)
   const sizes = await Promise.all(
     files.map((file) =>
       stat(join(path, file)).then(

@@ -3,6 +3,7 @@
  * what it reads. Memory and Blob (a file chosen in a browser) are here, HTTP in source-http.ts, files
  * of the operating system in source-node.ts.
  */
+import type { Checkpoint } from './checkpoint.ts'
 import { ReadFailedError, TruncatedFileError } from './errors.ts'
 import { refuseOtherContent } from './other-formats.ts'
 
@@ -30,6 +31,8 @@ export interface Folder {
   list(): Promise<string[] | undefined>
   /** Opens a file by its plain name; undefined when there is none. */
   open(file: string): Promise<Source | undefined>
+  /** Opens the tensors, where they are not in safetensors files. The caller closes them. */
+  checkpoint?(signal?: AbortSignal): Promise<Checkpoint>
 }
 
 /** A source over bytes in memory. */

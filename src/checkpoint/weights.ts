@@ -14,8 +14,9 @@ import { size } from '../ops/tensor.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { WeightsMismatchError } from './errors.ts'
 import { fillFrom, MatrixCache } from './fill.ts'
+import { GGML_BY_NAME } from './gguf/types.ts'
 import { publishedParts } from './published.ts'
-import type { PublishedDtype, TensorEntry } from './safetensors.ts'
+import type { TensorEntry } from './safetensors.ts'
 
 /** One inner weight: the dtype of the file (which may differ from the architecture's) and the place of its bytes. */
 export interface PlannedWeight extends WeightSpec {
@@ -38,7 +39,10 @@ export interface WeightPlan {
   readonly weightBytes: number
 }
 
-export const INNER_DTYPE: Partial<Record<PublishedDtype, DType>> = { F32: 'f32', F16: 'f16', BF16: 'bf16' }
+/** The types of GGUF include the dtypes of safetensors files that hold weights. */
+export const INNER_DTYPE: Partial<Record<TensorEntry['dtype'], DType>> = Object.fromEntries(
+  [...GGML_BY_NAME.values()].map(({ name, dtype }) => [name, dtype]),
+)
 
 /** How many problems one error lists. */
 const LISTED = 12
@@ -54,11 +58,12 @@ export function planWeights(configured: Architecture, checkpoint: Checkpoint): W
   const { tensors } = checkpoint
   const has = (name: string) => tensors.has(name)
   // Without an output matrix in the files the model is tied, whatever the configuration says.
-  const hasUnembed = tensorNames(configured, has)
+  const namesOf = (architecture: Architecture) => checkpoint.names?.(architecture, has) ?? tensorNames(architecture, has)
+  const hasUnembed = namesOf(configured)
     .recipes('unembed')
     .some((recipe) => exists(recipe, tensors))
   const architecture = configured.tieWordEmbeddings || hasUnembed ? configured : { ...configured, tieWordEmbeddings: true }
-  const names = tensorNames(architecture, has)
+  const names = namesOf(architecture)
   const problems: string[] = []
   const used = new Set<string>()
   const cache = new MatrixCache()

@@ -104,8 +104,12 @@ describe('what lies in the folder', () => {
       { 'adapter_config.json': '{}', 'adapter_model.safetensors': '' },
       /adapter \(LoRA\) for another model/,
     ],
-    ['GGUF', { 'model-Q4_K_M.gguf': '' }, /GGUF files \(model-Q4_K_M\.gguf\)/],
-    ['GGUF with config.json', { 'config.json': config, 'a.gguf': '', 'b.GGUF': '' }, /GGUF files \(a\.gguf, b\.GGUF\)/],
+    ['GGUF', { 'model-Q4_K_M.gguf': '' }, /model-Q4_K_M\.gguf: expected a GGUF file, which begins with "GGUF"/],
+    [
+      'two GGUF files with config.json',
+      { 'config.json': config, 'a.gguf': '', 'b.GGUF': '' },
+      /expected one GGUF model, got 2 of them \(a\.gguf, b\.GGUF\).*path of one file/,
+    ],
     ['PyTorch', { 'config.json': config, 'pytorch_model.bin': '' }, /PyTorch pickle files \(pytorch_model\.bin\).*transformers/],
     ['sharded PyTorch', { 'config.json': config, 'pytorch_model-00001-of-00002.bin': '', 'pytorch_model.bin.index.json': '{}' }, /pickle/],
     ["Meta's layout", { 'consolidated.00.pth': '', 'params.json': '{}' }, /pickle/],
@@ -116,8 +120,8 @@ describe('what lies in the folder', () => {
   for (const [name, files, message] of folders) test(name, () => refused(open(directory(files)), WrongFormatError, message))
 
   test('the path of a file of another format', async () => {
-    const path = directory({ 'x.gguf': 'GGUF', 'pytorch_model.bin': '', 'notes.txt': '' })
-    await refused(open(join(path, 'x.gguf')), WrongFormatError, /\.safetensors file, got GGUF files/)
+    const path = directory({ 'x.gguf': 'tjgg', 'pytorch_model.bin': '', 'notes.txt': '' })
+    await refused(open(join(path, 'x.gguf')), WrongFormatError, /expected a GGUF file, got a GGML file/)
     await refused(open(join(path, 'pytorch_model.bin')), WrongFormatError, /pickle/)
     await refused(open(join(path, 'notes.txt')), WrongFormatError, /got another file/)
   })

@@ -2,6 +2,7 @@
 import { cpSync, mkdtempSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { openCheckpoint } from '../../src/checkpoint/checkpoint.ts'
+import type { PublishedDtype } from '../../src/checkpoint/safetensors.ts'
 import { fileFolder } from '../../src/checkpoint/source-node.ts'
 import { type OutgoingTensor, writeSafetensors } from '../../src/checkpoint/write-node.ts'
 import { FP4_VALUES, toBf16 } from '../../src/ops/dtype.ts'
@@ -27,7 +28,7 @@ export async function rawTensors(directory: string): Promise<Map<string, Raw>> {
   for (const entry of checkpoint.tensors.values()) {
     const data = Buffer.alloc(entry.byteLength)
     await entry.source.read(entry.offset, data)
-    raw.set(entry.name, tensor(entry.name, entry.dtype, entry.shape, data))
+    raw.set(entry.name, tensor(entry.name, entry.dtype as PublishedDtype, entry.shape, data))
   }
   await checkpoint.close()
   return raw

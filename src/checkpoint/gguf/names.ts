@@ -1,0 +1,88 @@
+/**
+ * Which tensor of a GGUF file, or which part of it, is which inner weight. One table for all families, because GGUF names tensors
+ * after what they do. Source: the tensor names of the `gguf` package.
+ */
+import type { Architecture } from '../../architecture/architecture.ts'
+import { fused, type Names, type Recipe, type Slice } from '../../architecture/recipes.ts'
+import type { TensorNames } from '../../architecture/tensor-names.ts'
+
+const WHOLE: Readonly<Record<string, string>> = {
+  embed: 'token_embd.weight',
+  position: 'position_embd.weight',
+  'finalNorm.gain': 'output_norm.weight',
+  'finalNorm.bias': 'output_norm.bias',
+  unembed: 'output.weight',
+}
+
+/** Divisors of rotations stand in config.json; the rest are tables that are computed here. */
+const IGNORED = /^rope_(freqs|factors_long|factors_short)\.weight$|\.attn_rot_embd$|\.rope_freqs\.weight$/
+
+/** The names of a GGUF checkpoint. `has` tells whether a tensor exists: some files fuse what others keep apart. */
+export function ggufNames(architecture: Architecture, has: (name: string) => boolean): TensorNames {
+  const stored = (tensor: string, slice?: Slice): Recipe => ({ form: 'asStored', tensor, slice })
+  const layers = architecture.layers.map((_, layer) => inLayer(architecture, layer, has))
+  return {
+    recipes(inner) {
+      const [, layer, tail] = /^layers\.(\d+)\.(.+)$/.exec(inner) ?? []
+      const found = tail === undefined ? WHOLE[inner] : layers[Number(layer)]?.[tail]
+      return [found ?? []].flat().map((recipe) => (typeof recipe === 'string' ? stored(recipe) : recipe))
+    },
+    isIgnored: (name) => IGNORED.test(name) || (architecture.tieWordEmbeddings && name === WHOLE.unembed),
+  }
+}
+
+function inLayer(architecture: Architecture, layer: number, has: (name: string) => boolean): Names {
+  const at = (tail: string) => `blk.${layer}.${tail}`
+  const { placement, feedForward } = architecture.layers[layer]!
+  const both = (inner: string, name: string) => ({ [inner]: at(`${name}.weight`), [`${inner}Bias`]: at(`${name}.bias`) })
+  const norm = (inner: string, name: string) => ({ [`${inner}.gain`]: at(`${name}.weight`), [`${inner}.bias`]: at(`${name}.bias`) })
+  // gpt-oss has no norm after attention, but its norm before the feed-forward carries that name.
+  const beforeFeedForward = placement !== 'sandwich' && !has(at('ffn_norm.weight')) ? 'post_attention_norm' : 'ffn_norm'
+  return {
+    ...norm('attentionNorm', 'attn_norm'),
+    ...norm('attentionPostNorm', 'post_attention_norm'),
+    ...norm('feedForwardNorm', beforeFeedForward),
+    ...norm('feedForwardPostNorm', 'post_ffw_norm'),
+    ...(has(at('attn_qkv.weight')) ? fusedAttention(architecture, layer, at) : {}),
+    ...(has(at('attn_qkv.weight'))
+      ? {}
+      : { ...both('attention.q', 'attn_q'), ...both('attention.k', 'attn_k'), ...both('attention.v', 'attn_v') }),
+    ...both('attention.o', 'attn_output'),
+    'attention.qNorm': at('attn_q_norm.weight'),
+    'attention.kNorm': at('attn_k_norm.weight'),
+    'attention.sinks': [at('attn_sinks.weight'), at('attn_sinks')],
+    ...(feedForward.kind === 'moe' ? experts(at) : both('feedForward.up', 'ffn_up')),
+    ...(feedForward.kind === 'gated' ? gated(feedForward.intermediateSize, at, has) : {}),
+    ...(feedForward.kind === 'moe' ? {} : both('feedForward.down', 'ffn_down')),
+  }
+}
+
+/** q, k and v under one another in one tensor (GPT-2, GPT-NeoX, Phi-3). */
+function fusedAttention(architecture: Architecture, layer: number, at: (tail: string) => string): Names {
+  const parts = Object.entries(fused(architecture, layer)).flatMap(([part, slice]): [string, Recipe][] => [
+    [`attention.${part}`, { form: 'asStored', tensor: at('attn_qkv.weight'), slice }],
+    [`attention.${part}Bias`, { form: 'asStored', tensor: at('attn_qkv.bias'), slice }],
+  ])
+  return Object.fromEntries(parts)
+}
+
+/** Gate and up, which Phi-3 has under one another in one tensor. */
+function gated(width: number, at: (tail: string) => string, has: (name: string) => boolean): Names {
+  if (has(at('ffn_gate.weight'))) return { 'feedForward.gate': at('ffn_gate.weight'), 'feedForward.gateBias': at('ffn_gate.bias') }
+  const half = (from: number): Recipe => ({ form: 'asStored', tensor: at('ffn_up.weight'), slice: { from, total: 2 * width } })
+  return { 'feedForward.gate': half(0), 'feedForward.up': half(width) }
+}
+
+/** One tensor per expert, as `expertEntries` of checkpoint.ts names them. */
+function experts(at: (tail: string) => string): Names {
+  const of = (name: string, kind: string) => (expert: number) => at(`${name}.${expert}.${kind}`)
+  const gateUp = (kind: string): Recipe => ({ form: 'interleaved', gate: of('ffn_gate', kind), up: of('ffn_up', kind) })
+  return {
+    'feedForward.router': at('ffn_gate_inp.weight'),
+    'feedForward.routerBias': at('ffn_gate_inp.bias'),
+    'feedForward.gateUp': gateUp('weight'),
+    'feedForward.gateUpBias': gateUp('bias'),
+    'feedForward.down': { form: 'perExpert', tensor: of('ffn_down', 'weight') },
+    'feedForward.downBias': at('ffn_down_exps.bias'),
+  }
+}
