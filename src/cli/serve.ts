@@ -5,19 +5,19 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import type { Command } from 'commander'
-import { createApp } from '../server/http/app.ts'
+import { type AppOptions, createApp } from '../server/http/app.ts'
 import type { LogLine } from '../server/http/context.ts'
 import { defaultLimits, type Limits } from '../server/http/limits.ts'
 import type { ModelEntry } from '../server/models/model.ts'
 import { type Listening, listen, nodeDirectory } from '../server/node.ts'
 import { DirectoryStore } from '../server/responses/store-directory.ts'
-import { addRunOptions, parseCount, type RunOptions } from './support/model.ts'
+import { addRunOptions, parseCount, parsePort, parseWhole, type RunOptions } from './support/model.ts'
 import { servedEntries } from './support/served-entry.ts'
 import { parseBytes, UsageError } from './support/terminal.ts'
 
 interface Options extends RunOptions {
   host: string
-  port: string
+  port: number
   apiKey: string[]
   apiKeyFile?: string
   allowHost: string[]
@@ -31,6 +31,8 @@ interface Options extends RunOptions {
   drain: number
   alias: string[]
   pathPrefix?: string
+  drainDelay: number
+  metricsPort?: number
   currentDate?: string
   log: 'text' | 'json' | 'none'
 }
@@ -46,10 +48,11 @@ export function register(program: Command): void {
     .description('Serves models under /v1 (OpenAI) and /api (Ollama). Models are loaded when first asked for, the first one at once.')
     .argument('[models...]', `directories or names of models (default: ${EMBEDDED}, which comes with the package)`)
     .option('--host <address>', 'address to bind; other than loopback needs a key', '127.0.0.1')
-    .option('--port <n>', 'port; 0 takes a free one', '8080')
+    .option('--port <n>', 'port; 0 takes a free one', parsePort, 8080)
+    .option('--metrics-port <n>', 'a port for /metrics and probes, without keys; 0 takes a free one', parsePort)
     .option('--api-key <key>', 'accept this key (repeatable; better: LINEAGE_API_KEY or --api-key-file)', collect, [])
     .option('--api-key-file <file>', 'accept the keys of this file, one a line')
-    .option('--allow-host <name>', 'accept this Host name too (repeatable)', collect, [])
+    .option('--allow-host <name>', 'accept this Host name too; *.NAME all under it, * all (repeatable)', collect, [])
     .option('--allow-origin <origin>', 'let pages of this origin use the server (repeatable)', collect, [])
     .option('--insecure', 'bind other addresses without a key')
     .option('--parallel <n>', 'answers decoded at once', parseCount, 4)
@@ -60,6 +63,7 @@ export function register(program: Command): void {
     .option('--memory <size>', 'memory for loaded models, e.g. 16GB', parseBytes)
     .option('--store <dir>', 'keep stored responses in this directory')
     .option('--drain <seconds>', 'time for running answers after SIGTERM', parseCount, defaultLimits.drainMs / 1000)
+    .option('--drain-delay <seconds>', 'time after SIGTERM in which /readyz fails and new work is still taken', parseWhole, 0)
     .option('--current-date <date>', 'tell the models this date (YYYY-MM-DD); it changes every prompt')
     .option('--generic-tools', 'describe tools in the system message where the chat template of a model knows none')
     .option('--log <format>', 'text, json or none', 'text')
@@ -88,12 +92,12 @@ async function serve(names: string[], options: Options): Promise<void> {
   const log = logger(options.log)
   for (const name of store?.unreadable ?? [])
     log({ time: new Date().toISOString(), level: 'error', store: options.store, unreadable: name })
-  const app = createApp({
+  const appOptions: AppOptions = {
     models: named,
     preload: [models[0]!.id],
     apiKeys: keys,
     prefix: pathPrefix(options.pathPrefix),
-    hosts: [...options.allowHost, hostname(), ...(isLoopback(options.host) ? [] : [options.host])],
+    hosts: [...options.allowHost, hostname(), `${hostname().split('.')[0]}.local`, ...(isLoopback(options.host) ? [] : [options.host])],
     origins: options.allowOrigin,
     limits,
     log,
@@ -102,14 +106,16 @@ async function serve(names: string[], options: Options): Promise<void> {
     store,
     secret: process.env.LINEAGE_SECRET || undefined,
     currentDate: options.currentDate || undefined,
-  })
-  const listening = await listen(app, { host: options.host, port: Number(options.port), limits })
+  }
+  const { host, port, metricsPort } = options
+  const listening = await listen(() => createApp(appOptions), { host, port, metricsPort, limits })
   process.stderr.write(`lineage: serving ${models.map(({ id }) => id).join(', ')} at ${listening.url}/v1\n`)
+  if (listening.metricsUrl) process.stderr.write(`lineage: metrics at ${listening.metricsUrl}/metrics\n`)
   if (!isLoopback(options.host) && keys.length === 0)
     process.stderr.write('lineage: everyone who can reach this address can use the server (--insecure)\n')
-  const failed = app.ready.then(() => new Promise<never>(() => {}))
+  const failed = listening.app.ready.then(() => new Promise<never>(() => {}))
   try {
-    await Promise.race([untilSignal(listening), failed])
+    await Promise.race([untilSignal(listening, options.drainDelay * 1000), failed])
   } catch (error) {
     await listening.close(0)
     throw error
@@ -136,14 +142,14 @@ function pathPrefix(path: string | undefined): string | undefined {
 }
 
 /** Resolves after SIGTERM or SIGINT, when all answers have ended. The second signal ends the process at once. */
-function untilSignal(listening: Listening): Promise<void> {
+function untilSignal(listening: Listening, delayMs: number): Promise<void> {
   return new Promise((resolve, reject) => {
     let stopping = false
     const stop = () => {
       if (stopping) process.exit(1)
       stopping = true
       process.stderr.write('lineage: finishing running answers\n')
-      listening.close().then(resolve, reject)
+      listening.close(undefined, delayMs).then(resolve, reject)
     }
     process.on('SIGTERM', stop)
     process.on('SIGINT', stop)

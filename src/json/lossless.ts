@@ -13,79 +13,127 @@ interface Source {
 }
 
 const sources = new WeakMap<object, Source>()
+const NO_NUMBERS: ReadonlyMap<string, string> = new Map()
 
 /** Deeper texts are refused: everything that walks a value calls itself. */
 const DEEPEST = 512
 
 /**
  * The value of a JSON text, as JSON.parse gives it.
- * @param reviver as for JSON.parse; it may drop keys
  * @throws SyntaxError when the text is no JSON, or is nested deeper than 512 levels
  */
-export function readJson(text: string, reviver?: (key: string, value: unknown) => unknown): unknown {
-  const value: unknown = JSON.parse(text, reviver)
-  if (typeof value === 'object' && value !== null) remember(text, value)
+export function readJson(text: string): unknown {
+  const steps = readJsonSteps(text)
+  for (;;) {
+    const { done, value } = steps.next()
+    if (done) return value
+  }
+}
+
+/**
+ * The same for texts of strangers, in steps of at most about a millisecond after JSON.parse. The key `__proto__` is dropped everywhere.
+ * @throws as `readJson`
+ */
+export function* readJsonSteps(text: string, dropPrototypes = false): Generator<void, unknown, void> {
+  const value: unknown = JSON.parse(text)
+  if (typeof value === 'object' && value !== null) yield* remember(text, value, dropPrototypes)
   return value
 }
 
 /** An object or array whose text is being walked. */
 interface Open {
   value: object | undefined
-  isArray: boolean
+  /** Of an array: the index of the next item; -1: an object. */
+  index: number
   keys: string[]
-  numbers: Map<string, string>
-  /** The key or index whose value comes next. */
+  numbers: Map<string, string> | undefined
+  /** The key whose value comes next. */
   key: string
   expectsKey: boolean
 }
 
+const QUOTE = 0x22
+const COMMA = 0x2c
+const OPEN_LIST = 0x5b
+const CLOSE_LIST = 0x5d
+const OPEN_OBJECT = 0x7b
+const CLOSE_OBJECT = 0x7d
+/** Characters and tokens between two pauses. */
+const STEP = 4096
+
 /** Walks a text of valid JSON beside its value and notes what the value has lost. */
-function remember(text: string, root: object): void {
+function* remember(text: string, root: object, dropPrototypes: boolean): Generator<void, void, void> {
   const stack: Open[] = []
+  const spelling = /[-+.\deE]+/y
   let open: Open | undefined
+  let untilPause = STEP
   for (let at = 0; at < text.length; at++) {
-    const char = text[at]!
-    if (char === '"') {
+    if (--untilPause === 0) {
+      untilPause = STEP
+      yield
+    }
+    const code = text.charCodeAt(at)
+    if (code === QUOTE) {
       const end = endOfString(text, at)
       if (open?.expectsKey) {
         open.key = keyOf(text.slice(at, end))
         open.keys.push(open.key)
         open.expectsKey = false
+        if (dropPrototypes && open.key === '__proto__' && open.value) delete (open.value as Record<string, unknown>)[open.key]
       }
       at = end - 1
-    } else if (char === '{' || char === '[') {
+    } else if (code === OPEN_OBJECT || code === OPEN_LIST) {
       if (stack.length >= DEEPEST) throw new SyntaxError(`expected JSON of at most ${DEEPEST} levels`)
-      const value = open === undefined ? root : innerOf(open)
-      open = { value, isArray: char === '[', keys: [], numbers: new Map(), key: '0', expectsKey: char === '{' }
+      const value: object | undefined = open === undefined ? root : innerOf(open)
+      const isList = code === OPEN_LIST
+      open = { value, index: isList ? 0 : -1, keys: [], numbers: undefined, key: '', expectsKey: !isList }
       stack.push(open)
-    } else if (char === '}' || char === ']') {
+    } else if (code === CLOSE_OBJECT || code === CLOSE_LIST) {
       note(stack.pop()!)
       open = stack.at(-1)
-    } else if (char === ',') {
-      if (open!.isArray) open!.key = String(Number(open!.key) + 1)
+    } else if (code === COMMA) {
+      if (open!.index >= 0) open!.index++
       else open!.expectsKey = true
-    } else if (open && (char === '-' || (char >= '0' && char <= '9'))) {
-      const spelling = /[-+.\deE]+/y
-      spelling.lastIndex = at
-      const [number] = spelling.exec(text)!
-      if (String(Number(number)) !== number) open.numbers.set(open.key, number)
-      else open.numbers.delete(open.key) // of a repeated key the last value counts
-      at += number.length - 1
+    } else if (open && (code === 0x2d || (code >= 0x30 && code <= 0x39))) {
+      const end = endOfInteger(text, at)
+      if (end > 0)
+        open.numbers?.delete(keyIn(open)) // of a repeated key the last value counts
+      else {
+        spelling.lastIndex = at
+        const [number] = spelling.exec(text)!
+        if (String(Number(number)) !== number) (open.numbers ??= new Map()).set(keyIn(open), number)
+        else open.numbers?.delete(keyIn(open))
+      }
+      at = (end > 0 ? end : spelling.lastIndex) - 1
     }
   }
 }
 
+/** The index after an integer of at most 15 digits, which JavaScript writes as it is written here; 0: it is another number. */
+function endOfInteger(text: string, start: number): number {
+  let end = start
+  let code = text.charCodeAt(end)
+  while (code >= 0x30 && code <= 0x39) code = text.charCodeAt(++end)
+  const digits = end - start
+  const isOther = code === 0x2e || code === 0x45 || code === 0x65 || text.charCodeAt(start) === 0x2d
+  return isOther || digits > 15 || (digits > 1 && text.charCodeAt(start) === 0x30) ? 0 : end
+}
+
+const keyIn = ({ index, key }: Open): string => (index < 0 ? key : String(index))
+
 /** The inner object at the open key; undefined where a repeated key has replaced it. */
-function innerOf({ value, key }: Open): object | undefined {
-  if (value === undefined || !Object.hasOwn(value, key)) return undefined
-  const inner = (value as Record<string, unknown>)[key]
+function innerOf(open: Open): object | undefined {
+  const key = keyIn(open)
+  if (open.value === undefined || !Object.hasOwn(open.value, key)) return undefined
+  const inner = (open.value as Record<string, unknown>)[key]
   return typeof inner === 'object' && inner !== null ? inner : undefined
 }
 
-function note({ value, keys, numbers, isArray }: Open): void {
+function note({ value, index, keys, numbers }: Open): void {
   if (value === undefined) return
-  const isReordered = !isArray && keys.some((key) => /^\d+$/.test(key))
-  if (isReordered || numbers.size > 0) sources.set(value, { keys: isReordered ? [...new Set(keys)] : undefined, numbers })
+  const isReordered = index < 0 && keys.some((key) => /^\d+$/.test(key))
+  if (isReordered || numbers?.size)
+    sources.set(value, { keys: isReordered ? [...new Set(keys)] : undefined, numbers: numbers ?? NO_NUMBERS })
   else sources.delete(value)
 }
 

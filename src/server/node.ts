@@ -16,29 +16,85 @@ export interface ListenOptions {
   host?: string
   /** Default 8080; 0: any free one. */
   port?: number
+  /** A second port of the same host for /metrics and probes, without keys. 0: any free one. Default: none. */
+  metricsPort?: number
   limits?: Partial<Limits>
 }
 
 export interface Listening {
   url: string
+  /** Where /metrics has a port of its own. */
+  metricsUrl: string | undefined
   server: Server
-  /** No new connections; running answers may finish within `graceMs`, the rest ends with an error; then everything is closed. */
-  close(graceMs?: number): Promise<void>
+  app: App
+  /**
+   * Readiness fails at once. After `delayMs`, in which all work is still taken, no new work comes in; running answers may finish within
+   * `graceMs`, the rest ends with an error. Then everything is closed.
+   */
+  close(graceMs?: number, delayMs?: number): Promise<void>
 }
 
-/** Binds and listens. Rejects with the system's error when the port is taken. */
-export async function listen(app: App, { host = '127.0.0.1', port = 8080, limits: given }: ListenOptions = {}): Promise<Listening> {
-  const limits: Limits = { ...defaultLimits, ...given }
-  const listener = getRequestListener(async (request: Request) => chunked(await app.fetch(request)), {
+/**
+ * Binds and listens. Rejects with the system's error when a port is taken.
+ * @param given the app, or what makes it once the ports are bound
+ */
+export async function listen(given: App | (() => App), options: ListenOptions = {}): Promise<Listening> {
+  const { host = '127.0.0.1', port = 8080, metricsPort, limits } = options
+  const { connections }: Limits = { ...defaultLimits, ...limits }
+  const ready = Promise.withResolvers<App>()
+  let leaving = false
+  const listener = listenerOf(async (request) => (await ready.promise).fetch(request))
+  const server = createServer(SERVER_LIMITS, (incoming, outgoing) => {
+    if (leaving) outgoing.shouldKeepAlive = false // so that proxies send the next request elsewhere
+    return listener(incoming, outgoing)
+  })
+  server.on('clientError', refuse)
+  boundConnections(server, connections)
+  const operations = createServer(
+    SERVER_LIMITS,
+    listenerOf(async (request) => (await ready.promise).operations(request)),
+  )
+  operations.maxConnections = 64
+  const url = await bind(server, host, port)
+  let metricsUrl: string | undefined
+  try {
+    metricsUrl = metricsPort === undefined ? undefined : await bind(operations, host, metricsPort)
+    ready.resolve(typeof given === 'function' ? given() : given)
+  } catch (error) {
+    await Promise.all([shut(server), shut(operations)])
+    throw error
+  }
+  const app = await ready.promise
+  return {
+    url,
+    metricsUrl,
+    server,
+    app,
+    async close(graceMs, delayMs = 0) {
+      leaving = true
+      app.leave()
+      if (delayMs > 0) await new Promise((resolve) => setTimeout(resolve, delayMs))
+      app.drain()
+      await app.close(graceMs)
+      // Probes may still ask /readyz while answers finish; only now the door closes.
+      await Promise.all([shut(server), shut(operations)])
+    },
+  }
+}
+
+const SERVER_LIMITS = { maxHeaderSize: 16 * 1024, headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 65_000 }
+
+/** A request of HTTP/1.0 may have no Host; it gets a name that only probes and metrics answer. */
+const NO_HOST = 'host.invalid'
+
+const listenerOf = (fetch: (request: Request) => Promise<Response>) =>
+  getRequestListener(async (request: Request) => chunked(await fetch(request)), {
+    hostname: NO_HOST,
     overrideGlobalObjects: false,
     errorHandler: () => Response.json(errorBody('The request is malformed.'), { status: 400 }),
   })
-  const server = createServer(
-    { maxHeaderSize: 16 * 1024, headersTimeout: 30_000, requestTimeout: 300_000, keepAliveTimeout: 65_000 },
-    listener,
-  )
-  server.maxConnections = limits.connections
-  server.on('clientError', refuse)
+
+async function bind(server: Server, host: string, port: number): Promise<string> {
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
     server.listen(port, host, () => {
@@ -46,22 +102,40 @@ export async function listen(app: App, { host = '127.0.0.1', port = 8080, limits
       resolve()
     })
   })
-  const address = server.address() as AddressInfo
-  const name = address.family === 'IPv6' ? `[${address.address}]` : address.address
-  return {
-    url: `http://${name}:${address.port}`,
-    server,
-    async close(graceMs) {
-      app.drain()
-      await app.close(graceMs)
-      // Probes may still ask /readyz while answers finish; only now the door closes.
-      const closed = new Promise<void>((resolve) => server.close(() => resolve()))
-      server.closeIdleConnections()
-      const last = setTimeout(() => server.closeAllConnections(), 2_000)
-      await closed
-      clearTimeout(last)
-    },
+  const { address, family, port: bound } = server.address() as AddressInfo
+  return `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`
+}
+
+async function shut(server: Server): Promise<void> {
+  if (!server.listening) return
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()))
+  server.closeIdleConnections()
+  const last = setTimeout(() => server.closeAllConnections(), 2_000)
+  await closed
+  clearTimeout(last)
+}
+
+/** One connection too many takes the place of the one that has waited longest without a whole request. */
+function boundConnections(server: Server, most: number): void {
+  /** The request that a connection is busy with. Who was active last comes last. */
+  const connections = new Map<Socket, IncomingMessage | undefined>()
+  const note = (socket: Socket, request?: IncomingMessage) => {
+    connections.delete(socket)
+    connections.set(socket, request)
   }
+  server.on('connection', (socket) => {
+    note(socket)
+    socket.once('close', () => connections.delete(socket))
+    if (connections.size <= most) return
+    const idle = [...connections].find(([, request]) => !request?.complete)
+    idle![0].destroy() // the new one is idle, too
+  })
+  server.on('request', (request, response) => {
+    note(request.socket, request)
+    response.once('close', () => {
+      if (connections.has(request.socket)) note(request.socket)
+    })
+  })
 }
 
 /** Streams must leave at once: without a length the adapter would look at the first pieces before it writes the headers. */
@@ -94,7 +168,7 @@ const errorBody = (message: string) => ({ error: { message, type: 'invalid_reque
 /** A directory for the store. Files are written aside, flushed and renamed; what a crash left half-written is removed on the next start. */
 export async function nodeDirectory(path: string): Promise<Directory> {
   await mkdir(path, { recursive: true, mode: 0o700 })
-  for (const name of await readdir(path)) if (name.endsWith('.tmp')) await rm(join(path, name), { force: true })
+  for (const name of await readdir(path)) if (/^resp_.*\.tmp$/.test(name)) await rm(join(path, name), { force: true }).catch(() => {})
   return {
     list: () => readdir(path),
     read: (name) => readFile(join(path, name), 'utf8'),

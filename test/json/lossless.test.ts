@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parsed } from '../../src/json/json.ts'
-import { entriesOf, readJson, writeJson } from '../../src/json/lossless.ts'
+import { entriesOf, readJson, readJsonSteps, writeJson } from '../../src/json/lossless.ts'
 import { pick, random } from '../../src/random/stream.ts'
 
 /** Compact texts, which must come back as they are. */
@@ -63,15 +63,24 @@ test('ordinary values are written as JSON.stringify writes them', () => {
     assert.equal(writeJson(value), JSON.stringify(value))
 })
 
-test('a reviver may drop keys', () => {
-  const value = readJson('{"a":1.0,"__proto__":{"b":2.0},"1":3}', (key, item) => (key === '__proto__' ? undefined : item)) as object
-  assert.deepEqual(
-    entriesOf(value).map(([key, , spelling]) => [key, spelling]),
-    [
-      ['a', '1.0'],
-      ['1', '3'],
-    ],
-  )
+test('texts of strangers lose the key __proto__, however it is written', () => {
+  for (const key of ['__proto__', '\\u005f_proto__', '__pro\\u0074o__']) {
+    const steps = readJsonSteps(`{"a":1.0,"${key}":{"b":2.0,"__proto__":1},"1":[{"${key}":3,"c":1}]}`, true)
+    let step = steps.next()
+    while (!step.done) step = steps.next()
+    assert.equal(writeJson(step.value), '{"a":1.0,"1":[{"c":1}]}')
+    assert.equal((step.value as { b?: number }).b, undefined)
+  }
+})
+
+test('long texts are read in steps', () => {
+  const text = JSON.stringify(Array.from({ length: 20_000 }, (_, i) => i))
+  const steps = readJsonSteps(text)
+  let count = 0
+  let step = steps.next()
+  for (; !step.done; step = steps.next()) count++
+  assert.ok(count >= 4, `${count} steps`)
+  assert.equal(JSON.stringify(step.value), text)
 })
 
 test('what is no JSON is refused, and so are texts nested without end', () => {

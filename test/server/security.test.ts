@@ -32,15 +32,20 @@ test('DNS rebinding (CVE-2024-28224, CVE-2025-66414, CVE-2026-34742): a foreign 
       await post(chat, { ...hi, stream: true }, { host }),
       await post('/v1/responses', { model: 'scripted', input: 'Hi', stream: true }, { host }),
       await get('/v1/models', { host }),
-      await get('/health', { host }),
-      await get('/metrics', { host }),
+      await get('/', { host }),
+      await get('/slots', { host }),
     ])
       assert.equal(response.status, 403, host)
   }
-  for (const host of ['localhost', 'LOCALHOST:1234', '127.0.0.1', '127.8.8.8:80', '[::1]:80', 'x.localhost', 'box.local', 'svc.internal'])
+  for (const host of ['localhost', 'LOCALHOST:1234', '127.0.0.1', '127.8.8.8:80', '[::1]:80', 'x.localhost', 'svc.internal'])
     assert.equal((await get('/v1/models', { host })).status, 200, host)
-  const listed = scripted(ok, 'harmony', { hosts: ['my.example'] })
-  assert.equal((await listed.get('/v1/models', { host: 'my.example:80' })).status, 200)
+  // Neighbours on the network may answer for names under .local (multicast DNS).
+  assert.equal((await get('/v1/models', { host: 'box.local' })).status, 403)
+  const listed = scripted(ok, 'harmony', { hosts: ['my.example', '*.local', '*.Svc.example'] })
+  for (const host of ['my.example:80', 'box.local', 'BOX.local:8080', 'a.b.local', 'x.svc.example'])
+    assert.equal((await listed.get('/v1/models', { host })).status, 200, host)
+  for (const host of ['local', 'notlocal', 'svc.example', 'box.local.evil.example', 'x.my.example'])
+    assert.equal((await listed.get('/v1/models', { host })).status, 403, host)
 })
 
 test('cross-site requests: a foreign Origin is refused and gets no allow header; the body must be JSON', async () => {

@@ -148,6 +148,15 @@ export function parseCount(text: string): number {
 }
 
 /** For commander's argument parser. */
+export const parseWhole = (text: string): number => (text === '0' ? 0 : parseCount(text))
+
+/** For commander's argument parser. */
+export function parsePort(text: string): number {
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65535) throw new InvalidArgumentError('Expected a port from 0 to 65535.')
+  return Number(text)
+}
+
+/** For commander's argument parser. */
 export function parseNumber(text: string): number {
   if (text.trim() === '' || !Number.isFinite(Number(text))) throw new InvalidArgumentError('Expected a number.')
   return Number(text)

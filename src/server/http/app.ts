@@ -10,16 +10,18 @@ import { Admission } from '../models/admission.ts'
 import { Joins } from '../models/joins.ts'
 import type { ModelEntry } from '../models/model.ts'
 import { ModelRegistry } from '../models/registry.ts'
+import { operations } from '../operations/operations.ts'
 import { ServerMetrics } from '../operations/server-metrics.ts'
 import { ResponseJobs } from '../responses/jobs.ts'
 import { Sealer } from '../responses/sealer.ts'
 import { MemoryStore, type ResponseStore } from '../responses/store.ts'
+import { Bodies } from './bodies.ts'
 import type { LogLine, Scope, ServerContext } from './context.ts'
 import { errorResponse, logError, logLine } from './error-response.ts'
 import { ApiError } from './errors.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { newId } from './names.ts'
-import { isOpen, routedPath, routeOf, routes } from './routes.ts'
+import { opennessOf, routedPath, routeOf, routes } from './routes.ts'
 import { corsHeaders, guard, preflightHeaders } from './security.ts'
 import { linked } from './signals.ts'
 
@@ -53,9 +55,13 @@ export interface AppOptions {
 export interface App {
   /** Never rejects. */
   fetch(request: Request): Promise<Response>
+  /** Probes and metrics without Host rule and key, for a port of their own. */
+  operations(request: Request): Response
   /** The models of `preload` are loaded. Rejects with the first failure; the others stay usable. */
   readonly ready: Promise<void>
-  /** From now on new work gets 503 and /readyz says so; running answers go on. */
+  /** From now on /readyz fails, so that no more work is sent; what comes is still answered. */
+  leave(): void
+  /** From now on new work gets 503, too; running answers go on. */
   drain(): void
   /** Answers and background work still running. */
   readonly active: number
@@ -73,6 +79,7 @@ export function createApp(options: AppOptions): App {
     registry,
     admission,
     limits,
+    bodies: new Bodies(limits),
     store,
     metrics: new ServerMetrics(registry, () => store.size),
     reasoning: new ReasoningMemory(),
@@ -120,33 +127,33 @@ export function createApp(options: AppOptions): App {
     const started = performance.now()
     const url = new URL(request.url)
     const path = pathOf(request)
-    const open = isOpen(path)
+    const openness = opennessOf(path)
+    const trace = traceOf(request)
     const endings: (() => void)[] = []
     const work = linked([request.signal, stopping.signal], limits.requestMs)
     const scope: Scope = {
-      id: newId('req'),
+      id: requestId(request),
       tenant: 'anonymous',
       signal: work.signal,
       abort: work.abort,
       client: request.signal,
-      facts: {},
+      facts: { trace: trace?.id },
       streaming: false,
       atEnd: (action) => endings.push(action),
       done: () => {
         for (const end of endings) end()
         work.release()
         active--
-        if (!open) ctx.log(logLine(scope, request.method, url.pathname, status || 200, performance.now() - started)) // probes would fill the log
+        if (!openness.open) ctx.log(logLine(scope, request.method, url.pathname, status || 200, performance.now() - started)) // probes would fill the log
       },
     }
     let status = 0
     active++
     let response: Response
     try {
-      scope.tenant = await check(request, open)
+      scope.tenant = await check(request, openness)
       if (request.method === 'OPTIONS') response = new Response(null, { status: 204, headers: preflightHeaders(request) })
       else {
-        if (request.method === 'POST' && !open) scope.atEnd(admission.enter(scope.tenant))
         response = await hono.fetch(request, { scope })
       }
     } catch (error) {
@@ -156,6 +163,7 @@ export function createApp(options: AppOptions): App {
     const headers = new Headers(response.headers)
     headers.set('x-request-id', scope.id)
     headers.set('request-id', scope.id) // Anthropic's name
+    if (trace) headers.set('traceparent', trace.header)
     headers.set('x-content-type-options', 'nosniff')
     if (scope.facts.ignored_fields) headers.set('x-ignored-fields', String(scope.facts.ignored_fields))
     if (!scope.streaming) headers.set('openai-processing-ms', String(Math.round(performance.now() - started)))
@@ -167,15 +175,19 @@ export function createApp(options: AppOptions): App {
 
   return {
     fetch: handle,
+    operations: (request) => operations(ctx, new URL(request.url).pathname),
     ready,
+    leave() {
+      if (admission.state === 'open') admission.state = 'leaving'
+    },
     drain() {
-      admission.draining = true
+      admission.state = 'draining'
     },
     get active() {
       return active + ctx.background.size
     },
     async close(graceMs = limits.drainMs) {
-      admission.draining = true
+      admission.state = 'draining'
       const until = performance.now() + graceMs
       const busy = () => active > 0 || ctx.background.size > 0
       while (busy() && performance.now() < until) await new Promise((resolve) => setTimeout(resolve, 20))
@@ -185,6 +197,19 @@ export function createApp(options: AppOptions): App {
       await registry.close()
     },
   }
+}
+
+/** A client's or proxy's name for the request, if it is one; else ours. */
+function requestId(request: Request): string {
+  const given = request.headers.get('x-request-id') ?? ''
+  return /^[\w.:/+=-]{1,128}$/.test(given) ? given : newId('req')
+}
+
+/** W3C Trace Context: the header goes back as it came, its trace id into the log. */
+function traceOf(request: Request): { header: string; id: string } | undefined {
+  const header = request.headers.get('traceparent') ?? ''
+  const id = /^[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}$/.exec(header)?.[1]
+  return id === undefined ? undefined : { header, id }
 }
 
 async function preload(ctx: ServerContext, id: string): Promise<void> {

@@ -1,24 +1,24 @@
 /** Reading a request body: bounded before it is buffered, strict UTF-8, bounded nesting, checked by a zod schema. All failures are 4xx. */
 import { z } from 'zod'
-import { readJson as readLossless } from '../../json/lossless.ts'
+import { readJsonSteps } from '../../json/lossless.ts'
+import { finish, inSlices } from '../../structured/cooperative.ts'
 import { ignoredFields } from '../schemas/fields.ts'
+import { tooLarge } from './bodies.ts'
 import type { Scope, ServerContext } from './context.ts'
 import { ApiError, badRequest } from './errors.ts'
 import type { Limits } from './limits.ts'
 
 const utf8 = new TextDecoder('utf-8', { fatal: true })
+/** Texts up to this length are read at once, longer ones in slices between other work. */
+const SHORT_CHARS = 64 * 1024
 
 /**
  * The parsed JSON body as the schema types it. Fields that it does not know are refused or ignored as schemas/fields.ts says.
- * @throws 400, 413 or 415
+ * From here on the request counts among those of its key.
+ * @throws 400, 408, 413, 415, 429 or 503
  */
-export async function readBody<T extends z.ZodObject>(
-  { limits }: ServerContext,
-  scope: Scope,
-  request: Request,
-  schema: T,
-): Promise<z.infer<T>> {
-  const body = validate(await readJson(request, limits), schema)
+export async function readBody<T extends z.ZodObject>(ctx: ServerContext, scope: Scope, request: Request, schema: T): Promise<z.infer<T>> {
+  const body = validate(await readJson(ctx, scope, request), schema)
   const ignored = unread(body, schema)
   if (ignored.length > 0) scope.facts.ignored_fields = ignored.slice(0, 20).map(asToken).join(', ')
   return body
@@ -38,74 +38,74 @@ function unread(body: object, schema: z.ZodObject, where = ''): string[] {
 /** Names of clients, fit for a header. */
 const asToken = (field: string) => field.replace(/[^\w.-]/g, '?').slice(0, 64)
 
-export async function readJson(request: Request, limits: Limits): Promise<unknown> {
+async function readJson({ limits, bodies, admission }: ServerContext, scope: Scope, request: Request): Promise<unknown> {
+  checkType(request)
+  admission.checkOpen()
+  if (Number(request.headers.get('content-length') ?? 0) > limits.bodyBytes) throw tooLarge(limits.bodyBytes)
+  const bytes = request.body ? await bodies.read(request.body, scope.tenant, scope.client, scope.atEnd) : new Uint8Array(0)
+  scope.atEnd(admission.enter(scope.tenant))
+  const text = decoded(bytes)
+  const steps = parseSteps(text, limits)
+  return text.length <= SHORT_CHARS ? finish(steps) : inSlices(steps, { signal: scope.signal })
+}
+
+function checkType(request: Request): void {
   const type = request.headers.get('content-type')?.split(';')[0]?.trim().toLowerCase()
   if (type === undefined ? fromBrowser(request) : type !== 'application/json')
     throw new ApiError(415, 'invalid_request_error', 'Send the body as JSON with the header "Content-Type: application/json".')
   const encoding = request.headers.get('content-encoding')
   if (encoding && encoding.toLowerCase() !== 'identity')
     throw new ApiError(415, 'invalid_request_error', 'Compressed request bodies are not accepted; send the body as it is.')
-  const text = await readText(request, limits.bodyBytes)
-  checkDepth(text, limits.jsonDepth)
-  try {
-    const dangerous = text.includes('__proto__') || text.includes('\\u')
-    return readLossless(text, dangerous ? withoutPrototype : undefined)
-  } catch {
-    throw badRequest('The body is not valid JSON.')
-  }
 }
 
 /** Browsers send these headers with every POST; a page must not reach the server by leaving the content type away. */
 const fromBrowser = ({ headers }: Request): boolean =>
   headers.has('origin') || headers.has('sec-fetch-site') || headers.has('sec-fetch-mode')
 
-async function readText(request: Request, limit: number): Promise<string> {
-  const tooLarge = () =>
-    new ApiError(413, 'invalid_request_error', `The body is larger than ${limit} bytes, the limit of this server.`, {
-      headers: { connection: 'close' },
-    })
-  if (Number(request.headers.get('content-length') ?? 0) > limit) throw tooLarge()
-  const chunks: Uint8Array[] = []
-  let bytes = 0
+function decoded(bytes: Uint8Array): string {
   try {
-    for await (const chunk of (request.body ?? []) as AsyncIterable<Uint8Array>) {
-      bytes += chunk.length
-      if (bytes > limit) throw tooLarge()
-      chunks.push(chunk)
-    }
-  } catch (error) {
-    throw error instanceof ApiError ? error : new ApiError(499, 'invalid_request_error', 'The client left before its body was whole.')
-  }
-  const whole = new Uint8Array(bytes)
-  let at = 0
-  for (const chunk of chunks) {
-    whole.set(chunk, at)
-    at += chunk.length
-  }
-  try {
-    return utf8.decode(whole)
+    return utf8.decode(bytes)
   } catch {
     throw badRequest('The body is not valid UTF-8.')
   }
 }
 
-/** Refuses deep nesting before the parser builds it; brackets inside strings do not count. */
-function checkDepth(text: string, limit: number): void {
-  let depth = 0
-  let inString = false
-  for (let i = 0; i < text.length; i++) {
-    const code = text.charCodeAt(i)
-    if (inString) {
-      if (code === 0x5c) i++
-      else if (code === 0x22) inString = false
-    } else if (code === 0x22) inString = true
-    else if (code === 0x7b || code === 0x5b) {
-      if (++depth > limit) throw badRequest(`The body is nested more than ${limit} levels deep.`)
-    } else if (code === 0x7d || code === 0x5d) depth--
+function* parseSteps(text: string, limits: Limits): Generator<void, unknown, void> {
+  checkShape(text, limits)
+  yield
+  try {
+    return yield* readJsonSteps(text, true)
+  } catch {
+    throw badRequest('The body is not valid JSON.')
   }
 }
 
-const withoutPrototype = (key: string, value: unknown): unknown => (key === '__proto__' ? undefined : value)
+/** Refuses deep nesting and millions of values before the parser builds them; what stands in strings does not count. */
+function checkShape(text: string, { jsonDepth, jsonValues }: Limits): void {
+  let depth = 0
+  let values = 1
+  for (let i = 0; i < text.length; i++) {
+    const code = text.charCodeAt(i)
+    if (code === 0x22) i = endOfString(text, i)
+    else if (code === 0x7b || code === 0x5b) {
+      if (++depth > jsonDepth) throw badRequest(`The body is nested more than ${jsonDepth} levels deep.`)
+      values++
+    } else if (code === 0x7d || code === 0x5d) depth--
+    else if (code === 0x2c) values++
+    if (values > jsonValues) throw badRequest(`The body has more than ${jsonValues} values.`)
+  }
+}
+
+/** The index of the closing quote of the string that opens at `start`, or of the last character. */
+function endOfString(text: string, start: number): number {
+  for (let end = start; ; ) {
+    end = text.indexOf('"', end + 1)
+    if (end < 0) return text.length
+    let slashes = 0
+    while (text[end - 1 - slashes] === '\\') slashes++
+    if (slashes % 2 === 0) return end
+  }
+}
 
 export function validate<T extends z.ZodType>(value: unknown, schema: T, prefix = ''): z.infer<T> {
   const result = schema.safeParse(value)

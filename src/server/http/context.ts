@@ -8,12 +8,14 @@ import type { ServerMetrics } from '../operations/server-metrics.ts'
 import type { ResponseJobs } from '../responses/jobs.ts'
 import type { Sealer } from '../responses/sealer.ts'
 import type { ResponseStore } from '../responses/store.ts'
+import type { Bodies } from './bodies.ts'
 import type { Limits } from './limits.ts'
 
 export interface ServerContext {
   registry: ModelRegistry
   admission: Admission
   limits: Limits
+  bodies: Bodies
   metrics: ServerMetrics
   store: ResponseStore
   reasoning: ReasoningMemory

@@ -3,8 +3,15 @@
 export interface Limits {
   /** Bytes of a request body, after decoding. */
   bodyBytes: number
+  /** Bytes of all request bodies in memory, of one API key and of all. */
+  bodyBytesPerKey: number
+  bodyBytesInAll: number
+  /** How long a body may stop arriving, in ms. */
+  bodyIdleMs: number
   /** Nesting of arrays and objects in a request body. */
   jsonDepth: number
+  /** Values in a request body: numbers, texts, objects and arrays. */
+  jsonValues: number
   /** Characters of one JSON schema, and its nesting. */
   schemaChars: number
   schemaDepth: number
@@ -20,7 +27,7 @@ export interface Limits {
   queueLength: number
   /** Longest wait for a slot in ms, then 503. */
   queueWaitMs: number
-  /** Answers at once (waiting or running) of one API key, or of all callers without key; one more gets 429. */
+  /** Requests at once of one API key, or of all callers without key; one more gets 429. A request counts when its body is whole. */
   concurrencyPerKey: number
   /** How long a client may leave a stream unread before its answer is stopped, in ms. */
   slowReaderMs: number
@@ -38,7 +45,11 @@ export interface Limits {
 
 export const defaultLimits: Limits = {
   bodyBytes: 20 * 2 ** 20,
+  bodyBytesPerKey: 128 * 2 ** 20,
+  bodyBytesInAll: 256 * 2 ** 20,
+  bodyIdleMs: 30_000,
   jsonDepth: 64,
+  jsonValues: 1_200_000,
   schemaChars: 64 * 1024,
   schemaDepth: 24,
   schemaPatterns: 64,

@@ -20,15 +20,14 @@ import { completions } from '../text/completions.ts'
 import { applyTemplate, detokenize, tokenize } from '../text/tokenize.ts'
 import type { Scope, ServerContext } from './context.ts'
 import { badRequest } from './errors.ts'
+import type { Openness } from './security.ts'
 
-export interface Route {
+export interface Route extends Openness {
   method: 'GET' | 'POST' | 'DELETE'
   /** As hono writes it: `:id{.+}` is a parameter that may contain slashes. */
   path: string
   summary: string
   body?: z.ZodType
-  /** Needs no key. */
-  open?: true
   handle(ctx: ServerContext, scope: Scope, request: Request, params: Record<string, string>): Response | Promise<Response>
 }
 
@@ -40,11 +39,11 @@ const discovery = (path: string, summary: string, handle: Route['handle']): Rout
 
 export const routes: readonly Route[] = [
   { method: 'GET', path: '/', summary: 'What this is.', open: true, handle: frontPage },
-  { method: 'GET', path: '/health', summary: 'Loaded, and not shutting down.', open: true, handle: health },
-  { method: 'GET', path: '/v1/health', summary: 'The same as /health.', open: true, handle: health },
-  { method: 'GET', path: '/livez', summary: 'The process makes progress.', open: true, handle: live },
-  { method: 'GET', path: '/readyz', summary: 'New work is welcome.', open: true, handle: ready },
-  { method: 'GET', path: '/metrics', summary: 'Prometheus text.', handle: metricsText },
+  { method: 'GET', path: '/health', summary: 'Loaded, and not shutting down.', open: true, anyHost: true, handle: health },
+  { method: 'GET', path: '/v1/health', summary: 'The same as /health.', open: true, anyHost: true, handle: health },
+  { method: 'GET', path: '/livez', summary: 'The process makes progress.', open: true, anyHost: true, handle: live },
+  { method: 'GET', path: '/readyz', summary: 'New work is welcome.', open: true, anyHost: true, handle: ready },
+  { method: 'GET', path: '/metrics', summary: 'Prometheus text.', anyHost: true, handle: metricsText },
   { method: 'GET', path: '/slots', summary: 'Slots per model, never prompts.', handle: slots },
   { method: 'GET', path: '/props', summary: 'Settings of the server.', handle: props },
   { method: 'GET', path: '/version', summary: 'vLLM: version.', handle: versionInfo },
@@ -100,10 +99,11 @@ export const routes: readonly Route[] = [
   { method: 'POST', path: '/api/embeddings', summary: 'Not offered (400).', body: embeddingsRequest, handle: embeddings },
 ]
 
-const open = new Set(routes.filter((route) => route.open).map((route) => route.path))
+const open = new Map(routes.filter((route) => route.open || route.anyHost).map((route) => [route.path, route]))
 const fixed = new Set(routes.map((route) => route.path))
 
-export const isOpen = (path: string): boolean => open.has(path)
+/** Who may ask at this path. */
+export const opennessOf = (path: string): Openness => open.get(path) ?? {}
 
 /**
  * The path of a request as the routes know it: without slashes at the end, with one /v1 where clients leave it out or write it twice.

@@ -1,22 +1,30 @@
 /**
  * Who may talk to this server: Host names against DNS rebinding, Origins against other sites, keys compared in constant time.
- * The checks run before every route and know nothing of routes but whether they are open (health and the front page).
+ * The checks run before every route and know nothing of routes but who may ask them.
  */
 import { ApiError } from './errors.ts'
 
 export interface Access {
-  /** Host names beside the loopback ones; `*` accepts all (behind a proxy that checks). */
+  /** Host names beside the loopback ones; `*.name` accepts every name under it, `*` accepts all (behind a proxy that checks). */
   hosts: readonly string[]
   /** Origins beside the server's own and loopback; `*` accepts all, without credentials, `scheme://*` all of a scheme. */
   origins: readonly string[]
   apiKeys: readonly string[]
 }
 
-/** @returns a check that resolves to the tenant: whose data a request may see. */
-export function guard(access: Access): (request: Request, open: boolean) => Promise<string> {
+/** What a route asks of a request. */
+export interface Openness {
+  /** Needs no key, and answers every page. */
+  open?: boolean
+  /** Probes and metrics: asked by addresses and by names that nobody could list. */
+  anyHost?: boolean
+}
+
+/** @returns a check that resolves to the tenant: whose data a request may see. A preflight carries no key, and needs none. */
+export function guard(access: Access): (request: Request, route: Openness) => Promise<string> {
   const keys = access.apiKeys.map(digest)
-  return async (request, open) => {
-    checkHost(request, access.hosts)
+  return async (request, { open, anyHost }) => {
+    if (!anyHost) checkHost(request, access.hosts)
     if (open) return 'anonymous'
     if (!originAllowed(request, access.origins)) throw forbidden('Requests from this web page (Origin) are not allowed.')
     if (keys.length === 0 || request.method === 'OPTIONS') return 'anonymous' // browsers send no key with a preflight
@@ -35,9 +43,11 @@ export function guard(access: Access): (request: Request, open: boolean) => Prom
 function checkHost(request: Request, hosts: readonly string[]): void {
   if (hosts.includes('*')) return
   const host = hostName(request.headers.get('host') ?? new URL(request.url).host)
-  if (host !== undefined && (isLoopbackName(host) || hosts.some((name) => name.toLowerCase() === host))) return
+  if (host !== undefined && (isLoopbackName(host) || hosts.some((name) => isHost(name.toLowerCase(), host)))) return
   throw forbidden('This Host is not served here. Name it with --allow-host if it is yours.')
 }
+
+const isHost = (name: string, host: string): boolean => (name.startsWith('*.') ? host.endsWith(name.slice(1)) : host === name)
 
 /** Lower-case name without port; undefined when it is not a host. */
 function hostName(host: string): string | undefined {
@@ -45,10 +55,9 @@ function hostName(host: string): string | undefined {
   return match?.[1]?.toLowerCase().replace(/\.$/, '')
 }
 
+/** Names that no stranger can answer for. Not those under .local: whoever is on the network can claim one by multicast DNS. */
 function isLoopbackName(host: string): boolean {
-  return (
-    host === 'localhost' || host === '[::1]' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host) || /\.(localhost|local|internal)$/.test(host)
-  )
+  return host === 'localhost' || host === '[::1]' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host) || /\.(localhost|internal)$/.test(host)
 }
 
 /** Such as `vscode-webview://*`, whose origins are random. */
@@ -65,7 +74,7 @@ export function originAllowed(request: Request, origins: readonly string[]): boo
     const name = hostName(host)
     return (
       host === (request.headers.get('host') ?? new URL(request.url).host) ||
-      (name !== undefined && isLoopbackName(name) && !/\.(local|internal)$/.test(name))
+      (name !== undefined && isLoopbackName(name) && !name.endsWith('.internal'))
     )
   } catch {
     return false

@@ -13,7 +13,8 @@ export class Admission {
   readonly #answers = new Counts()
   /** Smoothed duration of an answer, for Retry-After. */
   #answerMs = 2_000
-  draining = false
+  /** leaving: readiness fails, work is still taken; draining: no new work. */
+  state: 'open' | 'leaving' | 'draining' = 'open'
 
   constructor(limits: Limits) {
     this.#limits = limits
@@ -24,9 +25,13 @@ export class Admission {
     return Math.min(60, Math.max(1, ((waiting + 1) / Math.max(1, slots)) * (this.#answerMs / 1000)))
   }
 
-  /** Counts a request of a tenant until the returned function is called. Throws 429 above the limit, 503 while draining. */
+  /** Throws 503 while draining. */
+  checkOpen(): void {
+    if (this.state === 'draining') throw overloaded('The server is shutting down and takes no new work.', 5, 'draining')
+  }
+
+  /** Counts a request of a tenant until the returned function is called. Throws 429 above the limit. */
   enter(tenant: string): () => void {
-    if (this.draining) throw overloaded('The server is shutting down and takes no new work.', 5, 'draining')
     if (this.#requests.of(tenant) >= this.#limits.concurrencyPerKey)
       throw rateLimited(`At most ${this.#limits.concurrencyPerKey} requests of one key may run at once.`, this.retryAfterSeconds())
     return this.#requests.add(tenant)

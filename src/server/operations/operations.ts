@@ -23,7 +23,7 @@ export function live(ctx: ServerContext): Response {
 export const ready = health
 
 function notReady(ctx: ServerContext): string | undefined {
-  if (ctx.admission.draining) return 'Shutting down'
+  if (ctx.admission.state !== 'open') return 'Shutting down'
   if (ctx.loading > 0) return 'Loading model'
   return ctx.loadFailed ? 'A model could not be loaded' : undefined
 }
@@ -41,6 +41,21 @@ const unavailable = (message: string) => Response.json({ error: { code: 503, mes
 
 export function metricsText(ctx: ServerContext): Response {
   return new Response(ctx.metrics.text(), { headers: { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' } })
+}
+
+const OPERATIONS: Readonly<Record<string, (ctx: ServerContext) => Response>> = {
+  '/livez': live,
+  '/readyz': ready,
+  '/health': health,
+  '/metrics': metricsText,
+}
+
+/** What the port of `--metrics-port` answers. */
+export function operations(ctx: ServerContext, path: string): Response {
+  const handle = Object.hasOwn(OPERATIONS, path) ? OPERATIONS[path] : undefined
+  if (handle) return handle(ctx)
+  const message = `Here are ${Object.keys(OPERATIONS).join(', ')}.`
+  return Response.json({ error: { message, type: 'invalid_request_error', param: null, code: null } }, { status: 404 })
 }
 
 export function slots(ctx: ServerContext, _scope: Scope, request: Request): Response {

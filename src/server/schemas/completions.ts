@@ -4,7 +4,17 @@ import { chatRequest } from './chat.ts'
 import * as common from './common.ts'
 import { formFields, responseFormat } from './forms.ts'
 
-const ids = z.array(common.int32(0)).max(2 ** 20)
+const MOST_IDS = 2 ** 20
+
+/** Token ids. A schema for each of a million items would take a tenth of a second and more. */
+const ids = z
+  .custom<number[]>((value) => Array.isArray(value) && value.length <= MOST_IDS, `Expected a list of at most ${MOST_IDS} token ids`)
+  .check(({ value, issues }) => {
+    const wrong = Array.isArray(value) ? value.findIndex((id) => !Number.isInteger(id) || id < 0 || id > 0x7fffffff) : -1
+    if (wrong >= 0) issues.push({ code: 'custom', input: value[wrong], path: [wrong], message: 'Expected a token id' })
+  })
+  .meta({ type: 'array', items: { type: 'integer', minimum: 0 }, maxItems: MOST_IDS })
+const someIds = ids.refine((value) => value.length > 0, 'Expected at least one token id')
 
 /** How the text of a raw prompt becomes ids. */
 const promptFields = {
@@ -15,7 +25,7 @@ const promptFields = {
 export const completionRequest = z.looseObject({
   model: common.modelName,
   prompt: z
-    .union([z.string(), ids.min(1), z.array(z.string()).min(1).max(64), z.array(ids.min(1)).min(1).max(64)])
+    .union([z.string(), someIds, z.array(z.string()).min(1).max(64), z.array(someIds).min(1).max(64)])
     .describe('One text, one list of token ids, or up to 64 of either.'),
   ...promptFields,
   stream: z.boolean().nullish(),

@@ -1,6 +1,8 @@
 /** /tokenize, /detokenize and /apply-template: what a model really sees. */
 import { checkLength } from '../../answer/answer.ts'
+import { inSlices } from '../../structured/cooperative.ts'
 import { promptIds } from '../../tokenizer/prompt.ts'
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { chatAsk } from '../chat-completions/chat-completions.ts'
 import { spelled } from '../chat-completions/logprobs.ts'
 import { readBody } from '../http/body.ts'
@@ -32,13 +34,24 @@ function pieceOf(bytes: Uint8Array): string | number[] {
 
 export async function detokenize(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(ctx, scope, request, detokenizeRequest)
-  return withModel(ctx, scope, body.model, ({ model }) => {
+  return withModel(ctx, scope, body.model, async ({ model }) => {
     const unknown = body.tokens.findIndex((id) => id >= model.tokenizer.vocabSize)
     if (unknown >= 0)
       throw badRequest(`Token ${body.tokens[unknown]} is not in the vocabulary of ${model.tokenizer.vocabSize}.`, `tokens[${unknown}]`)
-    const text = model.tokenizer.decode(body.tokens)
+    const text = await inSlices(decodeSteps(model.tokenizer, body.tokens), { signal: scope.signal })
     return Response.json({ content: text, prompt: text })
   })
+}
+
+/** As `decode`, with pauses. */
+function* decodeSteps(tokenizer: Tokenizer, ids: readonly number[]): Generator<void, string, void> {
+  const stream = tokenizer.stream()
+  const texts: string[] = []
+  for (const [i, id] of ids.entries()) {
+    texts.push(stream.push(id))
+    if (i % 1024 === 1023) yield
+  }
+  return texts.join('') + stream.end()
 }
 
 export async function applyTemplate(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
