@@ -12,10 +12,10 @@ import type { ModelEntry } from '../server/models/model.ts'
 import { type Listening, listen, nodeDirectory } from '../server/node.ts'
 import { DirectoryStore } from '../server/responses/store-directory.ts'
 import { addRunOptions, parseCount, parsePort, parseWhole, type RunOptions } from './support/model.ts'
-import { servedEntries } from './support/served-entry.ts'
+import { type Purposes, servedEntries } from './support/served-entry.ts'
 import { parseBytes, UsageError } from './support/terminal.ts'
 
-interface Options extends RunOptions {
+interface Options extends RunOptions, Purposes {
   host: string
   port: number
   apiKey: string[]
@@ -59,6 +59,8 @@ export function register(program: Command): void {
     .option('--max-queue <n>', 'answers that may wait', parseCount, defaultLimits.queueLength)
     .option('--max-tokens <n>', 'most tokens of one answer', parseCount)
     .option('--alias <name>', 'answer to this name too; NAME=MODEL where several are served (repeatable)', collect, [])
+    .option('--embeddings', 'the models are embedding models that pool the last token, whatever their files say')
+    .option('--reranking', 'the models are reranking models of the kind of Qwen3-Reranker')
     .option('--path-prefix <path>', 'serve all paths under this one, e.g. /llm')
     .option('--memory <size>', 'memory for loaded models, e.g. 16GB', parseBytes)
     .option('--store <dir>', 'keep stored responses in this directory')

@@ -6,9 +6,10 @@ import type { Architecture } from '../architecture/architecture.ts'
 import type { Weights } from '../model/weights.ts'
 import type { Backend } from '../ops/backend.ts'
 import type { TokenLogprob } from './logprobs.ts'
+import type { ReadingOptions } from './reading.ts'
 import type { SamplingOptions } from './sampling-options.ts'
 
-export type { SamplingOptions, TokenLogprob }
+export type { ReadingOptions, SamplingOptions, TokenLogprob }
 
 export interface EngineOptions {
   backend: Backend
@@ -102,14 +103,11 @@ export interface Generation<E = GeneratedToken> extends AsyncIterable<E> {
   readonly result: Promise<GenerationResult>
 }
 
-export interface ScoreOptions {
+export interface ScoreOptions extends ReadingOptions {
   /** Also report this many likeliest ids per position. Default 0. */
   top?: number
   /** Index of the first id whose log-probability is wanted, at least 1. Equal ids before it are computed once for several calls. Default 1. */
   from?: number
-  signal?: AbortSignal
-  /** As for generations: prefixes are shared within a key, and different keys take turns. Default ''. */
-  cacheKey?: string
 }
 
 /** The log-probability of a given id. */
@@ -149,6 +147,8 @@ export interface Engine {
   generate<E = GeneratedToken>(promptIds: readonly number[], options?: GenerateOptions<E>): Generation<E>
   /** Log-probabilities of ids[from…], each given all ids before it. Shares forward passes with the generations. */
   score(ids: readonly number[], options?: ScoreOptions): Promise<ScoredToken[]>
+  /** The row [D] of the last id after the final norm, not normalised to length 1. Shares forward passes with the generations' prompts. */
+  embed(ids: readonly number[], options?: ReadingOptions): Promise<Float32Array>
   load(): EngineLoad
   /**
    * The same engine with one of its adapters: slots, queue and `close` are shared. Each step of the engine runs the rows of one adapter, or

@@ -4,6 +4,7 @@
  * the entry points and their checks; the scheduler does the work. Stop 4 of the walk.
  */
 import { DEFAULT_CHUNK, engineCacheSpec } from '../model/cache-spec.ts'
+import { EmbeddingJob } from './embedding.ts'
 import type { Engine, EngineOptions } from './engine-types.ts'
 import { GenerationJob } from './generation.ts'
 import { checkSampling } from './sampling-options.ts'
@@ -77,6 +78,13 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       if (options.from !== undefined) checkCount('from', options.from, 1, ids.length - 1)
       checkQueue()
       const job = new ScoringJob(ids, options, adapter)
+      scheduler.submit(job)
+      return job.result
+    },
+    async embed(ids, options = {}) {
+      checkIds('ids', ids, 1, context)
+      checkQueue()
+      const job = new EmbeddingJob(ids, options, adapter)
       scheduler.submit(job)
       return job.result
     },

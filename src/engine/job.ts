@@ -1,4 +1,4 @@
-/** A generation or a scoring as the scheduler sees it: ids to process, and rows whose logits are wanted. */
+/** A generation, scoring or embedding as the scheduler sees it: ids to process, and rows whose results are wanted. */
 import type { Draw } from '../ops/draw.ts'
 
 export interface Job {
@@ -17,7 +17,9 @@ export interface Job {
   readonly paused: boolean
   /** The job has ended; the scheduler drops it. */
   readonly ended: boolean
-  /** Whether the logits after this position are wanted. */
+  /** What is wanted of a row: the row after the final norm; missing: its logits. */
+  readonly output?: 'hidden'
+  /** Whether the result of this position is wanted. */
   wants(position: number): boolean
   /** No slot is free; `ahead` jobs are before this one in the queue. */
   waits?(ahead: number): void
@@ -25,8 +27,8 @@ export interface Job {
   start(cachedTokens: number): boolean
   /** How the id after `position` is drawn; undefined: the job wants the logits themselves. May throw. */
   draw(position: number): Draw | undefined
-  /** Logits [V] after `position`, valid until this returns. May append ids, end the job, or throw. */
-  receive(position: number, logits: Float32Array): void
+  /** Logits [V], or what `output` says, at `position`, valid until this returns. May append ids, end the job, or throw. */
+  receive(position: number, row: Float32Array): void
   /** The id that `draw` asked for; -1: none was allowed. May append ids, end the job, or throw. */
   chosen?(id: number): void
   fail(error: unknown): void

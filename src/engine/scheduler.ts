@@ -56,7 +56,7 @@ export class Scheduler {
   readonly #cache: KvCache
   readonly #maxStallMs: number
   /** Of the last step. */
-  #adapter: string | undefined
+  #pass = ''
   /** When a key last got a slot, as a count. Empty while there is no work. */
   readonly #served = new Map<string, number>()
   #admitted = 0
@@ -235,11 +235,10 @@ export class Scheduler {
    */
   #plan(): Piece[] {
     const able = this.#running.filter(({ job }) => !job.ended && !job.paused)
-    // The weights are those of one adapter in a step: the next one that has work has its turn.
-    const names = [...new Set(able.map(({ job }) => job.adapter))].sort()
-    const adapter = names[(names.indexOf(this.#adapter) + 1) % names.length]
-    this.#adapter = adapter
-    const ready = able.filter(({ job }) => job.adapter === adapter)
+    // A step has one pass with the weights of one adapter: the next kind of pass that has work has its turn.
+    const kinds = [...new Set(able.map(({ job }) => passOf(job)))].sort()
+    this.#pass = kinds[(kinds.indexOf(this.#pass) + 1) % kinds.length] ?? ''
+    const ready = able.filter(({ job }) => passOf(job) === this.#pass)
     const pending = ({ job, done }: Running) => job.ids.length - done
     const pieces: Piece[] = ready.filter((r) => pending(r) === 1).map((running) => ({ running, rows: 1 }))
     const { maxRows } = this.#cache.spec
@@ -302,7 +301,7 @@ export class Scheduler {
   /** Runs the pieces as one batch. What comes back tells the jobs their ids or logits. */
   async #forward(pieces: readonly Piece[]): Promise<() => void> {
     const { backend, architecture } = this.#model
-    const { adapter } = pieces[0]!.running.job
+    const { adapter, output } = pieces[0]!.running.job
     const weights = adapter === undefined ? this.#model.weights : this.#adapters.get(adapter)!
     const count = pieces.reduce((sum, piece) => sum + piece.rows, 0)
     const batch: Batch = { ids: new Int32Array(count), slots: new Int32Array(count), positions: new Int32Array(count) }
@@ -320,7 +319,7 @@ export class Scheduler {
         rows.push({ job, position })
       }
     }
-    const run = () => forward(backend, architecture, weights, batch, { cache: this.#cache, logitRows: Int32Array.from(logitRows) })
+    const run = () => forward(backend, architecture, weights, batch, { cache: this.#cache, logitRows: Int32Array.from(logitRows), output })
     if (rows.length === 0) {
       // The middle of a prompt: only keys and values are needed.
       backend.scope('step', () => void run())
@@ -334,7 +333,7 @@ export class Scheduler {
       draws = rows.map(drawOfRow)
       return backend.draw && draws.every((draw) => draw !== undefined)
         ? backend.draw(logits, draws as Draw[])
-        : this.#read(logits, rows.length * architecture.vocabSize)
+        : this.#read(logits, rows.length * (output ? architecture.hiddenSize : architecture.vocabSize))
     })
     const values = await drawn
     const width = values.length / rows.length
@@ -365,6 +364,9 @@ export class Scheduler {
 
 /** So many positions of the prompt are worth keeping for other jobs: the last row of a prompt is always computed. */
 const reusableOfPrompt = ({ reusable, promptTokens }: Job): number => Math.min(reusable, promptTokens - 1)
+
+/** Rows of jobs with the same value may be computed in one pass. */
+const passOf = ({ adapter = '', output }: Job): string => `${output ?? ''}\0${adapter}`
 
 /** Keys and values of one adapter are of no use to another. */
 const prefixKey = ({ adapter, cacheKey }: Job): string => (adapter === undefined ? cacheKey : `${adapter}\0${cacheKey}`)

@@ -340,6 +340,7 @@ const TEXT_FILES = [
   'chat_template.json',
   'additional_chat_templates/tool_use.jinja',
   'hf_quant_config.json',
+  '1_Pooling/config.json',
 ]
 
 /** The small files beside configuration and index that running a model may need. */

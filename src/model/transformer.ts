@@ -18,13 +18,15 @@ export interface ForwardOptions {
   cache?: KvCache
   /** Rows whose logits are wanted, in that order; all rows if absent. */
   logitRows?: Int32Array
+  /** `hidden`: the rows after the final norm in place of their logits. */
+  output?: 'hidden'
   /** For trainers only: drops values at random with these probabilities. Needs ops that have `dropout`. */
   dropout?: Architecture['dropout']
 }
 
 /**
- * Token ids to logits. batch of T rows -> [R, V], R = logitRows.length or T; [0, D] where no logits
- * are wanted. Returns at once; `Backend.read` waits for the values. The caller guarantees ids < V and
+ * Token ids to logits. batch of T rows -> [R, V], R = logitRows.length or T; [R, D] under `output`, [0, D] where no
+ * logits are wanted. Returns at once; `Backend.read` waits for the values. The caller guarantees ids < V and
  * positions within the context. `weights` is a tree of `weightSpecs(architecture)`.
  * @throws TypeError if `dropout` is asked for and the ops do not have it
  */
@@ -79,7 +81,7 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
   return ops.scope('logits', () => {
     if (options.logitRows) x = ops.select(x, options.logitRows) // [R, D]
     if (options.logitRows?.length === 0) return x // no logits are wanted, so do not read the output matrix
-    return logits(ops, architecture, weights, x)
+    return options.output === 'hidden' ? normalize(ops, weights.finalNorm, x) : logits(ops, architecture, weights, x)
   })
 }
 

@@ -137,6 +137,13 @@ const bases: [string, Json][] = [
     },
   ],
   ['/api/generate', { model: 'scripted', prompt: 'Hi', system: 's', stream: false, options: { num_predict: 30 } }],
+  [
+    '/v1/embeddings',
+    { model: 'scripted', input: ['a', 'b'], encoding_format: 'float', dimensions: 2, input_type: 'query', instruction: 'i' },
+  ],
+  ['/api/embed', { model: 'scripted', input: ['a', 'b'], truncate: true, options: { num_ctx: 1 } }],
+  ['/v1/rerank', { model: 'scripted', query: 'q', documents: ['a', { text: 'b' }], top_n: 1, return_documents: true, instruction: 'i' }],
+  ['/v1/score', { model: 'scripted', text_1: 'q', text_2: ['a', 'b'] }],
   ['/tokenize', { content: 'abc', with_pieces: true }],
   ['/detokenize', { tokens: [97, 98] }],
   ['/apply-template', { messages: [{ role: 'user', content: 'Hi' }], tools: [tool] }],

@@ -1,12 +1,19 @@
 /** A model on disk as the server's registry wants it: what it costs is known before it is loaded. */
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { readArchitecture } from '../../checkpoint/load.ts'
 import { fileFolder } from '../../checkpoint/source-node.ts'
+import { asObject, parsed } from '../../json/json.ts'
 import { cacheBytes, loadModel, type Model, withAdapter } from '../../load-model-node.ts'
-import type { ModelEntry, ServedModel } from '../../server/models/model.ts'
+import type { ModelEntry, Purpose, ServedModel } from '../../server/models/model.ts'
 import { modelDirectory, type RunOptions } from './model.ts'
+
+/** For models whose files and names do not say it. */
+export interface Purposes {
+  embeddings?: boolean
+  reranking?: boolean
+}
 
 /**
  * The model, and each of its adapters as a model of its own. All of them share one loaded model: it is loaded for the first that is asked
@@ -14,7 +21,7 @@ import { modelDirectory, type RunOptions } from './model.ts'
  * @param name a path, a name that comes with the package, or a model in the cache; clients use it as
  * it is, or its last part
  */
-export async function servedEntries(name: string, options: RunOptions & { parallel: number }): Promise<ModelEntry[]> {
+export async function servedEntries(name: string, options: RunOptions & Purposes & { parallel: number }): Promise<ModelEntry[]> {
   const directory = await modelDirectory(name)
   const short = basename(name.replace(/\/+$/, ''))
   const isPath = /^[./~]|\\/.test(name)
@@ -29,6 +36,7 @@ export async function servedEntries(name: string, options: RunOptions & { parall
     created: Math.floor(Math.max(0, ...files.map(({ modified }) => modified)) / 1000),
     bytes: base.reduce((sum, { bytes }) => sum + bytes, 0),
     cacheBytes: cache,
+    purpose: purposeOf(directory, id, options),
     fingerprint: createHash('sha256')
       .update(config)
       .update(JSON.stringify([base, options.precision, options.backend, ...(adapterName === undefined ? [] : files)]))
@@ -43,6 +51,20 @@ export async function servedEntries(name: string, options: RunOptions & { parall
     ...entry(weightFiles(place), adapterName),
   }))
   return [{ id, aliases: [short], ...entry(base) }, ...adapted]
+}
+
+/**
+ * Embedding models say how they pool in a file of their own. Reranking models say it in their names only, since their files are those of
+ * a chat model.
+ */
+function purposeOf(directory: string, id: string, { embeddings, reranking }: Purposes): Purpose | undefined {
+  if (reranking || /rerank/i.test(id)) return 'reranking'
+  const pooling = asObject(parsed(readIfThere(join(directory, '1_Pooling', 'config.json')) ?? ''))
+  return embeddings || pooling.pooling_mode_lasttoken === true || /qwen3-embedding/i.test(id) ? 'embedding' : undefined
+}
+
+function readIfThere(path: string): string | undefined {
+  return existsSync(path) ? readFileSync(path, 'utf8') : undefined
 }
 
 /** One loaded model behind several entries of the registry. */

@@ -1,6 +1,8 @@
 /** Every path of the server in one table: what hono dispatches, what /openapi.json lists, what needs no key. */
 import type { z } from 'zod'
 import { chatCompletions } from '../chat-completions/chat-completions.ts'
+import { embeddings, ollamaEmbed, ollamaEmbeddings } from '../embeddings/embeddings.ts'
+import { rerank, score } from '../embeddings/rerank.ts'
 import { countTokens, createMessage } from '../messages/messages.ts'
 import { listModels, oneModel } from '../models/models.ts'
 import { ollamaPs, ollamaShow, ollamaTags, ollamaVersion } from '../ollama/models.ts'
@@ -12,14 +14,14 @@ import { compactResponse } from '../responses/compact.ts'
 import { createResponse } from '../responses/responses.ts'
 import { cancelResponse, deleteResponse, getResponse, inputTokens, listInputItems } from '../responses/stored.ts'
 import { chatRequest } from '../schemas/chat.ts'
-import { applyTemplateRequest, completionRequest, detokenizeRequest, embeddingsRequest, tokenizeRequest } from '../schemas/completions.ts'
+import { applyTemplateRequest, completionRequest, detokenizeRequest, tokenizeRequest } from '../schemas/completions.ts'
+import { embeddingsRequest, ollamaEmbeddingsRequest, ollamaEmbedRequest, rerankRequest, scoreRequest } from '../schemas/embeddings.ts'
 import { countTokensRequest, messagesRequest } from '../schemas/messages.ts'
 import { ollamaChatRequest, ollamaGenerateRequest, ollamaShowRequest } from '../schemas/ollama.ts'
 import { compactRequest, inputTokensRequest, responseRequest } from '../schemas/responses.ts'
 import { completions } from '../text/completions.ts'
 import { applyTemplate, detokenize, tokenize } from '../text/tokenize.ts'
 import type { Scope, ServerContext } from './context.ts'
-import { badRequest } from './errors.ts'
 import type { Openness } from './security.ts'
 
 export interface Route extends Openness {
@@ -29,10 +31,6 @@ export interface Route extends Openness {
   summary: string
   body?: z.ZodType
   handle(ctx: ServerContext, scope: Scope, request: Request, params: Record<string, string>): Response | Promise<Response>
-}
-
-const embeddings = () => {
-  throw badRequest('The models of this server are generators; embeddings are not offered.', 'model', 'not_supported')
 }
 
 const discovery = (path: string, summary: string, handle: Route['handle']): Route => ({ method: 'GET', path, summary, handle })
@@ -85,7 +83,19 @@ export const routes: readonly Route[] = [
     handle: countTokens,
   },
   { method: 'POST', path: '/v1/completions', summary: 'Continue a text.', body: completionRequest, handle: completions },
-  { method: 'POST', path: '/v1/embeddings', summary: 'Not offered (400).', body: embeddingsRequest, handle: embeddings },
+  {
+    method: 'POST',
+    path: '/v1/embeddings',
+    summary: 'Texts to vectors, by an embedding model.',
+    body: embeddingsRequest,
+    handle: embeddings,
+  },
+  ...['/v1/rerank', '/rerank', '/v2/rerank'].map(
+    (path): Route => ({ method: 'POST', path, summary: 'Order documents, by a reranking model.', body: rerankRequest, handle: rerank }),
+  ),
+  ...['/v1/score', '/score'].map(
+    (path): Route => ({ method: 'POST', path, summary: 'vLLM: score pairs of texts.', body: scoreRequest, handle: score }),
+  ),
   { method: 'POST', path: '/tokenize', summary: 'Text to token ids.', body: tokenizeRequest, handle: tokenize },
   { method: 'POST', path: '/detokenize', summary: 'Token ids to text.', body: detokenizeRequest, handle: detokenize },
   { method: 'POST', path: '/apply-template', summary: 'The prompt of a conversation.', body: applyTemplateRequest, handle: applyTemplate },
@@ -95,8 +105,14 @@ export const routes: readonly Route[] = [
   { method: 'POST', path: '/api/show', summary: 'Ollama: one model.', body: ollamaShowRequest, handle: ollamaShow },
   { method: 'POST', path: '/api/chat', summary: 'Ollama: answer a conversation.', body: ollamaChatRequest, handle: ollamaChat },
   { method: 'POST', path: '/api/generate', summary: 'Ollama: answer a prompt.', body: ollamaGenerateRequest, handle: ollamaGenerate },
-  { method: 'POST', path: '/api/embed', summary: 'Not offered (400).', body: embeddingsRequest, handle: embeddings },
-  { method: 'POST', path: '/api/embeddings', summary: 'Not offered (400).', body: embeddingsRequest, handle: embeddings },
+  { method: 'POST', path: '/api/embed', summary: 'Ollama: texts to vectors.', body: ollamaEmbedRequest, handle: ollamaEmbed },
+  {
+    method: 'POST',
+    path: '/api/embeddings',
+    summary: 'Ollama: a text to a vector.',
+    body: ollamaEmbeddingsRequest,
+    handle: ollamaEmbeddings,
+  },
 ]
 
 const open = new Map(routes.filter((route) => route.open || route.anyHost).map((route) => [route.path, route]))

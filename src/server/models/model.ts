@@ -6,10 +6,14 @@ import type { ChatFormat } from '../../chat/messages.ts'
 import type { Engine } from '../../engine/engine.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 
+/** What a model is published for, beside answering. */
+export type Purpose = 'embedding' | 'reranking'
+
 export interface ServedModel {
   tokenizer: Tokenizer
   format: ChatFormat
-  engine: Pick<Engine, 'context' | 'generate' | 'score' | 'load' | 'close'>
+  /** `embed` is needed by embedding models only. */
+  engine: Pick<Engine, 'context' | 'generate' | 'score' | 'load' | 'close'> & Partial<Pick<Engine, 'embed'>>
   /** Facts for /v1/models and the Ollama endpoints. */
   architecture: { name: string; modelType: string; vocabSize: number; maxPositionEmbeddings: number; expertDtype: string }
   /** Bytes of weights and KV cache now, for the memory budget; without it the entry's figures count. */
@@ -37,6 +41,8 @@ export interface ModelEntry {
   /** Bytes of the KV cache it will reserve, for the same purpose. */
   cacheBytes?: number
   parameters?: number
+  /** Default: it generates only. */
+  purpose?: Purpose
   /** Changes whenever weights or kernels do; part of `system_fingerprint`. */
   fingerprint?: string
   /** Whether its weights are in memory already, because another entry shares them. */

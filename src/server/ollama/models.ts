@@ -47,7 +47,11 @@ export async function ollamaShow(ctx: ServerContext, scope: Scope, request: Requ
         [`${architecture.modelType}.context_length`]: architecture.maxPositionEmbeddings,
         [`${architecture.modelType}.vocab_size`]: architecture.vocabSize,
       },
-      capabilities: ['completion', ...(capabilities.tools ? ['tools'] : []), ...(capabilities.reasoning === 'never' ? [] : ['thinking'])],
+      capabilities: [
+        entry.purpose === 'embedding' ? 'embedding' : 'completion',
+        ...(capabilities.tools ? ['tools'] : []),
+        ...(capabilities.reasoning === 'never' ? [] : ['thinking']),
+      ],
     })
   })
 }

@@ -1,4 +1,4 @@
-/** The bodies of POST /v1/completions, /tokenize, /detokenize and /v1/embeddings. */
+/** The bodies of POST /v1/completions, /tokenize, /detokenize and /apply-template. */
 import { z } from 'zod'
 import { chatRequest } from './chat.ts'
 import * as common from './common.ts'
@@ -54,5 +54,3 @@ export const tokenizeRequest = z.looseObject({
 export const detokenizeRequest = z.looseObject({ model: common.modelName.nullish(), tokens: ids })
 
 export const applyTemplateRequest = chatRequest.partial({ model: true })
-
-export const embeddingsRequest = z.looseObject({ model: common.modelName, input: z.unknown() })
