@@ -5,6 +5,7 @@
  */
 import { closeSync, openSync, renameSync, writeSync } from 'node:fs'
 import { preset } from '../../src/architecture/presets.ts'
+import { multiHeadOf } from '../../src/architecture/slots.ts'
 import { uniform } from '../../src/random/counter.ts'
 
 type Type = keyof typeof TYPES
@@ -17,7 +18,7 @@ const architecture = preset(name)
 if (!out || !TYPES[type] || architecture?.embedding.position.kind !== 'learned')
   throw new Error('usage: gpt2-gguf.ts OUT [f32|f16|q8_0] [PRESET]')
 const { hiddenSize: D, vocabSize: V, layers } = architecture
-const { heads } = layers[0]!.attention
+const { heads } = multiHeadOf(architecture)
 const P = architecture.embedding.position.length
 const F = layers[0]!.feedForward.intermediateSize
 

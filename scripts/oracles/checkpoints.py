@@ -41,6 +41,14 @@ olmo3 = {
     "rope_scaling": {"rope_type": "yarn", "factor": 8.0, "beta_fast": 32, "beta_slow": 1, "original_max_position_embeddings": 8192, "attention_factor": 1.2079441541679836},
 }
 
+jamba = {
+    "model_type": "jamba", "attention_dropout": 0.0, "attn_layer_offset": 1, "attn_layer_period": 3, "bos_token_id": 1, "eos_token_id": 2, "expert_layer_offset": 1,
+    "expert_layer_period": 2, "hidden_act": "silu", "hidden_size": 48, "initializer_range": 0.02, "intermediate_size": 80, "mamba_conv_bias": True, "mamba_d_conv": 4,
+    "mamba_d_state": 16, "mamba_dt_rank": 6, "mamba_expand": 2, "mamba_proj_bias": False, "max_position_embeddings": 32768, "num_attention_heads": 4, "num_experts": 4,
+    "num_experts_per_tok": 2, "num_hidden_layers": 5, "num_key_value_heads": 2, "pad_token_id": 0, "rms_norm_eps": 1e-6, "tie_word_embeddings": False,
+    "torch_dtype": "bfloat16", "use_cache": True, "use_mamba_kernels": False, "vocab_size": 512,
+}
+
 # name -> (class, config.json as it is published)
 CASES = {
     "tiny-mistral3": ("Mistral3ForConditionalGeneration", {
@@ -65,6 +73,13 @@ CASES = {
         "type": "longrope", "short_factor": [1.0, 1.01, 1.02, 1.03, 1.04, 1.05, 1.06, 1.07], "long_factor": [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]}}),
     "granite-untied": ("GraniteForCausalLM", {**granite, "logits_scaling": 6.0, "attention_multiplier": 0.3, "residual_multiplier": 0.35, "embedding_multiplier": 3.5}),
     "granite-biased": ("GraniteForCausalLM", {**granite, "attention_bias": True, "mlp_bias": True, "tie_word_embeddings": True, "intermediate_size": 90}),
+    "tiny-jamba-odd": ("JambaForCausalLM", {**jamba, "hidden_size": 36, "intermediate_size": 50, "mamba_d_state": 5, "mamba_d_conv": 3, "mamba_dt_rank": 3, "mamba_expand": 1,
+        "num_attention_heads": 3, "num_key_value_heads": 1, "mamba_conv_bias": False, "mamba_proj_bias": True, "tie_word_embeddings": True}),
+    "jamba-one-layer": ("JambaForCausalLM", {**jamba, "num_hidden_layers": 1, "num_experts": 1, "num_experts_per_tok": 1, "mamba_d_conv": 2, "mamba_dt_rank": "auto"}),
+    "jamba-no-attention": ("JambaForCausalLM", {**jamba, "num_hidden_layers": 3, "attn_layer_period": 8, "attn_layer_offset": 6, "expert_layer_period": 1,
+        "expert_layer_offset": 0, "mamba_d_conv": 7, "num_experts": 6, "num_experts_per_tok": 3, "torch_dtype": "float32"}),
+    "jamba-mostly-attention": ("JambaForCausalLM", {**jamba, "num_hidden_layers": 7, "attn_layer_period": 2, "attn_layer_offset": 0, "expert_layer_period": 3,
+        "expert_layer_offset": 2, "mamba_d_state": 33, "mamba_expand": 3, "num_key_value_heads": 4}),
     "gemma3-f32": ("Gemma3ForCausalLM", {**common, "model_type": "gemma3_text", "head_dim": 16, "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 40,
         "query_pre_attn_scalar": 20, "rope_local_base_freq": 10000, "sliding_window": 12, "sliding_window_pattern": 2, "tie_word_embeddings": True, "torch_dtype": "float32"}),
 }
@@ -81,7 +96,7 @@ def make(name, directory):
     config_file.write_text(json.dumps({"architectures": [class_name], **published, "transformers_version": "4.57.0"}, indent=2) + "\n")
     dtype = torch.float32 if published.get("torch_dtype") == "float32" else torch.bfloat16
     generator = torch.Generator().manual_seed(sum(name.encode()))
-    config = transformers.AutoConfig.from_pretrained(directory, attn_implementation="eager")
+    config = transformers.AutoConfig.from_pretrained(directory, attn_implementation="eager", experts_implementation="eager")
     model = getattr(transformers, class_name)._from_config(config, dtype=torch.float32).eval()
     with torch.no_grad():
         for key, parameter in model.named_parameters():

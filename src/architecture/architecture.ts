@@ -102,7 +102,7 @@ export interface RmsNorm {
 }
 
 /** How a layer mixes positions. */
-export type Attention = MultiHead | Latent
+export type Attention = MultiHead | Latent | StateSpace
 
 /** Scaled dot-product attention with grouped heads. Vaswani et al. 2017; Ainslie et al. 2023. */
 export interface MultiHead {
@@ -159,6 +159,29 @@ export interface Latent {
   bias: boolean
   /** Of the RMSNorms of the latents. */
   normEps: number
+}
+
+/**
+ * A selective state-space layer: no attention. Every channel passes a short convolution and a linear recurrence, so the past of a sequence is a
+ * state of fixed size. Gu & Dao 2023, arXiv 2312.00752 (Mamba); norms inside: Lieber et al. 2024, arXiv 2403.19887 (Jamba).
+ */
+export interface StateSpace {
+  kind: 'stateSpace'
+  /** Number of channels. */
+  innerSize: number
+  /** Numbers that a channel remembers. */
+  stateSize: number
+  /** Positions that the convolution sees, the own included. */
+  convolutionSize: number
+  /** Rank of the projection that gives every channel its step size. */
+  stepRank: number
+  /** Biases of the projections into the layer and out of it. */
+  projectionBias: boolean
+  convolutionBias: boolean
+  /** Of the RMSNorms of step, input and output (Jamba); null: these are not normalised (Mamba). */
+  normEps: number | null
+  /** The recurrence goes through the positions in order, so nothing marks them. */
+  position: { kind: 'none' }
 }
 
 /** Su et al. 2021. The first `rotaryDim` values of a head are rotated, in pairs; the rest stay as they are. */

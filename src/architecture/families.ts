@@ -11,6 +11,7 @@ import { gptOss } from './families/gpt-oss.ts'
 import { gpt2 } from './families/gpt2.ts'
 import { gpt3 } from './families/gpt3.ts'
 import { granite } from './families/granite.ts'
+import { jamba } from './families/jamba.ts'
 import { llama } from './families/llama.ts'
 import { mistral } from './families/mistral.ts'
 import { olmo } from './families/olmo.ts'
@@ -73,6 +74,7 @@ export const FAMILIES: readonly Family[] = [
   granite,
   gptNeox,
   gpt3,
+  jamba,
   general,
 ]
 

@@ -12,8 +12,8 @@ import { multiHeadOf } from './slots.ts'
 export type Recipe =
   /** The same bytes in the same order. */
   | { form: 'asStored'; tensor: string; slice?: Slice }
-  /** Published [.., I, O] (GPT-2's Conv1D, dequantised gpt-oss experts) for inner [.., O, I]. */
-  | { form: 'transposed'; tensor: string; slice?: Slice }
+  /** Published [.., I, O] (GPT-2's Conv1D, dequantised gpt-oss experts) for inner [.., O, I]; with `middle` [.., I, 1, O] (depthwise convolutions). */
+  | { form: 'transposed'; tensor: string; slice?: Slice; middle?: boolean }
   /** One published tensor per expert for inner [E, ..]. */
   | { form: 'perExpert'; tensor: (expert: number) => string }
   /** Two published tensors [F, D] per expert for inner [E, 2F, D]: row 2j is gate j, row 2j + 1 is up j. */

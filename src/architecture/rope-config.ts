@@ -6,7 +6,7 @@
 import type { Json } from '../json/json.ts'
 import type { Attention, Rope, RopeScaling } from './architecture.ts'
 import { ConfigError, type Fields } from './fields.ts'
-import { rotatedHeadDim } from './slots.ts'
+import { hasHeads, rotatedHeadDim } from './slots.ts'
 
 /** The rotation of (most) layers. `theta`: used for a file without `rope_theta`; undefined where files always have it. */
 export function ropeFromConfig(config: Fields, headDim: number, theta?: number): Rope {
@@ -122,7 +122,7 @@ function yarnAttentionFactor(scaling: Fields, factor: number): number | null {
 /** The fields of `ropeFromConfig`. */
 export function ropeToConfig(slot: Attention): Json {
   const { position } = slot
-  if (position.kind === 'none') return {}
+  if (position.kind === 'none' || !hasHeads(slot)) return {}
   const headDim = rotatedHeadDim(slot)
   const { ropeTheta, rotaryDim, scaling } = position
   const part = rotaryDim === headDim ? {} : { partial_rotary_factor: rotaryDim / headDim }

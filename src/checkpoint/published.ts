@@ -28,7 +28,10 @@ export function publishedParts(recipe: Recipe, shape: readonly number[]): Publis
       return [{ name: recipe.tensor, shape: [recipe.slice?.total ?? shape[0]!, ...shape.slice(1)], role: { kind: 'values' } }]
     case 'transposed': {
       const [rows, columns] = shape.slice(-2) as [number, number]
-      return [{ name: recipe.tensor, shape: [...shape.slice(0, -2), columns, recipe.slice?.total ?? rows], role: { kind: 'values' } }]
+      const middle = recipe.middle ? [1] : []
+      return [
+        { name: recipe.tensor, shape: [...shape.slice(0, -2), columns, ...middle, recipe.slice?.total ?? rows], role: { kind: 'values' } },
+      ]
     }
     case 'perExpert':
       return experts(shape).map((expert) => ({ name: recipe.tensor(expert), shape: shape.slice(1), role: { kind: 'expert', expert } }))

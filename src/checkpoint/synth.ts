@@ -79,7 +79,7 @@ function patternOf(tensor: PublishedTensor, architecture: Architecture): Pattern
   if (tensor.role.kind === 'blocks') return PATTERNS.blocks
   if (tensor.role.kind === 'scales') return PATTERNS.scales
   const inner = tensor.sources[0]!.spec.name
-  const gain = /\.gain$|\.[qk]Norm$/.test(inner)
+  const gain = /\.gain$|Norm$/.test(inner)
   // With a unit offset (Gemma) the stored gain is small, like other weights.
   const offset = architecture.finalNorm.kind === 'rmsNorm' && architecture.finalNorm.unitOffset
   const dtype = tensor.dtype as 'F32' | 'BF16' | 'F16'

@@ -4,7 +4,7 @@
  * model card does. `activeWithEmbeddings` counts them, as the names of Qwen3 and Mixtral do. A tied matrix counts once, as the output.
  */
 import type { Architecture, DType } from '../architecture/architecture.ts'
-import { windowOf } from '../architecture/slots.ts'
+import { isStateSpace, windowOf } from '../architecture/slots.ts'
 import { cacheSpec } from '../model/cache-spec.ts'
 import { forward } from '../model/transformer.ts'
 import { leaves, mapWeights, weightSpecs } from '../model/weights.ts'
@@ -18,6 +18,7 @@ export const COMPONENTS = [
   'embedding',
   'position',
   'attention',
+  'stateSpace',
   'norm',
   'feedForward',
   'sharedExperts',
@@ -51,6 +52,11 @@ export interface Account {
     bytes: number
     bytesWithoutWindows: number
   }
+  /** What the state-space layers keep of one sequence, whatever its length; in f32. */
+  state: {
+    values: number
+    bytes: number
+  }
   work: {
     /** Tokens of the prompt, or position of the decoded token plus one. */
     context: number
@@ -58,9 +64,10 @@ export interface Account {
     promptMultiplyAdds: number
     /** Multiply-adds of the token at the end of the context. */
     decodeMultiplyAdds: number
-    /** Bytes touched to decode that token alone: weights, and cache. */
+    /** Bytes touched to decode that token alone: weights, cache, and states, which are read and written. */
     decodeWeightBytes: number
     decodeCacheBytes: number
+    decodeStateBytes: number
   }
 }
 
@@ -85,7 +92,7 @@ export function account(architecture: Architecture, options: AccountOptions = {}
   let idle = 0 // parameters of experts that a token does not visit
   for (const spec of specs) {
     const count = size(spec.shape)
-    byComponent[componentOf(spec)] += count
+    byComponent[componentOf(architecture, spec)] += count
     byDtype[spec.dtype] = (byDtype[spec.dtype] ?? 0) + storedBytes(spec.dtype, count)
     idle += idleCount(architecture, spec, count)
   }
@@ -114,12 +121,14 @@ export function account(architecture: Architecture, options: AccountOptions = {}
       bytes: kv(context),
       bytesWithoutWindows: kv(context, withoutWindows(architecture)),
     },
+    state: { values: decode.stateBytes / 4, bytes: decode.stateBytes },
     work: {
       context,
       promptMultiplyAdds: meterPrompt(architecture, context).total().multiplyAdds / context,
       decodeMultiplyAdds: decode.multiplyAdds,
       decodeWeightBytes: decode.weightBytes,
       decodeCacheBytes: decode.cacheReadBytes,
+      decodeStateBytes: 2 * decode.stateBytes,
     },
   }
 }
@@ -129,9 +138,9 @@ export function cacheBytes(architecture: Architecture, tokens: number, bytesPerV
   return meterDecode(architecture, tokens, bytesPerValue).total().cacheKeptBytes
 }
 
-/** Weights and the cache of `sequences` sequences in so many bytes: the longest context that fits, or null where the weights do not. */
+/** Weights, cache and states of `sequences` sequences in so many bytes: the longest context that fits, or null where the weights do not. */
 export function fittingContext(architecture: Architecture, memoryBytes: number, weightBytes: number, sequences = 1): number | null {
-  const available = (memoryBytes - weightBytes) / sequences
+  const available = (memoryBytes - weightBytes) / sequences - meterDecode(architecture, 1).total().stateBytes
   if (available < 0) return null
   // The cache never shrinks as the context grows, so halving the interval finds the last length that fits.
   let fits = 0
@@ -176,12 +185,13 @@ const withoutWindows = (architecture: Architecture): Architecture => ({
   }),
 })
 
-function componentOf({ name, use, shape }: WeightSpec): Component {
+function componentOf({ layers }: Architecture, { name, use, shape }: WeightSpec): Component {
   if (name === 'embed') return 'embedding'
   if (name === 'position') return 'position'
   if (name === 'unembed') return 'unembedding'
   if (/^finalNorm|Norm\.(gain|bias)$/.test(name)) return 'norm'
-  if (name.includes('.attention.')) return 'attention'
+  const [, layer] = /^layers\.(\d+)\.attention\./.exec(name) ?? []
+  if (layer !== undefined) return isStateSpace(layers[Number(layer)]!.attention) ? 'stateSpace' : 'attention'
   if (/\.router(Bias|Correction)?$/.test(name)) return 'router'
   if (name.includes('.shared.')) return 'sharedExperts'
   if (use === 'experts') return 'experts'

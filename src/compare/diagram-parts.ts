@@ -1,6 +1,6 @@
 /** The pictures inside a diagram: layers, heads, widths and experts to scale, shares of the parameters, and the legend. */
 import type { Architecture } from '../architecture/architecture.ts'
-import { windowOf } from '../architecture/slots.ts'
+import { hasHeads, isStateSpace, windowOf } from '../architecture/slots.ts'
 import { type Box, cells, rect, text, textWidth } from '../drawing/svg.ts'
 import type { Account, Component } from './account.ts'
 
@@ -12,13 +12,14 @@ export const LADDER = 46
 const PARTS: { label: string; components: Component[]; className: string }[] = [
   { label: 'embedding', components: ['embedding', 'position'], className: 'p0' },
   { label: 'attention', components: ['attention'], className: 'p1' },
+  { label: 'state space', components: ['stateSpace'], className: 'p6' },
   { label: 'feed-forward', components: ['feedForward', 'sharedExperts'], className: 'p2' },
   { label: 'experts', components: ['experts', 'expertBias'], className: 'p3' },
   { label: 'output', components: ['unembedding'], className: 'p4' },
   { label: 'norms, routers', components: ['norm', 'router'], className: 'p5' },
 ]
 
-/** Layers as cells, to the same scale in all columns; sliding ones lighter. */
+/** Layers as cells, to the same scale in all columns; sliding ones lighter, those without attention in another colour. */
 export function ladder(all: Architecture[], { layers }: Architecture, x: number, top: number, bottom: number): string[] {
   const most = Math.max(...all.map((other) => other.layers.length))
   const step = (bottom - top - 22) / most
@@ -26,18 +27,23 @@ export function ladder(all: Architecture[], { layers }: Architecture, x: number,
   const cell = (index: number): Box => [x + 8, bottom - 2 - (index + 1) * step, 13, height]
   const indices = layers.map((_, index) => index)
   const slides = (index: number): boolean => windowOf(layers[index]!) !== null
+  const kindOf = (index: number) => (isStateSpace(layers[index]!.attention) ? 'state' : slides(index) ? 'slide' : 'full')
+  const ofKind = (kind: string): Box[] => indices.filter((index) => kindOf(index) === kind).map(cell)
+  const states = ofKind('state')
   const differs = all.some((other) => other.layers.length !== layers.length)
   return [
-    cells(indices.filter((index) => !slides(index)).map(cell), 'full'),
-    cells(indices.filter(slides).map(cell), 'slide'),
+    cells(ofKind('full'), 'full'),
+    cells(ofKind('slide'), 'slide'),
+    ...(states.length > 0 ? [cells(states, 'state')] : []),
     text(x + 14.5, bottom - layers.length * step - 7, `${layers.length} ×`, differs ? 'times diff' : 'times', 'middle'),
   ]
 }
 
 /** Query heads above, key/value heads below (or the latent of all heads), each as wide as the queries that share it. */
 export function heads({ layers }: Architecture, x: number, y: number, width: number): string[] {
-  const { attention } = layers[0]!
-  const [H, G] = [attention.heads, attention.kind === 'latent' ? 1 : attention.kvHeads]
+  const slot = layers.map(({ attention }) => attention).find(hasHeads)
+  if (!slot) return []
+  const [H, G] = [slot.heads, slot.kind === 'latent' ? 1 : slot.kvHeads]
   const row = (count: number, top: number, height: number): Box[] => {
     const step = width / count
     const gap = Math.min(2, step * 0.25)
@@ -90,7 +96,7 @@ const expertRows = (all: Architecture[]): number =>
   )
 
 /** Where the parameters are, and how many of them one token uses, both as shares of the total. */
-export function shares({ parameters, weightBytes, kvCache, work }: Account, x: number, y: number): string[] {
+export function shares({ parameters, weightBytes, kvCache, state, work }: Account, x: number, y: number): string[] {
   const left = x + LADDER
   const width = COLUMN - LADDER
   const out = [
@@ -107,7 +113,9 @@ export function shares({ parameters, weightBytes, kvCache, work }: Account, x: n
   out.push(rect(left, y + 28, width, 7, 'rest'), rect(left, y + 28, (width * parameters.active) / parameters.total, 7, 'on'))
   const percent = ((100 * parameters.active) / parameters.total).toPrecision(3)
   out.push(text(left, y + 52, `active per token: ${short(parameters.active)}, ${percent} %`, 'label'))
-  out.push(text(left, y + 70, `KV cache at ${work.context.toLocaleString('en-US')} tokens: ${mebibytes(kvCache.bytes)} in bf16`, 'label'))
+  const states = state.bytes > 0 ? `, states ${mebibytes(state.bytes)}` : ''
+  const cache = `KV cache at ${work.context.toLocaleString('en-US')} tokens: ${mebibytes(kvCache.bytes)} in bf16${states}`
+  out.push(text(left, y + 70, cache, 'label'))
   out.push(text(left, y + 88, `multiply-adds per decoded token: ${short(work.decodeMultiplyAdds)}`, 'label'))
   return out
 }
@@ -115,14 +123,20 @@ export function shares({ parameters, weightBytes, kvCache, work }: Account, x: n
 export function legend(all: Architecture[], x: number, y: number): string[] {
   const moe = all.some(({ layers }) => layers.some(({ feedForward }) => feedForward.kind === 'moe'))
   const sliding = all.some(({ layers }) => layers.some((layer) => windowOf(layer) !== null))
+  const states = all.some(({ layers }) => layers.some(({ attention }) => isStateSpace(attention)))
   const entries: [className: string, label: string, present?: boolean][] = [
-    ...PARTS.map(({ label, className }) => [className, label, label !== 'experts' || moe] as [string, string, boolean]),
+    ...PARTS.map(({ label, className }): [string, string, boolean] => [
+      className,
+      label,
+      label === 'experts' ? moe : label === 'state space' ? states : true,
+    ]),
     ['narrow', 'width'],
     ['wide', 'inner width'],
     ['on', 'active', moe],
     ['off', 'idle experts', moe],
     ['slide', 'sliding layer', sliding],
-    ['full', 'full layer', sliding],
+    ['state', 'state-space layer', states],
+    ['full', states && !sliding ? 'attention layer' : 'full layer', sliding || states],
     ['query', 'query heads'],
     ['kv', 'key/value heads'],
   ]

@@ -4,6 +4,7 @@
  * the viewer's light or dark scheme.
  */
 import type { Architecture, Norm } from '../architecture/architecture.ts'
+import { hasHeads, isStateSpace } from '../architecture/slots.ts'
 import { circle, document, path, rect, text, textWidth, wrap } from '../drawing/svg.ts'
 import type { Account } from './account.ts'
 import { COLUMN, GAP, heads, LADDER, ladder, legend, pictureHeight, shares, short, widths } from './diagram-parts.ts'
@@ -22,11 +23,11 @@ const STYLE = [
   '.page{fill:#ffffff}.box{fill:#f6f8fa;stroke:#c4ccd4}.hot{stroke:#e0912f;stroke-width:1.6}.mark{fill:#fdebcf}.block{fill:none;stroke:#8c959f;stroke-dasharray:5 4}',
   '.wire{fill:none;stroke:#6e7781;stroke-width:1.4}.head{fill:#6e7781}.plus{fill:#ffffff;stroke:#6e7781;stroke-width:1.4}',
   '.full{fill:#3d6fb4}.slide{fill:#a9c7ee}.query{fill:#3d6fb4}.kv{fill:#1a7f64}.on{fill:#c2571a}.off{fill:#dcc3b2}.wide{fill:#a15c8f}.narrow{fill:#d9b8d0}',
-  '.p0{fill:#8d99a6}.p1{fill:#3d6fb4}.p2{fill:#a15c8f}.p3{fill:#c2571a}.p4{fill:#5b6b7a}.p5{fill:#2d9d78}.rest{fill:#e8ecf0}',
+  '.p0{fill:#8d99a6}.p1{fill:#3d6fb4}.p2{fill:#a15c8f}.p3{fill:#c2571a}.p4{fill:#5b6b7a}.p5{fill:#2d9d78}.p6,.state{fill:#b08a1e}.rest{fill:#e8ecf0}',
   '@media (prefers-color-scheme: dark){text{fill:#e6edf3}.sub,.label,.note{fill:#9aa5b1}.diff{fill:#f5b45f}.page{fill:#0d1117}',
   '.box{fill:#161b22;stroke:#3a434d}.hot{stroke:#b5752a}.mark{fill:#38290f}.block{stroke:#6e7781}.wire{stroke:#8b949e}.head{fill:#8b949e}.plus{fill:#0d1117;stroke:#8b949e}',
   '.full{fill:#5b93df}.slide{fill:#28456d}.query{fill:#5b93df}.kv{fill:#35b48f}.on{fill:#f0833a}.off{fill:#4d3626}.wide{fill:#c585b5}.narrow{fill:#513449}',
-  '.p0{fill:#9aa5b1}.p1{fill:#5b93df}.p2{fill:#c585b5}.p3{fill:#f0833a}.p4{fill:#66727f}.p5{fill:#35b48f}.rest{fill:#21262d}}',
+  '.p0{fill:#9aa5b1}.p1{fill:#5b93df}.p2{fill:#c585b5}.p3{fill:#f0833a}.p4{fill:#66727f}.p5{fill:#35b48f}.p6,.state{fill:#d8b64c}.rest{fill:#21262d}}',
 ].join('')
 
 /** The boxes of a stack from top to bottom, and the features that each one shows. */
@@ -57,6 +58,10 @@ const BOXES: { id: string; title: (a: Architecture) => string; keys: string[]; i
     id: 'attention',
     title: (a) => attentionName(a),
     keys: [
+      'stateSpace',
+      'channels',
+      'stateSize',
+      'convolution',
       'heads',
       'kvHeads',
       'headDim',
@@ -82,9 +87,12 @@ const FEEDS = { mlp: 'Feed-forward', gated: 'Gated feed-forward', moe: 'Mixture 
 const normName = (kind: Norm['kind']): string => (kind === 'rmsNorm' ? 'RMSNorm' : 'LayerNorm')
 
 function attentionName({ layers }: Architecture): string {
-  const { attention } = layers[0]!
-  if (attention.kind === 'latent') return 'Multi-head latent attention'
-  const { heads, kvHeads } = attention
+  const slots = layers.map(({ attention }) => attention)
+  const slot = slots.find(hasHeads)
+  if (!slot) return 'State space'
+  if (slot.kind === 'latent') return 'Multi-head latent attention'
+  const { heads, kvHeads } = slot
+  if (slots.some(isStateSpace)) return kvHeads === heads ? 'State space or attention' : 'State space or grouped-query attention'
   return kvHeads === heads ? 'Multi-head attention' : kvHeads === 1 ? 'Multi-query attention' : 'Grouped-query attention'
 }
 

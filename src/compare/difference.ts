@@ -12,8 +12,9 @@ import type {
   MultiHead,
   Norm,
   Placement,
+  StateSpace,
 } from '../architecture/architecture.ts'
-import { unpublishedOf, windowOf } from '../architecture/slots.ts'
+import { hasHeads, isStateSpace, unpublishedOf, type WithHeads, windowOf } from '../architecture/slots.ts'
 import { embeddingScale } from '../model/parts.ts'
 import { dtypeName } from '../ops/dtype.ts'
 
@@ -41,7 +42,13 @@ const count = (n: number): string => n.toLocaleString('en-US')
 type Say<Slot> = (slot: Slot) => string
 
 const perLayer = (say: Say<Layer>) => (architecture: Architecture) => overLayers(architecture.layers, say)
-const attention = (say: Say<Attention>) => perLayer((layer) => say(layer.attention))
+/** Over the layers that are attention; a slot of a state-space layer is no value of theirs. */
+const attention = (say: Say<WithHeads>) => overSlots(hasHeads, say)
+const stateSpace = (say: Say<StateSpace>) => overSlots(isStateSpace, say)
+const overSlots =
+  <Slot extends Attention>(is: (slot: Attention) => slot is Slot, say: Say<Slot>) =>
+  ({ layers }: Architecture) =>
+    overLayers(layers.map((layer) => layer.attention).filter(is), say)
 const multiHead = (say: Say<MultiHead>) => attention((slot) => (slot.kind === 'multiHead' ? say(slot) : NONE))
 const feed = (say: Say<FeedForward>) => perLayer((layer) => say(layer.feedForward))
 const moe = (say: Say<Mixture>) => feed((slot) => (slot.kind === 'moe' ? say(slot) : NONE))
@@ -69,6 +76,13 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['attention', 'attentionBias', 'attention biases', attention(biases)],
   ['attention', 'logitSoftcap', 'score soft cap', multiHead((slot) => optional(slot.logitSoftcap))],
   ['attention', 'qkvClip', 'clipping of q, k, v', multiHead((slot) => (slot.qkvClip === undefined ? NONE : `to ±${slot.qkvClip}`))],
+  ['attention', 'stateSpace', 'state-space layers', stateSpaceLayers],
+  ['attention', 'channels', 'channels', stateSpace(({ innerSize }) => count(innerSize))],
+  ['attention', 'stateSize', 'state of a channel', stateSpace(({ stateSize }) => count(stateSize))],
+  ['attention', 'convolution', 'convolution', stateSpace(({ convolutionSize }) => `over ${count(convolutionSize)} positions`)],
+  ['attention', 'stepRank', 'rank of the step size', stateSpace(({ stepRank }) => count(stepRank))],
+  ['attention', 'stateNorm', 'norms of step, input, output', stateSpace(({ normEps }) => (normEps === null ? NONE : 'RMSNorm'))],
+  ['attention', 'stateSpaceBias', 'state-space biases', stateSpace(stateSpaceBiases)],
   ['feed-forward', 'feedForward', 'feed-forward', feed((slot) => FEEDS[slot.kind])],
   ['feed-forward', 'activation', 'activation', feed(activation)],
   ['feed-forward', 'intermediateSize', 'inner width', feed((slot) => count(slot.intermediateSize))],
@@ -110,7 +124,7 @@ const QK_NORMS: Record<MultiHead['qkNorm']['kind'], string> = { none: NONE, perH
 const FEEDS: Record<FeedForward['kind'], string> = { mlp: 'two matrices', gated: 'gated', moe: 'mixture of experts' }
 
 /** One value for all layers, or the values of one period: '128, all' for alternating windows. */
-function overLayers(layers: Layer[], say: (layer: Layer) => string): string {
+function overLayers<T>(layers: readonly T[], say: (layer: T) => string): string {
   const values = layers.map(say)
   const period = periodOf(values)
   if (period === 1) return values[0] ?? NONE
@@ -121,13 +135,15 @@ function overLayers(layers: Layer[], say: (layer: Layer) => string): string {
 
 /** '128 and full, 1 : 1' for alternating layers, '4,096 in every layer' for one kind. */
 function windows({ layers }: Architecture): string {
-  const values = layers.map((layer) => {
-    if (unpublishedOf(layer)?.window) return 'band of unknown width'
-    const window = windowOf(layer)
-    return window === null ? 'full' : count(window)
-  })
+  const values = layers
+    .filter(({ attention }) => hasHeads(attention))
+    .map((layer) => {
+      if (unpublishedOf(layer)?.window) return 'band of unknown width'
+      const window = windowOf(layer)
+      return window === null ? 'full' : count(window)
+    })
   const period = periodOf(values)
-  if (period === 1) return values[0] === 'full' ? NONE : `${values[0]} in every layer`
+  if (period === 1) return (values[0] ?? 'full') === 'full' ? NONE : `${values[0]} in every layer`
   const parts = runs(values.slice(0, period))
   return `${parts.map(({ value }) => value).join(' and ')}, ${parts.map(({ length }) => length).join(' : ')}`
 }
@@ -150,12 +166,12 @@ function runs(values: string[]): { value: string; length: number }[] {
 
 function positions({ embedding, layers }: Architecture): string {
   const learned = embedding.position.kind === 'learned' ? 'learned' : null
-  const rotary = overLayers(layers, ({ attention }) => rotation(attention))
+  const rotary = overLayers(layers.map(({ attention }) => attention).filter(hasHeads), rotation)
   if (learned) return rotary === NONE ? learned : `${learned}, ${rotary}`
   return rotary === NONE ? NONE : rotary.replaceAll(NONE, 'none')
 }
 
-function rotation(slot: Attention): string {
+function rotation(slot: WithHeads): string {
   const { position } = slot
   if (position.kind === 'none') return NONE
   const { scaling, rotaryDim, pairing } = position
@@ -191,19 +207,19 @@ function finalNorm({ finalNorm: last, layers }: Architecture): string {
 }
 
 /** Printed numbers that contradict the width are named, not used. */
-function heads(slot: Attention): string {
+function heads(slot: WithHeads): string {
   const printed = slot.kind === 'multiHead' ? slot.unpublished?.heads?.printed : undefined
   return printed === undefined ? count(slot.heads) : `${UNKNOWN} (${printed} printed)`
 }
 
 /** '512, rotated key of 64, queries from 1,536'. */
-function latent(slot: Attention): string {
+function latent(slot: WithHeads): string {
   if (slot.kind !== 'latent') return NONE
   const queries = slot.qLoraRank === null ? '' : `, queries from ${count(slot.qLoraRank)}`
   return `${count(slot.kvLoraRank)}, rotated key of ${count(slot.qkRopeHeadDim)}${queries}`
 }
 
-function headSize(slot: Attention): string {
+function headSize(slot: WithHeads): string {
   if (slot.kind === 'multiHead') {
     const { heads } = slot.unpublished ?? {}
     return heads ? `${UNKNOWN} (${heads.size} printed)` : count(slot.headDim)
@@ -212,18 +228,30 @@ function headSize(slot: Attention): string {
   return `${count(qkNopeHeadDim)} + ${count(qkRopeHeadDim)}, values ${count(vHeadDim)}`
 }
 
-function scale(slot: Attention): string {
+function scale(slot: WithHeads): string {
   const factor = slot.scale
   const headDim = slot.kind === 'latent' ? slot.qkNopeHeadDim + slot.qkRopeHeadDim : slot.headDim
   if (Math.abs(factor * Math.sqrt(headDim) - 1) < 1e-9) return '1/√head size'
   return factor === 1 ? NONE : `1/√${rounded(factor ** -2)}`
 }
 
-function biases(slot: Attention): string {
+function biases(slot: WithHeads): string {
   if (slot.kind === 'latent') return slot.bias ? 'latents, o' : NONE
   const { qkvBias, outBias } = slot
   if (qkvBias) return outBias ? 'q, k, v, o' : 'q, k, v'
   return outBias ? 'o' : NONE
+}
+
+/** 'in every layer', or where in a period: '4 × yes, –, 3 × yes' reads '4, then 1 attention, 3'. */
+function stateSpaceLayers({ layers }: Architecture): string {
+  const kinds = layers.map(({ attention }) => (isStateSpace(attention) ? 'state space' : 'attention'))
+  if (!kinds.includes('state space')) return NONE
+  return kinds.includes('attention') ? overLayers(kinds, (kind) => kind) : 'in every layer'
+}
+
+function stateSpaceBiases({ projectionBias, convolutionBias }: StateSpace): string {
+  const found = [...(convolutionBias ? ['convolution'] : []), ...(projectionBias ? ['in, out'] : []), 'step']
+  return found.join(', ')
 }
 
 function activation({ activation: slot }: FeedForward): string {

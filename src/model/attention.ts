@@ -5,6 +5,7 @@
 import type { Batch, LayerCache, LayerState, Ops, Rotation } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { normalize, project } from './parts.ts'
+import { stateSpace } from './state-space.ts'
 import type { AttentionWeights, LatentWeights, NormWeights, Projection } from './weights.ts'
 
 export interface AttentionContext {
@@ -49,6 +50,8 @@ export function attentionBlock(ops: Ops, block: AttentionWeights, x: Tensor, bat
       }
       case 'latent':
         return project(ops, latentAttention(ops, block, x, batch, context), block.o) // [T, D]
+      case 'stateSpace':
+        return project(ops, stateSpace(ops, block, x, batch, cache as LayerState | undefined), block.o) // [T, D]
     }
   })
 }

@@ -13,6 +13,8 @@ function layerSpec(slot: Attention): CacheSpec['layers'][number] {
   switch (slot.kind) {
     case 'multiHead':
       return { kvHeads: slot.kvHeads, keyDim: slot.headDim, valueDim: slot.headDim, window: slot.slidingWindow }
+    case 'stateSpace':
+      return { state: [slot.convolutionSize * slot.innerSize, slot.stateSize * slot.innerSize] }
     case 'latent':
       return { kvHeads: 1, keyDim: slot.kvLoraRank + slot.qkRopeHeadDim, valueDim: slot.kvLoraRank, valuesInKeys: true, window: null }
   }

@@ -8,7 +8,7 @@ import type { Architecture } from '../architecture/architecture.ts'
 import type { Backend, WeightSpec } from '../ops/backend.ts'
 import { size, type Tensor } from '../ops/tensor.ts'
 import { fnv1a } from '../random/hash.ts'
-import { normals, random } from '../random/stream.ts'
+import { normals, type Random, random } from '../random/stream.ts'
 import { leaves, mapWeights, type Weights, weightSpecs } from './weights.ts'
 
 /** f32 weights on a backend. Same seed, same values on every backend. */
@@ -26,11 +26,28 @@ export async function initialize(architecture: Architecture, backend: Pick<Backe
 export function initialValues(architecture: Architecture, { name, shape, use }: WeightSpec, seed: number): Float32Array<ArrayBuffer> {
   const values = new Float32Array(size(shape))
   const role = name.slice(name.lastIndexOf('.') + 1)
+  const uniform = random(fnv1a(name) ^ Math.imul(seed + 1, 0x9e3779b1))
+  const first = firstOfStateSpace(role, shape, uniform)
+  if (first) return values.map((_, index) => first(index))
   if (use === 'vector') return isGain(role) && !hasUnitOffset(architecture) ? values.fill(1) : values
   const toResidual = role === 'o' || role === 'down'
   const deviation = architecture.initializerRange / (toResidual ? Math.sqrt(2 * architecture.layers.length) : 1)
-  const next = normals(random(fnv1a(name) ^ Math.imul(seed + 1, 0x9e3779b1)))
+  const next = normals(uniform)
   return values.map(() => deviation * next())
+}
+
+/** Of the vectors of a state-space layer: rates 1…N, steps from 0.001 to 0.1 before softplus. Gu & Dao 2023, sections 3.6 and E.2. */
+function firstOfStateSpace(role: string, [rows, columns]: readonly number[], uniform: Random): ((index: number) => number) | undefined {
+  switch (role) {
+    case 'logRate':
+      return (index) => Math.log(Math.floor(index / columns!) + 1)
+    case 'skip':
+      return () => 1
+    case 'kernel':
+      return () => (2 * uniform() - 1) / Math.sqrt(rows!)
+    case 'stepBias':
+      return () => Math.log(Math.expm1(0.001 * 100 ** uniform()))
+  }
 }
 
 const isGain = (role: string) => role === 'gain' || role.endsWith('Norm')

@@ -3,7 +3,7 @@
  * 2023, by parts), LongRoPE (Ding et al. 2024) and Llama 3's smoothed scaling. Only the frequencies; rotating is an op.
  */
 import type { Architecture, Rope, RopeScaling } from '../architecture/architecture.ts'
-import { rotatedHeadDim } from '../architecture/slots.ts'
+import { hasHeads, rotatedHeadDim } from '../architecture/slots.ts'
 import type { Rotation } from '../ops/ops.ts'
 
 const known = new WeakMap<Architecture, Partial<Record<'short' | 'long', (Rotation | undefined)[]>>>()
@@ -35,7 +35,7 @@ function rotationsOf({ layers }: Architecture, long: boolean): (Rotation | undef
   const shared = new Map<string, Rotation>()
   return layers.map(({ attention }) => {
     const { position } = attention
-    if (position.kind === 'none') return undefined
+    if (position.kind === 'none' || !hasHeads(attention)) return undefined
     const headDim = rotatedHeadDim(attention)
     const key = JSON.stringify([position, headDim])
     if (!shared.has(key)) shared.set(key, rotation(headDim, position, long))

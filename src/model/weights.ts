@@ -16,6 +16,7 @@ import type {
   Norm,
   PlainLayerNorm,
   RmsNorm,
+  StateSpace,
 } from '../architecture/architecture.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
@@ -72,7 +73,7 @@ interface NormsAfter<W> {
   feedForwardPostNorm: NormWeights<W>
 }
 
-export type AttentionWeights<W = Tensor> = MultiHeadWeights<W> | LatentWeights<W>
+export type AttentionWeights<W = Tensor> = MultiHeadWeights<W> | LatentWeights<W> | StateSpaceWeights<W>
 
 export interface MultiHeadWeights<W = Tensor> {
   kind: 'multiHead'
@@ -107,6 +108,32 @@ export interface LatentWeights<W = Tensor> {
   kUp: W
   vUp: W
   /** [D, H·U] */
+  o: Projection<W>
+}
+
+/** C: channels, W: positions of the convolution, N: values of a channel's state, R: rank of the step sizes. */
+export interface StateSpaceWeights<W = Tensor> {
+  kind: 'stateSpace'
+  slot: StateSpace
+  /** [C, D], [C, D] */
+  x: Projection<W>
+  gate: Projection<W>
+  /** [W, C], [C] */
+  kernel: W
+  kernelBias?: W
+  /** [R, C], [N, C], [N, C] with the gains [R], [N], [N] of their norms */
+  stepDown: Projection<W>
+  input: Projection<W>
+  output: Projection<W>
+  stepNorm?: NormWeights<W>
+  inputNorm?: NormWeights<W>
+  outputNorm?: NormWeights<W>
+  /** [C, R] */
+  step: Projection<W>
+  /** [N, C], [C] */
+  logRate: W
+  skip: W
+  /** [D, C] */
   o: Projection<W>
 }
 
@@ -252,6 +279,31 @@ function attentionSpecs(architecture: Architecture, { attention: slot }: Layer, 
         kUp: { ...spec('kUp', [H * R, N], 'matrix'), exact: true },
         vUp: { ...spec('vUp', [H * U, R], 'matrix'), exact: true },
         o: projection('o', D, H * U, bias),
+      }
+    }
+    case 'stateSpace': {
+      const { innerSize: C, stateSize: N, convolutionSize, stepRank: R, projectionBias, convolutionBias, normEps } = slot
+      const gain = (name: string, width: number): NormWeights<WeightSpec> | undefined => {
+        if (normEps === null) return undefined
+        return { kind: 'rmsNorm', slot: { kind: 'rmsNorm', eps: normEps, unitOffset: false }, gain: vector(name, width) }
+      }
+      return {
+        kind: slot.kind,
+        slot,
+        x: projection('x', C, D, projectionBias),
+        gate: projection('gate', C, D, projectionBias),
+        kernel: vector('kernel', convolutionSize, C),
+        kernelBias: convolutionBias ? vector('kernelBias', C) : undefined,
+        stepDown: projection('stepDown', R, C, false),
+        input: projection('input', N, C, false),
+        output: projection('output', N, C, false),
+        stepNorm: gain('stepNorm', R),
+        inputNorm: gain('inputNorm', N),
+        outputNorm: gain('outputNorm', N),
+        step: { weight: { ...spec('step', [C, R], 'matrix'), exact: true }, bias: vector('stepBias', C) },
+        logRate: vector('logRate', N, C),
+        skip: vector('skip', C),
+        o: projection('o', D, C, projectionBias),
       }
     }
   }

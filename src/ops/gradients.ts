@@ -7,7 +7,7 @@
  * backend keeps with them stay alive until `reset`.
  */
 import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
-import type { AttentionOptions, Batch, Experts, Ops, Rotation, Routing } from './ops.ts'
+import type { AttentionOptions, Batch, Experts, Ops, Rotation, Routing, Scan } from './ops.ts'
 import type { Tensor } from './tensor.ts'
 
 export interface GradientOps extends Ops {
@@ -35,6 +35,8 @@ export interface GradientOps extends Ops {
   rmsNormBackward(y: Tensor, x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): void
   ropeBackward(y: Tensor, x: Tensor, rotation: Rotation, batch: Batch): void
   attentionBackward(y: Tensor, q: Tensor, k: Tensor, v: Tensor | undefined, batch: Batch, options: AttentionOptions): void
+  convolutionBackward(y: Tensor, x: Tensor, weight: Tensor, bias: Tensor | undefined, batch: Batch): void
+  selectiveScanBackward(y: Tensor, x: Tensor, scan: Scan, batch: Batch): void
   geluBackward(y: Tensor, x: Tensor, activation: Gelu): void
   gatedBackward(y: Tensor, gate: Tensor, up: Tensor, activation: Gated): void
   /** The correction of a router takes part in the choice only, so it has no gradient. */

@@ -4,6 +4,7 @@
  * so runs repeat bit for bit.
  */
 import type { Architecture } from '../architecture/architecture.ts'
+import { multiHeadOf } from '../architecture/slots.ts'
 import { packMxfp4 } from '../checkpoint/quantize.ts'
 import { forward } from '../model/transformer.ts'
 import type { Weights } from '../model/weights.ts'
@@ -150,7 +151,7 @@ export class Shard {
       forward(this.#backend, this.#architecture, this.#weights, batch)
       // One square per sequence and head; all heads of a sequence come before the next sequence.
       this.#backend.watched.forEach((memory, layer) => {
-        const { heads } = this.#architecture.layers[layer]!.attention
+        const { heads } = multiHeadOf(this.#architecture, layer)
         attentionSquares(memory).forEach(({ stride, values }, i) => {
           const slot = Math.floor(i / heads)
           for (const row of rows) {

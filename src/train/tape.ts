@@ -34,8 +34,10 @@ export class Tape implements Ops {
   rmsNorm: Ops['rmsNorm'] = (...a) => this.#record(this.#inner.rmsNorm(...a), (y) => this.#inner.rmsNormBackward(y, ...a))
   rope: Ops['rope'] = (...a) => this.#record(this.#inner.rope(...a), (y) => this.#inner.ropeBackward(y, ...a))
   attention: Ops['attention'] = (...a) => this.#record(this.#inner.attention(...a), (y) => this.#inner.attentionBackward(y, ...a))
-  convolution: Ops['convolution'] = (...a) => this.#inner.convolution(...a)
-  selectiveScan: Ops['selectiveScan'] = (...a) => this.#inner.selectiveScan(...a)
+  convolution: Ops['convolution'] = (...[x, weight, bias, batch]) =>
+    this.#record(this.#inner.convolution(x, weight, bias, batch), (y) => this.#inner.convolutionBackward(y, x, weight, bias, batch))
+  selectiveScan: Ops['selectiveScan'] = (...[x, scan, batch]) =>
+    this.#record(this.#inner.selectiveScan(x, scan, batch), (y) => this.#inner.selectiveScanBackward(y, x, scan, batch))
   gelu: Ops['gelu'] = (...a) => this.#record(this.#inner.gelu(...a), (y) => this.#inner.geluBackward(y, ...a))
   gated: Ops['gated'] = (...a) => this.#record(this.#inner.gated(...a), (y) => this.#inner.gatedBackward(y, ...a))
   moe: Ops['moe'] = (...a) => this.#record(this.#inner.moe(...a), (y) => this.#inner.moeBackward(y, ...a))

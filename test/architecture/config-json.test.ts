@@ -128,7 +128,7 @@ describe('slots of the families', () => {
     )
     assert.equal(layers[0]!.placement, 'sandwich')
     assert.deepEqual(multiHeadOf(architecture).qkNorm, { kind: 'perHead', eps: 1e-6, unitOffset: true })
-    assert.equal(layers[0]!.attention.scale, 32 ** -0.5)
+    assert.equal(multiHeadOf(architecture).scale, 32 ** -0.5)
     assert.equal(embedding.scale, 8)
     assert.ok(tieWordEmbeddings)
   })
@@ -377,7 +377,7 @@ test('hostile values in any field: an architecture of finite sizes or a ConfigEr
     accepted++
     for (const { shape } of leaves(weightSpecs(architecture))) assert.ok(shape.every((n) => Number.isSafeInteger(n) && n > 0))
     for (const { attention } of architecture.layers) {
-      assert.ok(Number.isFinite(attention.scale) && attention.scale > 0)
+      assert.ok(attention.kind === 'stateSpace' || (Number.isFinite(attention.scale) && attention.scale > 0))
       assert.ok(attention.position.kind === 'none' || Number.isFinite(attention.position.ropeTheta))
     }
   }

@@ -5,7 +5,7 @@ import { describe, test } from 'node:test'
 import type { Architecture } from '../../src/architecture/architecture.ts'
 import { configFromJson, modelTypes } from '../../src/architecture/config-json.ts'
 import { findPreset, preset, presets } from '../../src/architecture/presets.ts'
-import { windowOf } from '../../src/architecture/slots.ts'
+import { multiHeadOf, windowOf } from '../../src/architecture/slots.ts'
 import { account } from '../../src/compare/account.ts'
 import type { Json } from '../../src/json/json.ts'
 import { engineCacheSpec } from '../../src/model/cache-spec.ts'
@@ -188,8 +188,9 @@ test('SmolLM3: by list or by interval, a 1 rotates', () => {
 })
 
 test('Granite: four factors', () => {
-  const { embedding, residualScale, logitDivisor, layers } = preset('ibm-granite/granite-3.3-8b-instruct')!
-  assert.deepEqual([embedding.scale, residualScale, logitDivisor, layers[0]!.attention.scale], [12, 0.22, 16, 1 / 128])
+  const architecture = preset('ibm-granite/granite-3.3-8b-instruct')!
+  const { embedding, residualScale, logitDivisor } = architecture
+  assert.deepEqual([embedding.scale, residualScale, logitDivisor, multiHeadOf(architecture).scale], [12, 0.22, 16, 1 / 128])
 })
 
 test('an early LLaMA file without a context has one of 2,048', () => {
@@ -211,7 +212,7 @@ test('a model type that is not read names those of its family', () => {
       message: `config.json: model_type: expected one of ${modelTypes.join(', ')}, got "${type}"; of its family these are read: ${near}`,
     })
   }
-  for (const type of ['jamba', 'bloom', 'gptj', 'mamba2'])
+  for (const type of ['rwkv', 'bloom', 'gptj', 'dbrx'])
     assert.throws(() => read({ model_type: type }), {
       message: `config.json: model_type: expected one of ${modelTypes.join(', ')}, got "${type}"`,
     })

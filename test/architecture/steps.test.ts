@@ -19,11 +19,12 @@ function withSizesOf(target: Architecture, architecture: Architecture): Architec
   const layers = target.layers.map((goal, index) => {
     const layer = architecture.layers[index % architecture.layers.length]!
     const { heads, kvHeads, headDim, scale } = multiHeadOf(target, index)
-    const position = structuredClone(layer.attention.position)
+    const attention = multiHeadOf(architecture, index % architecture.layers.length)
+    const position = structuredClone(attention.position)
     if (position.kind === 'rope' && position.scaling.kind === 'yarn') position.scaling.originalMaxPositionEmbeddings = 4096
     return {
       ...layer,
-      attention: { ...layer.attention, heads, kvHeads, headDim, scale, position },
+      attention: { ...attention, heads, kvHeads, headDim, scale, position },
       feedForward: { ...layer.feedForward, intermediateSize: goal.feedForward.intermediateSize },
     }
   })
@@ -58,8 +59,9 @@ test('a patch changes its own idea, leaves the sizes alone and does not touch wh
     ['maxPositionEmbeddings', 'position'],
     ['dtype', 'expertDtype'],
   ])
-  for (const { layers, hiddenSize, vocabSize } of models) {
-    assert.deepEqual([layers.length, hiddenSize, vocabSize, layers[0]!.attention.heads], [24, 1024, 50257, 16])
+  for (const model of models) {
+    const { layers, hiddenSize, vocabSize } = model
+    assert.deepEqual([layers.length, hiddenSize, vocabSize, multiHeadOf(model).heads], [24, 1024, 50257, 16])
   }
 })
 

@@ -17,6 +17,7 @@ interface Published {
   cachePerTokenBeyondWindow: number
   cacheAtTokens: Record<string, number>
   cacheAtMaximumWithoutWindow?: number
+  stateValues?: number
 }
 const published = JSON.parse(readFileSync(new URL('../fixtures/published-sizes.json', import.meta.url), 'utf8')) as Published[]
 
@@ -25,6 +26,7 @@ const COMPONENT: Record<string, Component> = {
   position: 'position',
   unembedding: 'unembedding',
   attention: 'attention',
+  mamba: 'stateSpace',
   norm: 'norm',
   router: 'router',
   dense_mlp: 'feedForward',
@@ -32,7 +34,7 @@ const COMPONENT: Record<string, Component> = {
   expert_bias: 'expertBias',
 }
 
-test('the fixture has every family', () => assert.equal(published.length, 72))
+test('the fixture has every family', () => assert.equal(published.length, 75))
 
 for (const row of published) {
   test(`${row.model}: parameters, bytes and cache`, () => {
@@ -56,6 +58,7 @@ for (const row of published) {
     assert.equal(facts.kvCache.bytesPerTokenBeyondWindow, row.cachePerTokenBeyondWindow)
     for (const [tokens, bytes] of Object.entries(row.cacheAtTokens))
       assert.equal(cacheBytes(architecture, Number(tokens)), bytes, `${tokens} tokens`)
+    assert.equal(facts.state.values, row.stateValues ?? 0)
     if (row.cacheAtMaximumWithoutWindow !== undefined) assert.equal(facts.kvCache.bytesWithoutWindows, row.cacheAtMaximumWithoutWindow)
   })
 }

@@ -82,7 +82,7 @@ for (const { name, create, tolerance, exactInvariants } of backends) {
           near(step, concat(stepAlone), invariant, 'step')
           cache.dispose()
         })
-        test('a snapshot brings a sliding cache back', async () => {
+        test('a snapshot brings a cache back', async () => {
           const cache = await backend.cache(cacheSpec(architecture, 2, 128, 64))
           await logitsOf(model, batch([long.slice(0, 40)]), cache)
           const snapshot = await cache.snapshot(0, 40)

@@ -210,6 +210,21 @@ check(
   (ops, a, b) => ops.join(a!, ops.add(b!, b!), 2),
 )
 
+for (const [name, shapes] of [
+  ['with a bias', [[11, 5], [4, 5], [5]]],
+  [
+    'without a bias, longer than a sequence',
+    [
+      [11, 3],
+      [9, 3],
+    ],
+  ],
+] as [string, number[][]][])
+  check(`convolution ${name}`, shapes, (ops, x, w, b) => ops.convolution(x!, w!, b, batch))
+check('selective scan', [[11, 5], [11, 5], [11, 3], [11, 3], [3, 5], [5]], (ops, x, step, input, output, logRate, skip) =>
+  ops.selectiveScan(x!, { step: step!, input: input!, output: output!, logRate: logRate!, skip: skip! }, batch),
+)
+
 const routers: Router[] = [
   { kind: 'topkSoftmax', bias: true, auxLossCoef: 0 },
   { kind: 'softmaxTopk', normalize: true, bias: true, auxLossCoef: 0 },

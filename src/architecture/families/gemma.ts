@@ -5,7 +5,7 @@
  * Gemma Team 2024, 2024, 2025: arXiv 2403.08295, 2408.00118, 2503.19786.
  */
 import type { Json } from '../../json/json.ts'
-import type { Architecture, Attention, FeedForward, Gated, Layer, Position } from '../architecture.ts'
+import type { Architecture, FeedForward, Gated, Layer, MultiHead, Position } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
 import {
@@ -84,7 +84,7 @@ function read(config: Fields, sizes: Sizes, layer: (index: number) => Pick<Layer
 }
 
 /** The published field is the width whose inverse root the scores are multiplied with. */
-function queryScalar({ scale }: Attention): number {
+function queryScalar({ scale }: MultiHead): number {
   const rounded = Math.round(scale ** -2)
   return rounded ** -0.5 === scale ? rounded : scale ** -2
 }

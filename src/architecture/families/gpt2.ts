@@ -10,6 +10,7 @@ import type { Fields } from '../fields.ts'
 import { refuseQuantization } from '../llama-line.ts'
 import type { Preset } from '../presets.ts'
 import { fused, type Recipe, type Slice, type TensorTable, transposed } from '../recipes.ts'
+import { multiHeadOf } from '../slots.ts'
 
 const GELUS: Record<string, Gelu> = {
   gelu_new: { kind: 'gelu', approximation: 'tanh' },
@@ -73,7 +74,8 @@ function read(config: Fields): Described {
 }
 
 function write(a: Architecture): Json {
-  const { attention, feedForward, norm } = a.layers[0]!
+  const { feedForward, norm } = a.layers[0]!
+  const attention = multiHeadOf(a)
   return {
     activation_function: feedForward.kind === 'mlp' && feedForward.activation.approximation === 'erf' ? 'gelu' : 'gelu_new',
     attn_pdrop: a.dropout.attention,

@@ -8,6 +8,7 @@ import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
 import { assemble, llamaConfig, llamaTensors, plainAttention, rmsNorm, sized, sizesFromConfig, swiglu } from '../llama-line.ts'
 import { ropeFromConfig } from '../rope-config.ts'
+import { multiHeadOf } from '../slots.ts'
 
 function read(config: Fields): Described {
   config.refuse('hidden_act', 'the gate of this model type is SiLU', 'silu')
@@ -28,10 +29,10 @@ function read(config: Fields): Described {
 }
 
 function write(a: Architecture): Json {
-  const { attention, feedForward } = a.layers[0]!
+  const { feedForward } = a.layers[0]!
   return {
     ...llamaConfig(a),
-    attention_multiplier: attention.scale,
+    attention_multiplier: multiHeadOf(a).scale,
     embedding_multiplier: a.embedding.scale,
     logits_scaling: a.logitDivisor,
     mlp_bias: feedForward.kind === 'gated' && feedForward.bias,

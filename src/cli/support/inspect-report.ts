@@ -35,7 +35,7 @@ export function report(described: Described, facts: Account, memoryBytes?: numbe
   const { architecture, origin, preset } = described
   const paint = painter()
   const heading = (text: string): string => paint(text, 'bold')
-  const { parameters, weightBytes, kvCache, work } = facts
+  const { parameters, weightBytes, kvCache, state, work } = facts
   const stored = storedBytes(described, facts)
   const features = describe(architecture).filter(({ value }) => value !== '–')
   const rows: (string | Cell)[][] = [
@@ -72,11 +72,14 @@ export function report(described: Described, facts: Account, memoryBytes?: numbe
       growth[1] === growth[0] ? '' : `${grouped(growth[1]!)} once the windows are full`,
     ],
   ]
+  if (state.bytes > 0)
+    cache.push(['states', grouped(state.bytes), binary(state.bytes), `${grouped(state.values)} values in f32, at any length`])
   const effort: string[][] = [
     ['prompt', short(Math.round(work.promptMultiplyAdds)), 'multiply-adds per token', `prompt of ${grouped(work.context)} tokens`],
     ['decoding', short(work.decodeMultiplyAdds), 'multiply-adds per token', `last of ${grouped(work.context)} tokens`],
     ['', binary(work.decodeWeightBytes), 'of weights read'],
     ['', binary(work.decodeCacheBytes), 'of cache read'],
+    ...(state.bytes > 0 ? [['', binary(work.decodeStateBytes), 'of states read and written']] : []),
   ]
   const indent = (text: string): string => text.replace(/^/gm, '  ')
   const parts = [
@@ -110,6 +113,7 @@ const LABELS: Record<(typeof COMPONENTS)[number], string> = {
   embedding: 'embedding',
   position: 'positions',
   attention: 'attention',
+  stateSpace: 'state spaces',
   norm: 'norms',
   feedForward: 'feed-forward',
   sharedExperts: 'shared experts',

@@ -5,7 +5,7 @@
  */
 import type { Gated } from '../../architecture/architecture.ts'
 import type { GradientOps } from '../gradients.ts'
-import type { AttentionOptions, Batch, Experts, Rotation, Routing } from '../ops.ts'
+import type { AttentionOptions, Batch, Experts, Rotation, Routing, Scan } from '../ops.ts'
 import { size, type Tensor } from '../tensor.ts'
 import { probeFeatures } from '../wasm/features.ts'
 import { compileNow } from '../wasm/host.ts'
@@ -16,6 +16,7 @@ import { type ElementKernels, elementModule } from './element-kernels.ts'
 import { type Floats, matmulScratch, plainMatmul, simdMatmul } from './matmul.ts'
 import { matmulModule } from './matmul-kernels.ts'
 import { balanceLoss, balanceLossBackward, type MoeMemory, moe, moeBackward, type Route, route, routeBackward } from './mixture.ts'
+import { convolution, convolutionBackward, selectiveScan, selectiveScanBackward } from './state.ts'
 import { gradientOf, HeapArena, outputGradient, RegionArena, result, type TrainingContext, Value, value } from './values.ts'
 
 export { Value } from './values.ts'
@@ -141,14 +142,20 @@ export class TrainingBackend implements GradientOps {
   }
   attentionBackward: GradientOps['attentionBackward'] = (y, q, k, v, _, options) =>
     attentionBackward(this.context, value(y), value(q), value(k), v && value(v), options, this.#memories.get(y) as AttentionMemory)
-  convolution(): never {
-    throw new TypeError(
-      'state-space layers cannot be trained: their ops have no derivative here; use a model with attention in every layer',
-    )
+  convolution(x: Tensor, weight: Tensor, bias: Tensor | undefined, batch: Batch): Value {
+    const { y, memory } = convolution(this.context, value(x), value(weight), bias && value(bias), batch)
+    this.#memories.set(y, memory)
+    return y
   }
-  selectiveScan(): never {
-    return this.convolution()
+  convolutionBackward: GradientOps['convolutionBackward'] = (y, x, weight, bias, batch) =>
+    convolutionBackward(this.context, value(y), value(x), value(weight), bias && value(bias), batch, this.#memories.get(y) as Floats)
+  selectiveScan(x: Tensor, scan: Scan, batch: Batch): Value {
+    const { y, memory } = selectiveScan(this.context, value(x), scan, batch)
+    this.#memories.set(y, memory)
+    return y
   }
+  selectiveScanBackward: GradientOps['selectiveScanBackward'] = (y, x, scan, batch) =>
+    selectiveScanBackward(this.context, value(y), value(x), scan, batch, this.#memories.get(y) as Floats)
   gelu: GradientOps['gelu'] = (x, activation) => gelu(this.context, value(x), activation)
   geluBackward: GradientOps['geluBackward'] = (y, x, activation) => geluBackward(this.context, value(y), value(x), activation)
   gated(gate: Tensor, up: Tensor, activation: Gated): Value {
