@@ -1,43 +1,28 @@
 /**
  * The reasoning before each tool call, by call id and tenant. Many clients send a call back without the reasoning that led to it, and
- * models use tools worse without it. Bounded, in memory only; the entries unused for longest go first.
+ * models use tools worse without it. Bounded, in memory only; the entries of a tenant that were unused for longest go first.
  */
+import { Shares } from './shares.ts'
 
 export class ReasoningMemory {
-  readonly #entries = new Map<string, string>()
-  readonly #maxEntries: number
-  readonly #maxChars: number
-  #chars = 0
+  readonly #reasoning: Shares<string>
+  readonly #longest: number
 
-  constructor(maxEntries = 8192, maxChars = 32 * 2 ** 20) {
-    this.#maxEntries = maxEntries
-    this.#maxChars = maxChars
+  constructor(entriesPerTenant = 8192, maxChars = 32 * 2 ** 20) {
+    this.#reasoning = new Shares({ entriesPerOwner: entriesPerTenant, size: maxChars })
+    this.#longest = maxChars / 4
   }
 
   get size(): number {
-    return this.#entries.size
+    return this.#reasoning.count
   }
 
   remember(tenant: string, callId: string, reasoning: string): void {
-    if (reasoning === '' || reasoning.length > this.#maxChars / 4) return
-    const key = `${tenant}\n${callId}`
-    this.#forget(key)
-    this.#entries.set(key, reasoning)
-    this.#chars += reasoning.length
-    while (this.#entries.size > this.#maxEntries || this.#chars > this.#maxChars) this.#forget(this.#entries.keys().next().value!)
+    if (reasoning !== '' && reasoning.length <= this.#longest) this.#reasoning.add(tenant, callId, reasoning, reasoning.length)
   }
 
   recall(tenant: string, callId: string): string | undefined {
-    const key = `${tenant}\n${callId}`
-    const found = this.#entries.get(key)
-    if (found === undefined) return undefined
-    this.#entries.delete(key)
-    this.#entries.set(key, found)
-    return found
-  }
-
-  #forget(key: string): void {
-    this.#chars -= this.#entries.get(key)?.length ?? 0
-    this.#entries.delete(key)
+    this.#reasoning.touch(tenant, callId)
+    return this.#reasoning.get(tenant, callId)
   }
 }

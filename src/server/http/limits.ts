@@ -33,7 +33,7 @@ export interface Limits {
   slowReaderMs: number
   /** Silence on a stream after which a comment is sent, in ms. */
   pingMs: number
-  /** Stored responses: count, characters and age in ms. */
+  /** Stored responses: count of one API key, characters of all, and age in ms. */
   storedResponses: number
   storedChars: number
   storedMs: number

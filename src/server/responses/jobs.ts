@@ -42,17 +42,13 @@ export class ResponseJob {
 
 export class ResponseJobs {
   readonly #jobs = new Map<string, ResponseJob>()
+  /** Of one tenant. */
   readonly #mostEnded = 64
 
   add(id: string, job: ResponseJob): void {
     this.#jobs.set(id, job)
-    let ended = [...this.#jobs.values()].filter((other) => other.ended).length
-    for (const [key, other] of this.#jobs) {
-      if (ended <= this.#mostEnded) break
-      if (!other.ended) continue
-      this.#jobs.delete(key)
-      ended--
-    }
+    const ended = [...this.#jobs].filter(([, { tenant, ended }]) => ended && tenant === job.tenant)
+    for (const [key] of ended.slice(0, Math.max(0, ended.length - this.#mostEnded))) this.#jobs.delete(key)
   }
 
   get(tenant: string, id: string): ResponseJob | undefined {

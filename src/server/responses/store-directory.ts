@@ -1,9 +1,16 @@
 /**
  * The store of `--store DIR`: memory in front, one JSON file per response behind, so that a killed server finds everything again.
- * Knows a directory only through four operations; the Node adapter supplies them. File names are our own ids, never a client's text.
+ * Knows a directory only through four operations; the Node adapter supplies them. What is read back is checked: a file that is no
+ * record is left where it is and named. File names are our own ids; contents never name a file.
  */
+import { z } from 'zod'
 import type { Limits } from '../http/limits.ts'
 import { MemoryStore, type StoredResponse } from './store.ts'
+
+/** Of the files. Those of Lineage 0.1 have no version and the shape of 1. A new shape needs a step in `MIGRATIONS`. */
+const VERSION = 1
+/** Index: the version of a file. Each step makes a record of the next version. */
+const MIGRATIONS: readonly ((record: Record<string, unknown>) => Record<string, unknown>)[] = [(record) => record]
 
 /** A flat directory of text files. `write` is atomic: a file is old or new, never half. */
 export interface Directory {
@@ -15,7 +22,7 @@ export interface Directory {
 
 export class DirectoryStore extends MemoryStore {
   readonly #directory: Directory
-  /** Files that could not be read when the store was opened. */
+  /** Files that could not be read as records when the store was opened. */
   readonly unreadable: string[] = []
 
   private constructor(directory: Directory, limits: Limits) {
@@ -31,9 +38,10 @@ export class DirectoryStore extends MemoryStore {
     const store = new DirectoryStore(directory, limits)
     const records: StoredResponse[] = []
     for (const name of await directory.list()) {
-      if (!/^resp_[0-9a-f]{32}\.json$/.test(name)) continue
+      const id = /^(resp_[0-9a-f]{32})\.json$/.exec(name)?.[1]
+      if (id === undefined) continue
       try {
-        records.push(JSON.parse(await directory.read(name)) as StoredResponse)
+        records.push(recordOf(await directory.read(name), id))
       } catch {
         store.unreadable.push(name)
       }
@@ -49,7 +57,7 @@ export class DirectoryStore extends MemoryStore {
   }
 
   override async put(record: StoredResponse): Promise<void> {
-    await this.#directory.write(`${record.id}.json`, JSON.stringify(record))
+    await this.#directory.write(`${record.id}.json`, JSON.stringify({ version: VERSION, ...record }))
     await super.put(record)
   }
 
@@ -62,4 +70,35 @@ export class DirectoryStore extends MemoryStore {
   #remove(id: string): Promise<void> {
     return this.#directory.remove(`${id}.json`)
   }
+}
+
+const parts = z.array(z.looseObject({ type: z.string(), text: z.string().nullish() })).nullish()
+/** What is read of the items of a type, so that a damaged one is found now and not in a later request. */
+const FIELDS: Readonly<Record<string, z.ZodType>> = {
+  message: z.looseObject({ role: z.string(), content: parts }),
+  reasoning: z.looseObject({ content: parts, summary: parts }),
+  function_call: z.looseObject({ call_id: z.string(), name: z.string(), arguments: z.string() }),
+  function_call_output: z.looseObject({ call_id: z.string() }),
+}
+const storedItem = z
+  .looseObject({ id: z.string().min(1), type: z.string() })
+  .refine((item) => !Object.hasOwn(FIELDS, item.type) || FIELDS[item.type]!.safeParse(item).success)
+
+const storedRecord = z.object({
+  id: z.string(),
+  tenant: z.string().regex(/^(anonymous|[0-9a-f]{32})$/),
+  storedAt: z.number().nonnegative(),
+  previousId: z.string().nullable(),
+  input: z.array(storedItem),
+  response: z.looseObject({ id: z.string(), output: z.array(storedItem) }),
+})
+
+/** @throws when the text is no record of this id */
+function recordOf(text: string, id: string): StoredResponse {
+  const file: unknown = JSON.parse(text)
+  let record = z.looseObject({ version: z.int().min(0).max(VERSION).default(0) }).parse(file) as Record<string, unknown>
+  for (const migrate of MIGRATIONS.slice(record.version as number)) record = migrate(record)
+  const { storedAt, ...rest } = storedRecord.parse(record)
+  if (rest.id !== id || rest.response.id !== id) throw new Error(`the record is of ${rest.id}`)
+  return { ...rest, storedAt: Math.min(storedAt, Date.now()) }
 }

@@ -1,7 +1,8 @@
 /**
  * Stored responses and their items: what `previous_response_id`, `item_reference` and GET /v1/responses/{id} need. One interface;
- * here in memory, bounded by count, size and age. Everything is scoped by tenant, so an id of another key is simply unknown.
+ * here in memory, bounded by count per tenant, size and age. Everything is scoped by tenant, so an id of another key is simply unknown.
  */
+import { Shares } from '../../answer/shares.ts'
 import type { Limits } from '../http/limits.ts'
 
 /** Any JSON object with an id: an output item or a normalised input item. */
@@ -33,68 +34,71 @@ export interface ResponseStore {
   readonly size: number
 }
 
+type StoreLimits = Pick<Limits, 'storedResponses' | 'storedChars' | 'storedMs'>
+
 export class MemoryStore implements ResponseStore {
-  readonly #records = new Map<string, { record: StoredResponse; chars: number }>()
+  readonly #records: Shares<StoredResponse>
   readonly #items = new Map<string, { item: StoredItem; owner: string }>()
-  readonly #limits: Pick<Limits, 'storedResponses' | 'storedChars' | 'storedMs'>
-  #chars = 0
+  readonly #storedMs: number
   /** Told about records that were dropped to stay within the limits. */
   onEvict: (record: StoredResponse) => void = () => {}
 
-  constructor(limits: Pick<Limits, 'storedResponses' | 'storedChars' | 'storedMs'>) {
-    this.#limits = limits
+  constructor({ storedResponses, storedChars, storedMs }: StoreLimits) {
+    this.#storedMs = storedMs
+    this.#records = new Shares({
+      entriesPerOwner: storedResponses,
+      size: storedChars,
+      onEvict: (record) => {
+        this.#forgetItems(record)
+        this.onEvict(record)
+      },
+    })
   }
 
   get size(): number {
-    return this.#records.size
+    return this.#records.count
   }
 
   async put(record: StoredResponse): Promise<void> {
-    const key = scoped(record.tenant, record.id)
-    this.#drop(key)
-    const chars = JSON.stringify(record).length
-    this.#records.set(key, { record, chars })
-    this.#chars += chars
-    for (const item of [...record.input, ...record.response.output]) this.#items.set(scoped(record.tenant, item.id), { item, owner: key })
-    this.#evict()
+    const { tenant, id } = record
+    this.#drop(tenant, id)
+    for (const item of itemsOf(record)) this.#items.set(scoped(tenant, item.id), { item, owner: id })
+    this.#records.add(tenant, id, record, JSON.stringify(record).length)
+    this.#evictOld()
   }
 
   async get(tenant: string, id: string): Promise<StoredResponse | undefined> {
-    this.#evict()
-    return this.#records.get(scoped(tenant, id))?.record
+    this.#evictOld()
+    return this.#records.get(tenant, id)
   }
 
   async item(tenant: string, id: string): Promise<StoredItem | undefined> {
-    this.#evict()
+    this.#evictOld()
     return this.#items.get(scoped(tenant, id))?.item
   }
 
   async delete(tenant: string, id: string): Promise<boolean> {
-    return this.#drop(scoped(tenant, id))
+    return this.#drop(tenant, id)
   }
 
-  #evict(): void {
-    const { storedResponses, storedChars, storedMs } = this.#limits
-    const oldest = Date.now() - storedMs
-    for (const [key, { record }] of this.#records) {
-      const over = this.#records.size > storedResponses || this.#chars > storedChars
-      if (!over && record.storedAt >= oldest) break
-      this.#drop(key)
-      this.onEvict(record)
-    }
+  #evictOld(): void {
+    const oldest = Date.now() - this.#storedMs
+    this.#records.evictWhile(({ storedAt }) => storedAt < oldest)
   }
 
-  #drop(key: string): boolean {
-    const found = this.#records.get(key)
-    if (!found) return false
-    this.#records.delete(key)
-    this.#chars -= found.chars
-    for (const item of [...found.record.input, ...found.record.response.output]) {
-      const itemKey = scoped(found.record.tenant, item.id)
-      if (this.#items.get(itemKey)?.owner === key) this.#items.delete(itemKey)
+  #drop(tenant: string, id: string): boolean {
+    const record = this.#records.delete(tenant, id)
+    if (record) this.#forgetItems(record)
+    return record !== undefined
+  }
+
+  #forgetItems(record: StoredResponse): void {
+    for (const { id } of itemsOf(record)) {
+      const key = scoped(record.tenant, id)
+      if (this.#items.get(key)?.owner === record.id) this.#items.delete(key)
     }
-    return true
   }
 }
 
+const itemsOf = ({ input, response }: StoredResponse): StoredItem[] => [...input, ...response.output]
 const scoped = (tenant: string, id: string) => `${tenant}\n${id}`
