@@ -31,6 +31,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   answer: ['chat', 'engine', 'tokenizer', 'structured'],
   server: ['answer', 'chat', 'engine', 'tokenizer', 'structured'],
   ai: ['answer', 'chat', 'engine', 'tokenizer', 'structured'],
+  evaluate: ['answer', 'chat', 'engine', 'tokenizer', 'files'],
   compare: ['model', 'ops', 'architecture'],
   inspect: ['ops'],
   train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'compare', 'files', 'tokenizer', 'chat'],
@@ -43,7 +44,12 @@ const FAMILY_BLIND = ['model', 'ops', 'ops/reference', 'ops/wasm', 'ops/webgpu',
 const FAMILY = /gpt[-_ ]?2|gpt[-_ ]?oss|qwen|llama|mistral|mixtral|gemma|olmo|\bmodelType\b|\btensorLayout\b/i
 /** A property that carries the name of the paper it comes from. */
 const PROPERTIES = /'llama3'/g
-const NODE_FILES = [/^src\/cli\//, /^src\/server\/node\.ts$/, /^src\/(checkpoint|hub|files)\/.*-node\.ts$/, /^src\/train\/.*-node\.ts$/]
+const NODE_FILES = [
+  /^src\/cli\//,
+  /^src\/server\/node\.ts$/,
+  /^src\/(checkpoint|hub|files)\/.*-node\.ts$/,
+  /^src\/(train|evaluate)\/.*-node\.ts$/,
+]
 
 export function folderOf(path: string): string {
   const [, first, second] = path.split('/')

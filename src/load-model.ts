@@ -113,13 +113,16 @@ export async function loadModel(folder: Folder, backend: Backend | Promise<Backe
   return { ...(await loadIds(folder, started.value, options)), ...spoken.value }
 }
 
+/** The tokenizer of a folder; needs no weights. */
+export const readTokenizer = (folder: Folder): Promise<Tokenizer> => tokenizerFiles((file) => readFile(folder, file))
+
 /** Tokenizer and chat format of a folder. */
 export async function readText(
   folder: Folder,
   { format, genericTools }: LoadModelOptions = {},
 ): Promise<Pick<Model, 'tokenizer' | 'format'>> {
   const read = (file: string) => readFile(folder, file)
-  const tokenizer = await tokenizerFiles(read)
+  const tokenizer = await readTokenizer(folder)
   return { tokenizer, format: formatFor({ ...(await formatFiles(read, tokenizer)), genericTools }, format) }
 }
 

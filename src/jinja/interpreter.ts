@@ -54,6 +54,13 @@ export class Interpreter {
   #out: string[] = []
   #length = 0
 
+  readonly #strict: boolean
+
+  /** @param strict an undefined value that is printed or filtered is an error */
+  constructor(strict = false) {
+    this.#strict = strict
+  }
+
   /** The text that these statements print. */
   text(body: readonly Statement[], scope: Scope): string {
     const outer = this.#out
@@ -64,6 +71,10 @@ export class Interpreter {
     } finally {
       this.#out = outer
     }
+  }
+
+  #known(value: Value): Value {
+    return this.#strict && value instanceof Undefined ? fail(value.message) : value
   }
 
   #print(text: string): void {
@@ -88,7 +99,7 @@ export class Interpreter {
         this.#print(node.text)
         return undefined
       case 'output':
-        this.#print(strOf(this.#value(node.of, scope)))
+        this.#print(strOf(this.#known(this.#value(node.of, scope))))
         return undefined
       case 'if': {
         const branch = node.branches.find(({ test }) => isTrue(this.#value(test, scope)))
@@ -291,7 +302,7 @@ export class Interpreter {
     const value =
       node.of === undefined ? text : node.of.kind === 'filter' ? this.#filtered(node.of, text, scope) : this.#value(node.of, scope)
     const { args, keywords } = this.#arguments(node.given, scope)
-    return runFilter(node.name, value, args, keywords)
+    return runFilter(node.name, node.name === 'default' || node.name === 'd' ? value : this.#known(value), args, keywords)
   }
 
   #call(node: Expression & { kind: 'call' }, scope: Scope, caller?: Callable): Value {

@@ -24,6 +24,8 @@ export interface RenderSettings {
   marks?: Marks
   /** What the render may spend, see limits.ts. */
   steps?: number
+  /** An undefined value that is printed or filtered is an error, as with jinja2's StrictUndefined. Default false. */
+  strict?: boolean
 }
 
 export class Template {
@@ -38,7 +40,7 @@ export class Template {
    * The text that the template gives for these variables.
    * @throws TemplateError when the template refuses them (`raise_exception`), uses what Python would refuse, or needs too many steps
    */
-  render(variables: Dict, { now, marks, steps = STEPS }: RenderSettings = {}): string {
+  render(variables: Dict, { now, marks, steps = STEPS, strict }: RenderSettings = {}): string {
     const globals = new Scope()
     for (const [name, value] of GLOBALS) globals.set(name, value)
     globals.set(
@@ -50,7 +52,7 @@ export class Template {
       callable('strftime_now', 'format', (format) => strftime(now ?? new Date(), textArgument(format, 'format'))),
     )
     for (const [name, value] of variables.entries()) globals.set(strOf(name), value)
-    return withMarks(marks, () => withBudget(steps, () => new Interpreter().text(this.#body, new Scope(globals))))
+    return withMarks(marks, () => withBudget(steps, () => new Interpreter(strict).text(this.#body, new Scope(globals))))
   }
 }
 

@@ -4,6 +4,7 @@
  */
 import type { Effort } from '../../chat/messages.ts'
 import { isObject } from '../../json/json.ts'
+import { wilson } from '../../numbers/statistics.ts'
 import { mixSeeds } from '../../random/hash.ts'
 import { pick, random } from '../../random/stream.ts'
 import { distinct } from '../data/tasks.ts'
@@ -60,16 +61,6 @@ export const KINDS: readonly Kind[] = [
 export const kindName = ({ operation, digits: [a, b] }: Kind): string => `${a} ${SIGN[operation]} ${b} digits`
 
 const question = ({ operation, a, b }: Problem): string => `What is ${a} ${SIGN[operation]} ${b}?`
-
-/** 95 % interval of a share. */
-export function wilson(right: number, of: number): [number, number] {
-  if (of === 0) return [0, 1]
-  const z = 1.959964
-  const p = right / of
-  const centre = (p + (z * z) / (2 * of)) / (1 + (z * z) / of)
-  const half = (z * Math.sqrt((p * (1 - p)) / of + (z * z) / (4 * of * of))) / (1 + (z * z) / of)
-  return [Math.max(0, centre - half), Math.min(1, centre + half)]
-}
 
 /** Problems of kinds with more pairs of numbers than this are drawn at random instead of listed. */
 const LISTED = 10_000
