@@ -4,7 +4,8 @@
  */
 import { parseArgs } from 'node:util'
 import type { WeightSpec } from '../../src/ops/backend.ts'
-import { storedBytes } from '../../src/ops/dtype.ts'
+import { BLOCK_FORMATS } from '../../src/ops/block-formats.ts'
+import { type BlockDType, isBlocks, storedBytes } from '../../src/ops/dtype.ts'
 import { size, type Tensor } from '../../src/ops/tensor.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
 import { type Limits, limits } from './probe.ts'
@@ -39,6 +40,13 @@ const cases: Case[] = [
   { name: 'mxfp4 moe batch 8', dtype: 'mxfp4', shape: [32, 2880, 2880], T: 8, active: 4 },
   { name: 'mxfp4 moe prefill 128', dtype: 'mxfp4', shape: [32, 2880, 2880], T: 128, active: 4 },
   { name: 'mxfp4 moe prefill 512', dtype: 'mxfp4', shape: [32, 2880, 2880], T: 512, active: 4 },
+  // The block formats of GGUF at a width of Qwen3-8B; the matrix of decode is larger than caches.
+  ...(Object.keys(BLOCK_FORMATS) as BlockDType[]).flatMap((dtype): Case[] => [
+    { name: `${dtype} decode`, dtype, shape: [24576, 4096], T: 1 },
+    { name: `${dtype} batch 4`, dtype, shape: [4096, 4096], T: 4 },
+    { name: `${dtype} batch 16`, dtype, shape: [4096, 4096], T: 16 },
+    { name: `${dtype} prefill 128`, dtype, shape: [2048, 4096], T: 128 },
+  ]),
 ]
 
 // Processor time of one thread, which other processes do not change.
@@ -51,10 +59,21 @@ const noise = Uint8Array.from({ length: 1 << 20 }, () => Math.random() * 256)
 function randomWeight(name: string, dtype: Case['dtype'], shape: readonly number[], use: WeightSpec['use']): Promise<Tensor> {
   return backend.weight({ name, shape, dtype, use }, async (part, _, into) => {
     if (part === 'scales') into.fill(122)
+    else if (isBlocks(dtype)) fillBlocks(dtype, into)
     else for (let at = 0; at < into.length; at += noise.length) into.set(noise.subarray(0, Math.min(noise.length, into.length - at)), at)
     const width = dtype === 'bf16' ? 2 : dtype === 'f32' ? 4 : 0
-    if (part === 'data') for (let i = width - 1; i < into.length; i += width) into[i] = 0x3c | (into[i]! & 0x80)
+    if (width > 0) for (let i = width - 1; i < into.length; i += width) into[i] = 0x3c | (into[i]! & 0x80)
   })
+}
+
+function fillBlocks(dtype: BlockDType, into: Uint8Array): void {
+  const { bytes, scale, offset } = BLOCK_FORMATS[dtype]
+  for (let at = 0; at < into.length; at += noise.length) into.set(noise.subarray(0, Math.min(noise.length, into.length - at)), at)
+  const halves = scale.format === 'e8m0' ? [] : offset ? [scale.at, offset.at] : [scale.at]
+  for (let block = 0; block < into.length; block += bytes) {
+    if (halves.length === 0) into[block] = 122
+    for (const at of halves) into[block + at + 1] = 0x20 // 2^-7
+  }
 }
 
 const normals = (count: number) => Float32Array.from({ length: count }, () => Math.random() * 2 - 1)

@@ -12,6 +12,8 @@ import { LIST, writeList } from './dense.ts'
 import { type Product, productOf } from './product.ts'
 import { ACTIVATION, ACTIVATIONS } from './quantize.ts'
 
+/** Up to so many rows of x packed weights are faster than unpacking. */
+const FEW = 3
 /** Rows of x that share one chunk of weights. */
 const TOKEN_BLOCK = 128
 /** Bytes of unpacked weights that stay in the first-level cache, and of packed ones that stay in the second. */
@@ -45,7 +47,7 @@ export const multiplyGroups: Multiply = (c, product, weight, from, to, count, at
   const spare = c.scratch + SPARE + 64
   for (let first = 0; first < count; first += TOKEN_BLOCK) {
     const tokens = Math.min(TOKEN_BLOCK, count - first)
-    const multiply = tokens <= product.few ? multiplyFew : multiplyMany
+    const multiply = tokens <= FEW ? multiplyFew : multiplyMany
     if (from < end) multiply(c, product, weight, from, end, tokens, (i) => at(first + i), bias)
     if (end === to) continue
     multiply(c, product, weight, end, end + GROUP_ROWS, tokens, (i) => [at(first + i)[0], spare + i * 64 - end * 4], bias)

@@ -28,8 +28,6 @@ export interface Product {
   readonly weightBytes: number
   readonly xBytes: number
   readonly unpacked: number
-  /** Up to so many rows of x they are faster than unpacking. */
-  readonly few: number
   readonly kernels: { readonly one: string; readonly two: string; readonly unpack: string; readonly tile: string }
 }
 
@@ -47,7 +45,6 @@ const PRODUCTS = GROUP_FORMATS.map((format) =>
       weightBytes: format.unitBytes,
       xBytes: blocks * ACTIVATION[activation].bytes,
       unpacked: blocks * unpackedBytes(format, activation),
-      few: format.bits === 8 ? 16 : 4,
       kernels: {
         one: `rows_${activation}_1`,
         two: `rows_${activation}_2`,
