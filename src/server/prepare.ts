@@ -9,16 +9,20 @@ import { enforceable, planFor } from '../answer/plan.ts'
 import { continued } from '../answer/prefill.ts'
 import type { JsonSchema, Message, SamplingOptions, Thinking } from '../chat/messages.ts'
 import { type Constraint, UnsupportedSchemaError, UnsupportedTextError } from '../structured/structured.ts'
+import { customTool } from './custom-tools.ts'
+import { validate } from './http/body.ts'
 import type { Scope, ServerContext } from './http/context.ts'
 import type { Limits } from './http/limits.ts'
 import type { ServedModel } from './models/model.ts'
-import type { SamplingFields } from './schemas/common.ts'
+import { customTool as customToolSchema, type SamplingFields } from './schemas/common.ts'
 import type { GivenForm } from './schemas/forms.ts'
 
 /** A request: the conversation, what is asked of the answer, and how many answers. */
 export interface Asked {
   messages: readonly Message[]
   ask: Ask
+  /** Names of the custom tools, whose calls carry a text. */
+  custom?: ReadonlySet<string>
   /** Default 1. The seed of each is one higher than that of the one before. */
   answers?: number
 }
@@ -110,7 +114,7 @@ interface FunctionDefinition {
 }
 
 /**
- * The function tools of a request, with their places in it for errors. Tools of other types are left out.
+ * The function tools and custom tools of a request, with their places in it for errors. Tools of other types are left out.
  * @param read checks a tool; `place` is where it stands, such as `tools[2]`
  * @param inside where in a tool its definition stands, such as `.function`
  */
@@ -118,16 +122,23 @@ export function toolsOf<T extends { type?: string | null }>(
   given: readonly T[] | null | undefined,
   read: (tool: T, place: string) => FunctionDefinition,
   inside = '',
-): { tools: AskedTool[]; places: string[] } {
+): { tools: AskedTool[]; places: string[]; custom: Set<string> } {
+  const custom = new Set<string>()
   const tools: AskedTool[] = []
   const places: string[] = []
   for (const [i, tool] of (given ?? []).entries()) {
+    if (tool.type === 'custom') {
+      const place = `tools[${i}]${inside && '.custom'}`
+      tools.push(customTool(validate(inside ? (tool as { custom?: unknown }).custom : tool, customToolSchema, place)))
+      custom.add(tools.at(-1)!.name)
+      places.push(place)
+    }
     if ((tool.type ?? 'function') !== 'function') continue
     const { name, description, parameters, strict } = read(tool, `tools[${i}]`)
     tools.push({ name, description: description || undefined, parameters: parameters ?? undefined, strict: strict ?? false })
     places.push(`tools[${i}]${inside}`)
   }
-  return { tools, places }
+  return { tools, places, custom }
 }
 
 /** How tokens are drawn: the same fields on all endpoints. */

@@ -1,8 +1,9 @@
 /** POST /v1/chat/completions: one or several answers, whole or streamed as chunks. */
 import type { Answer } from '../../answer/answer.ts'
 import { type Ask, type AskedTool, thinkingOf } from '../../answer/ask.ts'
-import type { FinishEvent } from '../../chat/messages.ts'
+import type { FinishEvent, ToolCallPart } from '../../chat/messages.ts'
 import { type ChoiceRun, respondWithChoices } from '../choices.ts'
+import { inputOf } from '../custom-tools.ts'
 import { readBody, validate } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest } from '../http/errors.ts'
@@ -29,7 +30,7 @@ export async function chatCompletions(ctx: ServerContext, scope: Scope, request:
       model: body.model,
       system_fingerprint: fingerprintOf(lease.entry),
     }
-    const runs = answers.map((answer, i) => choiceRun(ctx, scope, lease, answer, i, body))
+    const runs = answers.map((answer, i) => choiceRun(ctx, scope, lease, answer, i, body, asked.custom))
     return respondWithChoices(ctx, scope, request, body, runs, {
       whole: { ...head, object: 'chat.completion' },
       chunk: { ...head, object: 'chat.completion.chunk' },
@@ -38,7 +39,15 @@ export async function chatCompletions(ctx: ServerContext, scope: Scope, request:
   })
 }
 
-function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, answer: Answer, index: number, body: ChatRequest): ChoiceRun {
+function choiceRun(
+  ctx: ServerContext,
+  scope: Scope,
+  lease: Lease,
+  answer: Answer,
+  index: number,
+  body: ChatRequest,
+  custom: ReadonlySet<string> | undefined,
+): ChoiceRun {
   const { tokenizer } = lease.model
   const alternatives = body.top_logprobs ?? 0
   const legacy = isLegacy(body)
@@ -53,7 +62,7 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, answer: Answe
         content: content === '' && (calls.length > 0 || answer.reasoning !== '') ? null : content,
         refusal: null,
         ...(reasoning !== '' && { reasoning, reasoning_content: reasoning }),
-        ...(calls.length > 0 && !legacy && { tool_calls: calls.map(({ id, ...call }) => ({ id, type: 'function', function: call })) }),
+        ...(calls.length > 0 && !legacy && { tool_calls: calls.map((call) => toolCall(call, custom)) }),
         ...(calls.length > 0 && legacy && { function_call: { name: calls[0]!.name, arguments: calls[0]!.arguments } }),
       }
       const choice = {
@@ -66,7 +75,7 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, answer: Answe
       return { choice, finish }
     },
     async stream(signal, send, onPosition) {
-      const chunks = new ChatChunks(index, legacy)
+      const chunks = new ChatChunks(index, legacy, custom)
       await send(chunks.first())
       let finish!: FinishEvent
       for await (const event of runAnswer(ctx, scope, lease, answer, signal, onPosition)) {
@@ -79,15 +88,21 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, answer: Answe
   }
 }
 
+function toolCall({ id, name, arguments: args }: Omit<ToolCallPart, 'type'>, custom: ReadonlySet<string> | undefined): object {
+  if (custom?.has(name)) return { id, type: 'custom', custom: { name, input: inputOf(args) } }
+  return { id, type: 'function', function: { name, arguments: args } }
+}
+
 /** The request in the form that all endpoints share. */
 export function chatAsk(body: ChatRequest, recall: (callId: string) => string | undefined): Asked {
   const legacy = isLegacy(body)
-  const { tools, places } = legacy
-    ? { tools: legacyTools(body), places: body.functions?.map((_, i) => `functions[${i}]`) }
+  const { tools, places, custom } = legacy
+    ? { tools: legacyTools(body), places: body.functions?.map((_, i) => `functions[${i}]`), custom: undefined }
     : toolsOf(body.tools, (tool, place) => validate(tool, functionTool, place).function, '.function')
   const effort = body.reasoning_effort ?? body.reasoning?.effort ?? body.chat_template_kwargs?.reasoning_effort
   const given = givenForm(body, formatForm(body.response_format))
   return {
+    custom,
     messages: fromChatMessages(body, recall),
     ask: {
       thinking: thinkingOf(effort, body.chat_template_kwargs?.enable_thinking, body.thinking_token_budget),
@@ -132,7 +147,9 @@ function choiceOf(choice: ChatRequest['tool_choice']): Ask['toolChoice'] {
   if (!choice) return 'auto'
   if (typeof choice === 'string') return choice
   if (choice.type === 'function') return { name: (choice.function as { name: string }).name }
-  const { mode, tools } = (choice as { allowed_tools: { mode: 'auto' | 'required'; tools: { function?: { name?: string } }[] } })
-    .allowed_tools
-  return { mode, allowed: tools.flatMap((tool) => (typeof tool.function?.name === 'string' ? [tool.function.name] : [])) }
+  if (choice.type === 'custom') return { name: (choice.custom as { name: string }).name }
+  const { mode, tools } = (
+    choice as { allowed_tools: { mode: 'auto' | 'required'; tools: { function?: { name?: string }; custom?: { name?: string } }[] } }
+  ).allowed_tools
+  return { mode, allowed: tools.flatMap((tool) => (tool.function ?? tool.custom)?.name ?? []) }
 }

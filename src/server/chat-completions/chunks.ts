@@ -3,6 +3,7 @@
  * chunk. A request with `functions` gets its call as it was before `tool_calls`.
  */
 import type { ChatEvent, FinishReason } from '../../chat/messages.ts'
+import { inputOf } from '../custom-tools.ts'
 import { openaiFinish, stopReason } from '../run.ts'
 
 /** Why an answer to a request with `functions` ended. */
@@ -13,12 +14,16 @@ export function legacyFinish(reason: FinishReason): string {
 export class ChatChunks {
   readonly #index: number
   readonly #legacy: boolean
+  readonly #custom: ReadonlySet<string>
+  #inCustom = false
   #calls = -1
   #logprobs: object[] = []
 
-  constructor(index: number, legacy = false) {
+  /** @param custom names of the custom tools, whose calls come whole */
+  constructor(index: number, legacy = false, custom: ReadonlySet<string> = new Set()) {
     this.#index = index
     this.#legacy = legacy
+    this.#custom = custom
   }
 
   first(): object {
@@ -38,8 +43,13 @@ export class ChatChunks {
         return [this.#scored({ content: event.delta })]
       case 'tool-call-start':
         this.#calls++
+        this.#inCustom = this.#custom.has(event.name)
+        if (this.#inCustom) return [this.#call({ id: event.id, type: 'custom', custom: { name: event.name, input: '' } })]
         return [this.#call({ id: event.id, type: 'function', function: { name: event.name, arguments: '' } })]
+      case 'tool-call-end':
+        return this.#inCustom ? [this.#call({ custom: { input: inputOf(event.arguments) } })] : []
       case 'tool-call-delta':
+        if (this.#inCustom) return []
         return [this.#call({ function: { arguments: event.argumentsDelta } })]
       case 'finish':
         return [
@@ -60,7 +70,7 @@ export class ChatChunks {
     return this.#logprobs.length === 0 ? choice : { ...choice, logprobs: { content: this.#logprobs.splice(0), refusal: null } }
   }
 
-  #call(call: { id?: string; type?: string; function: object }): object {
+  #call(call: { id?: string; type?: string; function?: object; custom?: object }): object {
     if (this.#legacy) return this.#choice({ function_call: call.function })
     return this.#choice({ tool_calls: [{ index: this.#calls, ...call }] })
   }

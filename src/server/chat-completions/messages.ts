@@ -3,6 +3,7 @@
  * calls as they were before `tool_calls`, which have no ids.
  */
 import type { AssistantPart, Message } from '../../chat/messages.ts'
+import { customArguments } from '../custom-tools.ts'
 import { badRequest, quote } from '../http/errors.ts'
 import type { ChatContent, ChatRequest, ChatRequestMessage } from '../schemas/chat.ts'
 
@@ -32,16 +33,24 @@ function fromChatMessage(message: ChatRequestMessage, param: string, recall: (ca
       return { role: 'tool', content: textOf(message.content, `${param}.content`), toolCallId: LEGACY_CALL, name: message.name }
     case 'assistant': {
       const { function_call: legacy } = message
-      const calls = [...(message.tool_calls ?? []), ...(legacy ? [{ id: LEGACY_CALL, function: legacy }] : [])]
+      const calls = [...(message.tool_calls ?? []).map(calledBy), ...(legacy ? [{ id: LEGACY_CALL, called: legacy }] : [])]
       const text = textOf(message.content, `${param}.content`) || (message.refusal ?? '')
       const reasoning = message.reasoning || message.reasoning_content || message.thinking || (calls[0] && recall(calls[0].id))
       const parts: AssistantPart[] = []
       if (reasoning) parts.push({ type: 'reasoning', text: reasoning })
       if (text) parts.push({ type: 'text', text, phase: calls.length > 0 ? 'commentary' : undefined })
-      for (const { id, function: called } of calls) parts.push({ type: 'tool-call', id, name: called.name, arguments: called.arguments })
+      for (const { id, called } of calls) parts.push({ type: 'tool-call', id, name: called.name, arguments: called.arguments })
       return { role: 'assistant', content: parts }
     }
   }
+}
+
+type GivenCall = NonNullable<Extract<ChatRequestMessage, { role: 'assistant' }>['tool_calls']>[number]
+
+function calledBy(call: GivenCall): { id: string; called: { name: string; arguments: string } } {
+  if (call.type !== 'custom') return { id: call.id, called: call.function as { name: string; arguments: string } }
+  const { name, input } = call.custom as { name: string; input: string }
+  return { id: call.id, called: { name, arguments: customArguments(input) } }
 }
 
 function textOf(content: ChatContent | null | undefined, param: string): string {

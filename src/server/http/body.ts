@@ -130,6 +130,9 @@ function alternatives(branches: readonly Issue[][]): string | undefined {
   return `expected ${[...new Set(parts.map((part) => part![1]))].join(' or ')}, received ${parts[0]![2]}`
 }
 
+/** What a message of zod says is expected. */
+const wish = (message: string): string => message.replace(/^Invalid (input|option): (expected )?/, '')
+
 /** The issue that points furthest into the value: in a union, of the alternative that fits best. */
 function deepest(issues: readonly unknown[]): { path: PropertyKey[]; message: string } {
   let best: { path: PropertyKey[]; message: string } | undefined
@@ -139,7 +142,10 @@ function deepest(issues: readonly unknown[]): { path: PropertyKey[]; message: st
       for (const branch of issue.errors) {
         if (branch.length === 0) continue
         const inner = deepest(branch)
-        if (inner.path.length > 0) found = { path: [...issue.path, ...inner.path], message: inner.message }
+        const path = [...issue.path, ...inner.path]
+        // Alternatives that fail at the same place are named together.
+        if (inner.path.length > 0 && path.join() === found.path.join()) found = { path, message: `${found.message}, or ${wish(inner.message)}` }
+        else if (path.length >= found.path.length && inner.path.length > 0) found = { path, message: inner.message }
       }
       if (found === issue) found = { path: issue.path, message: alternatives(issue.errors) ?? issue.message }
     }

@@ -17,10 +17,11 @@ export async function responseAsk(ctx: ServerContext, scope: Scope, body: Respon
     ...input,
     ...response.output,
   ])
-  const { tools, places } = toolsOf(body.tools, (tool, place) => validate(tool, responseTool, place))
+  const { tools, places, custom } = toolsOf(body.tools, (tool, place) => validate(tool, responseTool, place))
   const kwargs = body.chat_template_kwargs
   const given = givenForm(body, textForm(body.text?.format))
   return {
+    custom,
     messages: await messagesOf(ctx, scope, [...earlier, ...items], body.instructions),
     ask: {
       thinking: thinkingOf(body.reasoning?.effort ?? kwargs?.reasoning_effort, kwargs?.enable_thinking),
@@ -70,7 +71,7 @@ export const wantsLogprobs = (body: ResponseRequest) =>
 function choiceOf(choice: ResponseRequest['tool_choice']): Ask['toolChoice'] {
   if (!choice) return 'auto'
   if (typeof choice === 'string') return choice
-  if (choice.type === 'function') return { name: choice.name as string }
+  if (choice.type === 'function' || choice.type === 'custom') return { name: choice.name as string }
   const { mode, tools } = choice as { mode: 'auto' | 'required'; tools: { name?: string | null }[] }
   return { mode, allowed: tools.flatMap(({ name }) => (name ? [name] : [])) }
 }

@@ -3,6 +3,7 @@
  * added and done are nested, every part is announced before its first delta, ids and indexes never change.
  */
 import type { ChatEvent, FinishEvent, TextToken } from '../../chat/messages.ts'
+import { inputOf } from '../custom-tools.ts'
 import type { ErrorBody } from '../http/errors.ts'
 import { newId, unixSeconds } from '../http/names.ts'
 import { stopReason } from '../run.ts'
@@ -26,6 +27,8 @@ export interface BuilderOptions {
   seal?: (text: string) => Promise<string>
   /** Log-probabilities of the final text, when asked for. */
   logprobs?: (token: TextToken) => object
+  /** Names of the custom tools: their calls are items of their own kind. */
+  custom?: ReadonlySet<string>
   /** Ids of the items, in order, where they exist already (a replay). */
   ids?: readonly string[]
 }
@@ -119,6 +122,15 @@ export class ResponseBuilder {
         return this.#open(item, { type: 'output_text', text: '', annotations: [], logprobs: [] })
       }
       case 'tool-call-start':
+        if (this.#options.custom?.has(event.name))
+          return this.#open({
+            id: this.#id('ctc'),
+            type: 'custom_tool_call',
+            status: 'in_progress',
+            call_id: event.id,
+            name: event.name,
+            input: '',
+          })
         return this.#open({
           id: this.#id('fc'),
           type: 'function_call',
@@ -135,6 +147,7 @@ export class ResponseBuilder {
         return [this.#event('response.output_text.delta', { ...this.#place(true), delta: event.delta, logprobs })]
       }
       case 'tool-call-delta':
+        if (this.#item?.type === 'custom_tool_call') return [] // the text comes whole, when its JSON is complete
         return [this.#event('response.function_call_arguments.delta', { ...this.#place(false), delta: event.argumentsDelta })]
       case 'reasoning-end':
       case 'text-end':
@@ -159,7 +172,12 @@ export class ResponseBuilder {
     this.#ending = undefined
     if (!ending || !item) return []
     const events: ResponseEvent[] = []
-    if (ending.type === 'tool-call-end') {
+    if (ending.type === 'tool-call-end' && item.type === 'custom_tool_call') {
+      const input = inputOf(ending.arguments)
+      item.input = input
+      if (input !== '') events.push(this.#event('response.custom_tool_call_input.delta', { ...this.#place(false), delta: input }))
+      events.push(this.#event('response.custom_tool_call_input.done', { ...this.#place(false), input }))
+    } else if (ending.type === 'tool-call-end') {
       item.arguments = ending.arguments
       events.push(
         this.#event('response.function_call_arguments.done', { ...this.#place(false), name: ending.name, arguments: ending.arguments }),

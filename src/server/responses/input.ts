@@ -5,6 +5,7 @@
 import type { z } from 'zod'
 import type { AssistantPart, Message } from '../../chat/messages.ts'
 import { notReadable } from '../chat-completions/messages.ts'
+import { customArguments } from '../custom-tools.ts'
 import { validate } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest, notFound, quote } from '../http/errors.ts'
@@ -14,7 +15,7 @@ import type { StoredItem, StoredResponse } from './store.ts'
 
 type Part = { type: string; text?: string | null; refusal?: string | null }
 
-/** The input of a request as items with ids, references resolved. Items of types we don't know are left out. */
+/** The input of a request as items with ids, references resolved. @throws 400 that names an item of unknown type */
 export async function inputItems(
   ctx: ServerContext,
   scope: Scope,
@@ -33,8 +34,14 @@ export async function inputItems(
       items.push(found)
       continue
     }
-    const schema = itemSchemas[type]
-    if (schema) items.push(normal(validate(item, schema, param) as Record<string, unknown>, type))
+    const schema = Object.hasOwn(itemSchemas, type) ? itemSchemas[type] : undefined
+    if (!schema)
+      throw badRequest(
+        `${param}.type: items of the type ${quote(type)} are not supported; leave the item out.`,
+        `${param}.type`,
+        'unsupported_item',
+      )
+    items.push(normal(validate(item, schema, param) as Record<string, unknown>, type))
   }
   return items
 }
@@ -45,6 +52,15 @@ const itemSchemas: Record<string, z.ZodType> = {
   function_call_output: schemas.functionCallOutputItem,
   reasoning: schemas.reasoningItem,
   compaction: schemas.compactionItem,
+  custom_tool_call: schemas.customCallItem,
+  local_shell_call: schemas.foreignCallItem,
+  shell_call: schemas.foreignCallItem,
+  apply_patch_call: schemas.foreignCallItem,
+  custom_tool_call_output: schemas.foreignOutputItem,
+  local_shell_call_output: schemas.foreignOutputItem,
+  shell_call_output: schemas.foreignOutputItem,
+  apply_patch_call_output: schemas.foreignOutputItem,
+  mcp_call: schemas.mcpCallItem,
 }
 const prefixes: Record<string, string> = {
   message: 'msg',
@@ -52,6 +68,7 @@ const prefixes: Record<string, string> = {
   function_call_output: 'fco',
   reasoning: 'rs',
   compaction: 'cmp',
+  custom_tool_call: 'ctc',
 }
 
 function normal(item: Record<string, unknown>, type: string): StoredItem {
@@ -103,12 +120,20 @@ export async function messagesOf(
     if (item.type === 'reasoning') {
       const text = await reasoningOf(ctx, scope, item)
       if (text) parts.push({ type: 'reasoning', text })
-    } else if (item.type === 'function_call') {
-      const callId = item.call_id as string
+    } else if (item.type.endsWith('_call')) {
+      const { callId, name, args } = callOf(item)
       // A call straight after another one belongs to the same thought.
       const recalled = parts.some(({ type }) => type !== 'text') ? undefined : ctx.reasoning.recall(scope.tenant, callId)
       if (recalled) parts.push({ type: 'reasoning', text: recalled })
-      parts.push({ type: 'tool-call', id: callId, name: item.name as string, arguments: item.arguments as string })
+      parts.push({ type: 'tool-call', id: callId, name, arguments: args })
+      if (item.type === 'mcp_call') {
+        flush()
+        messages.push({
+          role: 'tool',
+          toolCallId: callId,
+          content: (item.output as string | null) ?? `Error: ${JSON.stringify(item.error ?? null)}`,
+        })
+      }
     } else if (item.type === 'message' && item.role === 'assistant') {
       const text = textOf(item.content as Part[], 'input')
       if (text) parts.push({ type: 'text', text, phase: item.phase === 'commentary' ? 'commentary' : undefined })
@@ -119,9 +144,8 @@ export async function messagesOf(
         if (summary === undefined)
           throw badRequest('This compaction was not made here, or for another key.', 'input', 'compaction_not_readable')
         messages.push({ role: 'developer', content: `The conversation so far, in short:\n${summary}` })
-      } else if (item.type === 'function_call_output') {
-        const output = typeof item.output === 'string' ? item.output : textOf((item.output ?? []) as Part[], 'input')
-        messages.push({ role: 'tool', toolCallId: item.call_id as string, content: output })
+      } else if (item.type.endsWith('_call_output')) {
+        messages.push({ role: 'tool', toolCallId: (item.call_id ?? item.id) as string, content: outputOf(item) })
       } else if (item.type === 'message') {
         messages.push({ role: item.role as 'user' | 'system' | 'developer', content: textOf(item.content as Part[], 'input') })
       }
@@ -129,6 +153,30 @@ export async function messagesOf(
   }
   flush()
   return messages
+}
+
+/** A call as the model would have written it. */
+function callOf(item: StoredItem): { callId: string; name: string; args: string } {
+  const callId = (item.call_id ?? item.id) as string
+  switch (item.type) {
+    case 'function_call':
+    case 'mcp_call':
+      return { callId, name: item.name as string, args: item.arguments as string }
+    case 'custom_tool_call':
+      return { callId, name: item.name as string, args: customArguments(item.input as string) }
+    default: {
+      const { type, id: _id, call_id: _callId, status: _status, ...rest } = item
+      return { callId, name: type.slice(0, -'_call'.length), args: JSON.stringify(rest) }
+    }
+  }
+}
+
+/** What a call gave back, as text. */
+function outputOf({ type, output }: StoredItem): string {
+  if (typeof output === 'string') return output
+  const parts = (output ?? []) as Part[]
+  const isText = type === 'function_call_output' || type === 'custom_tool_call_output'
+  return isText ? textOf(parts, 'input') : parts.map((part) => part.text ?? JSON.stringify(part)).join('\n')
 }
 
 async function reasoningOf(ctx: ServerContext, scope: Scope, item: StoredItem): Promise<string> {

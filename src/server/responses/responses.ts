@@ -27,7 +27,7 @@ export async function createResponse(ctx: ServerContext, scope: Scope, request: 
   return withModel(ctx, scope, body.model, async (lease) => {
     const answer = await prepareTruncated(ctx, scope, lease, asked, body.truncation === 'auto')
     ctx.admission.check(scope.tenant, lease)
-    const work = new ResponseWork(ctx, scope, lease, body, items, answer)
+    const work = new ResponseWork(ctx, scope, lease, body, items, answer, asked.custom)
     if (body.background) return work.inBackground()
     if (body.stream) return work.streamed()
     return Response.json(await ctx.joins.run(ctx, scope, request, body, (signal, gone) => work.whole(signal, gone)))
@@ -43,7 +43,15 @@ class ResponseWork {
   readonly #answer: Answer
   readonly #builder: ResponseBuilder
 
-  constructor(ctx: ServerContext, scope: Scope, lease: Lease, body: ResponseRequest, items: StoredItem[], answer: Answer) {
+  constructor(
+    ctx: ServerContext,
+    scope: Scope,
+    lease: Lease,
+    body: ResponseRequest,
+    items: StoredItem[],
+    answer: Answer,
+    custom: ReadonlySet<string> | undefined,
+  ) {
     this.#ctx = ctx
     this.#scope = scope
     this.#lease = lease
@@ -53,6 +61,7 @@ class ResponseWork {
     const { tokenizer } = lease.model
     const seals = body.include?.includes('reasoning.encrypted_content')
     this.#builder = new ResponseBuilder(responseObject(body, lease.model), {
+      custom,
       seal: seals ? (text) => ctx.sealer.seal(scope.tenant, text) : undefined,
       logprobs: wantsLogprobs(body) ? (token) => logprobsOf(tokenizer, token, body.top_logprobs ?? 0) : undefined,
     })

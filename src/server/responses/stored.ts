@@ -1,5 +1,6 @@
 /** Stored responses: read, replay, list their input, cancel, delete; and the count of a request's prompt. */
 import { type ChatEvent, NO_TIMINGS } from '../../chat/messages.ts'
+import { customArguments } from '../custom-tools.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest, notFound, quote } from '../http/errors.ts'
@@ -82,7 +83,10 @@ async function find(ctx: ServerContext, scope: Scope, id: string): Promise<Store
 async function replay({ response }: StoredResponse): Promise<ResponseEvent[]> {
   const builder = new ResponseBuilder(
     { ...response, status: 'in_progress', output: [], usage: null, completed_at: null, incomplete_details: null },
-    { ids: response.output.map(({ id }) => id) },
+    {
+      ids: response.output.map(({ id }) => id),
+      custom: new Set(response.output.flatMap(({ type, name }) => (type === 'custom_tool_call' ? [name as string] : []))),
+    },
   )
   const events = builder.start()
   for (const item of response.output) for (const event of eventsOf(item)) events.push(...(await builder.of(event)))
@@ -112,8 +116,9 @@ function eventsOf(item: StoredResponse['response']['output'][number]): ChatEvent
   const text = (item.content as { text?: string }[] | undefined)?.[0]?.text ?? ''
   if (item.type === 'reasoning')
     return [{ type: 'reasoning-start' }, { type: 'reasoning-delta', delta: text }, { type: 'reasoning-end', text }]
-  if (item.type === 'function_call') {
-    const call = { id: item.call_id as string, name: item.name as string, arguments: item.arguments as string }
+  if (item.type === 'function_call' || item.type === 'custom_tool_call') {
+    const args = item.type === 'function_call' ? (item.arguments as string) : customArguments(item.input as string)
+    const call = { id: item.call_id as string, name: item.name as string, arguments: args }
     return [
       { type: 'tool-call-start', id: call.id, name: call.name },
       { type: 'tool-call-delta', id: call.id, argumentsDelta: call.arguments },

@@ -9,11 +9,18 @@ const refusalPart = z.looseObject({ type: z.literal('refusal'), refusal: z.strin
 const mediaPart = z.looseObject({ type: z.enum(['image_url', 'input_image', 'input_audio', 'file', 'input_file']) })
 const content = z.union([z.string(), z.array(z.discriminatedUnion('type', [textPart, mediaPart, refusalPart])).max(1024)])
 
-const toolCall = z.looseObject({
-  id: common.callId,
-  type: z.literal('function').nullish(),
-  function: z.looseObject({ name: common.toolName, arguments: z.string() }),
-})
+const toolCall = z.union([
+  z.looseObject({
+    id: common.callId,
+    type: z.literal('function').nullish(),
+    function: z.looseObject({ name: common.toolName, arguments: z.string() }),
+  }),
+  z.looseObject({
+    id: common.callId,
+    type: z.literal('custom'),
+    custom: z.looseObject({ name: common.toolName, input: z.string() }),
+  }),
+])
 
 /** A call as it was before `tool_calls`. */
 const legacyCall = z.looseObject({ name: common.toolName, arguments: z.string() })
@@ -51,6 +58,7 @@ const namedFunction = z.looseObject({ type: z.literal('function'), function: z.l
 const chatToolChoice = z.union([
   z.enum(['none', 'auto', 'required']),
   namedFunction,
+  z.looseObject({ type: z.literal('custom'), custom: z.looseObject({ name: common.toolName }) }),
   z.looseObject({
     type: z.literal('allowed_tools'),
     allowed_tools: z.looseObject(common.allowedTools(z.looseObject({ type: z.string() }))),

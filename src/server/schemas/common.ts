@@ -51,7 +51,20 @@ export const toolName = z
   // biome-ignore lint/suspicious/noControlCharactersInRegex: control characters are what is refused
   .regex(/^[^\u0000-\u001f\u007f]+$/, 'must not contain control characters')
 
-/** The tools of a request. Those of other types than `function` are ignored. */
+/** The fields of a tool whose input is a text. */
+export const customTool = z.looseObject({
+  name: toolName,
+  description: z.string().nullish(),
+  format: z
+    .discriminatedUnion('type', [
+      z.strictObject({ type: z.literal('text') }),
+      z.strictObject({ type: z.literal('grammar'), syntax: z.enum(['lark', 'regex']), definition: z.string() }),
+    ])
+    .nullish(),
+})
+export type CustomTool = z.infer<typeof customTool>
+
+/** The tools of a request. Those of other types than `function` and `custom` are ignored. */
 export const tools = z.array(z.looseObject({ type: z.string() })).max(MOST_TOOLS)
 
 /** The fields of a choice among some of the tools. */

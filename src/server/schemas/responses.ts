@@ -27,6 +27,35 @@ export const functionCallOutputItem = z.looseObject({
   call_id: common.callId,
   output: parts.nullable(),
 })
+export const customCallItem = z.looseObject({
+  type: z.literal('custom_tool_call'),
+  id: itemId,
+  call_id: common.callId,
+  name: common.toolName,
+  input: z.string(),
+})
+/** A call of a tool that clients of other servers run themselves. Its fields are shown to the model as they are. */
+export const foreignCallItem = z.looseObject({
+  type: z.enum(['local_shell_call', 'shell_call', 'apply_patch_call']),
+  id: itemId,
+  call_id: common.callId,
+})
+/** The result of such a call. Some name the call by `id`. */
+export const foreignOutputItem = z.looseObject({
+  type: z.enum(['custom_tool_call_output', 'local_shell_call_output', 'shell_call_output', 'apply_patch_call_output']),
+  id: itemId,
+  call_id: common.callId.nullish(),
+  output: z.union([z.string(), z.array(z.looseObject({})).max(1024)]).nullish(),
+})
+/** A call of a server of tools, with its result. */
+export const mcpCallItem = z.looseObject({
+  type: z.literal('mcp_call'),
+  id: itemId,
+  name: common.toolName,
+  arguments: z.string(),
+  output: z.string().nullish(),
+  error: z.unknown().optional(),
+})
 export const reasoningItem = z.looseObject({
   type: z.literal('reasoning'),
   id: itemId,
@@ -37,14 +66,14 @@ export const reasoningItem = z.looseObject({
 export const referenceItem = z.looseObject({ type: z.literal('item_reference').nullish(), id: z.string().min(1).max(256) })
 export const compactionItem = z.looseObject({ type: z.literal('compaction'), id: itemId, encrypted_content: z.string() })
 
-/** Checked again by type in responses/input.ts, which ignores items of unknown types. */
+/** Checked again by type in responses/input.ts, which refuses items of unknown types. */
 export const anyItem = z.looseObject({ type: z.string().max(64).nullish() })
 
 export const responseTool = z.looseObject({ type: z.literal('function'), ...common.functionFields })
 
 const responseToolChoice = z.union([
   z.enum(['none', 'auto', 'required']),
-  z.looseObject({ type: z.literal('function'), name: common.toolName }),
+  z.looseObject({ type: z.enum(['function', 'custom']), name: common.toolName }),
   z.looseObject({
     type: z.literal('allowed_tools'),
     ...common.allowedTools(z.looseObject({ type: z.string(), name: z.string().nullish() })),
