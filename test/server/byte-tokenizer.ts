@@ -1,7 +1,7 @@
 /** A tokenizer for tests: one id per byte, and the markers of harmony and Qwen3 above them. Small vocabulary, no files. */
 import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 
-const markers = [
+const MARKERS = [
   '<|start|>',
   '<|message|>',
   '<|end|>',
@@ -18,7 +18,9 @@ const markers = [
   '</tool_call>',
 ]
 
-export function byteTokenizer(): Tokenizer {
+/** @param more further markers */
+export function byteTokenizer(more: readonly string[] = []): Tokenizer {
+  const markers = [...MARKERS, ...more]
   const specials = new Map(markers.map((text, i) => [text, 256 + i]))
   const spelled = new Map(markers.map((text, i) => [256 + i, text]))
   const utf8 = new TextEncoder()
@@ -29,7 +31,7 @@ export function byteTokenizer(): Tokenizer {
     if (!Number.isInteger(id) || id < 0 || id > 255) throw new RangeError(`token id ${id} is not in the vocabulary`)
     return Uint8Array.of(id)
   }
-  const pattern = new RegExp(markers.map((text) => text.replace(/[|/]/g, '\\$&')).join('|'), 'g')
+  const pattern = new RegExp(markers.map((text) => text.replace(/[|/[\]]/g, '\\$&')).join('|'), 'g')
   return {
     vocabSize: 256 + markers.length,
     specials,

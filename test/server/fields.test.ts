@@ -50,7 +50,7 @@ const changing: [path: string, fields: object, field: string][] = [
   [chat, { some_new_penalty: 1.5 }, 'some_new_penalty'],
   [chat, { temperature_last: 2 }, 'temperature_last'],
   [chat, { prompt: 'Who?' }, 'prompt'],
-  [completions, { suffix: ' end' }, 'suffix'],
+  [completions, { suffix: ' end' }, 'suffix'], // this model was not trained to fill in
   [completions, { best_of: 3 }, 'best_of'],
   [completions, { prompt_embeds: 'AAAA' }, 'prompt_embeds'],
   [completions, { messages }, 'messages'],
@@ -60,7 +60,6 @@ const changing: [path: string, fields: object, field: string][] = [
   [responses, { response_format: { type: 'json_object' } }, 'response_format'],
   [responses, { stop: ['x'] }, 'stop'],
   [responses, { text: { verbosity: 'low' } }, 'text.verbosity'],
-  [ollamaChat, { logprobs: true }, 'logprobs'],
   [ollamaChat, { options: { mirostat: 1 } }, 'options.mirostat'],
   [ollamaChat, { options: { typical_p: 0.2 } }, 'options.typical_p'],
   [ollamaChat, { options: { repeat_last_n: 0 } }, 'options.repeat_last_n'],

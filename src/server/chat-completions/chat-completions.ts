@@ -39,6 +39,15 @@ export async function chatCompletions(ctx: ServerContext, scope: Scope, request:
   })
 }
 
+export async function chatInputTokens(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
+  const body = await readBody(ctx, scope, request, chatRequest)
+  const asked = chatAsk(body, (callId) => ctx.reasoning.recall(scope.tenant, callId))
+  return withModel(ctx, scope, body.model, async ({ model }) => {
+    const [answer] = await prepare(ctx, scope, model, { ...asked, answers: 1 })
+    return Response.json({ object: 'chat.completion.input_tokens', input_tokens: answer!.promptIds.length })
+  })
+}
+
 function choiceRun(
   ctx: ServerContext,
   scope: Scope,

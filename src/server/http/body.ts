@@ -144,7 +144,8 @@ function deepest(issues: readonly unknown[]): { path: PropertyKey[]; message: st
         const inner = deepest(branch)
         const path = [...issue.path, ...inner.path]
         // Alternatives that fail at the same place are named together.
-        if (inner.path.length > 0 && path.join() === found.path.join()) found = { path, message: `${found.message}, or ${wish(inner.message)}` }
+        if (inner.path.length > 0 && path.join() === found.path.join())
+          found = { path, message: `${found.message}, or ${wish(inner.message)}` }
         else if (path.length >= found.path.length && inner.path.length > 0) found = { path, message: inner.message }
       }
       if (found === issue) found = { path: issue.path, message: alternatives(issue.errors) ?? issue.message }

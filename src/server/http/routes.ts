@@ -1,6 +1,6 @@
 /** Every path of the server in one table: what hono dispatches, what /openapi.json lists, what needs no key. */
 import type { z } from 'zod'
-import { chatCompletions } from '../chat-completions/chat-completions.ts'
+import { chatCompletions, chatInputTokens } from '../chat-completions/chat-completions.ts'
 import { embeddings, ollamaEmbed, ollamaEmbeddings } from '../embeddings/embeddings.ts'
 import { rerank, score } from '../embeddings/rerank.ts'
 import { countTokens, createMessage } from '../messages/messages.ts'
@@ -16,10 +16,12 @@ import { cancelResponse, deleteResponse, getResponse, inputTokens, listInputItem
 import { chatRequest } from '../schemas/chat.ts'
 import { applyTemplateRequest, completionRequest, detokenizeRequest, tokenizeRequest } from '../schemas/completions.ts'
 import { embeddingsRequest, ollamaEmbeddingsRequest, ollamaEmbedRequest, rerankRequest, scoreRequest } from '../schemas/embeddings.ts'
+import { infillRequest, llamaCompletionRequest } from '../schemas/llama.ts'
 import { countTokensRequest, messagesRequest } from '../schemas/messages.ts'
 import { ollamaChatRequest, ollamaGenerateRequest, ollamaShowRequest } from '../schemas/ollama.ts'
 import { compactRequest, inputTokensRequest, responseRequest } from '../schemas/responses.ts'
 import { completions } from '../text/completions.ts'
+import { infill, llamaCompletion } from '../text/llama.ts'
 import { applyTemplate, detokenize, tokenize } from '../text/tokenize.ts'
 import type { Scope, ServerContext } from './context.ts'
 import type { Openness } from './security.ts'
@@ -55,6 +57,13 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/v1/models', summary: 'The models.', handle: listModels },
   { method: 'GET', path: '/v1/models/:id{.+}', summary: 'One model.', handle: oneModel },
   { method: 'POST', path: '/v1/chat/completions', summary: 'Answer a conversation.', body: chatRequest, handle: chatCompletions },
+  {
+    method: 'POST',
+    path: '/v1/chat/completions/input_tokens',
+    summary: 'Count the prompt of a conversation.',
+    body: chatRequest,
+    handle: chatInputTokens,
+  },
   { method: 'POST', path: '/v1/responses', summary: 'Answer input items.', body: responseRequest, handle: createResponse },
   {
     method: 'POST',
@@ -96,6 +105,8 @@ export const routes: readonly Route[] = [
   ...['/v1/score', '/score'].map(
     (path): Route => ({ method: 'POST', path, summary: 'vLLM: score pairs of texts.', body: scoreRequest, handle: score }),
   ),
+  { method: 'POST', path: '/completion', summary: 'llama-server: continue a text.', body: llamaCompletionRequest, handle: llamaCompletion },
+  { method: 'POST', path: '/infill', summary: 'llama-server: fill in between two texts.', body: infillRequest, handle: infill },
   { method: 'POST', path: '/tokenize', summary: 'Text to token ids.', body: tokenizeRequest, handle: tokenize },
   { method: 'POST', path: '/detokenize', summary: 'Token ids to text.', body: detokenizeRequest, handle: detokenize },
   { method: 'POST', path: '/apply-template', summary: 'The prompt of a conversation.', body: applyTemplateRequest, handle: applyTemplate },

@@ -56,6 +56,7 @@ export function ollamaAsk(body: OllamaChatRequest | OllamaGenerateRequest, messa
       tools: tools.map((tool) => ({ ...tool, strict: false })),
       ...given?.form,
       ...ollamaOptions(body.options),
+      logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
       fields: { form: given?.field, tools: places },
     },
   }

@@ -3,6 +3,7 @@ import type { Generated } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import type { FinishEvent, Message, ToolCallPart } from '../../chat/messages.ts'
 import { writeJson } from '../../json/lossless.ts'
+import { logprobsOf } from '../chat-completions/logprobs.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { type ApiError, badRequest } from '../http/errors.ts'
@@ -12,6 +13,7 @@ import type { Lease } from '../models/registry.ts'
 import { constraintOf, prepare } from '../prepare.ts'
 import { argumentsObject, runAnswer, stopReason, wholeAnswer, withModel } from '../run.ts'
 import { type OllamaGenerateRequest, ollamaChatRequest, ollamaGenerateRequest } from '../schemas/ollama.ts'
+import { fillPrompt } from '../text/fill.ts'
 import { fromOllamaMessages, ollamaAsk, ollamaForm, ollamaOptions } from './messages.ts'
 
 /** A piece of an answer in the field names of one endpoint. */
@@ -34,7 +36,7 @@ export async function ollamaGenerate(ctx: ServerContext, scope: Scope, request: 
   if (!body.prompt) return loadOrUnload(ctx, body.model, body.keep_alive, { response: '' })
   const shape: Shape = ({ content = '', thinking }) => ({ response: content, ...(thinking !== undefined && { thinking }) })
   return respond(ctx, scope, body, shape, async ({ model }) => {
-    if (body.raw) return rawContinuation(ctx, scope, model, body, body.prompt!)
+    if (body.raw || body.suffix) return rawContinuation(ctx, scope, model, body, body.prompt!)
     const messages: Message[] = [{ role: 'user', content: body.prompt! }]
     if (body.system) messages.unshift({ role: 'system', content: body.system })
     return (await prepare(ctx, scope, model, ollamaAsk(body, messages)))[0]!
@@ -50,15 +52,29 @@ async function rawContinuation(
 ): Promise<Continuation> {
   const options = ollamaOptions(body.options)
   const maxTokens = Math.min(options.maxTokens ?? Number.POSITIVE_INFINITY, ctx.limits.outputTokens)
-  const ids = promptOf(model, prompt, 'prompt', { special: body.parse_special ?? true })
+  const { ids, stops } = body.suffix
+    ? fillPrompt(model, { before: prompt, after: body.suffix }, 'suffix')
+    : { ids: promptOf(model, prompt, 'prompt', { special: body.parse_special ?? true }), stops: [] }
   const constraint = await constraintOf(ctx, scope, model, ollamaForm(body))
-  return new Continuation(model, ids, { ...options, maxTokens, cacheKey: scope.tenant }, 'prompt', constraint)
+  return new Continuation(
+    model,
+    ids,
+    {
+      ...options,
+      stop: [...(options.stop ?? []), ...stops],
+      maxTokens,
+      logprobs: body.logprobs ? (body.top_logprobs ?? 0) : undefined,
+      cacheKey: scope.tenant,
+    },
+    'prompt',
+    constraint,
+  )
 }
 
 async function respond(
   ctx: ServerContext,
   scope: Scope,
-  body: { model: string; stream?: boolean | null },
+  body: { model: string; stream?: boolean | null; logprobs?: boolean | null; top_logprobs?: number | null },
   shape: Shape,
   make: (lease: Lease) => Promise<Generated>,
 ): Promise<Response> {
@@ -75,18 +91,31 @@ async function respond(
     const source = await make(lease)
     ctx.admission.check(scope.tenant, lease)
     if (body.stream === false) {
-      const { content, reasoning, calls, finish } = await wholeAnswer(runAnswer(ctx, scope, lease, source, scope.signal))
+      const { tokenizer } = lease.model
+      const scores: object[] = []
+      const { content, reasoning, calls, finish } = await wholeAnswer(runAnswer(ctx, scope, lease, source, scope.signal), (token) =>
+        scores.push(logprobsOf(tokenizer, token, body.top_logprobs ?? 0)),
+      )
+      const logprobs = body.logprobs ? scores : undefined
       const piece = { content, ...(reasoning && { thinking: reasoning }), ...(calls.length > 0 && { tool_calls: calls.map(toolCall) }) }
-      return new Response(line({ ...head(), ...shape(piece), ...last(finish) }), { headers: { 'content-type': 'application/json' } })
+      return new Response(line({ ...head(), ...shape(piece), logprobs, ...last(finish) }), {
+        headers: { 'content-type': 'application/json' },
+      })
     }
     const options = { contentType: 'application/x-ndjson' as const, error: ({ body: error }: ApiError) => line({ error: error.message }) }
     return streamResponse(ctx, scope, options, async (stream) => {
-      const send = (piece: Parameters<Shape>[0]) => stream.send(line({ ...head(), ...shape(piece), done: false }))
+      let scores: object[] = []
+      const taken = () => (scores.length > 0 ? scores : undefined)
+      const send = async (piece: Parameters<Shape>[0]) => {
+        await stream.send(line({ ...head(), ...shape(piece), logprobs: taken(), done: false }))
+        scores = []
+      }
       for await (const event of runAnswer(ctx, scope, lease, source, stream.signal)) {
-        if (event.type === 'text-delta') await send({ content: event.delta })
+        if (event.type === 'text-token') scores.push(logprobsOf(lease.model.tokenizer, event, body.top_logprobs ?? 0))
+        else if (event.type === 'text-delta') await send({ content: event.delta })
         else if (event.type === 'reasoning-delta') await send({ thinking: event.delta })
         else if (event.type === 'tool-call-end') await send({ tool_calls: [toolCall(event)] })
-        else if (event.type === 'finish') await stream.send(line({ ...head(), ...shape({}), ...last(event) }))
+        else if (event.type === 'finish') await stream.send(line({ ...head(), ...shape({}), logprobs: taken(), ...last(event) }))
       }
     })
   })

@@ -27,6 +27,7 @@ export const completionRequest = z.looseObject({
   prompt: z
     .union([z.string(), someIds, z.array(z.string()).min(1).max(64), z.array(someIds).min(1).max(64)])
     .describe('One text, one list of token ids, or up to 64 of either.'),
+  suffix: z.string().nullish().describe('The text after the gap: with one text as prompt, the answer stands between the two.'),
   ...promptFields,
   stream: z.boolean().nullish(),
   stream_options: common.includeUsage,

@@ -54,7 +54,7 @@ export const REFUSED: Readonly<Record<string, readonly [instead: string, ...neut
   skip_special_tokens: ['special tokens are never part of the text', true],
   stop_token_ids: ['use stop'],
   structural_tag: ['use tools, or a grammar'],
-  suffix: ['this server continues texts; it cannot fill in before a suffix'],
+  suffix: ['use it on /v1/completions, /api/generate or /infill'],
   system: ['use a message with the role system'],
   t_max_predict_ms: ['use max_tokens', 0, -1],
   template: ['templates are never taken from requests'],

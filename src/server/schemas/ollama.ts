@@ -20,6 +20,8 @@ const shared = {
   think: z.union([z.boolean(), z.enum(['low', 'medium', 'high', 'max', 'none'])]).nullish(),
   format: z.union([z.literal(''), z.literal('json'), common.jsonObject]).nullish(),
   ...formFields,
+  logprobs: z.boolean().nullish(),
+  top_logprobs: z.int().min(0).max(20).nullish(),
   options,
   keep_alive: z.union([z.string().max(32), z.number()]).nullish(),
 }
@@ -61,6 +63,7 @@ export const ollamaGenerateRequest = z.looseObject({
   ...shared,
   prompt: z.string().nullish(),
   system: z.string().nullish(),
+  suffix: z.string().nullish().describe('The text after the gap: the answer stands between prompt and suffix.'),
   raw: z.boolean().nullish().describe('The prompt is continued as it is, without the chat format. Special tokens in it are read.'),
   parse_special: z.boolean().nullish().describe('With `raw`: false leaves spellings of special tokens text.'),
   images: z.array(z.unknown()).max(64).nullish(),

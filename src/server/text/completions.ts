@@ -19,11 +19,14 @@ import { chatUsage, openaiFinish, runAnswer, stopReason, withModel } from '../ru
 import { limitOf } from '../schemas/common.ts'
 import { type CompletionRequest, completionRequest } from '../schemas/completions.ts'
 import { formatForm, givenForm } from '../schemas/forms.ts'
+import { fillPrompt } from './fill.ts'
 
 export async function completions(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(ctx, scope, request, completionRequest)
   if (body.echo && body.stream) throw badRequest('echo cannot be streamed.', 'echo')
   if (body.max_tokens === 0 && !body.echo) throw badRequest('max_tokens 0 makes sense with echo only.', 'max_tokens')
+  if (body.suffix && (typeof body.prompt !== 'string' || body.echo))
+    throw badRequest('suffix: expected one text as prompt, without echo.', 'suffix')
   const given = givenForm(body, formatForm(body.response_format))
   return withModel(ctx, scope, body.model, async (lease) => {
     const constraint = await constraintOf(ctx, scope, lease.model, given)
@@ -68,14 +71,15 @@ function continuations(
   const read = { special: body.parse_special ?? true, bos: body.add_special_tokens ?? true }
   return prompts.flatMap((one, p) => {
     const param = prompts.length === 1 ? 'prompt' : `prompt[${p}]`
-    const promptIds = typeof one === 'string' ? promptOf(model, one, param, read) : one
+    const filled = body.suffix ? fillPrompt(model, { before: one as string, after: body.suffix }, 'suffix') : undefined
+    const promptIds = filled?.ids ?? (typeof one === 'string' ? promptOf(model, one, param, read) : one)
     const unknown = promptIds.find((id) => id >= model.architecture.vocabSize)
     if (unknown !== undefined) throw badRequest(`Token ${unknown} is not in the vocabulary of ${model.architecture.vocabSize}.`, param)
     return Array.from({ length: body.n ?? 1 }, (_, i) => {
       const ask = {
         ...drawingOf(body, i),
         maxTokens: Math.min(limitOf(body.max_tokens ?? 16) ?? Number.MAX_SAFE_INTEGER, ctx.limits.outputTokens),
-        stop: stopsOf(body.stop),
+        stop: [...stopsOf(body.stop), ...(filled?.stops ?? [])],
         logprobs: body.logprobs ?? undefined,
         cacheKey: scope.tenant,
       }
