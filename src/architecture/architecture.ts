@@ -4,10 +4,16 @@
  * it asks for one of these properties. Field names are the camelCase of the published config.json keys.
  */
 
-/** How the values of a published tensor are stored. `mxfp4`: blocks of 32 four-bit values with one shared power of two, scales apart. */
-export type DType = 'f32' | 'f16' | 'bf16' | 'int8' | 'mxfp4' | BlockDType
+/**
+ * How the values of a published tensor are stored. `mxfp4`: blocks of 32 four-bit values with one shared power of two, scales apart.
+ * `fp8`: rows of E4M3 bytes, every 128 of them after their f32 scale.
+ */
+export type DType = 'f32' | 'f16' | 'bf16' | 'int8' | 'mxfp4' | 'fp8' | BlockDType
 
-/** The block formats of GGUF files (`ops/block-formats.ts`), scales inside the blocks; `mxfp4_gguf` is MXFP4 in the order of these files. */
+/**
+ * Block formats (`ops/block-formats.ts`), scales inside the blocks: those of GGUF files, of which `mxfp4_gguf` is MXFP4 in the order of these
+ * files, and the groups of AWQ and GPTQ.
+ */
 export type BlockDType =
   | 'q8_0'
   | 'q4_0'
@@ -22,6 +28,8 @@ export type BlockDType =
   | 'iq4_nl'
   | 'iq4_xs'
   | 'mxfp4_gguf'
+  | 'int4_groups'
+  | 'int8_groups'
 
 export interface Architecture {
   /** Preset name ('gpt-oss-20b') or whatever the configuration calls itself. For people, never for decisions. */

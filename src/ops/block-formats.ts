@@ -1,5 +1,5 @@
 /**
- * The block formats of GGUF files: where the bits of a block lie and what numbers they stand for. One description per format serves the
+ * The block formats of GGUF files, and of AWQ and GPTQ: where the bits of a block lie and what numbers they stand for. One description per format serves the
  * plain decoder below, the loader that rearranges blocks, and the generator of kernels (ops/wasm). A block holds `length` neighbouring
  * values of a row in `bytes` bytes:
  *
@@ -36,7 +36,7 @@ export interface BlockFormat {
   readonly scale: { readonly at: number; readonly format: 'f16' | 'e8m0' }
   /** The integer factor of run s, less `zero`; 1 where absent. Factors of 8 bits are signed. */
   readonly factor?: { readonly of: (s: number) => readonly Field[]; readonly zero: number }
-  /** Byte of the f16 that is added, with its sign and the integer multiple of run s (1 where absent). */
+  /** Byte of the f16 that is added, with its sign and the integer multiple of run s (1 where absent); it may be the scale itself. */
   readonly offset?: { readonly at: number; readonly sign: 1 | -1; readonly of?: (s: number) => readonly Field[] }
 }
 
@@ -67,6 +67,15 @@ const NONLINEAR = [-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 
 const FP4_DOUBLED = [0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12]
 
 const f16 = (at: number) => ({ at, format: 'f16' as const })
+
+/**
+ * 32 values of a group of AWQ or GPTQ: scale·(code - zero point), as the loader writes it: the scale, `zero` less the zero point as a signed
+ * byte, the codes.
+ */
+function groups(bits: 4 | 8, zero: number, code: BlockFormat['code']): BlockFormat {
+  const offset = { at: 0, sign: 1, of: () => [{ at: 2, shift: 0, bits: 8, to: 0 }] } as const
+  return { length: 32, bytes: 3 + 4 * bits, bits, code, zero, span: 32, scale: f16(0), offset }
+}
 
 export const BLOCK_FORMATS: Readonly<Record<BlockDType, BlockFormat>> = {
   q8_0: { length: 32, bytes: 34, bits: 8, code: (i) => [bits(2 + i, 0, 8)], zero: 0, span: 32, scale: f16(0) },
@@ -159,6 +168,8 @@ export const BLOCK_FORMATS: Readonly<Record<BlockDType, BlockFormat>> = {
     span: 32,
     scale: { at: 0, format: 'e8m0' },
   },
+  int4_groups: groups(4, 8, (i) => [nibbles(3)(i)]),
+  int8_groups: groups(8, 0, (i) => [bits(3 + i, 0, 8)]),
 }
 
 /** How many bits some fields of a block make together. */

@@ -5,7 +5,7 @@
 import type { Fill, WeightSpec } from './backend.ts'
 import { decodeBlocks } from './block-formats.ts'
 import type { DType } from './dtype.ts'
-import { FP4_VALUES, fromE8m0, fromF16, isBlocks, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, requireBlocks, storedBytes } from './dtype.ts'
+import { decodeFp8, FP4_VALUES, fromE8m0, fromF16, isBlocks, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, requireBlocks, storedBytes } from './dtype.ts'
 import { size } from './tensor.ts'
 
 export interface StoredWeight {
@@ -42,10 +42,8 @@ export async function storedWeight(
 /** Values [from, from + count) into `out` from `at` on; of a format with blocks both are multiples of its length. */
 export function decodeStored({ dtype, bytes, scales }: StoredWeight, from: number, count: number, out: Float32Array, at: number): void {
   const { buffer, byteOffset } = bytes
-  if (isBlocks(dtype)) {
-    out.set(decodeBlocks(dtype, bytes.subarray(storedBytes(dtype, from), storedBytes(dtype, from + count))), at)
-    return
-  }
+  const part = () => bytes.subarray(storedBytes(dtype, from), storedBytes(dtype, from + count))
+  if (isBlocks(dtype)) return out.set(decodeBlocks(dtype, part()), at)
   switch (dtype) {
     case 'f32':
       out.set(new Float32Array(buffer, byteOffset + 4 * from, count), at)
@@ -61,6 +59,8 @@ export function decodeStored({ dtype, bytes, scales }: StoredWeight, from: numbe
       for (let i = 0; i < count; i++) out[at + i] = fromF16(halves[i]!)
       return
     }
+    case 'fp8':
+      return out.set(decodeFp8(part()), at)
     case 'mxfp4':
       for (let block = from / MXFP4_BLOCK; block < (from + count) / MXFP4_BLOCK; block++) {
         const factor = fromE8m0(scales![block]!)

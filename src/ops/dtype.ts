@@ -3,23 +3,34 @@
  * Backends unpack in their own way; tests compare them with these functions.
  */
 import type { BlockDType, DType } from '../architecture/architecture.ts'
-import { fromE8m0 } from '../numbers/f16.ts'
+import { fromE4m3, fromE8m0 } from '../numbers/f16.ts'
 import { BLOCK_FORMATS } from './block-formats.ts'
 
 export { fromBf16, toBf16 } from '../numbers/bf16.ts'
-export { fromE8m0, fromF16 } from '../numbers/f16.ts'
+export { fromE4m3, fromE8m0, fromF16 } from '../numbers/f16.ts'
 export type { BlockDType, DType }
 
 /** Values per MXFP4 block, and bytes of its nibbles (the scale is one further byte). */
 export const MXFP4_BLOCK = 32
 export const MXFP4_BLOCK_BYTES = 16
 
+/** Values of an FP8 block, and its bytes: the f32 scale stands before the codes. */
+export const FP8_BLOCK = 128
+export const FP8_BLOCK_BYTES = 4 + FP8_BLOCK
+
 /** FP4 (E2M1) code 0…15 -> value. */
 export const FP4_VALUES: readonly number[] = [0, 0.5, 1, 1.5, 2, 3, 4, 6, -0, -0.5, -1, -1.5, -2, -3, -4, -6]
 
-const BITS: Record<Exclude<DType, BlockDType>, number> = { f32: 32, f16: 16, bf16: 16, int8: 8, mxfp4: 4.25 }
+const BITS: Record<Exclude<DType, BlockDType>, number> = {
+  f32: 32,
+  f16: 16,
+  bf16: 16,
+  int8: 8,
+  mxfp4: 4.25,
+  fp8: (8 * FP8_BLOCK_BYTES) / FP8_BLOCK,
+}
 
-/** Whether a dtype is a block format of GGUF files, with its scales inside. */
+/** Whether a dtype is one of the block formats of block-formats.ts. */
 export const isBlocks = (dtype: DType): dtype is BlockDType => dtype in BLOCK_FORMATS
 
 /** As files and people spell it: 'BF16', 'Q4_K', 'MXFP4'. */
@@ -27,9 +38,9 @@ export const dtypeName = (dtype: DType): string => dtype.replace('_gguf', '').to
 
 /** @throws RangeError for a weight whose rows are no whole blocks, TypeError for a vector in blocks */
 export function requireBlocks({ name, shape, dtype, use }: { name: string; shape: readonly number[]; dtype: DType; use?: string }): void {
-  if (!isBlocks(dtype) && dtype !== 'mxfp4') return
+  if (!isBlocks(dtype) && dtype !== 'mxfp4' && dtype !== 'fp8') return
   if (use === 'vector') throw new TypeError(`${name}: a vector cannot be ${dtypeName(dtype)}; expected f32, f16 or bf16`)
-  const length = isBlocks(dtype) ? BLOCK_FORMATS[dtype].length : MXFP4_BLOCK
+  const length = isBlocks(dtype) ? BLOCK_FORMATS[dtype].length : dtype === 'fp8' ? FP8_BLOCK : MXFP4_BLOCK
   const width = shape.at(-1)!
   if (width % length !== 0) throw new RangeError(`${name}: rows of ${dtypeName(dtype)} must be a multiple of ${length} long, got ${width}`)
 }
@@ -39,6 +50,19 @@ export function storedBytes(dtype: DType, count: number): number {
   if (!isBlocks(dtype)) return (count * BITS[dtype]) / 8
   const { length, bytes } = BLOCK_FORMATS[dtype]
   return (count / length) * bytes
+}
+
+const E4M3 = Float32Array.from({ length: 256 }, (_, bits) => fromE4m3(bits))
+
+/** Whole FP8 blocks -> their values: code times scale, rounded to f32 once. */
+export function decodeFp8(bytes: Uint8Array): Float32Array<ArrayBuffer> {
+  const out = new Float32Array((bytes.length / FP8_BLOCK_BYTES) * FP8_BLOCK)
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  for (let from = 0, to = 0; from < bytes.length; from += FP8_BLOCK_BYTES) {
+    const scale = view.getFloat32(from, true)
+    for (let i = from + 4; i < from + FP8_BLOCK_BYTES; i++) out[to++] = E4M3[bytes[i]!]! * scale
+  }
+  return out
 }
 
 /** One MXFP4 block -> 32 values at `out[at…]`: byte b holds element 2b low, 2b + 1 high. */

@@ -63,6 +63,34 @@ for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filte
       })
     }
 
+    test('linear and moe fp8', async () => {
+      const draw = random('fp8')
+      for (const [T, blocks, O] of [
+        [1, 1, 1],
+        [1, 9, 33],
+        [3, 2, 7],
+        [5, 10, 129],
+        [70, 3, 67],
+      ] as const) {
+        const I = blocks * 128
+        const [x, w, b] = [draw.normals(T * I), draw.weight('w', [O, I], 'fp8'), draw.weight('b', [O], 'f32', 'vector')]
+        const [gu, d] = [draw.weight('gateUp', [3, 256, I], 'fp8', 'experts'), draw.weight('down', [3, I, 128], 'fp8', 'experts')]
+        const r = draw.weight('router', [3, I], 'f32')
+        await agree(`[${T}, ${I}] x [${O}, ${I}]`, TOLERANCE.bf16, async (on) => {
+          const [weight, bias] = [await w(on), await b(on)]
+          return (ops) => ops.linear(on.upload(x, [T, I]), weight, bias)
+        })
+        await agree(`experts of ${I}`, TOLERANCE.bf16 * 3, async (on) => {
+          const [gateUp, down, router] = [await gu(on), await d(on), await r(on)]
+          return (ops) => {
+            const input = on.upload(x, [T, I])
+            const routing = ops.route(input, router, undefined, 2, { kind: 'topkSoftmax', bias: false, auxLossCoef: 0 })
+            return ops.moe(input, routing, { gateUp, down }, { kind: 'swiglu' })
+          }
+        })
+      }
+    })
+
     test('embed, select, add, scale, softcap, clamp', async () => {
       const draw = random('rows')
       for (const dtype of ['f32', 'bf16', 'f16'] as const) {

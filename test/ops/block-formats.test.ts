@@ -13,7 +13,8 @@ const bitsOf = (values: ArrayLike<number>) => new Uint32Array(Float32Array.from(
 
 for (const dtype of Object.keys(BLOCK_FORMATS) as BlockDType[]) {
   const name = dtypeName(dtype)
-  test(`${name} decodes bit for bit`, async () => {
+  const published = !dtype.endsWith('_groups') // AWQ and GPTQ: test/checkpoint/quantized.test.ts
+  test(`${name} decodes bit for bit`, { skip: published ? false : 'not a type of GGUF files' }, async () => {
     const [bytes, values] = [bytesOf(name), vectors[`${name}.values`]!]
     assert.equal(storedBytes(dtype, values.length), bytes.length)
     assert.deepEqual(bitsOf(decodeBlocks(dtype, bytes)), bitsOf(values))
@@ -41,7 +42,7 @@ for (const dtype of Object.keys(BLOCK_FORMATS) as BlockDType[]) {
       )
     for (const { at, shift, bits } of [...codes, ...runs.map((s) => factor?.of(s) ?? []), ...runs.map((s) => offset?.of?.(s) ?? [])].flat())
       take(at, ((1 << bits) - 1) << shift)
-    const halves = [...(scale.format === 'f16' ? [scale.at, scale.at + 1] : [scale.at]), ...(offset ? [offset.at, offset.at + 1] : [])]
+    const halves = [...(scale.format === 'f16' ? [scale.at, scale.at + 1] : [scale.at]), ...(offset && offset.at !== scale.at ? [offset.at, offset.at + 1] : [])]
     for (const at of halves) take(at, 255)
     assert.ok(taken.every((byte) => byte === 255))
   })

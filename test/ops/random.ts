@@ -1,7 +1,7 @@
 /** Seeded numbers and weights for tests: the same on every backend and in every run. */
 import type { Backend, WeightSpec } from '../../src/ops/backend.ts'
 import { BLOCK_FORMATS } from '../../src/ops/block-formats.ts'
-import { type BlockDType, type DType, storedBytes, toBf16 } from '../../src/ops/dtype.ts'
+import { type BlockDType, type DType, FP8_BLOCK_BYTES, storedBytes, toBf16 } from '../../src/ops/dtype.ts'
 import { size, type Tensor } from '../../src/ops/tensor.ts'
 
 export interface Draw {
@@ -41,6 +41,15 @@ export function random(seed: string): Draw {
           blocks: Uint8Array.from({ length: count / 2 }, () => Math.floor(uniform() * 256)),
           scales: Uint8Array.from({ length: count / 32 }, () => 122 + Math.floor(uniform() * 4)),
         }
+      case 'fp8': {
+        const data = Uint8Array.from(
+          { length: storedBytes(dtype, count) },
+          () => (uniform() < 0.5 ? 0x80 : 0) | Math.floor(uniform() * 0x7f),
+        )
+        const view = new DataView(data.buffer)
+        for (let at = 0; at < data.length; at += FP8_BLOCK_BYTES) view.setFloat32(at, normal() / 64, true)
+        return { data }
+      }
       case 'int8':
         throw new TypeError('int8 is not a published format')
       default:
@@ -54,7 +63,7 @@ export function random(seed: string): Draw {
     for (let at = 0; at < data.length; at += bytes)
       if (scale.format === 'e8m0') data[at] = 122 + Math.floor(uniform() * 4)
       else
-        for (const half of offset ? [scale.at, offset.at] : [scale.at])
+        for (const half of offset && offset.at !== scale.at ? [scale.at, offset.at] : [scale.at])
           data[at + half + 1] = (data[at + half + 1]! & 0x83) | ((8 + (data[at]! & 3)) << 2)
     return data
   }

@@ -1,11 +1,11 @@
 /**
- * How weights lie in the arenas. f32 and bf16 are as published, row by row. Published f16 becomes f32 (exact).
+ * How weights lie in the arenas. f32, bf16 and fp8 are as given, row by row. Published f16 becomes f32 (exact).
  *
  * All other formats are grouped: 16 rows together, so that lanes of vectors are rows (no sums across lanes) and a worker reads one stream.
  * The last group is padded with zero rows. A group is a sequence of units, each of all 16 rows and of 32 columns, or of 256 where these share
  * a scale:
  *
- *   unit of 32 columns      codes | scale of each row | offset of each row
+ *   unit of 32 columns      codes | scale of each row | offset of each row, or its multiple of the scale
  *   unit of 256 columns     scale of each row | offset of each row | 8 × (codes | factors | multiples of the offset)
  *
  * Scales and offsets have 2 bytes (e8m0: 1), factors and multiples 1 byte for each row and each run of `span` columns; where both have 4 bits
@@ -17,12 +17,27 @@
  *   columns 2j, 2j + 1 of row r (2 bytes)       at  i·32 + r·2, bits b·t … b·t + b - 1 of both bytes       i = 0 … 2b - 1
  */
 import { BLOCK_FORMATS, type BlockFormat, fieldBits } from '../block-formats.ts'
-import type { BlockDType } from '../dtype.ts'
+import { type BlockDType, storedBytes } from '../dtype.ts'
 
-/** Block formats that stay as they are in the file; MXFP4 of GGUF becomes mxfp4. */
-const KEPT = ['q8_0', 'q4_0', 'q4_1', 'q5_0', 'q5_1', 'q2_k', 'q3_k', 'q4_k', 'q5_k', 'q6_k', 'iq4_nl', 'iq4_xs'] as const
+/** Block formats that stay as they are; MXFP4 of GGUF becomes mxfp4. */
+const KEPT = [
+  'q8_0',
+  'q4_0',
+  'q4_1',
+  'q5_0',
+  'q5_1',
+  'q2_k',
+  'q3_k',
+  'q4_k',
+  'q5_k',
+  'q6_k',
+  'iq4_nl',
+  'iq4_xs',
+  'int4_groups',
+  'int8_groups',
+] as const
 
-export const FORMAT_NAMES = ['f32', 'bf16', 'mxfp4', 'int8', ...KEPT] as const
+export const FORMAT_NAMES = ['f32', 'bf16', 'fp8', 'mxfp4', 'int8', ...KEPT] as const
 type FormatName = (typeof FORMAT_NAMES)[number]
 /** The number of each format. */
 export const FORMAT = Object.fromEntries(FORMAT_NAMES.map((name, n) => [name, n])) as Readonly<Record<FormatName, number>>
@@ -46,6 +61,8 @@ export interface GroupFormat {
   readonly factors: 'bytes' | 'nibbles' | undefined
   /** Sign of the offset, where there is one. */
   readonly offset: 1 | -1 | undefined
+  /** Whether the offset is the row's scale times a signed byte, which stands in its place (units of 32 columns). */
+  readonly ofScale: boolean
   readonly planes: readonly Plane[]
   /** Bytes: of a unit, of what stands before its blocks, of a block of 32 columns. */
   readonly unitBytes: number
@@ -71,7 +88,7 @@ export interface Plane {
 const PLANE_BITS: Readonly<Record<number, readonly Plane['bits'][]>> = { 2: [2], 3: [2, 1], 4: [4], 5: [4, 1], 6: [4, 2], 8: [8] }
 
 function groupFormat(
-  of: Pick<GroupFormat, 'columns' | 'bits' | 'zero' | 'table' | 'span' | 'scale' | 'factors' | 'offset' | 'source'>,
+  of: Pick<GroupFormat, 'columns' | 'bits' | 'zero' | 'table' | 'span' | 'scale' | 'factors' | 'offset' | 'ofScale' | 'source'>,
 ): GroupFormat {
   let [at, to] = [0, 0]
   const planes = PLANE_BITS[of.bits]!.map((bits) => {
@@ -83,7 +100,7 @@ function groupFormat(
   const scaleBytes = GROUP_ROWS * (of.scale === 'e8m0' ? 1 : 2)
   const both = scaleBytes * (of.offset ? 2 : 1)
   if (!of.factors) {
-    const unitBytes = at + both
+    const unitBytes = at + (of.ofScale ? scaleBytes + GROUP_ROWS : both)
     const own = { unitBytes, headerBytes: 0, blockBytes: unitBytes, scaleAt: at, offsetAt: at + scaleBytes, factorsAt: 0, multiplesAt: 0 }
     return { ...of, planes, ...own }
   }
@@ -98,16 +115,17 @@ const fromFile = (source: BlockFormat): GroupFormat => {
   const { length: columns, bits, zero, table, span, scale, factor, offset } = source
   const short = factor && offset?.of && fieldBits(factor.of(0)) <= 4 && fieldBits(offset.of(0)) <= 4
   const factors = factor && (short ? 'nibbles' : 'bytes')
-  return groupFormat({ columns, bits, zero, table, span, scale: scale.format, factors, offset: offset?.sign, source })
+  const ofScale = offset !== undefined && offset.at === scale.at
+  return groupFormat({ columns, bits, zero, table, span, scale: scale.format, factors, offset: offset?.sign, ofScale, source })
 }
 
 /** By number; undefined where rows stay as published. */
 export const GROUP_FORMATS: readonly (GroupFormat | undefined)[] = FORMAT_NAMES.map((name) => {
-  if (name === 'f32' || name === 'bf16') return undefined
+  if (name === 'f32' || name === 'bf16' || name === 'fp8') return undefined
   if (name === 'mxfp4') return fromFile(BLOCK_FORMATS.mxfp4_gguf)
   if (name !== 'int8') return fromFile(BLOCK_FORMATS[name])
   // Dense weights in fast precision: rounded while loading, with one bf16 scale per 32 columns.
-  const none = { table: undefined, factors: undefined, offset: undefined, source: undefined }
+  const none = { table: undefined, factors: undefined, offset: undefined, ofScale: false, source: undefined }
   return groupFormat({ columns: 32, bits: 8, zero: 0, span: 32, scale: 'bf16', ...none })
 })
 
@@ -115,7 +133,8 @@ export const GROUP_FORMATS: readonly (GroupFormat | undefined)[] = FORMAT_NAMES.
 export const isGrouped = (format: Format): boolean => GROUP_FORMATS[format] !== undefined
 
 /** Bytes of one row of a format that is stored by rows. */
-export const rowBytes = (format: Format, columns: number): number => columns * (format === FORMAT.f32 ? 4 : 2)
+export const rowBytes = (format: Format, columns: number): number =>
+  format === FORMAT.fp8 ? storedBytes('fp8', columns) : columns * (format === FORMAT.f32 ? 4 : 2)
 
 /** Bytes of a whole matrix. */
 export function matrixBytes(format: Format, rows: number, columns: number): number {

@@ -4,7 +4,7 @@
  */
 import { DISK_ALIGNMENT, type Fill, type ReadRow, type WeightPart, type WeightSpec } from '../backend.ts'
 import { BLOCK_FORMATS, decodeBlocks } from '../block-formats.ts'
-import { type BlockDType, type DType, fromBf16, fromF16, isBlocks, requireBlocks, storedBytes } from '../dtype.ts'
+import { type BlockDType, type DType, decodeFp8, fromBf16, fromF16, isBlocks, requireBlocks, storedBytes } from '../dtype.ts'
 import { size } from '../tensor.ts'
 import type { OpContext, Precision } from './context.ts'
 import { FORMAT, type Format, formatOfBlocks, GROUP_ROWS, isGrouped, matrixBytes } from './formats.ts'
@@ -111,7 +111,7 @@ export async function loadWeight(context: LoadingContext, spec: WeightSpec, fill
   const load = isBlocks(dtype) ? loadBlocks : format === FORMAT.mxfp4 ? loadMxfp4 : format === FORMAT.int8 ? loadInt8 : loadDense
   const bands = use === 'experts' ? [] : bandsOf(format, rows, width, context.memories.largestPlace - SLACK)
   try {
-    const straight = load === loadDense && dtype !== 'f16'
+    const straight = load === loadDense && dtype !== 'f16' && dtype !== 'fp8'
     const allocate = (bytes: number, offset: number) => {
       const place = context.memories.allocate(bytes + SLACK, name)
       places.push(straight ? { ...place, address: aligned(place.address, fill, 'data', offset) } : place)
@@ -155,7 +155,7 @@ function fromRow(fill: Fill, dtype: DType, row: number, width: number): Fill {
 
 /** A table that stays in its file: nothing of it is kept, `embed` gathers the rows it needs. */
 export function tableOnDemand({ name, shape, dtype }: WeightSpec, readRow: ReadRow): WasmTensor {
-  const converted = dtype === 'f16' || isBlocks(dtype) // to f32
+  const converted = dtype === 'f16' || dtype === 'fp8' || isBlocks(dtype) // to f32
   const gather: ReadRow = (row, into) => {
     if (!converted) return readRow(row, into)
     const raw = new Uint8Array(storedBytes(dtype, shape.at(-1)!))
@@ -171,6 +171,7 @@ function formatOf(context: LoadingContext, { dtype, use, exact }: WeightSpec, ro
   if (isBlocks(dtype)) return formatOfBlocks(dtype)
   const rounded = !exact && (use === 'experts' || (use === 'matrix' && rows >= LEAST_ROUNDED_ROWS))
   if (context.precision === 'fast' && rounded && width % 32 === 0) return FORMAT.int8
+  if (dtype === 'fp8') return use === 'table' ? FORMAT.f32 : FORMAT.fp8
   return dtype === 'bf16' ? FORMAT.bf16 : FORMAT.f32
 }
 
@@ -192,15 +193,18 @@ type LoadMatrix = (
   fill: Fill,
 ) => Promise<void>
 
-/** f32 and bf16 go straight to their place; f16 becomes f32 on the way, in pieces. */
+/** f32, bf16 and fp8 go straight to their place; f16, and fp8 in tables, become f32 on the way, in pieces. */
 const loadDense: LoadMatrix = async (context, spec, place, m, rows, width, fill) => {
   const bytes = storedBytes(spec.dtype, rows * width)
-  if (spec.dtype !== 'f16') return fill('data', m * bytes, context.memories.bytes(place, bytes))
-  const target = context.memories.bytes(place, bytes * 2)
-  for (let at = 0; at < bytes; at += BAND_BYTES) {
-    const raw = new Uint8Array(Math.min(BAND_BYTES, bytes - at))
+  if (spec.dtype !== 'f16' && (spec.dtype !== 'fp8' || spec.use !== 'table'))
+    return fill('data', m * bytes, context.memories.bytes(place, bytes))
+  const target = context.memories.bytes(place, rows * width * 4)
+  const rowBytes = storedBytes(spec.dtype, width)
+  const piece = Math.max(1, Math.floor(BAND_BYTES / rowBytes)) * rowBytes
+  for (let at = 0; at < bytes; at += piece) {
+    const raw = new Uint8Array(Math.min(piece, bytes - at))
     await fill('data', m * bytes + at, raw)
-    target.set(new Uint8Array(toF32(raw, 'f16').buffer), 2 * at)
+    target.set(new Uint8Array(toF32(raw, spec.dtype).buffer), (at / rowBytes) * width * 4)
   }
 }
 
@@ -210,14 +214,14 @@ const loadInt8: LoadMatrix = async (context, spec, place, m, rows, width, fill) 
   const band = Math.max(1, Math.floor(BAND_BYTES / rowBytes / GROUP_ROWS)) * GROUP_ROWS
   const convert = async (row: number) => {
     const count = Math.min(band, rows - row)
-    const half = spec.dtype === 'f16'
-    const block = await context.block(count * rowBytes * (half ? 2 : 1) + DISK_ALIGNMENT)
+    const widened = spec.dtype === 'f16' || spec.dtype === 'fp8'
+    const block = await context.block(count * (widened ? width * 4 : rowBytes) + DISK_ALIGNMENT)
     const offset = (m * rows + row) * rowBytes
-    const from = half ? block.address : aligned(block.address, fill, 'data', offset)
-    const raw = half ? new Uint8Array(count * rowBytes) : context.bytes(from, count * rowBytes)
+    const from = widened ? block.address : aligned(block.address, fill, 'data', offset)
+    const raw = widened ? new Uint8Array(count * rowBytes) : context.bytes(from, count * rowBytes)
     try {
       await fill('data', offset, raw)
-      if (half) context.bytes(from, count * rowBytes * 2).set(new Uint8Array(toF32(raw, 'f16').buffer))
+      if (widened) context.bytes(from, count * width * 4).set(new Uint8Array(toF32(raw, spec.dtype).buffer))
       const to = place.address + matrixBytes(FORMAT.int8, row, width)
       const bf16 = spec.dtype === 'bf16' ? 1 : 0
       context.pool.enqueue(packInt8Kernel, { arena: place.arena, to, from, rows: count, columns: width, bf16 })
@@ -283,6 +287,7 @@ function requireFiniteScales(name: string, dtype: BlockDType, blocks: Uint8Array
 /** Published bytes as f32. Exact. */
 function toF32(raw: Uint8Array<ArrayBuffer>, dtype: DType): Float32Array<ArrayBuffer> {
   if (dtype === 'f32') return new Float32Array(raw.buffer, raw.byteOffset, raw.byteLength / 4)
+  if (dtype === 'fp8') return decodeFp8(raw)
   const halves = new Uint16Array(raw.buffer, raw.byteOffset, raw.byteLength / 2)
   return Float32Array.from(halves, dtype === 'bf16' ? fromBf16 : fromF16)
 }

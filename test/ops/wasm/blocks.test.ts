@@ -14,7 +14,7 @@ import { random } from '../random.ts'
 
 const DTYPES = Object.keys(BLOCK_FORMATS) as BlockDType[]
 /** Codes of 8 bits, or tables that are wider than 7 bits, meet 16-bit activations in fast precision too. */
-const WIDE: readonly BlockDType[] = ['q8_0', 'iq4_nl', 'iq4_xs']
+const WIDE: readonly BlockDType[] = ['q8_0', 'iq4_nl', 'iq4_xs', 'int8_groups']
 const reference = createReferenceBackend()
 
 const toEven = (value: number) => {
@@ -101,6 +101,7 @@ test('experts whose two matrices have different formats, as mixed files have the
       ['q3_k', 'bf16'],
       ['f32', 'q2_k'],
       ['q5_1', 'q4_1'],
+      ['int4_groups', 'int8_groups'],
     ] as const)
       for (const T of [1, 5, 40]) {
         const draw = random(`experts ${first} ${second} ${T}`)

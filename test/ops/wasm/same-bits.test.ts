@@ -66,6 +66,10 @@ async function results(options: WasmOptions): Promise<Float32Array[]> {
       const w = await draw.weight('w', [rows, columns], dtype)(on)
       out.push(await together(on, draw.normals(T * columns), columns, (x) => on.linear(x, w), `${dtype} ${rows} × ${columns}`))
     }
+  for (const { columns, rows } of WHOLE) {
+    const w = await draw.weight('w', [rows, columns], 'fp8')(on)
+    out.push(await together(on, draw.normals(T * columns), columns, (x) => on.linear(x, w), `fp8 ${rows} × ${columns}`))
+  }
   for (const dtype of ['mxfp4', 'bf16'] as const)
     for (const { columns, rows } of SHAPES) {
       const inner = Math.ceil(rows / 32) * 32

@@ -107,10 +107,14 @@ export function eachBlock(
   w: Local<'i32'>,
   block: (scalesOf: (run: number) => Scales) => void,
 ): void {
-  const { columns, scale, offset, factors, headerBytes, blockBytes, scaleAt, offsetAt } = format
+  const { columns, scale, offset, ofScale, factors, headerBytes, blockBytes, scaleAt, offsetAt } = format
   const shared = (at: number) => scalesAt(k, f, scale, w, at)
   if (!factors) {
-    block(() => ({ scales: shared(scaleAt), offsets: offset && shared(offsetAt) }))
+    block(() => {
+      if (!ofScale) return { scales: shared(scaleAt), offsets: offset && shared(offsetAt) }
+      const scales = shared(scaleAt).map((vector) => f.v128(vector))
+      return { scales, offsets: factorsAt(k, f, w, offsetAt, undefined).map((multiple, q) => f32x4.mul(multiple, scales[q]!)) }
+    })
     f.advance(w, blockBytes)
     return
   }

@@ -1,7 +1,7 @@
 /**
- * y = x·Wᵀ + b for dense weights as published, f32 or bf16; sums in f32.
+ * y = x·Wᵀ + b for weights by rows, f32, bf16 or fp8; sums in f32. The 128 columns of an fp8 block are a chunk, whose sum is multiplied by its scale.
  *
- * A sum over columns is sixteen sums (column modulo 16) within every CHUNK, which become one at its end; chunks add up in order. Every kernel
+ * A sum over columns is sixteen sums (column modulo 16) within every chunk, which become one at its end; chunks add up in order. Every kernel
  * adds in this order. So a row of x has the same result alone and among others, and with vectors of 4 or 8 lanes.
  *
  * One row of x (decode): one weight row at a time. Several (batches, prefill): tiles of 2 weight rows × 4 tokens straight from the published
@@ -11,7 +11,8 @@
  *       k ──►                    k ──►
  *   W   ▒▒▒▒▒▒▒▒  2 rows     x   ▒▒▒▒▒▒▒▒  4 tokens     8 accumulators of 8 lanes along k
  */
-import { type FunctionBuilder, f32, f32x4, i32, i32x4, type Local, type Memory, type V128 } from '../encoder.ts'
+import { FP8_BLOCK } from '../../dtype.ts'
+import { type FunctionBuilder, f32, f32x4, i32, i32x4, type Local, type Memory, type V128, v128 } from '../encoder.ts'
 import { FORMAT, FORMAT_NAMES, rowBytes } from '../formats.ts'
 import { type Context, integers, Kernel, share } from '../kernel.ts'
 import { ZEROS } from '../layout.ts'
@@ -29,7 +30,8 @@ const SPILL = 2 * 65536 - 1024
 const SUMS = 2 * 65536
 const GATHERED = 4 * 65536
 
-type DenseFormat = 'f32' | 'bf16'
+const DENSE = ['f32', 'bf16', 'fp8'] as const
+type DenseFormat = (typeof DENSE)[number]
 
 /**
  * Dot products of some weight rows with some rows of x along `columns`. Calls `each` at the end of every chunk with its sums, one vector per
@@ -49,13 +51,17 @@ function emitDots(
 ): void {
   const { heap } = k
   const { weights } = p
-  const width = format === 'bf16' ? 2 : 4
+  const width = { f32: 4, bf16: 2, fp8: 1 }[format]
+  const chunk = format === 'fp8' ? FP8_BLOCK : CHUNK
+  const exponent = format === 'fp8' ? f.v128(f32x4.splat(2 ** 120)) : undefined
   const passes = p.w.length * p.x.length === 1 ? [[0, 1]] : [[0], [1]]
   const left = f.i32(p.columns)
   f.while(
     () => i32.gtS(left, 0),
     () => {
-      const count = f.i32(i32.select(i32.gtS(left, CHUNK), CHUNK, left))
+      const count = f.i32(i32.select(i32.gtS(left, chunk), chunk, left))
+      const scales = format === 'fp8' && p.w.map((pointer) => f.f32(weights.f32(pointer)))
+      if (scales) for (const pointer of p.w) f.advance(pointer, 4)
       const sums = p.w.map(() => p.x.map(() => [0, 1].map((): V128[] => [])))
       passes.forEach((halves, pass) => {
         const [w, x] = [p.w.map((pointer) => f.i32(pointer)), p.x.map((pointer) => f.i32(pointer))]
@@ -63,6 +69,13 @@ function emitDots(
         const multiply = (index: number, column: number) => {
           const rows = w.map((pointer) => {
             if (format === 'f32') return [0, 16].map((quad) => f.v128(weights.v128(pointer, column * 4 + quad)))
+            if (format === 'fp8') {
+              // Exponent and fraction move to where an f32 has them, which makes the number too small by 2^120, also where it is subnormal.
+              const eight = f.v128(weights.load8x8S(pointer, column))
+              return [i32x4.extendLowI16x8S(eight), i32x4.extendHighI16x8S(eight)].map((code) =>
+                f.v128(f32x4.mul(v128.and(i32x4.shl(code, 20), k.splatInteger(0x87f00000)), exponent!)),
+              )
+            }
             const packed = f.v128(weights.v128(pointer, column * 2))
             return [i32x4.extendLowI16x8U(packed), i32x4.extendHighI16x8U(packed)].map((quad) => f.v128(i32x4.shl(quad, 16)))
           })
@@ -103,22 +116,30 @@ function emitDots(
         })
       })
       const add = ([a, b]: V128[]) => f32x4.add(a!, b!)
-      const results = sums.map((tokens) => tokens.map((halves) => f.v128(add(halves.map(add)))))
+      const results = sums.map((tokens, r) =>
+        tokens.map((halves) => {
+          const sum = add(halves.map(add))
+          return f.v128(scales ? f32x4.mul(sum, f32x4.splat(scales[r]!)) : sum)
+        }),
+      )
       const whole = f.i32(i32.and(count, -8))
       const [w, x] = [p.w, p.x]
       for (const pointer of w) f.advance(pointer, i32.mul(whole, width))
       for (const pointer of x) f.advance(pointer, i32.mul(whole, 4))
-      f.times(i32.and(count, 7), () => {
-        const one = w.map((pointer) => f.v128(format === 'bf16' ? i32x4.splat(i32.shl(weights.u16(pointer), 16)) : weights.zero32(pointer)))
-        x.forEach((pointer, t) => {
-          const value = f.v128(heap.zero32(pointer)) // the other lanes are zero
-          one.forEach((weight, r) => {
-            f.set(results[r]![t]!, k.madd(weight, value, results[r]![t]!))
+      if (format !== 'fp8')
+        f.times(i32.and(count, 7), () => {
+          const one = w.map((pointer) =>
+            f.v128(format === 'bf16' ? i32x4.splat(i32.shl(weights.u16(pointer), 16)) : weights.zero32(pointer)),
+          )
+          x.forEach((pointer, t) => {
+            const value = f.v128(heap.zero32(pointer)) // the other lanes are zero
+            one.forEach((weight, r) => {
+              f.set(results[r]![t]!, k.madd(weight, value, results[r]![t]!))
+            })
+            f.advance(pointer, 4)
           })
-          f.advance(pointer, 4)
+          for (const pointer of w) f.advance(pointer, width)
         })
-        for (const pointer of w) f.advance(pointer, width)
-      })
       each(results)
       f.set(left, i32.sub(left, count))
     },
@@ -134,9 +155,25 @@ function emitVector(k: KernelModule, format: DenseFormat): void {
     (f, { x, w, y, bias, biasStep, columns, rows, spill }) => {
       f.times(rows, () => {
         const total = f.f32(0)
-        emitDots(k, f, format, { weights: k.weights, w: [w], x: [f.i32(x)], columns, spill }, (sums) => {
-          f.set(total, f32.add(total, k.sum(f, sums[0]![0]!)))
-        })
+        const values = f.i32(x)
+        const dots = (columns: Local<'i32'>, sum: Local<'f32'>) =>
+          emitDots(k, f, format, { weights: k.weights, w: [w], x: [values], columns, spill }, (sums) => {
+            f.set(sum, f32.add(sum, k.sum(f, sums[0]![0]!)))
+          })
+        if (format !== 'fp8') dots(columns, total)
+        else {
+          // The tiles add up CHUNK columns before they add these to the sum so far.
+          const left = f.i32(columns)
+          f.while(
+            () => i32.gtS(left, 0),
+            () => {
+              const sum = f.f32(0)
+              dots(f.i32(i32.select(i32.gtS(left, CHUNK), CHUNK, left)), sum)
+              f.set(total, f32.add(total, sum))
+              f.set(left, i32.sub(left, CHUNK))
+            },
+          )
+        }
         f.do(heap.storeF32(y, f32.add(total, heap.f32(bias))))
         f.advance(y, 4)
         f.advance(bias, biasStep)
@@ -310,7 +347,6 @@ export function multiply(
     return
   }
   const matrix = kernels[`matrix_${FORMAT_NAMES[format]}`]!
-  const width = format === FORMAT.bf16 ? 2 : 4
   const list = c.scratch + LIST
   const sums = c.scratch + SUMS
   const gathered = format === FORMAT.f32 && arena !== 0 ? c.scratch + GATHERED : 0
@@ -322,10 +358,10 @@ export function multiply(
       const groupBytes = Math.ceil(rows / 4) * 64
       if (!gathered) kernels.touch!(address + row * stride, rows * stride)
       for (let column = 0; column < columns; column += CHUNK) {
-        const w = address + row * stride + column * width
+        const w = address + row * stride + rowBytes(format, column)
         const depth = Math.min(CHUNK, columns - column)
-        if (gathered) kernels.gather!(w, stride, rows, depth * width, gathered)
-        const [from, step] = gathered ? [gathered, depth * width] : [w, stride]
+        if (gathered) kernels.gather!(w, stride, rows, depth * 4, gathered)
+        const [from, step] = gathered ? [gathered, depth * 4] : [w, stride]
         matrix(from, step, rows, depth, list, groups, column * 4, sums, groupBytes, column === 0 ? 1 : 0, spill)
       }
       kernels.spread!(sums, groupBytes, list, tokens, row * 4, rows, biasOf(row), bias ? 16 : 0)
@@ -336,7 +372,7 @@ export function multiply(
 /** `bias` may be 0. Rows of the weight in `groups` of equal size meet the columns of x group by group. */
 export const denseKernel = new Kernel('dense', integers('arena', 'address', 'format', 'x', 'y', 'bias', 'T', 'columns', 'rows', 'groups'), {
   emit(k) {
-    for (const format of ['f32', 'bf16'] as const) {
+    for (const format of DENSE) {
       emitVector(k, format)
       emitMatrix(k, format)
     }

@@ -55,7 +55,9 @@ export function linear(context: OpContext, x: Tensor, weight: Tensor, bias?: Ten
   const w = own(weight, 'linear')
   const [rows, width] = w.shape as [number, number]
   if (w.shape.length !== 2 || groups * width !== columns(x))
-    throw new RangeError(`linear: x [${x.shape}] times ${w.name ?? 'weight'} [${w.shape}] in ${groups} groups: the last axes differ`)
+    throw new RangeError(
+      `linear: x [${x.shape}] times ${w.name ?? 'weight'} [${w.shape}]${groups > 1 ? ` in ${groups} groups` : ''}: the last axes differ`,
+    )
   if (groups > 1 && (isGrouped(w.format) || w.bands))
     throw new RangeError(`linear: ${w.name ?? 'weight'} in ${groups} groups: expected f32, bf16 or f16 in one memory, got ${w.dtype}`)
   const T = rowsOf(x)

@@ -64,7 +64,8 @@ export function emitRepack(k: KernelModule, format: GroupFormat): void {
           }
           if (format.scale === 'e8m0') f.do(weights.storeU8(byte, heap.u8(block, source.scale.at), format.scaleAt))
           else f.do(weights.storeU16(half, heap.u16(block, source.scale.at), format.scaleAt))
-          if (source.offset) f.do(weights.storeU16(half, heap.u16(block, source.offset.at), format.offsetAt))
+          if (format.ofScale) f.do(weights.storeU8(byte, scalar(k, block, source.offset!.of!(0)), format.offsetAt))
+          else if (source.offset) f.do(weights.storeU16(half, heap.u16(block, source.offset.at), format.offsetAt))
           for (const run of runs) repackFactors(k, f, format, block, byte, run)
           f.advance(block, rowBytes)
           f.advance(line, source.length)
