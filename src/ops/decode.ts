@@ -43,7 +43,10 @@ export async function storedWeight(
 export function decodeStored({ dtype, bytes, scales }: StoredWeight, from: number, count: number, out: Float32Array, at: number): void {
   const { buffer, byteOffset } = bytes
   const part = () => bytes.subarray(storedBytes(dtype, from), storedBytes(dtype, from + count))
-  if (isBlocks(dtype)) return out.set(decodeBlocks(dtype, part()), at)
+  if (isBlocks(dtype)) {
+    out.set(decodeBlocks(dtype, part()), at)
+    return
+  }
   switch (dtype) {
     case 'f32':
       out.set(new Float32Array(buffer, byteOffset + 4 * from, count), at)
@@ -60,7 +63,8 @@ export function decodeStored({ dtype, bytes, scales }: StoredWeight, from: numbe
       return
     }
     case 'fp8':
-      return out.set(decodeFp8(part()), at)
+      out.set(decodeFp8(part()), at)
+      return
     case 'mxfp4':
       for (let block = from / MXFP4_BLOCK; block < (from + count) / MXFP4_BLOCK; block++) {
         const factor = fromE8m0(scales![block]!)
