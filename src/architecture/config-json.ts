@@ -6,6 +6,7 @@ import { describe } from '../json/json.ts'
 import type { Architecture } from './architecture.ts'
 import { MODEL_TYPES } from './families.ts'
 import { type ConfigError, Fields } from './fields.ts'
+import { type Quantization, quantizationOf } from './quantization.ts'
 
 export { ConfigError } from './fields.ts'
 
@@ -48,6 +49,13 @@ export function configFromJson(json: unknown, file: string): Architecture {
     bosTokenId: config.tokenId('bos_token_id'),
   }
 }
+
+/**
+ * How the matrices of the checkpoint are packed; undefined for published dtypes.
+ * @throws ConfigError
+ */
+export const quantizationFromJson = (json: unknown, file: string): Quantization | undefined =>
+  quantizationOf(textPart(new Fields(json, file)))
 
 /** The `text_config` of a multimodal file, with what the file says for all its parts; other files as they are. */
 function textPart(file: Fields): Fields {

@@ -2,11 +2,13 @@
  * What the model types of the LLaMA line share: sizes, heads, dtypes and rotation of config.json, read and written, and tensor names.
  * A family file adds the slots that make it what it is. Touvron et al. 2023, arXiv 2302.13971.
  */
+
 import type { Json } from '../json/json.ts'
 import type { Architecture, DType, FeedForward, Layer, Mixture, MultiHead, Norm, Position, RmsNorm } from './architecture.ts'
 import type { Described } from './families.ts'
 import type { Fields } from './fields.ts'
 import type { Preset } from './presets.ts'
+import { quantizationOf } from './quantization.ts'
 import { type Names, packed, type Recipe, type TensorTable } from './recipes.ts'
 import { checkRotatable, ropeToConfig } from './rope-config.ts'
 import { multiHeadOf, windowOf } from './slots.ts'
@@ -102,21 +104,15 @@ export function assemble(
   }
 }
 
-/** Quantised re-uploads hold other tensors; only the published MXFP4 form is known. */
+/** Refuses what is quantised in a way that is not read, and MXFP4 where there are no experts. */
 export function refuseQuantization(config: Fields): void {
-  if (!config.has('quantization_config')) return
-  const method = config.below('quantization_config').raw('quant_method')
-  config.fail(
-    'quantization_config.quant_method',
-    `expected no quantization in this model type, got ${JSON.stringify(method ?? null)}; use the published checkpoint`,
-  )
+  if (quantizationOf(config) || !config.has('quantization_config')) return
+  config.below('quantization_config').fail('quant_method', 'expected no "mxfp4" in a model without experts; use the published checkpoint')
 }
 
 /** The dtype of the experts: `mxfp4` where the file says so. */
-export function expertDtypeFrom(config: Fields, dtype: DType): DType {
-  if (!config.has('quantization_config')) return dtype
-  return config.below('quantization_config').choice<DType>('quant_method', { mxfp4: 'mxfp4' })
-}
+export const expertDtypeFrom = (config: Fields, dtype: DType): DType =>
+  !config.has('quantization_config') || quantizationOf(config) ? dtype : 'mxfp4'
 
 /** What all model types of the LLaMA line say. A family adds what differs between its layers. */
 export function llamaConfig(a: Architecture): Json {

@@ -45,6 +45,8 @@ export class HeaderLengthError extends CheckpointError {}
 export class CorruptHeaderError extends CheckpointError {}
 /** A dimension or an offset is not a whole number from 0 to 2^53 - 1. */
 export class InvalidSizeError extends CheckpointError {}
+/** A tensor holds a value that no checkpoint of its kind can hold. */
+export class UnreadableValueError extends CheckpointError {}
 /** A dtype this library does not know. */
 export class UnknownDtypeError extends CheckpointError {}
 /** Shape x dtype does not equal the number of bytes. */

@@ -4,7 +4,8 @@
  * stopped, and the caller must dispose of the backend with its partly loaded weights.
  */
 import type { Architecture } from '../architecture/architecture.ts'
-import { configFromJson } from '../architecture/config-json.ts'
+import { configFromJson, quantizationFromJson } from '../architecture/config-json.ts'
+import type { Quantization } from '../architecture/quantization.ts'
 import { Gate } from '../files/gate.ts'
 import { abbreviate } from '../json/json.ts'
 import { parsePythonJson } from '../json/python.ts'
@@ -15,6 +16,7 @@ import { type Checkpoint, openCheckpoint } from './checkpoint.ts'
 import { CorruptConfigError } from './errors.ts'
 import { withModelNames } from './names.ts'
 import { missingFrom, refuseAdapter } from './other-formats.ts'
+import { refuseModelOpt, unpacked } from './quantized/quantized.ts'
 import { type Folder, readText } from './source.ts'
 import { type PlannedWeight, planWeights, type WeightPlan } from './weights.ts'
 
@@ -132,6 +134,8 @@ function reporter(totalBytes: number, onProgress: LoadOptions['onProgress']): (c
 /** A checkpoint's description and its open files. The caller closes `checkpoint`. */
 export interface OpenModel extends WeightPlan {
   readonly checkpoint: Checkpoint
+  /** How other programs packed the matrices. */
+  readonly quantization: Quantization | undefined
 }
 
 /**
@@ -139,23 +143,28 @@ export interface OpenModel extends WeightPlan {
  * @throws CheckpointError subclasses and ConfigError that name the file, the field or the tensor.
  */
 export async function openModel(folder: Folder, signal?: AbortSignal): Promise<OpenModel> {
-  const architecture = await readArchitecture(folder)
+  const { architecture, quantization } = await readConfig(folder)
   await refuseAdapter(folder)
-  const checkpoint = withModelNames(await openCheckpoint(folder, signal), architecture)
+  await refuseModelOpt(folder)
+  const opened = await openCheckpoint(folder, signal)
   try {
-    return { ...planWeights(architecture, checkpoint), checkpoint }
+    const checkpoint = withModelNames(await unpacked(opened, quantization), architecture)
+    return { ...planWeights(architecture, checkpoint), checkpoint, quantization }
   } catch (error) {
-    await checkpoint.close()
+    await opened.close()
     throw error
   }
 }
 
 /** The architecture that a folder's config.json describes. */
-export async function readArchitecture(folder: Folder): Promise<Architecture> {
+export const readArchitecture = async (folder: Folder): Promise<Architecture> => (await readConfig(folder)).architecture
+
+async function readConfig(folder: Folder): Promise<{ architecture: Architecture; quantization: Quantization | undefined }> {
   const source = await folder.open('config.json')
   if (!source) throw await missingFrom(folder, 'config.json')
   try {
-    return configFromJson(parseJson(source.name, await readText(source)), source.name)
+    const json = parseJson(source.name, await readText(source))
+    return { architecture: configFromJson(json, source.name), quantization: quantizationFromJson(json, source.name) }
   } finally {
     await source.close()
   }

@@ -48,10 +48,13 @@ export type PublishedDtype = keyof typeof DTYPE_BITS
 /** The format's own limit on the header, in bytes. */
 export const MAX_HEADER_BYTES = 100_000_000
 
+/** Dtypes of memory that views of quantised matrices have. */
+export type PackedName = 'fp8' | 'int4_groups' | 'int8_groups'
+
 /** One tensor of a file, checked against the file's size. */
-export interface TensorEntry<D = PublishedDtype | GgmlName> {
+export interface TensorEntry<D = PublishedDtype | GgmlName | PackedName> {
   readonly name: string
-  /** As the file spells it: a dtype of safetensors or a type of GGUF. */
+  /** As the file spells it: a dtype of safetensors or a type of GGUF. Views of quantised matrices (quantized/) have dtypes of their own. */
   readonly dtype: D
   readonly shape: readonly number[]
   /** Absolute position of the first byte in the file. Not aligned to anything. */

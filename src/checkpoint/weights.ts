@@ -40,9 +40,12 @@ export interface WeightPlan {
 }
 
 /** The types of GGUF include the dtypes of safetensors files that hold weights. */
-export const INNER_DTYPE: Partial<Record<TensorEntry['dtype'], DType>> = Object.fromEntries(
-  [...GGML_BY_NAME.values()].map(({ name, dtype }) => [name, dtype]),
-)
+export const INNER_DTYPE: Partial<Record<TensorEntry['dtype'], DType>> = {
+  ...Object.fromEntries([...GGML_BY_NAME.values()].map(({ name, dtype }) => [name, dtype])),
+  fp8: 'fp8',
+  int4_groups: 'int4_groups',
+  int8_groups: 'int8_groups',
+}
 
 /** How many problems one error lists. */
 const LISTED = 12

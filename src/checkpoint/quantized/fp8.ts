@@ -1,0 +1,96 @@
+/**
+ * FP8 matrices: E4M3 bytes [O, I] and f32 scales, one for each block of some rows and columns (Qwen3-*-FP8, DeepSeek V3: 128 × 128), for each
+ * row, or for the whole matrix. A number is code·scale. They become rows of the dtype fp8, or f32 where widths are no multiples of 128.
+ */
+import { FP8_BLOCK, FP8_BLOCK_BYTES, fromE4m3 } from '../../ops/dtype.ts'
+import { size } from '../../ops/tensor.ts'
+import { TensorSizeError, UnreadableValueError } from '../errors.ts'
+import type { TensorEntry } from '../safetensors.ts'
+import { viewOf } from './view.ts'
+
+const VALUES = Float32Array.from({ length: 256 }, (_, code) => fromE4m3(code))
+const FLOATS: Record<string, (bytes: Uint8Array<ArrayBuffer>) => Float32Array> = {
+  F32: (bytes) => new Float32Array(bytes.buffer),
+  BF16: (bytes) => new Float32Array(Uint32Array.from(new Uint16Array(bytes.buffer), (half) => half << 16).buffer),
+}
+
+/** @param block rows and columns that share a scale, where the configuration says them */
+export function fp8View(name: string, codes: TensorEntry, scale: TensorEntry, block: readonly [number, number] | undefined): TensorEntry {
+  const [rows, columns] = codes.shape as [number, number]
+  const [blockRows, blockColumns] = blocksOf(codes, scale, block)
+  const across = Math.ceil(columns / blockColumns)
+  let scales: Promise<Float32Array> | undefined
+  const readScales = async (signal?: AbortSignal) => {
+    const bytes = new Uint8Array(scale.byteLength)
+    await scale.source.read(scale.offset, bytes, signal)
+    const values = FLOATS[scale.dtype]!(bytes)
+    const bad = values.findIndex((value) => !Number.isFinite(value))
+    if (bad >= 0)
+      throw new UnreadableValueError({
+        file: scale.source.name,
+        tensor: scale.name,
+        expected: 'finite scales',
+        came: `${values[bad]} at ${bad}`,
+      })
+    return values
+  }
+  const read = async (first: number, count: number, signal?: AbortSignal) => {
+    scales ??= readScales(signal).catch((error) => {
+      scales = undefined
+      throw error
+    })
+    const bytes = new Uint8Array(count * columns)
+    await codes.source.read(codes.offset + first * columns, bytes, signal)
+    const bad = bytes.findIndex((code) => (code & 0x7f) === 0x7f)
+    if (bad >= 0)
+      throw new UnreadableValueError({
+        file: codes.source.name,
+        tensor: codes.name,
+        expected: 'numbers',
+        came: `NaN in row ${first + Math.floor(bad / columns)}`,
+      })
+    return { bytes, scales: await scales }
+  }
+  const whole = columns % FP8_BLOCK === 0 && blockColumns % FP8_BLOCK === 0
+  if (whole) {
+    const rowBytes = (columns / FP8_BLOCK) * FP8_BLOCK_BYTES
+    return viewOf(name, 'fp8', [rows, columns], rowBytes, codes, async (first, count, signal) => {
+      const { bytes, scales } = await read(first, count, signal)
+      const out = new Uint8Array(count * rowBytes)
+      const view = new DataView(out.buffer)
+      for (let row = 0, from = 0, to = 0; row < count; row++)
+        for (let column = 0; column < columns; column += FP8_BLOCK, from += FP8_BLOCK, to += FP8_BLOCK_BYTES) {
+          view.setFloat32(to, scales[Math.floor((first + row) / blockRows) * across + Math.floor(column / blockColumns)]!, true)
+          out.set(bytes.subarray(from, from + FP8_BLOCK), to + 4)
+        }
+      return out
+    })
+  }
+  return viewOf(name, 'F32', [rows, columns], columns * 4, codes, async (first, count, signal) => {
+    const { bytes, scales } = await read(first, count, signal)
+    const out = new Float32Array(count * columns)
+    for (let row = 0, i = 0; row < count; row++)
+      for (let column = 0; column < columns; column++, i++)
+        out[i] = VALUES[bytes[i]!]! * scales[Math.floor((first + row) / blockRows) * across + Math.floor(column / blockColumns)]!
+    return new Uint8Array(out.buffer)
+  })
+}
+
+/** Rows and columns that share a scale, from the shape of the scales. @throws TensorSizeError */
+function blocksOf(codes: TensorEntry, scale: TensorEntry, block: readonly [number, number] | undefined): readonly [number, number] {
+  const [rows, columns] = codes.shape as [number, number]
+  const fits = (shape: readonly number[]) =>
+    shape.length === scale.shape.length && shape.every((length, axis) => length === scale.shape[axis])
+  if (FLOATS[scale.dtype]) {
+    if (size(scale.shape) === 1 && !(block && fits([1, 1]))) return [rows, columns]
+    if (block && fits([Math.ceil(rows / block[0]), Math.ceil(columns / block[1])])) return block
+    if (!block && (fits([rows]) || fits([rows, 1]))) return [1, columns]
+  }
+  const wanted = block ? `[${Math.ceil(rows / block[0])}, ${Math.ceil(columns / block[1])}]` : `one number, or one for each of ${rows} rows`
+  throw new TensorSizeError({
+    file: scale.source.name,
+    tensor: scale.name,
+    expected: `F32 or BF16 scales ${wanted} for a matrix [${rows}, ${columns}]`,
+    came: `${scale.dtype} [${scale.shape.join(', ')}]`,
+  })
+}
