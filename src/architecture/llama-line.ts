@@ -111,7 +111,7 @@ export function refuseQuantization(config: Fields): void {
 }
 
 /** The dtype of the experts: `mxfp4` where the file says so. */
-export const expertDtypeFrom = (config: Fields, dtype: DType): DType =>
+const expertDtypeFrom = (config: Fields, dtype: DType): DType =>
   !config.has('quantization_config') || quantizationOf(config) ? dtype : 'mxfp4'
 
 /** What all model types of the LLaMA line say. A family adds what differs between its layers. */

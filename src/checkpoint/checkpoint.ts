@@ -27,6 +27,8 @@ export interface Checkpoint {
   readonly tensorBytes: number
   /** The names of weights in this container, where they are not those that the family publishes. */
   names?(architecture: Architecture, has: (tensor: string) => boolean): TensorNames
+  /** 'FP8', 'AWQ' or 'GPTQ' where another program packed the matrices. */
+  readonly packed?: string
   close(): Promise<void>
 }
 
@@ -37,16 +39,16 @@ export const INDEX = 'model.safetensors.index.json'
 const NUMBERED = /^(.*-)(\d+)-of-(\d+)\.safetensors$/
 
 /**
- * Refuses a container that is no set of safetensors files, for what copies published tensors.
+ * Refuses a container that is no set of safetensors files, and packed matrices, for what copies published tensors.
  * @throws WrongFormatError
  */
-export function requirePublished({ name, names }: Checkpoint): void {
-  if (!names) return
+export function requirePublished({ name, names, packed }: Checkpoint): void {
+  if (!names && !packed) return
   const remedy = 'Take the safetensors files of the same model: lineage pull ID'
   throw new WrongFormatError({
     file: name,
-    expected: 'safetensors files',
-    came: 'a GGUF file, whose tensors have other names and forms',
+    expected: 'safetensors files with weights as published',
+    came: packed ? `weights packed as ${packed}` : 'a GGUF file, whose tensors have other names and forms',
     remedy,
   })
 }

@@ -134,8 +134,6 @@ function reporter(totalBytes: number, onProgress: LoadOptions['onProgress']): (c
 /** A checkpoint's description and its open files. The caller closes `checkpoint`. */
 export interface OpenModel extends WeightPlan {
   readonly checkpoint: Checkpoint
-  /** How other programs packed the matrices. */
-  readonly quantization: Quantization | undefined
 }
 
 /**
@@ -149,7 +147,7 @@ export async function openModel(folder: Folder, signal?: AbortSignal): Promise<O
   const opened = await openCheckpoint(folder, signal)
   try {
     const checkpoint = withModelNames(await unpacked(opened, quantization), architecture)
-    return { ...planWeights(architecture, checkpoint), checkpoint, quantization }
+    return { ...planWeights(architecture, checkpoint), checkpoint }
   } catch (error) {
     await opened.close()
     throw error

@@ -317,7 +317,7 @@ describe('complaints name the file, the field, what was expected and what came',
     )
     complains({ ...llama, rope_scaling: { rope_type: 'yarn' } }, 'config.json: rope_scaling.factor: missing; expected a number above 0')
     complains({ ...llama, hidden_act: 'relu' }, 'config.json: hidden_act: expected "silu", got "relu"; the gate of this model type is SiLU')
-    complains({ ...llama, quantization_config: { quant_method: 'gptq' } }, /^config\.json: quantization_config\.quant_method: .*got "gptq"/)
+    complains({ ...llama, quantization_config: { quant_method: 'hqq' } }, /^config\.json: quantization_config\.quant_method: .*got "hqq"/)
     complains(
       { ...gptOss, quantization_config: { quant_method: 'fp8' } },
       'config.json: quantization_config.quant_method: expected "mxfp4", got "fp8"',

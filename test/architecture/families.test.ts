@@ -91,7 +91,7 @@ describe('multimodal files', () => {
     assert.equal(read({ ...file, tie_word_embeddings: true }).tieWordEmbeddings, false)
     assert.equal(read({ ...file, torch_dtype: 'float32', text_config: bare }).dtype, 'f32')
     assert.equal(read({ ...file, torch_dtype: 'float32' }).dtype, 'bf16')
-    assert.throws(() => read({ ...file, quantization_config: { quant_method: 'fp8' } }), /quantization_config\.quant_method/)
+    assert.throws(() => read({ ...file, quantization_config: { quant_method: 'hqq' } }), /quantization_config\.quant_method/)
     assert.throws(
       () => read({ ...file, text_config: { ...text, hidden_size: 0 } }),
       /^ConfigError: config\.json: text_config\.hidden_size: expected a positive integer/,

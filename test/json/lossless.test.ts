@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { parsed } from '../../src/json/json.ts'
-import { entriesOf, readJson, readJsonSteps, writeJson } from '../../src/json/lossless.ts'
+import { readJson, readJsonSteps, writeJson } from '../../src/json/lossless.ts'
 import { pick, random } from '../../src/random/stream.ts'
 
 /** Compact texts, which must come back as they are. */

@@ -17,13 +17,14 @@ import { loadCheckpoint } from '../checkpoint/load-directory.ts'
 import { backends } from '../ops/backends.ts'
 import { readGolden } from './read-golden.ts'
 
-const fixtures = fileURLToPath(new URL('../fixtures/checkpoints/', import.meta.url))
+const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url))
+const checkpoints = ['checkpoints', 'quantized'].flatMap((folder) => readdirSync(fixtures + folder).map((name) => `${folder}/${name}`))
 
 for (const { name, create, tolerance, exactInvariants } of backends) {
   describe(name, async () => {
     const backend = await create()
     after(() => backend.dispose())
-    for (const checkpoint of readdirSync(fixtures)) {
+    for (const checkpoint of checkpoints) {
       describe(checkpoint, async () => {
         const { architecture, weights } = await loadCheckpoint(fixtures + checkpoint, backend)
         const golden = readGolden(`${fixtures}${checkpoint}/golden.safetensors`)

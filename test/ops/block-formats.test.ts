@@ -42,7 +42,10 @@ for (const dtype of Object.keys(BLOCK_FORMATS) as BlockDType[]) {
       )
     for (const { at, shift, bits } of [...codes, ...runs.map((s) => factor?.of(s) ?? []), ...runs.map((s) => offset?.of?.(s) ?? [])].flat())
       take(at, ((1 << bits) - 1) << shift)
-    const halves = [...(scale.format === 'f16' ? [scale.at, scale.at + 1] : [scale.at]), ...(offset && offset.at !== scale.at ? [offset.at, offset.at + 1] : [])]
+    const halves = [
+      ...(scale.format === 'f16' ? [scale.at, scale.at + 1] : [scale.at]),
+      ...(offset && offset.at !== scale.at ? [offset.at, offset.at + 1] : []),
+    ]
     for (const at of halves) take(at, 255)
     assert.ok(taken.every((byte) => byte === 255))
   })

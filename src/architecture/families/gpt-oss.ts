@@ -8,7 +8,6 @@ import type { Architecture, DType, Layer, Norm, Position } from '../architecture
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
 import {
-  expertDtypeFrom,
   expertsPerToken,
   firstMoe,
   llamaConfig,
@@ -42,7 +41,10 @@ function read(config: Fields): Described {
     eps: config.positive('rms_norm_eps'),
     maxPositionEmbeddings: config.size('max_position_embeddings'),
     dtype,
-    expertDtype: expertDtypeFrom(config, dtype),
+    // Its experts are fused across inputs, so they have no other packed form.
+    expertDtype: config.has('quantization_config')
+      ? config.below('quantization_config').choice<DType>('quant_method', { mxfp4: 'mxfp4' })
+      : dtype,
   })
 }
 

@@ -19,7 +19,7 @@ export async function unpacked(checkpoint: Checkpoint, quantization: Quantizatio
   const tensors = new Map<string, TensorEntry>(checkpoint.tensors)
   if (quantization.kind === 'fp8') unpackFp8(tensors, quantization.block)
   else await unpackGroups(tensors, quantization)
-  return { ...checkpoint, tensors }
+  return { ...checkpoint, tensors, packed: quantization.kind.toUpperCase() }
 }
 
 /** `….weight` with its `….weight_scale_inv` (or `….weight_scale`); static scales of activations are not needed. */
