@@ -102,6 +102,9 @@ function costs(accounts: Account[]): Difference[] {
     row('perToken', 'cache per token, bf16', ({ kvCache }) => binary(kvCache.bytesPerTokenWithinWindow)),
     row('beyond', 'beyond the windows', ({ kvCache }) => binary(kvCache.bytesPerTokenBeyondWindow)),
     row('cache', `cache at ${context} tokens`, ({ kvCache }) => binary(kvCache.bytes)),
+    ...(accounts.some(({ state }) => state.bytes > 0)
+      ? [row('state', 'states, any context', ({ state }) => (state.bytes > 0 ? binary(state.bytes) : '–'))]
+      : []),
     row('prompt', 'multiply-adds, prompt', ({ work }) => `${short(Math.round(work.promptMultiplyAdds))} / token`),
     row('decode', 'multiply-adds, decoding', ({ work }) => `${short(work.decodeMultiplyAdds)} / token`),
     row('read', 'weights read, decoding', ({ work }) => `${binary(work.decodeWeightBytes)} / token`),

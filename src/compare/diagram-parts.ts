@@ -113,10 +113,9 @@ export function shares({ parameters, weightBytes, kvCache, state, work }: Accoun
   out.push(rect(left, y + 28, width, 7, 'rest'), rect(left, y + 28, (width * parameters.active) / parameters.total, 7, 'on'))
   const percent = ((100 * parameters.active) / parameters.total).toPrecision(3)
   out.push(text(left, y + 52, `active per token: ${short(parameters.active)}, ${percent} %`, 'label'))
-  const states = state.bytes > 0 ? `, states ${mebibytes(state.bytes)}` : ''
-  const cache = `KV cache at ${work.context.toLocaleString('en-US')} tokens: ${mebibytes(kvCache.bytes)} in bf16${states}`
-  out.push(text(left, y + 70, cache, 'label'))
+  out.push(text(left, y + 70, `KV cache at ${work.context.toLocaleString('en-US')} tokens: ${mebibytes(kvCache.bytes)} in bf16`, 'label'))
   out.push(text(left, y + 88, `multiply-adds per decoded token: ${short(work.decodeMultiplyAdds)}`, 'label'))
+  if (state.bytes > 0) out.push(text(left + width, y + 88, `states: ${mebibytes(state.bytes)}`, 'label', 'end'))
   return out
 }
 

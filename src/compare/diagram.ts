@@ -37,7 +37,7 @@ const BOXES: { id: string; title: (a: Architecture) => string; keys: string[]; i
   { id: 'postFeed', title: (a) => normName(a.layers[0]!.norm.kind), keys: [], inBlock: true },
   {
     id: 'feed',
-    title: (a) => FEEDS[a.layers[0]!.feedForward.kind],
+    title: feedName,
     keys: [
       'activation',
       'intermediateSize',
@@ -85,6 +85,13 @@ const BOXES: { id: string; title: (a: Architecture) => string; keys: string[]; i
 
 const FEEDS = { mlp: 'Feed-forward', gated: 'Gated feed-forward', moe: 'Mixture of experts' } as const
 const normName = (kind: Norm['kind']): string => (kind === 'rmsNorm' ? 'RMSNorm' : 'LayerNorm')
+
+/** Of models whose layers differ: 'Gated feed-forward or experts'. */
+function feedName({ layers }: Architecture): string {
+  const [first, second] = [...new Set(layers.map(({ feedForward }) => feedForward.kind))]
+  if (second === undefined) return FEEDS[first!]
+  return `${FEEDS[first === 'moe' ? second : first!]} or experts`
+}
 
 function attentionName({ layers }: Architecture): string {
   const slots = layers.map(({ attention }) => attention)

@@ -51,7 +51,9 @@ const overSlots =
     overLayers(layers.map((layer) => layer.attention).filter(is), say)
 const multiHead = (say: Say<MultiHead>) => attention((slot) => (slot.kind === 'multiHead' ? say(slot) : NONE))
 const feed = (say: Say<FeedForward>) => perLayer((layer) => say(layer.feedForward))
-const moe = (say: Say<Mixture>) => feed((slot) => (slot.kind === 'moe' ? say(slot) : NONE))
+/** Over the layers that are mixtures. */
+const moe = (say: Say<Mixture>) => (architecture: Architecture) => overLayers(mixtures(architecture), say)
+const mixtures = ({ layers }: Architecture) => layers.map(({ feedForward }) => feedForward).filter((slot) => slot.kind === 'moe')
 const optional = (value: number | null): string => (value === null ? NONE : String(value))
 
 /** Everything that makes the architecture what it is, in the order of the forward pass. */

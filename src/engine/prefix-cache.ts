@@ -8,8 +8,9 @@ import { type CacheSnapshot, type KvCache, MemoryError } from '../ops/backend.ts
 /** Limits of snapshots per slot, and of all their bytes. Beyond, the one with the closest neighbours is dropped. */
 const MAX_SNAPSHOTS = 16
 const MAX_SNAPSHOT_BYTES = 256 << 20
-/** Least distance of snapshots within a prompt. */
+/** Least distance of snapshots within a prompt; of states, which cannot be cut back a little. */
 const SPACING = 256
+const STATE_SPACING = 64
 /** A prompt that shares less of a slot's prompt is another conversation; it gets a copy, if a slot is free. */
 const SAME_CONVERSATION = 0.5
 
@@ -31,6 +32,8 @@ export interface Lease {
   readonly slot: number
   /** Positions of the prompt that need no computation. */
   readonly cachedTokens: number
+  /** Positions that another prompt shares, where its state was not kept: the next one that shares them needs it. 0 without states. */
+  readonly branch: number
 }
 
 export class PrefixCache {
@@ -72,6 +75,7 @@ export class PrefixCache {
   /** Takes a free slot for a prompt, of which at most `most` positions are reused; the caller checked `freeSlots`. */
   acquire(prompt: readonly number[], key: string, most = prompt.length - 1): Lease {
     const source = this.#best(prompt, key, most)
+    const shared = this.#slots.map((slot) => (this.hasStates && slot.key === key ? commonPrefix(slot.ids, prompt, most) : 0))
     const free = this.#slots.filter(({ busy }) => !busy).sort((a, b) => a.lastUsed - b.lastUsed)
     const own = source.slot && !source.slot.busy ? source.slot : undefined
     const spare = free.find((slot) => slot !== own)
@@ -83,7 +87,7 @@ export class PrefixCache {
     slot.key = key
     slot.promptTokens = prompt.length
     slot.lastUsed = ++this.#clock
-    return { slot: slot.index, cachedTokens: source.length }
+    return { slot: slot.index, cachedTokens: source.length, branch: Math.max(...shared) }
   }
 
   /** Notes ids that a forward pass has written, after those already there. */
@@ -112,10 +116,10 @@ export class PrefixCache {
     this.#keepWithinBytes()
   }
 
-  /** The same in the middle of a prompt, at positions at least SPACING apart. */
+  /** The same in the middle of a prompt, at positions some way apart. */
   async rememberOnTheWay(index: number, position: number): Promise<void> {
     const last = this.#slots[index]!.snapshots.at(-1)?.position ?? 0
-    if (position >= last + SPACING) await this.remember(index, position)
+    if (position >= last + (this.hasStates ? STATE_SPACING : SPACING)) await this.remember(index, position)
   }
 
   /** Frees the slot; its contents stay until another prompt takes it. */

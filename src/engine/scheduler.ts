@@ -21,6 +21,8 @@ interface Running {
   /** When it got the slot, and when its ids up to then were in the cache (0: not yet), as `performance.now()`. */
   readonly since: number
   caughtUp: number
+  /** Positions of the prompt at which other jobs may continue: its end, and where they part from it. */
+  readonly ends: number[]
 }
 
 /** The next `rows` ids of a job. */
@@ -165,10 +167,11 @@ export class Scheduler {
     for (const job of turns) {
       if (this.#shouldWait(job)) continue
       if (this.prefixes.freeSlots === 0 && !(await this.#freeSlot(job))) continue
-      const { slot, cachedTokens } = this.prefixes.acquire(job.ids, prefixKey(job), job.reusable)
+      const { slot, cachedTokens, branch } = this.prefixes.acquire(job.ids, prefixKey(job), job.reusable)
       this.#served.set(job.cacheKey, ++this.#admitted)
       this.#waiting.splice(this.#waiting.indexOf(job), 1)
-      this.#running.push({ job, slot, done: cachedTokens, since: performance.now(), caughtUp: 0 })
+      const ends = [reusableOfPrompt(job), ...(branch >= cachedTokens + WORTH_WAITING ? [branch] : [])]
+      this.#running.push({ job, slot, done: cachedTokens, since: performance.now(), caughtUp: 0, ends })
       if (job.start(cachedTokens)) {
         this.totals.promptTokens += job.promptTokens
         this.totals.cachedTokens += cachedTokens
@@ -219,13 +222,15 @@ export class Scheduler {
     return true
   }
 
-  /** Whether a running job is computing a prefix that this one needs too. */
+  /** Whether a running job is computing a prefix that this one needs too. Of states that job is told where the prefix ends. */
   #shouldWait(job: Job): boolean {
     if (job.reusable === 0) return false
     return this.#running.some((other) => {
       if (other.done >= other.job.promptTokens || prefixKey(other.job) !== prefixKey(job)) return false
       const common = commonPrefix(other.job.ids, job.ids, job.reusable)
-      return common > other.done && common >= this.prefixes.reusable(job.ids, prefixKey(job), job.reusable) + WORTH_WAITING
+      const waits = common > other.done && common >= this.prefixes.reusable(job.ids, prefixKey(job), job.reusable) + WORTH_WAITING
+      if (waits && !other.ends.includes(common)) other.ends.push(common)
+      return waits
     })
   }
 
@@ -264,9 +269,9 @@ export class Scheduler {
   }
 
   /** A state can only be kept where it stands, so the rows after the reusable ones wait until the state before them is kept. */
-  #rowsToSnapshot({ job, done }: Running): number {
-    const rows = reusableOfPrompt(job) - done
-    return this.prefixes.hasStates && rows > 0 ? rows : Number.POSITIVE_INFINITY
+  #rowsToSnapshot({ ends, done }: Running): number {
+    if (!this.prefixes.hasStates) return Number.POSITIVE_INFINITY
+    return Math.min(...ends.filter((end) => end > done).map((end) => end - done))
   }
 
   /** One forward pass. An error in it ends the jobs that took part, and no others. */
@@ -280,10 +285,10 @@ export class Scheduler {
         this.prefixes.wrote(slot, job.ids.slice(done, done + count))
         running.done += count
         if (running.caughtUp === 0 && running.done >= job.ids.length) running.caughtUp = performance.now()
-        const end = reusableOfPrompt(job)
-        if (done >= job.promptTokens || end === 0) continue
+        if (done >= job.promptTokens || job.reusable === 0) continue
         // The next turn of a conversation and the same text with another ending continue here.
-        if (running.done >= end) await this.prefixes.remember(slot, end)
+        const end = running.ends.find((end) => done < end && end <= running.done)
+        if (end !== undefined) await this.prefixes.remember(slot, end)
         else await this.prefixes.rememberOnTheWay(slot, running.done)
       }
     } catch (error) {

@@ -85,10 +85,10 @@ test('a folder without weights, as published or as Python writes it', async () =
 test('what is no model is named', async () => {
   const config = hub.files.get('config.json')!
   try {
-    hub.files.set('config.json', Buffer.from(JSON.stringify({ model_type: 'jamba' })))
+    hub.files.set('config.json', Buffer.from(JSON.stringify({ model_type: 'rwkv' })))
     const unsupported = await lineage(['inspect', MODEL])
     assert.equal(unsupported.code, 1)
-    assert.match(unsupported.err, /tests\/tiny-qwen3-moe\/config\.json: model_type: .*got "jamba"/)
+    assert.match(unsupported.err, /tests\/tiny-qwen3-moe\/config\.json: model_type: .*got "rwkv"/)
   } finally {
     hub.files.set('config.json', config)
   }

@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import { windowOf } from '../../src/architecture/slots.ts'
+import { isStateSpace, windowOf } from '../../src/architecture/slots.ts'
 import {
   createEngine,
   type Driver,
@@ -26,7 +26,7 @@ async function collect(tokens: AsyncIterable<GeneratedToken>): Promise<Generated
   return all
 }
 
-for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt2']) {
+for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt2', 'tiny-jamba']) {
   describe(checkpoint, async () => {
     const model = await tiny(checkpoint)
     const { vocabSize } = model.architecture
@@ -88,8 +88,8 @@ for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-gpt
       await engine.generate(long, { ...NEVER, maxTokens: 1 }).result
       const other = [...long.slice(0, front), ...someIds(5, vocabSize, 5)]
       const { top, cached } = await distribution(engine, other)
-      const sliding = model.architecture.layers.some((layer) => windowOf(layer) !== null)
-      assert.equal(cached, sliding ? 256 : front) // sliding layers return to a snapshot on the way
+      const cut = model.architecture.layers.some((layer) => windowOf(layer) !== null || isStateSpace(layer.attention))
+      assert.equal(cached, cut ? 256 : front) // sliding layers and states return to a snapshot on the way
       assert.deepEqual(top, await plain(other))
       const back = await distribution(engine, [...long, 1, 2])
       assert.ok(back.cached >= all - 1, `${back.cached} of ${all + 1}`)

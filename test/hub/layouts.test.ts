@@ -150,7 +150,7 @@ describe('layouts that are refused before any weight is fetched', () => {
       without(without(SHARDED, INDEX), 'model-00001-of-00002.safetensors'),
       /model-00001-of-00002\.safetensors: expected the shard of the numbered set/,
     ],
-    ['another family', { ...SHARDED, 'config.json': config(SHARDED, { model_type: 'jamba' }) }, /model_type: .*got "jamba"/],
+    ['another family', { ...SHARDED, 'config.json': config(SHARDED, { model_type: 'rwkv' }) }, /model_type: .*got "rwkv"/],
     [
       'a quantisation',
       { ...SINGLE, 'config.json': config(SINGLE, { quantization_config: { quant_method: 'bitsandbytes' } }) },
@@ -212,13 +212,13 @@ describe('layouts that are refused before any weight is fetched', () => {
     })
 
   test('anyway: all files come, the problem is said, and no other command takes it for a model that can be loaded', async () => {
-    serve({ ...SINGLE, 'config.json': config(SINGLE, { model_type: 'jamba' }) })
+    serve({ ...SINGLE, 'config.json': config(SINGLE, { model_type: 'rwkv' }) })
     const { run, cache } = setUp({ anyway: true })
     const { directory, problem } = await run()
-    assert.match(problem!.message, /got "jamba"/)
+    assert.match(problem!.message, /got "rwkv"/)
     assert.ok(existsSync(join(directory, 'model.safetensors')))
     const { problem: again, downloadedBytes } = await run()
-    assert.match(again!.message, /got "jamba"/)
+    assert.match(again!.message, /got "rwkv"/)
     assert.equal(downloadedBytes, 0)
     await assert.rejects(run({ anyway: false }), UnsupportedModelError)
     assert.ok(existsSync(join(directory, 'model.safetensors')), 'what was there stays')

@@ -19,6 +19,7 @@ import type {
   Position,
   RopeScaling,
   Router,
+  StateSpace,
 } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
@@ -81,7 +82,14 @@ function readNorm(norm: Fields): Norm {
 }
 
 function readAttention(slot: Fields): Attention {
-  return word(slot, 'kind', 'multiHead', 'latent') === 'latent' ? readLatent(slot) : readMultiHead(slot)
+  switch (word(slot, 'kind', 'multiHead', 'latent', 'stateSpace')) {
+    case 'multiHead':
+      return readMultiHead(slot)
+    case 'latent':
+      return readLatent(slot)
+    case 'stateSpace':
+      return readStateSpace(slot)
+  }
 }
 
 function readMultiHead(slot: Fields): MultiHead {
@@ -122,6 +130,18 @@ function readLatent(slot: Fields): Latent {
     normEps: slot.positive('normEps'),
   }
 }
+
+const readStateSpace = (slot: Fields): StateSpace => ({
+  kind: 'stateSpace',
+  innerSize: slot.size('innerSize'),
+  stateSize: slot.size('stateSize'),
+  convolutionSize: slot.size('convolutionSize'),
+  stepRank: slot.size('stepRank'),
+  projectionBias: slot.flag('projectionBias'),
+  convolutionBias: slot.flag('convolutionBias'),
+  normEps: slot.optionalPositive('normEps'),
+  position: { kind: word(slot.below('position'), 'kind', 'none') },
+})
 
 function readPosition(position: Fields, headDim: number): Position {
   const kind = word(position, 'kind', 'none', 'rope')
