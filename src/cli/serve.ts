@@ -9,8 +9,9 @@ import { type AppOptions, createApp } from '../server/http/app.ts'
 import type { LogLine } from '../server/http/context.ts'
 import { defaultLimits, type Limits } from '../server/http/limits.ts'
 import type { ModelEntry } from '../server/models/model.ts'
-import { type Listening, listen, nodeDirectory } from '../server/node.ts'
+import { isSocket, type Listening, listen, nodeDirectory } from '../server/node.ts'
 import { DirectoryStore } from '../server/responses/store-directory.ts'
+import { cacheManager } from './support/manage-models.ts'
 import { addRunOptions, parseCount, parsePort, parseWhole, type RunOptions } from './support/model.ts'
 import { type Purposes, servedEntries } from './support/served-entry.ts'
 import { parseBytes, UsageError } from './support/terminal.ts'
@@ -31,6 +32,9 @@ interface Options extends RunOptions, Purposes {
   drain: number
   alias: string[]
   pathPrefix?: string
+  manageModels?: boolean
+  tlsCert?: string
+  tlsKey?: string
   drainDelay: number
   metricsPort?: number
   currentDate?: string
@@ -47,7 +51,9 @@ export function register(program: Command): void {
     .command('serve')
     .description('Serves models under /v1 (OpenAI) and /api (Ollama). Models are loaded when first asked for, the first one at once.')
     .argument('[models...]', `directories or names of models (default: ${EMBEDDED}, which comes with the package)`)
-    .option('--host <address>', 'address to bind; other than loopback needs a key', '127.0.0.1')
+    .option('--host <address>', 'address to bind; other than loopback needs a key; a path ending with .sock is a Unix socket', '127.0.0.1')
+    .option('--tls-cert <file>', 'serve HTTPS with this certificate chain (PEM)')
+    .option('--tls-key <file>', 'the private key of the certificate (PEM)')
     .option('--port <n>', 'port; 0 takes a free one', parsePort, 8080)
     .option('--metrics-port <n>', 'a port for /metrics and probes, without keys; 0 takes a free one', parsePort)
     .option('--api-key <key>', 'accept this key (repeatable; better: LINEAGE_API_KEY or --api-key-file)', collect, [])
@@ -61,6 +67,7 @@ export function register(program: Command): void {
     .option('--alias <name>', 'answer to this name too; NAME=MODEL where several are served (repeatable)', collect, [])
     .option('--embeddings', 'the models are embedding models that pool the last token, whatever their files say')
     .option('--reranking', 'the models are reranking models of the kind of Qwen3-Reranker')
+    .option('--manage-models', 'let requests download, copy and delete models (/api/pull, /api/copy, /api/delete)')
     .option('--path-prefix <path>', 'serve all paths under this one, e.g. /llm')
     .option('--memory <size>', 'memory for loaded models, e.g. 16GB', parseBytes)
     .option('--store <dir>', 'keep stored responses in this directory')
@@ -99,6 +106,7 @@ async function serve(names: string[], options: Options): Promise<void> {
     preload: [models[0]!.id],
     apiKeys: keys,
     prefix: pathPrefix(options.pathPrefix),
+    manager: options.manageModels ? cacheManager(options) : undefined,
     hosts: [...options.allowHost, hostname(), `${hostname().split('.')[0]}.local`, ...(isLoopback(options.host) ? [] : [options.host])],
     origins: options.allowOrigin,
     limits,
@@ -110,8 +118,9 @@ async function serve(names: string[], options: Options): Promise<void> {
     currentDate: options.currentDate || undefined,
   }
   const { host, port, metricsPort } = options
-  const listening = await listen(() => createApp(appOptions), { host, port, metricsPort, limits })
-  process.stderr.write(`lineage: serving ${models.map(({ id }) => id).join(', ')} at ${listening.url}/v1\n`)
+  const listening = await listen(() => createApp(appOptions), { host, port, metricsPort, limits, tls: tlsFiles(options) })
+  const base = `${listening.url}${appOptions.prefix ?? ''}/v1`
+  process.stderr.write(`lineage: serving ${models.map(({ id }) => id).join(', ')} at ${base}\n`)
   if (listening.metricsUrl) process.stderr.write(`lineage: metrics at ${listening.metricsUrl}/metrics\n`)
   if (!isLoopback(options.host) && keys.length === 0)
     process.stderr.write('lineage: everyone who can reach this address can use the server (--insecure)\n')
@@ -167,7 +176,14 @@ function apiKeys({ apiKey, apiKeyFile }: Options): string[] {
   return keys
 }
 
-const isLoopback = (host: string) => host === 'localhost' || host === '::1' || /^127\./.test(host)
+function tlsFiles({ tlsCert, tlsKey }: Options): { cert: string; key: string } | undefined {
+  if (tlsCert === undefined && tlsKey === undefined) return undefined
+  if (tlsCert === undefined || tlsKey === undefined) throw new UsageError('HTTPS needs both --tls-cert and --tls-key')
+  return { cert: readFileSync(tlsCert, 'utf8'), key: readFileSync(tlsKey, 'utf8') }
+}
+
+/** Who cannot be reached from other machines. */
+const isLoopback = (host: string) => isSocket(host) || host === 'localhost' || host === '::1' || /^127\./.test(host)
 
 function logger(format: string): (line: LogLine) => void {
   if (format === 'none') return () => {}

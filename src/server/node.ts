@@ -2,9 +2,10 @@
  * The server on Node: sockets, limits that only sockets have, files for the store. Everything else is app.ts, which this file wraps.
  * Source of the adapter: @hono/node-server; its global Request and Response stay out of the process.
  */
-import { mkdir, open, readdir, readFile, rename, rm } from 'node:fs/promises'
-import { createServer, type IncomingMessage, type Server } from 'node:http'
-import type { AddressInfo, Socket } from 'node:net'
+import { chmod, mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer as createTlsServer, Server as TlsServer } from 'node:https'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { join } from 'node:path'
 import { getRequestListener } from '@hono/node-server'
 import type { App } from './http/app.ts'
@@ -12,12 +13,14 @@ import { defaultLimits, type Limits } from './http/limits.ts'
 import type { Directory } from './responses/store-directory.ts'
 
 export interface ListenOptions {
-  /** Default 127.0.0.1. */
+  /** Default 127.0.0.1. A path that ends with `.sock`: a Unix socket. */
   host?: string
   /** Default 8080; 0: any free one. */
   port?: number
   /** A second port of the same host for /metrics and probes, without keys. 0: any free one. Default: none. */
   metricsPort?: number
+  /** Serve HTTPS with this certificate chain and key, in PEM. */
+  tls?: { cert: string; key: string }
   limits?: Partial<Limits>
 }
 
@@ -39,15 +42,16 @@ export interface Listening {
  * @param given the app, or what makes it once the ports are bound
  */
 export async function listen(given: App | (() => App), options: ListenOptions = {}): Promise<Listening> {
-  const { host = '127.0.0.1', port = 8080, metricsPort, limits } = options
+  const { host = '127.0.0.1', port = 8080, metricsPort, tls, limits } = options
   const { connections }: Limits = { ...defaultLimits, ...limits }
   const ready = Promise.withResolvers<App>()
   let leaving = false
   const listener = listenerOf(async (request) => (await ready.promise).fetch(request))
-  const server = createServer(SERVER_LIMITS, (incoming, outgoing) => {
+  const answer = (incoming: IncomingMessage, outgoing: ServerResponse) => {
     if (leaving) outgoing.shouldKeepAlive = false // so that proxies send the next request elsewhere
     return listener(incoming, outgoing)
-  })
+  }
+  const server = tls ? createTlsServer({ ...SERVER_LIMITS, ...tls }, answer) : createServer(SERVER_LIMITS, answer)
   server.on('clientError', refuse)
   boundConnections(server, connections)
   const operations = createServer(
@@ -58,7 +62,7 @@ export async function listen(given: App | (() => App), options: ListenOptions = 
   const url = await bind(server, host, port)
   let metricsUrl: string | undefined
   try {
-    metricsUrl = metricsPort === undefined ? undefined : await bind(operations, host, metricsPort)
+    metricsUrl = metricsPort === undefined ? undefined : await bind(operations, isSocket(host) ? '127.0.0.1' : host, metricsPort)
     ready.resolve(typeof given === 'function' ? given() : given)
   } catch (error) {
     await Promise.all([shut(server), shut(operations)])
@@ -94,16 +98,34 @@ const listenerOf = (fetch: (request: Request) => Promise<Response>) =>
     errorHandler: () => Response.json(errorBody('The request is malformed.'), { status: 400 }),
   })
 
+export const isSocket = (host: string): boolean => host.endsWith('.sock')
+
 async function bind(server: Server, host: string, port: number): Promise<string> {
+  const place = isSocket(host) ? { path: host } : { host, port }
+  if (isSocket(host)) await removeStale(host)
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(port, host, () => {
+    server.listen(place, () => {
       server.off('error', reject)
       resolve()
     })
   })
+  if (isSocket(host)) {
+    await chmod(host, 0o660)
+    return `unix:${host}:`
+  }
   const { address, family, port: bound } = server.address() as AddressInfo
-  return `http://${family === 'IPv6' ? `[${address}]` : address}:${bound}`
+  return `${server instanceof TlsServer ? 'https' : 'http'}://${family === 'IPv6' ? `[${address}]` : address}:${bound}`
+}
+
+/** A killed server leaves its socket behind. One that answers stays, and listening fails. */
+async function removeStale(path: string): Promise<void> {
+  const answers = await new Promise<boolean>((resolve) => {
+    const probe = connect(path, () => resolve(true)).on('error', () => resolve(false))
+    probe.on('connect', () => probe.destroy())
+  })
+  const found = answers ? undefined : await stat(path).catch(() => undefined)
+  if (found?.isSocket()) await rm(path, { force: true })
 }
 
 async function shut(server: Server): Promise<void> {

@@ -8,6 +8,7 @@ import { ReasoningMemory } from '../../answer/reasoning-memory.ts'
 import { prepareVocabulary } from '../../structured/structured.ts'
 import { Admission } from '../models/admission.ts'
 import { Joins } from '../models/joins.ts'
+import type { ModelManager } from '../models/manage.ts'
 import type { ModelEntry } from '../models/model.ts'
 import { ModelRegistry } from '../models/registry.ts'
 import { operations } from '../operations/operations.ts'
@@ -42,6 +43,8 @@ export interface AppOptions {
   store?: ResponseStore
   /** Seals `encrypted_content`; the same on all replicas. Default: random, good for this process. */
   secret?: string
+  /** Lets requests download, copy and delete models. Default: they cannot. */
+  manager?: ModelManager
   /** Compiles schemas. Default: src/structured, with the cache of this process. */
   compile?: CompileConstraint
   /** Models to load at once; /readyz waits for them. */
@@ -84,6 +87,7 @@ export function createApp(options: AppOptions): App {
     metrics: new ServerMetrics(registry, () => store.size),
     reasoning: new ReasoningMemory(),
     jobs: new ResponseJobs(),
+    manager: options.manager && preparing(options.manager),
     joins: new Joins(),
     sealer: new Sealer(options.secret),
     compile: options.compile ? cachedCompile(options.compile) : constraints,
@@ -227,6 +231,12 @@ async function preload(ctx: ServerContext, id: string): Promise<void> {
     ctx.background.delete(settled)
   }
 }
+
+/** Models that come later are prepared like the first ones. */
+const preparing = (manager: ModelManager): ModelManager => ({
+  pull: async (...args) => (await manager.pull(...args)).map(prepared),
+  remove: (name) => manager.remove(name),
+})
 
 /** Makes the vocabulary's trie while the model loads, so that the first structured answer does not wait for it. */
 function prepared(entry: ModelEntry): ModelEntry {

@@ -3,6 +3,7 @@ import type { CompileConstraint } from '../../answer/constraints.ts'
 import type { ReasoningMemory } from '../../answer/reasoning-memory.ts'
 import type { Admission } from '../models/admission.ts'
 import type { Joins } from '../models/joins.ts'
+import type { ModelManager } from '../models/manage.ts'
 import type { ModelRegistry } from '../models/registry.ts'
 import type { ServerMetrics } from '../operations/server-metrics.ts'
 import type { ResponseJobs } from '../responses/jobs.ts'
@@ -20,6 +21,8 @@ export interface ServerContext {
   store: ResponseStore
   reasoning: ReasoningMemory
   jobs: ResponseJobs
+  /** Missing: requests cannot download or delete models. */
+  manager?: ModelManager
   joins: Joins
   sealer: Sealer
   compile: CompileConstraint

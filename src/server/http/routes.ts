@@ -5,6 +5,7 @@ import { embeddings, ollamaEmbed, ollamaEmbeddings } from '../embeddings/embeddi
 import { rerank, score } from '../embeddings/rerank.ts'
 import { countTokens, createMessage } from '../messages/messages.ts'
 import { listModels, oneModel } from '../models/models.ts'
+import { ollamaCopy, ollamaDelete, ollamaPull, ollamaUnsupported } from '../ollama/manage.ts'
 import { ollamaPs, ollamaShow, ollamaTags, ollamaVersion } from '../ollama/models.ts'
 import { ollamaChat, ollamaGenerate } from '../ollama/ollama.ts'
 import { loads, modelInfo, serverInfo, serverLoad, tokenizerInfo, versionInfo } from '../operations/discovery.ts'
@@ -18,7 +19,7 @@ import { applyTemplateRequest, completionRequest, detokenizeRequest, tokenizeReq
 import { embeddingsRequest, ollamaEmbeddingsRequest, ollamaEmbedRequest, rerankRequest, scoreRequest } from '../schemas/embeddings.ts'
 import { infillRequest, llamaCompletionRequest } from '../schemas/llama.ts'
 import { countTokensRequest, messagesRequest } from '../schemas/messages.ts'
-import { ollamaChatRequest, ollamaGenerateRequest, ollamaShowRequest } from '../schemas/ollama.ts'
+import { ollamaChatRequest, ollamaCopyRequest, ollamaGenerateRequest, ollamaNameRequest, ollamaShowRequest } from '../schemas/ollama.ts'
 import { compactRequest, inputTokensRequest, responseRequest } from '../schemas/responses.ts'
 import { completions } from '../text/completions.ts'
 import { infill, llamaCompletion } from '../text/llama.ts'
@@ -116,6 +117,11 @@ export const routes: readonly Route[] = [
   { method: 'POST', path: '/api/show', summary: 'Ollama: one model.', body: ollamaShowRequest, handle: ollamaShow },
   { method: 'POST', path: '/api/chat', summary: 'Ollama: answer a conversation.', body: ollamaChatRequest, handle: ollamaChat },
   { method: 'POST', path: '/api/generate', summary: 'Ollama: answer a prompt.', body: ollamaGenerateRequest, handle: ollamaGenerate },
+  { method: 'POST', path: '/api/pull', summary: 'Ollama: download a model.', body: ollamaNameRequest, handle: ollamaPull },
+  { method: 'POST', path: '/api/copy', summary: 'Ollama: a further name.', body: ollamaCopyRequest, handle: ollamaCopy },
+  { method: 'DELETE', path: '/api/delete', summary: 'Ollama: delete a model.', body: ollamaNameRequest, handle: ollamaDelete },
+  { method: 'POST', path: '/api/create', summary: 'Not offered (400).', handle: ollamaUnsupported },
+  { method: 'POST', path: '/api/push', summary: 'Not offered (400).', handle: ollamaUnsupported },
   { method: 'POST', path: '/api/embed', summary: 'Ollama: texts to vectors.', body: ollamaEmbedRequest, handle: ollamaEmbed },
   {
     method: 'POST',

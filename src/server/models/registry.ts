@@ -2,7 +2,7 @@
  * The models of this server by name: loaded on demand, shared by all requests, loaded again after a failure of their backend. The one
  * that is idle longest is unloaded when the next does not fit into the memory budget. Names are looked up here and nowhere else: no request can name a path or start a download.
  */
-import { ApiError, modelNotFound, overloaded, quote } from '../http/errors.ts'
+import { ApiError, badRequest, modelNotFound, overloaded, quote } from '../http/errors.ts'
 import type { ModelEntry, ServedModel } from './model.ts'
 
 export interface Lease {
@@ -31,12 +31,45 @@ export class ModelRegistry {
 
   constructor(entries: readonly ModelEntry[], budgetBytes = Number.POSITIVE_INFINITY) {
     this.#budgetBytes = budgetBytes
-    for (const entry of entries) {
-      const slot: Slot = { entry, users: 0, lastUsed: 0 }
-      this.#slots.set(entry.id, slot)
-      for (const name of [entry.id, ...(entry.listedAliases ?? []), ...(entry.aliases ?? [])])
-        if (!this.#names.has(name)) this.#names.set(name, slot)
-    }
+    for (const entry of entries) this.add(entry)
+  }
+
+  has(name: string): boolean {
+    return this.#names.has(name)
+  }
+
+  /** Serves one model more, unless its name is taken. */
+  add(entry: ModelEntry): void {
+    if (this.#names.has(entry.id)) return
+    const slot: Slot = { entry, users: 0, lastUsed: 0 }
+    this.#slots.set(entry.id, slot)
+    for (const name of [entry.id, ...(entry.listedAliases ?? []), ...(entry.aliases ?? [])])
+      if (!this.#names.has(name)) this.#names.set(name, slot)
+  }
+
+  /** Gives a model a further name, which is listed. Throws 404 for an unknown model, 400 for a name that another one has. */
+  addAlias(name: string, of: string): void {
+    const slot = this.#find(of)
+    const taken = this.#names.get(name)
+    if (taken && taken !== slot) throw badRequest(`The name ${quote(name)} is taken.`, 'destination')
+    this.#names.set(name, slot)
+    if (name !== slot.entry.id) slot.entry.listedAliases = [...new Set([...(slot.entry.listedAliases ?? []), name])]
+  }
+
+  /** Takes away a name that a model has beside its id; false when it is none. */
+  removeAlias(name: string): boolean {
+    const slot = this.#names.get(name)
+    if (!slot || slot.entry.id === name) return false
+    this.#names.delete(name)
+    slot.entry.listedAliases = slot.entry.listedAliases?.filter((alias) => alias !== name)
+    return true
+  }
+
+  /** Serves an unloaded model no longer. */
+  forget(id: string): void {
+    const slot = this.#slots.get(id)
+    this.#slots.delete(id)
+    for (const [name, of] of this.#names) if (of === slot) this.#names.delete(name)
   }
 
   /** All models with their state. */

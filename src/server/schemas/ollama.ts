@@ -71,5 +71,15 @@ export const ollamaGenerateRequest = z.looseObject({
 
 export const ollamaShowRequest = z.looseObject({ model: common.modelName.nullish(), name: common.modelName.nullish() })
 
+/** Of /api/pull and /api/delete. */
+export const ollamaNameRequest = z.looseObject({
+  model: common.modelName.nullish(),
+  name: common.modelName.nullish(),
+  stream: z.boolean().nullish(),
+  insecure: z.boolean().nullish(),
+})
+
+export const ollamaCopyRequest = z.looseObject({ source: common.modelName, destination: common.modelName })
+
 export type OllamaChatRequest = z.infer<typeof ollamaChatRequest>
 export type OllamaGenerateRequest = z.infer<typeof ollamaGenerateRequest>
