@@ -197,3 +197,30 @@ test('a table that stays in its file is decoded row by row', async () => {
   }
   await on.dispose()
 })
+
+test('matrices that no single memory holds, and experts in several', async () => {
+  const [small, whole] = [await createWasmBackend({ threads: 0, arenaBytes: 4 * 65536 }), await createWasmBackend({ threads: 0 })]
+  for (const dtype of DTYPES) {
+    const draw = random(`bands ${dtype}`)
+    const [O, I, T, E, F] = [3000, 256, 9, 6, 256]
+    const w = draw.weight('w', [O, I], dtype)
+    const [g, d] = [draw.weight('gateUp', [E, 2 * F, I], dtype, 'experts'), draw.weight('down', [E, I, F], dtype, 'experts')]
+    const r = draw.weight('router', [E, I], 'f32')
+    const x = draw.normals(T * I)
+    const run = async (on: WasmBackend) => {
+      const [weight, gateUp, down, router] = [await w(on), await g(on), await d(on), await r(on)]
+      const body = (of: (input: Tensor) => Tensor) => on.run(() => of(on.upload(x, [T, I])))
+      return [
+        await body((input) => on.linear(input, weight)),
+        await body(() => on.embed(weight, Int32Array.of(O - 1, 0, 2017), 1)),
+        await body((input) => {
+          const routing = on.route(input, router, undefined, 2, { kind: 'topkSoftmax', bias: false, auxLossCoef: 0 })
+          return on.moe(input, routing, { gateUp, down }, { kind: 'swiglu' })
+        }),
+      ]
+    }
+    assert.deepEqual(await run(small), await run(whole), dtype)
+  }
+  await small.dispose()
+  await whole.dispose()
+})
