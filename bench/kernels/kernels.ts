@@ -1,14 +1,15 @@
 /**
  * Every matrix kernel of the wasm backend at the shapes of published models, as a share of the machine's limits measured in the same run,
- * interleaved: node bench/kernels/kernels.ts [--only REGEXP] [--rounds N]
+ * interleaved: node bench/kernels/kernels.ts [--only REGEXP] [--rounds N] [--precision fast]
  */
 import { parseArgs } from 'node:util'
 import type { WeightSpec } from '../../src/ops/backend.ts'
 import { BLOCK_FORMATS } from '../../src/ops/block-formats.ts'
-import { type BlockDType, isBlocks, storedBytes } from '../../src/ops/dtype.ts'
+import { type BlockDType, storedBytes } from '../../src/ops/dtype.ts'
 import { size, type Tensor } from '../../src/ops/tensor.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
 import { type Limits, limits } from './probe.ts'
+import { fillRandom } from './random-weight.ts'
 
 const { values: flags } = parseArgs({
   options: {
@@ -53,28 +54,8 @@ const cases: Case[] = [
 const now = () => process.cpuUsage().user / 1e3
 
 const backend = await createWasmBackend({ threads: 0, precision: flags.precision as 'faithful' | 'fast' })
-const noise = Uint8Array.from({ length: 1 << 20 }, () => Math.random() * 256)
-
-/** Ordinary numbers: random bytes read as floats would be full of denormals, which are slow. */
-function randomWeight(name: string, dtype: Case['dtype'], shape: readonly number[], use: WeightSpec['use']): Promise<Tensor> {
-  return backend.weight({ name, shape, dtype, use }, async (part, _, into) => {
-    if (part === 'scales') into.fill(122)
-    else if (isBlocks(dtype)) fillBlocks(dtype, into)
-    else for (let at = 0; at < into.length; at += noise.length) into.set(noise.subarray(0, Math.min(noise.length, into.length - at)), at)
-    const width = dtype === 'bf16' ? 2 : dtype === 'f32' ? 4 : 0
-    if (width > 0) for (let i = width - 1; i < into.length; i += width) into[i] = 0x3c | (into[i]! & 0x80)
-  })
-}
-
-function fillBlocks(dtype: BlockDType, into: Uint8Array): void {
-  const { bytes, scale, offset } = BLOCK_FORMATS[dtype]
-  for (let at = 0; at < into.length; at += noise.length) into.set(noise.subarray(0, Math.min(noise.length, into.length - at)), at)
-  const halves = scale.format === 'e8m0' ? [] : offset ? [scale.at, offset.at] : [scale.at]
-  for (let block = 0; block < into.length; block += bytes) {
-    if (halves.length === 0) into[block] = 122
-    for (const at of halves) into[block + at + 1] = 0x20 // 2^-7
-  }
-}
+const randomWeight = (name: string, dtype: Case['dtype'], shape: readonly number[], use: WeightSpec['use']): Promise<Tensor> =>
+  backend.weight({ name, shape, dtype, use }, async (part, _, into) => fillRandom(dtype, part, into))
 
 const normals = (count: number) => Float32Array.from({ length: count }, () => Math.random() * 2 - 1)
 

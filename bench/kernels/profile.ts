@@ -2,7 +2,7 @@
  * The time of a forward pass by op, for a few layers of a published model with random weights, in one thread (processor time, which a
  * busy machine does not change), and the time of the whole model extrapolated from it.
  *
- *   node bench/kernels/profile.ts gpt-oss-20b --layers 2 --prompt 512 --precision fast
+ *   node bench/kernels/profile.ts gpt-oss-20b --layers 2 --prompt 512 --precision fast --dtype q4_k
  */
 import { parseArgs } from 'node:util'
 import { preset, presetNames } from '../../src/architecture/presets.ts'
@@ -10,10 +10,12 @@ import { cacheSpec } from '../../src/model/cache-spec.ts'
 import { forward } from '../../src/model/transformer.ts'
 import { leaves, mapWeights, type Weights, weightSpecs } from '../../src/model/weights.ts'
 import type { WeightSpec } from '../../src/ops/backend.ts'
+import type { DType } from '../../src/ops/dtype.ts'
 import type { Batch } from '../../src/ops/ops.ts'
 import type { Tensor } from '../../src/ops/tensor.ts'
 import { Executor } from '../../src/ops/wasm/executor.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
+import { fillRandom } from './random-weight.ts'
 
 const { values: flags, positionals } = parseArgs({
   allowPositionals: true,
@@ -23,6 +25,7 @@ const { values: flags, positionals } = parseArgs({
     batch: { type: 'string', default: '1' },
     steps: { type: 'string', default: '4' },
     precision: { type: 'string', default: 'faithful' },
+    dtype: { type: 'string' },
   },
 })
 const name = positionals[0] ?? 'gpt-oss-20b'
@@ -36,21 +39,18 @@ const sequences = Number(flags.batch)
 const spent = new Map<string, number>()
 const cpu = () => process.cpuUsage().user / 1e3
 const run = Executor.prototype.run
-Executor.prototype.run = function (kernel, command) {
+Executor.prototype.run = function (kernel, command, alone) {
   const start = cpu()
-  run.call(this, kernel as never, command)
+  run.call(this, kernel as never, command, alone)
   spent.set(kernel.name, (spent.get(kernel.name) ?? 0) + cpu() - start)
 }
 
 const backend = await createWasmBackend({ threads: 0, precision: flags.precision as 'faithful' | 'fast' })
-const noise = Uint8Array.from({ length: 1 << 20 }, () => Math.random() * 256)
-const make = ({ name, shape, dtype, use }: WeightSpec) =>
-  backend.weight({ name, shape, dtype, use }, async (part, _, into) => {
-    if (part === 'scales') into.fill(120)
-    else for (let at = 0; at < into.length; at += noise.length) into.set(noise.subarray(0, Math.min(noise.length, into.length - at)), at)
-    const width = dtype === 'bf16' || dtype === 'f16' ? 2 : 4
-    if (part === 'data') for (let i = width - 1; i < into.length; i += width) into[i] = 0x3c | (into[i]! & 0x80)
-  })
+/** With --dtype all matrices have this dtype, as in a quantised file. */
+const make = ({ name, shape, dtype: published, use }: WeightSpec) => {
+  const dtype = use === 'vector' ? published : ((flags.dtype as DType | undefined) ?? published)
+  return backend.weight({ name, shape, dtype, use }, async (part, _, into) => fillRandom(dtype, part, into))
+}
 const specs = weightSpecs(architecture)
 const made = new Map<WeightSpec, Tensor>()
 const loadStart = cpu()
