@@ -55,7 +55,7 @@ const changing: [path: string, fields: object, field: string][] = [
   [completions, { prompt_embeds: 'AAAA' }, 'prompt_embeds'],
   [completions, { messages }, 'messages'],
   [completions, { allowed_token_ids: [4] }, 'allowed_token_ids'],
-  [responses, { conversation: 'conv_1' }, 'conversation'],
+  [chat, { conversation: 'conv_1' }, 'conversation'],
   [responses, { prompt: { id: 'pmpt_1' } }, 'prompt'],
   [responses, { response_format: { type: 'json_object' } }, 'response_format'],
   [responses, { stop: ['x'] }, 'stop'],

@@ -13,6 +13,7 @@ import type { ModelEntry } from '../models/model.ts'
 import { ModelRegistry } from '../models/registry.ts'
 import { operations } from '../operations/operations.ts'
 import { ServerMetrics } from '../operations/server-metrics.ts'
+import { Conversations } from '../responses/conversations.ts'
 import { ResponseJobs } from '../responses/jobs.ts'
 import { Sealer } from '../responses/sealer.ts'
 import { MemoryStore, type ResponseStore } from '../responses/store.ts'
@@ -86,6 +87,7 @@ export function createApp(options: AppOptions): App {
     store,
     metrics: new ServerMetrics(registry, () => store.size),
     reasoning: new ReasoningMemory(),
+    conversations: new Conversations(store),
     jobs: new ResponseJobs(),
     manager: options.manager && preparing(options.manager),
     joins: new Joins(),

@@ -6,6 +6,7 @@ import type { Joins } from '../models/joins.ts'
 import type { ModelManager } from '../models/manage.ts'
 import type { ModelRegistry } from '../models/registry.ts'
 import type { ServerMetrics } from '../operations/server-metrics.ts'
+import type { Conversations } from '../responses/conversations.ts'
 import type { ResponseJobs } from '../responses/jobs.ts'
 import type { Sealer } from '../responses/sealer.ts'
 import type { ResponseStore } from '../responses/store.ts'
@@ -20,6 +21,7 @@ export interface ServerContext {
   metrics: ServerMetrics
   store: ResponseStore
   reasoning: ReasoningMemory
+  conversations: Conversations
   jobs: ResponseJobs
   /** Missing: requests cannot download or delete models. */
   manager?: ModelManager

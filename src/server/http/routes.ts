@@ -12,6 +12,16 @@ import { loads, modelInfo, serverInfo, serverLoad, tokenizerInfo, versionInfo } 
 import { openapi } from '../operations/openapi.ts'
 import { frontPage, health, live, metricsText, props, ready, slots } from '../operations/operations.ts'
 import { compactResponse } from '../responses/compact.ts'
+import {
+  addConversationItems,
+  createConversation,
+  deleteConversation,
+  deleteConversationItem,
+  getConversation,
+  getConversationItem,
+  listConversationItems,
+  updateConversation,
+} from '../responses/conversations.ts'
 import { createResponse } from '../responses/responses.ts'
 import { cancelResponse, deleteResponse, getResponse, inputTokens, listInputItems } from '../responses/stored.ts'
 import { chatRequest } from '../schemas/chat.ts'
@@ -20,7 +30,7 @@ import { embeddingsRequest, ollamaEmbeddingsRequest, ollamaEmbedRequest, rerankR
 import { infillRequest, llamaCompletionRequest } from '../schemas/llama.ts'
 import { countTokensRequest, messagesRequest } from '../schemas/messages.ts'
 import { ollamaChatRequest, ollamaCopyRequest, ollamaGenerateRequest, ollamaNameRequest, ollamaShowRequest } from '../schemas/ollama.ts'
-import { compactRequest, inputTokensRequest, responseRequest } from '../schemas/responses.ts'
+import { compactRequest, conversationItemsRequest, conversationRequest, inputTokensRequest, responseRequest } from '../schemas/responses.ts'
 import { completions } from '../text/completions.ts'
 import { infill, llamaCompletion } from '../text/llama.ts'
 import { applyTemplate, detokenize, tokenize } from '../text/tokenize.ts'
@@ -84,6 +94,32 @@ export const routes: readonly Route[] = [
   { method: 'DELETE', path: '/v1/responses/:id', summary: 'Forget a stored response.', handle: deleteResponse },
   { method: 'GET', path: '/v1/responses/:id/input_items', summary: 'What a stored response answered.', handle: listInputItems },
   { method: 'POST', path: '/v1/responses/:id/cancel', summary: 'End a background response.', handle: cancelResponse },
+  {
+    method: 'POST',
+    path: '/v1/conversations',
+    summary: 'Keep items as a conversation.',
+    body: conversationRequest,
+    handle: createConversation,
+  },
+  { method: 'GET', path: '/v1/conversations/:id', summary: 'A conversation.', handle: getConversation },
+  {
+    method: 'POST',
+    path: '/v1/conversations/:id',
+    summary: 'Change its metadata.',
+    body: conversationRequest,
+    handle: updateConversation,
+  },
+  { method: 'DELETE', path: '/v1/conversations/:id', summary: 'Forget a conversation.', handle: deleteConversation },
+  { method: 'GET', path: '/v1/conversations/:id/items', summary: 'Its items.', handle: listConversationItems },
+  {
+    method: 'POST',
+    path: '/v1/conversations/:id/items',
+    summary: 'Add items to it.',
+    body: conversationItemsRequest,
+    handle: addConversationItems,
+  },
+  { method: 'GET', path: '/v1/conversations/:id/items/:item', summary: 'One of its items.', handle: getConversationItem },
+  { method: 'DELETE', path: '/v1/conversations/:id/items/:item', summary: 'Forget one of its items.', handle: deleteConversationItem },
   { method: 'POST', path: '/v1/messages', summary: 'Anthropic: answer a conversation.', body: messagesRequest, handle: createMessage },
   {
     method: 'POST',
@@ -148,12 +184,13 @@ export function routedPath(path: string, prefix = ''): string {
   const inner = plain.slice(prefix.length) || '/'
   if (fixed.has(inner)) return inner
   const versioned = `/v1${inner.replace(/^(\/v1)+(?=\/)/, '')}`
-  return fixed.has(versioned) || /^\/v1\/(models|responses)\/./.test(versioned) ? versioned : inner
+  return fixed.has(versioned) || /^\/v1\/(models|responses|conversations)\/./.test(versioned) ? versioned : inner
 }
 
 /** A path as a label: its route, never a client's text. */
 export function routeOf(path: string): string {
   if (fixed.has(path)) return path
   if (path.startsWith('/v1/models/')) return '/v1/models/:id'
+  if (path.startsWith('/v1/conversations/')) return '/v1/conversations/:id'
   return path.startsWith('/v1/responses/') ? '/v1/responses/:id' : 'other'
 }

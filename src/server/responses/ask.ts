@@ -9,14 +9,16 @@ import { type Asked, drawingOf, prepare, toolsOf } from '../prepare.ts'
 import { limitOf } from '../schemas/common.ts'
 import { type GivenForm, givenForm, namedForm } from '../schemas/forms.ts'
 import { type ResponseRequest, responseTool } from '../schemas/responses.ts'
+import { conversationOf } from './conversations.ts'
 import { messagesOf, previousResponses } from './input.ts'
 import type { StoredItem } from './store.ts'
 
 export async function responseAsk(ctx: ServerContext, scope: Scope, body: ResponseRequest, items: readonly StoredItem[]): Promise<Asked> {
-  const earlier = (await previousResponses(ctx, scope, body.previous_response_id)).flatMap(({ input, response }) => [
-    ...input,
-    ...response.output,
-  ])
+  const conversation = conversationOf(body)
+  const before = conversation
+    ? [await ctx.conversations.get(scope.tenant, conversation)]
+    : await previousResponses(ctx, scope, body.previous_response_id)
+  const earlier = before.flatMap(({ input, response }) => [...input, ...response.output])
   const { tools, places, custom } = toolsOf(body.tools, (tool, place) => validate(tool, responseTool, place))
   const kwargs = body.chat_template_kwargs
   const given = givenForm(body, textForm(body.text?.format))

@@ -90,8 +90,9 @@ export async function previousResponses(
   const chain: StoredResponse[] = []
   for (let id = previousId ?? null; id !== null; ) {
     const record = await ctx.store.get(scope.tenant, id)
+    const isResponse = record?.response.object === 'response'
     const unfinished = record?.response.status === 'queued' || record?.response.status === 'in_progress'
-    if (!record || unfinished || chain.length >= 4096)
+    if (!record || !isResponse || unfinished || chain.length >= 4096)
       throw badRequest(
         unfinished ? `The response ${quote(id)} is not finished yet.` : `The response ${quote(id)} is not stored here.`,
         'previous_response_id',

@@ -3,9 +3,11 @@ import { newId, unixSeconds } from '../http/names.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { ResponseRequest } from '../schemas/responses.ts'
 import type { ResponseObject } from './builder.ts'
+import { conversationOf } from './conversations.ts'
 
 export function responseObject(body: ResponseRequest, model: ServedModel): ResponseObject {
   const sampling = model.format.sampling({})
+  const conversation = conversationOf(body)
   return {
     id: newId('resp'),
     object: 'response',
@@ -15,6 +17,7 @@ export function responseObject(body: ResponseRequest, model: ServedModel): Respo
     incomplete_details: null,
     model: body.model,
     previous_response_id: body.previous_response_id ?? null,
+    conversation: conversation === undefined ? null : { id: conversation },
     instructions: body.instructions ?? null,
     output: [],
     error: null,

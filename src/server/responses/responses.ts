@@ -13,6 +13,7 @@ import { runAnswer, withModel } from '../run.ts'
 import { type ResponseRequest, responseRequest } from '../schemas/responses.ts'
 import { prepareTruncated, responseAsk, wantsLogprobs } from './ask.ts'
 import { ResponseBuilder, type ResponseEvent } from './builder.ts'
+import { conversationOf } from './conversations.ts'
 import { inputItems } from './input.ts'
 import { ResponseJob } from './jobs.ts'
 import { responseObject } from './object.ts'
@@ -132,6 +133,10 @@ class ResponseWork {
 
   async #store(): Promise<void> {
     const { response } = this.#builder
+    const conversation = conversationOf(this.#body)
+    const hasEnded = response.status !== 'queued' && response.status !== 'in_progress'
+    if (conversation && hasEnded)
+      await this.#ctx.conversations.add(this.#scope.tenant, conversation, [...this.#items, ...structuredClone(response.output)])
     if (this.#body.store === false) return
     await this.#ctx.store.put({
       id: response.id,

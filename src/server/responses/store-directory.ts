@@ -38,7 +38,7 @@ export class DirectoryStore extends MemoryStore {
     const store = new DirectoryStore(directory, limits)
     const records: StoredResponse[] = []
     for (const name of await directory.list()) {
-      const id = /^(resp_[0-9a-f]{32})\.json$/.exec(name)?.[1]
+      const id = /^((?:resp|conv)_[0-9a-f]{32})\.json$/.exec(name)?.[1]
       if (id === undefined) continue
       try {
         records.push(recordOf(await directory.read(name), id))
@@ -79,6 +79,8 @@ const FIELDS: Readonly<Record<string, z.ZodType>> = {
   reasoning: z.looseObject({ content: parts, summary: parts }),
   function_call: z.looseObject({ call_id: z.string(), name: z.string(), arguments: z.string() }),
   function_call_output: z.looseObject({ call_id: z.string() }),
+  custom_tool_call: z.looseObject({ call_id: z.string(), name: z.string(), input: z.string() }),
+  mcp_call: z.looseObject({ name: z.string(), arguments: z.string() }),
 }
 const storedItem = z
   .looseObject({ id: z.string().min(1), type: z.string() })

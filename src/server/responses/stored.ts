@@ -9,6 +9,7 @@ import { withModel } from '../run.ts'
 import { inputTokensRequest } from '../schemas/responses.ts'
 import { responseAsk } from './ask.ts'
 import { ResponseBuilder, type ResponseEvent } from './builder.ts'
+import { pageOf } from './conversations.ts'
 import { inputItems } from './input.ts'
 import { streamEvents } from './responses.ts'
 import type { StoredResponse } from './store.ts'
@@ -36,20 +37,7 @@ export async function deleteResponse(ctx: ServerContext, scope: Scope, _request:
 }
 
 export async function listInputItems(ctx: ServerContext, scope: Scope, request: Request, params: Params): Promise<Response> {
-  const { input } = await find(ctx, scope, params.id!)
-  const query = new URL(request.url).searchParams
-  const limit = query.get('limit') ?? '20'
-  if (!/^\d{1,3}$/.test(limit) || Number(limit) < 1 || Number(limit) > 100) throw badRequest('limit must be 1 to 100.', 'limit')
-  const ordered = query.get('order') === 'asc' ? input : input.toReversed()
-  const start = ordered.findIndex(({ id }) => id === query.get('after')) + 1
-  const data = ordered.slice(start, start + Number(limit))
-  return Response.json({
-    object: 'list',
-    data,
-    first_id: data[0]?.id ?? null,
-    last_id: data.at(-1)?.id ?? null,
-    has_more: start + data.length < ordered.length,
-  })
+  return Response.json(pageOf((await find(ctx, scope, params.id!)).input, request))
 }
 
 export async function cancelResponse(ctx: ServerContext, scope: Scope, _request: Request, params: Params): Promise<Response> {
@@ -75,7 +63,7 @@ export async function inputTokens(ctx: ServerContext, scope: Scope, request: Req
 
 async function find(ctx: ServerContext, scope: Scope, id: string): Promise<StoredResponse> {
   const record = await ctx.store.get(scope.tenant, id)
-  if (!record) throw notFound(`The response ${quote(id)} is not stored here.`, 'response_not_found', 'id')
+  if (record?.response.object !== 'response') throw notFound(`The response ${quote(id)} is not stored here.`, 'response_not_found', 'id')
   return record
 }
 

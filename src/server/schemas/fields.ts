@@ -15,7 +15,7 @@ export const REFUSED: Readonly<Record<string, readonly [instead: string, ...neut
   context: ['send the conversation to /api/chat'],
   context_management: ['shorten the input, or use truncation'],
   continue_final_message: ['use it on /v1/chat/completions', false],
-  conversation: ['use previous_response_id'],
+  conversation: ['use it on /v1/responses'],
   documents: ['write the documents into a message'],
   dry_multiplier: ['use repetition_penalty', 0],
   dynatemp_range: ['use temperature', 0],

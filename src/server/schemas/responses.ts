@@ -91,6 +91,10 @@ export const responseRequest = z.looseObject({
   input: z.union([z.string(), z.array(anyItem).max(4096)]),
   instructions: z.string().nullish(),
   previous_response_id: z.string().min(1).max(256).nullish(),
+  conversation: z
+    .union([z.string().min(1).max(256), z.looseObject({ id: z.string().min(1).max(256) })])
+    .nullish()
+    .describe('A conversation that is continued, and to which input and output are added.'),
   stream: z.boolean().nullish(),
   store: z.boolean().nullish(),
   background: z.boolean().nullish(),
@@ -119,6 +123,10 @@ export const inputTokensRequest = responseRequest.partial({ model: true, input: 
 
 /** Compaction takes what a response would continue. */
 export const compactRequest = responseRequest.partial({ input: true })
+
+/** Of POST /v1/conversations and /v1/conversations/{id}. */
+export const conversationRequest = z.looseObject({ items: z.array(anyItem).max(4096).nullish(), metadata: common.metadata })
+export const conversationItemsRequest = z.looseObject({ items: z.array(anyItem).min(1).max(4096) })
 
 export type ResponseRequest = z.infer<typeof responseRequest>
 export type InputItem = z.infer<typeof anyItem>
