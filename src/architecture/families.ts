@@ -4,6 +4,7 @@
  */
 import type { Json } from '../json/json.ts'
 import type { Architecture } from './architecture.ts'
+import { deepseek } from './families/deepseek.ts'
 import { gemma } from './families/gemma.ts'
 import { general } from './families/general.ts'
 import { gptNeox } from './families/gpt-neox.ts'
@@ -76,6 +77,7 @@ export const FAMILIES: readonly Family[] = [
   gpt3,
   jamba,
   general,
+  deepseek,
 ]
 
 /** Every published form by its key. */

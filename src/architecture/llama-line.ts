@@ -79,7 +79,7 @@ export function plainAttention(config: Fields, sizes: Sizes, position: Position)
 /** The layers, and everything outside of them with the defaults of the LLaMA line. */
 export function assemble(
   config: Fields,
-  { layers: count, hiddenSize }: Sizes,
+  { layers: count, hiddenSize }: Pick<Sizes, 'layers' | 'hiddenSize'>,
   layer: (index: number) => Layer,
   finalNorm: Norm = rmsNorm(config),
 ): Described {
@@ -116,23 +116,27 @@ const expertDtypeFrom = (config: Fields, dtype: DType): DType =>
 
 /** What all model types of the LLaMA line say. A family adds what differs between its layers. */
 export function llamaConfig(a: Architecture): Json {
-  const { norm } = a.layers[0]!
   const attention = multiHeadOf(a)
   return {
+    ...stackConfig(a),
     attention_bias: attention.qkvBias,
-    attention_dropout: a.dropout.attention,
     head_dim: attention.headDim,
-    hidden_act: 'silu',
-    hidden_size: a.hiddenSize,
-    intermediate_size: a.layers.map((layer) => layer.feedForward).find((slot) => slot.kind !== 'moe')?.intermediateSize,
-    max_position_embeddings: a.maxPositionEmbeddings,
     num_attention_heads: attention.heads,
-    num_hidden_layers: a.layers.length,
     num_key_value_heads: attention.kvHeads,
-    rms_norm_eps: norm.eps,
     ...ropeToConfig((a.layers.find((layer) => layer.attention.position.kind !== 'none') ?? a.layers[0]!).attention),
   }
 }
+
+/** What is not about attention. */
+export const stackConfig = (a: Architecture): Json => ({
+  attention_dropout: a.dropout.attention,
+  hidden_act: 'silu',
+  hidden_size: a.hiddenSize,
+  intermediate_size: a.layers.map((layer) => layer.feedForward).find((slot) => slot.kind !== 'moe')?.intermediateSize,
+  max_position_embeddings: a.maxPositionEmbeddings,
+  num_hidden_layers: a.layers.length,
+  rms_norm_eps: a.layers[0]!.norm.eps,
+})
 
 /** `sliding_window` and, where layers differ, `layer_types`. */
 export function windows(a: Architecture): { sliding_window: number | null; layer_types?: string[] } {

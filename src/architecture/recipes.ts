@@ -14,6 +14,8 @@ export type Recipe =
   | { form: 'asStored'; tensor: string; slice?: Slice }
   /** Published [.., I, O] (GPT-2's Conv1D, dequantised gpt-oss experts) for inner [.., O, I]; with `middle` [.., I, 1, O] (depthwise convolutions). */
   | { form: 'transposed'; tensor: string; slice?: Slice; middle?: boolean }
+  /** Every run of published rows [N, I] for one matrix of inner [H, I, N] (keys of every head from a latent). */
+  | { form: 'transposedRuns'; tensor: string; slice: Required<Slice> }
   /** One published tensor per expert for inner [E, ..]. */
   | { form: 'perExpert'; tensor: (expert: number) => string }
   /** Two published tensors [F, D] per expert for inner [E, 2F, D]: row 2j is gate j, row 2j + 1 is up j. */
@@ -54,6 +56,8 @@ export interface TensorTable {
   readonly layer: string
   /** Tensors that carry no weight of the model. */
   readonly ignored?: RegExp
+  /** Layers behind the last one are modules that predict further tokens, and are skipped. */
+  readonly predictionModules?: boolean
   /** Names outside of layers, after the prefix. */
   readonly whole: Readonly<Record<string, string>>
   readonly unembed: readonly string[]

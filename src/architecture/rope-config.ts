@@ -114,7 +114,7 @@ function yarnAttentionFactor(scaling: Fields, factor: number): number | null {
   if (scaling.has('attn_factor') && !scaling.has('attention_factor'))
     return scaling.positive('attn_factor') * (factor <= 1 ? 1 : 0.1 * Math.log(factor) + 1)
   if (scaling.has('attention_factor')) return scaling.positive('attention_factor')
-  if (!scaling.has('mscale') || !scaling.has('mscale_all_dim')) return null
+  if (!scaling.raw('mscale') || !scaling.raw('mscale_all_dim')) return null // zero means absent, as in transformers
   const logarithm = (mscale: number) => (factor <= 1 ? 1 : 0.1 * mscale * Math.log(factor) + 1)
   return logarithm(scaling.positive('mscale')) / logarithm(scaling.positive('mscale_all_dim'))
 }

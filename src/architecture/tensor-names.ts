@@ -40,7 +40,11 @@ export function tensorNames(architecture: Architecture, has: (published: string)
       const name = table.whole[inner]
       return name === undefined ? [] : [asStored(prefix + name)]
     },
-    isIgnored: (published) => table.ignored?.test(published) || (architecture.tieWordEmbeddings && table.unembed.includes(published)),
+    isIgnored(published) {
+      const [, layer] = /(?:^|\.)layers\.(\d+)\./.exec(published) ?? []
+      if (table.predictionModules && layer !== undefined && Number(layer) >= architecture.layers.length) return true
+      return table.ignored?.test(published) || (architecture.tieWordEmbeddings && table.unembed.includes(published))
+    },
   }
 }
 

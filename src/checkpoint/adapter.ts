@@ -5,7 +5,7 @@
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import { formOf } from '../architecture/families.ts'
-import { type Recipe, rowOf } from '../architecture/recipes.ts'
+import { type Recipe, rowOf, type Slice } from '../architecture/recipes.ts'
 import { tensorNames } from '../architecture/tensor-names.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
 import type { Fill, WeightSpec } from '../ops/backend.ts'
@@ -55,6 +55,8 @@ interface Target {
   row(o: number): number
   /** The module is this expert; `all`: all experts in one tensor, as PEFT stores the change of a parameter [E, …]. */
   readonly expert?: number | 'all'
+  /** Every head has a matrix of its own, whose rows are these of the module's; here it may lie transposed. */
+  readonly heads?: { slice: Required<Slice>; transposed: boolean }
 }
 
 /** A pair of tensors of one module. */
@@ -158,8 +160,16 @@ function* modulesOf(recipe: Recipe, spec: WeightSpec, stackedApart: boolean): Ge
   const parent = (tensor: string) => tensor.slice(0, Math.max(0, tensor.lastIndexOf('.')))
   const ofExperts = (tensor: string) => tensor.replace(/\.0\.[^.]+\.weight$/, '')
   switch (recipe.form) {
+    case 'transposedRuns':
+      yield [module(recipe.tensor), { spec, rows: recipe.slice.total, row: same, heads: { slice: recipe.slice, transposed: true } }]
+      return
     case 'asStored':
     case 'transposed': {
+      if (recipe.slice?.run && spec.shape.length > 2) {
+        const slice = recipe.slice as Required<Slice>
+        yield [module(recipe.tensor), { spec, rows: slice.total, row: same, heads: { slice, transposed: false } }]
+        return
+      }
       if (spec.shape.length > 2) {
         if (!stackedApart) yield [parent(recipe.tensor), { spec, rows, row: same, expert: 'all' }]
         return
@@ -198,7 +208,7 @@ function piecesOf({ module, embedding, a, b }: Pair, targets: readonly Target[],
   }
   if (targets.length === 0) return fail('a module of the model', `"${module}", which the model does not have`)
   const ofTable = ({ spec }: Target) => spec.name === 'embed'
-  const inputs = (target: Target) => target.spec.shape.at(ofTable(target) ? 0 : -1)!
+  const inputs = (target: Target) => target.spec.shape.at(ofTable(target) ? 0 : target.heads?.transposed ? -2 : -1)!
   const outputs = (target: Target) => (ofTable(target) ? target.spec.shape[1]! : target.rows)
   const fits = (target: Target) => a.shape[1] === inputs(target) && b.shape[0] === outputs(target) && a.shape[0] === b.shape[1]
   const found = targets.filter((target) => ofTable(target) === embedding && fits(target))
@@ -239,6 +249,10 @@ function combined(pieces: readonly Piece[]): LowRank {
       for (const { target, rank, at, ...piece } of placed) {
         const [from, to] = [await valuesOf(piece.a, signal), await valuesOf(piece.b, signal)]
         const factor = piece.scale / scale
+        if (target.heads) {
+          changeHeads(target.heads, rank, from, to, [a, b], [experts, O, I])
+          continue
+        }
         const stacked = target.expert === 'all' ? experts : 1
         const first = typeof target.expert === 'number' ? target.expert : 0
         for (let e = 0; e < stacked; e++) {
@@ -254,6 +268,27 @@ function combined(pieces: readonly Piece[]): LowRank {
       }
       return { a, b }
     },
+  }
+}
+
+/**
+ * The change b·a of a module [total, I] as one change per head, into a [H, n, I] and b [H, O, n]. The rows of a head meet b; transposed the
+ * change of a head is aᵀ·bᵀ. One pair of tensors fills the whole of both.
+ */
+function changeHeads(
+  { slice, transposed: turned }: NonNullable<Target['heads']>,
+  n: number,
+  from: Float32Array,
+  to: Float32Array,
+  [a, b]: [Float32Array, Float32Array],
+  [heads, O, I]: [number, number, number],
+): void {
+  for (let h = 0; h < heads; h++) {
+    const first = slice.from + h * slice.every
+    for (let r = 0; r < n; r++) {
+      for (let i = 0; i < I; i++) a[(h * n + r) * I + i] = turned ? to[(first + i) * n + r]! : from[r * I + i]!
+      for (let o = 0; o < O; o++) b[(h * O + o) * n + r] = turned ? from[r * O + o]! : to[(first + o) * n + r]!
+    }
   }
 }
 

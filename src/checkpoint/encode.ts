@@ -48,8 +48,13 @@ export class Encoder {
     const all: { values: Float32Array; shape: readonly number[] }[] = []
     for (const { spec } of sources) all.push({ values: await this.#valuesOf(spec), shape: spec.shape })
     const { recipe } = sources[0]!
-    if (recipe.form === 'transposed') yield* encodeTransposed(all, tensor.dtype)
-    else if (recipe.form === 'asStored' && recipe.slice?.run) yield* encodeRuns(all, recipe.slice.run, tensor.dtype)
+    const runs = sources.map(({ recipe }) => ('slice' in recipe ? recipe.slice?.run : undefined))
+    if (runs[0] !== undefined)
+      yield* encodeRuns(
+        all.map((part, n) => runOf(part, runs[n]!, sources[n]!.recipe)),
+        tensor.dtype,
+      )
+    else if (recipe.form === 'transposed') yield* encodeTransposed(all, tensor.dtype)
     else for (const { values } of all) yield* encodeBands(values, tensor.dtype)
   }
 
@@ -96,15 +101,25 @@ function* encodeEveryOther(values: Float32Array, columns: number, first: 0 | 1, 
   }
 }
 
+/** The values of a part in the order of the file, and how many of them are one run. */
+function runOf({ values, shape }: { values: Float32Array; shape: readonly number[] }, run: number, recipe: Recipe) {
+  const columns = shape.at(-1)!
+  if (recipe.form !== 'transposedRuns') return { values, length: shape.length > 1 ? run * columns : run }
+  // Every run of N rows lies as rows of N columns here.
+  const width = shape.at(-2)!
+  const length = width * columns
+  const inFile = values.map((_, at) => {
+    const within = at % length
+    return values[at - within + (within % width) * columns + Math.floor(within / width)]!
+  })
+  return { values: inFile, length }
+}
+
 /** Runs of rows of several weights in turn. */
-function* encodeRuns(
-  parts: readonly { values: Float32Array; shape: readonly number[] }[],
-  run: number,
-  dtype: PublishedDtype,
-): Generator<Uint8Array> {
-  const { shape, values } = parts[0]!
-  const step = (run * values.length) / shape[0]!
-  for (let at = 0; at < values.length; at += step) for (const part of parts) yield encode(part.values.slice(at, at + step), dtype)
+function* encodeRuns(parts: readonly { values: Float32Array; length: number }[], dtype: PublishedDtype): Generator<Uint8Array> {
+  const { values, length } = parts[0]!
+  for (let n = 0; n < values.length / length; n++)
+    for (const part of parts) yield encode(part.values.slice(n * part.length, (n + 1) * part.length), dtype)
 }
 
 /** Inner [.., O, I] matrices side by side as published [.., I, sum of O]. */

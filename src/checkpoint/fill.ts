@@ -43,6 +43,8 @@ export function fillFrom(
     }
     case 'interleaved':
       return (_, offset, into) => readInterleaved(entries, shape, offset, into, signal)
+    case 'transposedRuns':
+      return (_, offset, into) => readTransposedRuns(first, shape, recipe.slice, offset, into, signal)
     case 'transposed':
       return (_, offset, into) => readTransposed(first, shape, recipe.slice?.from ?? 0, cache, offset, into, signal)
   }
@@ -160,6 +162,27 @@ async function readTransposed(
       copyClipped(one, at, into)
       row++
     })
+  }
+}
+
+/** Inner [H, I, N]: every run of N published rows of I values as I rows of N. */
+async function readTransposedRuns(
+  entry: TensorEntry,
+  shape: readonly number[],
+  { from, run, every }: Required<Slice>,
+  offset: number,
+  into: Uint8Array,
+  signal?: AbortSignal,
+): Promise<void> {
+  const columns = entry.shape[1]!
+  const elementBytes = entry.byteLength / size(entry.shape)
+  const runBytes = run * columns * elementBytes
+  const [published, matrix] = [new Uint8Array(runBytes), new Uint8Array(runBytes)]
+  const last = Math.min(shape[0]!, Math.ceil((offset + into.byteLength) / runBytes))
+  for (let n = Math.floor(offset / runBytes); n < last; n++) {
+    await read(entry, (from + n * every) * columns * elementBytes, published, signal)
+    transposeColumns(published, run, columns, 0, columns, elementBytes, matrix)
+    copyClipped(matrix, n * runBytes - offset, into)
   }
 }
 

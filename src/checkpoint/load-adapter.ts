@@ -64,7 +64,7 @@ async function load(
   const table = spec.name === 'embed'
   const [O, I] = [spec.shape.at(-2)!, spec.shape.at(-1)!]
   const experts = spec.shape.slice(0, -2)
-  const use = experts.length > 0 ? 'experts' : 'matrix'
+  const use = spec.use === 'experts' ? 'experts' : 'matrix'
   const name = `${adapter}: ${spec.name}`
   const low = table ? { shape: [O, rank], use: 'table' as const } : { shape: [...experts, rank, I], use }
   const high = table ? { shape: [I, rank], use } : { shape: [...experts, O, rank], use }

@@ -70,7 +70,7 @@ async function merge(model: OpenModel, directory: string, adapter: Folder, out: 
     const all = publishedTensors(target, (name) => model.checkpoint.tensors.has(name))
     const tensors = all.flatMap((tensor): (OutgoingTensor & TensorShape)[] => {
       const specs = tensor.sources.map(({ spec }) => spec)
-      if (specs.some(isChanged) || specs.some((spec) => baseOf(spec).dtype !== spec.dtype))
+      if (specs.some(isChanged) || specs.some((spec) => spec.use === 'experts' && baseOf(spec).dtype !== spec.dtype))
         return [{ ...tensor, bytes: () => encoder.bytes(tensor) }]
       return specs
         .flatMap((spec) => baseOf(spec).entries.filter(isPublished))

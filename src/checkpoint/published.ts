@@ -4,7 +4,7 @@
  */
 import type { Architecture, DType } from '../architecture/architecture.ts'
 import { GENERAL } from '../architecture/families/general.ts'
-import { type Recipe, suits } from '../architecture/recipes.ts'
+import { type Recipe, type Slice, suits } from '../architecture/recipes.ts'
 import { tensorNames } from '../architecture/tensor-names.ts'
 import { toConfigJson, UnwritableArchitectureError } from '../architecture/to-config-json.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
@@ -25,7 +25,7 @@ export interface PublishedPart {
 export function publishedParts(recipe: Recipe, shape: readonly number[]): PublishedPart[] {
   switch (recipe.form) {
     case 'asStored':
-      return [{ name: recipe.tensor, shape: [recipe.slice?.total ?? shape[0]!, ...shape.slice(1)], role: { kind: 'values' } }]
+      return [{ name: recipe.tensor, shape: recipe.slice ? slicedShape(recipe.slice, shape) : shape, role: { kind: 'values' } }]
     case 'transposed': {
       const [rows, columns] = shape.slice(-2) as [number, number]
       const middle = recipe.middle ? [1] : []
@@ -33,6 +33,8 @@ export function publishedParts(recipe: Recipe, shape: readonly number[]): Publis
         { name: recipe.tensor, shape: [...shape.slice(0, -2), columns, ...middle, recipe.slice?.total ?? rows], role: { kind: 'values' } },
       ]
     }
+    case 'transposedRuns':
+      return [{ name: recipe.tensor, shape: [recipe.slice.total, shape.at(-2)!], role: { kind: 'values' } }]
     case 'perExpert':
       return experts(shape).map((expert) => ({ name: recipe.tensor(expert), shape: shape.slice(1), role: { kind: 'expert', expert } }))
     case 'interleaved': {
@@ -51,6 +53,9 @@ export function publishedParts(recipe: Recipe, shape: readonly number[]): Publis
     }
   }
 }
+
+/** The fused tensor that a weight (with the matrices of all heads in one) is a part of. */
+const slicedShape = ({ total }: Slice, shape: readonly number[]): number[] => [total, ...(shape.length > 1 ? [shape.at(-1)!] : [])]
 
 const experts = (shape: readonly number[]): number[] => Array.from({ length: shape[0]! }, (_, expert) => expert)
 

@@ -132,6 +132,7 @@ function exists(recipe: Recipe, tensors: Tensors): boolean {
   switch (recipe.form) {
     case 'asStored':
     case 'transposed':
+    case 'transposedRuns':
       return tensors.has(recipe.tensor)
     case 'perExpert':
       return tensors.has(recipe.tensor(0))

@@ -7,7 +7,7 @@ import type { Gated, Gelu, Router } from '../architecture/architecture.ts'
 import type { CacheSnapshot, CacheSpec, KvCache } from '../ops/backend.ts'
 import { storedBytes } from '../ops/dtype.ts'
 import type { AttentionOptions, Batch, Experts, LayerCache, LayerState, Ops, Rotation, Routing, StatePart } from '../ops/ops.ts'
-import { columns, rowsOf, size, type Tensor } from '../ops/tensor.ts'
+import { columns, matricesOf, rowsOf, size, type Tensor } from '../ops/tensor.ts'
 
 /** What one op of the forward pass costs. */
 export interface Reading {
@@ -75,8 +75,9 @@ export function createMeter(cacheBytesPerValue = 2): Meter {
       same('add', a, b)
       return a
     },
-    linear(x, weight, bias, groups = 1) {
-      const [outputs, inputs] = matrix('linear', weight)
+    linear(x, weight, bias) {
+      const [groups, rows, inputs] = matricesOf(weight)
+      const outputs = groups * rows
       if (columns(x) !== groups * inputs) mismatch('linear', `${groups * inputs} columns for ${weight.name}`, x)
       note('linear', [weight, bias], { multiplyAdds: rowsOf(x) * outputs * inputs })
       return temporary(...x.shape.slice(0, -1), outputs)

@@ -102,7 +102,7 @@ function delegate(backend: Backend): Ops {
     scope: (name, body) => backend.scope(name, body),
     embed: (table, index, scale) => backend.embed(table, index, scale),
     add: (a, b, factor) => backend.add(a, b, factor),
-    linear: (x, weight, bias, groups) => backend.linear(x, weight, bias, groups),
+    linear: (x, weight, bias) => backend.linear(x, weight, bias),
     join: (a, b, heads) => backend.join(a, b, heads),
     layerNorm: (x, gain, bias, eps) => backend.layerNorm(x, gain, bias, eps),
     rmsNorm: (x, gain, eps, unitOffset) => backend.rmsNorm(x, gain, eps, unitOffset),

@@ -67,12 +67,12 @@ function latentAttention(ops: Ops, block: LatentWeights, x: Tensor, batch: Batch
     return rotation ? ops.rope(y, rotation, batch) : y
   }
   const low = block.qDown && block.qNorm ? normalize(ops, block.qNorm, project(ops, x, block.qDown)) : x
-  const intoLatent = ops.linear(project(ops, low, block.q), block.kUp, undefined, heads) // [T, H·R]
+  const intoLatent = project(ops, project(ops, low, block.q), block.kUp) // [T, H·R]
   const q = ops.join(intoLatent, rotated(low, block.qRope), heads) // [T, H·(R + P)]
   const latent = normalize(ops, block.kvNorm, project(ops, x, block.kvDown)) // [T, R]
   const k = ops.join(latent, rotated(x, block.kRope), 1) // [T, R + P]
   const shape = { heads, kvHeads: 1, keyDim: R + P, valueDim: R }
   const options = { ...shape, scale, window: null, softcap: null, cache: cache as LayerCache | undefined, dropout }
   const mixed = ops.attention(q, k, undefined, batch, options) // [T, H·R]
-  return ops.linear(mixed, block.vUp, undefined, heads)
+  return project(ops, mixed, block.vUp)
 }

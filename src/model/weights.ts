@@ -44,7 +44,7 @@ export interface Adapter<W = Tensor> {
 
 /** A linear map with what belongs to it. Letters of shapes: `ops/ops.ts`. */
 export interface Projection<W = Tensor> {
-  /** [O, I]; of experts [E, O, I] */
+  /** [O, I]; of experts [E, O, I], of heads [H, O, I] */
   weight: W
   /** [O]; of experts [E, O] */
   bias?: W
@@ -104,9 +104,9 @@ export interface LatentWeights<W = Tensor> {
   kvDown: Projection<W>
   kvNorm: NormWeights<W>
   kRope: Projection<W>
-  /** The keys of every head from the latent, transposed: [H·R, N]. The values: [H·U, R]. */
-  kUp: W
-  vUp: W
+  /** The keys of every head from the latent, transposed: [H, R, N]. The values: [H, U, R]. */
+  kUp: Projection<W>
+  vUp: Projection<W>
   /** [D, H·U] */
   o: Projection<W>
 }
@@ -276,8 +276,8 @@ function attentionSpecs(architecture: Architecture, { attention: slot }: Layer, 
         kvDown: projection('kvDown', R, D, bias),
         kvNorm: gain('kvNorm', R),
         kRope: projection('kRope', P, D, bias),
-        kUp: { ...spec('kUp', [H * R, N], 'matrix'), exact: true },
-        vUp: { ...spec('vUp', [H * U, R], 'matrix'), exact: true },
+        kUp: { weight: { ...spec('kUp', [H, R, N], 'matrix'), exact: true } },
+        vUp: { weight: { ...spec('vUp', [H, U, R], 'matrix'), exact: true } },
         o: projection('o', D, H * U, bias),
       }
     }
@@ -325,7 +325,8 @@ function feedForwardSpecs(architecture: Architecture, { feedForward: slot }: Lay
         kind: slot.kind,
         slot,
         router: projection('router', E, D, router.bias),
-        routerCorrection: router.kind === 'sigmoidTopk' && router.correction ? vector('routerCorrection', E) : undefined,
+        routerCorrection:
+          router.kind === 'sigmoidTopk' && router.correction ? { ...vector('routerCorrection', E), dtype: 'f32' } : undefined,
         gateUp,
         down,
         shared: shared && gatedSpecs(architecture, shared, `${prefix}shared.`),

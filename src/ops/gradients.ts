@@ -29,7 +29,7 @@ export interface GradientOps extends Ops {
 
   embedBackward(y: Tensor, table: Tensor, index: Int32Array, scale: number): void
   addBackward(y: Tensor, a: Tensor, b: Tensor, factor?: number): void
-  linearBackward(y: Tensor, x: Tensor, weight: Tensor, bias?: Tensor, groups?: number): void
+  linearBackward(y: Tensor, x: Tensor, weight: Tensor, bias?: Tensor): void
   joinBackward(y: Tensor, a: Tensor, b: Tensor, heads: number): void
   layerNormBackward(y: Tensor, x: Tensor, gain: Tensor | undefined, bias: Tensor | undefined, eps: number): void
   rmsNormBackward(y: Tensor, x: Tensor, gain: Tensor, eps: number, unitOffset: 0 | 1): void

@@ -135,9 +135,9 @@ export interface Ops {
 
   /**
    * y = x·Wᵀ + b. x [T, I], weight [O, I] of any dtype, bias [O] -> [T, O]. Sums in f32 or better.
-   * With `groups` n, x [T, n·I] -> [T, O]: group g of the columns of x meets row group g of the weight, as heads with matrices of their own.
+   * A weight [n, O, I] is a matrix for each of n groups of columns, as of heads with matrices of their own: x [T, n·I] -> [T, n·O].
    */
-  linear(x: Tensor, weight: Tensor, bias?: Tensor, groups?: number): Tensor
+  linear(x: Tensor, weight: Tensor, bias?: Tensor): Tensor
 
   /** Columns of a and b side by side for each of `heads` heads. a [T, H·K], b [T, H·U] -> [T, H·(K + U)]. */
   join(a: Tensor, b: Tensor, heads: number): Tensor

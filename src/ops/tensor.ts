@@ -30,3 +30,7 @@ export const columns = (x: Tensor): number => x.shape.at(-1)!
 
 /** Product of all axes but the last. */
 export const rowsOf = (x: Tensor): number => size(x.shape.slice(0, -1))
+
+/** How many matrices a weight [O, I] or [n, O, I] holds, and their rows and columns. */
+export const matricesOf = ({ shape }: Tensor): [count: number, rows: number, columns: number] =>
+  (shape.length === 2 ? [1, ...shape] : shape) as [number, number, number]

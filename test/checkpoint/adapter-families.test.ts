@@ -35,7 +35,12 @@ for (const name of readdirSync(fixtures)) {
     assert.deepEqual([...plan.lowRank.keys()].sort(), expected.sort())
     for (const { spec, rank, read } of plan.lowRank.values()) {
       const { a, b } = await read()
-      assert.deepEqual([a.length, b.length], [rank * spec.shape[1]!, spec.shape[0]! * rank], spec.name)
+      const [O, I, heads = 1] = spec.shape
+        .toReversed()
+        .slice(0, 2)
+        .toReversed()
+        .concat(spec.shape.length > 2 ? spec.shape[0]! : []) as [number, number, number?]
+      assert.deepEqual([a.length, b.length], [heads * rank * I, heads * O * rank], spec.name)
     }
     await plan.close()
   })

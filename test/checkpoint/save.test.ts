@@ -56,7 +56,8 @@ describe('a saved model is the published one', () => {
       const published = textPart(await rawTensors(join(fixtures, name)))
       const saved = await rawTensors(directory)
       if (architecture.tieWordEmbeddings) published.delete('lm_head.weight')
-      assert.deepEqual([...saved.keys()].sort(), [...published.keys()].filter((key) => !BUFFER.test(key)).sort())
+      const skipped = (key: string) => BUFFER.test(key) || (name === 'tiny-deepseek-v3' && key.includes('.layers.3.')) // predicts a further token
+      assert.deepEqual([...saved.keys()].sort(), [...published.keys()].filter((key) => !skipped(key)).sort())
       let bytes = 0
       for (const [key, { dtype, shape, data }] of saved) {
         const original = published.get(key)!

@@ -30,11 +30,12 @@ const COMPONENT: Record<string, Component> = {
   norm: 'norm',
   router: 'router',
   dense_mlp: 'feedForward',
+  shared_expert: 'sharedExperts',
   expert_matrix: 'experts',
   expert_bias: 'expertBias',
 }
 
-test('the fixture has every family', () => assert.equal(published.length, 75))
+test('the fixture has every family', () => assert.equal(published.length, 78))
 
 for (const row of published) {
   test(`${row.model}: parameters, bytes and cache`, () => {

@@ -120,12 +120,12 @@ for (const { name, create } of [...backends, FAST]) {
           [40, 3, 130, 9],
         ] as const) {
           const x = draw.normals(T * groups * I)
-          const w = draw.weight('w', [groups * O, I], dtype)
+          const w = draw.weight('w', groups === 1 ? [O, I] : [groups, O, I], dtype)
           const alone = draw.weight('b', [groups * O], dtype, 'vector')
           const [expected, actual] = await both(async (on) => {
             const spec = { ...(await w(on)) }
             const bias = await alone(on)
-            return (ops) => ops.linear(on.upload(x, [T, groups * I]), spec, bias, groups)
+            return (ops) => ops.linear(on.upload(x, [T, groups * I]), spec, bias)
           })
           near(actual, expected, 3e-6, `${dtype} [${T}, ${groups} × ${I}] -> ${O}`)
           if (groups === 1) continue

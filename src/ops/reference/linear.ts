@@ -1,15 +1,15 @@
 /** y = x·Wᵀ + b, summed in f64. Contract in ops.ts. */
-import { columns, rowsOf, type Tensor } from '../tensor.ts'
+import { columns, matricesOf, rowsOf, type Tensor } from '../tensor.ts'
 import { type Allocate, type HostTensor, type Values, values } from './values.ts'
 
-export function linear(allocate: Allocate, x: Tensor, weight: Tensor, bias?: Tensor, groups = 1): HostTensor {
-  const [O, I] = weight.shape as [number, number]
+export function linear(allocate: Allocate, x: Tensor, weight: Tensor, bias?: Tensor): HostTensor {
+  const [groups, rows, I] = matricesOf(weight)
+  const O = groups * rows
   const T = rowsOf(x)
   if (columns(x) !== groups * I)
-    throw new RangeError(`linear ${weight.name ?? ''}: input has ${columns(x)} columns, the weight [${O}, ${I}], in ${groups} groups`)
+    throw new RangeError(`linear ${weight.name ?? ''}: input has ${columns(x)} columns, the weight [${weight.shape}]`)
   const y = allocate([T, O])
   const b = bias && values(bias)
-  const rows = O / groups
   for (let t = 0; t < T; t++)
     for (let g = 0; g < groups; g++)
       project(values(x), (t * groups + g) * I, I, values(weight), g * rows * I, rows, b, g * rows, y.data, t * O + g * rows)

@@ -32,7 +32,7 @@ export function createReferenceBackend({ precision = 'f32' }: ReferenceOptions =
     scope: (_, body) => body(),
     embed: (table, index, scale) => embed(allocate, table, index, scale),
     add: (a, b, factor) => add(allocate, a, b, factor),
-    linear: (x, weight, bias, groups) => linear(allocate, x, weight, bias, groups),
+    linear: (x, weight, bias) => linear(allocate, x, weight, bias),
     join: (a, b, heads) => join(allocate, a, b, heads),
     layerNorm: (x, gain, bias, eps) => layerNorm(allocate, x, gain, bias, eps),
     rmsNorm: (x, gain, eps, unitOffset) => rmsNorm(allocate, x, gain, eps, unitOffset),

@@ -118,10 +118,9 @@ export class TrainingBackend implements GradientOps {
     dense.embedBackward(this.context, value(y), value(table), index, scale)
   add: GradientOps['add'] = (a, b, factor) => dense.add(this.context, value(a), value(b), factor)
   addBackward: GradientOps['addBackward'] = (y, a, b, factor) => dense.addBackward(this.context, value(y), value(a), value(b), factor)
-  linear: GradientOps['linear'] = (x, weight, bias, groups) =>
-    dense.linear(this.context, value(x), value(weight), bias && value(bias), groups)
-  linearBackward: GradientOps['linearBackward'] = (y, x, weight, bias, groups) =>
-    dense.linearBackward(this.context, value(y), value(x), value(weight), bias && value(bias), groups)
+  linear: GradientOps['linear'] = (x, weight, bias) => dense.linear(this.context, value(x), value(weight), bias && value(bias))
+  linearBackward: GradientOps['linearBackward'] = (y, x, weight, bias) =>
+    dense.linearBackward(this.context, value(y), value(x), value(weight), bias && value(bias))
   join: GradientOps['join'] = (a, b, heads) => dense.join(this.context, value(a), value(b), heads)
   joinBackward: GradientOps['joinBackward'] = (y, a, b, heads) => dense.joinBackward(this.context, value(y), value(a), value(b), heads)
   layerNorm: GradientOps['layerNorm'] = (x, gain, bias, eps) =>

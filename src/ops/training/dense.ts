@@ -4,7 +4,7 @@
  */
 import { dropoutKeeps } from '../../random/hash.ts'
 import type { Batch, Rotation } from '../ops.ts'
-import { columns, rowsOf, type Tensor } from '../tensor.ts'
+import { columns, matricesOf, rowsOf, type Tensor } from '../tensor.ts'
 import type { Floats } from './matmul.ts'
 import { address, gradientOf, outputGradient, result, type TrainingContext, type Value, value } from './values.ts'
 
@@ -55,11 +55,11 @@ export function addBackward(context: TrainingContext, y: Value, a: Value, b: Val
   addTo(context, gradientOf(context, b), dy, factor)
 }
 
-export function linear(context: TrainingContext, x: Value, weight: Value, bias: Value | undefined, groups = 1): Value {
+export function linear(context: TrainingContext, x: Value, weight: Value, bias: Value | undefined): Value {
   const T = rowsOf(x)
   const width = columns(x)
-  const [O, I] = [weight.shape[0]!, width / groups]
-  const rows = O / groups
+  const [groups, rows, I] = matricesOf(weight)
+  const O = groups * rows
   const y = result(context, [T, O])
   if (bias) for (let t = 0; t < T; t++) y.data.set(bias.data, t * O)
   for (let g = 0; g < groups; g++) {
@@ -69,13 +69,13 @@ export function linear(context: TrainingContext, x: Value, weight: Value, bias: 
   return y
 }
 
-export function linearBackward(context: TrainingContext, y: Value, x: Value, weight: Value, bias: Value | undefined, groups = 1): void {
+export function linearBackward(context: TrainingContext, y: Value, x: Value, weight: Value, bias: Value | undefined): void {
   const dy = outputGradient(y)
   if (!dy) return
   const T = rowsOf(x)
   const width = columns(x)
-  const [O, I] = [weight.shape[0]!, width / groups]
-  const rows = O / groups
+  const [groups, rows, I] = matricesOf(weight)
+  const O = groups * rows
   const dx = gradientOf(context, x)
   const dWeight = gradientOf(context, weight)
   for (let g = 0; g < groups; g++) {

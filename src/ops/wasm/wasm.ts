@@ -102,7 +102,7 @@ function assemble(context: OpContext, memories: Memories, attachKernels: (format
     embed: (table, index, scale) => rowsOfTable(context, table, index, scale, 'embed'),
     select: (x, rows) => rowsOfTable(context, x, rows, 1, 'select'),
     add: (a, b, factor) => add(context, a, b, factor),
-    linear: (x, weight, bias, groups) => linear(context, x, weight, bias, groups),
+    linear: (x, weight, bias) => linear(context, x, weight, bias),
     join: (a, b, heads) => join(context, a, b, heads),
     layerNorm: (x, gain, bias, eps) => layerNorm(context, x, gain, bias, eps),
     rmsNorm: (x, gain, eps, unitOffset) => rmsNorm(context, x, gain, eps, unitOffset),

@@ -100,8 +100,8 @@ export async function loadWeight(context: LoadingContext, spec: WeightSpec, fill
   requireBlocks(spec)
   if (use === 'vector') return loadVector(context, spec, fill)
   const width = shape.at(-1)!
-  const rows = shape.length > 1 ? shape.at(-2)! : 1
-  const matrices = shape.length > 2 ? size(shape.slice(0, -2)) : 1
+  const matrices = use === 'experts' ? size(shape.slice(0, -2)) : 1 // other matrices of one weight lie one after the other
+  const rows = size(shape) / width / matrices
   const format = formatOf(context, spec, rows, width)
   await context.kernelsOf(format)
   const each = matrixBytes(format, rows, width)

@@ -1,7 +1,7 @@
 /**
  * y = x·Wᵀ + b for a weight of any format: chooses between dense.ts and grouped.ts, and puts matrices together that no single arena could hold.
  */
-import { columns, rowsOf, type Tensor } from '../../tensor.ts'
+import { columns, matricesOf, rowsOf, type Tensor } from '../../tensor.ts'
 import type { OpContext } from '../context.ts'
 import { isGrouped } from '../formats.ts'
 import { type Band, own, type WasmTensor } from '../tensor.ts'
@@ -50,16 +50,15 @@ function bandedProduct(context: OpContext, x: WasmTensor, w: WasmTensor, bands: 
   }
 }
 
-export function linear(context: OpContext, x: Tensor, weight: Tensor, bias?: Tensor, groups = 1): WasmTensor {
+export function linear(context: OpContext, x: Tensor, weight: Tensor, bias?: Tensor): WasmTensor {
   const { heap } = context
   const w = own(weight, 'linear')
-  const [rows, width] = w.shape as [number, number]
-  if (w.shape.length !== 2 || groups * width !== columns(x))
-    throw new RangeError(
-      `linear: x [${x.shape}] times ${w.name ?? 'weight'} [${w.shape}]${groups > 1 ? ` in ${groups} groups` : ''}: the last axes differ`,
-    )
+  const [groups, each, width] = matricesOf(w)
+  const rows = groups * each
+  if (groups * width !== columns(x))
+    throw new RangeError(`linear: x [${x.shape}] times ${w.name ?? 'weight'} [${w.shape}]: the last axes differ`)
   if (groups > 1 && (isGrouped(w.format) || w.bands))
-    throw new RangeError(`linear: ${w.name ?? 'weight'} in ${groups} groups: expected f32, bf16 or f16 in one memory, got ${w.dtype}`)
+    throw new RangeError(`linear: ${w.name ?? 'weight'} [${w.shape}]: expected f32, bf16 or f16 in one memory, got ${w.dtype}`)
   const T = rowsOf(x)
   const y = heap.result([...x.shape.slice(0, -1), rows], 'linear')
   const [input, b] = [heap.tensor(x, 'linear'), heap.address(bias, 'linear')]
