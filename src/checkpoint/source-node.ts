@@ -7,7 +7,7 @@ import { type FileHandle, open, readdir, readlink, stat } from 'node:fs/promises
 import { basename, dirname, join } from 'node:path'
 import { DISK_ALIGNMENT } from '../ops/backend.ts'
 import { MissingFileError, WrongFormatError } from './errors.ts'
-import { ggufFolder, isGguf, withGguf } from './gguf/folder.ts'
+import { ggufFolder, isGguf, splitNames, withGguf } from './gguf/folder.ts'
 import { GGUF_MAGIC } from './gguf/header.ts'
 import { otherFormat } from './other-formats.ts'
 import { type Folder, readFailed, type Source, truncated } from './source.ts'
@@ -162,6 +162,10 @@ function ggufFile(path: string, bytes: number, { direct = bytes > LARGE * proces
   )
 }
 
+/** Whether a path is a directory or a file of weights, and no configuration. */
+export const isModelPath = async (path: string): Promise<boolean> =>
+  isWeights(path) || (await stat(path)).isDirectory() || (await isGgufContent(path))
+
 async function isGgufContent(path: string): Promise<boolean> {
   const source = await fileSource(path)
   try {
@@ -173,18 +177,29 @@ async function isGgufContent(path: string): Promise<boolean> {
   }
 }
 
-const isWeights = (file: string): boolean => file.endsWith('.safetensors') || isGguf(file)
+/** Whether a file holds weights, by its name. */
+export const isWeights = (file: string): boolean => file.endsWith('.safetensors') || isGguf(file)
 
-/** Bytes of the weight files in a directory. An unreadable file counts 0; opening it reports the error. */
-async function weightBytes(path: string): Promise<number> {
-  const files = (await readdir(path)).filter(isWeights)
-  const sizes = await Promise.all(
-    files.map((file) =>
-      stat(join(path, file)).then(
-        ({ size }) => size,
-        () => 0,
-      ),
-    ),
-  )
-  return sizes.reduce((sum, size) => sum + size, 0)
+/** A file of weights on the disk. */
+export interface WeightFile {
+  readonly file: string
+  readonly bytes: number
+  /** Milliseconds since 1970. */
+  readonly modified: number
 }
+
+/** The weight files of a path that `fileFolder` takes. Unreadable ones are left out; opening them reports the error. */
+export async function weightFilesAt(path: string): Promise<WeightFile[]> {
+  const isDirectory = (await stat(path)).isDirectory()
+  const directory = isDirectory ? path : dirname(path)
+  const names = isDirectory ? (await readdir(path)).filter(isWeights) : splitNames(basename(path))
+  const files = await Promise.all(
+    names.map(async (file): Promise<WeightFile[]> => {
+      const status = await stat(join(directory, file)).catch(() => undefined)
+      return status ? [{ file, bytes: status.size, modified: Math.floor(status.mtimeMs) }] : []
+    }),
+  )
+  return files.flat()
+}
+
+const weightBytes = async (path: string): Promise<number> => (await weightFilesAt(path)).reduce((sum, { bytes }) => sum + bytes, 0)

@@ -32,7 +32,10 @@ export function register(program: Command): void {
     .description(
       'A conversation in the terminal. With a question, -p or piped input: one answer, its text on standard output and everything else on standard error.',
     )
-    .argument('[model]', `directory, Hugging Face id or preset (default: ${DEFAULT_MODEL}, which comes with the package)`)
+    .argument(
+      '[model]',
+      `directory, GGUF file, ollama:NAME, Hugging Face id or preset (default: ${DEFAULT_MODEL}, which comes with the package)`,
+    )
     .argument('[question...]', 'what to ask')
     .option('-p, --prompt <text>', 'ask this question and exit; piped input is not read')
     .option('--json', 'print the events as JSON lines (one answer only)')

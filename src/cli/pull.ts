@@ -14,14 +14,14 @@ export function register(program: Command): void {
     .description(
       'Downloads what is needed to run a model into the cache that Python tools share (HF_HOME, HF_HUB_CACHE).\nInterrupted at any moment and run again, it continues; every file is verified. Whether the model can be loaded is known before the first weight is fetched.',
     )
-    .argument('<id>', 'model id on the hub, or the name of a published model')
+    .argument('<id>', 'model id on the hub, with :QUANT for a GGUF file of it, or the name of a published model')
     .option('--revision <revision>', 'branch, tag or commit', 'main')
     .option('--connections <n>', 'transfers at once (1 to 64)', '8')
     .option('--verify', 'compare the hash of every file that is there already, and fetch damaged ones again')
     .option('--anyway', 'download also a model that this version cannot load')
     .addHelpText(
       'after',
-      '\nEnvironment: HF_TOKEN for private and gated models, HF_ENDPOINT for a mirror, HF_HUB_OFFLINE=1 to use what is there,\nHTTPS_PROXY, HTTP_PROXY and NO_PROXY for a proxy, HF_HOME or HF_HUB_CACHE for the place of the cache.\n\nExamples:\n  lineage pull openai/gpt-oss-20b\n  lineage pull Qwen3-0.6B\n  HF_ENDPOINT=https://mirror.example lineage pull openai-community/gpt2',
+      '\nEnvironment: HF_TOKEN for private and gated models, HF_ENDPOINT for a mirror, HF_HUB_OFFLINE=1 to use what is there,\nHTTPS_PROXY, HTTP_PROXY and NO_PROXY for a proxy, HF_HOME or HF_HUB_CACHE for the place of the cache.\n\nExamples:\n  lineage pull openai/gpt-oss-20b\n  lineage pull Qwen3-0.6B\n  lineage pull hf.co/ggml-org/gpt-oss-20b-GGUF\n  lineage pull Qwen/Qwen3-8B-GGUF:Q4_K_M\n  HF_ENDPOINT=https://mirror.example lineage pull openai-community/gpt2',
     )
     .action(
       async (name: string, options: { revision: string; connections: string; verify?: boolean; anyway?: boolean }, command: Command) => {

@@ -49,11 +49,12 @@ export interface VerifyOptions {
   readonly mostBytes?: number
 }
 
-/** Checks every file of a snapshot that is a link to a blob: the blob's name is the hash of its content. */
+/** Checks every file of a snapshot (or beside a GGUF file in it) that is a link to a blob: the blob's name is the hash of its content. */
 export async function damagedFiles(snapshot: string, options: VerifyOptions = {}): Promise<DamagedFile[]> {
+  const directory = (await stat(snapshot)).isDirectory() ? snapshot : dirname(snapshot)
   const damaged: DamagedFile[] = []
-  for (const name of await readdir(snapshot)) {
-    const blob = await realpath(join(snapshot, name)).catch(() => undefined)
+  for (const name of await readdir(directory)) {
+    const blob = await realpath(join(directory, name)).catch(() => undefined)
     const hex = blob && basename(dirname(blob)) === 'blobs' ? basename(blob) : ''
     if (blob === undefined || !/^([0-9a-f]{40}|[0-9a-f]{64})$/.test(hex)) continue
     const { size } = await stat(blob)

@@ -15,6 +15,7 @@ import { fileFolder } from '../checkpoint/source-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
 import { sweepRemoved } from './blobs-node.ts'
 import { hubCacheDirectory } from './environment-node.ts'
+import { chooseGguf, parseReference } from './reference.ts'
 
 /** A malformed model id or revision. */
 export class ModelIdError extends Error {
@@ -62,6 +63,7 @@ export async function writeRef(folder: string, revision: string, commit: string)
 
 /** A snapshot in the cache. */
 export interface Snapshot {
+  /** Of a GGUF model the path of its file. */
   readonly directory: string
   /** Why it cannot be loaded: a file is missing or damaged. */
   readonly problem?: CheckpointError
@@ -73,15 +75,16 @@ export interface Snapshot {
  * The snapshot of a revision that can be loaded, or else the one to complete; undefined when there is none. For `main`, where its ref
  * is missing (a cache filled by commit or copied by hand) or leads to an incomplete snapshot, that is the newest one that can be loaded.
  */
-export async function findSnapshot(id: string, options: { cache?: string; revision?: string } = {}): Promise<Snapshot | undefined> {
+export async function findSnapshot(name: string, options: { cache?: string; revision?: string } = {}): Promise<Snapshot | undefined> {
+  const { id, gguf } = parseReference(name)
   const { cache = hubCacheDirectory(), revision = 'main' } = options
   const folder = modelFolder(cache, id)
   const ref = join(folder, 'refs', ...checkRevision(revision).split('/'))
   const commit = isCommit(revision) ? revision : (await readFile(ref, 'utf8').catch(() => '')).trim()
-  const named = isCommit(commit) && existsSync(join(folder, 'snapshots', commit)) ? await checkSnapshot(folder, commit) : undefined
+  const named = isCommit(commit) && existsSync(join(folder, 'snapshots', commit)) ? await checkSnapshot(folder, commit, gguf) : undefined
   if (revision !== 'main' || (named && !named.problem)) return named
   for (const { commit: other } of await datedCommits(folder)) {
-    const snapshot = await checkSnapshot(folder, other)
+    const snapshot = await checkSnapshot(folder, other, gguf)
     if (snapshot.problem) continue
     return {
       ...snapshot,
@@ -91,9 +94,18 @@ export async function findSnapshot(id: string, options: { cache?: string; revisi
   return named
 }
 
-async function checkSnapshot(folder: string, commit: string): Promise<Snapshot> {
-  const directory = join(folder, 'snapshots', commit)
+async function checkSnapshot(folder: string, commit: string, gguf: string | undefined): Promise<Snapshot> {
+  const directory = await modelPath(join(folder, 'snapshots', commit), gguf)
   return { directory, problem: await problemOf(directory) }
+}
+
+/** The directory of a snapshot, or the GGUF file in it that is meant. */
+export async function modelPath(snapshot: string, gguf: string | undefined): Promise<string> {
+  const names = (await readdir(snapshot, { recursive: true }).catch(() => [])).map((name) => name.replaceAll('\\', '/'))
+  if (gguf === undefined && names.some((name) => name.endsWith('.safetensors'))) return snapshot
+  const chosen = chooseGguf(names, gguf)
+  if ('files' in chosen) return join(snapshot, chosen.files[0]!)
+  return gguf === undefined ? snapshot : join(snapshot, `${gguf}.gguf`)
 }
 
 /** The directory of a cached model that can be loaded (it has config.json and every shard), or undefined. */
@@ -129,7 +141,7 @@ async function problemOf(directory: string): Promise<CheckpointError | undefined
 export interface CachedModel {
   readonly id: string
   readonly folder: string
-  /** Directory of the newest loadable snapshot, if any. */
+  /** Directory of the newest loadable snapshot, or a GGUF file in it, if any. */
   readonly directory: string | undefined
   /** `unsupported`: complete, but this version cannot load it. */
   readonly state: 'complete' | 'unsupported' | 'incomplete' | 'no safetensors'
@@ -155,10 +167,11 @@ async function describeModel(folder: string, id: string): Promise<CachedModel> {
   const refs = await readRefs(join(folder, 'refs'))
   const dated = await datedCommits(folder)
   let directory: string | undefined
-  let hasSafetensors = false
+  let hasWeights = false
   for (const { commit } of dated) {
-    const snapshot = join(folder, 'snapshots', commit)
-    hasSafetensors ||= (await readdir(snapshot)).some((file) => /\.safetensors(\.index\.json)?$/.test(file))
+    const snapshot = await modelPath(join(folder, 'snapshots', commit), undefined)
+    const names = await readdir(join(folder, 'snapshots', commit), { recursive: true })
+    hasWeights ||= names.some((file) => /\.(safetensors(\.index\.json)?|gguf)$/.test(file))
     if (await isLoadable(snapshot)) {
       directory = snapshot
       break
@@ -173,7 +186,7 @@ async function describeModel(folder: string, id: string): Promise<CachedModel> {
       ? (await isSupported(directory))
         ? 'complete'
         : 'unsupported'
-      : hasSafetensors || hasParts
+      : hasWeights || hasParts
         ? 'incomplete'
         : 'no safetensors',
     bytes: await diskBytes(folder),

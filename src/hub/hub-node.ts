@@ -7,18 +7,21 @@ import { mkdir, rm } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { INDEX, weightFiles } from '../checkpoint/checkpoint.ts'
 import { ReadFailedError } from '../checkpoint/errors.ts'
+import { ggufFiles, ggufFolder } from '../checkpoint/gguf/folder.ts'
 import { openModel, readArchitecture } from '../checkpoint/load.ts'
 import { missingFrom } from '../checkpoint/other-formats.ts'
 import type { Folder } from '../checkpoint/source.ts'
-import { fileFolder } from '../checkpoint/source-node.ts'
+import { fileFolder, isWeights } from '../checkpoint/source-node.ts'
 import { DiskSpaceError, freeBytes, requireSpace } from '../files/disk-space-node.ts'
 import { Gate } from '../files/gate.ts'
+import { abbreviate } from '../json/json.ts'
 import { adopt, damagedFiles, sweepBlobs, sweepRemoved } from './blobs-node.ts'
 import { checkModelId, checkRevision, findSnapshot, linkIntoSnapshot, lockPath, modelFolder, writeRef } from './cache-node.ts'
 import { bytesOnDisk, download, isIntact, type RemoteFile, readOnDisk } from './download-node.ts'
 import { type Environment, hubCacheDirectory, isOn } from './environment-node.ts'
 import { type HubClient, HubError } from './http.ts'
 import { withLock } from './lock-node.ts'
+import { chooseGguf, parseReference } from './reference.ts'
 import { type HubOptions, openRepository, type Repository, remoteFolder, withHub } from './repository-node.ts'
 
 /** The model was found, but it cannot be run by this version: another family, another format, damaged files on the hub. */
@@ -64,7 +67,7 @@ export interface PullOptions extends HubOptions {
 }
 
 export interface PullResult {
-  /** The snapshot: a directory to load. */
+  /** The snapshot: a directory to load; of a GGUF model its first file. */
   readonly directory: string
   readonly commit: string
   readonly files: readonly string[]
@@ -79,14 +82,15 @@ export interface PullResult {
  * Downloads a model into the cache, completes or updates it. After an interruption, a new call fetches only what is missing.
  * @throws UnsupportedModelError before any weight is fetched; other HubErrors, DiskSpaceError, ModelIdError, or the signal's reason
  */
-export async function pull(id: string, options: PullOptions = {}): Promise<PullResult> {
+export async function pull(name: string, options: PullOptions = {}): Promise<PullResult> {
   const env = options.env ?? process.env
   const cache = hubCacheDirectory(env)
+  const { id, gguf } = parseReference(name)
   checkModelId(id)
-  if (isOn(env.HF_HUB_OFFLINE)) return offline(id, cache, options)
+  if (isOn(env.HF_HUB_OFFLINE)) return offline(name, cache, options)
   await makeCache(cache, env)
   const onWait = (holder: string) => options.onEvent?.({ kind: 'locked', holder })
-  return withLock(lockPath(cache, id), () => new Pull(id, cache, options).run(), { signal: options.signal, onWait })
+  return withLock(lockPath(cache, id), () => new Pull(id, gguf, cache, options).run(), { signal: options.signal, onWait })
 }
 
 async function makeCache(cache: string, env: Environment): Promise<void> {
@@ -109,10 +113,14 @@ async function offline(id: string, cache: string, { revision, verify, signal, on
     throw new HubError(`${id} is incomplete in the cache ${why} ${snapshot.problem.message}`, { cause: snapshot.problem })
   const { directory } = snapshot
   if (verify) {
-    const damaged = await damagedFiles(directory, { signal, onFile: (name) => onEvent?.({ kind: 'verify', name }) })
+    const damaged = await damagedFiles(directory, {
+      signal,
+      onFile: (name) => onEvent?.({ kind: 'verify', name }),
+    })
     if (damaged.length > 0) throw new HubError(`${id}: damaged in the cache: ${damaged.map(({ name }) => name).join(', ')} ${why}`)
   }
-  return { directory, commit: basename(directory), files: [], totalBytes: 0, downloadedBytes: 0 }
+  const commit = /[\\/]snapshots[\\/]([^\\/]+)/.exec(directory)?.[1] ?? basename(directory)
+  return { directory, commit, files: [], totalBytes: 0, downloadedBytes: 0 }
 }
 
 const defaultCheck = async (folder: Folder): Promise<void> => (await openModel(folder)).checkpoint.close()
@@ -127,6 +135,8 @@ interface Planned {
 /** One pull, under the lock of its model. */
 class Pull {
   readonly #id: string
+  /** The quantisation of a GGUF file that is wanted, or its name. */
+  readonly #gguf: string | undefined
   readonly #options: PullOptions
   readonly #folder: string
   readonly #blobs: string
@@ -140,8 +150,9 @@ class Pull {
   #allBytes = 0
   #downloadedBytes = 0
 
-  constructor(id: string, cache: string, options: PullOptions) {
+  constructor(id: string, gguf: string | undefined, cache: string, options: PullOptions) {
     this.#id = id
+    this.#gguf = gguf
     this.#options = options
     this.#folder = modelFolder(cache, id)
     this.#blobs = join(this.#folder, 'blobs')
@@ -165,20 +176,36 @@ class Pull {
   }
 
   async #pull(client: HubClient, repository: Repository, revision: string): Promise<PullResult> {
-    const { check = defaultCheck, onEvent } = this.#options
     const remote = remoteFolder(client, repository, (file, offset, into) =>
       readOnDisk(file, this.#blobOf(file), this.#pieceBytes, offset, into),
     )
     await mkdir(this.#blobs, { recursive: true })
+    const ggufs = this.#ggufFiles(repository)
+    if (ggufs) {
+      const folder = ggufFolder(remote, ggufs[0]!)
+      return this.#rest(client, repository, revision, { texts: [], weights: ggufs, folder, local: (snapshot) => join(snapshot, ggufs[0]!) })
+    }
     // The configuration and the index say whether the rest is wanted, and what it is.
     await this.#plan(repository, ['config.json', INDEX])
     await this.#fetch(client, ['config.json', INDEX], false)
-    let problem = await this.#judge(async () => {
+    const problem = await this.#judge(async () => {
       if (!repository.names.includes('config.json')) throw await missingFrom(remote, 'config.json', 'no config.json in the repository')
       await readArchitecture(remote)
     })
     const weights = await this.#weightFiles(remote, repository)
     const texts = textFiles(repository.names)
+    return this.#rest(client, repository, revision, { texts, weights, folder: remote, local: (snapshot) => snapshot }, problem)
+  }
+
+  /** Judges the model on the hub, fetches the files of it that are not there, and judges it again. */
+  async #rest(
+    client: HubClient,
+    repository: Repository,
+    revision: string,
+    { texts, weights, folder, local }: { texts: string[]; weights: string[]; folder: Folder; local: (snapshot: string) => string },
+    problem?: Error,
+  ): Promise<PullResult> {
+    const { check = defaultCheck, onEvent } = this.#options
     await this.#plan(repository, [...texts, ...weights])
     const planned = [...this.#planned.values()]
     const totalBytes = planned.reduce((sum, { file }) => sum + file.size, 0)
@@ -186,23 +213,34 @@ class Pull {
     onEvent?.({ kind: 'plan', files, totalBytes })
     await requireSpace(this.#blobs, totalBytes - this.#allBytes, this.#options.freeBytes ?? freeBytes)
     await this.#fetch(client, texts)
-    problem ??= await this.#judge(() => check(remote))
+    problem ??= await this.#judge(() => check(folder))
     this.#hasWeights = true
     await this.#fetch(client, weights)
-    const directory = join(this.#folder, 'snapshots', repository.commit)
-    await this.#link(directory)
+    const snapshot = join(this.#folder, 'snapshots', repository.commit)
+    const directory = local(snapshot)
+    await this.#link(snapshot)
     // The loader's own test of what is on the disk now. Damaged files of earlier runs are fetched again.
     problem ??= await this.#judge(
       async () => check(await fileFolder(directory)),
       async () => {
         await this.#fetch(client, weights)
-        await this.#link(directory)
+        await this.#link(snapshot)
       },
     )
     await writeRef(this.#folder, revision, repository.commit)
     await sweepBlobs(this.#blobs)
     const { commit } = repository
     return { directory, commit, files: [...this.#planned.keys()], totalBytes, downloadedBytes: this.#downloadedBytes, problem }
+  }
+
+  /** The GGUF files of a repository that are wanted: where a quantisation is asked for, and where there are no safetensors files. */
+  #ggufFiles({ names }: Repository): string[] | undefined {
+    if (this.#gguf === undefined && (ggufFiles(names).length === 0 || names.some((name) => name.endsWith('.safetensors')))) return undefined
+    const chosen = chooseGguf(names, this.#gguf)
+    if ('files' in chosen) return chosen.files
+    const choices = chosen.choices.length > 0 ? `it has ${abbreviate(chosen.choices.join(', '), 400)}` : 'it has no GGUF files'
+    const wanted = this.#gguf === undefined ? 'one GGUF file to be named' : `a GGUF file for "${this.#gguf}"`
+    throw new UnsupportedModelError(`${this.#id}: expected ${wanted}; ${choices}. Name one behind a colon: ${this.#id}:Q4_K_M`)
   }
 
   /** The names of the weight files, by the loader's own rule. */
@@ -229,7 +267,7 @@ class Pull {
       const planned = { file, present: await bytesOnDisk(file, blob, this.#pieceBytes), inPlace: false }
       this.#planned.set(name, planned)
       this.#allBytes += planned.present
-      if (this.#options.verify || !name.endsWith('.safetensors')) await this.#dropIfDamaged(planned)
+      if (this.#options.verify || !isWeights(name)) await this.#dropIfDamaged(planned)
       const adopted = planned.present < file.size ? await adopt(file, blob, this.#signal) : undefined
       if (!adopted) continue
       this.#allBytes += file.size - planned.present

@@ -1,14 +1,16 @@
 /**
- * Finds the checkpoint directory of a model name: a path, a model of this package, a Hugging Face id or
- * a preset's name, in this order. Reads the disk only; the caller decides whether to pull a missing model.
+ * Finds the checkpoint directory of a model name: a path, a model of Ollama, a model of this package, a Hugging
+ * Face id or a preset's name, in this order. Reads the disk only; the caller decides whether to pull a missing model.
  */
 import { stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { findPreset, nearestNames, unpublished } from '../architecture/presets.ts'
 import { expandPath } from '../files/path-node.ts'
 import { checkModelId, findSnapshot, isLoadable, ModelIdError } from './cache-node.ts'
+import { isOllamaName, locateOllama } from './ollama-node.ts'
+import { parseReference } from './reference.ts'
 
-/** A directory to load; of a model in the cache also its id, and why this snapshot was chosen. */
+/** A directory or a GGUF file to load; of a model in the cache also its id, and why this snapshot was chosen. */
 export interface LocatedDirectory {
   readonly directory: string
   readonly id?: string
@@ -27,14 +29,19 @@ export type Located = LocatedDirectory | LocatedId
  * @throws ModelIdError when the name is neither an existing path, nor a known name, nor a model id
  */
 export async function locateModel(name: string, options: { cache?: string; revision?: string } = {}): Promise<Located> {
+  if (isOllamaName(name)) return { directory: await locateOllama(name) }
   const path = expandPath(name)
   if (await stat(path).catch(() => undefined)) return { directory: path }
   const packaged = await packagedModel(name)
   if (packaged) return { directory: packaged }
-  if (/^[./~]|\.(safetensors|json|gguf|bin|pt|pth)$/.test(name) || name.includes('\\')) {
-    throw new ModelIdError(`${name}: no such file or directory. Give a directory with config.json and safetensors files, or a model id.`)
+  const { id: plain, gguf } = parseReference(name)
+  if (/^[./~]|\.(safetensors|json|gguf|bin|pt|pth)$/.test(plain) || name.includes('\\')) {
+    throw new ModelIdError(
+      `${name}: no such file or directory. Give a directory with config.json and safetensors files, a GGUF file, or a model id.`,
+    )
   }
-  const ids = [name, ...(findPreset(name)?.repositories ?? [])].filter(isModelId)
+  const asked = gguf === undefined ? plain : `${plain}:${gguf}`
+  const ids = [asked, ...(findPreset(name)?.repositories ?? [])].filter(isModelId)
   let incomplete: LocatedId | undefined
   for (const id of ids) {
     const snapshot = await findSnapshot(id, options)
@@ -42,7 +49,7 @@ export async function locateModel(name: string, options: { cache?: string; revis
     if (snapshot) incomplete ??= { id, problem: snapshot.problem }
   }
   if (incomplete) return incomplete
-  if (name.includes('/')) return { id: checkModelId(name) }
+  if (checkModelId(plain).includes('/')) return { id: asked }
   // The name of a preset means its published repository.
   const id = findPreset(name)?.repositories[0]
   if (id !== undefined) return { id }
@@ -62,7 +69,7 @@ export async function packagedModel(name: string): Promise<string | undefined> {
 
 function isModelId(name: string): boolean {
   try {
-    checkModelId(name)
+    checkModelId(parseReference(name).id)
     return true
   } catch {
     return false

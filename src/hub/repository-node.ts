@@ -4,6 +4,7 @@
  */
 import type { Folder, Source } from '../checkpoint/source.ts'
 import { bytesSource, truncated } from '../checkpoint/source.ts'
+import { isWeights } from '../checkpoint/source-node.ts'
 import { Gate } from '../files/gate.ts'
 import { isObject } from '../json/json.ts'
 import { checkModelId, checkRevision, isCommit } from './cache-node.ts'
@@ -128,7 +129,7 @@ export function remoteFolder(client: HubClient, repository: Repository, onDisk: 
       if (!repository.names.includes(name)) return undefined
       const file = await repository.file(name)
       const label = `${repository.id}/${name}`
-      if (name.endsWith('.safetensors')) return rangeSource(fetchRange, file, label, onDisk)
+      if (isWeights(name)) return rangeSource(fetchRange, file, label, onDisk)
       const bytes = new Uint8Array(file.size)
       return bytesSource((await onDisk(file, 0, bytes)) ? bytes : await wholeFile(client, file), label)
     },

@@ -49,7 +49,7 @@ export const hashes = {
 
 /** The headers with which the hub answers about a file. */
 const headOf = (name: string, bytes: Buffer): Record<string, string> =>
-  /\.(safetensors|bin)$/.test(name)
+  /\.(safetensors|bin|gguf)$/.test(name)
     ? { 'x-linked-size': String(bytes.byteLength), 'x-linked-etag': `"${hashes.sha256(bytes)}"`, etag: '"other"' }
     : { etag: `W/"${hashes.git(bytes)}"` }
 
@@ -77,7 +77,9 @@ export async function fakeHub(): Promise<FakeHub> {
         rfilename,
         size: bytes.byteLength,
         blobId: hashes.git(bytes),
-        ...(/\.(safetensors|bin)$/.test(rfilename) && { lfs: { sha256: hashes.sha256(bytes), size: bytes.byteLength, pointerSize: 134 } }),
+        ...(/\.(safetensors|bin|gguf)$/.test(rfilename) && {
+          lfs: { sha256: hashes.sha256(bytes), size: bytes.byteLength, pointerSize: 134 },
+        }),
       }))
       response.setHeader('content-type', 'application/json')
       return void response.end(JSON.stringify({ id: MODEL, sha: COMMIT, siblings }))

@@ -17,6 +17,8 @@ import {
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, beforeEach, describe, test } from 'node:test'
+import { readArchitecture } from '../../src/checkpoint/load.ts'
+import { fileFolder } from '../../src/checkpoint/source-node.ts'
 import { damagedFiles, dropDamaged } from '../../src/hub/blobs-node.ts'
 import { findCachedModel, findSnapshot, listCachedModels } from '../../src/hub/cache-node.ts'
 import { HubError } from '../../src/hub/http.ts'
@@ -132,6 +134,65 @@ describe('layouts that are the right model', () => {
     })
 })
 
+describe('GGUF files', () => {
+  const gguf = (name: string) => readFileSync(join(import.meta.dirname, `../fixtures/gguf/tiny-${name}.gguf`))
+  const REPOSITORY: Files = {
+    'README.md': 'x',
+    'tiny-Q4_K_M.gguf': gguf('llama'),
+    'tiny-Q4_K_S.gguf': gguf('qwen2'),
+    'tiny.Q8_0.gguf': gguf('qwen3'),
+    'BF16/tiny-BF16.gguf': gguf('smollm3'),
+    'mmproj-F16.gguf': 'x',
+  }
+  const family = async (path: string) => (await readArchitecture(await fileFolder(path))).modelType
+  const cases: [wanted: string, file: string, family: string][] = [
+    ['', 'tiny-Q4_K_M.gguf', 'llama'],
+    [':Q4_K_M', 'tiny-Q4_K_M.gguf', 'llama'],
+    [':q4_k_s', 'tiny-Q4_K_S.gguf', 'qwen2'],
+    [':Q8_0', 'tiny.Q8_0.gguf', 'qwen3'],
+    [':BF16', 'BF16/tiny-BF16.gguf', 'smollm3'],
+    [':tiny.Q8_0.gguf', 'tiny.Q8_0.gguf', 'qwen3'],
+  ]
+  for (const [wanted, file, modelType] of cases)
+    test(`${wanted || 'nothing'} means ${file}`, async () => {
+      serve(REPOSITORY)
+      const { cache, env, snapshot } = setUp()
+      const { directory, files, problem } = await pull(MODEL + wanted, { env })
+      assert.equal(problem, undefined)
+      assert.deepEqual([directory, files], [join(snapshot, file), [file]])
+      assert.equal(await family(directory), modelType)
+      assert.equal((await pull(MODEL + wanted, { env })).downloadedBytes, 0)
+      assert.equal((await findSnapshot(MODEL + wanted, { cache }))?.directory, directory)
+      assert.equal((await listCachedModels(cache))[0]?.state, 'complete')
+      for (const prefix of ['hf.co/', 'huggingface.co/', 'https://huggingface.co/'])
+        assert.deepEqual(await locateModel(prefix + MODEL + wanted, { cache }), { id: MODEL + wanted, directory, note: undefined })
+    })
+
+  test('what is not there is refused with the choices', async () => {
+    serve(REPOSITORY)
+    const { env } = setUp()
+    await assert.rejects(pull(`${MODEL}:IQ3_M`, { env }), /a GGUF file for "IQ3_M"; it has BF16\/tiny-BF16\.gguf, tiny-Q4_K_M\.gguf/)
+    await assert.rejects(pull(`${MODEL}:Q4_K`, { env }), /a GGUF file for "Q4_K"/)
+    assert.equal(hub.requests.length, 0)
+  })
+
+  test('an interrupted download continues', async () => {
+    serve(REPOSITORY)
+    const { env } = setUp()
+    let pieces = 0
+    hub.misbehave = (_, response) => {
+      if (++pieces <= 6) return false
+      response.destroy()
+      return true
+    }
+    await assert.rejects(pull(`${MODEL}:Q8_0`, { env, pieceBytes: 64 << 10, connections: 1, http: { tries: 1 } }))
+    hub.misbehave = () => false
+    const { downloadedBytes, totalBytes, directory } = await pull(`${MODEL}:Q8_0`, { env, pieceBytes: 64 << 10 })
+    assert.ok(downloadedBytes < totalBytes, `${downloadedBytes} of ${totalBytes}`)
+    assert.equal(await family(directory), 'qwen3')
+  })
+})
+
 describe('layouts that are refused before any weight is fetched', () => {
   const integer = Buffer.from(
     String(fixtureFile('tiny-llama', 'model.safetensors').toString('latin1')).replaceAll('"BF16"', '"I16" '),
@@ -164,7 +225,16 @@ describe('layouts that are refused before any weight is fetched', () => {
     ['other shapes', { ...SINGLE, 'config.json': config(SINGLE, { intermediate_size: 7 }) }, /wrong shape/],
     ['other types of numbers', { ...SINGLE, 'model.safetensors': integer }, /wrong dtype: .* is I16/],
     ['no config.json', without(SINGLE, 'config.json'), /no config\.json/],
-    ['GGUF alone', { 'config.json': SINGLE['config.json']!, 'model-Q8_0.gguf': 'x' }, /GGUF files \(model-Q8_0\.gguf\)/],
+    [
+      'a GGUF file that is none',
+      { 'config.json': SINGLE['config.json']!, 'model-Q8_0.gguf': 'x' },
+      /model-Q8_0\.gguf: expected a GGUF file/,
+    ],
+    [
+      'GGUF files without a usual one',
+      { 'a-Q2_K.gguf': 'x', 'a-Q8_0.gguf': 'x' },
+      /one GGUF file to be named; it has a-Q2_K\.gguf, a-Q8_0\.gguf/,
+    ],
     ['pickles alone', { 'config.json': SINGLE['config.json']!, 'pytorch_model.bin': 'x' }, /PyTorch pickle files \(pytorch_model\.bin\)/],
     ['ONNX alone', { ...onlyText, 'model.onnx': 'x' }, /ONNX files/],
     ['no weights at all', onlyText, /no safetensors file/],

@@ -52,6 +52,11 @@ const ARCHITECTURES: Record<string, (fields: MetadataFields) => Translation> = {
   smollm3: () => ({ modelType: 'smollm3' }),
 }
 
+/** What to take instead of a model whose architecture goes by another name in common files. */
+const OTHERS: Record<string, string> = {
+  gptoss: "This is Ollama's own form of gpt-oss: take the file of ggml-org/gpt-oss-20b-GGUF, or lineage pull gpt-oss-20b.",
+}
+
 const GELU = { hidden_activation: 'gelu_pytorch_tanh', hidden_act: 'gelu_pytorch_tanh' }
 
 const llama: Translation = {
@@ -168,8 +173,17 @@ export function configFromMetadata(file: string, { metadata, tensors }: GgufHead
       file,
       expected: `one of the architectures ${ggufArchitectures.join(', ')}`,
       came: `"${name.slice(0, 40)}"`,
-      remedy: 'Models of this architecture are not read: choose a model of another family.',
+      remedy: OTHERS[name] ?? 'Models of this architecture are not read: choose a model of another family.',
     })
+  }
+  if (tensors.size === 0) {
+    const remedy = 'Take the file of the whole model.'
+    throw new WrongFormatError({ file, expected: 'a model with tensors', came: 'a file with metadata only, perhaps a vocabulary', remedy })
+  }
+  const embedding = tensors.get('token_embd.weight')
+  if (!embedding) {
+    const remedy = 'Take the file of the whole model.'
+    throw new WrongFormatError({ file, expected: 'the tensor "token_embd.weight"', came: 'none', remedy })
   }
   const fields = new MetadataFields(file, metadata, `${name}.`)
   const { modelType, rest } = translate(fields)
@@ -180,13 +194,12 @@ export function configFromMetadata(file: string, { metadata, tensors }: GgufHead
   if (fields.number('attention.value_length') !== keyLength)
     fields.fail('attention.value_length', `${keyLength}, the length of keys,`, fields.raw('attention.value_length'))
   const rotary = fields.number('rope.dimension_count') ?? headDim
-  const embedding = tensors.get('token_embd.weight')
   const parts: Parts = { fields, tensors, layers: fields.required('block_count'), headDim }
   return {
     model_type: modelType,
     _name_or_path: all.text('general.name'),
-    torch_dtype: embedding && TORCH_DTYPES[embedding.dtype],
-    vocab_size: embedding?.shape[0],
+    torch_dtype: TORCH_DTYPES[embedding.dtype],
+    vocab_size: embedding.shape[0],
     tie_word_embeddings: !tensors.has('output.weight'),
     hidden_size: hidden,
     num_hidden_layers: parts.layers,

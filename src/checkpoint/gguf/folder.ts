@@ -58,13 +58,17 @@ export async function withGguf(folder: Folder): Promise<Folder> {
 export function ggufFolder(folder: Folder, file: string): Folder {
   const files = splitNames(file)
   const place = `${folder.name.replace(/\/$/, '')}/${files[0]}`
-  let texts: Promise<Map<string, Json>> | undefined
-  const describe = async () => {
-    const { headers, close } = await openAll(folder, files)
+  /** Headers are read and texts made once; the files are open only meanwhile. */
+  let description: Promise<Description> | undefined
+  const describe = async (signal?: AbortSignal): Promise<Description> => {
+    const sources = await openAll(folder, files)
     try {
-      return await documents(place, headers)
+      const headers: GgufHeader[] = []
+      for (const source of sources) headers.push(await readGgufHeader(source, signal))
+      checkSplit(headers, sources)
+      return { headers, texts: await documents(place, headers) }
     } finally {
-      await close()
+      await closeAll(sources)
     }
   }
   return {
@@ -72,21 +76,37 @@ export function ggufFolder(folder: Folder, file: string): Folder {
     list: async () => [...DOCUMENTS, ...files],
     async open(name) {
       if (!DOCUMENTS.includes(name)) return files.includes(name) ? folder.open(name) : undefined
-      texts ??= describe()
-      const text = (await texts).get(name)
+      const text = (await (description ??= describe())).texts.get(name)
       return text && bytesSource(new TextEncoder().encode(JSON.stringify(text)), `${place}: ${name}`)
     },
     async checkpoint(signal): Promise<Checkpoint> {
-      const { headers, sources, close } = await openAll(folder, files, signal)
+      const { headers, texts } = await (description ??= describe(signal))
+      const sources = await openAll(folder, files)
       try {
-        return ggufCheckpoint(place, headers, sources, (await configOf(place, headers)) as Json)
+        return ggufCheckpoint(
+          place,
+          headers.map((header, part) => reopened(header, sources[part]!)),
+          sources,
+          texts.get('config.json')!,
+        )
       } catch (error) {
-        await close()
+        await closeAll(sources)
         throw error
       }
     },
   }
 }
+
+interface Description {
+  readonly headers: readonly GgufHeader[]
+  readonly texts: ReadonlyMap<string, Json>
+}
+
+/** A header whose tensors are read from another handle of the same file. */
+const reopened = ({ metadata, tensors }: GgufHeader, source: Source): GgufHeader => ({
+  metadata,
+  tensors: new Map([...tensors].map(([name, entry]) => [name, { ...entry, source }])),
+})
 
 const DOCUMENTS = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json']
 
@@ -118,39 +138,34 @@ async function smallTensor(entry: TensorEntry | undefined): Promise<number[] | u
   return [...new Float32Array(bytes.buffer)]
 }
 
-/** Opens the files of a model and reads their headers; checks that a split set belongs together. */
-async function openAll(
-  folder: Folder,
-  files: readonly string[],
-  signal?: AbortSignal,
-): Promise<{ headers: GgufHeader[]; sources: Source[]; close(): Promise<void> }> {
+const closeAll = async (sources: readonly Source[]): Promise<void> => {
+  await Promise.all(sources.map((source) => source.close()))
+}
+
+/** Opens the files of a model. @throws MissingShardError */
+async function openAll(folder: Folder, files: readonly string[]): Promise<Source[]> {
   const sources: Source[] = []
-  const close = async () => {
-    await Promise.all(sources.map((source) => source.close()))
-  }
   try {
-    for (const name of files) {
+    for (const [part, name] of files.entries()) {
       const source = await folder.open(name)
       if (!source) {
         throw new MissingShardError({
           file: `${folder.name}/${name}`,
-          expected: `part ${files.indexOf(name) + 1} of ${files.length} of the split model`,
+          expected: files.length > 1 ? `part ${part + 1} of ${files.length} of the split model` : 'a GGUF file',
           came: 'no such file',
-          remedy: 'The download is incomplete: fetch all parts into one folder.',
+          remedy: files.length > 1 ? 'The download is incomplete: fetch all parts into one folder.' : 'Check the path.',
         })
       }
       sources.push(source)
     }
-    const headers: GgufHeader[] = []
-    for (const source of sources) headers.push(await readGgufHeader(source, signal))
-    checkSplit(headers, sources)
-    return { headers, sources, close }
+    return sources
   } catch (error) {
-    await close()
+    await closeAll(sources)
     throw error
   }
 }
 
+/** Checks that the files of a split set belong together. */
 function checkSplit(headers: readonly GgufHeader[], sources: readonly Source[]): void {
   const total = headers.reduce((sum, { tensors }) => sum + tensors.size, 0)
   headers.forEach(({ metadata }, part) => {

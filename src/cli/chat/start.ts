@@ -3,15 +3,23 @@ import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { findPreset } from '../../architecture/presets.ts'
 import type { ChatFormat } from '../../chat/messages.ts'
+import { isOllamaName } from '../../hub/ollama-node.ts'
+import { parseReference } from '../../hub/reference.ts'
 
 /** The model that comes with the package. */
 export const DEFAULT_MODEL = 'abacus'
 
 /** Whether the first word names a model; otherwise it begins a question. */
 export function namesModel(word: string): boolean {
-  if (/^\.{0,2}\/|\/$|\.safetensors$/.test(word) || existsSync(join(word, 'config.json'))) return true
+  if (/^\.{0,2}\/|\/$|\.(safetensors|gguf)$/.test(word) || existsSync(join(word, 'config.json'))) return true
   const packaged = new URL(`../../../models/${encodeURIComponent(word)}/config.json`, import.meta.url)
-  return word === DEFAULT_MODEL || existsSync(packaged) || findPreset(word) !== undefined || /^[\w.-]+\/[\w.-]+$/.test(word)
+  return (
+    word === DEFAULT_MODEL ||
+    existsSync(packaged) ||
+    findPreset(word) !== undefined ||
+    isOllamaName(word) ||
+    /^[\w.-]+\/[\w.-]+$/.test(parseReference(word).id)
+  )
 }
 
 /** Messages about options that this model does not support. They do not prevent an answer. */

@@ -1,9 +1,9 @@
 /** A model on disk as the server's registry wants it: what it costs is known before it is loaded. */
 import { createHash } from 'node:crypto'
-import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { readArchitecture } from '../../checkpoint/load.ts'
-import { fileFolder } from '../../checkpoint/source-node.ts'
+import { fileFolder, type WeightFile, weightFilesAt } from '../../checkpoint/source-node.ts'
 import { asObject, parsed } from '../../json/json.ts'
 import { cacheBytes, loadModel, type Model, withAdapter } from '../../load-model-node.ts'
 import type { ModelEntry, Purpose, ServedModel } from '../../server/models/model.ts'
@@ -23,33 +23,35 @@ export interface Purposes {
  */
 export async function servedEntries(name: string, options: RunOptions & Purposes & { parallel: number }): Promise<ModelEntry[]> {
   const directory = await modelDirectory(name)
-  const short = basename(name.replace(/\/+$/, ''))
+  const short = basename(name.replace(/\/+$/, ''), '.gguf')
   const isPath = /^[./~]|\\/.test(name)
-  const config = readFileSync(join(directory, 'config.json'))
   const { parallel, adapter = {}, ...rest } = options
   const loadOptions = { ...rest, slots: parallel, adapters: adapter }
-  const cache = await cacheBytes(await readArchitecture(await fileFolder(directory)), loadOptions)
+  const architecture = await readArchitecture(await fileFolder(directory))
+  const cache = await cacheBytes(architecture, loadOptions)
   const id = isPath ? short : name
-  const base = weightFiles(directory)
+  const base = await weightFilesAt(directory)
   const shared = new Shared(() => loadModel(directory, loadOptions))
-  const entry = (files: Files, adapterName?: string) => ({
+  const entry = (files: readonly WeightFile[], adapterName?: string) => ({
     created: Math.floor(Math.max(0, ...files.map(({ modified }) => modified)) / 1000),
     bytes: base.reduce((sum, { bytes }) => sum + bytes, 0),
     cacheBytes: cache,
     purpose: purposeOf(directory, id, options),
     fingerprint: createHash('sha256')
-      .update(config)
+      .update(JSON.stringify(architecture))
       .update(JSON.stringify([base, options.precision, options.backend, ...(adapterName === undefined ? [] : files)]))
       .digest('hex')
       .slice(0, 12),
     inMemory: () => shared.inMemory,
     load: () => shared.take(adapterName),
   })
-  const adapted = Object.entries(adapter).map(([adapterName, place]) => ({
-    id: adapterName,
-    parent: id,
-    ...entry(weightFiles(place), adapterName),
-  }))
+  const adapted = await Promise.all(
+    Object.entries(adapter).map(async ([adapterName, place]) => ({
+      id: adapterName,
+      parent: id,
+      ...entry(await weightFilesAt(place), adapterName),
+    })),
+  )
   return [{ id, aliases: [short], ...entry(base) }, ...adapted]
 }
 
@@ -112,16 +114,4 @@ class Shared {
       throw error
     }
   }
-}
-
-type Files = ReturnType<typeof weightFiles>
-
-const weightFiles = (directory: string) =>
-  readdirSync(directory)
-    .filter((file) => file.endsWith('.safetensors'))
-    .map((file) => ({ file, ...sizeOf(join(directory, file)) }))
-
-function sizeOf(path: string): { bytes: number; modified: number } {
-  const { size, mtimeMs } = statSync(path)
-  return { bytes: size, modified: Math.floor(mtimeMs) }
 }
