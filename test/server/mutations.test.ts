@@ -5,8 +5,14 @@
 import assert from 'node:assert/strict'
 import { connect } from 'node:net'
 import test from 'node:test'
+import { plainFormat } from '../../src/chat/formats/plain.ts'
+import { createApp } from '../../src/server/http/app.ts'
+import type { LogLine } from '../../src/server/http/context.ts'
+import type { ModelEntry } from '../../src/server/models/model.ts'
 import { listen } from '../../src/server/node.ts'
-import { analysis, call, final, type Json, jsonOf, scripted } from './scripted-app.ts'
+import { byteTokenizer } from './byte-tokenizer.ts'
+import { analysis, call, final, type Json, jsonOf, scripted, scriptedModel } from './scripted-app.ts'
+import { scriptedEngine } from './scripted-engine.ts'
 
 const count = Number(process.env.LINEAGE_MUTATIONS ?? 2_000)
 const seed = Number(process.env.LINEAGE_SEED ?? 20261124)
@@ -25,6 +31,7 @@ const tool = {
   type: 'function',
   function: { name: 'f', description: 'd', parameters: { type: 'object', properties: { a: { type: 'string' } } } },
 }
+const custom = { type: 'custom', custom: { name: 'p', description: 'd', format: { type: 'text' } } }
 const bases: [string, Json][] = [
   [
     '/v1/chat/completions',
@@ -139,11 +146,40 @@ const bases: [string, Json][] = [
   ['/api/generate', { model: 'scripted', prompt: 'Hi', system: 's', stream: false, options: { num_predict: 30 } }],
   [
     '/v1/embeddings',
-    { model: 'scripted', input: ['a', 'b'], encoding_format: 'float', dimensions: 2, input_type: 'query', instruction: 'i' },
+    { model: 'embedder', input: ['a', 'b'], encoding_format: 'float', dimensions: 2, input_type: 'query', instruction: 'i' },
   ],
-  ['/api/embed', { model: 'scripted', input: ['a', 'b'], truncate: true, options: { num_ctx: 1 } }],
-  ['/v1/rerank', { model: 'scripted', query: 'q', documents: ['a', { text: 'b' }], top_n: 1, return_documents: true, instruction: 'i' }],
-  ['/v1/score', { model: 'scripted', text_1: 'q', text_2: ['a', 'b'] }],
+  ['/api/embeddings', { model: 'embedder', prompt: 'a' }],
+  ['/api/embed', { model: 'embedder', input: ['a', 'b'], truncate: true, options: { num_ctx: 1 } }],
+  ['/v1/rerank', { model: 'ranker', query: 'q', documents: ['a', { text: 'b' }], top_n: 1, return_documents: true, instruction: 'i' }],
+  ['/v1/score', { model: 'ranker', text_1: 'q', text_2: ['a', 'b'] }],
+  ['/v1/conversations', { items: [{ type: 'message', role: 'user', content: 'Hi' }], metadata: { a: 'b' } }],
+  ['/completion', { prompt: 'Hi', n_predict: 3, stop: ['x'], stream: false, repeat_penalty: 1, ignore_eos: true, min_tokens: 2 }],
+  [
+    '/infill',
+    { model: 'coder', input_prefix: 'a', input_suffix: 'b', prompt: 'c', n_predict: 3, input_extra: [{ filename: 'f', text: 't' }] },
+  ],
+  ['/v1/completions', { model: 'coder', prompt: 'a', suffix: 'b', max_tokens: 3 }],
+  ['/v1/chat/completions/input_tokens', { model: 'scripted', messages: [{ role: 'user', content: 'Hi' }], tools: [custom] }],
+  ['/api/pull', { model: 'org/x', stream: false }],
+  ['/api/copy', { source: 'scripted', destination: 'copy' }],
+  [
+    '/v1/responses',
+    {
+      model: 'scripted',
+      input: [
+        { role: 'user', content: 'Hi' },
+        { type: 'custom_tool_call', call_id: 'c', name: 'p', input: 'x' },
+        { type: 'custom_tool_call_output', call_id: 'c', output: 'y' },
+        { type: 'local_shell_call', call_id: 'd', action: { command: ['ls'] } },
+        { type: 'shell_call_output', call_id: 'd', output: [{ stdout: 'z' }] },
+        { type: 'mcp_call', id: 'm', name: 'f', arguments: '{}', output: 'x' },
+      ],
+      tools: [{ type: 'custom', name: 'p', format: { type: 'grammar', syntax: 'regex', definition: '[a-z]+' } }],
+      tool_choice: { type: 'custom', name: 'p' },
+      max_output_tokens: 40,
+      store: true,
+    },
+  ],
   ['/tokenize', { content: 'abc', with_pieces: true }],
   ['/detokenize', { tokens: [97, 98] }],
   ['/apply-template', { messages: [{ role: 'user', content: 'Hi' }], tools: [tool] }],
@@ -222,6 +258,35 @@ function mutateBytes(text: string, next: () => number): Uint8Array<ArrayBuffer> 
   return Uint8Array.from(bytes)
 }
 
+/** A chat model, one that fills in, an embedding and a reranking model, and a manager that pulls nothing. */
+function server() {
+  const log: LogLine[] = []
+  const script = (_: string, n: number) => (n % 3 === 0 ? analysis('t') + call('f', '{"a":1}') : final('done'))
+  const chat = scriptedModel(script, 'harmony', { slots: 8, context: 2_000 })
+  const coding = byteTokenizer(['<|fim_prefix|>', '<|fim_suffix|>', '<|fim_middle|>'])
+  const coder = scriptedEngine(coding, () => 'x<|endoftext|>', { context: 2_000 })
+  const embed = async (ids: readonly number[]) => Float32Array.from({ length: 4 }, (_, i) => Math.sin(i + ids.length))
+  const score = async () => [{ id: 0, logprob: -1, top: [] }]
+  const architecture = { ...chat.model.architecture, vocabSize: coding.vocabSize }
+  const models: ModelEntry[] = [
+    { id: 'scripted', load: async () => chat.model },
+    { id: 'coder', load: async () => ({ ...chat.model, architecture, tokenizer: coding, engine: coder, format: plainFormat(coding, {}) }) },
+    {
+      id: 'embedder',
+      purpose: 'embedding',
+      load: async () => ({ ...chat.model, engine: { ...chat.engine, load: chat.engine.load, embed } }),
+    },
+    {
+      id: 'ranker',
+      purpose: 'reranking',
+      load: async () => ({ ...chat.model, engine: { ...chat.engine, load: chat.engine.load, score } }),
+    },
+  ]
+  const manager = { pull: async () => [], remove: async () => {} }
+  const app = createApp({ models, manager, log: (line) => log.push(line) })
+  return { app, engines: [chat.engine, coder], log }
+}
+
 function checkErrorForm(path: string, status: number, body: Json): void {
   if (path.startsWith('/api/')) {
     assert.equal(typeof body.error, 'string')
@@ -239,9 +304,7 @@ function checkErrorForm(path: string, status: number, body: Json): void {
 
 test(`${count} mutated requests, seed ${seed}`, { timeout: 600_000 }, async () => {
   const next = random(seed)
-  const { app, engine, log } = scripted((_, n) => (n % 3 === 0 ? analysis('t') + call('f', '{"a":1}') : final('done')), 'harmony', {
-    slots: 8,
-  })
+  const { app, engines, log } = server()
   const statuses = new Map<number, number>()
   for (let i = 0; i < count; i++) {
     const [path, base] = bases[i % bases.length]!
@@ -256,7 +319,7 @@ test(`${count} mutated requests, seed ${seed}`, { timeout: 600_000 }, async () =
     assert.ok(response.status === 200 || (response.status >= 400 && response.status < 500), shown())
     if (response.status !== 200) checkErrorForm(path, response.status, JSON.parse(answer))
   }
-  assert.equal(engine.running, 0)
+  for (const engine of engines) assert.equal(engine.running, 0)
   assert.ok((statuses.get(200) ?? 0) > count / 20 && (statuses.get(400) ?? 0) > count / 5, JSON.stringify([...statuses]))
 })
 
