@@ -8,7 +8,7 @@ const noise = Uint8Array.from({ length: 1 << 20 }, () => Math.random() * 256)
 export function fillRandom(dtype: DType, part: WeightPart, into: Uint8Array): void {
   if (part === 'scales') return void into.fill(120)
   for (let at = 0; at < into.length; at += noise.length) into.set(noise.subarray(0, Math.min(noise.length, into.length - at)), at)
-  if (isBlocks(dtype)) return scaleBlocks(dtype, into)
+  if (isBlocks(dtype)) return void scaleBlocks(dtype, into)
   const width = dtype === 'bf16' || dtype === 'f16' ? 2 : 4
   if (part === 'data') for (let i = width - 1; i < into.length; i += width) into[i] = 0x3c | (into[i]! & 0x80)
 }

@@ -41,8 +41,7 @@ test('a GGUF file that was chosen, and one on a server', async () => {
   for (const place of [blobFolder([new File([bytes], 'tiny.gguf')]), url]) {
     await using model = await load(place, { backend: createReferenceBackend(), context: 64, slots: 1 })
     let text = ''
-    for await (const piece of model.generate('the', { maxTokens: 5, sampling: { temperature: 0 } }))
-      text += piece
+    for await (const piece of model.generate('the', { maxTokens: 5, sampling: { temperature: 0 } })) text += piece
     answers.push(text)
   }
   server.closeAllConnections()

@@ -326,7 +326,9 @@ describe('split sets', () => {
 describe('damaged headers', () => {
   // The complete count runs where it is asked for: FUZZ=20000.
   const count = Number(process.env.FUZZ ?? 600)
-  for (const file of readdirSync(fixtures).filter((_, n) => n % 5 === 0)) {
+  for (const file of readdirSync(fixtures)
+    .filter((name) => name.startsWith('tiny-'))
+    .filter((_, n) => n % 5 === 0)) {
     test(`${file}: ${count} mutations are named errors or change nothing`, async () => {
       const whole = readFileSync(join(fixtures, file))
       const original = await read(whole)
