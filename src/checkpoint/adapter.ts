@@ -6,7 +6,7 @@
 import type { Architecture } from '../architecture/architecture.ts'
 import { formOf } from '../architecture/families.ts'
 import { type Recipe, rowOf, type Slice } from '../architecture/recipes.ts'
-import { tensorNames } from '../architecture/tensor-names.ts'
+import { type TensorNames, tensorNames } from '../architecture/tensor-names.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
 import type { Fill, WeightSpec } from '../ops/backend.ts'
 import { storedBytes } from '../ops/dtype.ts'
@@ -48,7 +48,7 @@ export interface AdapterPlan {
 }
 
 /** Where the product of a published module goes in an inner weight. */
-interface Target {
+export interface Target {
   readonly spec: WeightSpec
   /** Rows of the module's own matrix, and which of them is row `o` of the inner weight; -1: none. */
   readonly rows: number
@@ -138,17 +138,26 @@ function publishedModules(architecture: Architecture) {
     for (const prefix of formOf(form)?.tensors.prefixes ?? []) {
       const names = tensorNames(form, (name) => name === prefix + formOf(form)!.tensors.whole.embed)
       for (const spec of specs) {
-        const recipes = names.recipes(spec.name)
-        for (const recipe of recipes) {
+        for (const recipe of names.recipes(spec.name))
           for (const { name } of publishedParts(recipe, spec.shape)) whole.set(name, [...(whole.get(name) ?? []), { spec, recipe }])
-          if (spec.use === 'vector') continue
-          const stackedApart = recipes.some(({ form }) => form === 'interleaved')
-          for (const [module, target] of modulesOf(recipe, spec, stackedApart)) add(module, target)
-        }
+        for (const [module, target] of modulesUnder(names, spec)) add(module, target)
       }
     }
   }
   return { targets, whole }
+}
+
+/** The modules that PEFT knows an inner weight as; none for a vector. */
+export function* modulesUnder(names: TensorNames, spec: WeightSpec): Generator<[string, Target]> {
+  if (spec.use === 'vector') return
+  const recipes = names.recipes(spec.name)
+  const stackedApart = recipes.some(({ form }) => form === 'interleaved')
+  for (const recipe of recipes)
+    for (const [module, target] of modulesOf(recipe, spec, stackedApart)) {
+      const renamed = module.replace('.block_sparse_moe.', '.mlp.') // Mixtral's block since transformers 5
+      if (renamed !== module) yield [renamed, target]
+      yield [module, target]
+    }
 }
 
 /** `stackedApart`: transformers puts gate and up of all experts one after the other, not in turn. */

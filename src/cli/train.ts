@@ -11,7 +11,9 @@ import { fileFolder } from '../checkpoint/source-node.ts'
 import { account } from '../compare/account.ts'
 import { parsePythonJson } from '../json/python.ts'
 import { readText } from '../load-model.ts'
-import { MXFP4_BLOCK } from '../ops/dtype.ts'
+import { leaves, weightSpecs } from '../model/weights.ts'
+import { MXFP4_BLOCK, storedBytes } from '../ops/dtype.ts'
+import { size } from '../ops/tensor.ts'
 import { byteTokenizerJson, characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFileNames, tokenizerFiles } from '../tokenizer/files.ts'
 import { promptIds } from '../tokenizer/prompt.ts'
@@ -27,11 +29,12 @@ import {
 import { conversationData, readConversations } from '../train/data/conversations.ts'
 import { textData } from '../train/data/text.ts'
 import { LiveLine } from '../train/live-line.ts'
+import { adapterParts, adapterSpecs, DEFAULT_TARGETS, TARGETS, withoutBalance } from '../train/low-rank.ts'
 import { claimRun } from '../train/run-directory-node.ts'
 import { type RunOptions, trainingRun } from '../train/run-node.ts'
 import type { TokenizerSource } from '../train/save-node.ts'
 import { SMALL, type SmallSizes, smallModels, smallSideRoads } from '../train/small-models.ts'
-import { companionsOf, openStart } from '../train/start-node.ts'
+import { companionsOf, openStart, type Start } from '../train/start-node.ts'
 import { DEFAULT_SETTINGS, type LogRecord, type TrainingData } from '../train/trainer.ts'
 import { interruptSignal, modelDirectory, parseCount, parseNumber } from './support/model.ts'
 import { fit } from './support/progress.ts'
@@ -59,6 +62,10 @@ interface Options {
   saveEvery?: number
   patience?: number
   quantiseFrom?: number
+  lora?: number
+  loraAlpha?: number
+  loraRs?: boolean
+  loraOn: readonly string[]
   layers: number
   heads: number
   width: number
@@ -96,6 +103,10 @@ export function register(program: Command): void {
     .option('--save-every <n>', 'steps between saved states', parseCount)
     .option('--patience <n>', 'stop after this many evaluations without a better loss, keep the best', parseCount)
     .option('--quantise-from <step>', 'from this step on read experts through MXFP4', parseCount)
+    .option('--lora <rank>', 'with --from: train a LoRA adapter of this rank beside the weights, which stay as published', parseCount)
+    .option('--lora-alpha <x>', 'its factor is alpha / rank (default: twice the rank)', parseNumber)
+    .option('--lora-rs', 'rank-stabilized: the factor is alpha / sqrt(rank)')
+    .option('--lora-on <names>', `matrices with an adapter: some of ${TARGETS.join(', ')}`, parseNames, DEFAULT_TARGETS)
     .option('--layers <n>', 'layers of a step', parseCount, SMALL.layers)
     .option('--heads <n>', 'query heads of a step', parseCount, SMALL.heads)
     .option('--width <n>', 'hidden size of a step', parseCount, SMALL.width)
@@ -117,6 +128,7 @@ const stepNames = (): string[] => stepModels({ ...SMALL, vocabSize: 65 }).map(({
 const MOST_BLOCK = 512
 
 async function run(what: string | undefined, options: Options): Promise<void> {
+  if (options.lora !== undefined && options.from === undefined) throw new UsageError('--lora needs --from MODEL')
   if ((what === undefined) === (options.from === undefined))
     throw new UsageError('give WHAT to train, or --from MODEL to start from its weights')
   const plain = what === undefined ? await fineTuning(options) : what === 'abacus' ? abacusRun(options) : await textRun(what, options)
@@ -146,7 +158,11 @@ async function run(what: string | undefined, options: Options): Promise<void> {
       `held-out loss ${last.loss.toFixed(4)} after ${result.progress.step} steps, ${Math.round(result.progress.seconds)} s\n`,
     )
   if (result.savedLoss !== null) process.stdout.write(`held-out loss of the saved model ${result.savedLoss.toFixed(4)}\n`)
-  process.stdout.write(`model in ${result.model}\n`)
+  process.stdout.write(
+    plain.lowRank
+      ? `adapter in ${result.model}; use it with: lineage chat ${options.from} --adapter ${result.model}\n`
+      : `model in ${result.model}\n`,
+  )
   if (!signal.aborted || result.progress.step >= plain.settings.steps) return
   process.stdout.write(`stopped; continue with --resume --out ${out}\n`)
   process.exitCode = 130
@@ -235,14 +251,15 @@ async function fineTuning(options: Options): Promise<Prepared> {
   const start = await openStart(folder)
   const { dropout, steps = 500 } = options
   const all = dropout === undefined ? start.architecture.dropout : { embedding: dropout, attention: dropout, residual: dropout }
-  const packs = start.architecture.expertDtype === 'mxfp4' ? 1 : undefined
+  const packs = start.architecture.expertDtype === 'mxfp4' && options.lora === undefined ? 1 : undefined
   const given: Options = { ...options, steps, quantiseFrom: options.quantiseFrom ?? packs }
   const architecture = quantised({ ...start.architecture, dropout: all }, given)
   const { tokenizer, format } = await readText(folder)
   const context = architecture.maxPositionEmbeddings
   const block = options.block ?? Math.min(context, MOST_BLOCK)
   if (block > context) throw new UsageError(`--block ${block}: ${architecture.name} has a context of ${context} tokens`)
-  const settings = { ...FINE_TUNING, warmup: Math.ceil(steps / 20), evaluateEvery: Math.max(1, Math.round(steps / 8)), ...changes(given) }
+  const rates = options.lora === undefined ? FINE_TUNING : LOW_RANK
+  const settings = { ...rates, warmup: Math.ceil(steps / 20), evaluateEvery: Math.max(1, Math.round(steps / 8)), ...changes(given) }
   const sizes = { block, batch: options.batch, parts: options.threads * options.accumulate, seed: settings.seed }
   const text = readFileSync(options.data, 'utf8')
   let data: TrainingData
@@ -259,17 +276,41 @@ async function fineTuning(options: Options): Promise<Prepared> {
   return {
     ...shared(options),
     ...(await companionsOf(directory)),
-    architecture,
+    architecture: withoutBalance(architecture),
+    saved: architecture,
     data,
     settings,
-    start: start.fill,
+    ...(options.lora === undefined ? { start: start.fill } : { lowRank: lowRankOf(start, options) }),
     out: options.out ?? `runs/${basename(directory)}-tuned`,
     title: `${architecture.name} on ${basename(options.data)}`,
   }
 }
 
+/** The adapters of --lora, and the base that they stand beside. */
+function lowRankOf({ architecture, frozen }: Start, options: Options): Prepared['lowRank'] {
+  const { lora: rank = 1, loraAlpha: alpha = 2 * rank, loraRs: rankStabilized = false, loraOn: targets } = options
+  if (options.quantiseFrom !== undefined) throw new UsageError('--quantise-from: with --lora the weights of the model stay as they are')
+  const adapters = adapterSpecs(architecture, { rank, alpha, rankStabilized, targets })
+  const trained = adapters.flatMap(adapterParts).reduce((sum, { shape }) => sum + size(shape), 0)
+  const bytes = leaves(weightSpecs(architecture)).reduce((sum, { dtype, shape }) => sum + storedBytes(dtype, size(shape)), 0)
+  process.stderr.write(
+    `${adapters.length} adapters of rank ${rank}, ${short(trained)} parameters; memory: base ${mib(bytes)}, adapters ${mib(4 * trained * (3 + options.threads))}, results up to ${mib(options.threads * options.memory * 2 ** 20)}\n`,
+  )
+  return {
+    load: async (signal) => ({ base: await frozen({ signal }), adapters }),
+    meta: { base: options.from!, alpha, rankStabilized },
+  }
+}
+
+const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
+
+/** For commander's argument parser. */
+const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim())
+
 /** A gentle rate, and little decay: the weights are good already. */
 const FINE_TUNING = { ...DEFAULT_SETTINGS, learningRate: 5e-5, finalLearningRate: 5e-6, beta2: 0.999, weightDecay: 0.01 }
+
+const LOW_RANK = { ...FINE_TUNING, learningRate: 2e-4, finalLearningRate: 2e-5, weightDecay: 0 }
 
 /** Experts that are read through MXFP4 in training are saved so, and every dtype of the saved model is one that files have. */
 function quantised(architecture: Architecture, { quantiseFrom }: Options): Architecture {

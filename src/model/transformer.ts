@@ -18,8 +18,8 @@ export interface ForwardOptions {
   cache?: KvCache
   /** Rows whose logits are wanted, in that order; all rows if absent. */
   logitRows?: Int32Array
-  /** `hidden`: the rows after the final norm in place of their logits. */
-  output?: 'hidden'
+  /** `hidden`: the rows after the final norm in place of their logits. `stream`: before it, for those who make `logits` piece by piece. */
+  output?: 'hidden' | 'stream'
   /** For trainers only: drops values at random with these probabilities. Needs ops that have `dropout`. */
   dropout?: Architecture['dropout']
 }
@@ -80,7 +80,8 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
   })
   return ops.scope('logits', () => {
     if (options.logitRows) x = ops.select(x, options.logitRows) // [R, D]
-    if (options.logitRows?.length === 0) return x // no logits are wanted, so do not read the output matrix
+    // Where no logits are wanted, the output matrix is not read.
+    if (options.output === 'stream' || options.logitRows?.length === 0) return x
     return options.output === 'hidden' ? normalize(ops, weights.finalNorm, x) : logits(ops, architecture, weights, x)
   })
 }

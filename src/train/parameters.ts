@@ -7,6 +7,7 @@ import { initialValues } from '../model/initialize.ts'
 import { leaves, mapWeights, type Weights, weightSpecs } from '../model/weights.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import { size } from '../ops/tensor.ts'
+import { adapterParts, initialAdapter, type LowRankTraining } from './low-rank.ts'
 
 export interface Parameter {
   readonly spec: WeightSpec
@@ -27,11 +28,13 @@ export interface ParameterLayout {
 
 const ALIGN = 32
 
-export function parameterLayout(architecture: Architecture): ParameterLayout {
+/** Of all weights, or with `lowRank` of the adapters alone. */
+export function parameterLayout(architecture: Architecture, lowRank?: LowRankTraining): ParameterLayout {
   const parameters: Parameter[] = []
   let at = 0
   let count = 0
-  for (const spec of leaves(weightSpecs(architecture))) {
+  const specs = lowRank ? lowRank.adapters.flatMap(adapterParts) : leaves(weightSpecs(architecture))
+  for (const spec of specs) {
     const values = size(spec.shape)
     parameters.push({ spec, at, count: values, decays: spec.use !== 'vector' })
     at += Math.ceil(values / ALIGN) * ALIGN
@@ -46,9 +49,16 @@ export function slice(layout: ParameterLayout, i: number, n: number): [number, n
   return [Math.floor((blocks * i) / n) * ALIGN, Math.floor((blocks * (i + 1)) / n) * ALIGN]
 }
 
-/** Fresh weights. */
-export function initializeParameters(architecture: Architecture, layout: ParameterLayout, values: Float32Array, seed: number): void {
-  for (const { spec, at } of layout.parameters) values.set(initialValues(architecture, spec, seed), at)
+/** Fresh weights, or fresh adapters. */
+export function initializeParameters(
+  architecture: Architecture,
+  layout: ParameterLayout,
+  values: Float32Array,
+  seed: number,
+  lowRank?: LowRankTraining,
+): void {
+  for (const { spec, at } of layout.parameters)
+    values.set(lowRank ? initialAdapter(spec, seed) : initialValues(architecture, spec, seed), at)
 }
 
 /** The weight tree with `make` at every leaf. */

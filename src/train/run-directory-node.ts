@@ -5,7 +5,7 @@ import { beginOf, OutputExistsError } from '../files/output-node.ts'
 import { sweepTemporary } from '../files/write-node.ts'
 
 /** The files of a run. */
-const FILES = ['log.jsonl', 'curve.svg', 'state.bin', 'state.bin.best', 'model']
+const FILES = ['log.jsonl', 'curve.svg', 'state.bin', 'state.bin.best', 'model', 'adapter']
 /** How a log begins: the first record of the trainer. */
 const OWN_LOG = /^\s*(\{(?=[^\n]*"kind")(?=[^\n]*"step")[^\n]*\})?\s*(\n|$)/
 const OWN_STATE = /^\{"magic":"lineage-training-state-/

@@ -6,10 +6,13 @@ import { existsSync } from 'node:fs'
 import { appendFile, mkdir, readFile, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Architecture } from '../architecture/architecture.ts'
+import { saveAdapter } from '../checkpoint/adapter-node.ts'
+import type { AdapterMeta, TrainedAdapter } from '../checkpoint/adapter-out.ts'
 import { writableForm } from '../checkpoint/published.ts'
 import { chartSvg } from '../drawing/chart.ts'
 import { requireSpace } from '../files/disk-space-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
+import { adapterParts, type LowRankTraining } from './low-rank.ts'
 import { roundAsSaved, saveModel, type TokenizerSource } from './save-node.ts'
 import type { Start } from './start-node.ts'
 import { loadState, saveState, stateBytes } from './state-node.ts'
@@ -23,6 +26,10 @@ export interface RunOptions {
   settings: TrainingSettings
   /** Directory of the run; null: nothing is written. The model in it may take the general layout (`writableForm`). */
   out: string | null
+  /** What the config.json of the saved model says, where it differs from what is trained; default: `architecture`. */
+  saved?: Architecture
+  /** Trains adapters beside a base instead of all weights; `adapter/` is saved in place of `model/`. */
+  lowRank?: { load(signal?: AbortSignal): Promise<LowRankTraining>; meta: AdapterMeta }
   /** Fills the weights that the run starts from; absent: random numbers of the seed. */
   start?: Start['fill']
   /** Continue from the state in `out`, if there is one. */
@@ -42,7 +49,7 @@ export interface RunOptions {
 export interface RunResult {
   progress: Progress
   records: LogRecord[]
-  /** Directory of the saved model; null where none was wanted. */
+  /** Directory of the saved model, or of the adapter; null where none was wanted. */
   model: string | null
   /** Held-out loss of the saved weights, where they differ from those of the last evaluation: rounded, or the best ones. */
   savedLoss: number | null
@@ -55,17 +62,19 @@ export interface RunResult {
  * @throws UnwritableArchitectureError, DiskSpaceError, NonFiniteError, Error about a state of another model
  */
 export async function trainingRun(options: RunOptions): Promise<RunResult> {
-  const { architecture, settings, out, shards, threaded, arenaMiB } = options
-  const form = out !== null && options.tokenizer ? writableForm(architecture) : null
+  const { architecture, settings, out, shards, threaded, arenaMiB, signal } = options
+  const form = out !== null && options.tokenizer && !options.lowRank ? writableForm(options.saved ?? architecture) : null
+  const lowRank = await options.lowRank?.load(signal)
   const workers = (threaded ? threadWorkers : inlineWorkers)(architecture, {
     shards,
     arenaBytes: arenaMiB * 2 ** 20,
     seed: settings.seed,
+    lowRank,
     pause: () => new Promise((resolve) => setImmediate(resolve)),
   })
   try {
     const files = out === null ? null : await runFiles(out, workers, settings.patience !== null)
-    return await trainWith(workers, options, files, form)
+    return await trainWith(workers, options, files, form, lowRank)
   } finally {
     await workers.close()
   }
@@ -77,6 +86,7 @@ interface RunFiles {
   best: string
   curve: string
   model: string
+  adapter: string
 }
 
 /** Makes the directory of a run, and makes sure that its states and its model will fit on the disk. */
@@ -85,7 +95,14 @@ async function runFiles(out: string, { layout }: TrainingWorkers, keepsBest: boo
   const states = keepsBest ? 2 : 1
   await requireSpace(out, states * stateBytes(layout.length) + 4 * layout.count)
   const at = (name: string) => join(out, name)
-  return { log: at('log.jsonl'), state: at('state.bin'), best: at('state.bin.best'), curve: at('curve.svg'), model: at('model') }
+  return {
+    log: at('log.jsonl'),
+    state: at('state.bin'),
+    best: at('state.bin.best'),
+    curve: at('curve.svg'),
+    model: at('model'),
+    adapter: at('adapter'),
+  }
 }
 
 async function trainWith(
@@ -93,6 +110,7 @@ async function trainWith(
   options: RunOptions,
   files: RunFiles | null,
   form: Architecture | null,
+  lowRank: LowRankTraining | undefined,
 ): Promise<RunResult> {
   const { data, settings, title, signal } = options
   let from = FRESH
@@ -114,7 +132,7 @@ async function trainWith(
   }
   const hooks: TrainerHooks = {
     signal,
-    evaluateFirst: options.start !== undefined,
+    evaluateFirst: options.start !== undefined || lowRank !== undefined,
     log(record) {
       records.push(record)
       pending += `${JSON.stringify(record)}\n`
@@ -132,10 +150,10 @@ async function trainWith(
   const result = { progress, records, workers, model: null, savedLoss: null }
   if (!files) return result
   await writeFileAtomically(files.curve, lossCurve(title, records))
-  if (!form || !options.tokenizer) return result
+  if (!lowRank && !(form && options.tokenizer)) return result
   const best = settings.patience !== null && existsSync(files.best)
   if (best) await loadState(files.best, workers)
-  const rounded = roundAsSaved(workers.layout, workers.values)
+  const rounded = !lowRank && roundAsSaved(workers.layout, workers.values)
   let savedLoss: number | null = null
   // The workers of an interrupted run may still be busy.
   if ((best || rounded) && !signal?.aborted) {
@@ -143,8 +161,23 @@ async function trainWith(
     const { loss, rows } = await workers.evaluate(data.evaluation())
     savedLoss = loss / rows
   }
-  await saveModel(files.model, form, workers.layout, workers.values, options.tokenizer, options.generation)
+  if (lowRank) {
+    await saveAdapter(files.adapter, options.architecture, trainedAdapters(lowRank, workers), options.lowRank!.meta)
+    return { ...result, model: files.adapter, savedLoss }
+  }
+  await saveModel(files.model, form!, workers.layout, workers.values, options.tokenizer!, options.generation)
   return { ...result, model: files.model, savedLoss }
+}
+
+function trainedAdapters({ adapters }: LowRankTraining, { layout, values }: TrainingWorkers): TrainedAdapter[] {
+  const places = new Map(layout.parameters.map(({ spec, at, count }) => [spec.name, { at, count }]))
+  return adapters.map((adapter) => {
+    const [a, b] = adapterParts(adapter).map(({ name }) => {
+      const { at, count } = places.get(name)!
+      return values.slice(at, at + count)
+    })
+    return { ...adapter, a: a!, b: b! }
+  })
 }
 
 /** Training and held-out loss over steps. */

@@ -6,7 +6,7 @@
 import type { Architecture } from '../architecture/architecture.ts'
 import { multiHeadOf } from '../architecture/slots.ts'
 import { packMxfp4 } from '../checkpoint/quantize.ts'
-import { forward } from '../model/transformer.ts'
+import { forward, logits } from '../model/transformer.ts'
 import type { Weights } from '../model/weights.ts'
 import { unpackMxfp4Block } from '../ops/dtype.ts'
 import type { Batch } from '../ops/ops.ts'
@@ -14,8 +14,12 @@ import type { Tensor } from '../ops/tensor.ts'
 import { attentionSquares } from '../ops/training/attention.ts'
 import { simdTraining, type TrainingBackend, type TrainingModules } from '../ops/training/backend.ts'
 import { type AdamStep, adamw } from './adamw.ts'
+import { type LowRankTraining, lowRankTree, vectorLength } from './low-rank.ts'
 import { buildWeights, type ParameterLayout, parameterLayout, slice } from './parameters.ts'
 import { Tape } from './tape.ts'
+
+/** Logits of at most so many values are held at once. */
+const LOGITS = 1 << 23
 
 /** Rows to read and what should follow at some of them. */
 export interface Example {
@@ -34,13 +38,16 @@ export interface MemoryPlan {
   rounded: number
   first: number
   second: number
+  /** Vectors of a base that is not trained. */
+  vectors: number
   gradients: number[]
   arenas: number[]
   arenaBytes: number
   totalBytes: number
 }
 
-export function planMemory(length: number, shards: number, arenaBytes: number): MemoryPlan {
+/** @param length values of the flat arrays; `vectors`: those of a base that is not trained; `rounds`: whether weights are read through MXFP4 */
+export function planMemory(length: number, shards: number, arenaBytes: number, vectors = 0, rounds = true): MemoryPlan {
   const flat = length * 4
   let at = 0
   const take = (bytes: number) => {
@@ -48,10 +55,12 @@ export function planMemory(length: number, shards: number, arenaBytes: number): 
     at += Math.ceil(bytes / 64) * 64
     return from
   }
-  const [values, rounded, first, second] = [take(flat), take(flat), take(flat), take(flat)] as [number, number, number, number]
+  const values = take(flat)
+  const rounded = rounds ? take(flat) : values
+  const [first, second, constants] = [take(flat), take(flat), take(vectors * 4)]
   const gradients = Array.from({ length: shards }, () => take(flat))
   const arenas = Array.from({ length: shards }, () => take(arenaBytes))
-  return { shards, values, rounded, first, second, gradients, arenas, arenaBytes, totalBytes: at }
+  return { shards, values, rounded, first, second, vectors: constants, gradients, arenas, arenaBytes, totalBytes: at }
 }
 
 export interface Evaluation {
@@ -80,14 +89,24 @@ export class Shard {
   readonly #first: Float32Array
   readonly #second: Float32Array
   readonly #gradients: Float32Array[]
+  readonly #vectors: Float32Array
+  readonly #lowRank: LowRankTraining | undefined
   #weights: Weights<Tensor>
   #quantised = false
 
-  constructor(architecture: Architecture, memory: WebAssembly.Memory, plan: MemoryPlan, index: number, modules: TrainingModules) {
+  constructor(
+    architecture: Architecture,
+    memory: WebAssembly.Memory,
+    plan: MemoryPlan,
+    index: number,
+    modules: TrainingModules,
+    lowRank?: LowRankTraining,
+  ) {
     this.#architecture = architecture
     this.#plan = plan
     this.index = index
-    this.layout = parameterLayout(architecture)
+    this.layout = parameterLayout(architecture, lowRank)
+    this.#lowRank = lowRank
     const flat = (at: number) => new Float32Array(memory.buffer, at, this.layout.length)
     this.#values = flat(plan.values)
     this.#rounded = flat(plan.rounded)
@@ -95,11 +114,19 @@ export class Shard {
     this.#second = flat(plan.second)
     this.#gradients = plan.gradients.map(flat)
     this.#backend = simdTraining(memory, plan.arenas[index]!, plan.arenaBytes, modules)
+    this.#vectors = new Float32Array(memory.buffer, plan.vectors, lowRank ? vectorLength(lowRank) : 0)
     this.#weights = this.#tree()
   }
 
   #tree(): Weights<Tensor> {
     const own = this.#gradients[this.index]!
+    if (this.#lowRank) {
+      const places = new Map(this.layout.parameters.map((parameter) => [parameter.spec.name, parameter]))
+      return lowRankTree(this.#architecture, this.#lowRank, this.#backend, this.#vectors, ({ name, shape }) => {
+        const { at, count } = places.get(name)!
+        return this.#backend.tensor(shape, this.#values.subarray(at, at + count), own.subarray(at, at + count), name)
+      })
+    }
     return buildWeights(this.#architecture, this.layout, ({ spec, at, count }) => {
       const source = this.#quantised && spec.use === 'experts' ? this.#rounded : this.#values
       return this.#backend.tensor(spec.shape, source.subarray(at, at + count), own.subarray(at, at + count), spec.name)
@@ -112,16 +139,50 @@ export class Shard {
     examples.forEach((example, i) => {
       this.#backend.reset(seed + i)
       const tape = new Tape(this.#backend)
-      const logits = forward(tape, this.#architecture, this.#weights, example.batch, {
-        logitRows: example.rows,
-        dropout: this.#architecture.dropout,
-      })
-      const loss = tape.crossEntropy(logits, example.targets, scale)
-      total += this.#backend.values(loss)[0]!
+      const { batch, rows, targets } = example
+      const { dropout } = this.#architecture
       // Every example adds its share of the balance loss, as of the mean.
-      tape.backward(tape.withBalance(loss, scale * example.rows.length))
+      const share = scale * rows.length
+      if (this.#atOnce(rows)) {
+        const loss = tape.crossEntropy(
+          forward(tape, this.#architecture, this.#weights, batch, { logitRows: rows, dropout }),
+          targets,
+          scale,
+        )
+        const balanced = tape.withBalance(loss, share)!
+        total += this.#backend.values(loss)[0]!
+        tape.backward(balanced)
+        return
+      }
+      const stream = forward(tape, this.#architecture, this.#weights, batch, { logitRows: rows, dropout, output: 'stream' })
+      this.#inParts(stream, targets, (part, own) => {
+        const head = new Tape(this.#backend)
+        const loss = head.crossEntropy(logits(head, this.#architecture, this.#weights, head.select(stream, part)), own, scale)
+        total += this.#backend.values(loss)[0]!
+        head.backward(loss)
+      })
+      tape.backward(tape.withBalance(undefined, share))
     })
     return total
+  }
+
+  /** Whether the logits of these rows are few enough to be held together, with probabilities and gradients. */
+  #atOnce(rows: Int32Array): boolean {
+    return rows.length * this.#architecture.vocabSize <= LOGITS
+  }
+
+  /** Visits the rows of the residual stream in parts whose logits are few enough; nothing of a visit stays but gradients. */
+  #inParts(stream: Tensor, targets: Int32Array, visit: (rows: Int32Array, targets: Int32Array) => void): void {
+    const step = Math.max(1, Math.floor(LOGITS / this.#architecture.vocabSize))
+    for (let from = 0; from < targets.length; from += step) {
+      const own = targets.subarray(from, from + step)
+      this.#backend.within(stream, () =>
+        visit(
+          Int32Array.from(own, (_, r) => from + r),
+          own,
+        ),
+      )
+    }
   }
 
   /** Calls `see` for every matrix product [M, K]·[K, N] from now on. */
@@ -133,10 +194,16 @@ export class Shard {
     const result: Evaluation = { loss: 0, rows: 0, correct: [] }
     for (const { batch, rows, targets } of examples) {
       this.#backend.reset(0)
-      const logits = forward(this.#backend, this.#architecture, this.#weights, batch, { logitRows: rows })
-      result.loss += this.#backend.values(this.#backend.crossEntropy(logits, targets, 1))[0]!
+      const stream = forward(this.#backend, this.#architecture, this.#weights, batch, { logitRows: rows, output: 'stream' })
+      const hits: number[] = []
+      this.#inParts(stream, targets, (part, own) => {
+        const rows = part.length === targets.length ? stream : this.#backend.select(stream, part)
+        const z = logits(this.#backend, this.#architecture, this.#weights, rows)
+        result.loss += this.#backend.values(this.#backend.crossEntropy(z, own, 1))[0]!
+        hits.push(...likeliest(this.#backend.values(z), own))
+      })
       result.rows += rows.length
-      result.correct.push(likeliest(this.#backend.values(logits), targets))
+      result.correct.push(Uint8Array.from(hits))
     }
     return result
   }

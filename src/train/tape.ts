@@ -60,12 +60,12 @@ export class Tape implements Ops {
     )
   }
 
-  /** `loss` plus `scale` times the mean over layers of coefficient times load-balancing loss. Without coefficients: `loss` itself. */
-  withBalance(loss: Tensor, scale = 1): Tensor {
+  /** `loss`, if there is one, plus `scale` times the mean over layers of coefficient times load-balancing loss. Without coefficients: `loss` itself. */
+  withBalance<L extends Tensor | undefined>(loss: L, scale = 1): L | Tensor {
     const wanted = this.routings.filter(({ coefficient }) => coefficient > 0)
     if (wanted.length === 0) return loss
-    const terms = [loss]
-    const factors = [1]
+    const terms: Tensor[] = loss ? [loss] : []
+    const factors = loss ? [1] : []
     for (const { routing, coefficient } of wanted) {
       terms.push(this.#record(this.#inner.balanceLoss(routing), (y) => this.#inner.balanceLossBackward(y, routing)))
       factors.push((coefficient * scale) / this.routings.length)
@@ -73,9 +73,9 @@ export class Tape implements Ops {
     return this.#record(this.#inner.combine(terms, factors), (y) => this.#inner.combineBackward(y, terms, factors))
   }
 
-  /** Runs the recorded steps in reverse from d loss = 1. Gradients are added to those that the weights have. */
-  backward(loss: Tensor): void {
-    this.#inner.seed(loss)
+  /** Runs the recorded steps in reverse from d loss = 1, or from the gradients that results have. Gradients are added to those of the weights. */
+  backward(loss: Tensor | undefined): void {
+    if (loss) this.#inner.seed(loss)
     while (this.#steps.length > 0) this.#steps.pop()!()
   }
 }

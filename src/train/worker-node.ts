@@ -2,6 +2,7 @@
 import { parentPort, workerData } from 'node:worker_threads'
 import type { Architecture } from '../architecture/architecture.ts'
 import type { TrainingModules } from '../ops/training/backend.ts'
+import type { LowRankTraining } from './low-rank.ts'
 import { type MemoryPlan, Shard } from './shard.ts'
 import { type SmallRun, trainSmallRun } from './small-run.ts'
 import { handle, type ShardRequest } from './workers.ts'
@@ -15,13 +16,14 @@ export type ThreadData =
       plan: MemoryPlan
       index: number
       modules: TrainingModules
+      lowRank?: LowRankTraining
     }
 
 const port = parentPort!
 const data = workerData as ThreadData
 if (data.kind === 'run') port.postMessage(await trainSmallRun(data.run))
 else {
-  const shard = new Shard(data.architecture, data.memory, data.plan, data.index, data.modules)
+  const shard = new Shard(data.architecture, data.memory, data.plan, data.index, data.modules, data.lowRank)
   port.on('message', ({ id, request }: { id: number; request: ShardRequest }) => {
     try {
       port.postMessage({ id, answer: handle(shard, request) })

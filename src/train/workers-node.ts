@@ -17,7 +17,7 @@ export function threadWorkers(architecture: Architecture, options: WorkerOptions
   let next = 0
   let failure: Error | undefined
   const threads = Array.from({ length: options.shards }, (_, index) => {
-    const thread = startThread({ kind: 'shard', architecture, memory, plan, index, modules })
+    const thread = startThread({ kind: 'shard', architecture, memory, plan, index, modules, lowRank: options.lowRank })
     thread.on('message', ({ id, answer, error }: { id: number; answer: unknown; error?: string }) => {
       const call = waiting.get(id)!
       waiting.delete(id)
@@ -43,7 +43,7 @@ export function threadWorkers(architecture: Architecture, options: WorkerOptions
   const close = async () => {
     await Promise.all(threads.map((thread) => thread.terminate()))
   }
-  return new TrainingWorkers(architecture, memory, plan, send, close)
+  return new TrainingWorkers(architecture, { memory, plan, modules }, send, close, options.lowRank)
 }
 
 export interface SmallRunsOptions {

@@ -5,6 +5,7 @@
 import type { Architecture } from '../architecture/architecture.ts'
 import { type TrainingModules, trainingModules } from '../ops/training/backend.ts'
 import type { AdamStep } from './adamw.ts'
+import { fillVectors, type LowRankTraining, vectorLength } from './low-rank.ts'
 import { initializeParameters, type ParameterLayout, parameterLayout } from './parameters.ts'
 import { type AttentionMass, type Evaluation, type Example, type MemoryPlan, planMemory, Shard } from './shard.ts'
 
@@ -13,6 +14,8 @@ export interface WorkerOptions {
   /** Bytes of results one shard may hold during a pass. */
   arenaBytes: number
   seed: number
+  /** Trains adapters beside a base instead of all weights. */
+  lowRank?: LowRankTraining
   /** Of workers in this thread: lets its other events happen, such as an interruption. */
   pause?: () => Promise<unknown>
 }
@@ -41,9 +44,15 @@ export class TrainingWorkers {
   readonly #send: Send
   readonly close: () => Promise<void>
 
-  constructor(architecture: Architecture, memory: WebAssembly.Memory, plan: MemoryPlan, send: Send, close: () => Promise<void>) {
+  constructor(
+    architecture: Architecture,
+    { memory, plan }: WorkerMemory,
+    send: Send,
+    close: () => Promise<void>,
+    lowRank?: LowRankTraining,
+  ) {
     this.architecture = architecture
-    this.layout = parameterLayout(architecture)
+    this.layout = parameterLayout(architecture, lowRank)
     this.plan = plan
     this.#send = send
     this.close = close
@@ -97,30 +106,37 @@ export class TrainingWorkers {
   }
 }
 
+export interface WorkerMemory {
+  memory: WebAssembly.Memory
+  plan: MemoryPlan
+  modules: TrainingModules
+}
+
 /** The shared memory of all shards with fresh weights in it, and the kernels. */
-export function workerMemory(
-  architecture: Architecture,
-  options: WorkerOptions,
-): { memory: WebAssembly.Memory; plan: MemoryPlan; modules: TrainingModules } {
-  const layout = parameterLayout(architecture)
-  const plan = planMemory(layout.length, options.shards, options.arenaBytes)
+export function workerMemory(architecture: Architecture, options: WorkerOptions): WorkerMemory {
+  const { lowRank } = options
+  const layout = parameterLayout(architecture, lowRank)
+  const rounds = layout.parameters.some(({ spec }) => spec.use === 'experts')
+  const vectors = lowRank ? vectorLength(lowRank) : 0
+  const plan = planMemory(layout.length, options.shards, options.arenaBytes, vectors, rounds)
   const pages = Math.ceil(plan.totalBytes / 65536)
   if (pages > 65536)
     throw new RangeError(
-      `training needs ${(plan.totalBytes / 2 ** 30).toFixed(1)} GiB, more than the 4 GiB of a WebAssembly memory: use fewer shards or smaller arenas`,
+      `training needs ${(plan.totalBytes / 2 ** 30).toFixed(1)} GiB, more than the 4 GiB of a WebAssembly memory: use fewer shards, smaller arenas, or train adapters instead of all weights`,
     )
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true })
-  initializeParameters(architecture, layout, new Float32Array(memory.buffer, plan.values, layout.length), options.seed)
+  initializeParameters(architecture, layout, new Float32Array(memory.buffer, plan.values, layout.length), options.seed, lowRank)
+  if (lowRank) fillVectors(lowRank, new Float32Array(memory.buffer, plan.vectors, vectors))
   return { memory, plan, modules: trainingModules(true) }
 }
 
 /** Shards that take turns in this thread. */
 export function inlineWorkers(architecture: Architecture, options: WorkerOptions): TrainingWorkers {
   const { memory, plan, modules } = workerMemory(architecture, options)
-  const shards = Array.from({ length: options.shards }, (_, i) => new Shard(architecture, memory, plan, i, modules))
+  const shards = Array.from({ length: options.shards }, (_, i) => new Shard(architecture, memory, plan, i, modules, options.lowRank))
   const send: Send = async (i, request) => {
     if (i === 0) await options.pause?.()
     return handle(shards[i]!, request)
   }
-  return new TrainingWorkers(architecture, memory, plan, send, async () => {})
+  return new TrainingWorkers(architecture, { memory, plan, modules }, send, async () => {}, options.lowRank)
 }

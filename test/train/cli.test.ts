@@ -75,6 +75,37 @@ for (const name of ['gpt2', 'mxfp4'])
     assert.ok(Math.abs(after - Number(saved)) < 5e-4)
   })
 
+test('train --lora saves an adapter that runs beside the model, and leaves the model alone', async () => {
+  const [from, out] = [join(directory, 'mxfp4'), join(directory, 'lora')]
+  const weights = readFileSync(join(from, 'model/model.safetensors'))
+  const args = ['--data', text, '--block', '32', '--batch', '8', '--steps', '5', '--rate', '0.01', '--lora', '4', '--lora-rs']
+  const { stdout, stderr } = await lineage('train', '--from', join(from, 'model'), ...args, '--lora-on', 'q,v,experts', '--out', out)
+  assert.match(stderr, /adapters of rank 4, .* parameters; memory: base [\d.]+ MiB, adapters [\d.]+ MiB/)
+  assert.match(stdout, /adapter in .*lora.adapter; use it with: lineage chat/)
+  const losses = logged(out).flatMap(({ kind, loss }) => (kind === 'evaluation' ? [loss] : []))
+  const json = join(directory, 'eval.json')
+  const beside = ['--adapter', join(out, 'adapter'), '--data', text, '--held-out', '0.1', '--block', '32', '--json', json, '--force']
+  await lineage('eval', join(from, 'model'), ...beside)
+  const { loss } = JSON.parse(readFileSync(json, 'utf8'))
+  assert.ok(losses.at(-1)! < losses[0]! && Math.abs(loss - losses.at(-1)!) < 5e-4, `${losses} against ${loss}`)
+  assert.deepEqual(readFileSync(join(from, 'model/model.safetensors')), weights)
+  const resumed = await lineage(
+    'train',
+    '--from',
+    join(from, 'model'),
+    ...args,
+    '--lora-on',
+    'q,v,experts',
+    '--out',
+    out,
+    '--resume',
+    '--steps',
+    '7',
+  )
+  assert.match(resumed.stdout, /after 7 steps/)
+  await assert.rejects(lineage('train', 'gpt2', ...small, '--lora', '4'), /--lora needs --from MODEL/)
+})
+
 test('an early stop saves the best weights and says their loss', async () => {
   const out = join(directory, 'early')
   const args = ['--steps', '40', '--rate', '0.3', '--warmup', '1', '--evaluate-every', '2', '--patience', '2', '--out', out]

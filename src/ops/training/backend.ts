@@ -4,6 +4,7 @@
  * Not for inference: it has no caches and keeps all results until `reset`.
  */
 import type { Gated } from '../../architecture/architecture.ts'
+import type { StoredWeight } from '../decode.ts'
 import type { GradientOps } from '../gradients.ts'
 import type { AttentionOptions, Batch, Experts, Rotation, Routing, Scan } from '../ops.ts'
 import { size, type Tensor } from '../tensor.ts'
@@ -13,6 +14,7 @@ import { gatedForward, gatedSlopes, gelu, geluBackward } from './activations.ts'
 import { type AttentionMemory, attention, attentionBackward } from './attention.ts'
 import * as dense from './dense.ts'
 import { type ElementKernels, elementModule } from './element-kernels.ts'
+import { Frozen } from './frozen.ts'
 import { type Floats, matmulScratch, plainMatmul, simdMatmul } from './matmul.ts'
 import { matmulModule } from './matmul-kernels.ts'
 import { balanceLoss, balanceLossBackward, type MoeMemory, moe, moeBackward, type Route, route, routeBackward } from './mixture.ts'
@@ -81,6 +83,22 @@ export class TrainingBackend implements GradientOps {
     const made = new Value(shape, data, gradient !== undefined, name)
     if (gradient) made.gradient = gradient
     return made
+  }
+
+  /** A weight that is not trained, as it is published. */
+  frozen(shape: readonly number[], stored: StoredWeight, name?: string): Value {
+    return new Frozen(shape, stored, name)
+  }
+
+  /** Runs work whose results are not needed afterwards. The gradient of x outlives it. */
+  within<R>(x: Tensor, work: () => R): R {
+    gradientOf(this.context, x)
+    const mark = this.context.arena.mark()
+    try {
+      return work()
+    } finally {
+      this.context.arena.release(mark)
+    }
   }
 
   /** The values of a result. */

@@ -5,6 +5,7 @@
 import { dropoutKeeps } from '../../random/hash.ts'
 import type { Batch, Rotation } from '../ops.ts'
 import { columns, matricesOf, rowsOf, type Tensor } from '../tensor.ts'
+import { eachBand, Frozen } from './frozen.ts'
 import type { Floats } from './matmul.ts'
 import { address, gradientOf, outputGradient, result, type TrainingContext, type Value, value } from './values.ts'
 
@@ -12,6 +13,11 @@ export function embed(context: TrainingContext, table: Value, index: Int32Array,
   const D = columns(table)
   const y = result(context, [index.length, D])
   const { data } = y
+  if (table instanceof Frozen) {
+    for (let t = 0; t < index.length; t++) table.read(index[t]! * D, D, data, t * D)
+    if (scale !== 1) for (let i = 0; i < data.length; i++) data[i]! *= scale
+    return y
+  }
   const rows = table.data
   for (let t = 0; t < index.length; t++) {
     const from = index[t]! * D
@@ -62,10 +68,10 @@ export function linear(context: TrainingContext, x: Value, weight: Value, bias: 
   const O = groups * rows
   const y = result(context, [T, O])
   if (bias) for (let t = 0; t < T; t++) y.data.set(bias.data, t * O)
-  for (let g = 0; g < groups; g++) {
-    const at = g * rows
-    context.matmul(false, true, T, rows, I, x.data, g * I, width, weight.data, at * I, I, y.data, at, O, bias !== undefined)
-  }
+  for (let g = 0; g < groups; g++)
+    eachBand(context, weight, g * rows, rows, I, (band, at, first, count) => {
+      context.matmul(false, true, T, count, I, x.data, g * I, width, band, at, I, y.data, first, O, bias !== undefined)
+    })
   return y
 }
 
@@ -80,7 +86,10 @@ export function linearBackward(context: TrainingContext, y: Value, x: Value, wei
   const dWeight = gradientOf(context, weight)
   for (let g = 0; g < groups; g++) {
     const at = g * rows
-    if (dx) context.matmul(false, false, T, I, rows, dy, at, O, weight.data, at * I, I, dx, g * I, width, true)
+    if (dx)
+      eachBand(context, weight, at, rows, I, (band, from, first, count) => {
+        context.matmul(false, false, T, I, count, dy, first, O, band, from, I, dx, g * I, width, true)
+      })
     if (dWeight) context.matmul(true, false, rows, I, T, dy, at, O, x.data, g * I, width, dWeight, at * I, I, true)
   }
   const dBias = bias && gradientOf(context, bias)

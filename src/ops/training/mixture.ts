@@ -8,6 +8,8 @@ import type { Experts, Routing } from '../ops.ts'
 import { columns, rowsOf } from '../tensor.ts'
 import { gatedForward, gatedSlopes } from './activations.ts'
 import { addTo, linear, linearBackward, sumRows } from './dense.ts'
+import { adaptExpert, adaptExpertBackward } from './expert-adapter.ts'
+import { eachBand } from './frozen.ts'
 import type { Floats } from './matmul.ts'
 import { gradientOf, outputGradient, result, type TrainingContext, type Value, value } from './values.ts'
 
@@ -132,6 +134,9 @@ interface ExpertPass {
   gateUp: Floats
   hidden: Floats
   output: Floats
+  /** Of the adapters. */
+  gateUpLow?: Floats
+  downLow?: Floats
 }
 
 export type MoeMemory = ExpertPass[]
@@ -153,8 +158,8 @@ export function moe(
   const places = Array.from(counts, (n) => new Int32Array(n))
   counts.fill(0)
   for (let i = 0; i < indices.length; i++) places[indices[i]!]![counts[indices[i]!]!++] = i
-  const gateUp = value(experts.gateUp).data
-  const down = value(experts.down).data
+  const [gateUp, down] = [value(experts.gateUp), value(experts.down)]
+  const { gateUpAdapter, downAdapter } = experts
   const memory: MoeMemory = []
   for (let e = 0; e < E; e++) {
     const own = places[e]!
@@ -174,9 +179,15 @@ export function moe(
     }
     spread(experts.gateUpBias, e, 2 * F, n, pass.gateUp)
     spread(experts.downBias, e, D, n, pass.output)
-    context.matmul(false, true, n, 2 * F, D, pass.input, 0, D, gateUp, e * 2 * F * D, D, pass.gateUp, 0, 2 * F, true)
+    eachBand(context, gateUp, e * 2 * F, 2 * F, D, (band, at, first, count) => {
+      context.matmul(false, true, n, count, D, pass.input, 0, D, band, at, D, pass.gateUp, first - e * 2 * F, 2 * F, true)
+    })
+    if (gateUpAdapter) pass.gateUpLow = adaptExpert(context, gateUpAdapter, e, n, pass.input, pass.gateUp)
     gatedForward(context, activation, pass.gateUp, pass.gateUp, 2, pass.hidden)
-    context.matmul(false, true, n, D, F, pass.hidden, 0, F, down, e * D * F, F, pass.output, 0, D, true)
+    eachBand(context, down, e * D, D, F, (band, at, first, count) => {
+      context.matmul(false, true, n, count, F, pass.hidden, 0, F, band, at, F, pass.output, first - e * D, D, true)
+    })
+    if (downAdapter) pass.downLow = adaptExpert(context, downAdapter, e, n, pass.hidden, pass.output)
     for (let r = 0; r < n; r++) {
       const w = routing.weights.data[own[r]!]!
       const to = Math.floor(own[r]! / A) * D
@@ -216,9 +227,9 @@ export function moeBackward(
   const dDown = gradientOf(context, experts.down)
   const dGateUpBias = experts.gateUpBias && gradientOf(context, experts.gateUpBias)
   const dDownBias = experts.downBias && gradientOf(context, experts.downBias)
-  const gateUp = value(experts.gateUp).data
-  const down = value(experts.down).data
-  memory.forEach(({ places, input, gateUp: mixed, hidden, output }, e) => {
+  const [gateUp, down] = [value(experts.gateUp), value(experts.down)]
+  const { gateUpAdapter, downAdapter } = experts
+  memory.forEach(({ places, input, gateUp: mixed, hidden, output, gateUpLow, downLow }, e) => {
     const n = places.length
     if (n === 0) return
     const dOutput = context.arena.take(n * D)
@@ -234,16 +245,23 @@ export function moeBackward(
       dWeights[places[r]!]! += dot
     }
     const dHidden = context.arena.take(n * F)
-    context.matmul(false, false, n, F, D, dOutput, 0, D, down, e * D * F, F, dHidden, 0, F, false)
+    eachBand(context, down, e * D, D, F, (band, at, first, count) => {
+      context.matmul(false, false, n, F, count, dOutput, first - e * D, D, band, at, F, dHidden, 0, F, first > e * D)
+    })
+    if (downAdapter) adaptExpertBackward(context, downAdapter, e, n, hidden, dOutput, downLow!, dHidden)
     if (dDown) context.matmul(true, false, D, F, n, dOutput, 0, D, hidden, 0, F, dDown, e * D * F, F, true)
     if (dDownBias) sumRows(context, dOutput, 0, n, D, dDownBias, e * D)
     const dMixed = context.arena.take(n * 2 * F)
     gatedSlopes(context, activation, mixed, mixed, 2, dHidden, dMixed, dMixed)
     if (dGateUp) context.matmul(true, false, 2 * F, D, n, dMixed, 0, 2 * F, input, 0, D, dGateUp, e * 2 * F * D, D, true)
     if (dGateUpBias) sumRows(context, dMixed, 0, n, 2 * F, dGateUpBias, e * 2 * F)
-    if (!dx) return
-    const dInput = context.arena.take(n * D)
-    context.matmul(false, false, n, D, 2 * F, dMixed, 0, 2 * F, gateUp, e * 2 * F * D, D, dInput, 0, D, false)
+    const dInput = dx && context.arena.take(n * D)
+    if (dInput)
+      eachBand(context, gateUp, e * 2 * F, 2 * F, D, (band, at, first, count) => {
+        context.matmul(false, false, n, D, count, dMixed, first - e * 2 * F, 2 * F, band, at, D, dInput, 0, D, first > e * 2 * F)
+      })
+    if (gateUpAdapter) adaptExpertBackward(context, gateUpAdapter, e, n, input, dMixed, gateUpLow!, dInput)
+    if (!dInput) return
     for (let r = 0; r < n; r++) {
       const to = Math.floor(places[r]! / A) * D
       addTo(context, dx.subarray(to, to + D), dInput.subarray(r * D, (r + 1) * D))

@@ -30,6 +30,9 @@ export interface Arena {
   take(count: number): Floats
   /** Everything taken so far becomes free again. */
   reset(): void
+  /** What is taken after `mark` becomes free again with `release`. */
+  mark(): number
+  release(mark: number): void
 }
 
 /** Arrays of the JavaScript heap in f64: precise, slow, for the reference. */
@@ -38,6 +41,10 @@ export class HeapArena implements Arena {
     return new Float64Array(count)
   }
   reset(): void {}
+  mark(): number {
+    return 0
+  }
+  release(): void {}
 }
 
 /** A region of a WebAssembly memory in f32. */
@@ -61,6 +68,12 @@ export class RegionArena implements Arena {
   }
   reset(): void {
     this.#next = 0
+  }
+  mark(): number {
+    return this.#next
+  }
+  release(mark: number): void {
+    this.#next = mark
   }
 }
 
