@@ -32,6 +32,7 @@ export interface Progress {
 }
 
 export interface Evaluation {
+  /** In the order of the task. */
   readonly outcomes: readonly Outcome[]
   readonly summaries: readonly Summary[]
   /** Units of the task; more than outcomes where the run was interrupted. */
@@ -68,6 +69,8 @@ export async function evaluate(task: Task, subject: Subject, options: EvaluateOp
   const parallel = Math.min(options.parallel ?? subject.parallel, waiting.length)
   await Promise.all(Array.from({ length: parallel }, work))
   if (options.signal?.aborted) interrupted = options.signal.reason
+  const place = new Map(plan.units.map((unit, i) => [keyOf(unit), i]))
+  outcomes.sort((a, b) => place.get(keyOf(a))! - place.get(keyOf(b))!)
   return { outcomes, summaries: summarise(plan, outcomes), total, interrupted }
 }
 
