@@ -5,7 +5,7 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import type { Backend, WeightSpec } from '../../../src/ops/backend.ts'
-import { BLOCK_FORMATS } from '../../../src/ops/block-formats.ts'
+import { BLOCK_FORMATS, decodeBlocks as decoded } from '../../../src/ops/block-formats.ts'
 import { type BlockDType, isBlocks, storedBytes } from '../../../src/ops/dtype.ts'
 import { createReferenceBackend } from '../../../src/ops/reference/reference.ts'
 import type { Tensor } from '../../../src/ops/tensor.ts'
@@ -223,4 +223,32 @@ test('matrices that no single memory holds, and experts in several', async () =>
   }
   await small.dispose()
   await whole.dispose()
+})
+
+test('the largest sums that codes and activations can make', async () => {
+  for (const precision of ['faithful', 'fast'] as const) {
+    const on = await createWasmBackend({ threads: 0, precision })
+    for (const dtype of DTYPES)
+      for (const fill of [0, 255, 0x0f, 0x77, 0x88]) {
+        const { length, bytes, scale, offset } = BLOCK_FORMATS[dtype]
+        const blocks = new Uint8Array(storedBytes(dtype, 16 * length)).fill(fill)
+        for (let at = 0; at < blocks.length; at += bytes)
+          if (scale.format === 'e8m0') blocks[at] = 120
+          else for (const place of offset ? [scale.at, offset.at] : [scale.at]) blocks.set([0, 0x20], at + place)
+        for (const T of [1, 2, 8])
+          for (const value of [(_: number) => 1, (_: number) => -1, (i: number) => (i & 1 ? 1 : -1), (i: number) => (i & 2 ? 1 : -1)]) {
+            const x = Float32Array.from({ length: T * length }, (_, i) => value(i))
+            const run = async (backend: Backend) => {
+              const weight = await weightOf(backend, { dtype, shape: [16, length] }, blocks)
+              return backend.run(() => backend.linear(backend.upload(x, [T, length]), weight))
+            }
+            // All magnitudes are equal, so that rounding them to steps changes nothing; a sum may cancel to about zero.
+            const [found, wanted] = [await run(on), await run(reference)]
+            const most = decoded(dtype, blocks).reduce((sum, v) => sum + Math.abs(v), 0) / 16
+            const worst = wanted.reduce((a, e, i) => Math.max(a, Math.abs(e - found[i]!)), 0)
+            assert.ok(worst <= 2e-6 * most + 1e-30, `${precision} ${dtype}, bytes ${fill}, ${T} rows: ${worst} of ${most}`)
+          }
+      }
+    await on.dispose()
+  }
 })
