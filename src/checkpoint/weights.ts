@@ -9,7 +9,7 @@ import { tensorNames } from '../architecture/tensor-names.ts'
 import { abbreviate } from '../json/json.ts'
 import { leaves, mapWeights, type Weights, weightSpecs } from '../model/weights.ts'
 import type { Fill, ReadRow, WeightSpec } from '../ops/backend.ts'
-import { storedBytes } from '../ops/dtype.ts'
+import { isBlocks, storedBytes } from '../ops/dtype.ts'
 import { size } from '../ops/tensor.ts'
 import type { Checkpoint } from './checkpoint.ts'
 import { WeightsMismatchError } from './errors.ts'
@@ -122,8 +122,11 @@ export function problemOf(
   if (entry.shape.length !== shape.length || entry.shape.some((length, axis) => length !== shape[axis])) {
     return `wrong shape: ${name} is [${entry.shape.slice(0, 8).join(', ')}], expected [${shape.join(', ')}]`
   }
+  const inner = INNER_DTYPE[entry.dtype]
+  if (recipe.form.startsWith('transposed') && inner !== undefined && isBlocks(inner))
+    return `wrong dtype: ${name} is ${entry.dtype}, expected F32, F16 or BF16, because its columns become rows`
   const wanted = recipe.form === 'mxfp4' ? 'U8' : (sibling?.dtype ?? 'F32, F16 or BF16')
-  const fits = recipe.form === 'mxfp4' || sibling ? entry.dtype === wanted : INNER_DTYPE[entry.dtype] !== undefined
+  const fits = recipe.form === 'mxfp4' || sibling ? entry.dtype === wanted : inner !== undefined
   return fits ? undefined : `wrong dtype: ${name} is ${entry.dtype}, expected ${wanted}`
 }
 

@@ -12,10 +12,10 @@ import type { Source } from '../source.ts'
 import type { GgufHeader } from './header.ts'
 import { ggufNames } from './names.ts'
 import { GGML_BY_NAME, GGML_TYPES } from './types.ts'
-import { lessOne, unpermuted } from './views.ts'
+import { lessOne, logOfNegative, unpermuted } from './views.ts'
 
 /** Architectures whose files have the values of a rotated pair side by side in q and k. */
-const PERMUTED = new Set(['llama', 'granite', 'olmo', 'smollm3'])
+const PERMUTED = new Set(['llama', 'granite', 'olmo', 'smollm3', 'deepseek'])
 /** Architectures whose files have 1 + w as gain of a norm. */
 const UNIT_OFFSET = new Set(['gemma', 'gemma2', 'gemma3'])
 
@@ -60,6 +60,7 @@ function viewsOf(entry: TensorEntry, kind: string, architecture: Architecture): 
     return [heads && entry.shape[0]! % (2 * heads) === 0 ? unpermuted(entry, heads) : entry]
   }
   if (UNIT_OFFSET.has(kind) && entry.dtype === 'F32' && entry.name.endsWith('norm.weight')) return [lessOne(entry)]
+  if (entry.dtype === 'F32' && entry.name.endsWith('.ssm_a')) return [logOfNegative(entry)]
   return [entry]
 }
 

@@ -9,8 +9,9 @@ import { CorruptHeaderError, MissingShardError, WrongFormatError } from '../erro
 import type { TensorEntry } from '../safetensors.ts'
 import { bytesSource, type Folder, type Source } from '../source.ts'
 import { ggufCheckpoint } from './checkpoint.ts'
-import { configFromMetadata, type RopeFactors } from './config.ts'
+import { configFromMetadata } from './config.ts'
 import { type GgufHeader, readGgufHeader } from './header.ts'
+import type { RopeFactors } from './rope.ts'
 import { generationFromMetadata, tokenizerConfigFromMetadata, tokenizerFromMetadata } from './tokenizer.ts'
 
 /** `NAME-00001-of-00003.gguf` */

@@ -1,6 +1,6 @@
 /**
  * Tensors of a GGUF file in another order or form than they are stored in, as sources that rearrange what they read: so the rest of
- * the loader sees the published layout. Bytes move, or 1 is taken from the gains of a norm.
+ * the loader sees the published layout. Bytes move; of two kinds of F32 vectors the values change.
  */
 import type { TensorEntry } from '../safetensors.ts'
 
@@ -41,6 +41,15 @@ export function unpermuted(entry: TensorEntry, heads: number): TensorEntry {
       out.set(stored.subarray(from * rowBytes, (from + 1) * rowBytes), row * rowBytes)
     }
     return out
+  })
+}
+
+/** The logarithms of the rates of a state-space layer, of which GGUF files hold -e^x, in F32. Rounded to 32 bits. */
+export function logOfNegative(entry: TensorEntry): TensorEntry {
+  return changed(entry, 4, (stored) => {
+    const values = new Float32Array(stored.buffer, 0, stored.byteLength / 4)
+    for (let i = 0; i < values.length; i++) values[i] = Math.log(-values[i]!)
+    return stored
   })
 }
 

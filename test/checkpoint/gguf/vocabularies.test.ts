@@ -9,9 +9,11 @@ import { fileURLToPath } from 'node:url'
 import { readGgufHeader } from '../../../src/checkpoint/gguf/header.ts'
 import { tokenizerFromMetadata } from '../../../src/checkpoint/gguf/tokenizer.ts'
 import { fileSource } from '../../../src/checkpoint/source-node.ts'
+import { load } from '../../../src/index.ts'
 import { tokenizerFromJson } from '../../../src/tokenizer/tokenizer-json.ts'
 
-const folder = fileURLToPath(new URL('../../../../shared/vectors/gguf/vocab/', import.meta.url))
+const shared = (path: string) => fileURLToPath(new URL(`../../../../shared/${path}`, import.meta.url))
+const folder = shared('vectors/gguf/vocab/')
 const SEPARATOR = '\n__ggml_vocab_test__\n'
 
 if (!existsSync(folder)) test('vocabularies', { skip: `no vectors in ${folder}` }, () => {})
@@ -33,3 +35,18 @@ else {
     })
   }
 }
+
+const [story, expected] = [shared('vectors/gguf/stories260K-f32.gguf'), shared('real/stories260K/expected-greedy-400.txt')]
+const missing = [story, expected].find((path) => !existsSync(path))
+
+test('stories260K: 400 greedy ids, and the text by the tokenizer in the file', { skip: missing && `no ${missing}` }, async () => {
+  const [, line] = /^all 1 ([\d ]+)$/m.exec(readFileSync(expected, 'utf8'))!
+  const ids = line!.trim().split(' ').map(Number)
+  await using model = await load(story, { threads: 1 })
+  const generation = model.generate('', { maxTokens: 400, sampling: { temperature: 0 } })
+  const text = (await Array.fromAsync(generation)).join('')
+  assert.deepEqual((await generation.result).ids, ids)
+  assert.match(text, /^Once upon a time, there was a little girl named Lily\./)
+  const opening = model.tokenizer.decode(ids.slice(0, 40))
+  assert.deepEqual(model.tokenizer.encode(opening), ids.slice(0, 40))
+})
