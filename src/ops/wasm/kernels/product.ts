@@ -286,7 +286,7 @@ class Generator {
     const { k, format } = this
     const first = (run * format.span) / 2
     for (let j = first; j < first + format.span / 2; j++) {
-      const pair = x.map((row) => f.v128(k.broadcast(k.heap.v128(row, (j & ~3) * 4), j & 3)))
+      const pair = x.map((row) => f.v128(k.heap.splat32(row, j * 4)))
       for (let q = 0; q < 4; q++) {
         const weight = f.v128(k.heap.v128(w, j * 64 + q * 16))
         sums.forEach((ofRow, n) => {
@@ -300,7 +300,7 @@ class Generator {
     const { k, format } = this
     const first = (run * format.span) / 4
     for (let j = first; j < first + format.span / 4; j++) {
-      const word = x.map((row) => f.v128(k.broadcast(k.heap.v128(row, (j & ~3) * 4), j & 3)))
+      const word = x.map((row) => f.v128(k.heap.splat32(row, j * 4)))
       for (let q = 0; q < 4; q++) {
         const weight = f.v128(k.heap.v128(w, j * 64 + q * 16))
         sums.forEach((ofRow, n) => {
