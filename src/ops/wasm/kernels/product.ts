@@ -174,7 +174,7 @@ class Generator {
     const started = x.map((row, n) => this.#start(f, row, run, sums[n]!))
     const pairs: Local<'v128'>[][] = []
     eachPair(k, f, format, integers, w, run, (j, half, codes) => {
-      pairs[j] ??= x.map((row) => f.v128(k.broadcast(k.heap.v128(row, (j & ~3) * 4), j & 3)))
+      pairs[j] ??= x.map((row) => f.v128(k.heap.splat32(row, j * 4)))
       const wide = [f.v128(i16x8.extendLowI8x16S(codes)), f.v128(i16x8.extendHighI8x16S(codes))]
       sums.forEach((ofRow, n) => {
         wide.forEach((weights, i) => {
