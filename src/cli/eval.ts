@@ -4,6 +4,7 @@
  */
 import { type Command, InvalidArgumentError } from 'commander'
 import type { Effort } from '../chat/messages.ts'
+import { BUILT_IN } from '../evaluate/tasks.ts'
 import { claimFile, OWN_SVG } from '../files/output-node.ts'
 import { type ArithmeticOptions, measureArithmetic } from './eval/arithmetic.ts'
 import { runTask, type TaskOptions } from './eval/task.ts'
@@ -47,7 +48,7 @@ export function register(program: Command): void {
       'With --task: a published task such as hellaswag, lambada, gsm8k or aime, or one of your own (docs/evaluation.md). With --data alone: loss, perplexity and bits per byte on a text. With --effort alone: accuracy and length of the thinking on arithmetic problems that were never trained on, and calls of the calculator.',
     )
     .argument('<model>', 'directory of a checkpoint, the name of a model, or with --url the name in requests')
-    .option('--task <task>', 'name of a ready-made task, or a file that describes one')
+    .option('--task <task>', `a file that describes a task, or one of ${Object.keys(BUILT_IN).join(', ')}`)
     .option('--data <files...>', 'the data of the task; without a task the text to predict')
     .option('--held-out <share>', 'of a text: only this last share, as `lineage train` keeps it (0.1)', parseNumber)
     .option('--block <tokens>', 'of a text: tokens per window (default: the context, at most 1024)', parseCount)

@@ -170,10 +170,11 @@ async function idScorer(client: Client, { tokenizer, context }: RemoteOptions): 
     start,
     context: longest ?? 2048,
     async scoreIds(ids, from, signal) {
-      const table = await echoed(client, ids, least, signal).catch((error) => {
-        if (least > 0 || !(error instanceof RemoteError) || error.status >= 500) throw itemError(error)
+      const tried = least
+      const table = await echoed(client, ids, tried, signal).catch((error) => {
+        if (tried > 0 || !isRefusal(error)) throw itemError(error)
         least = 1
-        return echoed(client, ids, least, signal).catch((again) => {
+        return echoed(client, ids, 1, signal).catch((again) => {
           throw itemError(again)
         })
       })
@@ -295,8 +296,8 @@ const wireMessage = (message: Message): object => ({
   content: message.role === 'assistant' ? textOf(partsOf(message), 'text') : message.content,
 })
 
-/** A refusal of one request (too long, not understood) is the item's; a missing key or route is the server's. */
-function itemError(error: unknown): unknown {
-  const isOwn = error instanceof RemoteError && (error.status === 400 || error.status === 413 || error.status === 422)
-  return isOwn ? new ItemError(error.message, { cause: error }) : error
-}
+/** What a server says about one request (too long, not understood), unlike a missing key or route. */
+const isRefusal = (error: unknown): boolean => error instanceof RemoteError && [400, 413, 422].includes(error.status)
+
+/** The refusal of a request belongs to its item; every other error ends the run. */
+const itemError = (error: unknown): unknown => (isRefusal(error) ? new ItemError((error as Error).message, { cause: error }) : error)

@@ -46,7 +46,8 @@ export function stridedWindows(ids: readonly number[], length: number, stride: n
   let done = 1
   for (let begin = 0; done < ids.length; begin += stride) {
     const end = Math.min(begin + length, ids.length)
-    windows.push({ ids: ids.slice(begin, end), from: Math.max(1, done - begin) })
+    const from = Math.max(1, done - begin)
+    if (begin + from < end) windows.push({ ids: ids.slice(begin, end), from })
     done = end
   }
   return windows

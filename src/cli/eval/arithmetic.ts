@@ -2,10 +2,12 @@
 import type { Effort } from '../../chat/messages.ts'
 import { chat } from '../../chat/session.ts'
 import { chartSvg } from '../../drawing/chart.ts'
+import { EXTRACTIONS } from '../../evaluate/extract.ts'
 import { writeFileAtomically } from '../../files/write-node.ts'
 import { wilson } from '../../numbers/statistics.ts'
 import { calculatorTool } from '../../train/abacus/calculator.ts'
-import { type Ask, type Cell, measureCalls, measureEfforts } from '../../train/abacus/evaluate.ts'
+import { type Ask, type Cell, measureCalls, measureEfforts, type ToolCell } from '../../train/abacus/evaluate.ts'
+import { describeModel } from '../support/architectures.ts'
 import { type BackendOptions, openModel, type RunOptions } from '../support/model.ts'
 import { painter, table } from '../support/terminal.ts'
 
@@ -19,7 +21,9 @@ export interface ArithmeticOptions extends BackendOptions, Pick<RunOptions, 'ada
 }
 
 export async function measureArithmetic(directory: string, options: ArithmeticOptions): Promise<void> {
-  const model = await openModel(directory, { ...options, slots: 32, context: 512 })
+  const { architecture } = await describeModel(directory)
+  const context = Math.min(512, architecture.maxPositionEmbeddings)
+  const model = await openModel(directory, { ...options, slots: 32, context })
   const ask: Ask = async (question, effort, withCalculator) => {
     const answer = { text: '', reasoningTokens: 0, calls: [] as string[] }
     for await (const event of chat(model, [{ role: 'user', content: question }], {
@@ -31,7 +35,8 @@ export async function measureArithmetic(directory: string, options: ArithmeticOp
       else if (event.type === 'tool-call-end') answer.calls.push(event.arguments)
       else if (event.type === 'finish') answer.reasoningTokens = event.usage.reasoningTokens
     }
-    return answer
+    // Models that were not trained on these problems answer in sentences; the last number counts.
+    return { ...answer, text: EXTRACTIONS.boxed(answer.text) ?? EXTRACTIONS.number(answer.text) ?? answer.text }
   }
   const paint = painter()
   try {
@@ -41,10 +46,13 @@ export async function measureArithmetic(directory: string, options: ArithmeticOp
     })
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K')
     process.stdout.write(`${report(cells, efforts, paint)}\n`)
-    const calls = await measureCalls(ask, options.calls, options.seed)
+    const hasTools = model.format.capabilities.tools
+    const calls = hasTools ? await measureCalls(ask, options.calls, options.seed) : NO_CALLS
     const share = (n: number) => `${((100 * n) / calls.problems).toFixed(1)} %`
     process.stdout.write(
-      `\nwith the calculator, 1 to 8 digits: ${share(calls.wellFormed)} of ${calls.problems} calls well-formed, ${share(calls.right)} of the answers right\n`,
+      !hasTools
+        ? '\nthe calculator was not offered: the format of this model has no tools\n'
+        : `\nwith the calculator, 1 to 8 digits: ${share(calls.wellFormed)} of ${calls.problems} calls well-formed, ${share(calls.right)} of the answers right\n`,
     )
     for (const { question, expected, came } of [...cells.filter((cell) => cell.effort === 'high'), calls]
       .flatMap(({ mistakes }) => mistakes)
@@ -56,6 +64,9 @@ export async function measureArithmetic(directory: string, options: ArithmeticOp
     await model.dispose()
   }
 }
+
+/** Of a model without tools. */
+const NO_CALLS: ToolCell = { problems: 0, wellFormed: 0, right: 0, low: 0, high: 1, mistakes: [] }
 
 function report(cells: readonly Cell[], efforts: readonly Effort[], paint: ReturnType<typeof painter>): string {
   const names = [...new Set(cells.map(({ name }) => name))]
