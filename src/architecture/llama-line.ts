@@ -107,12 +107,15 @@ export function assemble(
 /** Refuses what is quantised in a way that is not read, and MXFP4 where there are no experts. */
 export function refuseQuantization(config: Fields): void {
   if (quantizationOf(config) || !config.has('quantization_config')) return
+  if (config.below('quantization_config').raw('quant_method') === 'lineage') return
   config.below('quantization_config').fail('quant_method', 'expected no "mxfp4" in a model without experts; use the published checkpoint')
 }
 
 /** The dtype of the experts: `mxfp4` where the file says so. */
 const expertDtypeFrom = (config: Fields, dtype: DType): DType =>
-  !config.has('quantization_config') || quantizationOf(config) ? dtype : 'mxfp4'
+  !config.has('quantization_config') || quantizationOf(config) || config.below('quantization_config').raw('quant_method') !== 'mxfp4'
+    ? dtype
+    : 'mxfp4'
 
 /** What all model types of the LLaMA line say. A family adds what differs between its layers. */
 export function llamaConfig(a: Architecture): Json {

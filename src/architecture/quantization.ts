@@ -14,12 +14,13 @@ export type Quantization =
 
 const INSTEAD = 'take the published checkpoint, its FP8, AWQ or GPTQ form, or a GGUF file'
 
-/** What the file says; undefined without quantization and for MXFP4, which are experts of this project's own dtype. @throws ConfigError */
+/** What the file says; undefined without quantization, and for MXFP4 experts and what `lineage quantize` writes: these have dtypes of their own. @throws ConfigError */
 export function quantizationOf(config: Fields): Quantization | undefined {
   if (!config.has('quantization_config')) return undefined
   const said = config.below('quantization_config')
   switch (said.raw('quant_method')) {
     case 'mxfp4':
+    case 'lineage': // the names of tensors say all (checkpoint/quantized/blocks.ts)
       return undefined
     case 'fp8':
       if (said.string('fmt', 'e4m3') !== 'e4m3') said.fail('fmt', `expected "e4m3", got ${JSON.stringify(said.raw('fmt'))}; ${INSTEAD}`)

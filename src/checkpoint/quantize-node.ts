@@ -1,6 +1,6 @@
 /**
- * Converts the experts of a checkpoint directory to MXFP4, stacked and named as in gpt-oss. Everything
- * else is copied byte for byte. Several threads pack bands of rows, so memory does not grow with the model.
+ * Packs the matrices of a checkpoint directory: experts as MXFP4, stacked and named as in gpt-oss; dense matrices in blocks, in the layout of
+ * quantized/blocks.ts. Everything else is copied byte for byte. Several threads pack bands of rows, so memory does not grow with the model.
  */
 import { copyFile, readdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
@@ -14,9 +14,11 @@ import { requirePublished } from './checkpoint.ts'
 import { CheckpointError } from './errors.ts'
 import { type OpenModel, openModel } from './load.ts'
 import { claimDirectory, isSameDirectory, madeBy } from './output-node.ts'
-import { PUBLISHED_DTYPE, publishedTensors } from './published.ts'
+import type { PackedBlocks, PackFormat } from './pack-blocks.ts'
+import { PUBLISHED_DTYPE, type PublishedTensor, publishedTensors } from './published.ts'
 import { addErrors, noError, type PackedMxfp4, type QuantizationError } from './quantize.ts'
 import type { PackAnswer, PackRequest } from './quantize-worker-node.ts'
+import { LINEAGE, packedTensor } from './quantized/blocks.ts'
 import { isPublished, type PublishedDtype, publishedBytes, type TensorEntry, type TensorShape } from './safetensors.ts'
 import { saveTensors } from './save-node.ts'
 import { fileFolder } from './source-node.ts'
@@ -24,6 +26,10 @@ import type { PlannedWeight } from './weights.ts'
 import type { OutgoingTensor } from './write-node.ts'
 
 export interface QuantizeOptions {
+  /** Of experts that are not packed yet; default: MXFP4 where a model has experts. */
+  readonly experts?: 'mxfp4' | 'keep' | undefined
+  /** Of the dense matrices in layers; default: as they are. The output matrix becomes q8_0, tables and routers stay as they are. */
+  readonly dense?: 'q4_0' | 'mxfp4' | undefined
   readonly signal?: AbortSignal | undefined
   /** Bytes written so far, and in total. */
   readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined
@@ -54,24 +60,30 @@ const MADE = madeBy('lineage quantize')
  * @throws QuantizeError when there is nothing to quantise; OutputExistsError when another model is in `out`; CheckpointError when the model cannot be
  * read or a value is not finite.
  */
-export async function quantizeExperts(directory: string, out: string, options: QuantizeOptions = {}): Promise<QuantizeResult> {
+export async function quantizeModel(directory: string, out: string, options: QuantizeOptions = {}): Promise<QuantizeResult> {
   if (await isSameDirectory(directory, out)) throw new QuantizeError(`${out} is the model itself; choose another directory.`)
   const model = await openModel(await fileFolder(directory), options.signal)
   const packers = new Packers(options.threads ?? availableParallelism())
   try {
     requirePublished(model.checkpoint)
-    const target = targetOf(model, directory)
+    const target = targetOf(model, directory, options)
     const planned = new Map(leaves(model.tree).map((weight) => [weight.name, weight]))
     const errors = new Map<string, QuantizationError>()
     const scales = new Map<string, Uint8Array>()
     const tensors = publishedTensors(target, (name) => model.checkpoint.tensors.has(name)).flatMap(
       (tensor): (OutgoingTensor & TensorShape)[] => {
         const weight = planned.get(tensor.sources[0]!.spec.name)!
-        if (tensor.role.kind === 'blocks') {
+        const packedAlready = weight.dtype === 'mxfp4'
+        if (tensor.role.kind === 'blocks' && !packedAlready) {
           return [{ ...tensor, bytes: () => packExperts(weight, packers, errors, scales, options.signal) }]
         }
         // The blocks come first in the file, so the scales are known when they are written.
-        if (tensor.role.kind === 'scales') return [{ ...tensor, bytes: () => takeScales(scales, weight.name) }]
+        if (tensor.role.kind === 'scales' && !packedAlready) return [{ ...tensor, bytes: () => takeScales(scales, weight.name) }]
+        const format = options.dense && denseFormat(tensor, weight, options.dense)
+        if (format) {
+          const entry = weight.entries.find(({ name }) => name === tensor.name)!
+          return [packedTensor(entry, format, () => packDense(entry, format, packers, errors, options.signal))]
+        }
         // The published tensor itself, under its own name and in its own dtype.
         return weight.entries.filter(isPublished).map((entry) => ({
           name: entry.name,
@@ -83,7 +95,9 @@ export async function quantizeExperts(directory: string, out: string, options: Q
     )
     const unique = [...new Map(tensors.map((tensor) => [tensor.name, tensor])).values()]
     await claimDirectory(out, MADE, { force: options.force })
-    const files = await saveTensors(out, target, unique, { ...options, metadata: MADE })
+    const config =
+      options.dense && target.expertDtype !== 'mxfp4' ? { quantization_config: { quant_method: LINEAGE, format: options.dense } } : {}
+    const files = await saveTensors(out, target, unique, { ...options, metadata: MADE, config })
     await copyCompanions(directory, out)
     const bytesAfter = unique.reduce((sum, { dtype, shape }) => sum + publishedBytes(dtype, shape), 0)
     return {
@@ -99,9 +113,19 @@ export async function quantizeExperts(directory: string, out: string, options: Q
 }
 
 /** The architecture after quantisation. */
-function targetOf({ architecture, tree }: OpenModel, directory: string): Architecture {
-  const experts = leaves(tree).filter((weight) => weight.use === 'experts')
-  if (experts.length === 0) throw new QuantizeError(`${directory} has no experts; only the experts of a mixture are stored as MXFP4.`)
+function targetOf({ architecture, tree }: OpenModel, directory: string, { dense, experts: wanted }: QuantizeOptions): Architecture {
+  const all = leaves(tree)
+  const experts = all.filter((weight) => weight.use === 'experts')
+  if (dense) {
+    const odd = all.find(({ form, use, shape }) => form === 'transposed' && use === 'matrix' && shape.length === 2)
+    if (odd) throw new QuantizeError(`${directory}: ${odd.name} is published transposed; matrices of this model type are not packed.`)
+  }
+  if (wanted === 'keep' || (dense && (experts.length === 0 || experts.every((weight) => weight.dtype === 'mxfp4')))) {
+    if (!dense) throw new QuantizeError(`${directory}: nothing to do: experts are kept, and no format of dense matrices was given.`)
+    return architecture
+  }
+  if (experts.length === 0)
+    throw new QuantizeError(`${directory} has no experts; give a format of its dense matrices (--dense q4_0 or mxfp4).`)
   if (experts.every((weight) => weight.dtype === 'mxfp4')) throw new QuantizeError(`${directory} has its experts in MXFP4 already.`)
   const odd = experts.find((weight) => weight.shape.at(-1)! % MXFP4_BLOCK !== 0 || weight.dtype === 'mxfp4')
   if (odd) {
@@ -111,7 +135,36 @@ function targetOf({ architecture, tree }: OpenModel, directory: string): Archite
   return { ...architecture, expertDtype: 'mxfp4' }
 }
 
-/** Packs a weight in bands of whole rows, several at once, in order. */
+/** The format of a published matrix; undefined where it stays as it is: vectors, tables, routers, what must be exact, rows of no whole blocks. */
+function denseFormat({ role, shape }: PublishedTensor, weight: PlannedWeight, dense: 'q4_0' | 'mxfp4'): PackFormat | undefined {
+  const isMatrix = weight.use === 'matrix' && role.kind === 'values' && shape.length === 2
+  if (!isMatrix || weight.exact || weight.name.endsWith('.router') || shape[1]! % MXFP4_BLOCK !== 0) return undefined
+  return weight.name === 'unembed' || weight.name === 'embed' ? 'q8_0' : dense
+}
+
+/** Packs a published matrix in bands of whole rows. */
+async function* packDense(
+  entry: TensorEntry,
+  format: PackFormat,
+  packers: Packers,
+  errors: Map<string, QuantizationError>,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<Uint8Array> {
+  const rowBytes = entry.byteLength / entry.shape[0]!
+  const read = async (row: number, count: number) => {
+    const bytes = new Uint8Array(count * rowBytes)
+    await entry.source.read(entry.offset + row * rowBytes, bytes, signal)
+    return packers.pack(bytes, entry.dtype as PublishedDtype, format) as Promise<PackedBlocks>
+  }
+  let error = noError
+  for await (const packed of inBands(entry.shape[0]!, rowBytes, packers.threads, read, entry)) {
+    error = addErrors(error, packed.error)
+    yield packed.blocks
+  }
+  errors.set(entry.name, error)
+}
+
+/** Packs the experts of a weight in bands of whole rows. */
 async function* packExperts(
   weight: PlannedWeight,
   packers: Packers,
@@ -124,27 +177,16 @@ async function* packExperts(
   const rowBytes = weight.byteLength / rows
   const fill = weight.fill(signal)
   const allScales = new Uint8Array((rows * columns) / MXFP4_BLOCK)
-  const perBand = Math.max(1, Math.floor(PIECE_BYTES / rowBytes))
-  let error = noError
-  const band = async (row: number): Promise<PackedMxfp4> => {
-    const bytes = new Uint8Array(Math.min(perBand, rows - row) * rowBytes)
+  const read = async (row: number, count: number) => {
+    const bytes = new Uint8Array(count * rowBytes)
     await fill('data', row * rowBytes, bytes)
-    return packers.pack(bytes, PUBLISHED_DTYPE[weight.dtype]!)
+    return packers.pack(bytes, PUBLISHED_DTYPE[weight.dtype]!, 'experts') as Promise<PackedMxfp4>
   }
-  const running: Promise<PackedMxfp4>[] = []
-  let next = 0
-  const start = () => {
-    for (; running.length < 2 * packers.threads && next < rows; next += perBand) running.push(band(next))
-    // An error of a band is reported in order, not here.
-    for (const promise of running) promise.catch(() => {})
-  }
-  start()
-  for (let row = 0; row < rows; row += perBand) {
-    const packed = await running.shift()!.catch((cause) => {
-      throw cause instanceof RangeError ? notFinite(weight, cause) : cause
-    })
-    start()
-    allScales.set(packed.scales, (row * columns) / MXFP4_BLOCK)
+  let error = noError
+  let at = 0
+  for await (const packed of inBands(rows, rowBytes, packers.threads, read, weight.entries[0]!)) {
+    allScales.set(packed.scales, at)
+    at += packed.scales.length
     error = addErrors(error, packed.error)
     yield packed.blocks
   }
@@ -152,8 +194,33 @@ async function* packExperts(
   errors.set(weight.name, error)
 }
 
-function notFinite(weight: PlannedWeight, cause: Error): CheckpointError {
-  const { source, name } = weight.entries[0]!
+/** Bands of rows of about PIECE_BYTES, several at once, in order. */
+async function* inBands<T>(
+  rows: number,
+  rowBytes: number,
+  threads: number,
+  make: (row: number, count: number) => Promise<T>,
+  entry: TensorEntry,
+): AsyncGenerator<T> {
+  const perBand = Math.max(1, Math.floor(PIECE_BYTES / rowBytes))
+  const running: Promise<T>[] = []
+  let next = 0
+  const start = () => {
+    for (; running.length < 2 * threads && next < rows; next += perBand) running.push(make(next, Math.min(perBand, rows - next)))
+    // An error of a band is reported in order, not here.
+    for (const promise of running) promise.catch(() => {})
+  }
+  start()
+  while (running.length > 0) {
+    const made = await running.shift()!.catch((cause) => {
+      throw cause instanceof RangeError ? notFinite(entry, cause) : cause
+    })
+    start()
+    yield made
+  }
+}
+
+function notFinite({ source, name }: TensorEntry, cause: Error): CheckpointError {
   const problem = { file: source.name, tensor: name, expected: 'finite numbers', came: cause.message, remedy: 'The checkpoint is damaged.' }
   return new CheckpointError(problem, { cause })
 }
@@ -162,20 +229,20 @@ function notFinite(weight: PlannedWeight, cause: Error): CheckpointError {
 class Packers {
   readonly threads: number
   readonly #workers: Worker[] = []
-  readonly #waiting = new Map<number, { resolve: (packed: PackedMxfp4) => void; reject: (error: Error) => void }>()
+  readonly #waiting = new Map<number, { resolve: (packed: PackedMxfp4 | PackedBlocks) => void; reject: (error: Error) => void }>()
   #next = 0
 
   constructor(threads: number) {
     this.threads = Math.max(1, threads)
   }
 
-  pack(bytes: Uint8Array<ArrayBuffer>, dtype: PublishedDtype): Promise<PackedMxfp4> {
+  pack(bytes: Uint8Array<ArrayBuffer>, dtype: PublishedDtype, format: PackRequest['format']): Promise<PackedMxfp4 | PackedBlocks> {
     const id = this.#next++
     const turn = id % this.threads
     const worker = (this.#workers[turn] ??= this.#start())
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject })
-      worker.postMessage({ id, bytes, dtype } satisfies PackRequest, [bytes.buffer])
+      worker.postMessage({ id, bytes, dtype, format } satisfies PackRequest, [bytes.buffer])
     })
   }
 

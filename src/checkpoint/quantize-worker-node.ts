@@ -1,6 +1,7 @@
-/** A thread of `quantize-node.ts`: stored bytes in, MXFP4 blocks and scales out. */
+/** A thread of `quantize-node.ts`: stored bytes in, blocks out. */
 import { parentPort } from 'node:worker_threads'
 import { decode } from './encode.ts'
+import { type PackedBlocks, type PackFormat, packBlocks } from './pack-blocks.ts'
 import { type PackedMxfp4, packMxfp4 } from './quantize.ts'
 import type { PublishedDtype } from './safetensors.ts'
 
@@ -8,15 +9,20 @@ export interface PackRequest {
   readonly id: number
   readonly bytes: Uint8Array<ArrayBuffer>
   readonly dtype: PublishedDtype
+  /** `experts`: MXFP4 with the scales apart, as gpt-oss is published. */
+  readonly format: PackFormat | 'experts'
 }
 
 /** Errors lose their class between threads, so only the message is sent. */
-export type PackAnswer = { readonly id: number; readonly packed: PackedMxfp4 } | { readonly id: number; readonly problem: string }
+export type PackAnswer =
+  | { readonly id: number; readonly packed: PackedMxfp4 | PackedBlocks }
+  | { readonly id: number; readonly problem: string }
 
-parentPort!.on('message', ({ id, bytes, dtype }: PackRequest) => {
+parentPort!.on('message', ({ id, bytes, dtype, format }: PackRequest) => {
   try {
-    const packed = packMxfp4(decode(bytes, dtype))
-    parentPort!.postMessage({ id, packed } satisfies PackAnswer, [packed.blocks.buffer as ArrayBuffer, packed.scales.buffer as ArrayBuffer])
+    const values = decode(bytes, dtype)
+    const packed = format === 'experts' ? packMxfp4(values) : packBlocks(values, format)
+    parentPort!.postMessage({ id, packed } satisfies PackAnswer, [packed.blocks.buffer as ArrayBuffer])
   } catch (error) {
     parentPort!.postMessage({ id, problem: (error as Error).message } satisfies PackAnswer)
   }

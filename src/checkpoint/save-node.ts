@@ -8,6 +8,7 @@ import type { Architecture } from '../architecture/architecture.ts'
 import { toConfigJson } from '../architecture/to-config-json.ts'
 import { requireSpace } from '../files/disk-space-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
+import type { Json } from '../json/json.ts'
 import { Encoder, type ReadValues } from './encode.ts'
 import { publishedTensors } from './published.ts'
 import type { TensorShape } from './safetensors.ts'
@@ -19,6 +20,8 @@ export interface SaveOptions {
   readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined
   readonly shardBytes?: number
   readonly metadata?: Readonly<Record<string, string>>
+  /** Further fields of config.json. */
+  readonly config?: Json
 }
 
 /**
@@ -46,7 +49,7 @@ export async function saveTensors<T extends OutgoingTensor & TensorShape>(
   tensors: readonly T[],
   options: SaveOptions = {},
 ): Promise<string[]> {
-  const config = `${JSON.stringify(toConfigJson(architecture), null, 2)}\n`
+  const config = `${JSON.stringify({ ...toConfigJson(architecture), ...options.config }, null, 2)}\n`
   const { shards, tensorBytes } = shardTensors(tensors, options.shardBytes ?? SHARD_BYTES)
   const names = shardNames(shards.length)
   await mkdir(directory, { recursive: true })

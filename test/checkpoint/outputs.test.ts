@@ -17,7 +17,7 @@ import { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { claimDirectory, madeBy } from '../../src/checkpoint/output-node.ts'
-import { QuantizeError, quantizeExperts } from '../../src/checkpoint/quantize-node.ts'
+import { QuantizeError, quantizeModel } from '../../src/checkpoint/quantize-node.ts'
 import { synthesizeCheckpoint } from '../../src/checkpoint/synth-node.ts'
 import { claimFile, OutputExistsError, OWN_SVG, writeOutput } from '../../src/files/output-node.ts'
 import { sweepTemporary, writeAtomically } from '../../src/files/write-node.ts'
@@ -68,7 +68,7 @@ async function refusedUnchanged(path: string, run: () => Promise<unknown>): Prom
 }
 
 const mixtral = join(fixtures, 'tiny-mixtral')
-const quantize = (out: string, force?: boolean) => quantizeExperts(mixtral, out, { threads: 1, force })
+const quantize = (out: string, force?: boolean) => quantizeModel(mixtral, out, { threads: 1, force })
 const { architecture: tiny } = await loadCheckpoint(join(fixtures, 'tiny-qwen3'), memorySink())
 const synth = (out: string, force?: boolean, seed = 1) => synthesizeCheckpoint(tiny, out, { threads: 1, force, seed })
 
@@ -120,7 +120,7 @@ describe('directories of models', () => {
 
   test('stale shards and indexes of an earlier run go', async () => {
     const path = place()
-    await quantizeExperts(mixtral, path, { threads: 1, shardBytes: 150_000 })
+    await quantizeModel(mixtral, path, { threads: 1, shardBytes: 150_000 })
     assert.ok(existsSync(join(path, 'model.safetensors.index.json')))
     await quantize(path)
     assert.deepEqual(readdirSync(path).sort(), ['config.json', 'model.safetensors'])
@@ -139,7 +139,7 @@ describe('directories of models', () => {
     const link = place()
     symlinkSync(model, link)
     for (const out of [model, link, join(model, '.'), join(model, '../', model.split('/').at(-1)!)])
-      await assert.rejects(quantizeExperts(model, out, { force: true }), QuantizeError)
+      await assert.rejects(quantizeModel(model, out, { force: true }), QuantizeError)
     assert.ok(existsSync(join(model, 'model.safetensors')))
     const file = place()
     writeFileSync(file, 'x')

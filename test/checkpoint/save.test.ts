@@ -6,7 +6,7 @@ import { after, describe, test } from 'node:test'
 import { decode, encode } from '../../src/checkpoint/encode.ts'
 import { CheckpointError, WeightsMismatchError } from '../../src/checkpoint/errors.ts'
 import { packMxfp4, relativeError } from '../../src/checkpoint/quantize.ts'
-import { QuantizeError, quantizeExperts } from '../../src/checkpoint/quantize-node.ts'
+import { QuantizeError, quantizeModel } from '../../src/checkpoint/quantize-node.ts'
 import { saveCheckpoint } from '../../src/checkpoint/save-node.ts'
 import { forward } from '../../src/model/transformer.ts'
 import type { WeightSpec } from '../../src/ops/backend.ts'
@@ -214,7 +214,7 @@ describe('quantising a checkpoint', () => {
     const source = await checkpointDirectory(temporary, 'tiny-gpt-oss', await dequantisedGptOss(), plain)
     writeFileSync(join(source, 'tokenizer.json'), '{}')
     const directory = out('packed')
-    const { errors, bytesAfter } = await quantizeExperts(source, directory)
+    const { errors, bytesAfter } = await quantizeModel(source, directory)
     assert.equal(errors.length, 8)
     assert.ok(errors.every(({ error }) => error.squaredError === 0))
     const published = await rawTensors(join(fixtures, 'tiny-gpt-oss'))
@@ -237,7 +237,7 @@ describe('quantising a checkpoint', () => {
   for (const name of ['tiny-qwen3-moe', 'tiny-mixtral']) {
     test(`${name}: one tensor per expert becomes stacked MXFP4 that loads and runs`, async () => {
       const directory = out(name)
-      const { errors, bytesBefore, bytesAfter } = await quantizeExperts(join(fixtures, name), directory, { shardBytes: 150_000 })
+      const { errors, bytesBefore, bytesAfter } = await quantizeModel(join(fixtures, name), directory, { shardBytes: 150_000 })
       assert.equal(errors.length, 6)
       for (const { name, error } of errors)
         assert.ok(relativeError(error) > 0.05 && relativeError(error) < 0.13, `${name} ${relativeError(error)}`)
@@ -269,7 +269,7 @@ describe('quantising a checkpoint', () => {
 
   test('what cannot be quantised is refused before anything is written', async () => {
     const rejects = async (source: string, target: string, message: RegExp) => {
-      await assert.rejects(quantizeExperts(source, target), (error: Error) => {
+      await assert.rejects(quantizeModel(source, target), (error: Error) => {
         assert.ok(error instanceof QuantizeError, String(error))
         assert.match(error.message, message)
         return true
@@ -291,7 +291,7 @@ describe('quantising a checkpoint', () => {
     data.writeUInt16LE(0x7fc0, 100)
     raw.set(bad.name, tensor(bad.name, bad.dtype, bad.shape, data))
     const source = await checkpointDirectory(temporary, 'tiny-mixtral', raw.values())
-    await assert.rejects(quantizeExperts(source, out('nan')), (error: Error) => {
+    await assert.rejects(quantizeModel(source, out('nan')), (error: Error) => {
       assert.ok(error instanceof CheckpointError, String(error))
       assert.match(error.message, /model\.layers\.1\.block_sparse_moe\.experts\..*finite numbers.*NaN/)
       return true

@@ -1,5 +1,5 @@
 /**
- * Checkpoints whose matrices other programs packed (FP8, AWQ, GPTQ): the tensors of a packed matrix become one of the published name
+ * Checkpoints whose matrices other programs packed (FP8, AWQ, GPTQ) or `lineage quantize`: the tensors of a packed matrix become one of the published name
  * `….weight`, whose rows are made while loading. All others stay as they are.
  */
 import type { Quantization } from '../../architecture/quantization.ts'
@@ -8,6 +8,7 @@ import { MissingTensorError, WrongFormatError } from '../errors.ts'
 import { MatrixCache } from '../fill.ts'
 import type { TensorEntry } from '../safetensors.ts'
 import type { Folder } from '../source.ts'
+import { unpackBlocks } from './blocks.ts'
 import { fp8View } from './fp8.ts'
 import { type GroupTensors, groupView } from './groups.ts'
 
@@ -15,8 +16,8 @@ const REMEDY = 'The checkpoint is incomplete: pull it again.'
 
 /** @throws CheckpointError that names the tensor */
 export async function unpacked(checkpoint: Checkpoint, quantization: Quantization | undefined): Promise<Checkpoint> {
-  if (!quantization) return checkpoint
   const tensors = new Map<string, TensorEntry>(checkpoint.tensors)
+  if (!quantization) return checkpoint.names || !unpackBlocks(tensors) ? checkpoint : { ...checkpoint, tensors, packed: 'blocks' }
   if (quantization.kind === 'fp8') unpackFp8(tensors, quantization.block)
   else await unpackGroups(tensors, quantization)
   return { ...checkpoint, tensors, packed: quantization.kind.toUpperCase() }

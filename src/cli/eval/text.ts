@@ -13,7 +13,24 @@ export interface TextOptions extends BackendOptions, Pick<RunOptions, 'adapter'>
   json?: string
 }
 
+export interface TextLoss {
+  /** Nats per token. */
+  loss: number
+  perplexity: number
+  bitsPerByte: number
+  tokens: number
+  block: number
+}
+
 export async function scoreText(directory: string, file: string, options: TextOptions): Promise<void> {
+  const result = await textLoss(directory, file, options)
+  process.stdout.write(
+    `loss ${result.loss.toFixed(4)} nats per token  perplexity ${result.perplexity.toFixed(3)}  ${result.bitsPerByte.toFixed(4)} bits per byte  (${result.tokens} tokens, windows of ${result.block})\n`,
+  )
+  if (options.json) await writeFileAtomically(options.json, `${JSON.stringify(result, null, 2)}\n`)
+}
+
+export async function textLoss(directory: string, file: string, options: TextOptions): Promise<TextLoss> {
   const model = await openModel(directory, { ...options, slots: 8, context: longContext(options.block) })
   try {
     const { tokenizer } = model
@@ -42,11 +59,7 @@ export async function scoreText(directory: string, file: string, options: TextOp
         bytes += tokenizer.bytes(id).length
       }
     }
-    const result = { loss: loss / rows, perplexity: Math.exp(loss / rows), bitsPerByte: loss / Math.LN2 / bytes, tokens: rows, block }
-    process.stdout.write(
-      `loss ${result.loss.toFixed(4)} nats per token  perplexity ${result.perplexity.toFixed(3)}  ${result.bitsPerByte.toFixed(4)} bits per byte  (${rows} tokens, windows of ${block})\n`,
-    )
-    if (options.json) await writeFileAtomically(options.json, `${JSON.stringify(result, null, 2)}\n`)
+    return { loss: loss / rows, perplexity: Math.exp(loss / rows), bitsPerByte: loss / Math.LN2 / bytes, tokens: rows, block }
   } finally {
     await model.dispose()
   }
