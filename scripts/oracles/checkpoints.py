@@ -66,6 +66,12 @@ deepseek = {
 }
 yarn40 = lambda mscale, all_dim: {"type": "yarn", "factor": 40, "beta_fast": 32, "beta_slow": 1, "original_max_position_embeddings": 64, "mscale": mscale, "mscale_all_dim": all_dim}
 
+mamba = {
+    "model_type": "mamba", "bos_token_id": 0, "conv_kernel": 4, "eos_token_id": 0, "expand": 2, "hidden_act": "silu", "hidden_size": 48, "initializer_range": 0.1,
+    "intermediate_size": 96, "layer_norm_epsilon": 1e-5, "num_hidden_layers": 4, "pad_token_id": 0, "residual_in_fp32": True, "state_size": 16, "time_step_rank": 3,
+    "torch_dtype": "float32", "use_bias": False, "use_cache": True, "use_conv_bias": True, "vocab_size": 512,
+}
+
 # name -> (class, config.json as it is published)
 CASES = {
     "tiny-mistral3": ("Mistral3ForConditionalGeneration", {
@@ -111,6 +117,9 @@ CASES = {
         "expert_layer_offset": 0, "mamba_d_conv": 7, "num_experts": 6, "num_experts_per_tok": 3, "torch_dtype": "float32"}),
     "jamba-mostly-attention": ("JambaForCausalLM", {**jamba, "num_hidden_layers": 7, "attn_layer_period": 2, "attn_layer_offset": 0, "expert_layer_period": 3,
         "expert_layer_offset": 2, "mamba_d_state": 33, "mamba_expand": 3, "num_key_value_heads": 4}),
+    "tiny-mamba": ("MambaForCausalLM", mamba),
+    "mamba-odd": ("MambaForCausalLM", {**mamba, "conv_kernel": 2, "expand": 3, "hidden_size": 35, "intermediate_size": 105, "state_size": 9, "time_step_rank": "auto",
+        "torch_dtype": "bfloat16", "use_bias": True, "use_conv_bias": False, "num_hidden_layers": 2, "tie_word_embeddings": False}),
     "gemma3-f32": ("Gemma3ForCausalLM", {**common, "model_type": "gemma3_text", "head_dim": 16, "hidden_activation": "gelu_pytorch_tanh", "hidden_size": 40,
         "query_pre_attn_scalar": 20, "rope_local_base_freq": 10000, "sliding_window": 12, "sliding_window_pattern": 2, "tie_word_embeddings": True, "torch_dtype": "float32"}),
 }
@@ -151,6 +160,16 @@ def per_expert(tensors):
             yield key, value
 
 
+def entering(backbone, ids):
+    """What enters every layer, and what leaves the last norm: transformers reports other states of Mamba."""
+    states = []
+    hooks = [layer.register_forward_pre_hook(lambda _, inputs: states.append(inputs[0])) for layer in backbone.layers]
+    states.append(backbone(input_ids=ids[None], use_cache=False).last_hidden_state)
+    for hook in hooks:
+        hook.remove()
+    return states
+
+
 def make(name, directory):
     class_name, published = CASES[name]
     directory.mkdir(parents=True, exist_ok=True)
@@ -185,7 +204,7 @@ def make(name, directory):
             golden[f"ids.{n}"] = ids.int()
             golden[f"logits.{n}"] = out.logits[0, -4 if len(ids) > 32 else 0:].contiguous()
             if len(ids) <= 32:
-                for layer, state in enumerate(out.hidden_states):
+                for layer, state in enumerate(out.hidden_states if class_name != "MambaForCausalLM" else entering(model.backbone, ids)):
                     golden[f"hidden.{n}.{layer}"] = state[0].contiguous()
                 so_far = ids
                 for _ in range(24):

@@ -86,8 +86,9 @@ export interface Layer {
  * Where the norms stand and how the two branches of a layer, each an f, join the residual stream.
  * One after the other: `pre`: x + f(norm(x)); `post` (OLMo 2): x + norm(f(x)); `sandwich` (Gemma 2, 3): x + norm(f(norm(x))).
  * Side by side: `parallel` (GPT-NeoX): x + attention(norm(x)) + feedForward(norm'(x)).
+ * Without a feed-forward: `alone` (Mamba): x + attention(norm(x)).
  */
-export type Placement = 'pre' | 'post' | 'sandwich' | 'parallel'
+export type Placement = 'pre' | 'post' | 'sandwich' | 'parallel' | 'alone'
 
 export type Norm = LayerNorm | PlainLayerNorm | RmsNorm
 
@@ -233,7 +234,16 @@ export type RopeScaling =
     }
   | { kind: 'llama3'; factor: number; lowFreqFactor: number; highFreqFactor: number; originalMaxPositionEmbeddings: number }
 
-export type FeedForward = Mlp | GatedMlp | Mixture
+export type FeedForward = Mlp | GatedMlp | Mixture | NoFeedForward
+
+/** Only with the placement `alone`: no width, no biases. */
+export interface NoFeedForward {
+  kind: 'none'
+  /** 0 */
+  intermediateSize: number
+  /** false */
+  bias: boolean
+}
 
 /** down(activation(up(x))) */
 export interface Mlp {

@@ -14,6 +14,7 @@ import { gpt3 } from './families/gpt3.ts'
 import { granite } from './families/granite.ts'
 import { jamba } from './families/jamba.ts'
 import { llama } from './families/llama.ts'
+import { mamba } from './families/mamba.ts'
 import { mistral } from './families/mistral.ts'
 import { olmo } from './families/olmo.ts'
 import { olmo1 } from './families/olmo1.ts'
@@ -76,6 +77,7 @@ export const FAMILIES: readonly Family[] = [
   gptNeox,
   gpt3,
   jamba,
+  mamba,
   general,
   deepseek,
 ]

@@ -50,7 +50,8 @@ const everyAttention = (architecture: Architecture, change: (slot: MultiHead, in
   })
 const everyFeedForward = (architecture: Architecture, change: (slot: FeedForward) => FeedForward): Architecture =>
   everyLayer(architecture, (layer) => ({ ...layer, feedForward: change(layer.feedForward) }))
-const withActivation = (slot: FeedForward, activation: Gated): FeedForward => (slot.kind === 'mlp' ? slot : { ...slot, activation })
+const withActivation = (slot: FeedForward, activation: Gated): FeedForward =>
+  slot.kind === 'mlp' || slot.kind === 'none' ? slot : { ...slot, activation }
 const fullRope = (rotaryDim: number, ropeTheta: number, scaling: RopeScaling): Rope => ({
   kind: 'rope',
   ropeTheta,

@@ -83,7 +83,7 @@ const BOXES: { id: string; title: (a: Architecture) => string; keys: string[]; i
   { id: 'embedding', title: () => 'Token embedding', keys: ['vocabSize', 'hiddenSize', 'embeddingScale', 'dropout'], inBlock: false },
 ]
 
-const FEEDS = { mlp: 'Feed-forward', gated: 'Gated feed-forward', moe: 'Mixture of experts' } as const
+const FEEDS = { mlp: 'Feed-forward', gated: 'Gated feed-forward', moe: 'Mixture of experts', none: '' } as const
 const normName = (kind: Norm['kind']): string => (kind === 'rmsNorm' ? 'RMSNorm' : 'LayerNorm')
 
 /** Of models whose layers differ: 'Gated feed-forward or experts'. */
@@ -106,6 +106,7 @@ function attentionName({ layers }: Architecture): string {
 /** Whether a model has the box at all. */
 function present(id: string, { layers, embedding }: Architecture): boolean {
   const placement = layers[0]!.placement
+  if (placement === 'alone' && ['feed', 'preFeed', 'postFeed'].includes(id)) return false
   if (id === 'preAttention' || id === 'preFeed') return placement !== 'post'
   if (id === 'postAttention' || id === 'postFeed') return placement === 'post' || placement === 'sandwich'
   return id !== 'position' || embedding.position.kind === 'learned'
@@ -244,11 +245,12 @@ function residuals(architecture: Architecture, left: number, width: number, rows
   ]
   const [feed, attention] = branches.map((ids) => {
     const every = rows.filter(({ id }) => ids.includes(id))
-    const lowest = every.filter(({ id }) => present(id, architecture)).at(-1)!
+    const lowest = every.filter(({ id }) => present(id, architecture)).at(-1)
+    if (!lowest) return undefined
     return { start: lowest.y + lowest.height + 7, join: every[0]!.y - 9 }
   })
   if (architecture.layers[0]!.placement !== 'parallel')
-    return [...joined(feed!.start, feed!.join), ...joined(attention!.start, attention!.join)]
+    return [feed, attention].flatMap((branch) => (branch ? joined(branch.start, branch.join) : []))
   // Both branches begin at the input of the layer; what attention makes passes the feed-forward at the left.
   const top = rows.find(({ id }) => id === 'attention')!.y
   return [

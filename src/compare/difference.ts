@@ -87,7 +87,7 @@ const FEATURES: readonly (readonly [group: Group, key: string, label: string, sa
   ['attention', 'stateSpaceBias', 'state-space biases', stateSpace(stateSpaceBiases)],
   ['feed-forward', 'feedForward', 'feed-forward', feed((slot) => FEEDS[slot.kind])],
   ['feed-forward', 'activation', 'activation', feed(activation)],
-  ['feed-forward', 'intermediateSize', 'inner width', feed((slot) => count(slot.intermediateSize))],
+  ['feed-forward', 'intermediateSize', 'inner width', feed((slot) => (slot.kind === 'none' ? NONE : count(slot.intermediateSize)))],
   ['feed-forward', 'feedForwardBias', 'feed-forward biases', feed((slot) => (slot.bias ? 'all' : NONE))],
   ['feed-forward', 'experts', 'experts', moe((slot) => count(slot.experts))],
   ['feed-forward', 'expertsPerToken', 'experts per token', moe((slot) => count(slot.expertsPerToken))],
@@ -121,9 +121,10 @@ const PLACEMENTS: Record<Placement, string> = {
   post: 'after each branch',
   sandwich: 'before and after each branch',
   parallel: 'before each of two parallel branches',
+  alone: 'before the one branch',
 }
 const QK_NORMS: Record<MultiHead['qkNorm']['kind'], string> = { none: NONE, perHead: 'per head', fullWidth: 'over the full width' }
-const FEEDS: Record<FeedForward['kind'], string> = { mlp: 'two matrices', gated: 'gated', moe: 'mixture of experts' }
+const FEEDS: Record<FeedForward['kind'], string> = { mlp: 'two matrices', gated: 'gated', moe: 'mixture of experts', none: NONE }
 
 /** One value for all layers, or the values of one period: '128, all' for alternating windows. */
 function overLayers<T>(layers: readonly T[], say: (layer: T) => string): string {
@@ -256,7 +257,9 @@ function stateSpaceBiases({ projectionBias, convolutionBias }: StateSpace): stri
   return found.join(', ')
 }
 
-function activation({ activation: slot }: FeedForward): string {
+function activation(feedForward: FeedForward): string {
+  if (feedForward.kind === 'none') return NONE
+  const { activation: slot } = feedForward
   if (slot.kind === 'gelu') return slot.approximation === 'tanh' ? 'GELU (tanh)' : 'GELU'
   return gate(slot)
 }

@@ -53,9 +53,10 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
         dropout: dropout?.attention,
         name: `layers.${index}.attention`,
       })
-    const feed = (input: Tensor) => feedForwardBlock(ops, layer.feedForward, input, `layers.${index}.feedForward`)
     const join = (stream: Tensor, branch: Tensor) => ops.add(stream, drop(branch, dropout?.residual), residualScale) // [T, D]
     x = ops.scope(`layers.${index}`, () => {
+      if (layer.placement === 'alone') return join(x, attend(normalize(ops, layer.attentionNorm, x)))
+      const feed = (input: Tensor) => feedForwardBlock(ops, layer.feedForward, input, `layers.${index}.feedForward`)
       switch (layer.placement) {
         case 'pre': {
           const y = join(x, attend(normalize(ops, layer.attentionNorm, x)))

@@ -6,6 +6,7 @@
  */
 import type {
   Architecture,
+  FeedForward,
   GatedMlp,
   Latent,
   Layer,
@@ -13,6 +14,7 @@ import type {
   Mixture,
   Mlp,
   MultiHead,
+  NoFeedForward,
   Norm,
   PlainLayerNorm,
   RmsNorm,
@@ -57,11 +59,16 @@ export type NormWeights<W = Tensor> =
   | { kind: 'plainLayerNorm'; slot: PlainLayerNorm }
   | { kind: 'rmsNorm'; slot: RmsNorm; gain: W }
 
-export type LayerWeights<W = Tensor> = { attention: AttentionWeights<W>; feedForward: FeedForwardWeights<W> } & (
-  | ({ placement: 'pre' | 'parallel' } & NormsBefore<W>)
-  | ({ placement: 'post' } & NormsAfter<W>)
-  | ({ placement: 'sandwich' } & NormsBefore<W> & NormsAfter<W>)
+export type LayerWeights<W = Tensor> = { attention: AttentionWeights<W> } & (
+  | ({ placement: 'pre' | 'parallel' } & FeedForwardPart<W> & NormsBefore<W>)
+  | ({ placement: 'post' } & FeedForwardPart<W> & NormsAfter<W>)
+  | ({ placement: 'sandwich' } & FeedForwardPart<W> & NormsBefore<W> & NormsAfter<W>)
+  | { placement: 'alone'; attentionNorm: NormWeights<W> }
 )
+
+interface FeedForwardPart<W> {
+  feedForward: FeedForwardWeights<W>
+}
 
 interface NormsBefore<W> {
   attentionNorm: NormWeights<W>
@@ -208,8 +215,10 @@ function specsAt({ dtype, expertDtype }: Architecture, prefix: string) {
 function layerSpecs(architecture: Architecture, layer: Layer, prefix: string): LayerWeights<WeightSpec> {
   const norm = (name: string) => specsAt(architecture, prefix).norm(name, layer.norm, architecture.hiddenSize)
   const attention = attentionSpecs(architecture, layer, `${prefix}attention.`)
-  const feedForward = feedForwardSpecs(architecture, layer, `${prefix}feedForward.`)
-  const { placement } = layer
+  const { placement, feedForward: slot } = layer
+  if (placement === 'alone') return { placement, attentionNorm: norm('attentionNorm'), attention }
+  if (slot.kind === 'none') throw new RangeError(`${prefix}feedForward: expected a feed-forward with the placement ${placement}, got none`)
+  const feedForward = feedForwardSpecs(architecture, slot, `${prefix}feedForward.`)
   switch (placement) {
     case 'pre':
     case 'parallel':
@@ -309,7 +318,11 @@ function attentionSpecs(architecture: Architecture, { attention: slot }: Layer, 
   }
 }
 
-function feedForwardSpecs(architecture: Architecture, { feedForward: slot }: Layer, prefix: string): FeedForwardWeights<WeightSpec> {
+function feedForwardSpecs(
+  architecture: Architecture,
+  slot: Exclude<FeedForward, NoFeedForward>,
+  prefix: string,
+): FeedForwardWeights<WeightSpec> {
   const { hiddenSize: D } = architecture
   const { vector, projection, experts } = specsAt(architecture, prefix)
   const { intermediateSize: F, bias } = slot

@@ -62,5 +62,5 @@ test('an architecture that the model type cannot express is refused with the fie
   const gpt2 = preset('gpt2')!
   const rms = { ...gpt2, finalNorm: { kind: 'rmsNorm' as const, eps: 1e-5, unitOffset: false } }
   assert.throws(() => toConfigJson(rms), /finalNorm/)
-  assert.throws(() => toConfigJson({ ...gpt2, modelType: 'mamba' }), /no config\.json is known/)
+  assert.throws(() => toConfigJson({ ...gpt2, modelType: 'rwkv' }), /no config\.json is known/)
 })

@@ -9,7 +9,7 @@ import { logprobs } from '../../src/engine/logprobs.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
 import { lastLogits, someIds, tiny } from './model.ts'
 
-for (const checkpoint of ['tiny-jamba', 'tiny-jamba-odd'])
+for (const checkpoint of ['tiny-jamba', 'tiny-jamba-odd', 'tiny-mamba'])
   describe(checkpoint, async () => {
     const backend = await createWasmBackend({ threads: 2 })
     after(() => backend.dispose())

@@ -68,12 +68,13 @@ function read(config: Fields): Described {
   }
 }
 
-const readLayer = (layer: Fields, hiddenSize: number, expertDtype: DType): Layer => ({
-  placement: word(layer, 'placement', 'pre', 'post', 'sandwich', 'parallel'),
-  norm: readNorm(layer.below('norm')),
-  attention: readAttention(layer.below('attention')),
-  feedForward: readFeedForward(layer.below('feedForward'), hiddenSize, expertDtype),
-})
+function readLayer(layer: Fields, hiddenSize: number, expertDtype: DType): Layer {
+  const placement = word(layer, 'placement', 'pre', 'post', 'sandwich', 'parallel', 'alone')
+  const feedForward = readFeedForward(layer.below('feedForward'), hiddenSize, expertDtype)
+  if ((placement === 'alone') !== (feedForward.kind === 'none'))
+    layer.fail('placement', `expected "alone" exactly where feedForward.kind is "none", got "${placement}" with "${feedForward.kind}"`)
+  return { placement, norm: readNorm(layer.below('norm')), attention: readAttention(layer.below('attention')), feedForward }
+}
 
 function readNorm(norm: Fields): Norm {
   const kind = word(norm, 'kind', 'layerNorm', 'plainLayerNorm', 'rmsNorm')
@@ -188,7 +189,8 @@ function readScaling(scaling: Fields, pairs: number): RopeScaling {
 }
 
 function readFeedForward(slot: Fields, hiddenSize: number, expertDtype: DType): FeedForward {
-  const kind = word(slot, 'kind', 'mlp', 'gated', 'moe')
+  const kind = word(slot, 'kind', 'mlp', 'gated', 'moe', 'none')
+  if (kind === 'none') return { kind, intermediateSize: 0, bias: false }
   const intermediateSize = slot.size('intermediateSize')
   const bias = slot.flag('bias')
   const activation = slot.below('activation')

@@ -19,8 +19,9 @@ import {
   variant,
 } from '../llama-line.ts'
 import type { Preset } from '../presets.ts'
-import type { Names, Recipe, TensorTable } from '../recipes.ts'
+import type { TensorTable } from '../recipes.ts'
 import { isStateSpace } from '../slots.ts'
+import { rankFrom, stateSpaceTensors } from './mamba.ts'
 
 function read(config: Fields): Described {
   config.refuse('hidden_act', 'the activation of this model type is SiLU', 'silu')
@@ -47,13 +48,12 @@ function read(config: Fields): Described {
 }
 
 function readMamba(config: Fields, hiddenSize: number, normEps: number): StateSpace {
-  const rank = config.raw('mamba_dt_rank') ?? 'auto'
   return {
     kind: 'stateSpace',
     innerSize: hiddenSize * config.size('mamba_expand', 2),
     stateSize: config.size('mamba_d_state', 16),
     convolutionSize: config.size('mamba_d_conv', 4),
-    stepRank: rank === 'auto' ? Math.ceil(hiddenSize / 16) : config.size('mamba_dt_rank'),
+    stepRank: rankFrom(config, 'mamba_dt_rank', hiddenSize),
     projectionBias: config.flag('mamba_proj_bias', false),
     convolutionBias: config.flag('mamba_conv_bias', true),
     normEps,
@@ -139,35 +139,9 @@ const tensors: TensorTable = {
       ...(feedForward.kind === 'moe'
         ? { 'feedForward.router': at('feed_forward.router.weight') }
         : { ...matrix('gate'), ...matrix('up'), ...matrix('down') }),
-      ...(attention.kind === 'stateSpace' && mambaTensors(attention, (tail) => at(`mamba.${tail}`))),
+      ...(isStateSpace(attention) && stateSpaceTensors(attention, (tail) => at(`mamba.${tail}`))),
     }
   },
-}
-
-/** Tensors of a state-space layer as Mamba publishes them; the norms are Jamba's. */
-export function mambaTensors({ innerSize: C, stateSize: N, stepRank: R }: StateSpace, at: (tail: string) => string): Names {
-  const rows = (tensor: string, from: number, total: number): Recipe => ({ form: 'asStored', tensor: at(tensor), slice: { from, total } })
-  const [projected, total] = ['x_proj.weight', R + 2 * N]
-  return {
-    'attention.x': rows('in_proj.weight', 0, 2 * C),
-    'attention.xBias': rows('in_proj.bias', 0, 2 * C),
-    'attention.gate': rows('in_proj.weight', C, 2 * C),
-    'attention.gateBias': rows('in_proj.bias', C, 2 * C),
-    'attention.kernel': { form: 'transposed', tensor: at('conv1d.weight'), middle: true },
-    'attention.kernelBias': at('conv1d.bias'),
-    'attention.stepDown': rows(projected, 0, total),
-    'attention.input': rows(projected, R, total),
-    'attention.output': rows(projected, R + N, total),
-    'attention.stepNorm': at('dt_layernorm.weight'),
-    'attention.inputNorm': at('b_layernorm.weight'),
-    'attention.outputNorm': at('c_layernorm.weight'),
-    'attention.step': at('dt_proj.weight'),
-    'attention.stepBias': at('dt_proj.bias'),
-    'attention.logRate': { form: 'transposed', tensor: at('A_log') },
-    'attention.skip': at('D'),
-    'attention.o': at('out_proj.weight'),
-    'attention.oBias': at('out_proj.bias'),
-  }
 }
 
 const mini: Preset = {
