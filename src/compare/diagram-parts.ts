@@ -54,7 +54,10 @@ export function heads({ layers }: Architecture, x: number, y: number, width: num
 
 /** Widths in, inside and out to one scale; below, the experts with the active ones filled. */
 export function widths(all: Architecture[], architecture: Architecture, x: number, y: number, width: number): string[] {
-  const inner = (other: Architecture): number => other.layers[0]!.feedForward.intermediateSize
+  const inner = ({ layers }: Architecture): number => {
+    const slots = layers.map(({ feedForward }) => feedForward)
+    return (slots.find(({ kind }) => kind === 'moe') ?? slots[0]!).intermediateSize
+  }
   const most = Math.max(...all.flatMap((other) => [other.hiddenSize, inner(other)]))
   const bar = (size: number, top: number, height: number): Box => {
     const length = (width * size) / most
@@ -101,7 +104,7 @@ export function shares({ parameters, weightBytes, kvCache, state, work }: Accoun
   const width = COLUMN - LADDER
   const out = [
     text(left, y, 'parameters by part', 'label'),
-    text(left + width, y, `${(weightBytes.published / 1e9).toPrecision(3)} GB of weights`, 'label', 'end'),
+    text(left + width, y, `${gigabytes(weightBytes.published)} of weights`, 'label', 'end'),
   ]
   let at = left
   for (const { components, className } of PARTS) {
@@ -163,3 +166,6 @@ export function short(count: number): string {
 
 const mebibytes = (bytes: number): string =>
   bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toPrecision(3)} GiB` : `${(bytes / 2 ** 20).toPrecision(3)} MiB`
+
+const gigabytes = (bytes: number): string =>
+  bytes < 999.5e9 ? `${(bytes / 1e9).toPrecision(3)} GB` : `${(bytes / 1e12).toPrecision(3)} TB`

@@ -4,7 +4,8 @@
  * computations in f64 from the backend's inputs. It is slow.
  */
 import type { Backend } from '../ops/backend.ts'
-import type { AttentionOptions, Batch, Ops } from '../ops/ops.ts'
+import { ExpertChoice as Choice } from '../ops/expert-choice.ts'
+import type { AttentionOptions, Batch, Ops, Routing } from '../ops/ops.ts'
 import { columns, isTensor, rowsOf, type Tensor } from '../ops/tensor.ts'
 
 /** The result of a scope: 'layers.3.attention', 'logits'. */
@@ -42,6 +43,8 @@ export interface ExpertChoice {
   /** [E] how many rows chose each. */
   load: number[]
 }
+
+type Router = Parameters<Ops['route']>[4]
 
 export type Observation = NamedResult | AttentionMap | ExpertChoice
 
@@ -81,10 +84,10 @@ export function createProbe(backend: Backend, { wants = () => true }: ProbeOptio
       if (wants(name)) seen.push(attentionMap(backend, name, q, k, batch, options, history))
       return backend.attention(q, k, v, batch, options)
     },
-    route(x, weight, bias, active, router) {
-      const routing = backend.route(x, weight, bias, active, router)
+    route(x, weight, bias, active, router, correction) {
+      const routing = backend.route(x, weight, bias, active, router, correction)
       const name = here()
-      if (wants(name)) seen.push(expertChoice(backend, name, backend.linear(x, weight, bias), routing.weights, active))
+      if (wants(name)) seen.push(expertChoice(backend, name, backend.linear(x, weight, bias), routing, router, correction))
       return routing
     },
     async observations() {
@@ -173,18 +176,24 @@ function softmax(scores: Float64Array, sinkLogit: number): { p: Float64Array; si
   return { p: p.map((value) => value / sum), sink: sink / sum }
 }
 
-async function expertChoice(backend: Backend, name: string, logits: Tensor, weights: Tensor, active: number): Promise<ExpertChoice> {
-  const reading = Promise.all([backend.read(logits), backend.read(weights)])
+async function expertChoice(
+  backend: Backend,
+  name: string,
+  logits: Tensor,
+  { weights, active }: Routing,
+  router: Router,
+  correction: Tensor | undefined,
+): Promise<ExpertChoice> {
+  const reading = Promise.all([backend.read(logits), backend.read(weights), correction && backend.read(correction)])
   const [rows, experts] = [rowsOf(logits), columns(logits)]
-  const [scores, shares] = await reading
+  const [scores, shares, added] = await reading
   const load = new Array<number>(experts).fill(0)
+  const rule = new Choice(experts, active, router)
   const chosen = Array.from({ length: rows }, (_, t) => {
-    const row = scores.subarray(t * experts, (t + 1) * experts)
-    const best = Array.from(row.keys())
-      .sort((a, b) => row[b]! - row[a]! || a - b)
-      .slice(0, active)
+    const best = new Int32Array(active)
+    rule.row(scores.subarray(t * experts, (t + 1) * experts), added, best, 0)
     for (const expert of best) load[expert]!++
-    return best
+    return [...best]
   })
   return {
     kind: 'experts',

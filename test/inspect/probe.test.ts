@@ -7,6 +7,7 @@ import { fileFolder } from '../../src/checkpoint/source-node.ts'
 import { type AttentionMap, createProbe, type ExpertChoice, type NamedResult } from '../../src/inspect/probe.ts'
 import { cacheSpec } from '../../src/model/cache-spec.ts'
 import { forward } from '../../src/model/transformer.ts'
+import type { HostRouting } from '../../src/ops/reference/moe.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import { backends } from '../ops/backends.ts'
 
@@ -132,5 +133,31 @@ test('experts: the best logits, weights that sum to one, loads that sum to rows 
         assert.ok(shares.every((share, index) => index === 0 || share <= shares[index - 1]! + 1e-6))
       })
     }
+  }
+})
+
+test('choices of routers with groups, sigmoids and corrections are those of the backend', async () => {
+  for (const model of ['checkpoints/tiny-deepseek-v3', 'deepseek/v2-grouped', 'deepseek/v3-halves']) {
+    const backend = createReferenceBackend()
+    const chosen: number[][] = []
+    const watched = {
+      ...backend,
+      route(...call: Parameters<typeof backend.route>) {
+        const routing = backend.route(...call)
+        chosen.push([...(routing as HostRouting).chosen])
+        return routing
+      },
+    }
+    const folder = await fileFolder(fileURLToPath(new URL(`../fixtures/${model}`, import.meta.url)))
+    const { architecture, weights } = await loadFolder(folder, backend)
+    const probe = createProbe(watched)
+    forward(probe, architecture, weights, { ...batch(0, 40), ids: batch(0, 40).ids.map((id) => id % 120) })
+    const seen = (await probe.observations()).filter((each): each is ExpertChoice => each.kind === 'experts')
+    assert.deepEqual(
+      seen.map((each) => each.chosen.flat()),
+      chosen,
+      model,
+    )
+    assert.ok(seen.length > 0)
   }
 })

@@ -169,6 +169,7 @@ function readScaling(scaling: Fields, pairs: number): RopeScaling {
         betaSlow: scaling.positive('betaSlow'),
         truncate: scaling.flag('truncate'),
         attentionFactor: scaling.optionalPositive('attentionFactor'),
+        mscaleAllDim: scaling.optionalPositive('mscaleAllDim') ?? undefined,
         ...(scaling.has('mscaleAllDim') && { mscaleAllDim: scaling.positive('mscaleAllDim') }),
       }
     case 'longrope': {
@@ -213,7 +214,7 @@ function readFeedForward(slot: Fields, hiddenSize: number, expertDtype: DType): 
     intermediateSize,
     activation: readGated(activation),
     bias,
-    router: readRouter(slot.below('router'), experts),
+    router: readRouter(slot.below('router'), experts, expertsPerToken),
     ...(slot.has('shared') && { shared: readGatedMlp(slot.below('shared')) }),
   }
 }
@@ -234,7 +235,7 @@ function readGated(activation: Fields): Gated {
   return { kind, alpha: activation.positive('alpha'), limit: activation.positive('limit') }
 }
 
-function readRouter(router: Fields, experts: number): Router {
+function readRouter(router: Fields, experts: number, expertsPerToken: number): Router {
   const kind = word(router, 'kind', 'topkSoftmax', 'softmaxTopk', 'sigmoidTopk')
   const rest = { bias: router.flag('bias'), auxLossCoef: router.notNegative('auxLossCoef') }
   if (kind === 'topkSoftmax') return { kind, ...rest }
@@ -242,16 +243,20 @@ function readRouter(router: Fields, experts: number): Router {
     normalize: router.flag('normalize'),
     ...rest,
     ...(router.has('scale') && { scale: router.positive('scale') }),
-    ...(router.has('groups') && { groups: readGroups(router.below('groups'), experts) }),
+    ...(router.has('groups') && { groups: readGroups(router.below('groups'), experts, expertsPerToken) }),
   }
   return kind === 'softmaxTopk' ? { kind, ...chosen } : { kind, correction: router.flag('correction'), ...chosen }
 }
 
-function readGroups(groups: Fields, experts: number): ExpertGroups {
+function readGroups(groups: Fields, experts: number, expertsPerToken: number): ExpertGroups {
   const [count, chosen] = [groups.size('count'), groups.size('chosen')]
   if (experts % count || chosen > count)
     groups.fail('count', `expected a divisor of ${experts} experts, of which ${chosen} groups can be chosen`)
-  return { count, chosen, best: groups.size('best', undefined, 2) as 1 | 2 }
+  const best = groups.size('best', undefined, 2)
+  const width = experts / count
+  if (width < best || width * chosen < expertsPerToken)
+    groups.fail('chosen', `expected groups that hold ${expertsPerToken} experts together, got ${chosen} groups of ${width}`)
+  return { count, chosen, best: best as 1 | 2 }
 }
 
 const write = (a: Architecture): Json => ({
