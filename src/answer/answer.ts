@@ -139,6 +139,11 @@ export class Answer extends Generated {
     return this.#events.reasoning
   }
 
+  /** Ends the thinking that runs, if any; the answer begins. */
+  endReasoning(): void {
+    this.#guide.endReasoning()
+  }
+
   override mask(tokensLeft: number): Uint32Array | undefined {
     return this.#guide.mask(tokensLeft)
   }
@@ -195,7 +200,7 @@ export class Answer extends Generated {
     for (let ids = this.#guide.forced(); ids.length > 0; ids = this.#guide.forced()) {
       if (this.#guide.budgetSpent && !this.#warned) {
         this.#warned = true
-        const message = `the thinking was ended after its budget of ${this.#plan.rules.reasoningBudget} tokens`
+        const message = `the thinking was ended after ${this.#reasoningTokens} tokens`
         this.#events.add([{ type: 'warning', code: 'thinking-budget', message }])
       }
       for (const id of ids) {

@@ -58,6 +58,7 @@ export class Guide {
   readonly #rules: Rules
   readonly #bound: boolean
   readonly #longestHeader: number
+  #budget: number
   #stage: Stage = { at: 'free' }
   #reasoned: boolean
   #headerIds = 0
@@ -82,6 +83,7 @@ export class Guide {
     this.#tokenizer = tokenizer
     this.#parser = parser
     this.#rules = rules
+    this.#budget = rules.reasoningBudget
     this.#bound = rules.text !== undefined || rules.forcedCalls !== undefined
     this.#longestHeader = LONGEST_FREE_HEADER + Math.max(0, ...rules.callable.map((name) => new TextEncoder().encode(name).length))
     this.#reasoned = !rules.thinking || format.capabilities.reasoning === 'never'
@@ -105,6 +107,11 @@ export class Guide {
   /** Whether a call that the parser starts now was asked for. */
   get showsCall(): boolean {
     return !this.#abandoning && (this.#rules.forcedCalls === undefined || this.#sanctionedCall)
+  }
+
+  /** The reasoning that runs ends with its next id, as if its budget were spent. */
+  endReasoning(): void {
+    this.#budget = 0
   }
 
   /** Whether the answer is over, whatever the model would like to add. */
@@ -252,8 +259,8 @@ export class Guide {
       return force.endReasoning()
     }
     if (region === 'reasoning' && !this.#parser.isOver) {
-      const finishing = this.#reasoningIds < this.#rules.reasoningBudget + MOST_FINISHING && this.#isInsideCharacter()
-      if (this.#reasoningIds < this.#rules.reasoningBudget || finishing) return []
+      const finishing = this.#reasoningIds < this.#budget + MOST_FINISHING && this.#isInsideCharacter()
+      if (this.#reasoningIds < this.#budget || finishing) return []
       if (this.budgetSpent) return force.text() // it began to think again
       this.budgetSpent = true
       this.#reasoned = true

@@ -4,7 +4,7 @@
  */
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
-import type { Command } from 'commander'
+import { type Command, Option } from 'commander'
 import { type AppOptions, createApp } from '../server/http/app.ts'
 import type { LogLine } from '../server/http/context.ts'
 import { defaultLimits, type Limits } from '../server/http/limits.ts'
@@ -33,6 +33,8 @@ interface Options extends RunOptions, Purposes {
   alias: string[]
   pathPrefix?: string
   manageModels?: boolean
+  reasoningEffort?: 'none' | 'low' | 'medium' | 'high'
+  reasoningBudget?: number
   tlsCert?: string
   tlsKey?: string
   drainDelay: number
@@ -74,6 +76,15 @@ export function register(program: Command): void {
     .option('--drain <seconds>', 'time for running answers after SIGTERM', parseCount, defaultLimits.drainMs / 1000)
     .option('--drain-delay <seconds>', 'time after SIGTERM in which /readyz fails and new work is still taken', parseWhole, 0)
     .option('--current-date <date>', 'tell the models this date (YYYY-MM-DD); it changes every prompt')
+    .addOption(
+      new Option('--reasoning-effort <level>', 'how much to think where a request says nothing of it').choices([
+        'none',
+        'low',
+        'medium',
+        'high',
+      ]),
+    )
+    .option('--reasoning-budget <n>', 'most tokens of the thinking of one answer; 0: none', parseWhole)
     .option('--generic-tools', 'describe tools in the system message where the chat template of a model knows none')
     .option('--log <format>', 'text, json or none', 'text')
   addRunOptions(command)
@@ -93,6 +104,7 @@ async function serve(names: string[], options: Options): Promise<void> {
     queueLength: options.maxQueue,
     drainMs: options.drain * 1000,
     outputTokens: options.maxTokens ?? defaultLimits.outputTokens,
+    reasoningTokens: options.reasoningBudget || defaultLimits.reasoningTokens,
   }
   if (options.adapter && names.length > 1) throw new UsageError('--adapter: give one model, the base of the adapters')
   const models = (await Promise.all((names.length > 0 ? names : [EMBEDDED]).map((name) => servedEntries(name, options)))).flat()
@@ -106,6 +118,7 @@ async function serve(names: string[], options: Options): Promise<void> {
     preload: [models[0]!.id],
     apiKeys: keys,
     prefix: pathPrefix(options.pathPrefix),
+    thinking: options.reasoningEffort === 'none' || options.reasoningBudget === 0 ? false : options.reasoningEffort,
     manager: options.manageModels ? cacheManager(options) : undefined,
     hosts: [...options.allowHost, hostname(), `${hostname().split('.')[0]}.local`, ...(isLoopback(options.host) ? [] : [options.host])],
     origins: options.allowOrigin,

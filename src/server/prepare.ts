@@ -29,7 +29,7 @@ export interface Asked {
 
 /** Throws ChatError (400), SliceTimeoutError (503) or the signal's reason. */
 export async function prepare(
-  { limits, compile, currentDate }: ServerContext,
+  { limits, compile, currentDate, thinking }: ServerContext,
   { tenant, signal }: Scope,
   model: ServedModel,
   { answers = 1, ...asked }: Asked,
@@ -37,7 +37,7 @@ export async function prepare(
   const { messages, ask } = continued(asked.messages, asked.ask)
   const bounded: Ask = {
     ...ask,
-    thinking: boundedThinking(ask.thinking, limits.reasoningTokens),
+    thinking: boundedThinking(ask.thinking ?? thinking, limits.reasoningTokens),
     maxTokens: Math.min(ask.maxTokens ?? Number.POSITIVE_INFINITY, limits.outputTokens),
     currentDate,
     cacheKey: tenant,

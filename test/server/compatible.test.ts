@@ -297,3 +297,31 @@ test('a client that leaves while it sends its body is no error of the server', a
     JSON.stringify(log),
   )
 })
+
+test('the thinking of a running answer is ended by its id, and by no other key', async () => {
+  const server = scripted(() => analysis(counting(3_000)) + final('Done.'), 'harmony', { delayMs: 1, apiKeys: ['alice', 'bob'] })
+  const as = (key: string) => ({ authorization: `Bearer ${key}` })
+  const response = await server.post('/v1/chat/completions', { ...chat, stream: true, reasoning_control: true }, as('alice'))
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader()
+  let text = ''
+  while (!text.includes('"reasoning":"')) text += (await reader.read()).value
+  const id = /"id":"(chatcmpl-[^"]+)"/.exec(text)![1]
+  const end = async (key: string, of = id) =>
+    (await jsonOf(server.post('/v1/chat/completions/control', { id: of, action: 'reasoning_end' }, as(key)))).success
+  assert.deepEqual([await end('bob'), await end('alice', 'chatcmpl-none'), await end('alice')], [false, false, true])
+  for (let part = await reader.read(); !part.done; part = await reader.read()) text += part.value
+  assert.ok(!text.includes('2999'))
+  assert.match(text, /"content":"[^"]+"/)
+  assert.equal(await end('alice'), false)
+  assert.equal((await server.post('/v1/chat/completions/control', { id, action: 'other' }, as('alice'))).status, 400)
+})
+
+test('a default of thinking holds where a request says nothing of it', async () => {
+  const { post, engine } = scripted(() => analysis('Hm.') + final('ok'), 'harmony', { thinking: 'low' })
+  await post('/v1/chat/completions', chat)
+  await post('/v1/chat/completions', { ...chat, reasoning_effort: 'high' })
+  assert.deepEqual(
+    engine.prompts.map((prompt) => /Reasoning: (\w+)/.exec(prompt)![1]),
+    ['low', 'high'],
+  )
+})

@@ -57,7 +57,10 @@ test('/infill: other files, a beginning, markers in texts, an end at the next fi
   const body = { input_prefix: '<|fim_middle|>', input_suffix: 'S', prompt: 'B', input_extra: [{ filename: 'x.ts', text: 'X' }] }
   const answer = await jsonOf(post('/infill', body))
   assert.deepEqual([answer.content, answer.stop, answer.stop_type], [' + b', true, 'word'])
-  assert.equal(engine.prompts.at(-1), '<|file_sep|>x.ts\nX\n<|fim_prefix|><|fim_middle|><|fim_suffix|>S<|fim_middle|>B')
+  assert.equal(
+    engine.prompts.at(-1),
+    '<|file_sep|>x.ts\nX\n<|file_sep|>filename\n<|fim_prefix|><|fim_middle|><|fim_suffix|>S<|fim_middle|>B',
+  )
   const events = await eventsOf(await post('/infill', { ...body, stream: true }))
   assert.equal(events.map(({ data }) => data.content).join(''), ' + b')
   assert.equal(events.at(-1)!.data.stop, true)

@@ -11,7 +11,7 @@ import { fingerprintOf, newChatId, unixSeconds } from '../http/names.ts'
 import type { Lease } from '../models/registry.ts'
 import { type Asked, drawingOf, prepare, stopsOf, toolsOf } from '../prepare.ts'
 import { chatUsage, openaiFinish, runAnswer, stopReason, timingsOf, wholeAnswer, withModel } from '../run.ts'
-import { type ChatRequest, chatRequest, functionTool } from '../schemas/chat.ts'
+import { type ChatRequest, chatRequest, controlRequest, functionTool } from '../schemas/chat.ts'
 import { limitOf } from '../schemas/common.ts'
 import { formatForm, givenForm } from '../schemas/forms.ts'
 import { ChatChunks, legacyFinish } from './chunks.ts'
@@ -30,6 +30,11 @@ export async function chatCompletions(ctx: ServerContext, scope: Scope, request:
       model: body.model,
       system_fingerprint: fingerprintOf(lease.entry),
     }
+    if (body.reasoning_control) {
+      const key = runningKey(scope, head.id)
+      ctx.running.set(key, answers)
+      scope.atEnd(() => ctx.running.delete(key))
+    }
     const runs = answers.map((answer, i) => choiceRun(ctx, scope, lease, answer, i, body, asked.custom))
     return respondWithChoices(ctx, scope, request, body, runs, {
       whole: { ...head, object: 'chat.completion' },
@@ -37,6 +42,16 @@ export async function chatCompletions(ctx: ServerContext, scope: Scope, request:
       totals: (finishes) => ({ usage: chatUsage(finishes), timings: timingsOf(finishes[0]!) }),
     })
   })
+}
+
+const runningKey = ({ tenant }: Scope, id: string) => `${tenant}\n${id}`
+
+/** Ends the thinking of an answer that runs. An unknown or finished id changes nothing. */
+export async function controlChat(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
+  const { id } = await readBody(ctx, scope, request, controlRequest)
+  const answers = ctx.running.get(runningKey(scope, id)) ?? []
+  for (const answer of answers) answer.endReasoning()
+  return Response.json({ success: answers.length > 0 })
 }
 
 export async function chatInputTokens(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {

@@ -5,6 +5,7 @@
 import { Hono } from 'hono'
 import { type CompileConstraint, cachedCompile, constraints } from '../../answer/constraints.ts'
 import { ReasoningMemory } from '../../answer/reasoning-memory.ts'
+import type { Thinking } from '../../chat/messages.ts'
 import { prepareVocabulary } from '../../structured/structured.ts'
 import { Admission } from '../models/admission.ts'
 import { Joins } from '../models/joins.ts'
@@ -44,6 +45,8 @@ export interface AppOptions {
   store?: ResponseStore
   /** Seals `encrypted_content`; the same on all replicas. Default: random, good for this process. */
   secret?: string
+  /** How much models think where a request says nothing of it. Default: as they do by themselves. */
+  thinking?: Thinking
   /** Lets requests download, copy and delete models. Default: they cannot. */
   manager?: ModelManager
   /** Compiles schemas. Default: src/structured, with the cache of this process. */
@@ -88,6 +91,8 @@ export function createApp(options: AppOptions): App {
     metrics: new ServerMetrics(registry, () => store.size),
     reasoning: new ReasoningMemory(),
     conversations: new Conversations(store),
+    running: new Map(),
+    thinking: options.thinking,
     jobs: new ResponseJobs(),
     manager: options.manager && preparing(options.manager),
     joins: new Joins(),

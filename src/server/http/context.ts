@@ -1,6 +1,8 @@
 /** What the handlers share: the server's parts, and the facts of one request. */
+import type { Answer } from '../../answer/answer.ts'
 import type { CompileConstraint } from '../../answer/constraints.ts'
 import type { ReasoningMemory } from '../../answer/reasoning-memory.ts'
+import type { Thinking } from '../../chat/messages.ts'
 import type { Admission } from '../models/admission.ts'
 import type { Joins } from '../models/joins.ts'
 import type { ModelManager } from '../models/manage.ts'
@@ -22,6 +24,10 @@ export interface ServerContext {
   store: ResponseStore
   reasoning: ReasoningMemory
   conversations: Conversations
+  /** Answers whose thinking may be ended while they run, by key and id. */
+  running: Map<string, readonly Answer[]>
+  /** How much to think where a request says nothing of it. */
+  thinking?: Thinking
   jobs: ResponseJobs
   /** Missing: requests cannot download or delete models. */
   manager?: ModelManager

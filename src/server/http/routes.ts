@@ -1,6 +1,6 @@
 /** Every path of the server in one table: what hono dispatches, what /openapi.json lists, what needs no key. */
 import type { z } from 'zod'
-import { chatCompletions, chatInputTokens } from '../chat-completions/chat-completions.ts'
+import { chatCompletions, chatInputTokens, controlChat } from '../chat-completions/chat-completions.ts'
 import { embeddings, ollamaEmbed, ollamaEmbeddings } from '../embeddings/embeddings.ts'
 import { rerank, score } from '../embeddings/rerank.ts'
 import { countTokens, createMessage } from '../messages/messages.ts'
@@ -24,7 +24,7 @@ import {
 } from '../responses/conversations.ts'
 import { createResponse } from '../responses/responses.ts'
 import { cancelResponse, deleteResponse, getResponse, inputTokens, listInputItems } from '../responses/stored.ts'
-import { chatRequest } from '../schemas/chat.ts'
+import { chatRequest, controlRequest } from '../schemas/chat.ts'
 import { applyTemplateRequest, completionRequest, detokenizeRequest, tokenizeRequest } from '../schemas/completions.ts'
 import { embeddingsRequest, ollamaEmbeddingsRequest, ollamaEmbedRequest, rerankRequest, scoreRequest } from '../schemas/embeddings.ts'
 import { infillRequest, llamaCompletionRequest } from '../schemas/llama.ts'
@@ -74,6 +74,13 @@ export const routes: readonly Route[] = [
     summary: 'Count the prompt of a conversation.',
     body: chatRequest,
     handle: chatInputTokens,
+  },
+  {
+    method: 'POST',
+    path: '/v1/chat/completions/control',
+    summary: 'llama-server: end the thinking of an answer.',
+    body: controlRequest,
+    handle: controlChat,
   },
   { method: 'POST', path: '/v1/responses', summary: 'Answer input items.', body: responseRequest, handle: createResponse },
   {
@@ -136,7 +143,7 @@ export const routes: readonly Route[] = [
     body: embeddingsRequest,
     handle: embeddings,
   },
-  ...['/v1/rerank', '/rerank', '/v2/rerank'].map(
+  ...['/v1/rerank', '/rerank', '/v2/rerank', '/v1/reranking', '/reranking'].map(
     (path): Route => ({ method: 'POST', path, summary: 'Order documents, by a reranking model.', body: rerankRequest, handle: rerank }),
   ),
   ...['/v1/score', '/score'].map(

@@ -94,10 +94,17 @@ export const chatRequest = z.looseObject({
   reasoning_effort: common.effort.nullish(),
   reasoning: z.looseObject({ effort: common.effort.nullish() }).nullish(),
   thinking_token_budget: common.int32(0).nullish(),
+  reasoning_control: z.boolean().nullish().describe('The thinking of this answer can be ended by /v1/chat/completions/control.'),
   chat_template_kwargs: common.templateKwargs,
   user: z.string().max(512).nullish(),
   store: z.boolean().nullish(),
   metadata: common.metadata,
+})
+
+export const controlRequest = z.looseObject({
+  id: z.string().min(1).max(256),
+  action: z.enum(['reasoning_end']),
+  model: common.modelName.nullish(),
 })
 
 export type ChatRequest = z.infer<typeof chatRequest>

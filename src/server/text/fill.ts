@@ -50,8 +50,13 @@ export function fillPrompt({ tokenizer, engine }: ChatModel, gap: Gap, field: st
   return { ids: [...prefix, ...filesBefore(tokenizer, files), ...ids], stops: ENDS.filter((end) => id(end) !== undefined) }
 }
 
-/** Other files as Qwen-Coder reads a project; for models without such markers they are text in front. */
+/** Other files as Qwen-Coder reads a project, as llama-server writes it; for models without such markers they are text in front. */
 function filesBefore(tokenizer: Tokenizer, files: NonNullable<Gap['files']>): number[] {
-  const separator = tokenizer.specials.get('<|file_sep|>') ?? tokenizer.specials.get('<file_sep>')
-  return files.flatMap(({ name, text }) => [...(separator === undefined ? [] : [separator]), ...tokenizer.encode(`${name}\n${text}\n`)])
+  const marker = (name: string) => tokenizer.specials.get(`<|${name}|>`) ?? tokenizer.specials.get(`<${name}>`)
+  const [project, separator] = [marker('repo_name'), marker('file_sep')]
+  if (files.length === 0) return []
+  const own = [...files.map(({ name, text }) => `${name}\n${text}\n`), 'filename\n']
+  if (separator === undefined) return own.slice(0, -1).flatMap((text) => tokenizer.encode(text))
+  const head = project === undefined ? [] : [project, ...tokenizer.encode('myproject\n')]
+  return [...head, ...own.flatMap((text) => [separator, ...tokenizer.encode(text)])]
 }
