@@ -5,6 +5,7 @@
 import { dropDamaged } from './hub/blobs-node.ts'
 import type { PullEvent } from './hub/hub-node.ts'
 import { locateModel } from './hub/locate-node.ts'
+import { unknownOption } from './json/names.ts'
 import { checkModel } from './load-model.ts'
 import { type LoadModelOptions, loadModel } from './load-model-node.ts'
 import { type Model, withMethods } from './public.ts'
@@ -18,13 +19,33 @@ export interface LoadOptions extends LoadModelOptions {
   onPull?: (event: PullEvent) => void
 }
 
+/** What `load` hands on. */
+const OPTIONS: Readonly<Record<keyof LoadModelOptions, true>> = {
+  backend: true,
+  precision: true,
+  threads: true,
+  context: true,
+  slots: true,
+  chunk: true,
+  maxStallMs: true,
+  maxWaiting: true,
+  lowMemory: true,
+  adapters: true,
+  format: true,
+  genericTools: true,
+  signal: true,
+  onProgress: true,
+}
+
 /**
  * Loads a model: a directory, a model of this package ('abacus'), a Hugging Face id
  * ('openai/gpt-oss-20b') or a preset's name.
- * @throws ModelIdError, HubError and DiskSpaceError while locating and downloading; CheckpointError,
+ * @throws TypeError for an option that does not exist; ModelIdError, HubError and DiskSpaceError while locating and downloading; CheckpointError,
  * ConfigError, MemoryError while loading; the signal's reason
  */
 export async function load(name: string, { pull: mayPull = true, onPull, ...options }: LoadOptions = {}): Promise<Model> {
+  const unknown = unknownOption(options, OPTIONS)
+  if (unknown) throw new TypeError(`load: ${unknown.name}: ${unknown.problem}`)
   const located = await locateModel(name)
   const fetched = async (id: string) => {
     const { pull } = await import('./hub/hub-node.ts')

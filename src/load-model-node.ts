@@ -12,6 +12,7 @@ import { createReferenceBackend } from './ops/reference/reference.ts'
 export { type IdsModel, type Model, withAdapter } from './load-model.ts'
 
 export const BACKENDS = ['wasm', 'reference'] as const
+const PRECISIONS = ['faithful', 'fast']
 export type BackendName = (typeof BACKENDS)[number]
 
 export interface BackendOptions {
@@ -19,7 +20,7 @@ export interface BackendOptions {
   backend?: BackendName
   /** `faithful` (default): dense weights as published, activations of mxfp4 experts in 16 bits per block. `fast`: 8 bits. */
   precision?: 'faithful' | 'fast'
-  /** Compute threads; default: the number of cores. */
+  /** Compute threads; default: the number of cores, which is also the most that is started. */
   threads?: number
 }
 
@@ -30,15 +31,22 @@ interface Places extends BackendOptions {
 export interface LoadIdsOptions extends Places, Omit<anywhere.LoadIdsOptions, 'adapters'> {}
 export interface LoadModelOptions extends Places, Omit<anywhere.LoadModelOptions, 'adapters'> {}
 
+/** @throws RangeError for a backend or precision that does not exist */
 export async function createBackend({ backend = 'wasm', precision, threads }: BackendOptions = {}): Promise<Backend> {
+  checkName('backend', backend, BACKENDS)
+  checkName('precision', precision ?? 'faithful', PRECISIONS)
   switch (backend) {
     case 'wasm': {
-      const { createWasmBackend } = await import('./ops/wasm/wasm.ts')
-      return createWasmBackend({ precision, threads })
+      const [{ createWasmBackend }, { coreCount }] = await Promise.all([import('./ops/wasm/wasm.ts'), import('./ops/wasm/host.ts')])
+      return createWasmBackend({ precision, threads: threads && Math.min(threads, coreCount()) })
     }
     case 'reference':
       return createReferenceBackend()
   }
+}
+
+function checkName(option: string, name: string, names: readonly string[]): void {
+  if (!names.includes(name)) throw new RangeError(`${option}: expected ${names.join(' or ')}, got ${JSON.stringify(name)}`)
 }
 
 /** Bytes of the KV cache that a model will reserve when it is loaded with these options. */

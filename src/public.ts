@@ -2,6 +2,7 @@
  * The part of the public API that is the same in Node.js and in a page: what a loaded model can do, and the parts for those who
  * compare, count or take things apart. index.ts and web.ts add `load`, each for its places. Nothing here needs Node.js.
  */
+import { checkContinuation } from './answer/check.ts'
 import { Continuation, type ContinuationAsk, promptOf } from './answer/continuation.ts'
 import type { ChatEvent, Message } from './chat/messages.ts'
 import { type ChatModel, ChatSession, chat, type TurnOptions } from './chat/session.ts'
@@ -77,6 +78,7 @@ export const withMethods = (parts: ModelParts): Model => ({
 })
 
 function generateText(model: ModelParts, prompt: string | readonly number[], ask: TextOptions = {}): TextGeneration {
+  checkContinuation(ask, { special: true, bos: true })
   const ids = typeof prompt === 'string' ? promptOf(model, prompt, 'prompt', ask) : prompt
   const continuation = new Continuation(model, ids, { maxTokens: 256, ...ask })
   const generation = continuation.start()

@@ -16,6 +16,7 @@ import {
 import type { Driver, Engine, GeneratedToken, GenerateOptions, Generation, GenerationResult, Taken } from '../engine/engine.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import type { Ask } from './ask.ts'
+import { checkMessages } from './check.ts'
 import { AnswerEvents } from './events.ts'
 import { Guide } from './guide.ts'
 import { withLeastTokens } from './least-tokens.ts'
@@ -121,6 +122,7 @@ export class Answer extends Generated {
   constructor(model: ChatModel, messages: readonly Message[], ask: Ask, plan: Plan) {
     super(model, ask)
     const { format, tokenizer, engine } = model
+    checkMessages(messages)
     const notes: string[] = []
     const rendered = renderPrompt(model, messages, plan, (message) => notes.push(message))
     const probe = () => format.parser(rendered, plan.render)
@@ -228,6 +230,7 @@ export class Answer extends Generated {
  * @throws ChatError on a conversation that cannot be rendered or is too long, or on a schema that cannot be enforced
  */
 export async function* answer(model: ChatModel, messages: readonly Message[], ask: Ask = {}): AsyncGenerator<ChatEvent, void> {
+  checkMessages(messages)
   const asked = continued(messages, ask)
   yield* new Answer(model, asked.messages, asked.ask, await planFor(asked.ask, model)).events()
 }

@@ -6,6 +6,7 @@ import { ChatError, type ChatFormat, type JsonSchema, type RenderOptions, type T
 import { type Constraint, constraint, type Form, UnsupportedSchemaError, UnsupportedTextError } from '../structured/structured.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { type Ask, type AskedTool, formOf } from './ask.ts'
+import { checkAsk } from './check.ts'
 import { type CompileConstraint, constraints } from './constraints.ts'
 import type { Rules } from './guide.ts'
 
@@ -27,6 +28,7 @@ export async function planFor(
   compile: CompileConstraint = constraints,
   signal?: AbortSignal,
 ): Promise<Plan> {
+  checkAsk(ask)
   const { thinking, undeclared } = ask
   const compiled = (form: Form, field: string) => enforceable(form, field, (given) => compile(given, tokenizer, signal))
   const { tools, choice } = chosenTools(ask, format)

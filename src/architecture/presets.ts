@@ -1,6 +1,7 @@
 /**
  * The published models by name: no files needed. A preset is the published configuration, read by the same code as a file.
  */
+import { closestNames } from '../json/names.ts'
 import type { Architecture } from './architecture.ts'
 import { configFromJson } from './config-json.ts'
 import { FAMILIES } from './families.ts'
@@ -42,26 +43,8 @@ export function presetNames(): string[] {
   return presets.map(({ name }) => name)
 }
 
-/** The known names closest to a mistyped one, best first. */
+/** The names of published models closest to a mistyped one, best first. */
 export function nearestNames(wanted: string, count = 3): string[] {
-  const target = wanted.toLowerCase()
-  return presets
-    .map(({ name, repositories }) => ({
-      name,
-      distance: Math.min(...[name, ...repositories].map((each) => editDistance(target, each.toLowerCase()))),
-    }))
-    .sort((a, b) => a.distance - b.distance)
-    .slice(0, count)
-    .map(({ name }) => name)
-}
-
-// Levenshtein, one row at a time.
-function editDistance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j)
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i]
-    for (let j = 1; j <= b.length; j++) next[j] = Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1))
-    row = next
-  }
-  return row[b.length]!
+  const named = new Map(presets.flatMap(({ name, repositories }) => [name, ...repositories].map((each) => [each, name] as const)))
+  return [...new Set(closestNames(wanted, [...named.keys()], named.size).map((each) => named.get(each)!))].slice(0, count)
 }

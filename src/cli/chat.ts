@@ -7,13 +7,14 @@ import { text as readAll } from 'node:stream/consumers'
 import { type Command, Option } from 'commander'
 import type { ChatFormat, Effort, SamplingOptions } from '../chat/messages.ts'
 import { ChatSession, type TurnOptions } from '../chat/session.ts'
-import { DEFAULT_MODEL, interruption, namesModel, withoutEffect } from './chat/start.ts'
+import { DEFAULT_MODEL, interruption, modelAndQuestion, pipedQuestions, withoutEffect } from './chat/start.ts'
 import { addFormOptions, FORM_FLAGS, type FormFlags, readForm } from './support/form.ts'
 import { addRunOptions, openModel, parseCount, parseNumber, type RunOptions } from './support/model.ts'
 import { coloured, UsageError } from './support/terminal.ts'
 
 interface Options extends RunOptions, SamplingOptions, FormFlags {
   prompt?: string
+  lines?: boolean
   json?: boolean
   quiet?: boolean
   fold?: boolean
@@ -38,6 +39,8 @@ export function register(program: Command): void {
     )
     .argument('[question...]', 'what to ask')
     .option('-p, --prompt <text>', 'ask this question and exit; piped input is not read')
+    .option('--lines', 'ask each piped line by itself, as turns of one conversation (default: where all of them end in a question mark)')
+    .option('--no-lines', 'ask piped text as one question')
     .option('--json', 'print the events as JSON lines (one answer only)')
     .option('-q, --quiet', 'print only errors on standard error')
     .option('--fold', 'show thinking as one line')
@@ -78,14 +81,18 @@ export function register(program: Command): void {
     .action((model: string | undefined, question: string[], options: Options) => chat(model, question, options))
 }
 
+const ONE_QUESTION = 'the piped lines are one question; --lines asks each by itself\n'
+
 async function chat(first: string | undefined, others: string[], options: Options): Promise<void> {
-  const isModel = first !== undefined && namesModel(first)
-  const modelName = isModel ? first : DEFAULT_MODEL
-  const words = isModel || first === undefined ? others : [first, ...others]
-  const question = options.prompt ?? (words.length > 0 ? words.join(' ') : process.stdin.isTTY ? undefined : await readAll(process.stdin))
-  if (question?.trim() === '') throw new UsageError('the question is empty')
+  const words = first === undefined ? others : [first, ...others]
+  const { model: modelName, question } = modelAndQuestion(words, options.prompt !== undefined)
+  const given = options.prompt ?? question
+  const piped = given === undefined && !process.stdin.isTTY ? pipedQuestions(await readAll(process.stdin), options.lines) : []
+  const questions = given === undefined ? piped : [given]
+  if (questions.some((text) => text.trim() === '')) throw new UsageError('the question is empty')
+  if (!options.quiet && piped.length === 1 && /\S\s*\n\s*\S/.test(piped[0]!)) process.stderr.write(ONE_QUESTION)
   for (const name of ['json', ...FORM_FLAGS] as const)
-    if (options[name] && question === undefined) throw new UsageError(`--${name} needs a question, -p or piped input`)
+    if (options[name] && questions.length === 0) throw new UsageError(`--${name} needs a question, -p or piped input`)
   const form = await readForm(options)
 
   const tools = options.tools === undefined ? [] : await (await import('./chat/tools.ts')).loadTools(options.tools)
@@ -95,20 +102,16 @@ async function chat(first: string | undefined, others: string[], options: Option
     if (!options.quiet) for (const line of withoutEffect(options, model.format.capabilities)) process.stderr.write(`${line}\n`)
     const system = options.system ? [{ role: 'system' as const, content: options.system }] : []
     const session = new ChatSession(model, { ...turnOptions(options, model.format.capabilities), tools, ...form }, system)
-    if (question !== undefined) {
+    if (questions.length > 0) {
       const { chatOnce } = await import('./chat/once.ts')
+      const { json, quiet, fold: folded } = options
       const { stdout, stderr } = process
-      process.exitCode = await chatOnce({
-        session,
-        question,
-        json: options.json,
-        quiet: options.quiet,
-        whole: Object.keys(form).length > 0,
-        folded: options.fold,
-        stdout,
-        stderr,
-        signal: interrupt.signal,
-      })
+      const once = { session, json, quiet, folded, whole: Object.keys(form).length > 0, stdout, stderr, signal: interrupt.signal }
+      for (const each of questions) {
+        const code = await chatOnce({ ...once, question: each })
+        process.exitCode ||= code
+        if (interrupt.signal.aborted) break
+      }
     } else {
       const [{ chatInTerminal }, { historyPath, InputHistory }] = await Promise.all([import('./chat/repl.ts'), import('./chat/history.ts')])
       process.exitCode = await chatInTerminal({

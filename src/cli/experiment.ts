@@ -1,5 +1,4 @@
 /** `lineage experiment`: shows one effect of the steps from GPT-2 to gpt-oss in small models. */
-import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
@@ -14,6 +13,7 @@ import { clock } from '../train/live-line.ts'
 import type { SmallRunResult } from '../train/small-run.ts'
 import { trainSmallRuns } from '../train/workers-node.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
+import { readOptionFile } from './support/read-file.ts'
 import { UsageError } from './support/terminal.ts'
 
 interface Options {
@@ -52,7 +52,7 @@ async function run(name: string, options: Options): Promise<void> {
       await claimFile(join(out, `${each}.json`), { force, own: /^\{\n "name": "[^"]+",\n "seeds": / })
     await claimFile(join(out, 'experiments.md'), { force, own: /^### [^\n]+\n\n`lineage experiment / })
   }
-  const text = options.data === undefined ? stories(random(1), 1_000_000) : readFileSync(options.data, 'utf8')
+  const text = options.data === undefined ? stories(random(1), 1_000_000) : readOptionFile('--data', options.data)
   const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
   const all = experiments({ ids: Int32Array.from(tokenizer.encode(text)), vocabSize: tokenizer.vocabSize })
   const signal = interruptSignal()

@@ -6,7 +6,7 @@ import { describe } from '../compare/difference.ts'
 import { notes } from '../compare/notes.ts'
 import { type Described, describeModel } from './support/architectures.ts'
 import { fit, machineMemory, report, storedBytes } from './support/inspect-report.ts'
-import { painter, parseBytes, parseTokens, table, UsageError } from './support/terminal.ts'
+import { grouped, painter, parseBytes, parseTokens, table, UsageError } from './support/terminal.ts'
 
 interface Options {
   context?: number
@@ -43,6 +43,9 @@ export function register(program: Command): void {
       if (model === undefined) throw new UsageError('expected a MODEL; lineage inspect --list names the published ones')
       const described = await describeModel(model)
       const facts = account(described.architecture, { context: options.context })
+      const { name, maxPositionEmbeddings: longest } = described.architecture
+      if (options.context !== undefined && options.context > longest)
+        process.stderr.write(`--context ${grouped(options.context)}: the longest context of ${name} is ${grouped(longest)}\n`)
       print(
         options.json
           ? JSON.stringify(asJson(described, facts, options), null, 2)

@@ -2,7 +2,6 @@
  * `lineage ladder`: trains a small model of every step from GPT-2 to gpt-oss and reports which
  * differences exceed the noise.
  */
-import { readFileSync } from 'node:fs'
 import { mkdir } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { Command } from 'commander'
@@ -18,6 +17,7 @@ import { SMALL, smallModels, smallSideRoads, withEqualActive } from '../train/sm
 import { trainSmallRun } from '../train/small-run.ts'
 import { trainSmallRuns } from '../train/workers-node.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
+import { readOptionFile } from './support/read-file.ts'
 
 /** The files of a ladder, and how they begin. */
 const OUTPUTS: [name: string, own: RegExp][] = [
@@ -74,7 +74,7 @@ async function run(options: Options): Promise<void> {
   await mkdir(options.out, { recursive: true })
   for (const [name, own] of OUTPUTS) await claimFile(join(options.out, name), { force, own })
   const signal = interruptSignal()
-  const text = options.data === undefined ? stories(random(1), 1_500_000) : readFileSync(options.data, 'utf8')
+  const text = options.data === undefined ? stories(random(1), 1_500_000) : readOptionFile('--data', options.data)
   const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
   const ids = Int32Array.from(tokenizer.encode(text))
   const { block, layers, heads, width, seeds, batch, rate, threads } = options

@@ -1,7 +1,8 @@
 /** `lineage pull`: downloads a published model from the hub into the cache that it shares with Python's tools. */
 import type { Command } from 'commander'
-import { findPreset, unpublished } from '../architecture/presets.ts'
+import { findPreset, nearestNames, unpublished } from '../architecture/presets.ts'
 import type { Folder } from '../checkpoint/source.ts'
+import { isPathLike } from '../files/path-node.ts'
 import { type PullOptions, pull } from '../hub/hub-node.ts'
 import { checkModel } from '../load-model.ts'
 import { machineMemory } from './support/inspect-report.ts'
@@ -31,7 +32,11 @@ export function register(program: Command): void {
         }
         const never = unpublished(name)
         if (never) throw new UsageError(never)
-        const id = name.includes('/') ? name : (findPreset(name)?.repositories[0] ?? name)
+        const id = name.includes('/') ? name : findPreset(name)?.repositories[0]
+        if (id === undefined || isPathLike(name))
+          throw new UsageError(
+            `unknown model "${name}"; closest: ${nearestNames(name).join(', ')}. Others are pulled by their id on the hub (ORG/NAME).`,
+          )
         process.stdout.write(`${await pullModel(id, { ...options, connections })}\n`)
       },
     )

@@ -13,6 +13,7 @@ import { isSocket, type Listening, listen, nodeDirectory } from '../server/node.
 import { DirectoryStore } from '../server/responses/store-directory.ts'
 import { cacheManager } from './support/manage-models.ts'
 import { addRunOptions, parseCount, parsePort, parseWhole, type RunOptions } from './support/model.ts'
+import { readOptionFile } from './support/read-file.ts'
 import { type Purposes, servedEntries } from './support/served-entry.ts'
 import { parseBytes, UsageError } from './support/terminal.ts'
 
@@ -181,7 +182,7 @@ function untilSignal(listening: Listening, delayMs: number): Promise<void> {
 }
 
 function apiKeys({ apiKey, apiKeyFile }: Options): string[] {
-  const inFile = apiKeyFile ? readFileSync(apiKeyFile, 'utf8').split('\n') : []
+  const inFile = apiKeyFile ? readOptionFile('--api-key-file', apiKeyFile).split('\n') : []
   const keys = [...apiKey, ...(process.env.LINEAGE_API_KEY ?? '').split(','), ...inFile]
     .map((key) => key.trim())
     .filter((key) => key !== '')

@@ -9,6 +9,7 @@ import type { Architecture } from '../architecture/architecture.ts'
 import { nearestNames, preset, unpublished } from '../architecture/presets.ts'
 import { synthesizeCheckpoint } from '../checkpoint/synth-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
+import { parseThreads } from './support/model.ts'
 import { transferLine } from './support/progress.ts'
 import { synthTextFiles } from './support/synth-text.ts'
 import { binary, UsageError } from './support/terminal.ts'
@@ -23,7 +24,7 @@ export function register(program: Command): void {
     .argument('<out>', 'directory to write')
     .option('--layers <n>', 'only the first n layers', wholeNumber)
     .option('--seed <n>', 'seed of the random numbers', wholeNumber, 1)
-    .option('--threads <n>', 'threads that generate', wholeNumber)
+    .option('--threads <n>', 'threads that generate (at most the number of cores)', parseThreads)
     .option('--force', 'replace another model that is in OUT')
     .addHelpText(
       'after',

@@ -9,6 +9,7 @@ import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
 import { fileFolder } from '../checkpoint/source-node.ts'
 import { account } from '../compare/account.ts'
+import { closestNames } from '../json/names.ts'
 import { parsePythonJson } from '../json/python.ts'
 import { readText } from '../load-model.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
@@ -38,6 +39,7 @@ import { companionsOf, openStart, type Start } from '../train/start-node.ts'
 import { DEFAULT_SETTINGS, type LogRecord, type TrainingData } from '../train/trainer.ts'
 import { interruptSignal, modelDirectory, parseCount, parseNumber } from './support/model.ts'
 import { fit } from './support/progress.ts'
+import { readOptionFile } from './support/read-file.ts'
 import { short, UsageError } from './support/terminal.ts'
 
 interface Options {
@@ -214,9 +216,10 @@ function abacusRun(options: Options): Prepared {
 }
 
 async function textRun(what: string, options: Options): Promise<Prepared> {
+  checkWhat(what)
   if (options.data === undefined) throw new UsageError('--data FILE is needed: the text to train on')
   if (isConversations(options.data)) throw new UsageError(`${options.data}: conversations need a model with a chat format: --from MODEL`)
-  const text = readFileSync(options.data, 'utf8')
+  const text = readOptionFile('--data', options.data)
   const { block = SMALL.block } = options
   const { source, ids, vocabSize, prefix } = await tokenize(options.tokenizer ?? 'char', text)
   const architecture = quantised(chooseArchitecture(what, { ...options, block }, vocabSize), options)
@@ -261,7 +264,7 @@ async function fineTuning(options: Options): Promise<Prepared> {
   const rates = options.lora === undefined ? FINE_TUNING : LOW_RANK
   const settings = { ...rates, warmup: Math.ceil(steps / 20), evaluateEvery: Math.max(1, Math.round(steps / 8)), ...changes(given) }
   const sizes = { block, batch: options.batch, parts: options.threads * options.accumulate, seed: settings.seed }
-  const text = readFileSync(options.data, 'utf8')
+  const text = readOptionFile('--data', options.data)
   let data: TrainingData
   if (isConversations(options.data)) {
     const conversations = conversationData(readConversations(text, basename(options.data)), format, tokenizer, sizes)
@@ -346,11 +349,17 @@ async function tokenize(kind: string, text: string): Promise<Tokenized> {
   return { source: { json: null, copies }, ids, vocabSize: tokenizer.vocabSize, prefix: tokenizer.prefix }
 }
 
+/** @throws UsageError when it is neither a step nor there */
+function checkWhat(what: string): void {
+  if (stepNames().includes(what) || existsSync(what)) return
+  const [closest] = closestNames(what, [...stepNames(), 'abacus'], 1)
+  throw new UsageError(`unknown step "${what}": expected one of ${stepNames().join(', ')}, a config.json, or abacus; closest: ${closest}`)
+}
+
 function chooseArchitecture(what: string, options: Options & { block: number }, vocabSize: number): Architecture {
   const { layers, heads, width, block, dropout = SMALL.dropout } = options
   const model = stepModels({ vocabSize, block, layers, heads, width, dropout }).find(({ name }) => name === what)
   if (model) return model.architecture
-  if (!existsSync(what)) throw new UsageError(`unknown step "${what}": expected one of ${stepNames().join(', ')}, a config.json, or abacus`)
   const isDirectory = statSync(what).isDirectory()
   if (isDirectory && !options.fresh && readdirSync(what).some((name) => name.endsWith('.safetensors')))
     throw new UsageError(

@@ -201,8 +201,18 @@ const NORMS: Record<Norm['kind'], string> = {
   rmsNorm: 'RMSNorm',
 }
 
+/** A number that went through 32 bits, as it was written before. */
+function shortest(value: number): number {
+  if (Math.fround(value) !== value) return value
+  for (let digits = 1; digits < 9; digits++) {
+    const written = Number(value.toPrecision(digits))
+    if (Math.fround(written) === value) return written
+  }
+  return value
+}
+
 function norm(slot: Norm): string {
-  return `${NORMS[slot.kind]}${slot.kind === 'rmsNorm' && slot.unitOffset ? ', 1 + gain' : ''}, eps ${slot.eps.toExponential()}`
+  return `${NORMS[slot.kind]}${slot.kind === 'rmsNorm' && slot.unitOffset ? ', 1 + gain' : ''}, eps ${shortest(slot.eps).toExponential()}`
 }
 
 function finalNorm({ finalNorm: last, layers }: Architecture): string {

@@ -1,4 +1,5 @@
 /** Sampling options and their valid ranges. */
+import { unknownOption } from '../json/names.ts'
 
 /** How the next id is drawn. */
 export interface SamplingOptions {
@@ -33,8 +34,13 @@ const RANGES: { [name in keyof SamplingOptions]: [low: number, high: number] } =
   seed: [0, Number.MAX_SAFE_INTEGER],
 }
 
+/** The names of all options. */
+export const SAMPLING_NAMES: Readonly<Record<string, unknown>> = { ...RANGES, logitBias: true }
+
 /** @throws RangeError that names the field, its range and its value. */
 export function checkSampling(options: SamplingOptions): void {
+  const unknown = unknownOption(options, SAMPLING_NAMES)
+  if (unknown) throw new RangeError(`sampling.${unknown.name}: ${unknown.problem}`)
   for (const [name, [low, high]] of Object.entries(RANGES)) {
     const value = options[name as keyof typeof RANGES]
     if (value === undefined) continue

@@ -5,7 +5,7 @@
 import { stat } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { findPreset, nearestNames, unpublished } from '../architecture/presets.ts'
-import { expandPath } from '../files/path-node.ts'
+import { expandPath, isPathLike } from '../files/path-node.ts'
 import { checkModelId, findSnapshot, isLoadable, ModelIdError } from './cache-node.ts'
 import { isOllamaName, locateOllama } from './ollama-node.ts'
 import { parseReference } from './reference.ts'
@@ -35,7 +35,7 @@ export async function locateModel(name: string, options: { cache?: string; revis
   const packaged = await packagedModel(name)
   if (packaged) return { directory: packaged }
   const { id: plain, gguf } = parseReference(name)
-  if (/^[./~]|\.(safetensors|json|gguf|bin|pt|pth)$/.test(plain) || name.includes('\\')) {
+  if (isPathLike(plain)) {
     throw new ModelIdError(
       `${name}: no such file or directory. Give a directory with config.json and safetensors files, a GGUF file, or a model id.`,
     )

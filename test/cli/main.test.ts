@@ -50,7 +50,7 @@ test('wrong usage is one line and exit code 2', () => {
       ['inspect', 'gpt2', '--context', 'many'],
       /^lineage: option '--context <tokens>' argument 'many' is invalid\. .*; see lineage inspect --help\n$/,
     ],
-    [['inspect', 'gpt2', '--memory', '-1'], /Expected a size such as 16GB/],
+    [['inspect', 'gpt2', '--memory', '-1'], /Expected a size with its unit, such as 16GB/],
     [['compare', 'gpt2'], /^lineage: expected at least two models to compare\n$/],
     [['steps', '--from', 'gpt-oss-20b'], /^lineage: --from gpt-oss-20b: expected a model with learned positions/],
   ]

@@ -23,7 +23,7 @@ test('numbers for people', () => {
 })
 
 test('sizes from people', () => {
-  assert.deepEqual(['16GB', '16 gb', '16g', '12.5GiB', '800MB', '4096', '1k'].map(parseBytes), [
+  assert.deepEqual(['16GB', '16 gb', '16g', '12.5GiB', '800MB', '4096B', '1k'].map(parseBytes), [
     16e9,
     16e9,
     16e9,

@@ -15,6 +15,8 @@ export interface TerminalStreams {
 /** Shows a line break in a recalled input, because readline edits a single line. */
 const LINE_BREAK = ' ⏎ '
 const SECOND_INTERRUPT_MS = 2000
+/** What ends the program also while an answer runs. */
+const LEAVES = /^\s*\/(exit|quit|bye|q)\s*$/
 
 export class ChatInput {
   /** Called on Ctrl-C while no input is being read. */
@@ -144,6 +146,10 @@ export class ChatInput {
       const resolve = this.#waiting
       this.#waiting = undefined
       resolve(restored)
+    } else if (LEAVES.test(restored)) {
+      this.close()
+      this.#finished = []
+      this.onInterrupt()
     } else this.#finished.push(restored)
   }
 

@@ -1,17 +1,36 @@
-/** The start of `lineage chat`: the meaning of the first word, options without effect, and Ctrl-C. */
+/** The start of `lineage chat`: the meaning of its words and of piped text, options without effect, and Ctrl-C. */
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { findPreset } from '../../architecture/presets.ts'
+import { findPreset, nearestNames, presetNames } from '../../architecture/presets.ts'
 import type { ChatFormat } from '../../chat/messages.ts'
+import { isPathLike } from '../../files/path-node.ts'
 import { isOllamaName } from '../../hub/ollama-node.ts'
 import { parseReference } from '../../hub/reference.ts'
+import { editDistance } from '../../json/names.ts'
+import { UsageError } from '../support/terminal.ts'
 
 /** The model that comes with the package. */
 export const DEFAULT_MODEL = 'abacus'
 
-/** Whether the first word names a model; otherwise it begins a question. */
-export function namesModel(word: string): boolean {
-  if (/^\.{0,2}\/|\/$|\.(safetensors|gguf)$/.test(word) || existsSync(join(word, 'config.json'))) return true
+/**
+ * The model and the question in the words after `lineage chat`. Words in quotes are a question. One word of several must be a model, and so
+ * must a word that looks like one: a mistyped name is never asked of the default model.
+ * @param hasPrompt `-p` gives the question
+ */
+export function modelAndQuestion(words: readonly string[], hasPrompt = false): { model: string; question?: string } {
+  const [first, ...others] = words
+  if (first === undefined) return { model: DEFAULT_MODEL }
+  if (namesModel(first)) return { model: first, question: others.length > 0 ? others.join(' ') : undefined }
+  const isQuestion = /\s/.test(first) || (others.length === 0 && !hasPrompt && !looksLikeModel(first))
+  if (isQuestion) return { model: DEFAULT_MODEL, question: words.join(' ') }
+  throw new UsageError(
+    `unknown model "${first}"; closest: ${nearestNames(first).join(', ')}. To ask ${DEFAULT_MODEL}: lineage chat -p "${words.join(' ')}"`,
+  )
+}
+
+function namesModel(word: string): boolean {
+  if (/\s/.test(word) && !existsSync(word)) return false
+  if (isPathLike(word) || existsSync(join(word, 'config.json'))) return true
   const packaged = new URL(`../../../models/${encodeURIComponent(word)}/config.json`, import.meta.url)
   return (
     word === DEFAULT_MODEL ||
@@ -20,6 +39,28 @@ export function namesModel(word: string): boolean {
     isOllamaName(word) ||
     /^[\w.-]+\/[\w.-]+$/.test(parseReference(word).id)
   )
+}
+
+/** A file, a name with digits or hyphens as models have, or the beginning of a known name. */
+function looksLikeModel(word: string): boolean {
+  if (existsSync(word) || /^[a-z](?=.*[\d:_-]|.*\.\w)[\w.:-]*$/i.test(word)) return true
+  const letters = word.toLowerCase()
+  return (
+    letters.length > 2 &&
+    [DEFAULT_MODEL, ...presetNames()].some(
+      (name) => name.toLowerCase().startsWith(letters) || editDistance(name.toLowerCase(), letters) < 2,
+    )
+  )
+}
+
+/**
+ * Piped text as questions. Lines that all end in a question mark are questions of their own, other text is one question.
+ * @param lines `--lines`, `--no-lines` or neither
+ */
+export function pipedQuestions(text: string, lines?: boolean): string[] {
+  const each = text.split(/\r?\n/).filter((line) => line.trim() !== '')
+  const areQuestions = each.length > 1 && each.every((line) => /[?？؟]\s*$/.test(line))
+  return (lines ?? areQuestions) && each.length > 0 ? each : [text]
 }
 
 /** Messages about options that this model does not support. They do not prevent an answer. */

@@ -1,4 +1,5 @@
 /** `--tools`: loads the functions that a model may call, from a module or from this package. */
+import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Tool } from '../../chat/messages.ts'
@@ -16,6 +17,8 @@ export async function loadTools(file: string): Promise<Tool[]> {
   try {
     module = (await import(pathToFileURL(resolve(file)).href)) as Record<string, unknown>
   } catch (error) {
+    if (!existsSync(file))
+      throw new UsageError(`--tools ${file}: there is no such file; expected a module, or ${Object.keys(packaged).join(', ')}`)
     throw new UsageError(`--tools ${file}: ${(error as Error).message}`)
   }
   const exported = Array.isArray(module.default) ? module.default : Array.isArray(module.tools) ? module.tools : Object.values(module)

@@ -1,9 +1,9 @@
 /** `lineage eval --data`: loss, perplexity and bits per byte of a text, in windows as `lineage train` cuts them. */
-import { readFileSync } from 'node:fs'
 import { writeFileAtomically } from '../../files/write-node.ts'
 import { promptIds } from '../../tokenizer/prompt.ts'
 import { evaluationStarts } from '../../train/data/text.ts'
 import { type BackendOptions, openModel, type RunOptions } from '../support/model.ts'
+import { readOptionFile } from '../support/read-file.ts'
 import { UsageError } from '../support/terminal.ts'
 
 export interface TextOptions extends BackendOptions, Pick<RunOptions, 'adapter'> {
@@ -35,7 +35,7 @@ export async function textLoss(directory: string, file: string, options: TextOpt
   try {
     const { tokenizer } = model
     // A model that was trained with a BOS reads badly without one, so every window begins with it.
-    const all = Int32Array.from(promptIds(tokenizer, readFileSync(file, 'utf8'), { special: false, bos: false }))
+    const all = Int32Array.from(promptIds(tokenizer, readOptionFile('--data', file), { special: false, bos: false }))
     const { prefix = [] } = tokenizer
     const ids = all.subarray(Math.floor(all.length * (1 - (options.heldOut ?? 1))))
     const { architecture } = model

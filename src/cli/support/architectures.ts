@@ -14,7 +14,7 @@ import { openModel, readArchitecture } from '../../checkpoint/load.ts'
 import { missingFrom } from '../../checkpoint/other-formats.ts'
 import type { Folder } from '../../checkpoint/source.ts'
 import { fileFolder, isModelPath } from '../../checkpoint/source-node.ts'
-import { expandPath } from '../../files/path-node.ts'
+import { expandPath, isPathLike } from '../../files/path-node.ts'
 import { findCachedModel } from '../../hub/cache-node.ts'
 import { hubEndpoint, isOn } from '../../hub/environment-node.ts'
 import { HubNotFoundError, HubUnreachableError } from '../../hub/http.ts'
@@ -43,6 +43,7 @@ export async function describeModel(model: string): Promise<Described> {
   if (exists && !(known && !isModel(path))) return (await isModelPath(path)) ? fromPath(path, basename(resolve(path))) : fromConfig(path)
   if (known) return { architecture: preset(model)!, origin: known.source, preset: known }
   const { id, gguf } = parseReference(model)
+  if (isPathLike(id)) throw new UsageError(`${model}: no such file or directory. ${HINT}`)
   const isId = /^[\w.-]+\/[\w.-]+$/.test(id)
   const ollama = isOllamaName(model) ? await locateOllama(model) : undefined
   const directory = ollama ?? (await packagedModel(model)) ?? (isId ? await findCachedModel(model) : undefined)

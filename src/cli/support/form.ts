@@ -1,10 +1,10 @@
 /** The flags that say what an answer must follow, read and checked before a model is loaded. */
-import { readFile } from 'node:fs/promises'
 import type { Command } from 'commander'
 import type { Ask } from '../../answer/ask.ts'
 import type { JsonSchema } from '../../chat/messages.ts'
 import { readJson } from '../../json/lossless.ts'
 import { compileForm, type Form, UnsupportedSchemaError, UnsupportedTextError } from '../../structured/structured.ts'
+import { readOptionFile } from './read-file.ts'
 import { UsageError } from './terminal.ts'
 
 export interface FormFlags {
@@ -33,7 +33,7 @@ export async function readForm(flags: FormFlags): Promise<Pick<Ask, keyof FormFl
   if (flag === undefined) return {}
   if (other) throw new UsageError(`an answer follows one form: give --${flag} or --${other}`)
   const from = flag === 'schema' || flag === 'grammar' ? flags[flag]! : undefined
-  const text = from === undefined ? undefined : await read(flag, from)
+  const text = from === undefined ? undefined : readOptionFile(`--${flag}`, from)
   const form: Form =
     flag === 'schema'
       ? { schema: parse(text!, from!) }
@@ -49,15 +49,6 @@ export async function readForm(flags: FormFlags): Promise<Pick<Ask, keyof FormFl
     throw new Error(`--${flag}: ${from ?? 'this'} cannot be enforced: ${error.message}`)
   }
   return form as Pick<Ask, keyof FormFlags>
-}
-
-async function read(flag: string, path: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8')
-  } catch (error) {
-    const { code, message } = error as NodeJS.ErrnoException
-    throw new Error(`--${flag}: cannot read ${path}: ${code === 'ENOENT' ? 'there is no such file' : message}`)
-  }
 }
 
 function parse(text: string, path: string): JsonSchema {

@@ -2,6 +2,7 @@
  * Shared by the commands that run a model: the directory of a MODEL argument, the options of backend and
  * context, and a progress line during loading.
  */
+import { availableParallelism } from 'node:os'
 import { basename, resolve } from 'node:path'
 import { createInterface } from 'node:readline/promises'
 import { type Command, InvalidArgumentError, Option } from 'commander'
@@ -30,6 +31,8 @@ export interface RunOptions extends BackendOptions, Pick<LoadModelOptions, 'gene
   context?: number
   /** LoRA directories of PEFT by name. Commands that run one answer take one. */
   adapter?: Record<string, string>
+  /** No notes and no progress on standard error. */
+  quiet?: boolean
 }
 
 export type { BackendOptions }
@@ -40,10 +43,10 @@ export type { BackendOptions }
  */
 export const modelDirectory = async (model: string): Promise<string> => (await locate(model)).directory
 
-async function locate(model: string): Promise<LocatedDirectory> {
+async function locate(model: string, quiet?: boolean): Promise<LocatedDirectory> {
   const located = await locateModel(model)
   if ('directory' in located) {
-    if (located.note) process.stderr.write(`${located.note}\n`)
+    if (located.note && !quiet) process.stderr.write(`${located.note}\n`)
     const folder = await fileFolder(located.directory)
     const config = await folder.open('config.json')
     await config?.close()
@@ -76,7 +79,7 @@ export function addBackendOptions(command: Command): Command {
     .addOption(
       new Option('--precision <p>', 'faithful to the published numbers, or fast').choices(['faithful', 'fast']).default('faithful'),
     )
-    .option('--threads <n>', 'compute threads (default: the number of cores)', parseCount)
+    .option('--threads <n>', 'compute threads (default: the number of cores, which is also the most)', parseThreads)
 }
 
 /** Adds the options of RunOptions. */
@@ -103,18 +106,18 @@ export const openIds = (model: string, options: RunOptions & LoadIdsOptions = {}
 /** Loads a model with its tokenizer and chat format, with progress on standard error. */
 export const openModel = (model: string, options: RunOptions & LoadModelOptions = {}): Promise<Model> => open(loadModel, model, options)
 
-async function open<O extends LoadIdsOptions & { adapter?: Record<string, string> }, M extends IdsModel>(
+async function open<O extends LoadIdsOptions & Pick<RunOptions, 'adapter' | 'quiet'>, M extends IdsModel>(
   load: (directory: string, options: O) => Promise<M>,
   model: string,
   options: O,
 ): Promise<M> {
-  const { directory, id } = await locate(model)
+  const { directory, id } = await locate(model, options.quiet)
   const names = Object.keys(options.adapter ?? {})
   if (names.length > 1)
     throw new UsageError(`--adapter: expected one adapter, got ${names.join(', ')}; only \`lineage serve\` runs several`)
   const line = transferLine(process.stderr, `loading ${model}`)
   const onProgress: LoadIdsOptions['onProgress'] = ({ bytes, totalBytes }) => {
-    if (totalBytes > 64 << 20) line.update(bytes, totalBytes) // smaller models load too fast for a progress line
+    if (totalBytes > 64 << 20 && !options.quiet) line.update(bytes, totalBytes) // smaller models load too fast for a progress line
   }
   try {
     const loaded = await load(directory, { onProgress, ...options, adapters: options.adapter })
@@ -145,6 +148,14 @@ export function parseCount(text: string): number {
   if (!/^\d+$/.test(text) || Number(text) < 1 || !Number.isSafeInteger(Number(text)))
     throw new InvalidArgumentError('Expected a whole number from 1.')
   return Number(text)
+}
+
+/** At most the cores of this machine: threads that share one would wait for each other. For commander's argument parser. */
+export function parseThreads(text: string): number {
+  const threads = parseCount(text)
+  const cores = availableParallelism()
+  if (threads > cores) process.stderr.write(`--threads ${threads}: this machine has ${cores} cores, so ${cores} threads are used\n`)
+  return Math.min(threads, cores)
 }
 
 /** For commander's argument parser. */

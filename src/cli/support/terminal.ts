@@ -106,11 +106,12 @@ const significant = (x: number): string => (x >= 1000 ? x.toFixed(0) : x >= 100 
 
 const UNITS: Record<string, number> = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12, ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30, ti: 2 ** 40 }
 
-/** '16GB' -> 16e9, '16GiB' -> 2^34, '800000' -> 800000. For commander's argument parser. */
+/** '16GB' -> 16e9, '16GiB' -> 2^34, '512B' -> 512. A number alone could mean any unit. For commander's argument parser. */
 export function parseBytes(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)\s*([kmgt]i?)?b?$/i.exec(text.trim())
+  const match = /^(\d+(?:\.\d+)?)\s*(?:([kmgt]i?)b?|b)$/i.exec(text.trim())
   const bytes = match ? Math.floor(Number(match[1]) * UNITS[(match[2] ?? '').toLowerCase()]!) : 0
-  if (!bytes || !Number.isSafeInteger(bytes)) throw new InvalidArgumentError('Expected a size such as 16GB, 12.5GiB or 800MB.')
+  if (!bytes || !Number.isSafeInteger(bytes))
+    throw new InvalidArgumentError('Expected a size with its unit, such as 16GB, 12.5GiB or 800MB.')
   return bytes
 }
 

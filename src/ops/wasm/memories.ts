@@ -18,7 +18,14 @@ export interface Place {
 
 export function createMemory(bytes: number, shared: boolean): WebAssembly.Memory {
   const pages = Math.ceil(bytes / PAGE)
-  return new WebAssembly.Memory({ initial: pages, maximum: pages, shared })
+  try {
+    return new WebAssembly.Memory({ initial: pages, maximum: pages, shared })
+  } catch (error) {
+    throw new MemoryError(
+      `cannot reserve ${gigabytes(bytes)} of address space, of which only the used part takes memory; raise the limit (ulimit -v), or run fewer models at once`,
+      { cause: error },
+    )
+  }
 }
 
 export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`

@@ -1,0 +1,20 @@
+/** Text files that options name. */
+import { readFileSync } from 'node:fs'
+import { expandPath } from '../../files/path-node.ts'
+import { UsageError } from './terminal.ts'
+
+const PROBLEMS: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'expected a file, this is a directory',
+  EACCES: 'it may not be read',
+}
+
+/** The text of a file. @throws UsageError that names the option and the path */
+export function readOptionFile(option: string, path: string): string {
+  try {
+    return readFileSync(expandPath(path), 'utf8')
+  } catch (error) {
+    const { code = '', message } = error as NodeJS.ErrnoException
+    throw new UsageError(`${option} ${path}: ${PROBLEMS[code] ?? message}`)
+  }
+}

@@ -1,0 +1,115 @@
+/** What the words of commands mean: models and questions, sizes, files, threads, near matches. */
+import assert from 'node:assert/strict'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import test from 'node:test'
+import { nearestNames } from '../../src/architecture/presets.ts'
+import { modelAndQuestion, pipedQuestions } from '../../src/cli/chat/start.ts'
+import { closestNames, editDistance } from '../../src/json/names.ts'
+import { lineage } from './run.ts'
+
+const NO_MODELS = [
+  ['gpt-oss', 'hi'],
+  ['gpt-oss:20b', 'hi'],
+  ['qwen3', 'hi'],
+  ['llama3.1', 'What is this?'],
+  ['nope', 'hi'],
+  ['README.md', 'hi'],
+  ['src', 'hi'],
+  ['What', 'is', '2+2'],
+  ['gpt-oss'],
+  ['qwen3'],
+  ['abacas'],
+  ['gemma'],
+  ['llama3.1:8b'],
+]
+
+test('a mistyped model is never asked of the default model', () => {
+  for (const words of NO_MODELS)
+    assert.throws(
+      () => modelAndQuestion(words),
+      { name: 'UsageError', message: new RegExp(`^unknown model "${words[0]}"; closest: .*-p "`) },
+      words.join(' '),
+    )
+  assert.throws(() => modelAndQuestion(['nope'], true), /unknown model "nope"/)
+})
+
+test('models, questions and both', () => {
+  assert.deepEqual(modelAndQuestion([]), { model: 'abacus' })
+  for (const question of ['What is 47 + 85?', 'hello', 'hello world', '2+2', 'Hi!', 'why?', 'gpt-oss is what?'])
+    assert.deepEqual(modelAndQuestion([question]), { model: 'abacus', question })
+  assert.deepEqual(modelAndQuestion(['What is', '2+2?']), { model: 'abacus', question: 'What is 2+2?' })
+  for (const model of [
+    'abacus',
+    'gpt-oss-20b',
+    'GPT2',
+    'openai/gpt-oss-20b',
+    './nope',
+    '/nope/',
+    'model.gguf',
+    '~/models/x',
+    'x/model.safetensors',
+  ]) {
+    assert.deepEqual(modelAndQuestion([model]), { model, question: undefined })
+    assert.deepEqual(modelAndQuestion([model, 'one', 'two']), { model, question: 'one two' })
+  }
+})
+
+test('piped lines that are questions are turns; --lines and --no-lines decide otherwise', () => {
+  assert.deepEqual(pipedQuestions('What is 1 + 1?\nWhat is 2 + 2?\n'), ['What is 1 + 1?', 'What is 2 + 2?'])
+  assert.deepEqual(pipedQuestions('Was?\r\n\r\n何ですか？ \n'), ['Was?', '何ですか？ '])
+  for (const whole of ['What is 1 + 1?', 'diff --git a b\n+is this it?\n', 'Read this.\nWhat is it?', ''])
+    assert.deepEqual(pipedQuestions(whole), [whole])
+  assert.deepEqual(pipedQuestions('a\n\nb\n', true), ['a', 'b'])
+  assert.deepEqual(pipedQuestions('a?\nb?', false), ['a?\nb?'])
+})
+
+test('near matches: what begins so comes first, then what differs least', () => {
+  assert.deepEqual(nearestNames('gpt-oss', 2), ['gpt-oss-20b', 'gpt-oss-120b'])
+  assert.match(nearestNames('qwen3', 1)[0]!, /^Qwen3-/)
+  assert.deepEqual(nearestNames('openai/gpt-oss-20', 1), ['gpt-oss-20b'])
+  assert.deepEqual(closestNames('temprature', ['topK', 'temperature', 'seed'], 1), ['temperature'])
+  assert.deepEqual([editDistance('', 'abc'), editDistance('kitten', 'sitting'), editDistance('same', 'same')], [3, 3, 0])
+})
+
+test('options that name files, sizes, ports and threads say what is wrong with them', () => {
+  const directory = mkdtempSync(join(tmpdir(), 'lineage-words-'))
+  const schema = join(directory, 'schema.json')
+  writeFileSync(schema, '{')
+  try {
+    const cases: [args: string[], message: RegExp][] = [
+      [['train', 'nope'], /unknown step "nope".*closest: /],
+      [['train', 'gpt2', '--data', directory], /^lineage: --data .*: expected a file, this is a directory$/],
+      [['train', 'gpt2', '--data', '/nope.txt'], /^lineage: --data \/nope\.txt: there is no such file$/],
+      [['chat', '--schema', directory, '-p', 'hi'], /^lineage: --schema .*: expected a file, this is a directory$/],
+      [['chat', '--grammar', '/nope', '-p', 'hi'], /^lineage: --grammar \/nope: there is no such file$/],
+      [['chat', '--schema', schema, '-p', 'hi'], /is not JSON/],
+      [['chat', '--tools', '/nope.ts', '-p', 'hi'], /^lineage: --tools \/nope\.ts: there is no such file/],
+      [['serve', '--api-key-file', directory], /^lineage: --api-key-file .*: expected a file, this is a directory$/],
+      [['serve', '--port', '99999'], /Expected a port from 0 to 65535/],
+      [['serve', '--metrics-port', 'x'], /Expected a port from 0 to 65535/],
+      [['serve', '--memory', '16'], /Expected a size with its unit/],
+      [['inspect', 'gpt-oss-20b', '--memory', '16'], /Expected a size with its unit/],
+      [['inspect', './nope'], /^lineage: \.\/nope: no such file or directory/],
+      [['inspect', 'gpt-oss'], /closest: gpt-oss-20b, gpt-oss-120b/],
+      [['pull', 'nope'], /^lineage: unknown model "nope"; closest: /],
+      [['serve', 'nope'], /^lineage: unknown model "nope"; closest: /],
+    ]
+    for (const [args, message] of cases) {
+      const { code, err: stderr } = lineage(args)
+      assert.ok(code === 1 || code === 2, `${args.join(' ')}: ${code}`)
+      assert.match(stderr.trim(), message, args.join(' '))
+    }
+    const long = lineage(['inspect', 'gpt-oss-20b', '--context', '200k'])
+    assert.match(long.err, /204,800: the longest context of gpt-oss-20b is 131,072/)
+  } finally {
+    rmSync(directory, { recursive: true })
+  }
+})
+
+test('many threads are as many as there are cores', () => {
+  const { code, out: stdout, err: stderr } = lineage(['chat', '-q', '--threads', '999', '-p', 'What is 12 + 30?'])
+  assert.deepEqual([code, stdout], [0, '42\n'])
+  assert.match(stderr, new RegExp(`so ${availableParallelism()} threads are used`))
+})
