@@ -15,10 +15,9 @@ const MOST_BYTES = 1 << 29
 export async function loadTask(nameOrFile: string): Promise<Task> {
   const known = Object.hasOwn(BUILT_IN, nameOrFile) ? BUILT_IN[nameOrFile] : undefined
   if (known) return readTask({ name: nameOrFile, ...known }, `the task ${nameOrFile}`)
-  const { text } = await readData(nameOrFile).catch((error) => {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error
+  if (!(await stat(nameOrFile).catch(() => undefined)))
     throw new TaskError(`${nameOrFile}: no such file, and no ready-made task; these are ${Object.keys(BUILT_IN).join(', ')}`)
-  })
+  const { text } = await readData(nameOrFile)
   const value = parsed(text)
   if (value === undefined) throw new TaskError(`${nameOrFile}: expected the description of a task in JSON, found something else`)
   const task = readTask(value, nameOrFile)
@@ -29,8 +28,9 @@ export async function loadTask(nameOrFile: string): Promise<Task> {
 
 /** @throws TaskError on a file that is too long or damaged */
 export async function readData(path: string): Promise<DataFile> {
-  const { size } = await stat(path)
-  if (size > MOST_BYTES) throw new TaskError(`${path}: expected at most ${MOST_BYTES} bytes, got ${size}; split the file`)
+  const found = await stat(path).catch(() => undefined)
+  if (!found?.isFile()) throw new TaskError(`${path}: expected a file, found ${found ? 'something else' : 'nothing'}`)
+  if (found.size > MOST_BYTES) throw new TaskError(`${path}: expected at most ${MOST_BYTES} bytes, got ${found.size}; split the file`)
   const bytes = await readFile(path)
   if (/\.parquet$/i.test(path)) return { name: `${basename(path)}.jsonl`, text: await parquetLines(path, bytes) }
   if (!/\.gz$/i.test(path)) return { name: path, text: utf8(path, bytes) }

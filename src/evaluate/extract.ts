@@ -63,13 +63,16 @@ function letter(text: string, options: number): string | undefined {
   const L = `[A-${last}]`
   // Bounded gaps, because a model may repeat a blank without end.
   const gap = '[*_\\s]{0,6}'
+  const said = (word: string) =>
+    `\\b${word}s?\\b${gap}(?:is|are|(?:must|should|would) be)?${gap}[:\\-–]?${gap}(?:option|choice)?${gap}[($["'\\\\]{0,3}(?:\\\\?(?:boxed|text|math)[a-z]{0,3}\\{){0,2}[(\\s]?(${L})(?![A-Za-z0-9])`
   const ways = [
-    `\\banswers?\\b${gap}(?:is|are)?${gap}[:\\-–]?${gap}(?:option|choice)?${gap}[($["']{0,2}(?:\\\\?(?:boxed|text|textbf)\\{){0,2}\\s?(${L})(?![A-Za-z0-9])`,
+    said('answer'),
     `\\bboxed\\{[^}]{0,80}?(?<![A-Za-z])(${L})(?![A-Za-z])[^}]{0,400}\\}`,
-    `\\b(?:option|choice)\\b\\s{0,3}[:\\-–]?\\s{0,3}[(["']?(${L})(?![A-Za-z0-9])`,
+    said('(?:option|choice|letter)'),
     `(?<![A-Za-z0-9])[([]\\s?(${L})\\s?[)\\]](?![A-Za-z0-9])`,
     `(?<![A-Za-z0-9*_])(?:\\*{1,2}|_{1,2})(${L})[).:]?(?:\\*{1,2}|_{1,2})(?![A-Za-z0-9])`,
     `^[ \\t]{0,8}(?:\\*{1,2}|_{1,2})?(${L})(?:\\*{1,2}|_{1,2})?[ \\t]{0,8}(?:[.):]|$)`,
+    `(?<![A-Za-z0-9])(${L})["'*_).}\\s]{0,6}$`,
   ]
   for (const way of ways) {
     // The words may be written in any way; an answer is a capital.

@@ -32,7 +32,9 @@ export async function openResults(path: string, head: Head, { force = false } = 
   if (different && !force)
     throw new TaskError(`${path}: holds ${different}. Nothing was changed. Choose another file, or begin anew with --force.`)
   const goesOn = found !== undefined && !different
-  const handle = await open(path, goesOn ? 'r+' : 'w')
+  const handle = await open(path, goesOn ? 'r+' : 'w').catch((error: Error) => {
+    throw new TaskError(`${path}: cannot be written: ${error.message}`)
+  })
   let end = goesOn ? found.bytes : 0
   const write = async (line: string) => {
     const bytes = Buffer.from(`${line}\n`)

@@ -80,7 +80,7 @@ test('wrong usage is told before a model is loaded', () => {
   const rows: [string[], RegExp, number?][] = [
     [['--task', 'nothing'], /nothing: no such file, and no ready-made task/, 1],
     [['--task', 'hellaswag'], /the task hellaswag needs its data: name the file with --data/],
-    [['--task', 'hellaswag', '--data', at('none.jsonl')], /none\.jsonl/, 1],
+    [['--task', 'hellaswag', '--data', at('none.jsonl')], /none\.jsonl: expected a file, found nothing/, 1],
     [['--task', task, '--block', '4'], /--block does not belong to an evaluation with --task/],
     [['--task', task, '--calls', '4'], /--calls does not belong/],
     [['--data', sums, '--limit', '4'], /--limit does not belong to an evaluation with --data and without --task/],
@@ -166,6 +166,7 @@ test('a results file: what is not one is left alone; appended lines keep their o
   await assert.rejects(openResults(foreign, {}), /expected a file of results that lineage eval wrote/)
   assert.equal(read('notes.jsonl'), '{"mine":1}\n')
   await assert.rejects(openResults(directory, {}), /expected a place for a file of results/)
+  await assert.rejects(openResults(at('nowhere/r.jsonl'), {}), /r\.jsonl: cannot be written: /)
   const path = at('r.jsonl')
   const results = await openResults(path, { task: 't' })
   await Promise.all(Array.from({ length: 50 }, (_, i) => results.append({ id: String(i), text: 'x'.repeat(i * 100) })))
