@@ -118,7 +118,7 @@ export function shares({ parameters, weightBytes, kvCache, state, work }: Accoun
   out.push(text(left, y + 52, `active per token: ${short(parameters.active)}, ${percent} %`, 'label'))
   out.push(text(left, y + 70, `KV cache at ${work.context.toLocaleString('en-US')} tokens: ${mebibytes(kvCache.bytes)} in bf16`, 'label'))
   out.push(text(left, y + 88, `multiply-adds per decoded token: ${short(work.decodeMultiplyAdds)}`, 'label'))
-  if (state.bytes > 0) out.push(text(left + width, y + 88, `states: ${mebibytes(state.bytes)}`, 'label', 'end'))
+  if (state.bytes > 0) out.push(text(left + width, y + 52, `states: ${mebibytes(state.bytes)}`, 'label', 'end'))
   return out
 }
 

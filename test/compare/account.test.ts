@@ -82,6 +82,8 @@ describe('numbers that were published in words', () => {
 
   test('further sizes that are not in the fixture', () => {
     assert.equal(of('Llama-3.2-3B').parameters.total, 3_212_749_824)
+    assert.equal(of('Mamba-130M').parameters.total, 129_135_360)
+    assert.equal(of('Mamba-2.8B').parameters.total, 2_768_345_600)
     assert.equal(of('Mistral-7B-v0.3').parameters.total, 7_248_023_552)
     assert.equal(of('Qwen3-Coder-30B-A3B').parameters.total, 30_532_122_624)
   })
@@ -92,6 +94,15 @@ describe('numbers that were published in words', () => {
       ['gpt-oss-20b', 'gpt-oss-120b', 'Qwen3-30B-A3B', 'Qwen3-235B-A22B', 'Qwen3-Coder-480B-A35B', 'Mixtral-8x7B-v0.1'].map(share),
       ['91.40', '98.18', '94.95', '96.60', '97.49', '96.56'],
     )
+  })
+
+  test('states take memory, whatever the context', () => {
+    const model = preset('Mamba-130M')!
+    const { state, kvCache, work } = of('Mamba-130M', 2048)
+    assert.deepEqual([state.values, state.bytes, kvCache.bytes], [24 * 1536 * (4 + 16), 4 * state.values, 0])
+    assert.equal(work.decodeStateBytes, 2 * state.bytes)
+    assert.equal(fittingContext(model, state.bytes, 0), model.maxPositionEmbeddings)
+    assert.equal(fittingContext(model, state.bytes - 1, 0), null)
   })
 
   test('what fits into 16 GB beside the weights of gpt-oss-20b', () => {

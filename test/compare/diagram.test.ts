@@ -32,6 +32,18 @@ test('tags are balanced and attributes hold no stray characters', () => {
   assert.doesNotMatch(svg, /NaN|undefined|Infinity/)
 })
 
+test('state-space layers have their colour, a layer without feed-forward has no box for it', () => {
+  const svg = draw('Jamba-v0.1', 'Mamba-1.4B')
+  assert.doesNotMatch(svg, /NaN|undefined|Infinity/)
+  const titles = [...svg.matchAll(/class="title[^"]*">([^<]*)</g)].map(([, title]) => title)
+  assert.deepEqual(
+    titles.filter((title) => !/Norm|Output|embedding/.test(title!)),
+    ['Gated feed-forward or experts', 'State space or grouped-query attention', 'State space'],
+  )
+  for (const text of ['states: 17.5 MiB', 'states: 15.0 MiB', 'state-space layer', '4 × state space,']) assert.ok(svg.includes(text), text)
+  assert.ok(!draw('gpt2', 'gpt-oss-20b').includes('state space'))
+})
+
 test('names are escaped', () => {
   const named = { ...preset('gpt2')!, name: 'a<b>&"c"' }
   const svg = diagram([named, preset('gpt2-xl')!], [account(named), account(preset('gpt2-xl')!)])
@@ -48,6 +60,7 @@ test('no text leaves its column', () => {
   for (const names of [
     ['gpt2-xl', 'gpt-oss-20b', 'Qwen3-30B-A3B'],
     ['Gemma-3-27B', 'Llama-3.1-405B', 'Gemma-2-9B'],
+    ['gpt-oss-20b', 'Jamba-v0.1', 'Mamba-2.8B'],
   ]) {
     const svg = draw(...names)
     const width = Number(/viewBox="0 0 ([\d.]+)/.exec(svg)![1])

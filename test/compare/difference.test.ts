@@ -52,6 +52,12 @@ test('layers that repeat a pattern are described by it, whatever their number', 
   assert.equal(say('Gemma-3-1B', 'position'), '5 × RoPE θ 10,000, RoPE θ 1,000,000')
   assert.equal(say('Mistral-7B-v0.1', 'slidingWindow'), '4,096 in every layer')
   assert.equal(say('Gemma-2-27B', 'scale'), '1/√144')
+  assert.equal(say('Jamba-v0.1', 'stateSpace'), '4 × state space, attention, 3 × state space')
+  assert.equal(say('Jamba-v0.1', 'heads'), '32')
+  assert.equal(say('Jamba-v0.1', 'experts'), '16')
+  assert.equal(say('Mamba-130M', 'stateSpace'), 'in every layer')
+  assert.equal(say('Mamba-130M', 'normPlacement'), 'before the one branch')
+  for (const key of ['heads', 'slidingWindow', 'position', 'intermediateSize']) assert.equal(say('Mamba-130M', key), '–', key)
 })
 
 test('every model has every feature in the same order', () => {
