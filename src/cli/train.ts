@@ -19,6 +19,7 @@ import { byteTokenizerJson, characterTokenizerJson } from '../tokenizer/build.ts
 import { tokenizerFileNames, tokenizerFiles } from '../tokenizer/files.ts'
 import { promptIds } from '../tokenizer/prompt.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
+import { trainBpe } from '../tokenizer/train-bpe.ts'
 import {
   ABACUS_CHAT_TEMPLATE,
   ABACUS_GENERATION,
@@ -86,7 +87,10 @@ export function register(program: Command): void {
     .argument('[what]', 'a step, a config.json, or abacus')
     .option('--from <model>', 'start from the weights of this checkpoint instead: fine-tuning')
     .option('--data <file>', 'text to train on, or conversations (.jsonl); the last tenth is held out')
-    .option('--tokenizer <kind>', 'char, byte, or a directory with tokenizer files (default: char; with --from that of the model)')
+    .option(
+      '--tokenizer <kind>',
+      'char, byte, bpe:SIZE (learned from the text), or a directory with tokenizer files (default: char; with --from that of the model)',
+    )
     .option('--out <directory>', 'where the run goes (default: runs/WHAT)')
     .option('--fresh', 'train WHAT from random weights although it is a directory that holds weights')
     .option('--force', 'begin anew and replace the run in --out')
@@ -340,8 +344,15 @@ async function tokenize(kind: string, text: string): Promise<Tokenized> {
     const tokenizer = tokenizerFromJson(json, `the ${kind} tokenizer`)
     return { source: { json }, ids: Int32Array.from(tokenizer.encode(text)), vocabSize: tokenizer.vocabSize }
   }
+  const size = /^bpe:(\d+)$/.exec(kind)?.[1]
+  if (size !== undefined) {
+    // Nothing is learned from the part that is held out.
+    const json = trainBpe(text.slice(0, Math.floor(0.9 * text.length)), Number(size))
+    const tokenizer = tokenizerFromJson(json, 'the bpe tokenizer')
+    return { source: { json }, ids: Int32Array.from(tokenizer.encode(text)), vocabSize: tokenizer.vocabSize }
+  }
   if (!existsSync(kind) || !statSync(kind).isDirectory())
-    throw new UsageError(`--tokenizer: expected char, byte or a directory, got ${kind}`)
+    throw new UsageError(`--tokenizer: expected char, byte, bpe:SIZE or a directory, got ${kind}`)
   const read = async (name: string) => (existsSync(join(kind, name)) ? readFileSync(join(kind, name)) : undefined)
   const tokenizer = await tokenizerFiles(read)
   const copies = tokenizerFileNames.map((name) => join(kind, name)).filter((path) => existsSync(path))
