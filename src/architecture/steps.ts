@@ -2,7 +2,7 @@
  * The steps from GPT-2 to gpt-oss as patches of an Architecture, in the order of the ladder. A patch changes one idea and leaves
  * every size alone that the idea is not about, so the steps can be applied at any scale. Data and citations, nothing computed.
  */
-import type { Architecture, FeedForward, Gated, Layer, MultiHead, Norm, Rope, RopeScaling } from './architecture.ts'
+import type { Architecture, FeedForward, Gated, Latent, Layer, MultiHead, Norm, Rope, RopeScaling } from './architecture.ts'
 import { multiHeadOf } from './slots.ts'
 
 export interface Step {
@@ -278,7 +278,49 @@ export function sideRoadsWith(sizes: Partial<StepSizes> = {}): SideRoad[] {
       buys: 'Attention and feed-forward read the same input, so their matrices can run at once.',
       claims: [],
     },
+    {
+      name: 'latent-attention',
+      after: 'no-biases',
+      title: 'one latent for the keys and values of all heads (DeepSeek-V2)',
+      patch: (architecture) =>
+        everyLayer(architecture, (layer, index) => ({ ...layer, attention: latentOf(multiHeadOf(architecture, index)) })),
+      source: { paper: 'DeepSeek-AI, DeepSeek-V2', year: 2024, link: 'arXiv:2405.04434' },
+      buys: 'The cache holds one vector of four and a half heads per position, and every query head still has keys and values of its own.',
+      claims: ['C18'],
+    },
+    {
+      name: 'shared-expert',
+      after: 'moe',
+      title: 'one expert that serves every token (DeepSeekMoE)',
+      patch: (architecture) =>
+        everyFeedForward(architecture, (slot) => {
+          if (slot.kind !== 'moe') return slot
+          const { intermediateSize, activation, bias } = slot
+          return { ...slot, expertsPerToken: slot.expertsPerToken - 1, shared: { kind: 'gated', intermediateSize, activation, bias } }
+        }),
+      source: { paper: 'Dai et al., DeepSeekMoE', year: 2024, link: 'arXiv:2401.06066' },
+      buys: 'What all tokens need is learned once, so the chosen experts can differ more; the work stays the same.',
+      claims: ['C38'],
+    },
   ]
+}
+
+/** The proportions of DeepSeek-V2, section 2.1: a latent of four heads, half of a head rotated beside a head that is not. */
+function latentOf({ heads, headDim, position }: MultiHead): Latent {
+  const rotated = 2 * Math.ceil(headDim / 4)
+  return {
+    kind: 'latent',
+    heads,
+    qLoraRank: null,
+    kvLoraRank: 4 * headDim,
+    qkNopeHeadDim: headDim,
+    qkRopeHeadDim: rotated,
+    vHeadDim: headDim,
+    scale: (headDim + rotated) ** -0.5,
+    position: position.kind === 'rope' ? { ...position, rotaryDim: rotated, pairing: 'interleaved' } : position,
+    bias: false,
+    normEps: 1e-6,
+  }
 }
 
 /** The architecture after each step, the start first: steps.length + 1 entries. */

@@ -130,6 +130,8 @@ test('a side road changes its own idea of the step where it leaves', () => {
     'banded-window': ['slidingWindow'],
     'plain-layernorm': ['norm'],
     'parallel-residual': ['normPlacement'],
+    'latent-attention': ['position', 'kvHeads', 'latent', 'headDim'],
+    'shared-expert': ['expertsPerToken', 'sharedExpert'],
   }
   for (const { name, after, patch } of sideRoadsWith()) {
     const before = models[steps.findIndex((step) => step.name === after) + 1]!

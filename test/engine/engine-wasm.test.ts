@@ -11,7 +11,7 @@ const NEVER: GenerateOptions = { stopIds: [] }
 describe('wasm', async () => {
   const backend = await createWasmBackend({ threads: 1 })
   after(() => backend.dispose())
-  for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3']) {
+  for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-qwen3', 'tiny-deepseek-v3']) {
     const model = await tiny(checkpoint, backend)
     const reference = await tiny(checkpoint)
     const { vocabSize } = model.architecture
