@@ -41,7 +41,8 @@ export function localSubject(model: LocalModel, name: string): Subject {
 }
 
 function events(model: LocalModel, request: Request): AsyncGenerator<ChatEvent, unknown> {
-  const { effort, ...ask } = request
+  const { maxTokens, stop, sampling, effort, signal } = request
+  const ask = { maxTokens, stop, sampling, signal }
   if ('messages' in request) return chat(model, request.messages, { ...ask, thinking: effort })
   return new Continuation(model, promptOf(model, request.prompt, 'prompt', { special: false }), ask).events()
 }
