@@ -7,10 +7,16 @@ import type { Command, Context, Exports, Kernel, Words } from './kernel.ts'
 import { KERNELS } from './kernels/kernels.ts'
 import { SCRATCH, SCRATCH_BYTES } from './layout.ts'
 
+/** Some kernels of a format; `weightsFirst`: the memory of the weights is imported as the first one, and the heap as the second. */
+export interface FormatModule {
+  readonly module: WebAssembly.Module
+  readonly weightsFirst: boolean
+}
+
 /** What a pool gets later: a further memory, or the kernels of a format. */
 export type Attachment =
   | { readonly arena: number; readonly memory: WebAssembly.Memory }
-  | { readonly format: number; readonly module: WebAssembly.Module }
+  | { readonly format: number; readonly modules: readonly FormatModule[] }
 
 /** The number of a format whose weights are not grouped: these kernels need no module of their own. */
 const ALL_FORMATS = FORMAT.f32
@@ -26,13 +32,13 @@ export class Executor implements Context {
   readonly #memories: WebAssembly.Memory[] = []
   readonly #instances: Exports[][] = []
   /** By format; the module of all other kernels is at ALL_FORMATS. */
-  readonly #modules: WebAssembly.Module[] = []
+  readonly #modules: (readonly FormatModule[])[] = []
   readonly #readers: readonly ReturnType<Kernel['reader']>[]
   /** The same worker as the only one. */
   readonly #whole: Context
 
   constructor(module: WebAssembly.Module, heap: WebAssembly.Memory, index: number, count: number) {
-    this.#modules[ALL_FORMATS] = module
+    this.#modules[ALL_FORMATS] = [{ module, weightsFirst: false }]
     this.#heap = heap
     this.index = index
     this.count = count
@@ -47,7 +53,7 @@ export class Executor implements Context {
   }
 
   attach(what: Attachment): void {
-    if ('module' in what) this.#modules[what.format] = what.module
+    if ('modules' in what) this.#modules[what.format] = what.modules
     else {
       this.#memories[what.arena] = what.memory
       this.#instances[what.arena] = []
@@ -58,10 +64,14 @@ export class Executor implements Context {
     return (this.#instances[arena]![format] ??= this.#instantiate(arena, format))
   }
 
+  /** The kernels of all modules of a format, by name. */
   #instantiate(arena: number, format: number): Exports {
-    const module = this.#modules[format]!
-    const imports = { memory: { 0: this.#heap, 1: this.#memories[arena]! } }
-    return new WebAssembly.Instance(module, imports).exports as unknown as Exports
+    const [heap, weights] = [this.#heap, this.#memories[arena]!]
+    const each = this.#modules[format]!.map(({ module, weightsFirst }) => {
+      const memory = weightsFirst ? { 0: weights, 1: heap } : { 0: heap, 1: weights }
+      return new WebAssembly.Instance(module, { memory }).exports
+    })
+    return Object.assign({}, ...each) as Exports
   }
 
   /** Runs this worker's share of a command, or (`alone`) all of it. */

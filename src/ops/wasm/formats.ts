@@ -11,10 +11,11 @@
  * Scales and offsets have 2 bytes (e8m0: 1), factors and multiples 1 byte for each row and each run of `span` columns; where both have 4 bits
  * they share the byte. Nothing is rounded: all numbers are those of the file.
  *
- * The codes of 32 columns are planes of 8, 4, 2 or 1 bits, which add up to a code: 4 + 1 bits, 4 + 2, 2 + 1. In a plane of b bits 16 bytes
- * hold, for each of 8 rows, two bytes; field t of these is the code of columns 2j and 2j + 1 with j = i·8/b + t:
+ * The codes of 32 columns are planes of 8, 4, 2 or 1 bits, which add up to a code: 4 + 1 bits, 4 + 2, 2 + 1. A lane holds c = 2 or 4 columns
+ * of a row (LANE_COLUMNS), a byte each. In a plane of b bits field t of these bytes is a code of the columns c·j … c·j + c - 1 with
+ * j = i·8/b + t:
  *
- *   columns 2j, 2j + 1 of row r (2 bytes)       at  i·32 + r·2, bits b·t … b·t + b - 1 of both bytes       i = 0 … 2b - 1
+ *   columns c·j … of row r (c bytes)       at  (16·i + r)·c, bits b·t … b·t + b - 1 of each byte       i = 0 … 4b/c - 1
  */
 import { BLOCK_FORMATS, type BlockFormat, fieldBits } from '../block-formats.ts'
 import { type BlockDType, storedBytes } from '../dtype.ts'
@@ -47,6 +48,9 @@ export type Format = number
 export const formatOfBlocks = (dtype: BlockDType): Format => (dtype === 'mxfp4_gguf' ? FORMAT.mxfp4 : FORMAT[dtype])
 
 export const GROUP_ROWS = 16
+
+/** Columns of a lane, by the activations that the weights will meet: two products of 16 bits fill a lane of 32, or four of 8 bits. */
+export const LANE_COLUMNS = { i8: 4, i16: 2 } as const
 
 /** What kernels know of a grouped format; the terms are those of `BlockFormat`. */
 export interface GroupFormat {

@@ -28,7 +28,10 @@ export const PARALLEL_SLEEPERS = control(7)
 export const GENERATION_SLEEPERS = control(8)
 
 export const CONSTANTS = 4096
-export const CONSTANT_BYTES = 2048
+export const CONSTANT_BYTES = 1024
+
+/** In an arena: where a worker's kernels may store sums for a moment. The places of weights begin behind those of all workers. */
+export const spillAt = (worker: number): number => 64 * (worker + 1)
 
 export const RING = 65536 / 4
 export const RING_WORDS = 1 << 20

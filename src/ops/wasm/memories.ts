@@ -35,6 +35,7 @@ export class Memories {
   readonly #allocators: Allocator[]
   readonly #arenaBytes: number
   readonly #shared: boolean
+  readonly #firstPlace: number
   readonly #separate: boolean
   readonly #attach: (arena: number, memory: WebAssembly.Memory) => void
   /** Most bytes that weights and caches may take together, as the caller said or the browser reports; undefined in Node.js without the option. */
@@ -44,10 +45,10 @@ export class Memories {
   /** Whether freed places may be given out again, so that commands still pending may touch them. */
   reused = false
 
-  /** Arena 0 is the heap; it takes everything if the engine has no second memory (`separate` false). */
+  /** Places in the other arenas begin at `firstPlace`. Arena 0 is the heap; it takes everything if the engine has no second memory (`separate` false). */
   constructor(
     heap: { memory: WebAssembly.Memory; allocator: Allocator },
-    options: { arenaBytes: number; memoryBytes: number | undefined; shared: boolean; separate: boolean },
+    options: { arenaBytes: number; memoryBytes: number | undefined; shared: boolean; separate: boolean; firstPlace: number },
     attach: (arena: number, memory: WebAssembly.Memory) => void,
   ) {
     this.list = [heap.memory]
@@ -57,6 +58,7 @@ export class Memories {
     this.#limitSource =
       options.memoryBytes === undefined ? 'as the browser reports; give memoryBytes if the machine has more' : 'memoryBytes'
     this.#shared = options.shared
+    this.#firstPlace = options.firstPlace
     this.#separate = options.separate
     this.#attach = attach
   }
@@ -89,7 +91,7 @@ export class Memories {
       } catch {}
     }
     const arena = this.list.push(memory) - 1
-    this.#allocators.push(new Allocator(64, memory.buffer.byteLength - 4096))
+    this.#allocators.push(new Allocator(this.#firstPlace, memory.buffer.byteLength - 4096))
     this.#attach(arena, memory)
     return this.allocate(bytes, what)
   }

@@ -33,12 +33,15 @@ export class KernelModule {
   /** Address of its vector constants in the heap. */
   readonly #constantsAt: number
 
-  constructor(module: ModuleBuilder, features: Features, shared: boolean, constantsAt: number) {
+  /** `weightsFirst`: the weights are the first memory. Only in that one the engine joins neighbouring loads and stores (`wide`). */
+  constructor(module: ModuleBuilder, features: Features, shared: boolean, constantsAt: number, weightsFirst = false) {
     this.#constantsAt = constantsAt
     this.module = module
     this.features = features
-    this.heap = module.memory(shared)
-    this.weights = features.multiMemory ? module.memory(shared) : this.heap
+    const first = module.memory(shared)
+    const second = features.multiMemory ? module.memory(shared) : first
+    this.heap = weightsFirst ? second : first
+    this.weights = weightsFirst ? first : second
   }
 
   readonly #pool: number[] = []
@@ -154,8 +157,8 @@ export class KernelModule {
   }
 
   /** Stores vectors one behind the other, the last one first: the engine can join pairs that are stored in this order (features.ts, `wide`). */
-  storeRun(f: FunctionBuilder, to: Int, vectors: readonly V128[], offset = 0): void {
-    for (let i = vectors.length - 1; i >= 0; i--) f.do(this.heap.storeV128(to, vectors[i]!, offset + i * 16))
+  storeRun(f: FunctionBuilder, to: Int, vectors: readonly V128[], offset = 0, memory = this.heap): void {
+    for (let i = vectors.length - 1; i >= 0; i--) f.do(memory.storeV128(to, vectors[i]!, offset + i * 16))
   }
 
   /** Sum of the four lanes. */

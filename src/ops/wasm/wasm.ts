@@ -9,6 +9,7 @@ import { type Backend, MemoryError } from '../backend.ts'
 import { size } from '../tensor.ts'
 import { Batches } from './batches.ts'
 import type { OpContext, Precision } from './context.ts'
+import type { FormatModule } from './executor.ts'
 import { type Features, probeFeatures } from './features.ts'
 import type { Format } from './formats.ts'
 import { Heap } from './heap.ts'
@@ -20,7 +21,7 @@ import { rowsOfTable } from './kernels/embed.ts'
 import { gated } from './kernels/gated.ts'
 import { gelu } from './kernels/gelu.ts'
 import { join } from './kernels/join.ts'
-import { buildFormatModule, buildModule } from './kernels/kernels.ts'
+import { type Built, buildFormatModules, buildModule } from './kernels/kernels.ts'
 import { linear } from './kernels/linear.ts'
 import { moe } from './kernels/moe.ts'
 import { layerNorm, rmsNorm } from './kernels/norm.ts'
@@ -28,6 +29,7 @@ import { rope } from './kernels/rope.ts'
 import { route } from './kernels/route.ts'
 import { convolution, selectiveScan } from './kernels/state.ts'
 import { cacheBytes, createCache } from './kv-cache.ts'
+import { spillAt } from './layout.ts'
 import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts'
 import { InlinePool, ThreadPool } from './pool.ts'
 import { LoadingContext, loadWeight, tableOnDemand } from './weights.ts'
@@ -60,22 +62,26 @@ export async function createWasmBackend(options: WasmOptions = {}): Promise<Wasm
   if (!Number.isInteger(wanted) || wanted < 0) throw new RangeError(`threads: expected a whole number of at least 0, got ${wanted}`)
   const shared = features.threads && wanted > 0
   const memory = largestHeap(shared)
-  const build = async (format?: Format) => {
-    const { bytes, constants, constantsAt } =
-      format === undefined ? buildModule(features, shared) : buildFormatModule(features, shared, format)
+  const ready = ({ bytes, constants, constantsAt }: Built) => {
     new Int32Array(memory.buffer).set(constants, constantsAt / 4)
     return compile(bytes, features.wide)
   }
-  const pool = shared ? await ThreadPool.start(() => build(), memory, wanted) : new InlinePool(await build(), memory)
+  const build = () => ready(buildModule(features, shared))
+  const pool = shared ? await ThreadPool.start(build, memory, wanted) : new InlinePool(await build(), memory)
   const heap = new Heap(memory, pool, features.multiMemory)
   const { arenaBytes = LARGEST_MEMORY, memoryBytes, precision = 'faithful' } = options
   const memories = new Memories(
     { memory, allocator: heap.temporaries },
-    { arenaBytes, memoryBytes, shared, separate: features.multiMemory },
+    { arenaBytes, memoryBytes, shared, separate: features.multiMemory, firstPlace: spillAt(pool.threads) },
     (arena, memory) => pool.attach({ arena, memory }),
   )
   const context = { pool, heap, batches: new Batches(heap), precision }
-  return assemble(context, memories, async (format) => pool.attach({ format, module: await build(format) }))
+  return assemble(context, memories, async (format) => {
+    const modules: FormatModule[] = []
+    for (const built of buildFormatModules(features, shared, format, precision))
+      modules.push({ module: await ready(built), weightsFirst: built.weightsFirst })
+    pool.attach({ format, modules })
+  })
 }
 
 /** 4 GiB of address space where the engine gives that much, else the half, and so on. */

@@ -9,7 +9,7 @@ import { size } from '../tensor.ts'
 import type { OpContext, Precision } from './context.ts'
 import { FORMAT, type Format, formatOfBlocks, GROUP_ROWS, isGrouped, matrixBytes } from './formats.ts'
 import type { Heap } from './heap.ts'
-import { packInt8Kernel, repackMxfp4Kernel } from './kernels/pack.ts'
+import { packInt8Kernel } from './kernels/pack.ts'
 import { repackKernel } from './kernels/repack.ts'
 import type { Memories, Place } from './memories.ts'
 import type { Block } from './memory.ts'
@@ -245,7 +245,7 @@ const loadMxfp4: LoadMatrix = async (context, spec, place, m, rows, width, fill)
     if (bad >= 0)
       throw new RangeError(`${spec.name}: the scale of block ${m * count + bad} is 255, which is not a number; the file is damaged`)
     const { arena, address } = place
-    context.pool.enqueue(repackMxfp4Kernel, { arena, to: address, from: blocks, scales, rows, columns: width })
+    context.pool.enqueue(repackKernel, { arena, to: address, from: blocks, scales, format: FORMAT.mxfp4, rows, columns: width })
   } finally {
     context.retire(block)
   }
@@ -266,7 +266,7 @@ const loadBlocks: LoadMatrix = async (context, { name, dtype }, place, m, rows, 
       await fill('data', offset, bytes)
       requireFiniteScales(name, dtype as BlockDType, bytes, offset)
       const to = place.address + matrixBytes(format, row, width)
-      context.pool.enqueue(repackKernel, { arena: place.arena, to, from, format, rows: count, columns: width })
+      context.pool.enqueue(repackKernel, { arena: place.arena, to, from, scales: 0, format, rows: count, columns: width })
     } finally {
       context.retire(block)
     }

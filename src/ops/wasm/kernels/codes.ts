@@ -32,28 +32,34 @@ export function integersOf({ bits, table, zero, span }: GroupFormat, activation:
   return centre === undefined ? undefined : { table: table?.map((value) => value - least), zero: shift, centre }
 }
 
-/** Calls `each` with the integers of columns 2j, 2j + 1 of rows 0…7 and 8…15 (`half`) of run `run` of the block at `w`. */
-export function eachPair(
+/**
+ * Calls `each` with the integers of run `run` of the block at `w`: lanes of columns c·j … c·j + c - 1, where c is the columns of a lane,
+ * of rows 0…16/c - 1 (`part` 0), 16/c … (`part` 1) and so on.
+ */
+export function eachLane(
   k: KernelModule,
   f: FunctionBuilder,
   { planes, span }: GroupFormat,
   { table }: Integers,
+  columns: 2 | 4,
   w: Local<'i32'>,
   run: number,
-  each: (j: number, half: number, integers: Local<'v128'>) => void,
+  each: (j: number, part: number, integers: Local<'v128'>) => void,
 ): void {
   const entries = table && f.v128(k.bytes(table))
   const masks = planes.map(({ bits, to }) => f.v128(k.splatInteger((((1 << bits) - 1) << to) * 0x01010101)))
   const held = planes.map((): Local<'v128'>[] => [])
-  for (let j = (run * span) / 2; j < ((run + 1) * span) / 2; j++)
-    for (const half of [0, 1]) {
+  for (let j = (run * span) / columns; j < ((run + 1) * span) / columns; j++)
+    for (let part = 0; part < columns; part++) {
       const fields = planes.map((plane, p) => {
         const perByte = 8 / plane.bits
-        if (j % perByte === 0) held[p]![half] = f.v128(k.weights.v128(w, plane.at + Math.floor(j / perByte) * 32 + half * 16))
-        return fieldOf(held[p]![half]!, plane, (j % perByte) * plane.bits, masks[p]!)
+        const first = j === (run * span) / columns
+        if (first || j % perByte === 0)
+          held[p]![part] = f.v128(k.weights.v128(w, plane.at + (Math.floor(j / perByte) * columns + part) * 16))
+        return fieldOf(held[p]![part]!, plane, (j % perByte) * plane.bits, masks[p]!)
       })
       const code = fields.reduce((a, b) => v128.or(a, b))
-      each(j, half, f.v128(entries ? k.lookup(entries, code) : code))
+      each(j, part, f.v128(entries ? k.lookup(entries, code) : code))
     }
 }
 
@@ -67,6 +73,8 @@ function fieldOf(bytes: V128, { bits, to }: Plane, from: number, mask: V128): V1
 /** Scales of 16 rows, as four vectors of f32. */
 function scalesAt(k: KernelModule, f: FunctionBuilder, format: GroupFormat['scale'], w: Local<'i32'>, at: number): V128[] {
   const { weights } = k
+  // The engine joins operations only where both take the same constant from one local.
+  const [mask, power] = format === 'f16' ? [f.v128(k.splatInteger(0x8fffe000)), f.v128(k.splat(2 ** 112))] : []
   return [0, 8].flatMap((row) => {
     if (format === 'e8m0') {
       // The byte moves to where an f32 has its exponent.
@@ -77,7 +85,7 @@ function scalesAt(k: KernelModule, f: FunctionBuilder, format: GroupFormat['scal
     if (format === 'bf16') return [i32x4.shl(i32x4.extendLowI16x8U(eight), 16), i32x4.shl(i32x4.extendHighI16x8U(eight), 16)]
     // f16: exponent and fraction move to where an f32 has them, which makes the number too small by 2^112, also where it is subnormal.
     const wide = [i32x4.extendLowI16x8S(eight), i32x4.extendHighI16x8S(eight)]
-    return wide.map((half) => f32x4.mul(v128.and(i32x4.shl(half, 13), k.splatInteger(0x8fffe000)), k.splat(2 ** 112)))
+    return wide.map((half) => f32x4.mul(v128.and(i32x4.shl(half, 13), mask!), power!))
   })
 }
 

@@ -12,13 +12,13 @@ import { floats, integers, Kernel, share } from '../kernel.ts'
 import { SCRATCH_BYTES } from '../layout.ts'
 import type { Block } from '../memory.ts'
 import { own, type WasmTensor } from '../tensor.ts'
-import { productOf } from './product.ts'
+import { activationFor, productOf } from './product.ts'
 import { ACTIVATIONS } from './quantize.ts'
 
-/** `index`: list of rows of the table, one word each. */
+/** `index`: list of rows of the table, one word each. `activation`: index of ACTIVATIONS, which a grouped format is laid out for. */
 export const embedKernel = new Kernel(
   'embed',
-  { ...integers('arena', 'table', 'format', 'index', 'y', 'rows', 'columns'), ...floats('scale') },
+  { ...integers('arena', 'table', 'format', 'index', 'y', 'rows', 'columns', 'activation'), ...floats('scale') },
   {
     emit(k) {
       const parameters = { w: 'i32', y: 'i32', columns: 'i32', scale: 'f32' } as const
@@ -39,12 +39,12 @@ export const embedKernel = new Kernel(
       })
     },
     work: ({ rows, columns }) => rows * columns * 2,
-    run(c, { arena, table, format, index, y, rows, columns, scale }) {
+    run(c, { arena, table, format, index, y, rows, columns, activation, scale }) {
       const [from, to] = share(c, rows)
       const kernels = c.on(arena)
       if (isGrouped(format)) {
-        const product = productOf(format, ACTIVATIONS.indexOf('i16'))
-        const { [product.kernels.unpack]: unpack, pick } = c.on(arena, format)
+        const product = productOf(format, activation)
+        const { unpack, pick } = c.on(arena, format)
         const units = columns / product.columns
         const chunk = Math.floor(SCRATCH_BYTES / 4 / product.unpacked)
         for (let t = from; t < to; t++) {
@@ -75,12 +75,13 @@ export function rowsOfTable(context: OpContext, table: Tensor, index: Int32Array
   for (const row of index)
     if (!(row >= 0 && row < height)) throw new RangeError(`${what}: row ${row} of ${w.name ?? 'a tensor'} with ${height} rows`)
   const T = index.length
+  const activation = isGrouped(w.format) ? ACTIVATIONS.indexOf(activationFor(w.format, context.precision)) : 0
   const y = heap.result([T, width], what)
   /** Rows `first`…`end` of y, from rows of `from` that are listed in `list`. */
   const run = ({ arena, address }: Location, list: Block, first: number, end: number) => {
     const [entries, to] = [list.address + first * 4, y.address + first * width * 4]
     const rows = end - first
-    pool.enqueue(embedKernel, { arena, table: address, format: w.format, index: entries, y: to, rows, columns: width, scale })
+    pool.enqueue(embedKernel, { arena, table: address, format: w.format, index: entries, y: to, rows, columns: width, activation, scale })
   }
   if (w.bands) {
     const bands = Array.from(index, (row) => w.bands!.findLast((band) => band.row <= row)!)

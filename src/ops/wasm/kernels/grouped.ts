@@ -6,7 +6,7 @@
 import { i32 } from '../encoder.ts'
 import { GROUP_ROWS } from '../formats.ts'
 import { type Context, integers, Kernel, share } from '../kernel.ts'
-import { ZEROS } from '../layout.ts'
+import { spillAt, ZEROS } from '../layout.ts'
 import type { KernelModule } from '../simd.ts'
 import { LIST, writeList } from './dense.ts'
 import { type Product, productOf } from './product.ts'
@@ -61,7 +61,8 @@ export const multiplyGroups: Multiply = (c, product, weight, from, to, count, at
  */
 const multiplyFew: Multiply = (c, product, weight, from, end, count, at, bias) => {
   const kernels = c.on(weight.arena, weight.format)
-  const [one, two] = [kernels[product.kernels.one]!, kernels[product.kernels.two]!]
+  const { rows_1: one, rows_2: two } = kernels
+  const spill = weight.arena === 0 ? c.scratch : spillAt(c.index)
   const units = weight.columns / product.columns
   const groupBytes = units * product.weightBytes
   const step = bias ? 4 * GROUP_ROWS : 0
@@ -72,10 +73,10 @@ const multiplyFew: Multiply = (c, product, weight, from, end, count, at, bias) =
     const start = bias ? bias + row * 4 : ZEROS
     for (let i = 0; i < count; i += 2) {
       const [x, y] = at(i)
-      if (i + 1 === count) one(w, units, groups, start, step, x, y + row * 4)
+      if (i + 1 === count) one!(w, units, groups, start, step, spill, x, y + row * 4)
       else {
         const [x1, y1] = at(i + 1)
-        two(w, units, groups, start, step, x, y + row * 4, x1, y1 + row * 4)
+        two!(w, units, groups, start, step, spill, x, y + row * 4, x1, y1 + row * 4)
       }
     }
   }
@@ -83,8 +84,8 @@ const multiplyFew: Multiply = (c, product, weight, from, end, count, at, bias) =
 
 /** Up to TOKEN_BLOCK rows of x: some blocks of a group are unpacked and stay in the first-level cache for all of them; y holds the running sums. */
 const multiplyMany: Multiply = (c, product, weight, from, end, count, at, bias) => {
-  const kernels = c.on(weight.arena, weight.format)
-  const [unpack, tile, { startRows }] = [kernels[product.kernels.unpack]!, kernels[product.kernels.tile]!, c.on(0)]
+  const { unpack, tile } = c.on(weight.arena, weight.format)
+  const { startRows } = c.on(0)
   const units = weight.columns / product.columns
   const list = c.scratch + LIST
   const chunkUnits = Math.floor(CHUNK_BYTES / product.unpacked)
@@ -96,8 +97,8 @@ const multiplyMany: Multiply = (c, product, weight, from, end, count, at, bias) 
     startRows!(list, 2 * pairs, row * 4, bias ? bias + row * 4 : ZEROS)
     for (let unit = 0; unit < units; unit += chunkUnits) {
       const chunk = Math.min(chunkUnits, units - unit)
-      unpack(weight.address + ((row / GROUP_ROWS) * units + unit) * product.weightBytes, c.scratch, chunk)
-      tile(c.scratch, (chunk * product.columns) / 32, list, pairs, unit * product.xBytes, row * 4)
+      unpack!(weight.address + ((row / GROUP_ROWS) * units + unit) * product.weightBytes, c.scratch, chunk)
+      tile!(c.scratch, (chunk * product.columns) / 32, list, pairs, unit * product.xBytes, row * 4)
     }
   }
 }

@@ -1,79 +1,11 @@
-/**
- * Weights into groups of 16 rows (layouts in formats.ts), while loading: published mxfp4 (blocks and scales apart) by moving bytes,
- * int8 (fast precision) by rounding. repack.ts does the block formats of GGUF.
- */
-import { f32, f32x4, i8x16, i16x8, i32, type Local, type V128, v128 } from '../encoder.ts'
+/** Dense weights into int8 (fast precision) in groups of 16 rows (layout in formats.ts), rounded while loading. repack.ts does all formats of blocks. */
+import { f32, f32x4, i8x16, i16x8, i32, type Local, v128 } from '../encoder.ts'
 import { FORMAT, GROUP_FORMATS, GROUP_ROWS } from '../formats.ts'
 import { integers, Kernel, share } from '../kernel.ts'
-import { bf16High, bf16Low, type KernelModule, transpose8 } from '../simd.ts'
+import { bf16High, bf16Low } from '../simd.ts'
 import { largestMagnitude } from './quantize.ts'
 
-const MXFP4_BYTES = GROUP_FORMATS[FORMAT.mxfp4]!.unitBytes
 const INT8_BYTES = GROUP_FORMATS[FORMAT.int8]!.unitBytes
-
-/** Of the four nibbles in 16 bits, the second and the third change places. */
-function pairNibbles(k: KernelModule, codes: V128): V128 {
-  const bits = (mask: number) => v128.and(codes, k.splatInteger(mask * 0x10001))
-  return v128.or(bits(0xf00f), v128.or(i16x8.shl(bits(0x00f0), 4), i16x8.shrU(bits(0x0f00), 4)))
-}
-
-/** Published order -> groups of 16 rows; the last group is padded with zeros. `from` and `scales`: published blocks and scales in the heap. */
-export const repackMxfp4Kernel = new Kernel('repackMxfp4', integers('arena', 'to', 'from', 'scales', 'rows', 'columns'), {
-  emit(k) {
-    const { weights, heap } = k
-    k.module.func(
-      'repackMxfp4',
-      { to: 'i32', from: 'i32', scales: 'i32', groups: 'i32', blocks: 'i32' },
-      (f, { to, from, scales, groups, blocks }) => {
-        const rowBytes = f.i32(i32.shl(blocks, 4))
-        f.times(groups, () => {
-          const source = f.i32(from)
-          const scale = f.i32(scales)
-          f.times(blocks, () => {
-            const row = f.i32(source)
-            for (let half = 0; half < 2; half++) {
-              const eight: Local<'v128'>[] = []
-              for (let r = 0; r < 8; r++) {
-                eight.push(f.v128(pairNibbles(k, f.v128(heap.v128(row)))))
-                f.advance(row, rowBytes)
-              }
-              transpose8(f, eight).forEach((columns, i) => {
-                f.do(weights.storeV128(to, columns, i * 32 + half * 16))
-              })
-            }
-            const byte = f.i32(scale)
-            for (let r = 0; r < GROUP_ROWS; r++) {
-              f.do(weights.storeU8(to, heap.u8(byte), 256 + r))
-              f.advance(byte, blocks)
-            }
-            f.advance(to, MXFP4_BYTES)
-            f.advance(source, 16)
-            f.advance(scale, 1)
-          })
-          f.advance(from, i32.mul(rowBytes, GROUP_ROWS))
-          f.advance(scales, i32.mul(blocks, GROUP_ROWS))
-        })
-      },
-    )
-  },
-  run(c, { arena, to, from, scales, rows, columns }) {
-    const blocks = columns / 32
-    const repack = c.on(arena).repackMxfp4!
-    const [first, end] = share(c, Math.ceil(rows / GROUP_ROWS))
-    const whole = Math.min(end, Math.floor(rows / GROUP_ROWS))
-    const target = (group: number) => to + group * blocks * MXFP4_BYTES
-    const published = (group: number) => [from + group * GROUP_ROWS * blocks * 16, scales + group * GROUP_ROWS * blocks] as const
-    if (first < whole) repack(target(first), ...published(first), whole - first, blocks)
-    if (whole >= end) return
-    const bytes = new Uint8Array(c.words.buffer)
-    const rest = (rows % GROUP_ROWS) * blocks
-    const padded = [c.scratch, c.scratch + GROUP_ROWS * blocks * 16] as const
-    bytes.fill(0, c.scratch, c.scratch + GROUP_ROWS * blocks * 17)
-    bytes.copyWithin(padded[0], published(whole)[0], published(whole)[0] + rest * 16)
-    bytes.copyWithin(padded[1], published(whole)[1], published(whole)[1] + rest)
-    repack(target(whole), ...padded, 1, blocks)
-  },
-})
 
 /** Published rows in the heap, f32 or (with the flag) bf16, into groups; the last group is padded with zeros. */
 export const packInt8Kernel = new Kernel('packInt8', integers('arena', 'to', 'from', 'rows', 'columns', 'bf16'), {

@@ -9,26 +9,25 @@
  *
  * An unpacked block: its integers, then for each run the 16 scales and the 16 offsets as f32.
  *
- *   i16   columns 2j, 2j + 1 of rows 0…3, 4…7, 8…11, 12…15 (j = 0…15, 2 bytes each)                                 1024 bytes
- *   i8    columns 4j … 4j + 3 of rows 0…3, 4…7, 8…11, 12…15 (j = 0…7, 1 byte each)                                   512 bytes
+ *   i16   columns 2j, 2j + 1 of rows 0…15 (j = 0…15, 2 bytes each)                                                  1024 bytes
+ *   i8    columns 4j … 4j + 3 of rows 0…15 (j = 0…7, 1 byte each)                                                    512 bytes
  *
  * Neighbouring vectors go through the same operations and are stored together, so that the engine can join them (features.ts, `wide`).
  */
 import type { Precision } from '../context.ts'
 import { type FunctionBuilder, f32, f32x4, i16x8, i32, i32x4, type Local, type V128 } from '../encoder.ts'
-import { GROUP_FORMATS, GROUP_ROWS, type GroupFormat } from '../formats.ts'
-import { interleave, type KernelModule } from '../simd.ts'
-import { eachBlock, eachPair, type Integers, integersOf, type Scales } from './codes.ts'
+import { GROUP_FORMATS, GROUP_ROWS, type GroupFormat, LANE_COLUMNS } from '../formats.ts'
+import type { KernelModule } from '../simd.ts'
+import { eachBlock, eachLane, type Integers, integersOf, type Scales } from './codes.ts'
 import { ACTIVATION, ACTIVATIONS, type Activation } from './quantize.ts'
 
-/** What grouped.ts knows of a format and a kind of activations: sizes of units, and kernels by name. */
+/** What grouped.ts knows of a format and a kind of activations: columns of a unit and its bytes. */
 export interface Product {
   readonly columns: number
-  /** Bytes of a unit: in the weight, in a row of x, and unpacked. */
+  /** In the weight, in a row of x, and unpacked. */
   readonly weightBytes: number
   readonly xBytes: number
   readonly unpacked: number
-  readonly kernels: { readonly one: string; readonly two: string; readonly unpack: string; readonly tile: string }
 }
 
 const INTEGER_BYTES = { i8: 512, i16: 1024 } as const
@@ -45,12 +44,6 @@ const PRODUCTS = GROUP_FORMATS.map((format) =>
       weightBytes: format.unitBytes,
       xBytes: blocks * ACTIVATION[activation].bytes,
       unpacked: blocks * unpackedBytes(format, activation),
-      kernels: {
-        one: `rows_${activation}_1`,
-        two: `rows_${activation}_2`,
-        unpack: `unpack_${activation}`,
-        tile: `tile_${activation}`,
-      },
     }
   }),
 )
@@ -112,16 +105,12 @@ class Generator {
     })
   }
 
-  /**
-   * Sums of a run begin with -zero·Σx (16 bits) or -centre·Σx (8 bits; `odd`: only the even or the odd pairs), or are not set where that is
-   * nothing. Returns whether they are.
-   */
-  #start(f: FunctionBuilder, x: Local<'i32'>, run: number, sums: readonly Local<'v128'>[], odd?: 0 | 1): boolean {
+  /** Sums of a run begin with -zero·Σx (16 bits) or -centre·Σx (8 bits), or are not set where that is nothing. Returns whether they are. */
+  #start(f: FunctionBuilder, x: Local<'i32'>, run: number, sums: readonly Local<'v128'>[]): boolean {
     const { k, activation, integers } = this
     const by = -(activation === 'i16' ? integers.zero : integers.centre)
     if (by === 0) return false
-    const at = this.#sumAt(run)
-    const sum = odd === undefined ? k.heap.splat32(x, at) : k.heap.splat16(x, at + 2 * odd)
+    const sum = k.heap.splat32(x, this.#sumAt(run))
     const start = f.v128(
       activation === 'i16' ? i32x4.mul(sum, k.splatInteger(by)) : i16x8.mul(sum, k.splatInteger((by & 0xffff) * 0x10001)),
     )
@@ -129,15 +118,18 @@ class Generator {
     return true
   }
 
-  /** Kernel for `count` rows of x: groups of blocks as one stream. */
+  /**
+   * Kernel for `count` rows of x: groups of blocks as one stream. With 8 bits the module has the weights as its first memory: sums go through
+   * `spill` there, because the engine begins to join vectors at neighbouring stores to the first memory.
+   */
   emitRows(count: 1 | 2): void {
     const { k, format, activation } = this
-    const { heap } = k
+    const { heap, weights } = k
     const rows = count === 1 ? [0] : [0, 1]
     k.module.func(
-      `rows_${activation}_${count}`,
+      `rows_${count}`,
       {
-        ...{ w: 'i32', units: 'i32', groups: 'i32', bias: 'i32', biasStep: 'i32' },
+        ...{ w: 'i32', units: 'i32', groups: 'i32', bias: 'i32', biasStep: 'i32', spill: 'i32' },
         ...Object.fromEntries(rows.flatMap((n) => [`x${n}`, `y${n}`].map((pointer) => [pointer, 'i32' as const]))),
       },
       (f, parameters) => {
@@ -146,7 +138,9 @@ class Generator {
         const [x, y] = [pointers('x'), pointers('y')]
         const totals = rows.map(() => four(() => f.v128()))
         f.times(run.groups!, () => {
-          for (const ofRow of totals) for (const [q, total] of ofRow.entries()) f.set(total, heap.v128(run.bias!, q * 16))
+          const start = activation === 'i8' ? { memory: weights, at: run.spill! } : { memory: heap, at: run.bias! }
+          if (activation === 'i8') f.do(...four((q) => weights.storeV128(run.spill!, heap.v128(run.bias!, q * 16), q * 16)))
+          for (const ofRow of totals) for (const [q, total] of ofRow.entries()) f.set(total, start.memory.v128(start.at, q * 16))
           const p = x.map((row) => f.i32(row))
           f.times(run.units!, () => {
             eachBlock(k, f, format, run.w!, (scalesOf) => {
@@ -159,7 +153,10 @@ class Generator {
           })
           f.advance(run.bias!, run.biasStep!)
           totals.forEach((ofRow, n) => {
-            k.storeRun(f, y[n]!, ofRow)
+            if (activation === 'i8') {
+              k.storeRun(f, run.spill!, ofRow, 0, weights)
+              for (let q = 0; q < 4; q++) f.do(heap.storeV128(y[n]!, weights.v128(run.spill!, q * 16), q * 16))
+            } else k.storeRun(f, y[n]!, ofRow)
             f.advance(y[n]!, 64)
           })
         })
@@ -173,7 +170,7 @@ class Generator {
     const sums = x.map(() => four(() => f.v128()))
     const started = x.map((row, n) => this.#start(f, row, run, sums[n]!))
     const pairs: Local<'v128'>[][] = []
-    eachPair(k, f, format, integers, w, run, (j, half, codes) => {
+    eachLane(k, f, format, integers, 2, w, run, (j, half, codes) => {
       pairs[j] ??= x.map((row) => f.v128(k.heap.splat32(row, j * 4)))
       const wide = [f.v128(i16x8.extendLowI8x16S(codes)), f.v128(i16x8.extendHighI8x16S(codes))]
       sums.forEach((ofRow, n) => {
@@ -186,48 +183,33 @@ class Generator {
     return sums
   }
 
-  /** The 8-bit dot product, even and odd pairs of columns apart so that their 16-bit sums hold. */
+  /** The 8-bit dot product: the even and the odd pairs of columns add up in the two halves of a lane, so that 16 bits hold them. */
   #rows8(f: FunctionBuilder, w: Local<'i32'>, x: readonly Local<'i32'>[], run: number): V128[][] {
     const { k, format, integers } = this
-    const partial = x.map(() => [0, 1].map(() => [0, 1].map(() => f.v128())))
-    const started = x.map((row, n) =>
-      ([0, 1] as const).map((odd) => {
-        const both = partial[n]!.map((ofHalf) => ofHalf[odd]!)
-        return this.#start(f, row, run, both, odd)
-      }),
-    )
-    const pairs: Local<'v128'>[][] = []
-    eachPair(k, f, format, integers, w, run, (j, half, codes) => {
-      pairs[j] ??= x.map((row) => f.v128(k.heap.splat16(row, 2 * j)))
-      partial.forEach((ofRow, n) => {
-        const sum = ofRow[half]![j & 1]!
-        const product = k.dotPairs(pairs[j]![n]!, codes)
-        f.set(sum, !started[n]![j & 1] && j - (run * format.span) / 2 < 2 ? product : i16x8.add(sum, product))
+    const sums = x.map(() => four(() => f.v128()))
+    const started = x.map((row, n) => this.#start(f, row, run, sums[n]!))
+    const words: Local<'v128'>[][] = []
+    eachLane(k, f, format, integers, 4, w, run, (j, quarter, codes) => {
+      words[j] ??= x.map((row) => f.v128(k.heap.splat32(row, j * 4)))
+      sums.forEach((ofRow, n) => {
+        const sum = ofRow[quarter]!
+        const product = k.dotPairs(words[j]![n]!, codes)
+        f.set(sum, !started[n] && j === (run * format.span) / 4 ? product : i16x8.add(sum, product))
       })
     })
-    return partial.map((ofRow) =>
-      ofRow.flatMap(([even, odd]) => [
-        i32x4.add(i32x4.extendLowI16x8S(even!), i32x4.extendLowI16x8S(odd!)),
-        i32x4.add(i32x4.extendHighI16x8S(even!), i32x4.extendHighI16x8S(odd!)),
-      ]),
-    )
+    return sums.map((ofRow) => ofRow.map((sum) => i32x4.extaddPairwiseI16x8S(sum)))
   }
 
   /** Units into the scratch of the tile. */
   emitUnpack(): void {
     const { k, format, activation, integers } = this
-    k.module.func(`unpack_${activation}`, { w: 'i32', to: 'i32', units: 'i32' }, (f, { w, to, units }) => {
+    k.module.func('unpack', { w: 'i32', to: 'i32', units: 'i32' }, (f, { w, to, units }) => {
       f.times(units, () => {
         eachBlock(k, f, format, w, (scalesOf) => {
           for (const run of this.#runs) {
-            const low: Local<'v128'>[] = []
-            eachPair(k, f, format, integers, w, run, (j, half, codes) => {
-              if (activation === 'i16') k.storeRun(f, to, [i16x8.extendLowI8x16S(codes), i16x8.extendHighI8x16S(codes)], j * 64 + half * 32)
-              else if (j % 2 === 0) low[half] = codes
-              else {
-                const at = (j >> 1) * 64 + half * 32
-                k.storeRun(f, to, [interleave(low[half]!, codes, 2, 'low'), interleave(low[half]!, codes, 2, 'high')], at)
-              }
+            eachLane(k, f, format, integers, LANE_COLUMNS[activation], w, run, (j, part, codes) => {
+              if (activation === 'i8') f.do(k.heap.storeV128(to, codes, j * 64 + part * 16))
+              else k.storeRun(f, to, [i16x8.extendLowI8x16S(codes), i16x8.extendHighI8x16S(codes)], j * 64 + part * 32)
             })
             const at = INTEGER_BYTES[activation] + run * runBytes(format)
             const { scales, offsets } = scalesOf(run)
@@ -245,7 +227,7 @@ class Generator {
     const { k, format, activation } = this
     const { heap } = k
     k.module.func(
-      `tile_${activation}`,
+      'tile',
       { unpacked: 'i32', blocks: 'i32', list: 'i32', pairs: 'i32', xOffset: 'i32', yOffset: 'i32' },
       (f, { unpacked, blocks, list, pairs, xOffset, yOffset }) => {
         const totals = [0, 1].map(() => four(() => f.v128()))
@@ -311,46 +293,50 @@ class Generator {
     }
   }
 
-  /** One row of a group that is unpacked for activations of 16 bits: its values times `factor`. `from` is at the row's lane. */
+  /** One row of a group that is unpacked: its values times `factor`. `from` is at the row's lane. */
   emitPick(): void {
-    const { k, format, integers } = this
+    const { k, format, integers, activation } = this
     const { heap } = k
+    const bits = 32 / LANE_COLUMNS[activation]
     k.module.func('pick', { from: 'i32', y: 'i32', blocks: 'i32', factor: 'f32' }, (f, { from, y, blocks, factor }) => {
       f.times(blocks, () => {
-        const pairs = f.i32(from)
+        const lanes = f.i32(from)
         for (const run of this.#runs) {
-          const at = INTEGER_BYTES.i16 + run * runBytes(format)
+          const at = INTEGER_BYTES[activation] + run * runBytes(format)
           const scale = f.f32(format.scale === 'e8m0' ? f32.mul(heap.f32(from, at), 0.5) : heap.f32(from, at))
           const offset = f.f32(format.offset === undefined ? 0 : f32.mul(heap.f32(from, at + 64), format.offset))
-          f.times(format.span / 2, () => {
-            const pair = f.i32(heap.i32(pairs))
-            for (const shift of [16, 0]) {
-              const integer = i32.shrS(i32.shl(pair, shift), 16)
+          f.times(format.span / LANE_COLUMNS[activation], () => {
+            const lane = f.i32(heap.i32(lanes))
+            for (let i = 0; i < LANE_COLUMNS[activation]; i++) {
+              const integer = i32.shrS(i32.shl(lane, 32 - bits * (i + 1)), 32 - bits)
               const product = f32.mul(f32.convertI32(i32.sub(integer, integers.zero)), scale)
               const value = format.offset === undefined ? product : f32.add(product, offset)
-              f.do(heap.storeF32(y, f32.mul(value, factor), shift ? 0 : 4))
+              f.do(heap.storeF32(y, f32.mul(value, factor), i * 4))
             }
-            f.advance(pairs, 64)
-            f.advance(y, 8)
+            f.advance(lanes, 64)
+            f.advance(y, 4 * LANE_COLUMNS[activation])
           })
         }
-        f.advance(from, unpackedBytes(format, 'i16'))
+        f.advance(from, unpackedBytes(format, activation))
       })
     })
   }
 }
 
-/** All kernels of one format, the ones that take the time first. */
-export function emitProducts(k: KernelModule, format: GroupFormat): void {
-  const generators = ACTIVATIONS.flatMap((activation) => {
-    const integers = integersOf(format, activation)
-    return integers ? [new Generator(k, format, activation, integers)] : []
-  })
-  for (const generator of generators) {
-    generator.emitRows(1)
-    generator.emitTile()
-    generator.emitUnpack()
-    generator.emitRows(2)
-  }
-  generators.find(({ activation }) => activation === 'i16')!.emitPick()
+const generator = (k: KernelModule, format: GroupFormat, activation: Activation) =>
+  new Generator(k, format, activation, integersOf(format, activation)!)
+
+/** The kernels of a format for few rows. They are a module of their own: with 8 bits its first memory is that of the weights. */
+export function emitRows(k: KernelModule, format: GroupFormat, activation: Activation): void {
+  const own = generator(k, format, activation)
+  own.emitRows(1)
+  own.emitRows(2)
+}
+
+/** The kernels of a format for many rows, and for rows of a table. */
+export function emitTiles(k: KernelModule, format: GroupFormat, activation: Activation): void {
+  const own = generator(k, format, activation)
+  own.emitTile()
+  own.emitUnpack()
+  own.emitPick()
 }
