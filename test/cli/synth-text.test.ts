@@ -64,7 +64,7 @@ describe('a synthetic checkpoint has a tokenizer and a chat format', () => {
       const spelled = new Set<string>()
       for (let id = 0; id < vocabSize; id++) spelled.add(Buffer.from(tokenizer.bytes(id)).toString('latin1'))
       assert.equal(spelled.size, vocabSize)
-      const startsTexts = /^(llama|mistral|mixtral|gemma)/.test(modelType)
+      const startsTexts = /^(llama|mistral|mixtral|gemma|deepseek|jamba)/.test(modelType)
       assert.deepEqual(tokenizer.prefix ?? [], startsTexts ? [bosTokenId] : [])
 
       const format = formatFor(await formatFiles(read, tokenizer))

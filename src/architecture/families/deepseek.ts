@@ -425,6 +425,7 @@ export const deepseek: Family = {
   specialTokens({ modelType, vocabSize }): Record<number, string> {
     const [begin, end] = ['<｜begin▁of▁sentence｜>', '<｜end▁of▁sentence｜>']
     if (modelType !== 'deepseek_v3') return vocabSize === 102400 ? { 100000: begin, 100001: end } : {}
+    if (vocabSize === 163840) return { 163584: '[BOS]', 163585: '[EOS]' } // Moonlight
     return vocabSize === 129280 ? { 0: begin, 1: end } : {}
   },
   beginsTexts: true,
