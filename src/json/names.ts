@@ -5,8 +5,10 @@ export function closestNames(wanted: string, names: readonly string[], count = 3
   const plain = (name: string) => name.toLowerCase().replace(/[^a-z0-9]/g, '')
   const target = plain(wanted)
   const begins = (name: string) => target.length > 1 && plain(name).startsWith(target)
+  const distance = (name: string) =>
+    plain(name) === target ? -2 : begins(name) ? -1 : editDistance(wanted.toLowerCase(), name.toLowerCase())
   return names
-    .map((name) => ({ name, distance: begins(name) ? -1 : editDistance(wanted.toLowerCase(), name.toLowerCase()) }))
+    .map((name) => ({ name, distance: distance(name) }))
     .sort((a, b) => a.distance - b.distance)
     .slice(0, count)
     .map(({ name }) => name)

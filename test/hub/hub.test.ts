@@ -629,7 +629,7 @@ describe('the cache', () => {
     for (const [name, near] of [
       ['gpt-oss', /unknown model "gpt-oss"; closest: .*gpt-oss-20b/],
       ['qwen3-8', /closest: Qwen3-8B/i],
-      ['gpt3', /closest: gpt2/],
+      ['gpt3', /closest: GPT-3,/],
       ['gpt-oss-20', /closest: gpt-oss-20b/],
       ['nope', /unknown model "nope"/],
     ] as const)
