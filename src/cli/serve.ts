@@ -5,11 +5,11 @@
 import { readFileSync } from 'node:fs'
 import { hostname } from 'node:os'
 import { type Command, Option } from 'commander'
-import { type AppOptions, createApp } from '../server/http/app.ts'
+import { type App, type AppOptions, createApp } from '../server/http/app.ts'
 import type { LogLine } from '../server/http/context.ts'
 import { defaultLimits, type Limits } from '../server/http/limits.ts'
 import type { ModelEntry } from '../server/models/model.ts'
-import { isSocket, type Listening, listen, nodeDirectory } from '../server/node.ts'
+import { isSocket, type Listening, type ListenOptions, listen, nodeDirectory } from '../server/node.ts'
 import { DirectoryStore } from '../server/responses/store-directory.ts'
 import { cacheManager } from './support/manage-models.ts'
 import { addRunOptions, parseCount, parsePort, parseWhole, type RunOptions } from './support/model.ts'
@@ -132,7 +132,7 @@ async function serve(names: string[], options: Options): Promise<void> {
     currentDate: options.currentDate || undefined,
   }
   const { host, port, metricsPort } = options
-  const listening = await listen(() => createApp(appOptions), { host, port, metricsPort, limits, tls: tlsFiles(options) })
+  const listening = await listenAt(() => createApp(appOptions), { host, port, metricsPort, limits, tls: tlsFiles(options) })
   const base = `${listening.url}${appOptions.prefix ?? ''}/v1`
   process.stderr.write(`lineage: serving ${models.map(({ id }) => id).join(', ')} at ${base}\n`)
   if (listening.metricsUrl) process.stderr.write(`lineage: metrics at ${listening.metricsUrl}/metrics\n`)
@@ -144,6 +144,16 @@ async function serve(names: string[], options: Options): Promise<void> {
   } catch (error) {
     await listening.close(0)
     throw error
+  }
+}
+
+async function listenAt(make: () => App, options: ListenOptions): Promise<Listening> {
+  try {
+    return await listen(make, options)
+  } catch (error) {
+    const { code, port } = error as NodeJS.ErrnoException & { port?: number }
+    if (code !== 'EADDRINUSE') throw error
+    throw new Error(`another program listens on port ${port}; choose another one, or 0 for a free one`)
   }
 }
 

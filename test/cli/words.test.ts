@@ -94,6 +94,7 @@ test('options that name files, sizes, ports and threads say what is wrong with t
       [['inspect', './nope'], /^lineage: \.\/nope: no such file or directory/],
       [['inspect', 'gpt-oss'], /closest: gpt-oss-20b, gpt-oss-120b/],
       [['pull', 'nope'], /^lineage: unknown model "nope"; closest: /],
+      [['serve', '--context', '4096', '--port', '0'], /^lineage: --context 4096: the longest context of abacus is 1024$/],
       [['serve', 'nope'], /^lineage: unknown model "nope"; closest: /],
     ]
     for (const [args, message] of cases) {

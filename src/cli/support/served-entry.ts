@@ -8,6 +8,7 @@ import { asObject, parsed } from '../../json/json.ts'
 import { cacheBytes, loadModel, type Model, withAdapter } from '../../load-model-node.ts'
 import type { ModelEntry, Purpose, ServedModel } from '../../server/models/model.ts'
 import { modelDirectory, type RunOptions } from './model.ts'
+import { UsageError } from './terminal.ts'
 
 /** For models whose files and names do not say it. */
 export interface Purposes {
@@ -28,6 +29,9 @@ export async function servedEntries(name: string, options: RunOptions & Purposes
   const { parallel, adapter = {}, ...rest } = options
   const loadOptions = { ...rest, slots: parallel, adapters: adapter }
   const architecture = await readArchitecture(await fileFolder(directory))
+  const longest = architecture.maxPositionEmbeddings
+  if (options.context !== undefined && options.context > longest)
+    throw new UsageError(`--context ${options.context}: the longest context of ${name} is ${longest}`)
   const cache = await cacheBytes(architecture, loadOptions)
   const id = isPath ? short : name
   const base = await weightFilesAt(directory)

@@ -4,6 +4,7 @@
  */
 import { f32x4, ModuleBuilder, v128 } from './encoder.ts'
 import { canSetFlags, compileNow } from './host.ts'
+import { createMemory, PAGE } from './memories.ts'
 
 export interface Features {
   /** Fused multiply-add, relaxed swizzle and the int8 dot product. Stand-ins give the same integers and unfused floats. */
@@ -65,7 +66,7 @@ function probeWide(): boolean {
       for (let i = 15; i >= 0; i--) f.do(memory.storeV128(0, sums[i]!, i * 16))
       return undefined
     })
-    const imports = { memory: { 0: new WebAssembly.Memory({ initial: 1, maximum: 1 }) } }
+    const imports = { memory: { 0: createMemory(PAGE, false) } }
     const instance = new WebAssembly.Instance(compileNow(m.encode(), wide), imports)
     return instance.exports[name] as (count: number) => void
   }

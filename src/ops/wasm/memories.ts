@@ -8,7 +8,7 @@ import { Allocator, type Block } from './memory.ts'
 
 /** The most a 32-bit memory can hold, less one page so that addresses and lengths fit into 32 bits. */
 export const LARGEST_MEMORY = 65535 * 65536
-const PAGE = 65536
+export const PAGE = 65536
 
 export interface Place {
   readonly arena: number
@@ -22,7 +22,7 @@ export function createMemory(bytes: number, shared: boolean): WebAssembly.Memory
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared })
   } catch (error) {
     throw new MemoryError(
-      `cannot reserve ${gigabytes(bytes)} of address space, of which only the used part takes memory; raise the limit (ulimit -v), or run fewer models at once`,
+      `cannot reserve address space for a memory of ${Math.ceil(bytes / 2 ** 20)} MiB: WebAssembly reserves up to 10 GB for each memory, of which only the used part is taken; raise the limit (ulimit -v)`,
       { cause: error },
     )
   }
