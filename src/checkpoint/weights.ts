@@ -99,12 +99,19 @@ export function planWeights(configured: Architecture, checkpoint: Checkpoint): W
   if (problems.length > 0) throw mismatch(configured, checkpoint, problems)
   const tree = planned as Weights<PlannedWeight>
   const all = leaves(tree)
-  const { dtype } = tree.embed
+  const dtype = checkpoint.names ? mainDtype(all) : tree.embed.dtype
   return {
     architecture: { ...architecture, dtype, expertDtype: all.find((weight) => weight.use === 'experts')?.dtype ?? dtype },
     tree,
     weightBytes: all.reduce((sum, weight) => sum + weight.byteLength, 0),
   }
+}
+
+/** The dtype that holds most bytes of the matrices: GGUF files mix types, and the embedding has another one than most. */
+function mainDtype(weights: readonly PlannedWeight[]): DType {
+  const bytes = new Map<DType, number>()
+  for (const { dtype, byteLength, use } of weights) if (use === 'matrix') bytes.set(dtype, (bytes.get(dtype) ?? 0) + byteLength)
+  return [...bytes].reduce((most, one) => (one[1] > most[1] ? one : most))[0]
 }
 
 function rowReader(recipe: Recipe, { source, offset }: TensorEntry): ReadRow | undefined {

@@ -24,9 +24,14 @@ export interface Translation {
 /** By `general.architecture`. */
 export const ARCHITECTURES: Readonly<Record<string, (fields: MetadataFields) => Translation>> = {
   llama: (fields) => ((fields.number('expert_count') ?? 0) > 0 ? mixtral : llama),
+  mistral3: () => ({ modelType: 'mistral', rest: mistral3 }),
   qwen2: () => ({ modelType: 'qwen2' }),
   qwen3: () => ({ modelType: 'qwen3' }),
-  qwen3moe: () => ({ modelType: 'qwen3_moe', rest: (parts) => ({ ...experts(parts), norm_topk_prob: true }) }),
+  qwen3moe: () => qwen3Moe,
+  // The text parts of models for images: text has the same position in all three axes of their rotation.
+  qwen2vl: () => ({ modelType: 'qwen2' }),
+  qwen3vl: () => ({ modelType: 'qwen3' }),
+  qwen3vlmoe: () => qwen3Moe,
   gemma: () => ({ modelType: 'gemma', rest: () => GELU }),
   gemma2: () => ({ modelType: 'gemma2', rest: gemma2 }),
   gemma3: () => ({ modelType: 'gemma3_text', rest: gemma3 }),
@@ -51,6 +56,14 @@ const GELU = { hidden_activation: 'gelu_pytorch_tanh', hidden_act: 'gelu_pytorch
 const llama: Translation = {
   modelType: 'llama',
   rest: ({ tensors }) => ({ attention_bias: tensors.has('blk.0.attn_q.bias'), mlp_bias: tensors.has('blk.0.ffn_gate.bias') }),
+}
+
+const qwen3Moe: Translation = { modelType: 'qwen3_moe', rest: (parts) => ({ ...experts(parts), norm_topk_prob: true }) }
+
+function mistral3({ fields }: Parts): Json {
+  const growth = fields.number('attention.temperature_scale') ?? 0
+  if (growth !== 0) fields.fail('attention.temperature_scale', 'none, because queries that grow with their position are not read,', growth)
+  return { sliding_window: null }
 }
 
 const mixtral: Translation = {
@@ -191,6 +204,7 @@ function jamba({ fields, tensors, layers }: Parts): Json {
   if (heads.length !== layers) fields.fail('attention.head_count_kv', `${layers} numbers, one per layer`, heads)
   const attends = (layer: number) => heads[layer] !== 0
   const hasExperts = (layer: number) => tensors.has(`blk.${layer}.ffn_gate_inp.weight`)
+  const any = (tail: string) => [...tensors.keys()].some((name) => name.endsWith(`.${tail}`))
   const attention = period(fields, 'attention.head_count_kv', layers, attends)
   const experts = period(fields, 'expert_count', layers, hasExperts)
   return {
@@ -198,6 +212,8 @@ function jamba({ fields, tensors, layers }: Parts): Json {
     attn_layer_period: attention.period,
     expert_layer_offset: experts.offset,
     expert_layer_period: experts.period,
+    mamba_conv_bias: any('ssm_conv1d.bias'),
+    mamba_proj_bias: any('ssm_in.bias'),
     mamba_d_conv: fields.required('ssm.conv_kernel'),
     mamba_d_state: fields.required('ssm.state_size'),
     mamba_dt_rank: fields.required('ssm.time_step_rank'),

@@ -15,7 +15,7 @@ import { GGML_BY_NAME, GGML_TYPES } from './types.ts'
 import { lessOne, logOfNegative, unpermuted } from './views.ts'
 
 /** Architectures whose files have the values of a rotated pair side by side in q and k. */
-const PERMUTED = new Set(['llama', 'granite', 'olmo', 'smollm3', 'deepseek'])
+const PERMUTED = new Set(['llama', 'mistral3', 'granite', 'olmo', 'smollm3', 'deepseek'])
 /** Architectures whose files have 1 + w as gain of a norm. */
 const UNIT_OFFSET = new Set(['gemma', 'gemma2', 'gemma3'])
 

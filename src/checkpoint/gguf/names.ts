@@ -100,6 +100,11 @@ function latent(slot: Latent, at: (tail: string) => string, has: (name: string) 
   const part = (tail: string, slice: Slice): Recipe => ({ form: 'asStored', tensor: at(tail), slice })
   const query = qLoraRank === null ? 'attn_q.weight' : 'attn_q_b.weight'
   const both = at('attn_kv_b.weight')
+  const biases: Names = {
+    'attention.qDownBias': at('attn_q_a.bias'),
+    'attention.kvDownBias': part('attn_kv_a_mqa.bias', { from: 0, total: R + P }),
+    'attention.kRopeBias': part('attn_kv_a_mqa.bias', { from: R, total: R + P }),
+  }
   const apart = has(at('attn_k_b.weight')) || !has(both)
   return {
     'attention.qDown': at('attn_q_a.weight'),
@@ -109,6 +114,7 @@ function latent(slot: Latent, at: (tail: string) => string, has: (name: string) 
     'attention.kvDown': part('attn_kv_a_mqa.weight', { from: 0, total: R + P }),
     'attention.kRope': part('attn_kv_a_mqa.weight', { from: R, total: R + P }),
     'attention.kvNorm': at('attn_kv_a_norm.weight'),
+    ...biases,
     'attention.kUp': apart ? at('attn_k_b.weight') : { form: 'transposedRuns', tensor: both, slice: byHead(0, N, N + U) },
     'attention.vUp': apart ? at('attn_v_b.weight') : part('attn_kv_b.weight', byHead(N, U, N + U)),
   }
@@ -119,7 +125,9 @@ function stateSpace({ innerSize: C, stateSize: N, stepRank: R }: StateSpace, at:
   const rows = (tail: string, from: number, total: number): Recipe => ({ form: 'asStored', tensor: at(tail), slice: { from, total } })
   return {
     'attention.x': rows('ssm_in.weight', 0, 2 * C),
+    'attention.xBias': rows('ssm_in.bias', 0, 2 * C),
     'attention.gate': rows('ssm_in.weight', C, 2 * C),
+    'attention.gateBias': rows('ssm_in.bias', C, 2 * C),
     'attention.kernel': { form: 'transposed', tensor: at('ssm_conv1d.weight') },
     'attention.kernelBias': at('ssm_conv1d.bias'),
     'attention.stepDown': rows('ssm_x.weight', 0, R + 2 * N),
@@ -133,5 +141,6 @@ function stateSpace({ innerSize: C, stateSize: N, stepRank: R }: StateSpace, at:
     'attention.logRate': { form: 'transposed', tensor: at('ssm_a') },
     'attention.skip': at('ssm_d'),
     'attention.o': at('ssm_out.weight'),
+    'attention.oBias': at('ssm_out.bias'),
   }
 }

@@ -48,6 +48,7 @@ async function locate(model: string, quiet?: boolean): Promise<LocatedDirectory>
   if ('directory' in located) {
     if (located.note && !quiet) process.stderr.write(`${located.note}\n`)
     const folder = await fileFolder(located.directory)
+    if (folder.checkpoint) return located // a GGUF file has its configuration inside
     const config = await folder.open('config.json')
     await config?.close()
     if (config) return located

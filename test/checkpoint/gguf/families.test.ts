@@ -19,7 +19,7 @@ const files = fileURLToPath(new URL('../../fixtures/gguf/', import.meta.url))
 const checkpoints = fileURLToPath(new URL('../../fixtures/checkpoints/', import.meta.url))
 const names = readdirSync(files).flatMap((file) => /^(tiny-.+)\.gguf$/.exec(file)?.[1] ?? [])
 
-assert.ok(names.length >= 18, 'the fixtures are there')
+assert.ok(names.length >= 25, 'the fixtures are there')
 
 for (const name of names) {
   describe(name, async () => {
@@ -36,7 +36,7 @@ for (const name of names) {
       assert.deepEqual(found.sort(), [...published.held.keys()].sort())
       // The converter writes an output matrix also where it is tied to the embedding, if the checkpoint has it.
       if (ours.held.has('unembed') && !published.held.has('unembed'))
-        assert.deepEqual(ours.held.get('unembed')!.bytes, published.held.get('embed')!.bytes)
+        assert.ok(Buffer.from(ours.held.get('unembed')!.bytes).equals(published.held.get('embed')!.bytes))
       for (const [weight, held] of published.held) {
         const [found, wanted] = [numbers(ours.held.get(weight)!), numbers(held)]
         // 1 + w of Gemma's norms and -e^x of the rates of states are rounded to 32 bits in the file.
