@@ -161,6 +161,23 @@ test('a server as the model: retries what is temporary, exports answers, stops a
   }
 })
 
+test('a run in which every item fails ends with 1 and says why', () => {
+  const long = write('long.jsonl', [{ text: 'a' }, { text: `a ${'b'.repeat(20_000)}` }])
+  const some = lineage(['eval', 'abacus', '--task', 'lambada', '--data', long, '--threads', '1'])
+  assert.deepEqual([some.code, /1 could not be measured .*: 1: expected a text of at most/.test(some.out)], [0, true], some.out + some.err)
+  const all = lineage([
+    'eval',
+    'abacus',
+    '--task',
+    'lambada',
+    '--data',
+    write('all.jsonl', [{ text: `a ${'b'.repeat(20_000)}` }]),
+    '--threads',
+    '1',
+  ])
+  assert.deepEqual([all.code, /1 could not be measured/.test(all.out)], [1, true], all.out + all.err)
+})
+
 test('a results file: what is not one is left alone; appended lines keep their order', async () => {
   const foreign = write('notes.jsonl', '{"mine":1}\n')
   await assert.rejects(openResults(foreign, {}), /expected a file of results that lineage eval wrote/)

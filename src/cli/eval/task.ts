@@ -81,6 +81,8 @@ export async function runTask(model: string, name: string, options: TaskOptions)
     })
     line.end()
     await report(task, subject, evaluation, options)
+    // A run in which nothing could be asked is no measurement.
+    if (evaluation.outcomes.length > 0 && evaluation.outcomes.every(({ error }) => error !== undefined)) process.exitCode = 1
     if (evaluation.interrupted === undefined) return
     if (!signal.aborted) throw evaluation.interrupted
     process.exitCode = 130
