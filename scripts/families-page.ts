@@ -126,7 +126,7 @@ ${table(['model type', 'published sizes known by name', 'weights stored as', 'ad
 - LongRoPE (Phi-3 and Phi-4-mini) has two sets of factors. The short ones hold for a context of up to \`original_max_position_embeddings\` (4,096), which is the default. With a longer
   one, such as \`--context 16384\`, the long factors hold for every position. transformers changes over when a sequence grows past that length.
 - DeepSeek-V3's files hold modules that predict further tokens (the layers behind the last one); they are skipped. The numbers that its routers add to choose experts stay
-  as they are in training. Experts of \`deepseek_v2\` whose weights are normalised are not scaled, as in the code of the repositories; transformers scales them.
+  as they are in training. With \`norm_topk_prob\` the weights of \`deepseek_v2\` are normalised and not scaled, as in the code of the repositories; transformers scales them and does not normalise.
 - YaRN's \`attn_factor\` (DeepSeek-R1-0528-Qwen3-8B) multiplies the factor on cos and sin; transformers ignores it.
 - Gemma's factor on embeddings is rounded to the type of the weights in the file, as the published code does.
 - \`${GENERAL}\` is the layout of this project for models of no published family: the slots stand in config.json as they are. \`lineage train\` saves the steps between GPT-2 and gpt-oss in it; other programs do not read it.

@@ -36,6 +36,8 @@ export interface LowRankTraining {
 
 /** The matrices that can be named. */
 const WITHIN = { attention: ['q', 'k', 'v', 'o'], feedForward: ['gate', 'up', 'down'] }
+/** Latent attention: its parts by the names of what they make. Keys and values of the heads come from one module, and stay as they are. */
+const OF_LATENTS: Record<string, string> = { qDown: 'q', qRope: 'q', kvDown: 'k', kRope: 'k' }
 export const TARGETS: readonly string[] = [...Object.values(WITHIN).flat(), 'experts', ...Object.keys(WITHIN)]
 export const DEFAULT_TARGETS: readonly string[] = ['attention', 'feedForward']
 
@@ -50,7 +52,8 @@ export function adapterSpecs(architecture: Architecture, { rank, alpha, rankStab
   const wanted = new Set(targets.flatMap((target) => WITHIN[target as keyof typeof WITHIN] ?? [target]))
   const kindOf = ({ name, use }: WeightSpec) => {
     if (use === 'experts') return 'experts'
-    const last = name.slice(name.lastIndexOf('.') + 1)
+    const inner = name.slice(name.lastIndexOf('.') + 1)
+    const last = OF_LATENTS[inner] ?? inner
     return use === 'matrix' && name.startsWith('layers.') && TARGETS.includes(last) ? last : undefined
   }
   const specs = leaves(weightSpecs(architecture)).filter((spec) => wanted.has(kindOf(spec) ?? ''))

@@ -137,7 +137,22 @@ for (const name of ['tiny-llama', 'tiny-qwen3', 'tiny-gpt-oss'])
     })
   })
 
-const families = ['gpt2', 'gpt-oss', 'qwen3', 'qwen3-moe', 'llama', 'mixtral', 'gemma3', 'olmo2', 'phi4', 'pythia', 'granite']
+const families = [
+  'gpt2',
+  'gpt-oss',
+  'qwen3',
+  'qwen3-moe',
+  'llama',
+  'mixtral',
+  'gemma3',
+  'olmo2',
+  'phi4',
+  'pythia',
+  'granite',
+  'deepseek-moe',
+  'deepseek-v2',
+  'deepseek-v3',
+]
 describe('trained adapters of every family are saved as PEFT does, and loaded to the same model', () => {
   const example = pack([{ ids: Int32Array.from({ length: 33 }, (_, i) => (i * i * 7) % 512), rows: 32, counts: () => true }])
   const step = { step: 1, learningRate: 0.01, beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0, gradientFactor: 1 }
