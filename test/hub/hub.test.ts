@@ -516,18 +516,18 @@ describe('disk, interruption, processes', () => {
     writeFileSync(path, JSON.stringify({ process: gone.pid, host: hostname(), id: 'x' }))
     assert.equal(await isLocked(path), false)
     const order: string[] = []
+    const [held, waited] = [Promise.withResolvers<void>(), Promise.withResolvers<string>()]
     const first = withLock(path, async () => {
       order.push('first')
       assert.equal(await isLocked(path), true)
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      held.resolve()
+      await waited.promise
       order.push('first ends')
     })
-    await new Promise((resolve) => setTimeout(resolve, 20))
-    let holder = ''
-    const onWait = (who: string) => {
-      holder = who
-    }
-    await Promise.all([first, withLock(path, async () => void order.push('second'), { onWait })])
+    await held.promise
+    const second = withLock(path, async () => void order.push('second'), { onWait: waited.resolve })
+    await Promise.all([first, second])
+    const holder = await waited.promise
     assert.deepEqual(order, ['first', 'first ends', 'second'])
     assert.equal(holder, `process ${process.pid}`)
     assert.deepEqual(readdirSync(join(path, '..')), [])
