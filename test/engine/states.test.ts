@@ -97,17 +97,21 @@ for (const checkpoint of ['tiny-jamba', 'tiny-jamba-odd', 'tiny-mamba'])
     })
 
     test('an answer that gives its slot to another continues with the same ids', async () => {
-      const engine = await engineOf({ slots: 1 })
-      const quiet = await engineOf({ slots: 1 })
-      const options = { stopIds: [], maxTokens: 150 }
+      const [engine, quiet] = [await engineOf({ slots: 1, context: 1024 }), await engineOf({ slots: 1, context: 1024 })]
+      const options = { stopIds: [], maxTokens: 400 }
       const wanted = (await quiet.generate(system, options).result).ids
       const generation = engine.generate(system, options)
       const found: number[] = []
-      let others = 0
+      let [others, ended] = [0, false]
+      void generation.result.then(() => {
+        ended = true
+      })
       for await (const { id } of generation) {
         found.push(id)
-        // A consumer that stops reading gives its slot away; what comes after is the same.
-        if (found.length === 20) others += await ask(engine, ids(60, 40))
+        // The generation pauses when its consumer is 256 ids behind, and gives its slot away. What comes after is the same.
+        if (found.length !== 20) continue
+        others += await ask(engine, ids(60, 40))
+        assert.equal(ended, false, 'the other one ended first')
       }
       assert.deepEqual(found, wanted)
       assert.equal(others, 0)

@@ -180,9 +180,9 @@ for (const { name, create } of backends)
     })
   })
 
-test('wasm: the same bits with vectors of 4 and 8 lanes', async () => {
+test('wasm: the same bits with vectors of 4 and 8 lanes, and in one memory', async () => {
   const results: Float32Array[][] = []
-  for (const without of [[], ['wide']] as const) {
+  for (const without of [[], ['wide'], ['multiMemory']] as const) {
     const on = await createWasmBackend({ threads: 0, without })
     const all: Float32Array[] = []
     for (const shape of SHAPES) {
@@ -193,4 +193,5 @@ test('wasm: the same bits with vectors of 4 and 8 lanes', async () => {
     await on.dispose()
   }
   assert.deepEqual(results[0], results[1])
+  assert.deepEqual(results[0], results[2])
 })
