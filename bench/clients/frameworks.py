@@ -22,15 +22,15 @@ TOO_LONG = [{"role": "user", "content": "x" * 60_000}]
 rows = []
 
 
-def row(package, what, run, holds="84"):
-    """Runs one case. `holds`: what the result must contain."""
+def row(package, what, run, holds="84", weak=False):
+    """Runs one case. `holds`: what the result must contain. `weak`: the client changes the prompt or the sampling, so that the small model may err."""
     try:
         title = f"{package} {importlib.metadata.version(package)}"
     except importlib.metadata.PackageNotFoundError:
         title = package
     try:
         value = str(run())
-        result, detail = ("ok" if holds in value else "fails"), value
+        result, detail = ("ok" if holds in value else "weak" if weak and value.strip() else "fails"), value
     except ImportError as error:
         result, detail = "not installed", str(error)
     except Exception as error:  # noqa: BLE001
@@ -100,7 +100,7 @@ def lite(name, **options):
 for prefix, url in (("openai", v1), ("hosted_vllm", v1), ("lm_studio", v1), ("llamafile", v1), ("ollama_chat", base), ("ollama", base), ("anthropic", base), ("text-completion-openai", v1)):
     options = {"api_base": url, **({} if prefix.startswith("ollama") else {"api_key": "none"}), **({"max_tokens": 300} if prefix == "anthropic" else {})}
     holds = "84" if prefix != "text-completion-openai" else ""
-    row("litellm", f"{prefix}/", lambda prefix=prefix, options=options: lite(f"{prefix}/{model}", **options).choices[0].message.content, holds)
+    row("litellm", f"{prefix}/", lambda prefix=prefix, options=options: lite(f"{prefix}/{model}", **options).choices[0].message.content, holds, weak=prefix == "ollama")
 row("litellm", "openai/, stream", lambda: "".join(c.choices[0].delta.content or "" for c in lite(f"openai/{model}", api_base=v1, api_key="none", stream=True)))
 row("litellm", "ollama_chat/, stream", lambda: "".join(c.choices[0].delta.content or "" for c in lite(f"ollama_chat/{model}", api_base=base, stream=True)))
 for prefix, url in (("openai", v1), ("hosted_vllm", v1), ("anthropic", base)):
@@ -236,7 +236,7 @@ def autogen(kind):
     return asyncio.run(client.create([UserMessage(content=QUESTION, source="user")])).content
 
 
-row("autogen-ext", "openai", lambda: autogen("openai"))
+row("autogen-ext", "openai", lambda: autogen("openai"), weak=True)
 row("autogen-ext", "ollama", lambda: autogen("ollama"))
 
 
@@ -265,7 +265,7 @@ def haystack(kind):
 
 
 row("haystack-ai", "openai", lambda: haystack("openai"))
-row("ollama-haystack", "chat", lambda: haystack("ollama"))
+row("ollama-haystack", "chat", lambda: haystack("ollama"), weak=True)
 
 
 def llm_cli():
