@@ -2,6 +2,7 @@
  * Requests of all endpoints -> what answer/ask.ts can express, within the limits of this server. Every refusal (400) happens here,
  * before the queue.
  */
+
 import { Answer } from '../answer/answer.ts'
 import { type Ask, type AskedTool, formOf } from '../answer/ask.ts'
 import type { CompileConstraint } from '../answer/constraints.ts'
@@ -13,6 +14,7 @@ import { customTool } from './custom-tools.ts'
 import { validate } from './http/body.ts'
 import type { Scope, ServerContext } from './http/context.ts'
 import type { Limits } from './http/limits.ts'
+import { checkLongTexts } from './long-texts.ts'
 import type { ServedModel } from './models/model.ts'
 import { customTool as customToolSchema, type SamplingFields } from './schemas/common.ts'
 import type { GivenForm } from './schemas/forms.ts'
@@ -42,12 +44,21 @@ export async function prepare(
     currentDate,
     cacheKey: tenant,
   }
+  await checkLongTexts(messages.flatMap(textsOf), model, 'messages', signal)
   const plan = await planFor(bounded, model, boundedCompile(compile, limits), signal)
-  return Array.from({ length: answers }, (_, i) => {
+  const all: Answer[] = []
+  for (let i = 0; i < answers; i++) {
+    if (i > 0) await new Promise((resolve) => setTimeout(resolve)) // each renders the prompt
     const seed = ask.sampling?.seed
     const sampling = { ...ask.sampling, seed: seed === undefined ? undefined : seed + i }
-    return new Answer(model, messages, { ...bounded, sampling }, plan)
-  })
+    all.push(new Answer(model, messages, { ...bounded, sampling }, plan))
+  }
+  return all
+}
+
+function textsOf({ content }: Message): string[] {
+  if (typeof content === 'string') return [content]
+  return content.map((part) => (part.type === 'tool-call' ? part.arguments : part.text))
 }
 
 /** What a continued text must follow. Throws ChatError (400), SliceTimeoutError (503) or the signal's reason. */

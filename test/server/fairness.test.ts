@@ -181,3 +181,20 @@ test('long bodies do not stop the event loop', async () => {
   const tooMany = await local('/detokenize', `{"tokens":[${'1,'.repeat(1_300_000)}1]}`)
   assert.match((await jsonOf(tooMany)).error.message, /more than 1200000 values/)
 })
+
+test('prompts that are too long are refused without stopping the event loop; those that fit are answered', async () => {
+  const { post: local, engine } = scripted(script, 'harmony', { context: 40_000 })
+  for (const [path, body] of [
+    [chat, (text: string) => ask(text)],
+    ['/v1/completions', (text: string) => ({ model: 'scripted', prompt: text, max_tokens: 1 })],
+    ['/v1/responses', (text: string) => ({ model: 'scripted', input: text })],
+    ['/tokenize', (text: string) => ({ model: 'scripted', content: text })],
+    ['/api/generate', (text: string) => ({ model: 'scripted', prompt: text, raw: true, stream: false })],
+  ] as const) {
+    const refused = await local(path, body('word '.repeat(150_000)))
+    assert.equal(refused.status, 400, path)
+    assert.match(await refused.text(), /maximum context length is 40000|context_length_exceeded/, path)
+    assert.equal((await local(path, body('word '.repeat(100)))).status, 200, path)
+  }
+  assert.equal(engine.running, 0)
+})

@@ -1,4 +1,5 @@
 /** Ollama's /api/chat and /api/generate: lines of JSON, streamed unless told otherwise, durations in nanoseconds. */
+
 import type { Generated } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import type { FinishEvent, Message, ToolCallPart } from '../../chat/messages.ts'
@@ -8,6 +9,7 @@ import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { type ApiError, badRequest } from '../http/errors.ts'
 import { streamResponse } from '../http/stream.ts'
+import { checkLongTexts } from '../long-texts.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
 import { constraintOf, prepare } from '../prepare.ts'
@@ -52,6 +54,7 @@ async function rawContinuation(
 ): Promise<Continuation> {
   const options = ollamaOptions(body.options)
   const maxTokens = Math.min(options.maxTokens ?? Number.POSITIVE_INFINITY, ctx.limits.outputTokens)
+  await checkLongTexts([prompt], model, 'prompt', scope.signal)
   const { ids, stops } = body.suffix
     ? fillPrompt(model, { before: prompt, after: body.suffix }, 'suffix')
     : { ids: promptOf(model, prompt, 'prompt', { special: body.parse_special ?? true }), stops: [] }

@@ -1,4 +1,5 @@
 /** POST /v1/completions: texts continued, with log-probabilities of prompt and answer for those who score models with them. */
+
 import { checkFits } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import { type FinishEvent, type FinishReason, NO_TIMINGS, NO_USAGE } from '../../chat/messages.ts'
@@ -12,6 +13,7 @@ import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest } from '../http/errors.ts'
 import { fingerprintOf, newChatId, unixSeconds } from '../http/names.ts'
+import { checkLongTexts } from '../long-texts.ts'
 import type { ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
 import { constraintOf, drawingOf, stopsOf } from '../prepare.ts'
@@ -30,6 +32,8 @@ export async function completions(ctx: ServerContext, scope: Scope, request: Req
   const given = givenForm(body, formatForm(body.response_format))
   return withModel(ctx, scope, body.model, async (lease) => {
     const constraint = await constraintOf(ctx, scope, lease.model, given)
+    const texts = [body.prompt].flat().filter((prompt) => typeof prompt === 'string')
+    for (const text of texts) await checkLongTexts([text], lease.model, 'prompt', scope.signal)
     const prompts = continuations(ctx, scope, lease.model, body, constraint)
     ctx.admission.check(scope.tenant, lease, prompts.length)
     const head = {

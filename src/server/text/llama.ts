@@ -1,10 +1,12 @@
 /** llama-server's own endpoints for texts: POST /completion, and /infill, which editors ask for the text at the cursor. */
+
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import type { FinishEvent } from '../../chat/messages.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { type ApiError, badRequest } from '../http/errors.ts'
 import { sse, streamResponse } from '../http/stream.ts'
+import { checkLongTexts } from '../long-texts.ts'
 import type { ServedModel } from '../models/model.ts'
 import { constraintOf, drawingOf, stopsOf } from '../prepare.ts'
 import { runAnswer, timingsOf, wholeAnswer, withModel } from '../run.ts'
@@ -38,6 +40,7 @@ async function respond(
   prompt: (model: ServedModel) => { ids: readonly number[]; stops: readonly string[] },
 ): Promise<Response> {
   return withModel(ctx, scope, body.model, async (lease) => {
+    if (typeof body.prompt === 'string') await checkLongTexts([body.prompt], lease.model, 'prompt', scope.signal)
     const { ids, stops } = prompt(lease.model)
     const ask = {
       ...drawingOf({ ...body, repetition_penalty: body.repeat_penalty }),
