@@ -280,8 +280,7 @@ export async function* copyEntry(entry: TensorEntry, signal: AbortSignal | undef
   }
 }
 
-/** The files beside the weights that a changed model keeps. */
-export const COMPANION =
+const COMPANION =
   /^(generation_config\.json|tokenizer.*|vocab\.(json|bpe)|encoder\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template.*)$/
 
 export async function copyCompanions(from: string, to: string): Promise<void> {

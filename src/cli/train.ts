@@ -7,14 +7,9 @@ import { basename, join } from 'node:path'
 import { type Command, Option } from 'commander'
 import type { Architecture } from '../architecture/architecture.ts'
 import { configFromJson } from '../architecture/config-json.ts'
-import { fileFolder } from '../checkpoint/source-node.ts'
 import { account } from '../compare/account.ts'
 import { closestNames } from '../json/names.ts'
 import { parsePythonJson } from '../json/python.ts'
-import { readText } from '../load-model.ts'
-import { leaves, weightSpecs } from '../model/weights.ts'
-import { MXFP4_BLOCK, storedBytes } from '../ops/dtype.ts'
-import { size } from '../ops/tensor.ts'
 import { byteTokenizerJson, characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFileNames, tokenizerFiles } from '../tokenizer/files.ts'
 import { promptIds } from '../tokenizer/prompt.ts'
@@ -28,55 +23,20 @@ import {
   abacusArchitecture,
   abacusData,
 } from '../train/abacus/recipe.ts'
-import { conversationData, readConversations } from '../train/data/conversations.ts'
 import { textData } from '../train/data/text.ts'
 import { LiveLine } from '../train/live-line.ts'
-import { adapterParts, adapterSpecs, DEFAULT_TARGETS, TARGETS, withoutBalance } from '../train/low-rank.ts'
+import { DEFAULT_TARGETS, TARGETS } from '../train/low-rank.ts'
 import { claimRun } from '../train/run-directory-node.ts'
-import { type RunOptions, trainingRun } from '../train/run-node.ts'
+import { trainingRun } from '../train/run-node.ts'
 import type { TokenizerSource } from '../train/save-node.ts'
 import { SMALL, type SmallSizes, smallModels, smallSideRoads } from '../train/small-models.ts'
-import { companionsOf, openStart, type Start } from '../train/start-node.ts'
-import { DEFAULT_SETTINGS, type LogRecord, type TrainingData } from '../train/trainer.ts'
-import { interruptSignal, modelDirectory, parseCount, parseNumber } from './support/model.ts'
+import { DEFAULT_SETTINGS, type LogRecord } from '../train/trainer.ts'
+import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
 import { fit } from './support/progress.ts'
 import { readOptionFile } from './support/read-file.ts'
 import { short, UsageError } from './support/terminal.ts'
-
-interface Options {
-  data?: string
-  from?: string
-  tokenizer?: string
-  out?: string
-  fresh?: boolean
-  resume?: boolean
-  force?: boolean
-  steps?: number
-  batch: number
-  block?: number
-  accumulate: number
-  rate?: number
-  finalRate?: number
-  warmup?: number
-  decay?: number
-  clip?: number
-  dropout?: number
-  evaluateEvery?: number
-  saveEvery?: number
-  patience?: number
-  quantiseFrom?: number
-  lora?: number
-  loraAlpha?: number
-  loraRs?: boolean
-  loraOn: readonly string[]
-  layers: number
-  heads: number
-  width: number
-  seed: number
-  threads: number
-  memory: number
-  inline?: boolean
-}
+import { fineTuning, MOST_BLOCK } from './train/fine-tuning.ts'
+import { changes, isConversations, type Options, type Prepared, quantised, shared } from './train/options.ts'
 
 export function register(program: Command): void {
   program
@@ -130,9 +90,6 @@ export function register(program: Command): void {
 const stepModels = (sizes: SmallSizes) => [...smallModels(sizes), ...smallSideRoads(sizes)]
 const stepNames = (): string[] => stepModels({ ...SMALL, vocabSize: 65 }).map(({ name }) => name)
 
-/** Tokens per window of a checkpoint, unless its context is shorter or --block asks for others. */
-const MOST_BLOCK = 512
-
 async function run(what: string | undefined, options: Options): Promise<void> {
   if (options.lora !== undefined && options.from === undefined) throw new UsageError('--lora needs --from MODEL')
   if ((what === undefined) === (options.from === undefined))
@@ -174,34 +131,8 @@ async function run(what: string | undefined, options: Options): Promise<void> {
   process.exitCode = 130
 }
 
-type Prepared = Omit<RunOptions, 'log' | 'signal'>
-
-function shared(options: Options): Pick<Prepared, 'resume' | 'shards' | 'threaded' | 'arenaMiB'> {
-  return {
-    resume: options.resume ?? false,
-    shards: options.threads,
-    threaded: !options.inline,
-    arenaMiB: options.memory,
-  }
-}
-
-function changes(options: Options): Partial<Prepared['settings']> {
-  const { steps, rate, finalRate, warmup, decay, clip, evaluateEvery, saveEvery, patience, quantiseFrom, seed } = options
-  const given = {
-    steps,
-    learningRate: rate,
-    finalLearningRate: finalRate,
-    warmup,
-    weightDecay: decay,
-    clip,
-    evaluateEvery,
-    saveEvery,
-    patience,
-    quantiseFrom,
-    seed,
-  }
-  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
-}
+/** For commander's argument parser. */
+const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim())
 
 function abacusRun(options: Options): Prepared {
   const settings = { ...ABACUS_SETTINGS, ...changes(options) }
@@ -245,90 +176,6 @@ async function textRun(what: string, options: Options): Promise<Prepared> {
     tokenizer: source,
     title: `${architecture.name} on ${basename(options.data)}`,
   }
-}
-
-const isConversations = (file: string): boolean => file.endsWith('.jsonl')
-
-/** A checkpoint further, on a text or on conversations. The data are those of `eval --held-out 0.1`. */
-async function fineTuning(options: Options): Promise<Prepared> {
-  if (options.data === undefined) throw new UsageError('--data FILE is needed: a text, or conversations as .jsonl')
-  if (options.tokenizer !== undefined) throw new UsageError('--tokenizer: with --from the tokenizer of the model is used')
-  const directory = await modelDirectory(options.from!)
-  const folder = await fileFolder(directory)
-  const start = await openStart(folder)
-  const { dropout, steps = 500 } = options
-  const all = dropout === undefined ? start.architecture.dropout : { embedding: dropout, attention: dropout, residual: dropout }
-  const packs = start.architecture.expertDtype === 'mxfp4' && options.lora === undefined ? 1 : undefined
-  const given: Options = { ...options, steps, quantiseFrom: options.quantiseFrom ?? packs }
-  const architecture = quantised({ ...start.architecture, dropout: all }, given)
-  const { tokenizer, format } = await readText(folder)
-  const context = architecture.maxPositionEmbeddings
-  const block = options.block ?? Math.min(context, MOST_BLOCK)
-  if (block > context) throw new UsageError(`--block ${block}: ${architecture.name} has a context of ${context} tokens`)
-  const rates = options.lora === undefined ? FINE_TUNING : LOW_RANK
-  const settings = { ...rates, warmup: Math.ceil(steps / 20), evaluateEvery: Math.max(1, Math.round(steps / 8)), ...changes(given) }
-  const sizes = { block, batch: options.batch, parts: options.threads * options.accumulate, seed: settings.seed }
-  const text = readOptionFile('--data', options.data)
-  let data: TrainingData
-  if (isConversations(options.data)) {
-    const conversations = conversationData(readConversations(text, basename(options.data)), format, tokenizer, sizes)
-    const { training, heldOut, tooLong } = conversations.counts
-    const left = tooLong > 0 ? `, ${tooLong} longer than --block ${block} left out` : ''
-    process.stderr.write(`${training} sequences to learn from, ${heldOut} held out${left}\n`)
-    data = conversations
-  } else {
-    const ids = Int32Array.from(promptIds(tokenizer, text, { special: false, bos: false }))
-    data = textData(ids, { ...sizes, prefix: tokenizer.prefix })
-  }
-  return {
-    ...shared(options),
-    ...(await companionsOf(directory)),
-    architecture: withoutBalance(architecture),
-    saved: architecture,
-    data,
-    settings,
-    ...(options.lora === undefined ? { start: start.fill } : { lowRank: lowRankOf(start, options) }),
-    out: options.out ?? `runs/${basename(directory)}-tuned`,
-    title: `${architecture.name} on ${basename(options.data)}`,
-  }
-}
-
-/** The adapters of --lora, and the base that they stand beside. */
-function lowRankOf({ architecture, frozen }: Start, options: Options): Prepared['lowRank'] {
-  const { lora: rank = 1, loraAlpha: alpha = 2 * rank, loraRs: rankStabilized = false, loraOn: targets } = options
-  if (options.quantiseFrom !== undefined) throw new UsageError('--quantise-from: with --lora the weights of the model stay as they are')
-  const adapters = adapterSpecs(architecture, { rank, alpha, rankStabilized, targets })
-  const trained = adapters.flatMap(adapterParts).reduce((sum, { shape }) => sum + size(shape), 0)
-  const bytes = leaves(weightSpecs(architecture)).reduce((sum, { dtype, shape }) => sum + storedBytes(dtype, size(shape)), 0)
-  process.stderr.write(
-    `${adapters.length} adapters of rank ${rank}, ${short(trained)} parameters; memory: base ${mib(bytes)}, adapters ${mib(4 * trained * (3 + options.threads))}, results up to ${mib(options.threads * options.memory * 2 ** 20)}\n`,
-  )
-  return {
-    load: async (signal) => ({ base: await frozen({ signal }), adapters }),
-    meta: { base: options.from!, alpha, rankStabilized },
-  }
-}
-
-const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
-
-/** For commander's argument parser. */
-const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim())
-
-/** A gentle rate, and little decay: the weights are good already. */
-const FINE_TUNING = { ...DEFAULT_SETTINGS, learningRate: 5e-5, finalLearningRate: 5e-6, beta2: 0.999, weightDecay: 0.01 }
-
-const LOW_RANK = { ...FINE_TUNING, learningRate: 2e-4, finalLearningRate: 2e-5, weightDecay: 0 }
-
-/** Experts that are read through MXFP4 in training are saved so, and every dtype of the saved model is one that files have. */
-function quantised(architecture: Architecture, { quantiseFrom }: Options): Architecture {
-  const dtype = ['f32', 'bf16', 'f16'].includes(architecture.dtype) ? architecture.dtype : 'bf16'
-  const packed = architecture.expertDtype === 'mxfp4'
-  if (quantiseFrom === undefined) return { ...architecture, dtype, expertDtype: packed ? 'mxfp4' : dtype }
-  const experts = architecture.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.intermediateSize] : []))
-  if (experts.length === 0) throw new UsageError('--quantise-from: the model has no experts')
-  if ([architecture.hiddenSize, ...experts].some((width) => width % MXFP4_BLOCK))
-    throw new UsageError(`--quantise-from: MXFP4 needs widths in multiples of ${MXFP4_BLOCK}`)
-  return { ...architecture, dtype, expertDtype: 'mxfp4' }
 }
 
 interface Tokenized {

@@ -13,7 +13,7 @@ import { fromBf16, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, toBf16, unpackMxfp4Block } fr
 import type { ParameterLayout } from './parameters.ts'
 
 export interface TokenizerSource {
-  /** tokenizer.json as an object; null where `copies` holds other files. */
+  /** tokenizer.json as an object; null where other files are given. */
   json: object | null
   /** Further fields of tokenizer_config.json. */
   config?: Record<string, unknown>
@@ -21,6 +21,8 @@ export interface TokenizerSource {
   chatTemplate?: string
   /** Files to copy as they are. */
   copies?: readonly string[]
+  /** Further files by name. */
+  files?: Readonly<Record<string, string>>
 }
 
 /** Writes the directory; the weights are cut from the flat array. `architecture`: a form that can be saved (`writableForm`). */
@@ -48,6 +50,7 @@ export async function saveModel(
     const end = ids.length > 0 ? { eos_token_id: ids.length === 1 ? ids[0] : ids } : {}
     await write('generation_config.json', { ...end, ...generation })
     for (const file of tokenizer.copies ?? []) await copyFile(file, join(temporary, basename(file)))
+    for (const [name, text] of Object.entries(tokenizer.files ?? {})) await writeFileAtomically(join(temporary, name), text)
     await saveCheckpoint(temporary, architecture, ({ name }) => {
       const { at, count } = places.get(name)!
       return values.slice(at, at + count)

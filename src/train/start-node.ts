@@ -1,15 +1,12 @@
 /** A checkpoint as the start of a training run: its architecture, its weights as f32, and the files that go with it. */
-import { existsSync, readFileSync } from 'node:fs'
-import { readdir } from 'node:fs/promises'
-import { join } from 'node:path'
 import type { Architecture } from '../architecture/architecture.ts'
 import { type LoadOptions, loadWeights, openModel, type WeightSink } from '../checkpoint/load.ts'
-import { COMPANION } from '../checkpoint/quantize-node.ts'
-import type { Folder } from '../checkpoint/source.ts'
+import { type Folder, readText } from '../checkpoint/source.ts'
 import { asObject } from '../json/json.ts'
 import { parsePythonJson } from '../json/python.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
 import { storedWeight, weightValues } from '../ops/decode.ts'
+import { tokenizerFileNames } from '../tokenizer/files.ts'
 import type { LowRankTraining } from './low-rank.ts'
 import type { ParameterLayout } from './parameters.ts'
 import type { TokenizerSource } from './save-node.ts'
@@ -52,12 +49,27 @@ export async function openStart(folder: Folder): Promise<Start> {
   }
 }
 
-/** The tokenizer and chat files of a checkpoint's directory, to be copied beside what is trained from it. */
-export async function companionsOf(directory: string): Promise<{ tokenizer: TokenizerSource; generation: Record<string, unknown> }> {
-  const generation = join(directory, 'generation_config.json')
-  const copies = (await readdir(directory)).filter((name) => COMPANION.test(name) && name !== 'generation_config.json')
-  return {
-    tokenizer: { json: null, copies: copies.map((name) => join(directory, name)) },
-    generation: existsSync(generation) ? asObject(parsePythonJson(readFileSync(generation, 'utf8'))) : {},
+/** The files beside the weights that a fine-tuned model keeps, but for generation_config.json. */
+const COMPANIONS = [
+  ...tokenizerFileNames,
+  'special_tokens_map.json',
+  'added_tokens.json',
+  'chat_template.jinja',
+  'chat_template.json',
+  'additional_chat_templates/tool_use.jinja',
+]
+
+/** The tokenizer and chat files of a checkpoint, also those in the metadata of a GGUF file, for what is trained from it. */
+export async function companionsOf(folder: Folder): Promise<{ tokenizer: TokenizerSource; generation: Record<string, unknown> }> {
+  const read = async (name: string) => {
+    const source = await folder.open(name)
+    return source && readText(source).finally(() => source.close())
   }
+  const files: Record<string, string> = {}
+  for (const name of COMPANIONS) {
+    const text = await read(name)
+    if (text !== undefined) files[name] = text
+  }
+  const generation = await read('generation_config.json')
+  return { tokenizer: { json: null, files }, generation: generation === undefined ? {} : asObject(parsePythonJson(generation)) }
 }

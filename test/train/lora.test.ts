@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { createHash } from 'node:crypto'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { existsSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -11,8 +11,11 @@ import { fileURLToPath } from 'node:url'
 import { openAdapter } from '../../src/checkpoint/adapter.ts'
 import { saveAdapter } from '../../src/checkpoint/adapter-node.ts'
 import { peftAdapter } from '../../src/checkpoint/adapter-out.ts'
+import { loadFolder } from '../../src/checkpoint/load.ts'
 import { fileFolder } from '../../src/checkpoint/source-node.ts'
+import { readLogits } from '../../src/engine/read-logits.ts'
 import { forward } from '../../src/model/transformer.ts'
+import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import { size } from '../../src/ops/tensor.ts'
 import { referenceTraining } from '../../src/ops/training/backend.ts'
 import { pack } from '../../src/train/data/pack.ts'
@@ -199,6 +202,42 @@ describe('trained adapters of every family are saved as PEFT does, and loaded to
         const again = (await loaded.evaluate([example])).loss
         assert.ok(Math.abs(again - trained) < 1e-4 * trained, `${again} against ${trained}`)
       })
+})
+
+const shared = fileURLToPath(new URL('../../../shared/', import.meta.url))
+const packed = ['wide-llama-Q4_K_M', 'wide-llama-Q8_0', 'wide-qwen3-Q5_1', 'wide-llama-IQ4_XS', 'tiny-gpt-oss'].map(
+  (name) => `vectors/gguf/${name}.gguf`,
+)
+describe('adapters beside packed weights', () => {
+  for (const place of [...packed, ...['fp8', 'awq', 'gptq'].map((kind) => `checkpoints/tiny-qwen3-${kind}`)])
+    test(place, { skip: existsSync(join(shared, place)) ? false : 'the file is not on this machine' }, async () => {
+      const folder = await fileFolder(join(shared, place))
+      const start = await openStart(folder)
+      const adapters = adapterSpecs(start.architecture, { rank: 4, alpha: 8, rankStabilized: false, targets: ['attention', 'feedForward'] })
+      const lowRank = { base: await start.frozen(), adapters }
+      const before = hash(lowRank)
+      const V = start.architecture.vocabSize
+      const example = pack([{ ids: Int32Array.from({ length: 33 }, (_, i) => (i * i * 7) % V), rows: 32, counts: () => true }])
+      const workers = inlineWorkers(start.architecture, { shards: 1, arenaBytes: 128 << 20, seed: 1, lowRank })
+      const first = (await workers.evaluate([example])).loss
+      const backend = createReferenceBackend()
+      const { architecture, weights } = await loadFolder(folder, backend)
+      const logits = await readLogits({ backend, architecture, weights }, example.batch, { logitRows: example.rows })
+      let expected = 0
+      example.targets.forEach((target, r) => {
+        const z = Array.from(logits.subarray(r * V, (r + 1) * V))
+        const top = Math.max(...z)
+        expected += top + Math.log(z.reduce((sum, one) => sum + Math.exp(one - top), 0)) - z[target]!
+      })
+      assert.ok(Math.abs(first - expected) < 1e-5 * expected, `${first} against ${expected}`)
+      for (let n = 1; n <= 3; n++) {
+        await workers.accumulate([example], 1 / 32, n)
+        await workers.reduce()
+        await workers.update({ step: n, learningRate: 0.003, beta1: 0.9, beta2: 0.99, eps: 1e-8, weightDecay: 0, gradientFactor: 1 })
+      }
+      assert.ok((await workers.evaluate([example])).loss < first)
+      assert.equal(hash(lowRank), before)
+    })
 })
 
 test('targets that do not exist are refused by name', async () => {

@@ -1,0 +1,83 @@
+/** The options of `lineage train`, and what its ways of training have in common. */
+import type { Architecture } from '../../architecture/architecture.ts'
+import { MXFP4_BLOCK } from '../../ops/dtype.ts'
+import type { RunOptions } from '../../train/run-node.ts'
+import { UsageError } from '../support/terminal.ts'
+
+export interface Options {
+  data?: string
+  from?: string
+  tokenizer?: string
+  out?: string
+  fresh?: boolean
+  resume?: boolean
+  force?: boolean
+  steps?: number
+  batch: number
+  block?: number
+  accumulate: number
+  rate?: number
+  finalRate?: number
+  warmup?: number
+  decay?: number
+  clip?: number
+  dropout?: number
+  evaluateEvery?: number
+  saveEvery?: number
+  patience?: number
+  quantiseFrom?: number
+  lora?: number
+  loraAlpha?: number
+  loraRs?: boolean
+  loraOn: readonly string[]
+  layers: number
+  heads: number
+  width: number
+  seed: number
+  threads: number
+  memory: number
+  inline?: boolean
+}
+
+export type Prepared = Omit<RunOptions, 'log' | 'signal'>
+
+export function shared(options: Options): Pick<Prepared, 'resume' | 'shards' | 'threaded' | 'arenaMiB'> {
+  return {
+    resume: options.resume ?? false,
+    shards: options.threads,
+    threaded: !options.inline,
+    arenaMiB: options.memory,
+  }
+}
+
+export function changes(options: Options): Partial<Prepared['settings']> {
+  const { steps, rate, finalRate, warmup, decay, clip, evaluateEvery, saveEvery, patience, quantiseFrom, seed } = options
+  const given = {
+    steps,
+    learningRate: rate,
+    finalLearningRate: finalRate,
+    warmup,
+    weightDecay: decay,
+    clip,
+    evaluateEvery,
+    saveEvery,
+    patience,
+    quantiseFrom,
+    seed,
+  }
+  return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))
+}
+
+export const isConversations = (file: string): boolean => file.endsWith('.jsonl')
+
+/** Experts that are read through MXFP4 in training are saved so, and every dtype of the saved model is one that files have. */
+export function quantised(architecture: Architecture, { quantiseFrom }: Options): Architecture {
+  const dtype = ['f32', 'bf16', 'f16'].includes(architecture.dtype) ? architecture.dtype : 'bf16'
+  const packed = architecture.expertDtype === 'mxfp4'
+  if (quantiseFrom === undefined) return { ...architecture, dtype, expertDtype: packed ? 'mxfp4' : dtype }
+  const experts = architecture.layers.flatMap(({ feedForward }) => (feedForward.kind === 'moe' ? [feedForward.intermediateSize] : []))
+  if (experts.length === 0) throw new UsageError('--quantise-from: the model has no experts')
+  if ([architecture.hiddenSize, ...experts].some((width) => width % MXFP4_BLOCK))
+    throw new UsageError(`--quantise-from: MXFP4 needs widths in multiples of ${MXFP4_BLOCK}`)
+  return { ...architecture, dtype, expertDtype: 'mxfp4' }
+}
