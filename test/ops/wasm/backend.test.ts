@@ -180,10 +180,14 @@ describe('failures', () => {
     assert.throws(() => backend.linear(x, weight), /x \[2,15\] times layers\.0\.q \[8,16\]: the last axes differ/)
     assert.throws(() => backend.embed(weight, Int32Array.of(3, 8), 1), /row 8 of layers\.0\.q with 8 rows/)
     const foreign = createReferenceBackend().upload(new Float32Array(4), [1, 4])
-    const options = { heads: 512, kvHeads: 1, keyDim: 512, valueDim: 512, scale: 1, window: null, softcap: null }
+    const wide = 1 << 16
+    const options = { heads: 4, kvHeads: 1, keyDim: wide, valueDim: wide, scale: 1, window: null, softcap: null }
     const batch = { ids: new Int32Array(1), slots: new Int32Array(1), positions: new Int32Array(1) }
-    const [q, kv] = [backend.upload(new Float32Array(1 << 18), [1, 1 << 18]), backend.upload(new Float32Array(512), [1, 512])]
-    assert.throws(() => backend.attention(q, kv, kv, batch, options), /512 query heads per key\/value head, keys of 512 and values of 512/)
+    const [q, kv] = [backend.upload(new Float32Array(4 * wide), [1, 4 * wide]), backend.upload(new Float32Array(wide), [1, wide])]
+    assert.throws(
+      () => backend.attention(q, kv, kv, batch, options),
+      /4 query heads per key\/value head, keys of 65536 and values of 65536/,
+    )
     assert.throws(() => backend.gelu(foreign, { kind: 'gelu', approximation: 'tanh' }), /belongs to another backend/)
   })
 
