@@ -31,7 +31,7 @@ export function register(program: Command): void {
   const command = program
     .command('chat')
     .description(
-      'A conversation in the terminal. With a question, -p or piped input: one answer, its text on standard output and everything else on standard error.',
+      'A conversation in the terminal. With a question, -p or piped input: one answer (several piped questions: one each), its text on standard output and everything else on standard error.',
     )
     .argument(
       '[model]',

@@ -50,6 +50,9 @@ export function register(program: Command): void {
       for (const model of models) described.push(await describeModel(model))
       const architectures = described.map(({ architecture }) => architecture)
       const context = options.context ?? Math.min(...architectures.map(({ maxPositionEmbeddings }) => maxPositionEmbeddings))
+      for (const { name, maxPositionEmbeddings: longest } of architectures)
+        if (context > longest)
+          process.stderr.write(`--context ${grouped(context)}: the longest context of ${name} is ${grouped(longest)}\n`)
       const accounts = architectures.map((architecture) => account(architecture, { context }))
       const names = architectures.map(({ name }) => name)
       if (options.svg !== undefined) {
