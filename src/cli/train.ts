@@ -113,7 +113,14 @@ async function run(what: string | undefined, options: Options): Promise<void> {
     }
   }
   const signal = interruptSignal()
-  const result = await trainingRun({ ...plain, log, signal })
+  const result = await trainingRun({ ...plain, log, signal }).catch((error) => {
+    if (error !== signal.reason) throw error
+  })
+  if (!result) {
+    process.stdout.write('stopped before the first step\n')
+    process.exitCode = 130
+    return
+  }
   if (process.stderr.isTTY) process.stderr.write('\n')
   const last = result.records.findLast((record) => record.kind === 'evaluation')
   if (last)
