@@ -3,7 +3,7 @@
  * BPE (Llama 2, Mistral, Gemma). An unsupported setting that would change ids is refused with its path.
  * Format: the Rust crate huggingface/tokenizers.
  */
-import { Fields } from '../json/fields.ts'
+import { Fields, isInteger } from '../json/fields.ts'
 import { isObject } from '../json/json.ts'
 import type { AddedToken } from './added-tokens.ts'
 import { MergeTable } from './bpe.ts'
@@ -121,6 +121,7 @@ function readMerges(
   const list = scanned ? [] : model.array('merges')
   const count = scanned?.count ?? list.length
   if (count > LARGEST_ID) model.expected('merges', `at most ${LARGEST_ID} merges`, count)
+  const ranks = readRanks(model, count)
   const entries = new EntryTable(all)
   const known = new Int32Array(count * 4) // left, right, rank, merged
   let used = 0
@@ -137,7 +138,7 @@ function readMerges(
     if (special.size > 0 && special.has(merged)) return
     known[used++] = left
     known[used++] = right
-    known[used++] = rank
+    known[used++] = ranks?.[rank] ?? rank
     known[used++] = merged
     if (keepPairs) pairs.push([text(from, to), text(from2, to2)])
   }
@@ -166,6 +167,17 @@ function readMerges(
   const merges = new MergeTable(used / 4)
   merges.setAll(known.subarray(0, used))
   return { merges, pairs }
+}
+
+/**
+ * `merge_ranks`, which only vocabularies with scores have (GGUF): merges of the same rank are done from left to right. In other files
+ * the order of the merges is their rank.
+ */
+function readRanks(model: Fields, count: number): number[] | undefined {
+  if (model.raw('merge_ranks') === undefined) return undefined
+  const ranks = model.array('merge_ranks')
+  const fits = ranks.length === count && ranks.every((rank) => isInteger(rank, 0, LARGEST_ID))
+  return fits ? (ranks as number[]) : model.expected('merge_ranks', `${count} ranks, one per merge`, ranks)
 }
 
 /** The ids of `<0x00>` … `<0xFF>`; some files lack a few. */

@@ -111,27 +111,35 @@ function sentencePiece(vocabulary: Vocabulary): Json {
   const normalizer = prefix ? sequence('normalizers', [{ type: 'Prepend', prepend: SPACE }, REPLACE_SPACES]) : REPLACE_SPACES
   const parts = { normalizer, pre_tokenizer: null, decoder: characterDecoder(prefix) }
   const unknown = vocabulary.tokens[fields.number('unknown_token_id') ?? 0]
-  return tokenizerJson(vocabulary, mergesFromScores(vocabulary), parts, { byte_fallback: true, fuse_unk: true, unk_token: unknown })
+  const { merges, ranks } = mergesFromScores(vocabulary)
+  return tokenizerJson(vocabulary, merges, parts, { byte_fallback: true, fuse_unk: true, unk_token: unknown, merge_ranks: ranks })
 }
 
 /**
- * SentencePiece joins the neighbours whose union has the highest score. As merges: every way to cut an entry into two others, in the
- * order of the scores; of one entry the cut with the longer left part first.
+ * SentencePiece joins the neighbours whose union has the highest score, of equal ones the leftmost. As merges: every way to cut an entry
+ * into two others, in the order of the scores; equal scores have equal ranks. Some converters write one score for all, which says
+ * nothing: then the order of the ids counts, in which such vocabularies are learned.
  */
-function mergesFromScores({ fields, tokens, ids, kind }: Vocabulary): [string, string][] {
+function mergesFromScores({ fields, tokens, ids, kind }: Vocabulary): { merges: [string, string][]; ranks: number[] } {
   const scores = fields.numbers('scores') ?? fields.fail('scores', 'a list of numbers', undefined)
   if (scores.length < tokens.length) fields.fail('scores', `${tokens.length} scores, one per token`, scores)
   const order = tokens.map((_, id) => id).filter((id) => kind(id) === TOKEN.normal || kind(id) === TOKEN.userDefined)
   order.sort((a, b) => scores[b]! - scores[a]! || a - b)
   const merges: [string, string][] = []
-  for (const id of order) {
+  const ranks: number[] = []
+  const placeholders = scores[order[0]!] === scores[order.at(-1)!]
+  let rank = 0
+  for (const [n, id] of order.entries()) {
+    if (n > 0 && (placeholders || scores[id] !== scores[order[n - 1]!])) rank++
     const token = tokens[id]!
     for (let at = token.length - 1; at > 0; at--) {
       const [left, right] = [token.slice(0, at), token.slice(at)]
-      if (ids.has(left) && ids.has(right)) merges.push([left, right])
+      if (!ids.has(left) || !ids.has(right)) continue
+      merges.push([left, right])
+      ranks.push(rank)
     }
   }
-  return merges
+  return { merges, ranks }
 }
 
 function tokenizerJson(vocabulary: Vocabulary, merges: [string, string][], parts: Json, model: Json): Json {
