@@ -180,6 +180,7 @@ function samplingOf(body: SamplingFields, answer: number): SamplingOptions {
   }
 }
 
+/** The stop texts of a request; an empty one stops nothing. */
 export function stopsOf(stop: string | string[] | null | undefined): string[] {
-  return typeof stop === 'string' ? [stop] : (stop ?? [])
+  return [stop ?? []].flat().filter((text) => text !== '')
 }

@@ -10,7 +10,7 @@ import { notReadable } from '../chat-completions/messages.ts'
 import { validate } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest } from '../http/errors.ts'
-import { type Asked, drawingOf } from '../prepare.ts'
+import { type Asked, drawingOf, stopsOf } from '../prepare.ts'
 import { type GivenForm, givenForm } from '../schemas/forms.ts'
 import * as schemas from '../schemas/messages.ts'
 
@@ -34,7 +34,7 @@ export async function messagesAsk(ctx: ServerContext, scope: Scope, body: schema
       ...given?.form,
       ...drawingOf(body),
       maxTokens: body.max_tokens,
-      stop: body.stop_sequences ?? [],
+      stop: stopsOf(body.stop_sequences),
       fields: { form: given?.field, tools: places },
     },
   }
