@@ -239,6 +239,17 @@ test('typing ahead while an answer runs', async () => {
   assert.ok(screen().includes('A longer first answer.\n> two\nSecond.\n'))
 })
 
+test('/exit typed while an answer runs ends it and leaves; what was typed before is not asked', async () => {
+  for (const typed of ['/exit\r', 'more?\r/quit\r', ' /bye \r']) {
+    const model = scriptedModel([final('word '.repeat(300)), final('Never.')], { msPerToken: 2 })
+    const { after: see, ended, screen } = drive(model)
+    await see('> ', 'go\r')
+    await see('word word', typed)
+    assert.equal(await ended, 0)
+    assert.ok(!screen().includes('Never.') && screen().split('word').length < 300, typed)
+  }
+})
+
 test('folded thinking, tools, warnings', async () => {
   const model = scriptedModel([
     `${think('secret thoughts')} to=functions.add<|channel|>commentary json<|message|>{"a": 1}<|call|>`,
