@@ -196,7 +196,7 @@ def dspy_answer(name, **options):
 
 
 row("dspy", "openai/", lambda: dspy_answer(f"openai/{model}", api_base=v1, api_key="none"))
-row("dspy", "ollama_chat/", lambda: dspy_answer(f"ollama_chat/{model}", api_base=base, api_key=""))
+row("dspy", "ollama_chat/", lambda: dspy_answer(f"ollama_chat/{model}", api_base=base, api_key="none"))
 
 
 def outlined():
