@@ -1,6 +1,6 @@
 /** The pictures inside a diagram: layers, heads, widths and experts to scale, shares of the parameters, and the legend. */
 import type { Architecture } from '../architecture/architecture.ts'
-import { hasHeads, isStateSpace, windowOf } from '../architecture/slots.ts'
+import { hasHeads, isStateSpace, unpublishedOf, windowOf } from '../architecture/slots.ts'
 import { type Box, cells, rect, text, textWidth } from '../drawing/svg.ts'
 import type { Account, Component } from './account.ts'
 
@@ -26,7 +26,7 @@ export function ladder(all: Architecture[], { layers }: Architecture, x: number,
   const height = Math.max(1, step - 1.2)
   const cell = (index: number): Box => [x + 8, bottom - 2 - (index + 1) * step, 13, height]
   const indices = layers.map((_, index) => index)
-  const slides = (index: number): boolean => windowOf(layers[index]!) !== null
+  const slides = (index: number): boolean => windowOf(layers[index]!) !== null || unpublishedOf(layers[index]!)?.window === true
   const kindOf = (index: number) => (isStateSpace(layers[index]!.attention) ? 'state' : slides(index) ? 'slide' : 'full')
   const ofKind = (kind: string): Box[] => indices.filter((index) => kindOf(index) === kind).map(cell)
   const states = ofKind('state')
