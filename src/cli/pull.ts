@@ -2,9 +2,7 @@
 import type { Command } from 'commander'
 import { findPreset, nearestNames, unpublished } from '../architecture/presets.ts'
 import type { Folder } from '../checkpoint/source.ts'
-import { isPathLike } from '../files/path-node.ts'
 import { type PullOptions, pull } from '../hub/hub-node.ts'
-import { parseReference } from '../hub/reference.ts'
 import { checkModel } from '../load-model.ts'
 import { machineMemory } from './support/inspect-report.ts'
 import { pullProgress } from './support/pull-progress.ts'
@@ -34,7 +32,7 @@ export function register(program: Command): void {
         const never = unpublished(name)
         if (never) throw new UsageError(never)
         const id = name.includes('/') ? name : findPreset(name)?.repositories[0]
-        if (id === undefined || isPathLike(parseReference(name).id))
+        if (id === undefined)
           throw new UsageError(
             `unknown model "${name}"; closest: ${nearestNames(name).join(', ')}. Others are pulled by their id on the hub (ORG/NAME).`,
           )
