@@ -63,7 +63,7 @@ const MADE = madeBy('lineage quantize')
 export async function quantizeModel(directory: string, out: string, options: QuantizeOptions = {}): Promise<QuantizeResult> {
   if (await isSameDirectory(directory, out)) throw new QuantizeError(`${out} is the model itself; choose another directory.`)
   const model = await openModel(await fileFolder(directory), options.signal)
-  const packers = new Packers(options.threads ?? availableParallelism())
+  const packers = new Packers(options.threads)
   try {
     requirePublished(model.checkpoint)
     const target = targetOf(model, directory, options)
@@ -82,7 +82,7 @@ export async function quantizeModel(directory: string, out: string, options: Qua
         const format = options.dense && denseFormat(tensor, weight, options.dense)
         if (format) {
           const entry = weight.entries.find(({ name }) => name === tensor.name)!
-          return [packedTensor(entry, format, () => packDense(entry, format, packers, errors, options.signal))]
+          return [packedTensor(entry, format, () => packMatrix(entry, format, packers, errors, options.signal))]
         }
         // The published tensor itself, under its own name and in its own dtype.
         return weight.entries.filter(isPublished).map((entry) => ({
@@ -142,22 +142,23 @@ function denseFormat({ role, shape }: PublishedTensor, weight: PlannedWeight, de
   return weight.name === 'unembed' || weight.name === 'embed' ? 'q8_0' : dense
 }
 
-/** Packs a published matrix in bands of whole rows. */
-async function* packDense(
+/** Packs a matrix, or several behind one another, in bands of whole rows. */
+export async function* packMatrix(
   entry: TensorEntry,
   format: PackFormat,
   packers: Packers,
   errors: Map<string, QuantizationError>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const rowBytes = entry.byteLength / entry.shape[0]!
+  const rows = size(entry.shape) / entry.shape.at(-1)!
+  const rowBytes = entry.byteLength / rows
   const read = async (row: number, count: number) => {
     const bytes = new Uint8Array(count * rowBytes)
     await entry.source.read(entry.offset + row * rowBytes, bytes, signal)
     return packers.pack(bytes, entry.dtype as PublishedDtype, format) as Promise<PackedBlocks>
   }
   let error = noError
-  for await (const packed of inBands(entry.shape[0]!, rowBytes, packers.threads, read, entry)) {
+  for await (const packed of inBands(rows, rowBytes, packers.threads, read, entry)) {
     error = addErrors(error, packed.error)
     yield packed.blocks
   }
@@ -226,13 +227,13 @@ function notFinite({ source, name }: TensorEntry, cause: Error): CheckpointError
 }
 
 /** Threads that pack bands, in turn. They start with the first band. */
-class Packers {
+export class Packers {
   readonly threads: number
   readonly #workers: Worker[] = []
   readonly #waiting = new Map<number, { resolve: (packed: PackedMxfp4 | PackedBlocks) => void; reject: (error: Error) => void }>()
   #next = 0
 
-  constructor(threads: number) {
+  constructor(threads = availableParallelism()) {
     this.threads = Math.max(1, threads)
   }
 

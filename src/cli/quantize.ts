@@ -1,5 +1,6 @@
 /** `lineage quantize`: packs the matrices of a model and reports the rounding errors, and what they do to the loss on a text. */
 import { type Command, Option } from 'commander'
+import { quantizeGguf } from '../checkpoint/gguf/quantize-node.ts'
 import { relativeError } from '../checkpoint/quantize.ts'
 import { type QuantizeOptions, type QuantizeResult, quantizeModel } from '../checkpoint/quantize-node.ts'
 import { type TextLoss, textLoss } from './eval/text.ts'
@@ -22,8 +23,8 @@ export function register(program: Command): void {
     .description(
       'Writes a model with its matrices packed into 4 bits, and copies everything else unchanged.\nExperts become MXFP4 (4.25 bits per value, to nearest), stacked and named as in gpt-oss. With --dense the matrices of attention and of plain feed-forwards are packed too: q4_0 (groups of 32 with the best scale that a search finds) or MXFP4; the output matrix becomes q8_0.\nReports the error of every matrix: root mean square relative to the values, and the largest.',
     )
-    .argument('<model>', 'directory of a checkpoint in bf16, f16 or f32')
-    .argument('<out>', 'directory to write')
+    .argument('<model>', 'directory of a checkpoint in bf16, f16 or f32, or a GGUF file of these types')
+    .argument('<out>', 'directory to write, or the name of a GGUF file')
     .addOption(
       new Option('--experts <format>', 'format of expert matrices (default: mxfp4 where a model has experts)').choices(['mxfp4', 'keep']),
     )
@@ -44,7 +45,8 @@ export function register(program: Command): void {
         text && textLoss(directory, text, { windows: options.windows, block: undefined, heldOut: undefined })
       try {
         const before = await loss(model)
-        const result = await quantizeModel(model, out, { experts, dense, force, signal, onProgress: line.update })
+        const pack = /\.gguf$/i.test(model) ? quantizeGguf : quantizeModel
+        const result = await pack(model, out, { experts, dense, force, signal, onProgress: line.update })
         line.end()
         const after = await loss(out)
         print(out, result, before && after ? { before, after } : undefined, options.json)

@@ -27,7 +27,11 @@ export const ggufArchitectures: readonly string[] = Object.keys(ARCHITECTURES)
  * The config.json that says what the metadata say.
  * @throws CheckpointError for an architecture that is not read, a file that is no model, or values of wrong types
  */
-export function configFromMetadata(file: string, { metadata, tensors }: GgufHeader, factors: RopeFactors): Json {
+export function configFromMetadata(
+  file: string,
+  { metadata, tensors }: Pick<GgufHeader, 'metadata' | 'tensors'>,
+  factors: RopeFactors,
+): Json {
   const all = new MetadataFields(file, metadata)
   const name = all.text('general.architecture') ?? all.fail('general.architecture', 'the name of an architecture', undefined)
   refuseOtherKinds(file, name, all.text('general.type'))

@@ -104,8 +104,8 @@ interface Description {
 }
 
 /** A header whose tensors are read from another handle of the same file. */
-const reopened = ({ metadata, tensors }: GgufHeader, source: Source): GgufHeader => ({
-  metadata,
+const reopened = ({ tensors, ...header }: GgufHeader, source: Source): GgufHeader => ({
+  ...header,
   tensors: new Map([...tensors].map(([name, entry]) => [name, { ...entry, source }])),
 })
 

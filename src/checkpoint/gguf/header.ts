@@ -36,6 +36,8 @@ export interface GgufHeader {
   readonly metadata: Metadata
   /** By GGUF name, in the order of the file. Shapes are row-major: the reverse of the order in the file. */
   readonly tensors: ReadonlyMap<string, TensorEntry>
+  /** Where the metadata end and the table of tensors begins. */
+  readonly metadataEnd: number
 }
 
 export const GGUF_MAGIC = 'GGUF'
@@ -90,6 +92,7 @@ export async function readGgufHeader(source: Source, signal?: AbortSignal): Prom
     metadata.set(key, value)
   }
   const alignment = alignmentOf(metadata, problem)
+  const metadataEnd = reader.at
   const infos: TensorInfo[] = []
   for (let n = 0; n < tensorCount; n++) infos.push(await item(() => readInfo(reader, source.name)))
   const dataStart = Math.ceil(reader.at / alignment) * alignment
@@ -101,7 +104,7 @@ export async function readGgufHeader(source: Source, signal?: AbortSignal): Prom
     tensors.set(info.name, entryOf(info, source, dataStart, alignment))
   }
   checkLayout(source, dataStart, alignment, tensors)
-  return { metadata, tensors }
+  return { metadata, tensors, metadataEnd }
 }
 
 const fail =
