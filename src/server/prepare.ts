@@ -2,7 +2,6 @@
  * Requests of all endpoints -> what answer/ask.ts can express, within the limits of this server. Every refusal (400) happens here,
  * before the queue.
  */
-
 import { Answer } from '../answer/answer.ts'
 import { type Ask, type AskedTool, formOf } from '../answer/ask.ts'
 import type { CompileConstraint } from '../answer/constraints.ts'

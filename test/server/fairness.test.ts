@@ -188,7 +188,6 @@ test('prompts that are too long are refused without stopping the event loop; tho
     [chat, (text: string) => ask(text)],
     ['/v1/completions', (text: string) => ({ model: 'scripted', prompt: text, max_tokens: 1 })],
     ['/v1/responses', (text: string) => ({ model: 'scripted', input: text })],
-    ['/tokenize', (text: string) => ({ model: 'scripted', content: text })],
     ['/api/generate', (text: string) => ({ model: 'scripted', prompt: text, raw: true, stream: false })],
   ] as const) {
     const refused = await local(path, body('word '.repeat(150_000)))

@@ -1,5 +1,4 @@
 /** Ollama's /api/chat and /api/generate: lines of JSON, streamed unless told otherwise, durations in nanoseconds. */
-
 import type { Generated } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import type { FinishEvent, Message, ToolCallPart } from '../../chat/messages.ts'

@@ -1,5 +1,4 @@
 /** POST /v1/completions: texts continued, with log-probabilities of prompt and answer for those who score models with them. */
-
 import { checkFits } from '../../answer/answer.ts'
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import { type FinishEvent, type FinishReason, NO_TIMINGS, NO_USAGE } from '../../chat/messages.ts'

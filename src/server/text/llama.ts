@@ -1,5 +1,4 @@
 /** llama-server's own endpoints for texts: POST /completion, and /infill, which editors ask for the text at the cursor. */
-
 import { Continuation, promptOf } from '../../answer/continuation.ts'
 import type { FinishEvent } from '../../chat/messages.ts'
 import { readBody } from '../http/body.ts'

@@ -1,4 +1,5 @@
 /** /tokenize, /detokenize and /apply-template: what a model really sees. */
+import { checkLength } from '../../answer/answer.ts'
 import { inSlices } from '../../structured/cooperative.ts'
 import { promptIds } from '../../tokenizer/prompt.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
@@ -7,7 +8,6 @@ import { spelled } from '../chat-completions/logprobs.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest } from '../http/errors.ts'
-import { checkLongTexts } from '../long-texts.ts'
 import { prepare } from '../prepare.ts'
 import { withModel } from '../run.ts'
 import { applyTemplateRequest, detokenizeRequest, tokenizeRequest } from '../schemas/completions.ts'
@@ -16,8 +16,8 @@ export async function tokenize(ctx: ServerContext, scope: Scope, request: Reques
   const body = await readBody(ctx, scope, request, tokenizeRequest)
   const text = body.content ?? body.prompt
   if (typeof text !== 'string') throw badRequest('Send the text as "content".', 'content')
-  return withModel(ctx, scope, body.model, async ({ model }) => {
-    await checkLongTexts([text], model, 'content', scope.signal)
+  return withModel(ctx, scope, body.model, ({ model }) => {
+    checkLength(text.length, model.engine.context, 'content')
     const isPrompt = typeof body.content !== 'string'
     const bos = body.add_special_tokens ?? body.add_special ?? isPrompt
     const ids = promptIds(model.tokenizer, text, { special: body.parse_special ?? isPrompt, bos })
