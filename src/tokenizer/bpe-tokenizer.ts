@@ -10,10 +10,11 @@ import type { Normalize } from './normalizer.ts'
 import type { PreTokenizer } from './pre-tokenizer.ts'
 import { ByteTextStream } from './text-stream.ts'
 import type { TextStream, Tokenizer } from './tokenizer.ts'
+import type { Vocabulary } from './vocabulary.ts'
 
 export interface BpeParts {
   /** Entry -> id, without special tokens. */
-  readonly vocabulary: ReadonlyMap<string, number>
+  readonly vocabulary: Vocabulary
   readonly merges: MergeTable
   readonly added: readonly AddedToken[]
   readonly normalize: Normalize | undefined
@@ -52,7 +53,8 @@ export class BpeTokenizer implements Tokenizer {
     this.prefix = parts.prefix
     this.#added = new AddedTokens(parts.added)
     let last = -1
-    for (const id of parts.vocabulary.values()) if (id > last) last = id
+    const { ids } = parts.vocabulary
+    for (let index = 0; index < ids.length; index++) if (ids[index]! > last) last = ids[index]!
     for (const token of parts.added) if (token.id > last) last = token.id
     this.vocabSize = last + 1
     this.#special = new Uint8Array(this.vocabSize)

@@ -2,6 +2,7 @@
  * The vocabulary and the merges of a tokenizer.json, read without making a value of every piece. Published files hold up to half a million
  * merges; as JavaScript values these take most of the time of loading. What is unusual in a list is left to JSON.parse.
  */
+import { FACTOR, Vocabulary } from './vocabulary.ts'
 
 /** Where the pieces of the merges stand in the bytes of a file. */
 export interface MergePieces {
@@ -13,7 +14,7 @@ export interface MergePieces {
 
 /**
  * Parses the bytes of a tokenizer.json, using `parse` for its text. Where that is possible, `model.merges` becomes MergePieces and
- * `model.vocab` a Map: what is left to `parse` is short.
+ * `model.vocab` a Vocabulary: what is left to `parse` is short.
  * @throws TypeError on bytes that are not UTF-8
  */
 export function parseTokenizerJson(bytes: Uint8Array, parse: (text: string) => unknown): unknown {
@@ -64,7 +65,7 @@ function afterKey(bytes: Uint8Array, from: number): number {
 }
 
 /** The only vocabulary. */
-function findVocabulary(text: string): { from: number; to: number; value: Map<string, number> } | undefined {
+function findVocabulary(text: string): { from: number; to: number; value: Vocabulary } | undefined {
   const [found, ...others] = text.matchAll(/"vocab"\s*:\s*\{/g)
   if (found === undefined || others.length > 0) return undefined
   const at = found.index + found[0].length
@@ -73,9 +74,9 @@ function findVocabulary(text: string): { from: number; to: number; value: Map<st
 }
 
 /** Entries with ids; undefined when the text is unusual. */
-function scanVocabulary(text: string, at: number): { value: Map<string, number>; end: number } | undefined {
-  const vocabulary = new Map<string, number>()
-  let count = 0
+function scanVocabulary(text: string, at: number): { value: Vocabulary; end: number } | undefined {
+  const entries: string[] = []
+  const ids: number[] = []
   for (;;) {
     let start = at
     while (text.charCodeAt(start) <= BLANK) start++
@@ -97,10 +98,13 @@ function scanVocabulary(text: string, at: number): { value: Map<string, number>;
     const digits = at
     for (let unit = text.charCodeAt(at); unit >= 0x30 && unit <= 0x39; unit = text.charCodeAt(++at)) id = id * 10 + unit - 0x30
     if (at === digits || at - digits > 9 || (at - digits > 1 && text.charCodeAt(digits) === 0x30)) return undefined
-    vocabulary.set(entry, id)
-    if (vocabulary.size !== ++count) return undefined // a repeated key
+    entries.push(entry)
+    ids.push(id)
     while (text.charCodeAt(at) <= BLANK) at++
-    if (text.charCodeAt(at) === 0x7d) return { value: vocabulary, end: at + 1 }
+    if (text.charCodeAt(at) === 0x7d) {
+      const value = new Vocabulary(entries, ids)
+      return value.repeats ? undefined : { value, end: at + 1 }
+    }
     if (text.charCodeAt(at++) !== COMMA) return undefined
   }
 }
@@ -170,124 +174,4 @@ function scanMerges(bytes: Uint8Array, at: number): { value: MergePieces; end: n
     } else if (code === CLOSE && !inPair && previous !== COMMA) return { value: { bytes, pieces, count: used / 6 }, end: at }
     else return undefined
   }
-}
-
-/** Entries of a vocabulary by their bytes, found in a range of bytes or in two ranges joined. */
-export class EntryTable {
-  /** Two numbers a slot, which are used together: the hash of an entry and its index; -1 where the slot is free. */
-  readonly #slots: Int32Array
-  readonly #mask: number
-  /** The bytes of all entries in the order of the vocabulary, and where each begins. */
-  readonly #bytes: Uint8Array
-  readonly #offsets: Int32Array
-  readonly #ids: Int32Array
-  /** The index of the entry that two ranges made last. */
-  #last = 0
-
-  constructor(vocabulary: ReadonlyMap<string, number>) {
-    const count = 2 ** Math.ceil(Math.log2(Math.max(8, vocabulary.size * 1.3)))
-    this.#mask = (count - 1) * 2
-    const slots = new Int32Array(count * 2).fill(-1)
-    this.#slots = slots
-    let units = 0
-    for (const entry of vocabulary.keys()) units += entry.length
-    const bytes = new Uint8Array(units * 3)
-    this.#bytes = bytes
-    this.#offsets = new Int32Array(vocabulary.size + 1)
-    this.#ids = new Int32Array(vocabulary.size)
-    let index = 0
-    let used = 0
-    for (const [entry, id] of vocabulary) {
-      const end = writeEntry(entry, bytes, used)
-      const hash = hashOf(bytes, used, end)
-      let slot = slotOf(hash) & this.#mask
-      while (slots[slot + 1] !== -1) slot = (slot + 2) & this.#mask
-      slots[slot] = hash
-      slots[slot + 1] = index
-      this.#ids[index++] = id
-      this.#offsets[index] = end
-      used = end
-    }
-  }
-
-  /** The id of the entry that stands from `from` to `to`, or -1. */
-  find(bytes: Uint8Array, from: number, to: number, hash: number): number {
-    const index = this.#find(hash, bytes, from, to, to, to)
-    return index < 0 ? -1 : this.#ids[index]!
-  }
-
-  /** The id of the entry that two ranges make together, or -1. */
-  findJoined(bytes: Uint8Array, from: number, to: number, hash: number, rightFrom: number, rightTo: number, rightHash: number): number {
-    // Published lists name an entry several times in a row, once for each way to join it, and then the next one.
-    let index = this.#last
-    if (!this.#isAt(index, bytes, from, to, rightFrom, rightTo) && !this.#isAt(++index, bytes, from, to, rightFrom, rightTo))
-      index = this.#find((Math.imul(hash, power(rightTo - rightFrom)) + rightHash) | 0, bytes, from, to, rightFrom, rightTo)
-    if (index < 0) return -1
-    this.#last = index
-    return this.#ids[index]!
-  }
-
-  #find(hash: number, bytes: Uint8Array, from: number, to: number, rightFrom: number, rightTo: number): number {
-    const slots = this.#slots
-    for (let slot = slotOf(hash) & this.#mask; slots[slot + 1] !== -1; slot = (slot + 2) & this.#mask)
-      if (slots[slot] === hash && this.#isAt(slots[slot + 1]!, bytes, from, to, rightFrom, rightTo)) return slots[slot + 1]!
-    return -1
-  }
-
-  #isAt(index: number, bytes: Uint8Array, from: number, to: number, rightFrom: number, rightTo: number): boolean {
-    if (index >= this.#ids.length) return false
-    const own = this.#bytes
-    let at = this.#offsets[index]!
-    if (this.#offsets[index + 1]! - at !== to - from + rightTo - rightFrom) return false
-    for (let i = from; i < to; i++) if (own[at++] !== bytes[i]) return false
-    for (let i = rightFrom; i < rightTo; i++) if (own[at++] !== bytes[i]) return false
-    return true
-  }
-}
-
-/** Writes a text as UTF-8, half pairs of UTF-16 as three bytes of their own, and returns where it ends. There are at most 3 bytes a unit. */
-export function writeEntry(text: string, bytes: Uint8Array, at: number): number {
-  for (let i = 0; i < text.length; i++) {
-    const point = text.codePointAt(i)!
-    if (point < 0x80) bytes[at++] = point
-    else {
-      if (point < 0x800) bytes[at++] = 0xc0 | (point >> 6)
-      else {
-        if (point < 0x10000) bytes[at++] = 0xe0 | (point >> 12)
-        else {
-          i++
-          bytes[at++] = 0xf0 | (point >> 18)
-          bytes[at++] = 0x80 | ((point >> 12) & 0x3f)
-        }
-        bytes[at++] = 0x80 | ((point >> 6) & 0x3f)
-      }
-      bytes[at++] = 0x80 | (point & 0x3f)
-    }
-  }
-  return at
-}
-
-/** The hash of a range is a polynomial of its bytes, so that the hash of two ranges joined follows from theirs. */
-export function hashOf(bytes: Uint8Array, from: number, to: number): number {
-  let hash = 0
-  for (let i = from; i < to; i++) hash = (Math.imul(hash, FACTOR) + bytes[i]!) | 0
-  return hash
-}
-
-const FACTOR = 0x01000193
-const powers = new Int32Array(64).fill(1)
-for (let i = 1; i < powers.length; i++) powers[i] = Math.imul(powers[i - 1]!, FACTOR)
-
-/** FACTOR to the power of a length. */
-function power(length: number): number {
-  if (length < powers.length) return powers[length]!
-  let value = powers.at(-1)!
-  for (let i = powers.length - 1; i < length; i++) value = Math.imul(value, FACTOR)
-  return value
-}
-
-/** Twice a number that depends on all bits of a hash. */
-const slotOf = (hash: number): number => {
-  const first = Math.imul(hash ^ (hash >>> 16), 0x2c1b3c6d)
-  return (first ^ (first >>> 15)) << 1
 }

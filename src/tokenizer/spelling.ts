@@ -4,11 +4,12 @@
  * text that no merge can cross.
  */
 import { byteSpelling } from './byte-level.ts'
+import type { Vocabulary } from './vocabulary.ts'
 
 type Spell = (piece: string, symbols: number[]) => void
 
 /** One symbol per UTF-8 byte. @param vocabulary entries in GPT-2's spelling of bytes */
-export function spellBytes(vocabulary: ReadonlyMap<string, number>, unknown: number | undefined, file: string): Spell {
+export function spellBytes(vocabulary: Vocabulary, unknown: number | undefined, file: string): Spell {
   const idOfByte = byteSpelling.map((spelling) => vocabulary.get(spelling) ?? unknown ?? -1)
   const encoder = new TextEncoder()
   let buffer = new Uint8Array(256)
@@ -34,7 +35,7 @@ export function spellBytes(vocabulary: ReadonlyMap<string, number>, unknown: num
  * @param fuse whether adjacent unknown characters become one token
  */
 export function spellCharacters(
-  vocabulary: ReadonlyMap<string, number>,
+  vocabulary: Vocabulary,
   bytes: readonly (number | undefined)[] | undefined,
   unknown: number | undefined,
   fuse: boolean,

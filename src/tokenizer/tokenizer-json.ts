@@ -10,11 +10,12 @@ import { MergeTable } from './bpe.ts'
 import { BpeTokenizer } from './bpe-tokenizer.ts'
 import { byteSpelling } from './byte-level.ts'
 import { decoder } from './decoder.ts'
-import { EntryTable, hashOf, type MergePieces, unescaped, writeEntry } from './merge-text.ts'
+import { type MergePieces, unescaped } from './merge-text.ts'
 import { normalizer } from './normalizer.ts'
 import { preTokenizer } from './pre-tokenizer.ts'
 import { cutter, spellBytes, spellCharacters } from './spelling.ts'
 import type { Tokenizer } from './tokenizer.ts'
+import { hashOf, Vocabulary, writeEntry } from './vocabulary.ts'
 
 /** The largest id that a file may use. It limits the memory that a hostile file can claim. */
 const LARGEST_ID = 2 ** 23
@@ -63,25 +64,28 @@ export function tokenizerFromJson(json: unknown, file: string, options: { bos?: 
   })
 }
 
-/** Entry -> id, from an object or the Map that merge-text.ts has made of one. */
-function readVocabulary(model: Fields): Map<string, number> {
+/** From an object, or as merge-text.ts has read it. */
+function readVocabulary(model: Fields): Vocabulary {
   const given = model.raw('vocab')
   const fields = model.inner('vocab') ?? model.expected('vocab', 'an object', undefined)
   const vocabulary =
-    given instanceof Map ? (given as Map<string, number>) : new Map(Object.entries(fields.object as Record<string, number>))
+    given instanceof Vocabulary ? given : new Vocabulary(Object.keys(fields.object), Object.values(fields.object as Record<string, number>))
+  const { entries, ids } = vocabulary
   const taken = new Uint8Array(LARGEST_ID + 1)
-  for (const [entry, id] of vocabulary) {
-    if (!Number.isInteger(id) || id < 0 || id > LARGEST_ID) fields.expected(JSON.stringify(entry), `an id from 0 to ${LARGEST_ID}`, id)
-    if (taken[id] === 1) fields.expected(JSON.stringify(entry), 'an id of its own', id)
+  for (let index = 0; index < entries.length; index++) {
+    const id = ids[index]!
+    if (!Number.isInteger(id) || id < 0 || id > LARGEST_ID)
+      fields.expected(JSON.stringify(entries[index]), `an id from 0 to ${LARGEST_ID}`, id)
+    if (taken[id] === 1) fields.expected(JSON.stringify(entries[index]), 'an id of its own', id)
     taken[id] = 1
   }
   return vocabulary
 }
 
-function readAdded(root: Fields, vocabulary: ReadonlyMap<string, number>): AddedToken[] {
+function readAdded(root: Fields, vocabulary: Vocabulary): AddedToken[] {
   if (root.raw('added_tokens') === undefined) return []
   const owner: (string | undefined)[] = []
-  for (const [entry, id] of vocabulary) owner[id] = entry
+  for (let index = 0; index < vocabulary.entries.length; index++) owner[vocabulary.ids[index]!] = vocabulary.entries[index]
   return root.list('added_tokens').map((fields) => {
     const content = fields.string('content')
     const id = fields.integer('id')
@@ -112,7 +116,7 @@ function readAdded(root: Fields, vocabulary: ReadonlyMap<string, number>): Added
  */
 function readMerges(
   model: Fields,
-  all: ReadonlyMap<string, number>,
+  all: Vocabulary,
   special: ReadonlySet<number>,
   keepPairs: boolean,
 ): { merges: MergeTable; pairs: [string, string][] } {
@@ -122,15 +126,14 @@ function readMerges(
   const count = scanned?.count ?? list.length
   if (count > LARGEST_ID) model.expected('merges', `at most ${LARGEST_ID} merges`, count)
   const ranks = readRanks(model, count)
-  const entries = new EntryTable(all)
   const known = new Int32Array(count * 4) // left, right, rank, merged
   let used = 0
   const pairs: [string, string][] = []
   const add = (rank: number, bytes: Uint8Array, from: number, to: number, hash: number, from2: number, to2: number, hash2: number) => {
     const text = (from: number, to: number) => new TextDecoder().decode(bytes.subarray(from, to))
-    const left = entries.find(bytes, from, to, hash)
-    const right = entries.find(bytes, from2, to2, hash2)
-    const merged = entries.findJoined(bytes, from, to, hash, from2, to2, hash2)
+    const left = all.find(bytes, from, to, hash)
+    const right = all.find(bytes, from2, to2, hash2)
+    const merged = all.findJoined(bytes, from, to, hash, from2, to2, hash2)
     if (left < 0 || right < 0 || merged < 0) {
       const entry = left < 0 ? text(from, to) : right < 0 ? text(from2, to2) : text(from, to) + text(from2, to2)
       model.expected(`merges[${rank}]`, 'entries of the vocabulary', entry)
@@ -181,15 +184,15 @@ function readRanks(model: Fields, count: number): number[] | undefined {
 }
 
 /** The ids of `<0x00>` … `<0xFF>`; some files lack a few. */
-function fallbackBytes(vocabulary: ReadonlyMap<string, number>): (number | undefined)[] {
+function fallbackBytes(vocabulary: Vocabulary): (number | undefined)[] {
   return Array.from({ length: 256 }, (_, byte) => vocabulary.get(`<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`))
 }
 
-function wholePieces(vocabulary: ReadonlyMap<string, number>, byteLevel: boolean): (piece: string) => number | undefined {
+function wholePieces(vocabulary: Vocabulary, byteLevel: boolean): (piece: string) => number | undefined {
   if (!byteLevel) return (piece) => vocabulary.get(piece)
   const encoder = new TextEncoder()
   let longest = 0
-  for (const entry of vocabulary.keys()) if (entry.length > longest) longest = entry.length
+  for (const entry of vocabulary.entries) if (entry.length > longest) longest = entry.length
   return (piece) => {
     if (piece.length > longest) return undefined
     let entry = ''

@@ -1,18 +1,20 @@
 /** Reading vocabulary and merges from the text of a tokenizer.json gives what JSON.parse gives, and the same errors. */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
-import { EntryTable, hashOf, parseTokenizerJson, unescaped, writeEntry } from '../../src/tokenizer/merge-text.ts'
+import { parseTokenizerJson, unescaped } from '../../src/tokenizer/merge-text.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
+import { hashOf, Vocabulary, writeEntry } from '../../src/tokenizer/vocabulary.ts'
 
 // biome-ignore lint/suspicious/noExplicitAny: the shape of a test file
 type Json = any
 
 const utf8 = new TextEncoder()
+const vocabularyOf = (ids: Map<string, number>) => new Vocabulary([...ids.keys()], [...ids.values()])
 
 /** What was read, as plain values. */
 function plain(json: Json): Json {
   const { vocab, merges } = json.model ?? {}
-  if (vocab instanceof Map) json.model.vocab = Object.fromEntries(vocab)
+  if (vocab instanceof Vocabulary) json.model.vocab = Object.fromEntries(vocab)
   if (merges?.pieces) {
     const { bytes, pieces, count } = merges
     const piece = (at: number) => unescaped(bytes, pieces[at], pieces[at + 1])
@@ -65,7 +67,7 @@ test('unusual texts are what JSON.parse makes of them', () => {
 })
 
 test('entries are found in one part of a text and in two', () => {
-  const table = new EntryTable(
+  const table = vocabularyOf(
     new Map([
       ['a', 3],
       ['ab', 4],
@@ -86,7 +88,7 @@ test('entries are found in one part of a text and in two', () => {
 
 test('long entries join, and entries are UTF-8 with half pairs kept apart', () => {
   const long = 'xyz'.repeat(100)
-  const table = new EntryTable(
+  const table = vocabularyOf(
     new Map([
       [long, 1],
       ['\ud800', 2],
@@ -110,4 +112,33 @@ test('long entries join, and entries are UTF-8 with half pairs kept apart', () =
     const own = new Uint8Array(3 * text.length)
     assert.deepEqual(own.subarray(0, writeEntry(text, own, 0)), utf8.encode(text))
   }
+})
+
+test('a vocabulary is a map of its entries; deleted ones are still parts of merges', () => {
+  const long = 'x'.repeat(200)
+  const vocabulary = vocabularyOf(
+    new Map([
+      ['a', 3],
+      ['', 4],
+      ['ab', 5],
+      ['<end>', 6],
+      [long, 7],
+      ['€', 8],
+      ['\ud800', 9],
+    ]),
+  ) // prettier-ignore
+  for (const [entry, id] of vocabulary) assert.equal(vocabulary.get(entry), id)
+  for (const entry of ['b', 'abc', '<END>', `${long}x`, '\udfff', '\ufffd']) assert.equal(vocabulary.has(entry), false)
+  for (const entry of ['a', '<end>']) {
+    vocabulary.delete(entry)
+    const bytes = utf8.encode(entry)
+    assert.equal(vocabulary.get(entry), undefined)
+    assert.ok(vocabulary.find(bytes, 0, bytes.length, hashOf(bytes, 0, bytes.length)) > 0)
+  }
+  assert.deepEqual(
+    [...vocabulary].map(([, id]) => id),
+    [4, 5, 7, 8, 9],
+  )
+  assert.equal(vocabulary.repeats, false)
+  assert.equal(new Vocabulary(['a', 'b', 'a'], [0, 1, 2]).repeats, true)
 })
