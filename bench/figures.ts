@@ -62,6 +62,17 @@ export interface LoadingFigures {
   fast: [rate: number, ofPlain: number, ofKept: number]
 }
 
+/** One thread and weights of one type, as bench/kernels/kernels.ts prints them: medians. */
+export interface TypeFigures {
+  type: string
+  precision: 'faithful' | 'fast'
+  /** What one answer reads of the weights, and its share of the bandwidth measured beside it. */
+  answerGBPerSecond: number
+  bandwidthShare: number
+  /** 10^9 multiply-adds per second of a prompt of 128. */
+  promptGMAC: number
+}
+
 interface Run<Kind extends string, Figures> {
   kind: Kind
   /** Where the figures come from, if the raw runs were not kept. */
@@ -71,7 +82,11 @@ interface Run<Kind extends string, Figures> {
   node: string
   figures: Figures[]
 }
-export type Results = (Run<'peers', PeerFigures> & { peer: string }) | Run<'engine', EngineFigures> | Run<'loading', LoadingFigures>
+export type Results =
+  | (Run<'peers', PeerFigures> & { peer: string })
+  | Run<'engine', EngineFigures>
+  | Run<'loading', LoadingFigures>
+  | Run<'types', TypeFigures>
 type Raw = PeerResults | EngineResults | LoadingResults
 
 /** All files of a folder, in order of their names, as figures. */

@@ -5,7 +5,15 @@
 import { readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { type EngineFigures, type LoadingFigures, type PeerFigures, type PeerRow, type Results, resultsIn } from './figures.ts'
+import {
+  type EngineFigures,
+  type LoadingFigures,
+  type PeerFigures,
+  type PeerRow,
+  type Results,
+  resultsIn,
+  type TypeFigures,
+} from './figures.ts'
 
 type Peers = Extract<Results, { kind: 'peers' }>
 
@@ -25,6 +33,7 @@ export function benchmarksPage(results: readonly Results[]): string {
     ...(peers.length > 0 ? [peersSection(peers)] : []),
     ...results.filter((each) => each.kind === 'engine').map(engineSection),
     ...results.filter((each) => each.kind === 'loading').map(loadingSection),
+    ...results.filter((each) => each.kind === 'types').map(typesSection),
   ]
   return `# Benchmarks
 
@@ -140,6 +149,24 @@ ${date}, ${cpu}, Node ${node}. Beside reading the same files in pieces of 64 MiB
 all in fresh memory, whose pages the kernel has to clear first; in parentheses the rate beside the one and the other.
 
 ${table(['checkpoint', 'size', 'from', 'reading', 'reading and keeping', 'faithful', 'fast'], rows)}
+`
+}
+
+function typesSection({ date, cpu, node, figures }: { date: string; cpu: string; node: string; figures: TypeFigures[] }): string {
+  const types = [...new Set(figures.map(({ type }) => type))]
+  const cells = (type: string, precision: TypeFigures['precision']) => {
+    const found = figures.find((each) => each.type === type && each.precision === precision)
+    if (!found) return ['–', '–']
+    return [`${found.answerGBPerSecond.toFixed(1)} GB/s (${percent(found.bandwidthShare)})`, `${found.promptGMAC.toFixed(1)} GMAC/s`]
+  }
+  const rows = types.map((type) => [type, ...cells(type, 'faithful'), ...cells(type, 'fast')])
+  return `## Types of weights
+
+${date}, ${cpu}, Node ${node}; \`node bench/kernels/kernels.ts\`. One thread and one matrix of a published shape. Answer: what one token reads of the weights per second, and its share of
+the bandwidth of one thread measured beside it (above 100 %: the caches help). Prompt: multiply-adds of 128 rows per second. What limits an answer is in faithful precision the unpacking of codes for
+16-bit products, in fast precision the memory, but for types with tables (IQ4, MXFP4) and of 2 and 3 bits.
+
+${table(['type', 'faithful: answer', 'prompt', 'fast: answer', 'prompt'], rows)}
 `
 }
 
