@@ -1,4 +1,5 @@
 /** Writes safetensors files. Tensors are streamed, so no tensor must fit into memory. */
+import type { FileHandle } from 'node:fs/promises'
 import { writeAtomically } from '../files/write-node.ts'
 import { TensorSizeError } from './errors.ts'
 import { layoutHeader, publishedBytes, type TensorShape } from './safetensors.ts'
@@ -22,19 +23,28 @@ export async function writeSafetensors(path: string, tensors: readonly OutgoingT
     await handle.writeFile(header)
     for (const tensor of tensors) {
       const expected = publishedBytes(tensor.dtype, tensor.shape)
-      let written = 0
-      for await (const piece of tensor.bytes()) {
-        options.signal?.throwIfAborted()
-        written += piece.byteLength
-        if (written > expected) break
-        await handle.writeFile(piece)
-        options.onBytes?.(piece.byteLength)
-      }
-      if (written !== expected) {
-        const problem = { file: path, tensor: tensor.name, expected: `${expected} bytes`, came: `${written} or more bytes` }
-        throw new TensorSizeError({ ...problem, remedy: 'This is a bug of the program that writes; nothing was saved.' })
-      }
+      await writeTensor(handle, { file: path, tensor: tensor.name, expected }, tensor.bytes(), options)
     }
   })
   return fileBytes
+}
+
+/** Writes the bytes of one tensor in pieces. @throws TensorSizeError when they are more or fewer than expected */
+export async function writeTensor(
+  handle: FileHandle,
+  { file, tensor, expected }: { file: string; tensor: string; expected: number },
+  bytes: Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+  { signal, onBytes }: Pick<WriteOptions, 'signal' | 'onBytes'>,
+): Promise<void> {
+  let written = 0
+  for await (const piece of bytes) {
+    signal?.throwIfAborted()
+    written += piece.byteLength
+    if (written > expected) break
+    await handle.writeFile(piece)
+    onBytes?.(piece.byteLength)
+  }
+  if (written === expected) return
+  const problem = { file, tensor, expected: `${expected} bytes`, came: `${written} or more bytes` }
+  throw new TensorSizeError({ ...problem, remedy: 'This is a bug of the program that writes; nothing was saved.' })
 }

@@ -52,7 +52,8 @@ export function storedBytes(dtype: DType, count: number): number {
   return (count / length) * bytes
 }
 
-const E4M3 = Float32Array.from({ length: 256 }, (_, bits) => fromE4m3(bits))
+/** FP8 (E4M3) code -> value. */
+export const E4M3_VALUES = Float32Array.from({ length: 256 }, (_, bits) => fromE4m3(bits))
 
 /** Whole FP8 blocks -> their values: code times scale, rounded to f32 once. */
 export function decodeFp8(bytes: Uint8Array): Float32Array<ArrayBuffer> {
@@ -60,7 +61,7 @@ export function decodeFp8(bytes: Uint8Array): Float32Array<ArrayBuffer> {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   for (let from = 0, to = 0; from < bytes.length; from += FP8_BLOCK_BYTES) {
     const scale = view.getFloat32(from, true)
-    for (let i = from + 4; i < from + FP8_BLOCK_BYTES; i++) out[to++] = E4M3[bytes[i]!]! * scale
+    for (let i = from + 4; i < from + FP8_BLOCK_BYTES; i++) out[to++] = E4M3_VALUES[bytes[i]!]! * scale
   }
   return out
 }

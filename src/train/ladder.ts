@@ -5,9 +5,10 @@
  */
 import { account, cacheBytes } from '../compare/account.ts'
 import { type Chart, chartSvg } from '../drawing/chart.ts'
+import { mean } from '../numbers/statistics.ts'
 import { branchesFrom, type SmallModel } from './small-models.ts'
 import { type SmallRun, type SmallRunResult, shortRun } from './small-run.ts'
-import { type Difference, deviation, mean, pairedDifference, signed } from './statistics.ts'
+import { type Difference, deviation, pairedDifference, signed } from './statistics.ts'
 
 export interface LadderOptions {
   steps: number

@@ -1,6 +1,5 @@
 /** Statistics of repeated runs: means, spreads, paired differences, and whether a difference exceeds the noise. */
-
-export const mean = (values: readonly number[]): number => values.reduce((sum, v) => sum + v, 0) / values.length
+import { mean } from '../numbers/statistics.ts'
 
 /** A change with its sign and three decimals. */
 export const signed = (x: number): string => `${x < 0 ? '−' : '+'}${Math.abs(x).toFixed(3)}`

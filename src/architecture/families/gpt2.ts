@@ -18,7 +18,8 @@ const GELUS: Record<string, Gelu> = {
   gelu: { kind: 'gelu', approximation: 'erf' },
 }
 
-function read(config: Fields): Described {
+/** Reads a configuration with the keys of GPT-2. */
+export function readGpt2(config: Fields): Described {
   const hiddenSize = config.size('n_embd')
   const heads = config.size('n_head')
   if (hiddenSize % heads) config.fail('n_head', `expected a divisor of n_embd (${hiddenSize}), got ${heads}`)
@@ -147,7 +148,7 @@ const size = (name: string, n_layer: number, n_head: number, n_embd: number): Pr
 })
 
 export const gpt2: Family = {
-  modelTypes: { gpt2: { read, write, tensors, className: 'GPT2LMHeadModel' } },
+  modelTypes: { gpt2: { read: readGpt2, write, tensors, className: 'GPT2LMHeadModel' } },
   specialTokens: () => ({ 50256: '<|endoftext|>' }),
   presets: [size('gpt2', 12, 12, 768), size('gpt2-medium', 24, 16, 1024), size('gpt2-large', 36, 20, 1280), size('gpt2-xl', 48, 25, 1600)],
 }

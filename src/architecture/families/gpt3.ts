@@ -5,58 +5,38 @@
  * are the symbols of that table.
  */
 import type { Json } from '../../json/json.ts'
-import type { Architecture, Layer, Norm } from '../architecture.ts'
+import type { Architecture, Layer, MultiHead } from '../architecture.ts'
 import type { Described, Family } from '../families.ts'
 import type { Fields } from '../fields.ts'
 import type { Preset } from '../presets.ts'
 import type { TensorTable } from '../recipes.ts'
 import { multiHeadOf } from '../slots.ts'
+import { readGpt2 } from './gpt2.ts'
 
 function read(config: Fields): Described {
   const hiddenSize = config.size('d_model')
   const [printed, size] = [config.size('n_heads'), config.size('d_head')]
   const fits = printed * size === hiddenSize
-  const [heads, headDim] = fits ? [printed, size] : [1, hiddenSize]
-  const length = config.size('n_ctx')
-  const dtype = config.dtype('f16')
-  const norm: Norm = { kind: 'layerNorm', eps: 1e-5 }
-  const layer = (index: number): Layer => {
-    const banded = index % 2 === 1
-    return {
-      placement: 'pre',
-      norm,
-      attention: {
-        kind: 'multiHead',
-        heads,
-        kvHeads: heads,
-        headDim,
-        scale: headDim ** -0.5,
-        slidingWindow: null,
-        position: { kind: 'none' },
-        qkvBias: true,
-        outBias: true,
-        sinks: false,
-        qkNorm: { kind: 'none' },
-        logitSoftcap: null,
-        unpublished: { window: banded, heads: fits ? undefined : { printed, size } },
-      },
-      feedForward: { kind: 'mlp', intermediateSize: config.size('d_ff'), activation: { kind: 'gelu', approximation: 'tanh' }, bias: true },
-    }
-  }
-  return {
-    hiddenSize,
-    maxPositionEmbeddings: length,
-    embedding: { scale: 1, position: { kind: 'learned', length } },
-    layers: Array.from({ length: config.layerCount('n_layers') }, (_, index) => layer(index)),
-    finalNorm: norm,
-    tieWordEmbeddings: true,
-    residualScale: 1,
-    logitDivisor: 1,
-    finalLogitSoftcap: null,
-    dtype,
-    expertDtype: dtype,
-    dropout: { embedding: 0, attention: 0, residual: 0 },
-  }
+  const described = readGpt2(
+    config.with({
+      n_embd: hiddenSize,
+      n_head: fits ? printed : 1,
+      n_inner: config.size('d_ff'),
+      n_layer: config.layerCount('n_layers'),
+      n_positions: config.size('n_ctx'),
+      activation_function: 'gelu_new',
+      layer_norm_epsilon: 1e-5,
+      torch_dtype: 'float16',
+      embd_pdrop: 0,
+      attn_pdrop: 0,
+      resid_pdrop: 0,
+    }),
+  )
+  const layers = described.layers.map((layer, index): Layer => {
+    const unpublished = { window: index % 2 === 1, heads: fits ? undefined : { printed, size } }
+    return { ...layer, attention: { ...(layer.attention as MultiHead), unpublished } }
+  })
+  return { ...described, layers }
 }
 
 function write(a: Architecture): Json {

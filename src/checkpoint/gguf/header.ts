@@ -38,6 +38,8 @@ export interface GgufHeader {
   readonly tensors: ReadonlyMap<string, TensorEntry>
   /** Where the metadata end and the table of tensors begins. */
   readonly metadataEnd: number
+  /** The data and every tensor in it begin at multiples of this. */
+  readonly alignment: number
 }
 
 export const GGUF_MAGIC = 'GGUF'
@@ -104,7 +106,7 @@ export async function readGgufHeader(source: Source, signal?: AbortSignal): Prom
     tensors.set(info.name, entryOf(info, source, dataStart, alignment))
   }
   checkLayout(source, dataStart, alignment, tensors)
-  return { metadata, tensors, metadataEnd }
+  return { metadata, tensors, metadataEnd, alignment }
 }
 
 const fail =

@@ -13,6 +13,7 @@ import type { QuantizationError } from '../quantize.ts'
 import { copyEntry, Packers, packMatrix, QuantizeError, type QuantizeOptions, type QuantizeResult } from '../quantize-node.ts'
 import type { TensorEntry } from '../safetensors.ts'
 import { fileSource } from '../source-node.ts'
+import { writeTensor } from '../write-node.ts'
 import { type GgufHeader, readGgufHeader } from './header.ts'
 import { GGML_BY_NAME, GGML_TYPES, type GgmlName } from './types.ts'
 
@@ -43,29 +44,25 @@ export async function quantizeGguf(file: string, out: string, options: QuantizeO
     const header = await readGgufHeader(source, options.signal)
     if (Number(header.metadata.get('split.count') ?? 1) > 1)
       throw new QuantizeError(`${file}: expected a model in one file, got a part of a split one.`)
-    const alignment = Number(header.metadata.get('general.alignment') ?? 32)
-    const tensors = plan(file, header, options, alignment)
+    const { alignment } = header
+    const tensors = plan(file, header, options)
     await claimFile(out, { force: options.force })
     const last = tensors.at(-1)!
     const dataBytes = last.offset + last.byteLength
     await requireSpace(dirname(out), dataBytes)
-    const head = await headerBytes(source, header, tensors, options.dense ?? 'mxfp4', alignment)
+    const head = await headerBytes(source, header, tensors, options.dense ?? 'mxfp4')
     const errors = new Map<string, QuantizationError>()
     let done = 0
+    const onBytes = (count: number) => {
+      done += count
+      options.onProgress?.(done, dataBytes)
+    }
     await writeAtomically(out, async (handle) => {
       await handle.writeFile(head)
       for (const { entry, format, byteLength } of tensors) {
         const bytes = format ? packMatrix(entry, format, packers, errors, options.signal) : copyEntry(entry, options.signal)
-        let written = 0
-        for await (const piece of bytes) {
-          options.signal?.throwIfAborted()
-          await handle.writeFile(piece)
-          written += piece.byteLength
-          options.onProgress?.((done += piece.byteLength), dataBytes)
-        }
-        if (written !== byteLength)
-          throw new QuantizeError(`${entry.name}: ${written} bytes were made where ${byteLength} were planned; nothing was saved.`)
-        await pad(handle, written, alignment)
+        await writeTensor(handle, { file: out, tensor: entry.name, expected: byteLength }, bytes, { signal: options.signal, onBytes })
+        await pad(handle, byteLength, alignment)
       }
     })
     return {
@@ -81,7 +78,7 @@ export async function quantizeGguf(file: string, out: string, options: QuantizeO
 }
 
 /** Every tensor in the order of the file, with the form it gets and its place. */
-function plan(file: string, { tensors }: GgufHeader, { dense, experts }: QuantizeOptions, alignment: number): Outgoing[] {
+function plan(file: string, { tensors, alignment }: GgufHeader, { dense, experts }: QuantizeOptions): Outgoing[] {
   const output = tensors.has('output.weight') ? 'output.weight' : 'token_embd.weight'
   const formatOf = ({ name, dtype, shape }: TensorEntry): PackFormat | undefined => {
     if (!FLOATS.includes(dtype) || shape.at(-1)! % 32 !== 0) return undefined
@@ -109,10 +106,9 @@ function plan(file: string, { tensors }: GgufHeader, { dense, experts }: Quantiz
 /** The metadata of the file and the new table of tensors, up to the data. */
 async function headerBytes(
   source: TensorEntry['source'],
-  { metadataEnd }: GgufHeader,
+  { metadataEnd, alignment }: GgufHeader,
   tensors: readonly Outgoing[],
   dense: 'q4_0' | 'mxfp4',
-  alignment: number,
 ): Promise<Uint8Array> {
   const metadata = Buffer.alloc(metadataEnd)
   await source.read(0, metadata)

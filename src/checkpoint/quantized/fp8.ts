@@ -2,28 +2,27 @@
  * FP8 matrices: E4M3 bytes [O, I] and f32 scales, one for each block of some rows and columns (Qwen3-*-FP8, DeepSeek V3: 128 × 128), for each
  * row, or for the whole matrix. A number is code·scale. They become rows of the dtype fp8, or f32 where widths are no multiples of 128.
  */
-import { FP8_BLOCK, FP8_BLOCK_BYTES, fromE4m3 } from '../../ops/dtype.ts'
+import { E4M3_VALUES, FP8_BLOCK, FP8_BLOCK_BYTES } from '../../ops/dtype.ts'
 import { size } from '../../ops/tensor.ts'
+import { decode } from '../encode.ts'
 import { TensorSizeError, UnreadableValueError } from '../errors.ts'
-import type { TensorEntry } from '../safetensors.ts'
+import type { PublishedDtype, TensorEntry } from '../safetensors.ts'
 import { viewOf } from './view.ts'
 
-const VALUES = Float32Array.from({ length: 256 }, (_, code) => fromE4m3(code))
-const FLOATS: Record<string, (bytes: Uint8Array<ArrayBuffer>) => Float32Array> = {
-  F32: (bytes) => new Float32Array(bytes.buffer),
-  BF16: (bytes) => new Float32Array(Uint32Array.from(new Uint16Array(bytes.buffer), (half) => half << 16).buffer),
-}
+/** Dtypes that scales may have. */
+const SCALES = ['F32', 'BF16']
 
 /** @param block rows and columns that share a scale, where the configuration says them */
 export function fp8View(name: string, codes: TensorEntry, scale: TensorEntry, block: readonly [number, number] | undefined): TensorEntry {
   const [rows, columns] = codes.shape as [number, number]
   const [blockRows, blockColumns] = blocksOf(codes, scale, block)
   const across = Math.ceil(columns / blockColumns)
+  const placeOf = (row: number, column: number) => Math.floor(row / blockRows) * across + Math.floor(column / blockColumns)
   let scales: Promise<Float32Array> | undefined
   const readScales = async (signal?: AbortSignal) => {
     const bytes = new Uint8Array(scale.byteLength)
     await scale.source.read(scale.offset, bytes, signal)
-    const values = FLOATS[scale.dtype]!(bytes)
+    const values = decode(bytes, scale.dtype as PublishedDtype)
     const bad = values.findIndex((value) => !Number.isFinite(value))
     if (bad >= 0)
       throw new UnreadableValueError({
@@ -60,7 +59,7 @@ export function fp8View(name: string, codes: TensorEntry, scale: TensorEntry, bl
       const view = new DataView(out.buffer)
       for (let row = 0, from = 0, to = 0; row < count; row++)
         for (let column = 0; column < columns; column += FP8_BLOCK, from += FP8_BLOCK, to += FP8_BLOCK_BYTES) {
-          view.setFloat32(to, scales[Math.floor((first + row) / blockRows) * across + Math.floor(column / blockColumns)]!, true)
+          view.setFloat32(to, scales[placeOf(first + row, column)]!, true)
           out.set(bytes.subarray(from, from + FP8_BLOCK), to + 4)
         }
       return out
@@ -70,8 +69,7 @@ export function fp8View(name: string, codes: TensorEntry, scale: TensorEntry, bl
     const { bytes, scales } = await read(first, count, signal)
     const out = new Float32Array(count * columns)
     for (let row = 0, i = 0; row < count; row++)
-      for (let column = 0; column < columns; column++, i++)
-        out[i] = VALUES[bytes[i]!]! * scales[Math.floor((first + row) / blockRows) * across + Math.floor(column / blockColumns)]!
+      for (let column = 0; column < columns; column++, i++) out[i] = E4M3_VALUES[bytes[i]!]! * scales[placeOf(first + row, column)]!
     return new Uint8Array(out.buffer)
   })
 }
@@ -81,7 +79,7 @@ function blocksOf(codes: TensorEntry, scale: TensorEntry, block: readonly [numbe
   const [rows, columns] = codes.shape as [number, number]
   const fits = (shape: readonly number[]) =>
     shape.length === scale.shape.length && shape.every((length, axis) => length === scale.shape[axis])
-  if (FLOATS[scale.dtype]) {
+  if (SCALES.includes(scale.dtype)) {
     if (size(scale.shape) === 1 && !(block && fits([1, 1]))) return [rows, columns]
     if (block && fits([Math.ceil(rows / block[0]), Math.ceil(columns / block[1])])) return block
     if (!block && (fits([rows]) || fits([rows, 1]))) return [1, columns]

@@ -49,6 +49,7 @@ const PARTS = ['qzeros', 'scales', 'g_idx'] as const
 /** `….qweight` with `….qzeros`, `….scales` and, of GPTQ, `….g_idx`. */
 async function unpackGroups(tensors: Map<string, TensorEntry>, quantization: Exclude<Quantization, { kind: 'fp8' }>): Promise<void> {
   const cache = new MatrixCache()
+  const views: Promise<TensorEntry>[] = []
   for (const [name, qweight] of [...tensors]) {
     if (!name.endsWith('.qweight')) continue
     const stem = name.slice(0, -'qweight'.length)
@@ -67,9 +68,10 @@ async function unpackGroups(tensors: Map<string, TensorEntry>, quantization: Exc
       tensors.delete(stem + part)
     }
     tensors.delete(name)
-    const weight = `${stem}weight`
-    tensors.set(weight, await groupView(weight, found as GroupTensors, quantization, cache))
+    views.push(groupView(`${stem}weight`, found as GroupTensors, quantization, cache))
   }
+  // Each reads its list of groups, all at the same time.
+  for (const view of await Promise.all(views)) tensors.set(view.name, view)
 }
 
 /** Refuses the files of NVIDIA's ModelOpt (FP8 and NVFP4), which say in a file of their own how they are packed. @throws WrongFormatError */

@@ -3,8 +3,8 @@
  * so the share of right answers is measured. Heads are 32 wide: with 16 the rotary code has too few fast frequencies to find
  * the previous token, and neither induction nor recall is learnt in minutes.
  */
+import { mean } from '../../numbers/statistics.ts'
 import type { DataSpec, TaskSpec } from '../small-run.ts'
-import { mean } from '../statistics.ts'
 import { orderSensitivity } from './exact.ts'
 import { accuracies, accuracy, attention, type Experiment, labels, modern, of, percent, perSeed, small, verdict } from './experiment.ts'
 

@@ -2,9 +2,9 @@
 
 import type { Architecture, FeedForward, MultiHead } from '../../architecture/architecture.ts'
 import { multiHeadOf } from '../../architecture/slots.ts'
+import { mean } from '../../numbers/statistics.ts'
 import { smallModels } from '../small-models.ts'
 import { type DataSpec, type SmallRun, type SmallRunResult, shortRun } from '../small-run.ts'
-import { mean } from '../statistics.ts'
 
 export interface Finding {
   label: string
