@@ -5,6 +5,7 @@
 import { readdirSync } from 'node:fs'
 import { join, relative } from 'node:path'
 import { run } from 'node:test'
+import { swiftshaderEnvironment } from './chromium-package.ts'
 import { root } from './sources.ts'
 
 const CONCURRENCY = 2
@@ -27,6 +28,9 @@ if (!files.length) {
   console.error(`no test file matches ${wanted.join(' ') || 'test/**/*.test.ts'}`)
   process.exit(1)
 }
+
+// Test processes inherit the environment: tests of WebGPU find a driver that computes on the CPU.
+Object.assign(process.env, await swiftshaderEnvironment())
 
 const started = performance.now()
 const tallies = new Map<string, Tally>(files.map((file) => [file, { passed: 0, failed: 0, skipped: 0, ms: 0 }]))
