@@ -1,29 +1,40 @@
-/** `lineage verify`: runs checks of the article's claims. */
+/** `lineage verify`: runs checks of the article's claims (C1 to C58), or draws its figures (F1 to F24) from what this program computes. */
+import { join } from 'node:path'
 import type { Command } from 'commander'
+import { OWN_SVG, writeOutput } from '../files/output-node.ts'
 import { createReferenceBackend } from '../ops/reference/reference.ts'
+import { drawFigure, type Figure, figures } from '../verify/figures.ts'
 import { claims, type Outcome, type Verdict, verify } from '../verify/verify.ts'
 import { painter, type Style, UsageError } from './support/terminal.ts'
 
 interface Options {
   json?: boolean
   all?: boolean
+  out?: string
+  figures?: string
+  force?: boolean
 }
 
 export function register(program: Command): void {
   program
     .command('verify')
     .description("The claims of the article 'From GPT-2 to gpt-oss' as checks: claim, expectation, measurement, verdict.")
-    .argument('[claims...]', 'claims to check, e.g. C17 C42 F1 (default: all that can be checked here)')
+    .argument('[claims...]', 'claims to check, e.g. C17 C42 (default: all that can be checked here), or figures to draw, e.g. F7')
     .option('--all', 'also list the claims that would take training, real weights or a citation')
     .option('--json', 'print everything as JSON')
+    .option('--out <file>', 'where the SVG of one figure goes (default: standard output)')
+    .option('--figures <directory>', 'draw the chosen figures, or all of them, into F1.svg, F2.svg, … of a directory that exists')
+    .option('--force', 'replace files of another origin that are there')
     .addHelpText(
       'after',
-      '\nExits with 1 when a measurement misses its expectation.\n\nExamples:\n  lineage verify\n  lineage verify C42 C44\n  lineage verify --all --json',
+      '\nExits with 1 when a measurement misses its expectation.\n\nExamples:\n  lineage verify\n  lineage verify C42 C44\n  lineage verify F7 --out f7.svg\n  lineage verify --all --json',
     )
     .action(async (ids: string[], options: Options) => {
+      const drawn = chosenFigures(ids, options)
+      if (drawn) return await draw(drawn, options)
       for (const id of ids)
         if (!claims.some((claim) => claim.id === id.toUpperCase()))
-          throw new UsageError(`unknown claim "${id}"; expected C1 to C58, F1 or F2 (lineage verify --all lists them)`)
+          throw new UsageError(`unknown claim "${id}"; expected C1 to C58 or F1 to F24 (lineage verify --all lists the claims)`)
       const chosen = claims.filter(({ id, check }) =>
         ids.length ? ids.some((wanted) => wanted.toUpperCase() === id) : options.all || check,
       )
@@ -44,6 +55,37 @@ export function register(program: Command): void {
       }
       if (missed.length) process.exitCode = 1
     })
+}
+
+/** The figures that are asked for; undefined where the words ask for claims. */
+function chosenFigures(ids: readonly string[], { out, figures: directory }: Options): Figure[] | undefined {
+  const asked = ids.filter((id) => /^f\d+$/i.test(id))
+  if (!asked.length && out === undefined && directory === undefined) return undefined
+  const claim = ids.find((id) => !asked.includes(id))
+  if (claim !== undefined)
+    throw new UsageError(`expected figures alone, got ${ids.join(' ')}; claims such as ${claim} are checked, not drawn`)
+  const chosen = (asked.length ? asked : figures.map(({ id }) => id)).map((id) => {
+    const found = figures.find((figure) => figure.id === id.toUpperCase())
+    if (!found) throw new UsageError(`unknown figure "${id}"; expected ${figures[0]!.id} to ${figures.at(-1)!.id}`)
+    return found
+  })
+  if (out !== undefined && (asked.length !== 1 || directory !== undefined))
+    throw new UsageError('--out takes one figure, such as lineage verify F7 --out f7.svg; --figures DIRECTORY draws several')
+  return chosen
+}
+
+async function draw(chosen: readonly Figure[], { out, figures: directory, force, json }: Options): Promise<void> {
+  const ops = createReferenceBackend()
+  const documents: object[] = []
+  for (const figure of chosen) {
+    const { id, title, describes, source } = figure
+    const svg = await drawFigure(figure, ops)
+    const file = out ?? (directory === undefined ? undefined : join(directory, `${id}.svg`))
+    if (file !== undefined) await writeOutput(file, svg, { force, own: OWN_SVG })
+    if (json) documents.push({ id, title, describes, source, file, svg: file === undefined ? svg : undefined })
+    else process.stdout.write(file === undefined ? svg : `${file}\n`)
+  }
+  if (json) process.stdout.write(`${JSON.stringify(documents, null, 2)}\n`)
 }
 
 const STYLES: Record<Verdict, Style> = { holds: 'green', imprecise: 'yellow', wrong: 'red', dated: 'blue', open: 'cyan', opinion: 'cyan' }

@@ -31,7 +31,7 @@ const STYLE = [
 ].join('')
 
 /** The boxes of a stack from top to bottom, and the features that each one shows. */
-const BOXES: { id: string; title: (a: Architecture) => string; keys: string[]; inBlock: boolean; picture?: 'heads' | 'widths' }[] = [
+export const BOXES: { id: string; title: (a: Architecture) => string; keys: string[]; inBlock: boolean; picture?: 'heads' | 'widths' }[] = [
   { id: 'output', title: () => 'Output', keys: ['vocabSize', 'tieWordEmbeddings', 'logitDivisor', 'finalLogitSoftcap'], inBlock: false },
   { id: 'finalNorm', title: (a) => normName(a.finalNorm.kind), keys: [], inBlock: false },
   { id: 'postFeed', title: (a) => normName(a.layers[0]!.norm.kind), keys: [], inBlock: true },
@@ -106,7 +106,7 @@ function attentionName({ layers }: Architecture): string {
 }
 
 /** Whether a model has the box at all. */
-function present(id: string, { layers, embedding }: Architecture): boolean {
+export function present(id: string, { layers, embedding }: Architecture): boolean {
   const placement = layers[0]!.placement
   if (placement === 'alone' && ['feed', 'preFeed', 'postFeed'].includes(id)) return false
   if (id === 'preAttention' || id === 'preFeed') return placement !== 'post'

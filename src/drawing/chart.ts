@@ -1,5 +1,6 @@
 /** Line charts as SVG: one pair of axes, a few series, readable in light and dark. */
 import { circle, document, line, n, path, text, turned } from './svg.ts'
+import { ticks } from './ticks.ts'
 
 export interface Series {
   name: string
@@ -50,16 +51,6 @@ const STYLE = [
   '@media(prefers-color-scheme:dark){.t,.title{fill:#ddd}}',
   ...COLOURS.map((colour, i) => `.s${i}{stroke:${colour}}.dot.s${i}{fill:${colour};stroke:none}`),
 ].join('')
-
-/** Round numbers between low and high, about five of them. */
-export function ticks(low: number, high: number): number[] {
-  const raw = (high - low) / 5
-  const magnitude = 10 ** Math.floor(Math.log10(raw))
-  const step = magnitude * [1, 2, 2.5, 5, 10].find((m) => m * magnitude >= raw)!
-  const found: number[] = []
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + step * 1e-9; i++) found.push(Number((i * step).toPrecision(12)))
-  return found
-}
 
 const label = (x: number): string => (Math.abs(x) >= 10000 ? `${x / 1000}k` : String(x))
 

@@ -32,8 +32,14 @@ export const text = (x: number, y: number, content: string, className: string, a
   `<text x="${n(x)}" y="${n(y)}" class="${className}"${anchor === 'start' ? '' : ` text-anchor="${anchor}"`}>${escapeXml(content)}</text>`
 
 /** Text turned by `degrees` around its own place. */
-export const turned = (x: number, y: number, degrees: number, content: string, className: string, anchor: 'middle' | 'end'): string =>
-  `<g transform="rotate(${degrees} ${n(x)} ${n(y)})">${text(x, y, content, className, anchor)}</g>`
+export const turned = (
+  x: number,
+  y: number,
+  degrees: number,
+  content: string,
+  className: string,
+  anchor: 'start' | 'middle' | 'end',
+): string => `<g transform="rotate(${degrees} ${n(x)} ${n(y)})">${text(x, y, content, className, anchor)}</g>`
 
 export const line = (x1: number, y1: number, x2: number, y2: number, className: string): string =>
   `<line x1="${n(x1)}" x2="${n(x2)}" y1="${n(y1)}" y2="${n(y2)}" class="${className}"/>`
@@ -51,11 +57,38 @@ export const cells = (boxes: readonly Box[], className: string): string =>
     ? path(boxes.map(([x, y, width, height]) => `M${n(x)} ${n(y)}h${n(width)}v${n(height)}h${n(-width)}z`).join(''), className)
     : ''
 
+/** Cuts at spaces into lines that fit, as far as single words do. */
+export function wrapWords(text: string, width: number, fontSize: number): string[] {
+  const lines: string[] = []
+  for (const word of text.split(' ')) {
+    const joined = lines.length ? `${lines.at(-1)} ${word}` : word
+    if (lines.length && textWidth(joined, fontSize) <= width) lines[lines.length - 1] = joined
+    else lines.push(word)
+  }
+  return lines
+}
+
+export interface DocumentOptions {
+  /** The picture in words, for those who cannot see it. */
+  describes?: string
+  /** Width in pixels where there is room; default: that of the drawing. A narrower page shrinks the picture. */
+  shownWidth?: number
+}
+
 /** A whole document. `title` is what screen readers say. */
-export function document(width: number, height: number, title: string, style: string, body: string[]): string {
+export function document(
+  width: number,
+  height: number,
+  title: string,
+  style: string,
+  body: string[],
+  { describes, shownWidth = width }: DocumentOptions = {},
+): string {
+  const fluid = shownWidth === width ? '' : ' style="max-width:100%;height:auto"'
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${n(width)} ${n(height)}" width="${n(width)}" height="${n(height)}" role="img" font-family="system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${n(width)} ${n(height)}" width="${n(shownWidth)}" height="${n((height * shownWidth) / width)}" role="img" font-family="system-ui, -apple-system, 'Segoe UI', Helvetica, Arial, sans-serif"${fluid}>`,
     `<title>${escapeXml(title)}</title>`,
+    ...(describes === undefined ? [] : [`<desc>${escapeXml(describes)}</desc>`]),
     `<style>${style}</style>`,
     ...body,
     '</svg>',

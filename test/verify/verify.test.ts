@@ -67,6 +67,6 @@ test('the command: chosen claims, JSON, unknown claims', () => {
   const unknown = lineage(['verify', 'C59'])
   assert.deepEqual(
     [unknown.code, unknown.err],
-    [2, 'lineage: unknown claim "C59"; expected C1 to C58, F1 or F2 (lineage verify --all lists them)\n'],
+    [2, 'lineage: unknown claim "C59"; expected C1 to C58 or F1 to F24 (lineage verify --all lists the claims)\n'],
   )
 })
