@@ -15,6 +15,7 @@ import { cacheManager } from './support/manage-models.ts'
 import { addRunOptions, parseCount, parsePort, parseWhole, type RunOptions } from './support/model.ts'
 import { readOptionFile } from './support/read-file.ts'
 import { type Purposes, servedEntries } from './support/served-entry.ts'
+import { slotDirectory } from './support/slot-files.ts'
 import { parseBytes, UsageError } from './support/terminal.ts'
 
 interface Options extends RunOptions, Purposes {
@@ -30,6 +31,7 @@ interface Options extends RunOptions, Purposes {
   maxTokens?: number
   memory?: number
   store?: string
+  slotSavePath?: string
   drain: number
   alias: string[]
   pathPrefix?: string
@@ -74,6 +76,7 @@ export function register(program: Command): void {
     .option('--path-prefix <path>', 'serve all paths under this one, e.g. /llm')
     .option('--memory <size>', 'memory for loaded models, e.g. 16GB', parseBytes)
     .option('--store <dir>', 'keep stored responses in this directory')
+    .option('--slot-save-path <dir>', 'let requests save and restore conversations in this directory (/slots)')
     .option('--drain <seconds>', 'time for running answers after SIGTERM', parseCount, defaultLimits.drainMs / 1000)
     .option('--drain-delay <seconds>', 'time after SIGTERM in which /readyz fails and new work is still taken', parseWhole, 0)
     .option('--current-date <date>', 'tell the models this date (YYYY-MM-DD); it changes every prompt')
@@ -120,6 +123,7 @@ async function serve(names: string[], options: Options): Promise<void> {
     apiKeys: keys,
     prefix: pathPrefix(options.pathPrefix),
     thinking: options.reasoningEffort === 'none' || options.reasoningBudget === 0 ? false : options.reasoningEffort,
+    slotFiles: options.slotSavePath === undefined ? undefined : await slotDirectory(options.slotSavePath),
     manager: options.manageModels ? cacheManager(options) : undefined,
     hosts: [...options.allowHost, hostname(), `${hostname().split('.')[0]}.local`, ...(isLoopback(options.host) ? [] : [options.host])],
     origins: options.allowOrigin,

@@ -8,8 +8,9 @@ import type { Backend } from '../ops/backend.ts'
 import type { TokenLogprob } from './logprobs.ts'
 import type { ReadingOptions } from './reading.ts'
 import type { SamplingOptions } from './sampling-options.ts'
+import type { SlotOptions, SlotResult, SlotSource, Slots } from './saved-slots.ts'
 
-export type { ReadingOptions, SamplingOptions, TokenLogprob }
+export type { ReadingOptions, SamplingOptions, SlotOptions, SlotResult, SlotSource, Slots, TokenLogprob }
 
 export interface EngineOptions {
   backend: Backend
@@ -150,6 +151,8 @@ export interface Engine {
   /** The row [D] of the last id after the final norm, not normalised to length 1. Shares forward passes with the generations' prompts. */
   embed(ids: readonly number[], options?: ReadingOptions): Promise<Float32Array>
   load(): EngineLoad
+  /** The conversations that are kept in the cache: listed, saved to files, restored. */
+  readonly slots: Slots
   /**
    * The same engine with one of its adapters: slots, queue and `close` are shared. Each step of the engine runs the rows of one adapter, or
    * those without one, so an answer does not depend on the others.

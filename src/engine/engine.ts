@@ -6,18 +6,16 @@
 import { DEFAULT_CHUNK, engineCacheSpec } from '../model/cache-spec.ts'
 import { EmbeddingJob } from './embedding.ts'
 import type { Engine, EngineOptions } from './engine-types.ts'
+import { BusyError } from './errors.ts'
 import { GenerationJob } from './generation.ts'
 import { checkSampling } from './sampling-options.ts'
-import { Scheduler } from './scheduler.ts'
+import { savedSlots } from './saved-slots.ts'
+import { prefixKey, Scheduler } from './scheduler.ts'
 import { ScoringJob } from './scoring.ts'
 
 export { BackendFailedError } from '../ops/backend.ts'
 export type * from './engine-types.ts'
-
-/** The queue of waiting generations is full. */
-export class BusyError extends Error {
-  override name = 'BusyError'
-}
+export { BusyError, SlotError } from './errors.ts'
 
 /** Reserves the KV cache. Rejects with RangeError on bad options, MemoryError when the cache does not fit. */
 export async function createEngine(options: EngineOptions): Promise<Engine> {
@@ -36,12 +34,8 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   checkCount('context', context, 2, longest, `the longest context of ${architecture.name}`)
   checkCount('slots', slots, 1, 4096)
   checkCount('chunk', chunk, 1, 65536)
-  const scheduler = new Scheduler(
-    { backend, architecture, weights },
-    new Map(Object.entries(adapters)),
-    await backend.cache(spec),
-    maxStallMs,
-  )
+  const cache = await backend.cache(spec)
+  const scheduler = new Scheduler({ backend, architecture, weights }, new Map(Object.entries(adapters)), cache, maxStallMs)
   void backend.failed.then((error) => scheduler.fail(error))
 
   const checkIds = (name: string, ids: readonly number[], least: number, most: number) => {
@@ -99,6 +93,14 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
       promptTokensPerSecond: 1000 * scheduler.speeds.promptRowsPerMs,
       stepsPerSecond: 1000 * scheduler.speeds.stepsPerMs,
       lastStepAt: scheduler.lastStepAt,
+    }),
+    slots: savedSlots({
+      backend,
+      architecture,
+      weights: adapter === undefined ? weights : adapters[adapter]!,
+      cache,
+      scheduler,
+      keyOf: (cacheKey) => prefixKey({ adapter, cacheKey }),
     }),
     withAdapter(name) {
       if (Object.hasOwn(adapters, name)) return withAdapter(name)

@@ -6,7 +6,7 @@
 import { type CacheSnapshot, type KvCache, MemoryError } from '../ops/backend.ts'
 
 /** Limits of snapshots per slot, and of all their bytes. Beyond, the one with the closest neighbours is dropped. */
-const MAX_SNAPSHOTS = 16
+export const MAX_SNAPSHOTS = 16
 const MAX_SNAPSHOT_BYTES = 256 << 20
 /** Least distance of snapshots within a prompt; of states, which cannot be cut back a little. */
 const SPACING = 256
@@ -34,6 +34,23 @@ export interface Lease {
   readonly cachedTokens: number
   /** Positions that another prompt shares, where its state was not kept: the next one that shares them needs it. 0 without states. */
   readonly branch: number
+}
+
+/** A slot as its user may see it. */
+export interface SlotState {
+  readonly slot: number
+  /** It computes an answer, or is being saved or restored. */
+  readonly busy: boolean
+  /** Positions with keys and values; undefined where they belong to another key. */
+  readonly positions: number | undefined
+  /** Counts up: the slot with the highest number was used last. */
+  readonly lastUsed: number
+}
+
+/** The ids in a slot, and the snapshots by ascending position. */
+export interface SlotContents {
+  readonly ids: readonly number[]
+  readonly snapshots: readonly CacheSnapshot[]
 }
 
 export class PrefixCache {
@@ -132,6 +149,33 @@ export class PrefixCache {
   /** Frees a slot and forgets its contents, because they cannot be trusted. */
   forget(index: number): void {
     this.#slots[index] = emptySlot(index)
+  }
+
+  /** What each slot holds; positions of other keys are not told. */
+  list(key: string): SlotState[] {
+    return this.#slots.map(({ index, ids, busy, lastUsed, key: owner }) => {
+      return { slot: index, busy, lastUsed, positions: owner === key || ids.length === 0 ? ids.length : undefined }
+    })
+  }
+
+  /** Keeps a free slot from jobs until `release`; `empty` forgets its contents. */
+  hold(index: number, empty = false): void {
+    if (empty) this.forget(index)
+    this.#slots[index]!.busy = true
+  }
+
+  /** The ids and snapshots of a slot that is held. */
+  contents(index: number): SlotContents {
+    const { ids, snapshots } = this.#slots[index]!
+    return { ids, snapshots }
+  }
+
+  /** Notes what was written into the cache of a slot that is held and empty. */
+  fill(index: number, key: string, { ids, snapshots }: SlotContents): void {
+    const cutBack = this.hasStates || (this.#window !== null && ids.length > this.#window - 1)
+    const filled = { ids: [...ids], key, promptTokens: ids.length, floor: cutBack ? ids.length : 0, snapshots: [...snapshots] }
+    Object.assign(this.#slots[index]!, filled)
+    this.#keepWithinBytes()
   }
 
   dispose(): void {

@@ -65,6 +65,7 @@ export class Scheduler {
   #logits = new Float32Array(0)
   #waiting: Job[] = []
   #running: Running[] = []
+  readonly #tasks = new Set<Promise<unknown>>()
   #active = false
   #closed = false
   #failure: Error | undefined
@@ -109,11 +110,25 @@ export class Scheduler {
     this.#sleeper?.()
   }
 
+  /** Waits until a slot whose job has ended is free. */
+  async swept(slot: number): Promise<void> {
+    while (this.#running.some((running) => running.slot === slot && running.job.ended)) await nextTask()
+  }
+
+  /** Work on a slot that no job has; `close` waits for it. */
+  async during<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#closed) throw new Error('the engine is closed')
+    const task = work()
+    this.#tasks.add(task)
+    return task.finally(() => this.#tasks.delete(task))
+  }
+
   async close(): Promise<void> {
     this.#closed = true
     for (const job of this.#jobs()) job.abort()
     this.#sleeper?.()
     await this.#idle
+    await Promise.allSettled(this.#tasks)
     this.prefixes.dispose()
   }
 
@@ -374,7 +389,8 @@ const reusableOfPrompt = ({ reusable, promptTokens }: Job): number => Math.min(r
 const passOf = ({ adapter = '', output }: Job): string => `${output ?? ''}\0${adapter}`
 
 /** Keys and values of one adapter are of no use to another. */
-const prefixKey = ({ adapter, cacheKey }: Job): string => (adapter === undefined ? cacheKey : `${adapter}\0${cacheKey}`)
+export const prefixKey = ({ adapter, cacheKey }: Pick<Job, 'adapter' | 'cacheKey'>): string =>
+  adapter === undefined ? cacheKey : `${adapter}\0${cacheKey}`
 
 /** An error of a job's own code ends this job alone. */
 function tell(row: Row, what: (row: Row) => void): void {

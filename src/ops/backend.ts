@@ -74,7 +74,26 @@ export interface KvCache {
   restore(slot: number, snapshot: CacheSnapshot): void
   /** Copies positions 0…length-1 of one slot to another (full layers and what sliding layers still hold), and the states as they are. */
   copy(from: number, to: number, length: number): void
+  /** The same contents as bytes. Absent: conversations of this backend cannot be saved. */
+  readonly transfer?: CacheTransfer
   dispose(): void
+}
+
+/** Slots and snapshots as bytes, for files. The bytes depend on the layers and the layout, not on the slot, the capacity or the chunk. */
+export interface CacheTransfer {
+  /** Names values and layout: bytes of another one are of no use to this cache. */
+  readonly layout: string
+  /** Bytes of a slot that stands at `length`: what full layers have, what sliding layers hold of the `window - 1` positions before, states. */
+  size(length: number): number
+  /** Bytes from … from + count - 1 of these. @throws RangeError where a state stands elsewhere */
+  read(slot: number, length: number, from: number, count: number): Promise<Uint8Array>
+  /** Puts them back, in any order; a state then stands at `length`. */
+  write(slot: number, length: number, from: number, bytes: Uint8Array): Promise<void>
+  /** `CacheSnapshot.bytes` of a snapshot at this position. */
+  snapshotSize(position: number): number
+  snapshotBytes(snapshot: CacheSnapshot): Promise<Uint8Array>
+  /** A snapshot from its `snapshotSize` bytes. */
+  snapshotOf(position: number, bytes: Uint8Array): CacheSnapshot
 }
 
 export interface CacheSnapshot {

@@ -33,6 +33,7 @@ const tool = {
 }
 const custom = { type: 'custom', custom: { name: 'p', description: 'd', format: { type: 'text' } } }
 const bases: [string, Json][] = [
+  ['/slots/0?action=save', { filename: 'a.bin', model: 'scripted' }],
   [
     '/v1/chat/completions',
     {

@@ -24,8 +24,7 @@ interface HostState extends LayerState {
 }
 
 interface HostSnapshot extends CacheSnapshot {
-  /** Per layer: what it keeps before `position` from `first` on (nothing of a full layer), keys then values; or the parts of its state. */
-  readonly layers: readonly { first: number; kept: Float32Array[] }[]
+  readonly values: Float32Array
 }
 
 /** Positions a layer keeps per slot. */
@@ -67,47 +66,69 @@ export function createCache(spec: CacheSpec): KvCache {
     [k, kvHeads * keyDim],
     [v, valuesInKeys ? 0 : kvHeads * valueDim],
   ]
+  const parts = layers.flatMap((layer) => ('parts' in layer ? layer.parts : []))
+
+  /**
+   * The states, and the rows before `end` which the windows of the sliding layers still need.
+   * @param whole with all rows of the full layers
+   */
+  function* rows(slot: number, end: number, whole: boolean): Generator<Float32Array> {
+    for (const { data, values } of parts) yield data.subarray(slot * values, (slot + 1) * values)
+    for (const layer of layers) {
+      if ('parts' in layer || (layer.window === null && !whole)) continue
+      const first = layer.window === null ? 0 : Math.max(0, end - layer.window + 1)
+      for (const [array, width] of arrays(layer))
+        for (let p = first; p < end; p++) {
+          const at = (slot * layer.ring + (p % layer.ring)) * width
+          yield array.subarray(at, at + width)
+        }
+    }
+  }
+
+  const sizeOf = (end: number, whole: boolean) => [...rows(0, end, whole)].reduce((sum, row) => sum + row.length, 0)
+
+  function gather(slot: number, end: number, whole: boolean): Float32Array {
+    for (const part of parts) mustStandAt(part, slot, end)
+    const values = new Float32Array(sizeOf(end, whole))
+    let at = 0
+    for (const row of rows(slot, end, whole)) {
+      values.set(row, at)
+      at += row.length
+    }
+    return values
+  }
+
+  function scatter(slot: number, end: number, whole: boolean, values: Float32Array): void {
+    for (const { next } of parts) next[slot] = end
+    let at = 0
+    for (const row of rows(slot, end, whole)) {
+      row.set(values.subarray(at, at + row.length))
+      at += row.length
+    }
+  }
+
   return {
     spec,
     layers,
     bytes: cacheBytes(spec),
     async snapshot(slot, position): Promise<HostSnapshot> {
-      const copied = layers.map((layer) => {
-        if ('parts' in layer) {
-          for (const part of layer.parts) mustStandAt(part, slot, position)
-          return { first: position, kept: layer.parts.map(({ data, values }) => data.slice(slot * values, (slot + 1) * values)) }
-        }
-        const first = layer.window === null ? position : Math.max(0, position - layer.window + 1)
-        const kept = arrays(layer).map(([array, width]) => {
-          const rows = new Float32Array((position - first) * width)
-          for (let p = first; p < position; p++) {
-            const at = (slot * layer.ring + (p % layer.ring)) * width
-            rows.set(array.subarray(at, at + width), (p - first) * width)
-          }
-          return rows
-        })
-        return { first, kept }
-      })
-      const bytes = copied.reduce((sum, { kept }) => kept.reduce((s, array) => s + array.byteLength, sum), 0)
-      return { position, layers: copied, bytes }
+      const values = gather(slot, position, false)
+      return { position, bytes: values.byteLength, values }
     },
-    restore(slot, snapshot) {
-      const { position, layers: copied } = snapshot as HostSnapshot
-      layers.forEach((layer, index) => {
-        const { first, kept } = copied[index]!
-        if ('parts' in layer) {
-          layer.parts.forEach(({ data, values, next }, n) => {
-            data.set(kept[n]!, slot * values)
-            next[slot] = position
-          })
-          return
-        }
-        for (const [n, [array, width]] of arrays(layer).entries())
-          for (let p = first; p < position; p++) {
-            const nth = (p - first) * width
-            array.set(kept[n]!.subarray(nth, nth + width), (slot * layer.ring + (p % layer.ring)) * width)
-          }
-      })
+    restore: (slot, snapshot) => scatter(slot, snapshot.position, false, (snapshot as HostSnapshot).values),
+    transfer: {
+      layout: 'reference',
+      size: (length) => 4 * sizeOf(length, true),
+      read: async (slot, length, from, count) => bytesOf(gather(slot, length, true)).slice(from, from + count),
+      async write(slot, length, from, bytes) {
+        for (const { next } of parts) next[slot] = length
+        const values = gather(slot, length, true)
+        bytesOf(values).set(bytes, from)
+        scatter(slot, length, true, values)
+      },
+      snapshotSize: (position) => 4 * sizeOf(position, false),
+      snapshotBytes: async (snapshot) => bytesOf((snapshot as HostSnapshot).values),
+      snapshotOf: (position, bytes): HostSnapshot => ({ position, bytes: bytes.length, values: new Float32Array(bytes.slice().buffer) }),
     },
     copy(from, to, length) {
       for (const layer of layers) {
@@ -126,3 +147,5 @@ export function createCache(spec: CacheSpec): KvCache {
     dispose() {},
   }
 }
+
+const bytesOf = ({ buffer, byteOffset, byteLength }: Float32Array): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength)

@@ -161,6 +161,11 @@ export class Heap {
     return block
   }
 
+  /** Waits for everything enqueued so far. */
+  async settled(): Promise<void> {
+    await this.#pool.settled()
+  }
+
   /** Calls `copyOut` when everything enqueued so far has run; the block stays until then, also when it is released meanwhile. */
   async #settled<T>(block: Block | undefined, copyOut: () => T): Promise<T> {
     if (block) this.temporaries.pin(block)

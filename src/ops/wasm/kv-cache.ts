@@ -110,14 +110,17 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
     return { arena, address: address + 4 * slot * values, bytes: 4 * values }
   }
 
-  /** Runs of bytes: the states, and the positions before `end` which the windows of the sliding layers still need, in whole groups. */
-  function* runs(slot: number, end: number): Generator<Location & { bytes: number }> {
+  /**
+   * Runs of bytes: the states, and the positions before `end` which the windows of the sliding layers still need, in whole groups.
+   * @param whole with all positions of the full layers
+   */
+  function* runs(slot: number, end: number, whole = false): Generator<Location & { bytes: number }> {
     for (const part of states) yield stateOf(part, slot)
     for (const layer of attended) {
       const { window, ring, arena } = layer
-      if (window === null) continue
+      if (window === null && !whole) continue
       const group = groupOf(layer.storage)
-      const first = Math.max(0, end - window + 1)
+      const first = window === null ? 0 : Math.max(0, end - window + 1)
       for (const { address, row } of heads(layer, slot))
         for (let p = Math.floor(first / group) * group; p < end; ) {
           const count = Math.min(roundUp(end - p, group), ring - (p % ring))
@@ -127,34 +130,82 @@ export function createCache(spec: CacheSpec, precision: Precision, memories: Mem
     }
   }
 
+  const sizeOf = (parts: Iterable<{ bytes: number }>): number => {
+    let bytes = 0
+    for (const part of parts) bytes += part.bytes
+    return bytes
+  }
+
+  /** The parts of runs that lie within bytes from … from + count - 1 of their sequence. */
+  function* within(parts: Iterable<Location & { bytes: number }>, from: number, count: number): Generator<Location & { bytes: number }> {
+    let at = 0
+    for (const { arena, address, bytes } of parts) {
+      const first = Math.max(0, from - at)
+      const last = Math.min(bytes, from + count - at)
+      if (first < last) yield { arena, address: address + first, bytes: last - first }
+      at += bytes
+    }
+  }
+
+  async function gather(parts: readonly (Location & { bytes: number })[]): Promise<Uint8Array> {
+    const bytes = sizeOf(parts)
+    if (bytes === 0) return new Uint8Array(0)
+    const block = heap.temporary(bytes, 'snapshot')
+    let at = block.address
+    for (const part of parts) {
+      heap.copy({ arena: 0, address: at }, part, part.bytes)
+      at += part.bytes
+    }
+    return heap.download(block, bytes)
+  }
+
+  function scatter(parts: Iterable<Location & { bytes: number }>, values: Uint8Array): void {
+    if (values.length === 0) return
+    const block = heap.stage(values)
+    let at = block.address
+    for (const part of parts) {
+      heap.copy(part, { arena: 0, address: at }, part.bytes)
+      at += part.bytes
+    }
+    heap.retire(block)
+  }
+
+  const mustStand = (slot: number, position: number) => {
+    for (const part of states) mustStandAt(part, slot, position)
+  }
+  const stand = (slot: number, position: number) => {
+    for (const part of states) part.next[slot] = position
+  }
+
   return {
     spec,
     layers,
     bytes,
     async snapshot(slot, position): Promise<HostSnapshot> {
-      for (const part of states) mustStandAt(part, slot, position)
-      const parts = [...runs(slot, position)]
-      const bytes = parts.reduce((sum, part) => sum + part.bytes, 0)
-      if (bytes === 0) return { position, bytes: 0, values: new Uint8Array(0) }
-      const block = heap.temporary(bytes, 'snapshot')
-      let at = block.address
-      for (const part of parts) {
-        heap.copy({ arena: 0, address: at }, part, part.bytes)
-        at += part.bytes
-      }
-      return { position, bytes, values: await heap.download(block, bytes) }
+      mustStand(slot, position)
+      const values = await gather([...runs(slot, position)])
+      return { position, bytes: values.length, values }
     },
     restore(slot, snapshot) {
       const { position, values } = snapshot as HostSnapshot
-      for (const part of states) part.next[slot] = position
-      if (values.length === 0) return
-      const block = heap.stage(values)
-      let at = block.address
-      for (const part of runs(slot, position)) {
-        heap.copy(part, { arena: 0, address: at }, part.bytes)
-        at += part.bytes
-      }
-      heap.retire(block)
+      stand(slot, position)
+      scatter(runs(slot, position), values)
+    },
+    transfer: {
+      layout: `wasm ${precision}`,
+      size: (length) => sizeOf(runs(0, length, true)),
+      async read(slot, length, from, count) {
+        mustStand(slot, length)
+        return gather([...within(runs(slot, length, true), from, count)])
+      },
+      async write(slot, length, from, bytes) {
+        stand(slot, length)
+        scatter(within(runs(slot, length, true), from, bytes.length), bytes)
+        await heap.settled()
+      },
+      snapshotSize: (position) => sizeOf(runs(0, position)),
+      snapshotBytes: async (snapshot) => (snapshot as HostSnapshot).values,
+      snapshotOf: (position, values): HostSnapshot => ({ position, bytes: values.length, values }),
     },
     copy(from, to, length) {
       for (const part of states) {

@@ -14,6 +14,7 @@ import type { ModelEntry } from '../models/model.ts'
 import { ModelRegistry } from '../models/registry.ts'
 import { operations } from '../operations/operations.ts'
 import { ServerMetrics } from '../operations/server-metrics.ts'
+import type { SlotFiles } from '../operations/slots.ts'
 import { Conversations } from '../responses/conversations.ts'
 import { ResponseJobs } from '../responses/jobs.ts'
 import { Sealer } from '../responses/sealer.ts'
@@ -49,6 +50,8 @@ export interface AppOptions {
   thinking?: Thinking
   /** Lets requests download, copy and delete models. Default: they cannot. */
   manager?: ModelManager
+  /** Where requests may save conversations (/slots). Default: they cannot. */
+  slotFiles?: SlotFiles
   /** Compiles schemas. Default: src/structured, with the cache of this process. */
   compile?: CompileConstraint
   /** Models to load at once; /readyz waits for them. */
@@ -95,6 +98,7 @@ export function createApp(options: AppOptions): App {
     thinking: options.thinking,
     jobs: new ResponseJobs(),
     manager: options.manager && preparing(options.manager),
+    slotFiles: options.slotFiles,
     joins: new Joins(),
     sealer: new Sealer(options.secret),
     compile: options.compile ? cachedCompile(options.compile) : constraints,

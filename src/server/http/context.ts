@@ -8,6 +8,7 @@ import type { Joins } from '../models/joins.ts'
 import type { ModelManager } from '../models/manage.ts'
 import type { ModelRegistry } from '../models/registry.ts'
 import type { ServerMetrics } from '../operations/server-metrics.ts'
+import type { SlotFiles } from '../operations/slots.ts'
 import type { Conversations } from '../responses/conversations.ts'
 import type { ResponseJobs } from '../responses/jobs.ts'
 import type { Sealer } from '../responses/sealer.ts'
@@ -31,6 +32,8 @@ export interface ServerContext {
   jobs: ResponseJobs
   /** Missing: requests cannot download or delete models. */
   manager?: ModelManager
+  /** Missing: conversations cannot be saved. */
+  slotFiles?: SlotFiles
   joins: Joins
   sealer: Sealer
   compile: CompileConstraint

@@ -10,7 +10,8 @@ import { ollamaPs, ollamaShow, ollamaTags, ollamaVersion } from '../ollama/model
 import { ollamaChat, ollamaGenerate } from '../ollama/ollama.ts'
 import { loads, modelInfo, serverInfo, serverLoad, tokenizerInfo, versionInfo } from '../operations/discovery.ts'
 import { openapi } from '../operations/openapi.ts'
-import { frontPage, health, live, metricsText, props, ready, slots } from '../operations/operations.ts'
+import { frontPage, health, live, metricsText, props, ready } from '../operations/operations.ts'
+import { changeSlot, listSlots } from '../operations/slots.ts'
 import { compactResponse } from '../responses/compact.ts'
 import {
   addConversationItems,
@@ -27,7 +28,7 @@ import { cancelResponse, deleteResponse, getResponse, inputTokens, listInputItem
 import { chatRequest, controlRequest } from '../schemas/chat.ts'
 import { applyTemplateRequest, completionRequest, detokenizeRequest, tokenizeRequest } from '../schemas/completions.ts'
 import { embeddingsRequest, ollamaEmbeddingsRequest, ollamaEmbedRequest, rerankRequest, scoreRequest } from '../schemas/embeddings.ts'
-import { infillRequest, llamaCompletionRequest } from '../schemas/llama.ts'
+import { infillRequest, llamaCompletionRequest, slotRequest } from '../schemas/llama.ts'
 import { countTokensRequest, messagesRequest } from '../schemas/messages.ts'
 import { ollamaChatRequest, ollamaCopyRequest, ollamaGenerateRequest, ollamaNameRequest, ollamaShowRequest } from '../schemas/ollama.ts'
 import { compactRequest, conversationItemsRequest, conversationRequest, inputTokensRequest, responseRequest } from '../schemas/responses.ts'
@@ -55,7 +56,8 @@ export const routes: readonly Route[] = [
   { method: 'GET', path: '/livez', summary: 'The process makes progress.', open: true, anyHost: true, handle: live },
   { method: 'GET', path: '/readyz', summary: 'New work is welcome.', open: true, anyHost: true, handle: ready },
   { method: 'GET', path: '/metrics', summary: 'Prometheus text.', anyHost: true, handle: metricsText },
-  { method: 'GET', path: '/slots', summary: 'Slots per model, never prompts.', handle: slots },
+  { method: 'GET', path: '/slots', summary: 'The slots of the models, never prompts.', handle: listSlots },
+  { method: 'POST', path: '/slots/:id', summary: 'llama-server: save, restore or erase a slot.', body: slotRequest, handle: changeSlot },
   { method: 'GET', path: '/props', summary: 'Settings of the server.', handle: props },
   { method: 'GET', path: '/version', summary: 'vLLM: version.', handle: versionInfo },
   { method: 'GET', path: '/load', summary: 'vLLM: requests that run or wait.', handle: serverLoad },
@@ -198,6 +200,7 @@ export function routedPath(path: string, prefix = ''): string {
 export function routeOf(path: string): string {
   if (fixed.has(path)) return path
   if (path.startsWith('/v1/models/')) return '/v1/models/:id'
+  if (path.startsWith('/slots/')) return '/slots/:id'
   if (path.startsWith('/v1/conversations/')) return '/v1/conversations/:id'
   return path.startsWith('/v1/responses/') ? '/v1/responses/:id' : 'other'
 }

@@ -12,8 +12,8 @@ export type Purpose = 'embedding' | 'reranking'
 export interface ServedModel {
   tokenizer: Tokenizer
   format: ChatFormat
-  /** `embed` is needed by embedding models only. */
-  engine: Pick<Engine, 'context' | 'generate' | 'score' | 'load' | 'close'> & Partial<Pick<Engine, 'embed'>>
+  /** `embed` is needed by embedding models only, `slots` by those whose conversations are saved. */
+  engine: Pick<Engine, 'context' | 'generate' | 'score' | 'load' | 'close'> & Partial<Pick<Engine, 'embed' | 'slots'>>
   /** Facts for /v1/models and the Ollama endpoints. */
   architecture: { name: string; modelType: string; vocabSize: number; maxPositionEmbeddings: number; expertDtype: string }
   /** Bytes of weights and KV cache now, for the memory budget; without it the entry's figures count. */

@@ -1,6 +1,5 @@
 /** Health, readiness, metrics and settings: what operators and routers read. Never prompts, never keys. */
-import type { Scope, ServerContext } from '../http/context.ts'
-import { overloaded } from '../http/errors.ts'
+import type { ServerContext } from '../http/context.ts'
 
 /** An engine that has work and took no step for this long is stuck. */
 const STUCK_MS = 120_000
@@ -56,17 +55,6 @@ export function operations(ctx: ServerContext, path: string): Response {
   if (handle) return handle(ctx)
   const message = `Here are ${Object.keys(OPERATIONS).join(', ')}.`
   return Response.json({ error: { message, type: 'invalid_request_error', param: null, code: null } }, { status: 404 })
-}
-
-export function slots(ctx: ServerContext, _scope: Scope, request: Request): Response {
-  const rows = ctx.registry.list().flatMap(({ entry, model }) => {
-    if (!model) return []
-    const { slots: count, running, waiting, cachedPositions, cachePositions } = model.engine.load()
-    return [{ model: entry.id, slots: count, running, waiting, cached_positions: cachedPositions, cache_positions: cachePositions }]
-  })
-  if (new URL(request.url).searchParams.get('fail_on_no_slot') === '1' && rows.length > 0 && rows.every((row) => row.running >= row.slots))
-    throw overloaded('No slot is free.', ctx.admission.retryAfterSeconds(), 'no_slot')
-  return Response.json(rows)
 }
 
 export function props(ctx: ServerContext): Response {

@@ -38,4 +38,9 @@ export const infillRequest = z.looseObject({
     .describe('Other files of the project.'),
 })
 
+export const slotRequest = z.looseObject({
+  model: common.modelName.nullish(),
+  filename: z.string().describe('A name without a path.'),
+})
+
 export type LlamaRequest = z.infer<typeof llamaCompletionRequest> | z.infer<typeof infillRequest>
