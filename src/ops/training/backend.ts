@@ -36,7 +36,11 @@ export interface TrainingModules {
 
 export function trainingModules(shared: boolean): TrainingModules {
   const { wide } = probeFeatures()
-  return { matmul: compileNow(matmulModule(shared, wide), wide), elements: compileNow(elementModule(shared), wide), wide }
+  return {
+    matmul: compileNow(matmulModule(shared, wide), wide),
+    elements: compileNow(elementModule(shared), wide),
+    wide,
+  }
 }
 
 /** f32 and SIMD in `memory` from `byteOffset` on, at most `bytes` bytes. */
