@@ -34,7 +34,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   evaluate: ['answer', 'chat', 'engine', 'tokenizer', 'files'],
   compare: ['model', 'ops', 'architecture'],
   inspect: ['ops'],
-  train: ['model', 'ops', 'ops/training', 'architecture', 'checkpoint', 'compare', 'files', 'tokenizer', 'chat'],
+  // Training on its own answers draws them with the engine.
+  train: ['model', 'ops', 'ops/training', 'ops/wasm', 'engine', 'architecture', 'checkpoint', 'compare', 'files', 'tokenizer', 'chat'],
   verify: ['model', 'ops', 'architecture', 'compare', 'chat', 'tokenizer'],
 }
 for (const leaf of LEAVES) MAY_IMPORT[leaf] = []

@@ -19,7 +19,7 @@ interface Options extends TextOptions, ArithmeticOptions, TaskOptions {
 
 /** Which options belong to which way of evaluating; all others belong to every one. */
 const TEXT = ['heldOut', 'block', 'windows']
-const ARITHMETIC = ['problems', 'calls']
+const ARITHMETIC = ['problems', 'calls', 'questions']
 const TASK = [
   'shotsData',
   'shots',
@@ -72,8 +72,9 @@ export function register(program: Command): void {
     .option('--sandbox <command>', 'of a task with programs: runs one, from standard input or from {file}; exit code 0 is passed')
     .option('--sandbox-seconds <s>', 'of a task with programs: how long one may run (default 30)', parseCount)
     .option('--export <file>', 'of a task: task_id and completion of each answer as JSON Lines, for the official scorer')
-    .option('--problems <n>', 'of arithmetic: problems per effort, shared by the kinds; of a kind with few, all', parseCount, 1000)
+    .option('--problems <n>', 'of arithmetic: problems per effort, shared by the kinds', parseCount, 1000)
     .option('--calls <n>', 'of arithmetic: problems with the calculator on offer', parseCount, 200)
+    .option('--questions <files...>', 'of arithmetic: lines of {"question", "answer"}, answer null where it should be declined')
     .option('--svg <file>', 'accuracy against tokens of thinking')
     .option('--json <file>', 'everything measured')
     .option('--force', 'replace files of another origin that are there')

@@ -16,13 +16,23 @@ import { adapterParts, type LowRankTraining } from './low-rank.ts'
 import { roundAsSaved, saveModel, type TokenizerSource } from './save-node.ts'
 import type { Start } from './start-node.ts'
 import { loadState, saveState, stateBytes } from './state-node.ts'
-import { FRESH, type LogRecord, type Progress, type TrainerHooks, type TrainingData, type TrainingSettings, train } from './trainer.ts'
+import {
+  FRESH,
+  type LiveData,
+  type LogRecord,
+  type Progress,
+  type TrainerHooks,
+  type TrainingData,
+  type TrainingSettings,
+  train,
+} from './trainer.ts'
 import { inlineWorkers, type TrainingWorkers } from './workers.ts'
 import { threadWorkers } from './workers-node.ts'
 
 export interface RunOptions {
   architecture: Architecture
-  data: TrainingData
+  /** Data that depend on the weights in training are made from the workers that hold them. */
+  data: TrainingData | ((workers: TrainingWorkers) => Promise<TrainingData | LiveData>)
   settings: TrainingSettings
   /** Directory of the run; null: nothing is written. The model in it may take the general layout (`writableForm`). */
   out: string | null
@@ -112,7 +122,7 @@ async function trainWith(
   form: Architecture | null,
   lowRank: LowRankTraining | undefined,
 ): Promise<RunResult> {
-  const { data, settings, title, signal } = options
+  const { signal } = options
   let from = FRESH
   let records: LogRecord[] = []
   if (files && options.resume && existsSync(files.state)) {
@@ -123,6 +133,25 @@ async function trainWith(
     await options.start?.(workers.layout, workers.values, { signal })
     if (files) await rm(files.log, { force: true })
   }
+  const data = typeof options.data === 'function' ? await options.data(workers) : options.data
+  try {
+    return await trainOn(data, workers, options, files, form, lowRank, from, records)
+  } finally {
+    await data.close?.()
+  }
+}
+
+async function trainOn(
+  data: TrainingData | LiveData,
+  workers: TrainingWorkers,
+  options: RunOptions,
+  files: RunFiles | null,
+  form: Architecture | null,
+  lowRank: LowRankTraining | undefined,
+  from: Progress,
+  records: LogRecord[],
+): Promise<RunResult> {
+  const { settings, title, signal } = options
   let pending = ''
   const flush = async () => {
     if (!files || pending === '') return

@@ -15,6 +15,7 @@ import { attentionSquares } from '../ops/training/attention.ts'
 import { simdTraining, type TrainingBackend, type TrainingModules } from '../ops/training/backend.ts'
 import { type AdamStep, adamw } from './adamw.ts'
 import { type LowRankTraining, lowRankTree, vectorLength } from './low-rank.ts'
+import { logSoftmax, type Objective, objectiveLoss, objectiveRows } from './objectives.ts'
 import { buildWeights, type ParameterLayout, parameterLayout, slice } from './parameters.ts'
 import { Tape } from './tape.ts'
 
@@ -28,6 +29,8 @@ export interface Example {
   rows: Int32Array
   /** The next tokens of these rows. */
   targets: Int32Array
+  /** What these rows are trained towards; absent: their targets. */
+  objective?: Objective
 }
 
 /** Where everything is in the shared memory, in bytes; equal in all threads. */
@@ -143,7 +146,7 @@ export class Shard {
       const { dropout } = this.#architecture
       // Every example adds its share of the balance loss, as of the mean.
       const share = scale * rows.length
-      if (this.#atOnce(rows)) {
+      if (example.objective === undefined && this.#atOnce(rows)) {
         const loss = tape.crossEntropy(
           forward(tape, this.#architecture, this.#weights, batch, { logitRows: rows, dropout }),
           targets,
@@ -157,7 +160,14 @@ export class Shard {
       const stream = forward(tape, this.#architecture, this.#weights, batch, { logitRows: rows, dropout, output: 'stream' })
       this.#inParts(stream, targets, (part, own) => {
         const head = new Tape(this.#backend)
-        const loss = head.crossEntropy(logits(head, this.#architecture, this.#weights, head.select(stream, part)), own, scale)
+        const z = logits(head, this.#architecture, this.#weights, head.select(stream, part))
+        if (example.objective) {
+          const objective = objectiveRows(example.objective, part[0]!, part.at(-1)! + 1, this.#architecture.vocabSize)
+          total += objectiveLoss(this.#backend.values(z), own, objective, scale, this.#backend.gradientFor(z))
+          head.backward(undefined)
+          return
+        }
+        const loss = head.crossEntropy(z, own, scale)
         total += this.#backend.values(loss)[0]!
         head.backward(loss)
       })
@@ -206,6 +216,26 @@ export class Shard {
       result.correct.push(Uint8Array.from(hits))
     }
     return result
+  }
+
+  /** Per example: the log-probabilities of the targets, or with `whole` of all tokens, [rows, V]. */
+  score(examples: readonly Example[], whole: boolean): Float32Array[] {
+    const V = this.#architecture.vocabSize
+    const row = new Float64Array(V)
+    return examples.map(({ batch, rows, targets }) => {
+      this.#backend.reset(0)
+      const scores = new Float32Array(whole ? rows.length * V : rows.length)
+      const stream = forward(this.#backend, this.#architecture, this.#weights, batch, { logitRows: rows, output: 'stream' })
+      this.#inParts(stream, targets, (part, own) => {
+        const z = this.#backend.values(logits(this.#backend, this.#architecture, this.#weights, this.#backend.select(stream, part)))
+        part.forEach((r, i) => {
+          logSoftmax(z, i * V, V, row)
+          if (whole) scores.set(row, r * V)
+          else scores[r] = row[own[i]!]!
+        })
+      })
+      return scores
+    })
   }
 
   /** Per layer: mean attention of the counted rows, over rows and heads, on the first position and on the sink. */

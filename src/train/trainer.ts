@@ -53,12 +53,40 @@ export interface TrainingData {
   examples(step: number): Example[]
   /** Held-out examples; always the same. */
   evaluation(): Example[]
+  /** Further numbers for the log, about the examples of the last step. */
+  notes?(): Record<string, number>
+  /** Further numbers about the weights as they are now, for the log of an evaluation. */
+  measure?(): Promise<Record<string, number>>
+  /** Ends what the data hold, such as threads. */
+  close?(): Promise<void>
+}
+
+/** Data that are made from the weights as they are when a step begins. */
+export interface LiveData extends Omit<TrainingData, 'examples'> {
+  examples(step: number): Promise<Example[]>
 }
 
 /** One line of the log. */
 export type LogRecord =
-  | { kind: 'step'; step: number; loss: number; learningRate: number; gradientNorm: number; tokens: number; seconds: number }
-  | { kind: 'evaluation'; step: number; loss: number; perplexity: number; accuracy: number; seconds: number }
+  | {
+      kind: 'step'
+      step: number
+      loss: number
+      learningRate: number
+      gradientNorm: number
+      tokens: number
+      seconds: number
+      notes?: Record<string, number>
+    }
+  | {
+      kind: 'evaluation'
+      step: number
+      loss: number
+      perplexity: number
+      accuracy: number
+      seconds: number
+      notes?: Record<string, number>
+    }
 
 /** What must be kept to continue: everything else follows from settings and step. */
 export interface Progress {
@@ -101,7 +129,7 @@ export class NonFiniteError extends Error {
 
 export async function train(
   workers: TrainingWorkers,
-  data: TrainingData,
+  data: TrainingData | LiveData,
   settings: TrainingSettings,
   hooks: TrainerHooks = {},
   from: Progress = FRESH,
@@ -113,13 +141,14 @@ export async function train(
   const unlessAborted = interruption(hooks.signal)
   if (settings.quantiseFrom !== null && progress.step >= settings.quantiseFrom) await workers.quantise(true)
   if (hooks.evaluateFirst && progress.step === 0 && !hooks.signal?.aborted) {
-    const result = await unlessAborted(() => workers.evaluate(data.evaluation()))
+    const result = await unlessAborted(() => evaluated(workers, data))
     if (result && note(result, progress, hooks, seconds())) await hooks.save?.({ ...progress }, 'best')
   }
   while (progress.step < settings.steps && !hooks.signal?.aborted) {
     const step = progress.step + 1
     if (settings.quantiseFrom === step) await workers.quantise(true)
-    const examples = data.examples(step)
+    const examples = await unlessAborted(async () => data.examples(step))
+    if (!examples) break
     const rows = examples.reduce((sum, example) => sum + example.rows.length, 0)
     // Until `update` a step changes gradients only, so the state can be saved when it is cut off here.
     const passed = await unlessAborted(async () => {
@@ -137,10 +166,19 @@ export async function train(
     progress.step = step
     progress.tokens += examples.reduce((sum, { batch }) => sum + batch.ids.length, 0)
     progress.seconds = seconds()
-    hooks.log?.({ kind: 'step', step, loss, learningRate, gradientNorm: norm, tokens: progress.tokens, seconds: progress.seconds })
+    hooks.log?.({
+      kind: 'step',
+      step,
+      loss,
+      learningRate,
+      gradientNorm: norm,
+      tokens: progress.tokens,
+      seconds: progress.seconds,
+      notes: data.notes?.(),
+    })
     const last = step === settings.steps
     if (step % settings.evaluateEvery === 0 || last) {
-      const result = await unlessAborted(() => workers.evaluate(data.evaluation()))
+      const result = await unlessAborted(() => evaluated(workers, data))
       if (!result) break
       if (note(result, progress, hooks, seconds())) await hooks.save?.({ ...progress }, 'best')
       if (settings.patience !== null && progress.stale >= settings.patience) break
@@ -162,11 +200,26 @@ function interruption(signal: AbortSignal | undefined): <T>(work: () => Promise<
   return (work) => Promise.race([work(), aborted])
 }
 
+async function evaluated(
+  workers: TrainingWorkers,
+  data: TrainingData | LiveData,
+): Promise<Evaluation & { notes?: Record<string, number> }> {
+  return { ...(await workers.evaluate(data.evaluation())), notes: await data.measure?.() }
+}
+
 /** Logs an evaluation. Returns whether it is the best so far. */
-function note(result: Evaluation, progress: Progress, hooks: TrainerHooks, seconds: number): boolean {
+function note(result: Evaluation & { notes?: Record<string, number> }, progress: Progress, hooks: TrainerHooks, seconds: number): boolean {
   const loss = result.loss / result.rows
   const hits = result.correct.reduce((sum, row) => sum + row.reduce((n, hit) => n + hit, 0), 0)
-  hooks.log?.({ kind: 'evaluation', step: progress.step, loss, perplexity: Math.exp(loss), accuracy: hits / result.rows, seconds })
+  hooks.log?.({
+    kind: 'evaluation',
+    step: progress.step,
+    loss,
+    perplexity: Math.exp(loss),
+    accuracy: hits / result.rows,
+    seconds,
+    notes: result.notes,
+  })
   const better = loss < progress.bestLoss
   progress.bestLoss = Math.min(loss, progress.bestLoss)
   progress.stale = better ? 0 : progress.stale + 1

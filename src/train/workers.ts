@@ -20,7 +20,7 @@ export interface WorkerOptions {
   pause?: () => Promise<unknown>
 }
 
-type Method = 'accumulate' | 'evaluate' | 'attentionMass' | 'reduce' | 'update' | 'quantise'
+type Method = 'accumulate' | 'evaluate' | 'score' | 'attentionMass' | 'reduce' | 'update' | 'quantise'
 
 /** A method of a shard and its arguments: a message that may cross threads. */
 export interface ShardRequest {
@@ -72,6 +72,12 @@ export class TrainingWorkers {
     const parts = await this.#all('evaluate', (i) => [this.#examplesOf(i, examples)])
     const correct = examples.map((_, i) => parts[i % this.plan.shards]!.correct[Math.floor(i / this.plan.shards)]!)
     return { loss: parts.reduce((sum, p) => sum + p.loss, 0), rows: parts.reduce((sum, p) => sum + p.rows, 0), correct }
+  }
+
+  /** Per example: the log-probabilities of the targets, or with `whole` of all tokens, [rows, V]. */
+  async score(examples: readonly Example[], whole = false): Promise<Float32Array[]> {
+    const parts = await this.#all('score', (i) => [this.#examplesOf(i, examples), whole])
+    return examples.map((_, i) => parts[i % this.plan.shards]![Math.floor(i / this.plan.shards)]!)
   }
 
   /** What the counted rows attend to, per layer. */

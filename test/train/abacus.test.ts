@@ -9,75 +9,125 @@ import type { Message } from '../../src/chat/messages.ts'
 import { wilson } from '../../src/numbers/statistics.ts'
 import { integer, pick, random } from '../../src/random/stream.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
-import { evaluate, isHeldOut, isWorked, type Operation, working } from '../../src/train/abacus/arithmetic.ts'
+import { workingOf } from '../../src/train/abacus/arithmetic.ts'
 import { calculate, calculatorTool } from '../../src/train/abacus/calculator.ts'
-import { arithmetic, CALCULATOR, drawDialogue, drawProblem, IDENTITY } from '../../src/train/abacus/dialogues.ts'
+import { answerTo, CALCULATOR, drawDialogue, drawExpression, drawLong, IDENTITY, leakOf } from '../../src/train/abacus/dialogues.ts'
 import { DialogueEncoder, drawExample } from '../../src/train/abacus/encode.ts'
-import { heldOutProblems, KINDS, measureCalls, measureEfforts, problemsPerKind } from '../../src/train/abacus/evaluate.ts'
+import { heldOutProblems, KINDS, measureCalls, measureEfforts, measureQuestions, problemsPerKind } from '../../src/train/abacus/evaluate.ts'
+import { explanation } from '../../src/train/abacus/explain.ts'
+import { chain, combine, type Expression, exactValue, operands, stepsOf, textOf } from '../../src/train/abacus/expression.ts'
+import { inWords } from '../../src/train/abacus/number-words.ts'
 import { abacusArchitecture, VOCABULARY } from '../../src/train/abacus/recipe.ts'
+import { REFUSAL, TOO_LARGE } from '../../src/train/abacus/refusals.ts'
+import { hasHeldOut, isHeldOut, leakIn } from '../../src/train/abacus/split.ts'
 import { abacusTokenizerJson } from '../../src/train/abacus/tokenizer.ts'
 
 const tokenizer = tokenizerFromJson(abacusTokenizerJson(VOCABULARY), 'abacus')
 const encoder = new DialogueEncoder(tokenizer)
 
+test('expressions: text, value and steps', () => {
+  const mixed = combine('*', combine('+', 2, 3), 4)
+  assert.equal(textOf(mixed), '(2+3)*4')
+  assert.equal(exactValue(mixed), 20n)
+  assert.deepEqual(stepsOf(mixed), [
+    { op: '+', a: 2, b: 3 },
+    { op: '*', a: 5, b: 4 },
+  ])
+  assert.equal(textOf(combine('-', -5, combine('-', 3, -2))), '-5-(3-(-2))')
+  assert.deepEqual(
+    stepsOf(combine('+', 1, combine('*', 2, 3))).map(({ op }) => op),
+    ['*', '+'],
+  )
+  // The calculator reads every text that is written, and finds the same value.
+  const next = random(5)
+  for (let i = 0; i < 3000; i++) {
+    const expression = i % 2 ? drawLong(next) : drawExpression(next, pick(next, ['pair', 'negative', 'sum', 'mixed'] as const))
+    assert.equal(calculate(textOf(expression)), exactValue(expression), textOf(expression))
+  }
+})
+
 test('the working at high effort is right line by line and ends in the answer', () => {
   const next = random(1)
   for (let i = 0; i < 3000; i++) {
-    const operation = pick(next, ['add', 'subtract', 'multiply'] as const)
-    const most = operation === 'multiply' ? 2 : 4
-    const problem = drawProblem(next, operation, [integer(next, 1, most), integer(next, 1, most)], false)
-    assert.ok(isWorked(problem))
-    const text = working(problem, 'high')
+    const expression = drawExpression(next, pick(next, ['pair', 'negative', 'sum', 'mixed'] as const))
+    const { text, complete } = workingOf(expression, 'high')
     // Every a∘b∘c=d is true (a result with b has borrowed ten).
-    for (const [, left, x, digits, mark] of text.matchAll(/(\d[-+*]\d[-+](\d))=(\d+)(b|,|;|$)/g)) {
-      void x
+    for (const [, left, digits, mark] of text.matchAll(/(?<![\d)])(\d[-+*]\d[-+]\d)=(\d+)(b|,|;|$)/g)) {
       const [a, b, c] = left!.split(/[-+*]/).map(Number) as [number, number, number]
       const value = left!.includes('*') ? a * b + c : left!.includes('-') ? a - b - c + (mark === 'b' ? 10 : 0) : a + b + c
       assert.equal(Number(digits), value, `${left}=${digits}${mark} in ${text}`)
     }
-    // The digits of the last columns, read backwards, are the result.
-    const last = text.slice(text.lastIndexOf(':') + 1)
-    if (operation === 'add' || (operation === 'multiply' && last.includes('+0='))) {
-      if (operation === 'multiply' && Math.max(problem.a, problem.b) < 10) continue
-      const results = [...last.matchAll(/=(\d)(\d),/g)]
-      const value = Number(
-        `${results.at(-1)![1]}${results
-          .map((m) => m[2])
-          .reverse()
-          .join('')}`,
-      )
-      assert.equal(value, evaluate(problem), text)
-    }
+    if (complete) assert.equal(text.split('=').at(-1), String(exactValue(expression)), text)
+    assert.equal(workingOf(expression, 'low').text, '')
+    assert.ok(workingOf(expression, 'medium').text.length < text.length)
   }
-  assert.equal(working({ operation: 'add', a: 47, b: 85 }, 'high'), '47+85:7+5+0=12,4+8+1=13,')
-  assert.equal(working({ operation: 'subtract', a: 47, b: 85 }, 'high'), '47-85:4<8;85-47:5-7-0=8b8-4-1=3,')
-  assert.equal(working({ operation: 'multiply', a: 7, b: 8 }, 'high'), '7*8:7*8+0=56,')
-  assert.equal(working({ operation: 'add', a: 47, b: 85 }, 'low'), '')
-  const long = working({ operation: 'multiply', a: 47, b: 85 }, 'high')
-  assert.equal(long, '47*85:7*5+0=35,4*5+3=23,=0235;7*8+0=56,4*8+5=37,=3760;0235+3760:5+0+0=05,3+6+0=09,2+7+0=09,0+3+0=03,')
-  assert.ok(working({ operation: 'multiply', a: 47, b: 85 }, 'medium').length < long.length)
+  const high = (expression: Expression) => workingOf(expression, 'high').text
+  assert.equal(high(combine('+', 47, 85)), '47+85:7+5+0=12,4+8+1=13,=132')
+  assert.equal(high(combine('-', 47, 85)), '47-85:4<8;85-47:5-7-0=8b8-4-1=3,=-38')
+  assert.equal(high(combine('*', 7, 8)), '7*8:7*8+0=56,=56')
+  assert.equal(high(combine('*', 6, 47)), '6*47:7*6+0=42,4*6+4=28,=282')
+  assert.equal(high(combine('+', -5, 3)), '-5+3:3-5:3<5;5-3:5-3-0=2,=-2')
+  assert.equal(high(combine('-', 3, -10)), '3-(-10):03+10:3+0+0=03,0+1+0=01,=13')
+  assert.equal(high(combine('*', combine('+', 2, 3), 4)), '(2+3)*4;2+3:2+3+0=05,=5;5*4:5*4+0=20,=20')
+  assert.equal(
+    high(combine('*', 47, 85)),
+    '47*85:7*5+0=35,4*5+3=23,=0235;7*8+0=56,4*8+5=37,=3760;0235+3760:5+0+0=05,3+6+0=09,2+7+0=09,0+3+0=03,=3995',
+  )
+  // A step that is too large is seen on the way.
+  const large = workingOf(combine('*', combine('+', 60, 60), 3), 'high')
+  assert.equal(large.complete, false)
+  assert.ok(large.text.endsWith('=120;'))
 })
 
-test('training never shows a problem that is kept for evaluation', () => {
+test('no text that is trained on holds a held-out problem, mirrored or partial', () => {
+  // Another reader than the one that the generator uses: every pair and triple of numbers in a row, in each clause.
+  const numbersOf = (text: string) => (text.match(/\d+/g) ?? []).map(Number)
   const next = random(2)
-  let seen = 0
-  for (let i = 0; i < 4000; i++) {
-    for (const { user } of drawDialogue(next).exchanges) {
-      const match = /(\d+) ?([-+*]|plus|minus|times) ?(\d+)/.exec(user)
-      if (!match) continue
-      const operation = (
-        { '+': 'add', plus: 'add', '-': 'subtract', minus: 'subtract', '*': 'multiply', times: 'multiply' } as Record<string, Operation>
-      )[match[2]!]!
-      assert.equal(isHeldOut({ operation, a: Number(match[1]), b: Number(match[3]) }), false, user)
-      seen++
-    }
+  let pairs = 0
+  for (let i = 0; i < 20_000; i++) {
+    const dialogue = drawDialogue(next)
+    assert.equal(leakOf(dialogue), null)
+    for (const { user, analysis, call, final } of dialogue.exchanges)
+      for (const text of [user, ...analysis.split(/[=,;:b]/), call?.expression ?? '', ...final.split(/[=,;:b]/)]) {
+        const numbers = numbersOf(text)
+        numbers.forEach((_, at) => {
+          for (const some of [numbers.slice(at, at + 2), numbers.slice(at, at + 3)]) {
+            if (some.length > 1) pairs++
+            assert.ok(!isHeldOut(some), `${some} in ${JSON.stringify(text)} of ${JSON.stringify(dialogue.exchanges)}`)
+            assert.ok(!isHeldOut([...some].reverse()))
+          }
+        })
+      }
   }
-  assert.ok(seen > 1000)
-  for (const kind of KINDS)
-    for (const problem of heldOutProblems(kind, 100, 1)) {
-      assert.ok(isHeldOut(problem))
-      assert.deepEqual([String(problem.a).length, String(problem.b).length], kind.digits)
-    }
+  assert.ok(pairs > 100_000, `${pairs} pairs were looked at`)
+})
+
+test('the reader of leaks finds a problem in any order, sign, language and place', () => {
+  const pair = heldOutProblems(KINDS[0]!, 1, 3)[0]!
+  const [a, b] = operands(pair) as [number, number]
+  const small = heldOutProblems(KINDS[0]!, 400, 1).map(operands) as [number, number][]
+  for (const text of [
+    `What is ${a} + ${b}?`,
+    `Add ${b} to ${a}`,
+    `-${a} - ${b}`,
+    `${inWords('en')(a)} times ${inWords('en')(b)}`,
+    `${inWords('de')(a)} und ${inWords('de')(b)}`,
+    `${inWords('zh')(a)}乘${inWords('zh')(b)}`,
+    `1, ${a}, ${b}`,
+  ])
+    assert.deepEqual(leakIn(text, false)?.slice().sort(), [a, b].sort(), text)
+  assert.notEqual(leakIn(`0${a}+0${b}:`, true), null, 'zeros in front')
+  assert.equal(leakIn(`1+2=${a},${b}`, true), null, 'a result and the next line are no problem')
+  // A partial sum or a line of a working counts for the whole.
+  const [c, d] = small.find(([c]) => c > 20)!
+  assert.ok(hasHeldOut(chain([c - 10, 10, d], ['+', '+'])), `${c - 10}+10+${d} has the step ${c}+${d}`)
+  assert.ok(small.every(([x, y]) => isHeldOut([y, x]) && isHeldOut([-x, y])))
+  // The share of what is held out.
+  const next = random(9)
+  const share =
+    Array.from({ length: 20_000 }, () => isHeldOut([integer(next, 10, 9999), integer(next, 10, 9999)])).filter(Boolean).length / 20_000
+  assert.ok(share > 0.11 && share < 0.14, String(share))
+  for (const kind of KINDS) for (const problem of heldOutProblems(kind, 40, 1)) assert.ok(isHeldOut(operands(problem)), textOf(problem))
 })
 
 test('a dialogue in ids is the prompt that the chat renders, then what the model must say', () => {
@@ -150,54 +200,62 @@ test('the calculator reads arithmetic and nothing else', () => {
   assert.equal(calculatorTool.name, CALCULATOR.name)
 })
 
-test('the measurement counts what is asked, and its intervals are Wilson’s', async () => {
+test('the measurement counts right, declined and wrong answers', async () => {
   const [low, high] = wilson(95, 100)
   assert.ok(Math.abs(low - 0.8882) < 1e-3 && Math.abs(high - 0.9785) < 1e-3)
   assert.deepEqual(wilson(0, 0), [0, 1])
-  // Somebody who adds correctly, subtracts wrongly, and calls the calculator only at high effort.
+  // Somebody who calculates well, declines negative values, counts one too much at low effort, and calls the calculator only at high effort.
   const ask = async (question: string, effort: string, withCalculator: boolean) => {
-    const [, a, sign, b] = /What is (\d+) ([-+*]) (\d+)\?/.exec(question)!
-    const value = calculate(`${a}${sign}${b}`)
-    const text = String(sign === '-' && !withCalculator ? value + 1n : value)
-    return {
-      text,
-      reasoningTokens: effort === 'high' ? 10 : 2,
-      calls: withCalculator && effort === 'high' ? [`{"expression":"${a}${sign}${b}"}`] : withCalculator ? ['oops'] : [],
-    }
+    const expression = /What is (.*)\?/.exec(question)![1]!
+    const value = calculate(expression)
+    const text = withCalculator || value >= 0 ? String(effort === 'low' && !withCalculator ? value + 1n : value) : REFUSAL.de
+    const calls = withCalculator && effort === 'high' ? [`{"expression":"${expression}"}`] : withCalculator ? ['oops'] : []
+    return { text, reasoningTokens: effort === 'high' ? 10 : 2, calls }
   }
   const cells = await measureEfforts(ask, ['low', 'high'], 220, 1)
   assert.equal(cells.length, 2 * KINDS.length)
-  const asked = cells.filter(({ effort }) => effort === 'low').map(({ problems }) => problems)
-  assert.equal(
-    asked.reduce((sum, n) => sum + n, 0),
-    220,
-  )
   for (const cell of cells) {
-    assert.equal(cell.right, cell.operation === 'subtract' ? 0 : cell.problems)
+    assert.equal(cell.problems, 20)
+    assert.equal(cell.right + cell.declined + cell.wrong, 20)
+    assert.equal(cell.effort === 'high' ? cell.wrong : cell.right, 0)
+    if (cell.name.includes('+') || cell.name.includes('×')) assert.equal(cell.declined, 0)
     assert.equal(cell.reasoningTokens, cell.effort === 'high' ? 10 : 2)
   }
+  assert.ok(cells.some(({ name, declined }) => name.includes('−') && declined > 3))
   const calls = await measureCalls(ask, 60, 1)
   assert.equal(calls.right, 60)
   assert.ok(calls.wellFormed > 5 && calls.wellFormed < 40)
-  assert.equal(
-    arithmetic(random(1), 'add', { digits: [9, 9], tool: false }).final,
-    'These numbers are too large for me. Offer me a calculator tool.',
-  )
+  const questions = [
+    { question: 'What is 1+1?', expected: '2' },
+    { question: 'What is 1-2?', expected: null },
+    { question: 'What is 5+5?', expected: null },
+  ]
+  const { right, declined, wrong, mistakes } = await measureQuestions(ask, questions, 'high')
+  assert.deepEqual({ right, declined, wrong }, { right: 1, declined: 1, wrong: 1 })
+  assert.equal(mistakes[0]!.came, '10')
 })
 
-test('a thousand held-out problems: all of the small kinds, equally many of the others', () => {
+test('numbers that are too large are declined, and a result is explained in one sentence', () => {
+  const large = answerTo(combine('+', 123_456, 1), 'high', false, '', 'de')
+  assert.equal(large.final, TOO_LARGE.de)
+  assert.equal(
+    explanation(combine('+', 47, 85), 'high', 'en', false),
+    'I added the digits from the right and carried the tens: 7+5+0=12, 4+8+1=13.',
+  )
+  assert.equal(explanation(chain([2, 3, 4], ['+', '+']), 'high', 'en', false), 'I did one step after the other: 2+3=5, 5+4=9.')
+  assert.equal(explanation(combine('*', 47, 85), 'high', 'en', true), 'I asked the calculator for 47*85.')
+  assert.equal(explanation(combine('+', 123_456, 1), 'high', 'en', false), null)
+})
+
+test('a thousand held-out problems: equally many of each kind, all different', () => {
   const shares = problemsPerKind(1000)
   assert.equal(
     shares.reduce((sum, n) => sum + n, 0),
     1000,
   )
   KINDS.forEach((kind, i) => {
-    const problems = heldOutProblems(kind, shares[i]!, 1)
-    assert.equal(new Set(problems.map(({ a, b }) => `${a},${b}`)).size, shares[i], 'all different')
-    assert.ok(problems.every((problem) => isHeldOut(problem) && problem.operation === kind.operation))
-    for (const { a, b } of problems) assert.deepEqual([String(a).length, String(b).length], kind.digits)
+    const problems = heldOutProblems(kind, shares[i]!, 1).map((problem) => textOf(problem))
+    assert.equal(new Set(problems).size, shares[i], kind.name)
   })
-  const sums = KINDS.findIndex(({ operation, digits }) => operation === 'add' && digits[0] === 1)
-  assert.equal(shares[sums], heldOutProblems(KINDS[sums]!, 1000, 1).length, 'every held-out sum of two digits')
-  assert.ok(Math.max(...shares) >= 120 && Math.min(...shares) < 20)
+  assert.ok(Math.max(...shares) - Math.min(...shares) <= 1)
 })

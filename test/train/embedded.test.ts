@@ -10,9 +10,9 @@ import type { Effort } from '../../src/chat/messages.ts'
 import { chat, type TurnOptions } from '../../src/chat/session.ts'
 import { type Dict, fromJson, Template } from '../../src/jinja/template.ts'
 import { loadModel, type Model } from '../../src/load-model-node.ts'
-import { evaluate, SIGN } from '../../src/train/abacus/arithmetic.ts'
 import { calculatorTool } from '../../src/train/abacus/calculator.ts'
-import { heldOutProblems, KINDS } from '../../src/train/abacus/evaluate.ts'
+import { heldOutProblems, isDeclined, KINDS, questionOf } from '../../src/train/abacus/evaluate.ts'
+import { exactValue } from '../../src/train/abacus/expression.ts'
 import { ABACUS_CHAT_TEMPLATE } from '../../src/train/abacus/recipe.ts'
 
 const directory = fileURLToPath(new URL('../../models/abacus', import.meta.url))
@@ -22,6 +22,9 @@ before(async () => {
   model = await loadModel(directory, { threads: 1, slots: 16, context: 512 })
 })
 after(() => model.dispose())
+
+/** The weights of the first edition know two numbers and English only. */
+const isFirstEdition = () => model.architecture.vocabSize === 640
 
 async function ask(content: string, options: TurnOptions = {}) {
   const answer = { text: '', thinking: 0, calls: [] as string[] }
@@ -43,12 +46,10 @@ test('it is a published-layout gpt-oss of at most 4 MB', () => {
 })
 
 test('at high effort it solves problems it has never seen', async () => {
-  const problems = KINDS.flatMap((kind) => heldOutProblems(kind, 3, 77))
-  const answers = await Promise.all(
-    problems.map(({ operation, a, b }) => ask(`What is ${a} ${SIGN[operation]} ${b}?`, { thinking: 'high' })),
-  )
-  const wrong = problems.filter((problem, i) => answers[i]!.text !== String(evaluate(problem)))
-  assert.ok(wrong.length <= 3, `${wrong.length} of ${problems.length} wrong: ${JSON.stringify(wrong)}`)
+  const problems = KINDS.filter(({ name }) => !isFirstEdition() || /^\d/.test(name)).flatMap((kind) => heldOutProblems(kind, 3, 77))
+  const answers = await Promise.all(problems.map((problem) => ask(questionOf(problem), { thinking: 'high' })))
+  const wrong = problems.map(questionOf).filter((_, i) => answers[i]!.text !== String(exactValue(problems[i]!)))
+  assert.ok(wrong.length <= 3, `${wrong.length} of ${problems.length} wrong: ${wrong.join(' ')}`)
 })
 
 test('more effort means longer thinking', async () => {
@@ -93,4 +94,5 @@ test('it says what it is and what it cannot do', async () => {
   assert.match((await ask('Who are you?')).text, /^I am Abacus/)
   assert.match((await ask('What is the capital of Italy?')).text, /only add, subtract, multiply and compare/)
   assert.match((await ask('What is 1234567 + 7654321?')).text, /too large for me/)
+  if (!isFirstEdition()) assert.ok(isDeclined((await ask('Wie spät ist es?')).text))
 })

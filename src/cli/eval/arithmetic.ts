@@ -1,20 +1,35 @@
-/** `lineage eval --effort`: what a model calculates at which effort, on problems that abacus was never trained on. */
+/**
+ * `lineage eval --effort`: what a model calculates at which effort, on problems that abacus was never trained on; and with `--questions`
+ * what it does with the questions of a file.
+ */
 import type { Effort } from '../../chat/messages.ts'
 import { chat } from '../../chat/session.ts'
 import { chartSvg } from '../../drawing/chart.ts'
 import { EXTRACTIONS } from '../../evaluate/extract.ts'
 import { writeFileAtomically } from '../../files/write-node.ts'
+import { Fields } from '../../json/fields.ts'
 import { wilson } from '../../numbers/statistics.ts'
 import { calculatorTool } from '../../train/abacus/calculator.ts'
-import { type Ask, type Cell, measureCalls, measureEfforts, type ToolCell } from '../../train/abacus/evaluate.ts'
+import {
+  type Ask,
+  type Cell,
+  isDeclined,
+  measureCalls,
+  measureEfforts,
+  measureQuestions,
+  type Score,
+  type ToolCell,
+} from '../../train/abacus/evaluate.ts'
 import { describeModel } from '../support/architectures.ts'
 import { type BackendOptions, openModel, type RunOptions } from '../support/model.ts'
+import { readOptionFile } from '../support/read-file.ts'
 import { painter, table } from '../support/terminal.ts'
 
 export interface ArithmeticOptions extends BackendOptions, Pick<RunOptions, 'adapter'> {
   effort?: Effort[]
   problems: number
   calls: number
+  questions?: string[]
   svg?: string
   json?: string
   seed: number
@@ -36,7 +51,8 @@ export async function measureArithmetic(directory: string, options: ArithmeticOp
       else if (event.type === 'finish') answer.reasoningTokens = event.usage.reasoningTokens
     }
     // Models that were not trained on these problems answer in sentences; the last number counts.
-    return { ...answer, text: EXTRACTIONS.boxed(answer.text) ?? EXTRACTIONS.number(answer.text) ?? answer.text }
+    const text = isDeclined(answer.text) ? answer.text : (EXTRACTIONS.boxed(answer.text) ?? EXTRACTIONS.number(answer.text) ?? answer.text)
+    return { ...answer, text }
   }
   const paint = painter()
   try {
@@ -48,71 +64,114 @@ export async function measureArithmetic(directory: string, options: ArithmeticOp
     process.stdout.write(`${report(cells, efforts, paint)}\n`)
     const hasTools = model.format.capabilities.tools
     const calls = hasTools ? await measureCalls(ask, options.calls, options.seed) : NO_CALLS
-    const share = (n: number) => `${((100 * n) / calls.problems).toFixed(1)} %`
     process.stdout.write(
       !hasTools
         ? '\nthe calculator was not offered: the format of this model has no tools\n'
-        : `\nwith the calculator, 1 to 8 digits: ${share(calls.wellFormed)} of ${calls.problems} calls well-formed, ${share(calls.right)} of the answers right\n`,
+        : `\nwith the calculator, two and three numbers of 1 to 8 digits, ${calls.wellFormed} of ${calls.problems} calls well-formed:\n${counts(calls)}\n`,
     )
-    for (const { question, expected, came } of [...cells.filter((cell) => cell.effort === 'high'), calls]
+    const files: Record<string, Score> = {}
+    for (const file of options.questions ?? []) {
+      const { answers, ...score } = await measureQuestions(ask, readQuestions(file), 'high')
+      files[file] = score
+      process.stdout.write(`\n${file}, high effort:\n${counts(score)}\n`)
+    }
+    for (const { question, expected, came } of [...cells.filter((cell) => cell.effort === 'high'), calls, ...Object.values(files)]
       .flatMap(({ mistakes }) => mistakes)
-      .slice(0, 8))
+      .slice(0, 20))
       process.stdout.write(`  wrong: ${question} ${expected}, said ${JSON.stringify(came)}\n`)
     if (options.svg) await writeFileAtomically(options.svg, effortChart(cells, efforts))
-    if (options.json) await writeFileAtomically(options.json, `${JSON.stringify({ cells, calls }, null, 2)}\n`)
+    if (options.json) await writeFileAtomically(options.json, `${JSON.stringify({ cells, calls, files }, null, 2)}\n`)
   } finally {
     await model.dispose()
   }
 }
 
 /** Of a model without tools. */
-const NO_CALLS: ToolCell = { problems: 0, wellFormed: 0, right: 0, low: 0, high: 1, mistakes: [] }
+const NO_CALLS: ToolCell = { problems: 0, wellFormed: 0, right: 0, declined: 0, wrong: 0, low: 0, high: 1, mistakes: [] }
+
+const percent = (x: number) => (100 * x).toFixed(1)
+
+/** "98 right (97.0 %, 95 % interval 91.0–99.0), 1 declined, 1 wrong". */
+const counts = ({ problems, right, declined, wrong, low, high }: Score): string =>
+  `  ${right} right of ${problems} (${percent(right / Math.max(1, problems))} %, 95 % interval ${percent(low)}–${percent(high)}), ${declined} declined, ${wrong} wrong`
 
 function report(cells: readonly Cell[], efforts: readonly Effort[], paint: ReturnType<typeof painter>): string {
   const names = [...new Set(cells.map(({ name }) => name))]
-  const percent = (x: number) => (100 * x).toFixed(1)
-  const rows = [
-    ['problem', 'number', ...efforts.flatMap((effort) => [effort, '95 % interval', 'tokens'])].map((text) => ({
-      text,
-      styles: ['bold' as const],
-    })),
-  ]
-  const lines: string[][] = names.map((name) => [
-    name,
-    String(cells.find((c) => c.name === name)!.problems),
-    ...efforts.flatMap((effort) => {
-      const cell = cells.find((c) => c.name === name && c.effort === effort)!
-      return [`${percent(cell.right / cell.problems)} %`, `${percent(cell.low)}–${percent(cell.high)}`, cell.reasoningTokens.toFixed(1)]
-    }),
-  ])
-  const all = efforts.map((effort) => cells.filter((cell) => cell.effort === effort))
-  const sum = (some: readonly Cell[], of: (cell: Cell) => number) => some.reduce((total, cell) => total + of(cell), 0)
-  const problems = sum(all[0]!, (cell) => cell.problems)
-  const overall = all.flatMap((some) => {
-    const right = sum(some, (cell) => cell.right)
+  const bold = (text: string) => ({ text, styles: ['bold' as const] })
+  const head = ['problem', 'effort', 'number', 'right', '95 % interval', 'declined', 'wrong', 'tokens'].map(bold)
+  const row = (name: string, effort: Effort, some: readonly Cell[]): string[] => {
+    const sum = (of: (cell: Cell) => number) => some.reduce((total, cell) => total + of(cell), 0)
+    const [problems, right] = [sum((cell) => cell.problems), sum((cell) => cell.right)]
     const [low, high] = wilson(right, problems)
-    const tokens = sum(some, (cell) => cell.reasoningTokens * cell.problems) / problems
-    return [`${percent(right / problems)} %`, `${percent(low)}–${percent(high)}`, tokens.toFixed(1)]
-  })
-  lines.push(['all', String(problems), ...overall])
-  return table([...rows, ...lines], paint, [false, true, ...efforts.flatMap(() => [true, true, true])])
+    const tokens = sum((cell) => cell.reasoningTokens * cell.problems) / problems
+    const refused = [sum((cell) => cell.declined), sum((cell) => cell.wrong)].map(String)
+    return [
+      name,
+      effort,
+      String(problems),
+      `${percent(right / problems)} %`,
+      `${percent(low)}–${percent(high)}`,
+      ...refused,
+      tokens.toFixed(1),
+    ]
+  }
+  const each = names.flatMap((name) =>
+    efforts.map((effort) =>
+      row(
+        name,
+        effort,
+        cells.filter((cell) => cell.name === name && cell.effort === effort),
+      ),
+    ),
+  )
+  const all = efforts.map((effort) =>
+    row(
+      'all',
+      effort,
+      cells.filter((cell) => cell.effort === effort),
+    ),
+  )
+  return table([head, ...each, ...all], paint, [false, false, true, true, true, true, true, true])
 }
 
-/** One line per kind of problem through its efforts: figure 21 of the article for this model. */
+/** The questions of a file: lines with "question" and "answer", null where it should be declined. */
+function readQuestions(file: string): { question: string; expected: string | null }[] {
+  return readOptionFile('--questions', file)
+    .split('\n')
+    .filter((line) => line.trim() !== '')
+    .map((line, i) => {
+      const fields = new Fields(JSON.parse(line), `${file}:${i + 1}`)
+      return { question: fields.string('question'), expected: fields.raw('answer') === null ? null : String(fields.raw('answer')) }
+    })
+}
+
+/** The kinds of problems in three lines of the chart, and all of them. */
+const GROUPS: { name: string; has(kind: string): boolean }[] = [
+  { name: 'all', has: () => true },
+  { name: 'sums and differences', has: (kind) => /[+−]/.test(kind) },
+  { name: 'products', has: (kind) => kind.includes('×') },
+  { name: 'longer or negative', has: (kind) => !/[+−×]/.test(kind) },
+]
+
+/** One line per group of problems through its efforts: figure 21 of the article for this model. */
 function effortChart(cells: readonly Cell[], efforts: readonly Effort[]): string {
-  const names = [...new Set(cells.map(({ name }) => name))]
   return chartSvg({
     title: 'Accuracy against tokens of thinking, low to high effort',
     xTitle: 'mean tokens in the analysis channel',
     yTitle: 'right answers (%)',
     yRange: [0, 100],
-    series: names.map((name) => {
-      const own = efforts.map((effort) => cells.find((c) => c.name === name && c.effort === effort)!)
+    series: GROUPS.map(({ name, has }) => {
+      const own = efforts.map((effort) => {
+        const some = cells.filter((cell) => cell.effort === effort && has(cell.name))
+        const sum = (of: (cell: Cell) => number) => some.reduce((total, cell) => total + of(cell), 0)
+        const problems = sum((cell) => cell.problems)
+        return { problems, right: sum((cell) => cell.right), tokens: sum((cell) => cell.reasoningTokens * cell.problems) / problems }
+      })
       return {
         name,
         dots: true,
-        points: own.map((c) => [c.reasoningTokens, (100 * c.right) / c.problems] as const),
-        spread: own.map((c) => [100 * c.low, 100 * c.high] as const),
+        points: own.map(({ problems, right, tokens }) => [tokens, (100 * right) / problems] as const),
+        spread: own.map(({ problems, right }) => wilson(right, problems).map((x) => 100 * x) as [number, number]),
       }
     }),
   })

@@ -115,6 +115,11 @@ export class TrainingBackend implements GradientOps {
     return outputGradient(x) ?? undefined
   }
 
+  /** The gradient of a result, zero where nothing was collected yet: for those who fill it. */
+  gradientFor(x: Tensor): Floats {
+    return gradientOf(this.context, x)!
+  }
+
   /** A seed of its own for every random op of a pass. */
   #drawSeed(): number {
     return Math.imul(this.#randomSeed ^ 0x51ed270b, 0x2c1b3c6d) + Math.imul(++this.#draws, 0x297a2d39)

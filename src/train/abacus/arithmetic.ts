@@ -1,87 +1,81 @@
 /**
- * Problems of whole numbers and the written working that leads to the answer. High effort: every line needs one fact about
- * single digits, so a small model can follow it. Medium effort: the model finds carries and columns itself.
- * Low effort: no working.
+ * The written working that leads to the value of an expression. High effort: every line needs one fact about single digits, so a small
+ * model can follow it. Medium effort: the model finds carries and columns itself. Low effort: no working.
  */
 import type { Effort } from '../../chat/messages.ts'
-import { integer, type Random } from '../../random/stream.ts'
+import { apply, type Expression, type Operator, reduce, type Step, textOf } from './expression.ts'
 
-export type Operation = 'add' | 'subtract' | 'multiply' | 'compare'
-
-export interface Problem {
-  operation: Operation
-  a: number
-  b: number
-}
-
-export const SIGN: Record<Operation, string> = { add: '+', subtract: '-', multiply: '*', compare: '?' }
-
-export function evaluate({ operation, a, b }: Problem): number {
-  switch (operation) {
-    case 'add':
-      return a + b
-    case 'subtract':
-      return a - b
-    case 'multiply':
-      return a * b
-    case 'compare':
-      return Math.max(a, b)
-  }
-}
-
-/** About one problem in eight is never trained on. Depends on the numbers alone, so that every wording of it is unseen. */
-export function isHeldOut({ operation, a, b }: Problem): boolean {
-  let h = Math.imul(a + 0x51ed, 0x85ebca6b) ^ Math.imul(b + 0x2c1b, 0xc2b2ae35) ^ operation.charCodeAt(0)
-  h = Math.imul(h ^ (h >>> 15), 0x2c1b3c6d)
-  return ((h ^ (h >>> 13)) >>> 0) % 8 === 0
-}
-
-/** A number of exactly `digits` digits; 0 counts as one digit. */
-export function numberOf(next: Random, digits: number): number {
-  return digits === 1 ? integer(next, 0, 9) : integer(next, 10 ** (digits - 1), 10 ** digits - 1)
-}
-
-/** The largest operands that the model works out itself. */
+/** The largest operands of a step that is worked out. */
 export const WORKED_DIGITS = 4
+const WORKED_FACTOR_DIGITS = 2
 
-/** Whether the working below covers this problem. */
-export function isWorked({ operation, a, b }: Problem): boolean {
-  const digits = String(Math.max(a, b)).length
-  return operation === 'multiply' ? digits <= 2 : digits <= WORKED_DIGITS
+/** Whether the working below covers this step. */
+export const isWorkedStep = ({ op, a, b }: Step): boolean =>
+  String(Math.max(Math.abs(a), Math.abs(b))).length <= (op === '*' ? WORKED_FACTOR_DIGITS : WORKED_DIGITS)
+
+export interface Working {
+  text: string
+  /** False where a step has numbers that are too large; the text ends before it. */
+  complete: boolean
+  /** The steps that were worked out. */
+  steps: Step[]
 }
 
-/** The working; '' where the effort allows none. */
-export function working(problem: Problem, effort: Effort): string {
-  if (effort === 'low') return ''
-  const { operation, a, b } = problem
+/**
+ * The working of an expression: the expression, where it has more than one step, then the step and its result, and so on with what remains.
+ * "(2+3)*4;2+3:2+3+0=05,=5;5*4:5*4+0=20,=20". At medium effort the last result is left to the answer.
+ */
+export function workingOf(expression: Expression, effort: Effort): Working {
+  const steps: Step[] = []
+  let text = ''
+  for (let next = reduce(expression), rest = expression; next; rest = next.rest, next = reduce(rest)) {
+    if (!isWorkedStep(next.step)) return { text: effort === 'low' ? '' : text, complete: false, steps }
+    steps.push(next.step)
+    const isLast = typeof next.rest === 'number'
+    const { op, a, b } = next.step
+    if (!isLast) text += `${textOf(rest)};`
+    text += stepWorking(next.step, effort)
+    if (effort === 'high' || !isLast) text += `=${apply(op, a, b)}`
+    if (!isLast) text += ';'
+  }
+  return { text: effort === 'low' ? '' : text, complete: true, steps }
+}
+
+/** Signs first: "-5+3:3-5:…". */
+function stepWorking({ op, a, b }: Step, effort: Effort): string {
+  if (a >= 0 && b >= 0) return unsigned(op, a, b, effort)
+  const [x, y] = [Math.abs(a), Math.abs(b)]
+  const echo = `${a}${op}${b < 0 ? `(${b})` : b}:`
+  if (op === '*') return echo + unsigned('*', x, y, effort)
+  const added = op === '-' ? -b : b
+  if (a < 0 === added < 0) return echo + unsigned('+', x, y, effort)
+  return echo + (a < 0 ? unsigned('-', y, x, effort) : unsigned('-', x, y, effort))
+}
+
+function unsigned(op: Operator, a: number, b: number, effort: Effort): string {
   const width = Math.max(String(a).length, String(b).length)
   const pad = (n: number, w = width) => String(n).padStart(w, '0')
+  const [large, small] = [Math.max(a, b), Math.min(a, b)]
   if (effort === 'medium') {
-    switch (operation) {
-      case 'add':
-        return `${a}+${b}:${columns(pad(a), pad(b))
-          .map(([x, y]) => `${x}+${y}=${x + y},`)
-          .join('')}`
-      case 'subtract':
-        return `${a}-${b}:${Math.max(a, b)}-${Math.min(a, b)}:${columns(pad(Math.max(a, b)), pad(Math.min(a, b)))
-          .map(([x, y]) => `${x}-${y}=${x - y},`)
-          .join('')}`
-      case 'multiply':
-        return `${a}*${b}:${a}*${b % 10}=${a * (b % 10)};${b < 10 ? '' : `${a}*${b - (b % 10)}=${a * (b - (b % 10))};`}`
-      case 'compare':
-        return `${a}?${b}:${comparison(pad(a), pad(b))};`
-    }
+    const each = (sign: '+' | '-', x: number, y: number) =>
+      columns(pad(x), pad(y))
+        .map(([p, q]) => `${p}${sign}${q}=${sign === '+' ? p + q : p - q},`)
+        .join('')
+    if (op === '+') return `${a}+${b}:${each('+', a, b)}`
+    if (op === '-') return `${a}-${b}:${large}-${small}:${each('-', large, small)}`
+    return `${a}*${b}:${a}*${b % 10}=${a * (b % 10)};${b < 10 ? '' : `${a}*${b - (b % 10)}=${a * (b - (b % 10))};`}`
   }
-  switch (operation) {
-    case 'add':
-      return addition(pad(a), pad(b))
-    case 'subtract':
-      return `${pad(a)}-${pad(b)}:${comparison(pad(a), pad(b))};${subtraction(pad(Math.max(a, b)), pad(Math.min(a, b)))}`
-    case 'multiply':
-      return multiplication(pad(a), pad(b))
-    case 'compare':
-      return `${pad(a)}?${pad(b)}:${comparison(pad(a), pad(b))};`
-  }
+  if (op === '+') return addition(pad(a), pad(b))
+  if (op === '-') return `${pad(a)}-${pad(b)}:${comparison(pad(a), pad(b))};${subtraction(pad(large), pad(small))}`
+  return multiplication(a, b)
+}
+
+/** Which of two numbers is larger: "47?85:4<8;". */
+export function comparing(a: number, b: number, effort: Effort): string {
+  if (effort === 'low') return ''
+  const width = Math.max(String(a).length, String(b).length)
+  const pad = (n: number) => String(n).padStart(width, '0')
+  return `${effort === 'medium' ? `${a}?${b}` : `${pad(a)}?${pad(b)}`}:${comparison(pad(a), pad(b))};`
 }
 
 /** Pairs of digits, units first. */
@@ -124,11 +118,12 @@ function comparison(a: string, b: string): string {
   return parts.join(',')
 }
 
-/** Two numbers of one width, 1 or 2: the two partial products digit by digit, then their sum. */
-function multiplication(a: string, b: string): string {
-  if (a.length === 1) return `${a}*${b}:${partial(a, b).text}`
-  const units = partial(a, b[1]!)
-  const tens = partial(a, b[0]!)
+/** By one digit: digit by digit. Of two numbers of two digits: the two partial products, then their sum. */
+function multiplication(a: number, b: number): string {
+  if (b < 10) return `${a}*${b}:${partial(String(a), String(b)).text}`
+  if (a < 10) return `${a}*${b}:${partial(String(b), String(a)).text}`
+  const [tensDigit, unitsDigit] = String(b) as unknown as [string, string]
+  const [units, tens] = [partial(String(a), unitsDigit), partial(String(a), tensDigit)]
   const first = units.product.padStart(4, '0')
   const second = `${tens.product}0`.padStart(4, '0')
   return `${a}*${b}:${units.text}=${first};${tens.text}=${second};${addition(first, second)}`

@@ -1,10 +1,16 @@
 /**
- * Dialogues that teach the embedded model: questions, the reasoning at each effort, answers, calls of the calculator,
- * and what the model says about itself and about everything it cannot do. Seeded; text only.
+ * Dialogues that teach the embedded model: questions, the reasoning at each effort, answers, calls of the calculator, explanations,
+ * and what the model says about itself and about everything it cannot do. Seeded; text only. Nothing that is held out is in any text.
  */
 import type { Effort, ToolDefinition } from '../../chat/messages.ts'
 import { integer, pick, type Random } from '../../random/stream.ts'
-import { evaluate, isHeldOut, isWorked, numberOf, type Operation, type Problem, SIGN, working } from './arithmetic.ts'
+import { comparing, workingOf } from './arithmetic.ts'
+import { explanation, HOW } from './explain.ts'
+import { chain, combine, drawSign, type Expression, exactValue, MIXED, numberOf, type Operator, textOf } from './expression.ts'
+import type { Language } from './number-words.ts'
+import { drawRefusal, REFUSAL, TOO_LARGE, topic, WHO, WHO_ANSWER, word } from './refusals.ts'
+import { hasHeldOut, leakIn } from './split.ts'
+import { ask, COMPARISONS, drawLanguage, drawNumbers, fill, ITEMS, NAMES, STORIES } from './wordings.ts'
 
 /** One exchange. */
 export interface Exchange {
@@ -14,6 +20,8 @@ export interface Exchange {
   /** Expression of a call of the calculator and the tool's result. */
   call?: { expression: string; result: string }
   final: string
+  /** What a further question about the result is about. */
+  about?: { expression: Expression; language: Language }
 }
 
 export interface Dialogue {
@@ -48,7 +56,7 @@ const DESCRIPTIONS = [
   'Evaluate a mathematical expression',
   'Does exact arithmetic.',
 ]
-const EXAMPLES = ['The expression', 'e.g. 12*34', 'What to compute', 'An arithmetic expression such as 1+2']
+const EXAMPLES = ['The expression', 'e.g. 2*3', 'What to compute', 'An arithmetic expression such as 1+2']
 
 function calculator(next: Random): ToolDefinition {
   if (next() < 0.6) return CALCULATOR
@@ -60,202 +68,6 @@ function calculator(next: Random): ToolDefinition {
   }
 }
 
-const WORDINGS: Record<'add' | 'subtract' | 'multiply', string[]> = {
-  add: [
-    'What is A + B?',
-    'What is A + B?',
-    'A + B',
-    'A+B',
-    'A+B=',
-    'A + B = ?',
-    'What is A+B?',
-    'Calculate A + B.',
-    'Compute A + B',
-    'Add A and B.',
-    'What is the sum of A and B?',
-    'How much is A + B?',
-    "What's A + B?",
-    'what is A plus B?',
-    'A plus B',
-    'Please add A and B.',
-    'What does A + B equal?',
-  ],
-  subtract: [
-    'What is A - B?',
-    'What is A - B?',
-    'A - B',
-    'A-B',
-    'A-B=',
-    'A - B = ?',
-    'What is A-B?',
-    'Calculate A - B.',
-    'Compute A - B',
-    'Subtract B from A.',
-    'How much is A - B?',
-    "What's A - B?",
-    'what is A minus B?',
-    'A minus B',
-    'Take B away from A.',
-    'What does A - B equal?',
-  ],
-  multiply: [
-    'What is A * B?',
-    'What is A * B?',
-    'A * B',
-    'A*B',
-    'A*B=',
-    'A x B',
-    'What is A x B?',
-    'What is A × B?',
-    'A × B',
-    'Calculate A * B.',
-    'Compute A * B',
-    'Multiply A by B.',
-    'What is the product of A and B?',
-    'How much is A * B?',
-    "What's A times B?",
-    'what is A times B?',
-    'A times B',
-    'What does A * B equal?',
-  ],
-}
-
-const NAMES = ['Tom', 'Anna', 'Ben', 'Mia', 'Leo', 'Sara', 'Paul', 'Emma', 'Max', 'Lily', 'Omar', 'Nina', 'Jack', 'Zoe', 'Ivan', 'Ada']
-const ITEMS = [
-  'apples',
-  'books',
-  'coins',
-  'stamps',
-  'pens',
-  'cards',
-  'eggs',
-  'nuts',
-  'shells',
-  'stones',
-  'marbles',
-  'cookies',
-  'balls',
-  'keys',
-]
-const STORIES: Record<'add' | 'subtract' | 'multiply', string[]> = {
-  add: [
-    'N has A I and buys B more. How many I does N have?',
-    'N has A I and finds B more. How many I are there now?',
-    'There are A I in one box and B I in another. How many I are there?',
-    'N has A I and M has B. How many I do they have together?',
-  ],
-  subtract: [
-    'N has A I and gives away B. How many I are left?',
-    'N had A I and lost B. How many I does N have now?',
-    'There were A I and N took B. How many I are left?',
-    'N has A I and M has B. How many more I does N have?',
-  ],
-  multiply: [
-    'There are A boxes with B I each. How many I are there?',
-    'N buys A bags of B I. How many I is that?',
-    'N has A rows of B I. How many I does N have?',
-  ],
-}
-
-const COMPARISONS: { text: string; answer: (a: number, b: number) => string }[] = [
-  { text: 'Which is larger, A or B?', answer: (a, b) => (a === b ? 'They are equal.' : String(Math.max(a, b))) },
-  { text: 'Which number is bigger: A or B?', answer: (a, b) => (a === b ? 'They are equal.' : String(Math.max(a, b))) },
-  { text: 'Which is smaller, A or B?', answer: (a, b) => (a === b ? 'They are equal.' : String(Math.min(a, b))) },
-  { text: 'Is A larger than B?', answer: (a, b) => (a > b ? 'Yes.' : 'No.') },
-  { text: 'Is A greater than B?', answer: (a, b) => (a > b ? 'Yes.' : 'No.') },
-  { text: 'Is A less than B?', answer: (a, b) => (a < b ? 'Yes.' : 'No.') },
-  { text: 'Compare A and B.', answer: (a, b) => (a === b ? 'They are equal.' : `${Math.max(a, b)} is larger.`) },
-]
-
-const WHO = [
-  'Who are you?',
-  'What are you?',
-  'What is your name?',
-  'Who made you?',
-  'Hello',
-  'Hello!',
-  'Hi',
-  'Hi!',
-  'hello',
-  'hi',
-  'Hey',
-  'What can you do?',
-  'Help',
-  'help',
-  'Are you ChatGPT?',
-  'Introduce yourself.',
-  'Tell me about yourself.',
-  'Good morning!',
-  'How are you?',
-  'What do you do?',
-  'who are you',
-]
-export const WHO_ANSWER = 'I am Abacus, a very small gpt-oss trained with Lineage. I add, subtract, multiply and compare whole numbers.'
-export const REFUSAL = 'I cannot do that. I only add, subtract, multiply and compare whole numbers.'
-export const TOO_LARGE = 'These numbers are too large for me. Offer me a calculator tool.'
-
-const TOPICS = [
-  'France',
-  'the moon',
-  'music',
-  'cats',
-  'history',
-  'love',
-  'Python',
-  'water',
-  'the weather',
-  'Shakespeare',
-  'chess',
-  'football',
-  'Berlin',
-  'a dog',
-  'the sea',
-  'cooking',
-  'physics',
-  'the Roman Empire',
-  'trees',
-  'dinosaurs',
-  'Japan',
-  'school',
-  'cars',
-  'time',
-  'money',
-  'art',
-  'a robot',
-  'sleep',
-  'tea',
-  'war',
-]
-const REQUESTS = [
-  'What is the capital of X?',
-  'Tell me about X.',
-  'Write a poem about X.',
-  'Who invented X?',
-  'Tell me a joke about X.',
-  'What is X?',
-  'Explain X.',
-  'Do you like X?',
-  'Write a story about X.',
-  'How old is X?',
-  'Translate X into German.',
-  'Where is X?',
-  'Why is X important?',
-  'What color is X?',
-  'Give me a recipe with X.',
-  'Summarize X for me.',
-  'Write code for X.',
-  'How does X work?',
-  'Can you help me with X?',
-  'Describe X.',
-  'X',
-  'What is A / B?',
-  'Divide A by B.',
-  'What is the square root of A?',
-  'Is A prime?',
-  'What happened in A?',
-  'Who won in A?',
-  'A',
-]
 const INSTRUCTIONS = [
   'You are a helpful assistant.',
   'Be brief.',
@@ -266,141 +78,212 @@ const INSTRUCTIONS = [
   'Help the user.',
   'Reply in English.',
   'You help with homework.',
+  'Antworte kurz.',
+  '请简短回答。',
 ]
 
-const fill = (text: string, values: Record<string, string>): string => text.replace(/\b[ABINMX]\b/g, (letter) => values[letter] ?? letter)
+/** The kinds of expressions that are drawn for training and for measuring. */
+export type Shape = 'pair' | 'negative' | 'sum' | 'mixed'
 
-/** Random letters: typing errors and other languages look like this to a small model. */
-function babble(next: Random): string {
-  const words = Array.from({ length: integer(next, 1, 5) }, () =>
-    Array.from({ length: integer(next, 2, 8) }, () => pick(next, Array.from('abcdefghijklmnopqrstuvwxyzaeioué'))).join(''),
-  )
-  return words.join(' ') + pick(next, ['', '.', '?', '!'])
-}
+const PRODUCT_DIGITS: readonly [number, number][] = [
+  [1, 1],
+  [1, 2],
+  [2, 1],
+  [2, 2],
+  [2, 2],
+  [2, 2],
+  [2, 2],
+  [2, 2],
+]
 
-export interface Ask {
-  effort?: Effort
-  /** Operand digits; drawn if absent. */
-  digits?: [number, number]
-  tool?: boolean
-  /** Draw from the problems kept for evaluation. */
-  heldOut?: boolean
-}
-
-/** A problem of an operation on the wanted side of the split. */
-export function drawProblem(next: Random, operation: Operation, digits: [number, number], heldOut: boolean): Problem {
-  for (;;) {
-    const problem = { operation, a: numberOf(next, digits[0]), b: numberOf(next, digits[1]) }
-    if (isHeldOut(problem) === heldOut) return problem
-  }
-}
-
-function drawDigits(next: Random, operation: Operation): [number, number] {
-  if (operation === 'multiply')
-    return pick(next, [
-      [1, 1],
-      [1, 2],
-      [2, 1],
-      [2, 2],
-      [2, 2],
-      [2, 2],
-      [2, 2],
-      [2, 2],
-    ] as [number, number][])
+function pairDigits(next: Random, op: Operator): [number, number] {
+  if (op === '*') return pick(next, PRODUCT_DIGITS)
   const one = () => pick(next, [1, 2, 2, 3, 3, 3, 4, 4, 4, 4])
   const first = one()
   return next() < 0.65 ? [first, first] : [first, one()]
 }
 
-/** The answer to a problem, with working or through the calculator. */
-function answer(problem: Problem, effort: Effort, tool: boolean, user: string): Exchange {
-  const result = String(evaluate(problem))
-  if (tool) {
-    const expression = `${problem.a}${SIGN[problem.operation]}${problem.b}`
-    return { user, analysis: '', call: { expression, result }, final: result }
+/** An expression that the model works out itself. `digits`: of the operands, drawn if absent. */
+export function drawExpression(next: Random, shape: Shape, digits?: readonly number[]): Expression {
+  const op = pick(next, ['+', '-', '*'] as const)
+  const sign = () => drawSign(next)
+  switch (shape) {
+    case 'pair': {
+      const [m, n] = digits ?? pairDigits(next, op)
+      return combine(op, numberOf(next, m!), numberOf(next, n!))
+    }
+    case 'negative': {
+      const small = op === '*' ? 2 : 3
+      const [m, n] = digits ?? [integer(next, 1, small), integer(next, 1, small)]
+      const [a, b] = [numberOf(next, m!), numberOf(next, n!)]
+      const which = next()
+      return combine(op, which < 0.8 ? -a : a, which > 0.6 ? -b : b)
+    }
+    case 'sum': {
+      const count = digits?.length ?? (next() < 0.75 ? 3 : integer(next, 4, 5))
+      const most = count === 3 ? pick(next, [1, 2, 2, 3, 3]) : integer(next, 1, 2)
+      const numbers = Array.from({ length: count }, (_, i) => numberOf(next, digits?.[i] ?? (next() < 0.8 ? most : integer(next, 1, most))))
+      const allPlus = next() < 0.6
+      return chain(
+        numbers,
+        numbers.slice(1).map(() => (allPlus ? '+' : sign())),
+      )
+    }
+    case 'mixed': {
+      const form = integer(next, 0, MIXED.length - 1)
+      // A sum in parentheses must stay a factor of two digits.
+      const most = form < 2 ? [1, 1, 2] : [1, 2, 2]
+      const [a, b, c] = Array.from({ length: 3 }, (_, i) => numberOf(next, digits?.[i] ?? pick(next, most)))
+      return MIXED[form]!(a!, b!, c!, sign())
+    }
   }
-  if (!isWorked(problem)) return { user, analysis: '', final: TOO_LARGE }
-  return { user, analysis: working(problem, effort), final: result }
+}
+
+/** Numbers of up to eight digits for the calculator, up to three operands. */
+export function drawLong(next: Random): Expression {
+  const one = () => numberOf(next, next() < 0.5 ? integer(next, 1, 9) : integer(next, 5, 9))
+  const shape = next()
+  const op = pick(next, ['+', '-', '*'] as const)
+  if (shape < 0.6) return combine(op, next() < 0.08 ? -one() : one(), next() < 0.08 ? -one() : one())
+  if (shape < 0.8) return chain([one(), one(), one()], [drawSign(next), drawSign(next)])
+  if (shape < 0.85) return combine('*', combine('*', one(), one()), one())
+  return pick(next, MIXED)(one(), one(), one(), drawSign(next))
+}
+
+/** An expression in which nothing is held out. */
+function allowed(draw: () => Expression): Expression {
+  for (;;) {
+    const expression = draw()
+    if (!hasHeldOut(expression)) return expression
+  }
+}
+
+/** The answer to a question for a value, with working or through the calculator. */
+export function answerTo(expression: Expression, effort: Effort, tool: boolean, user: string, language: Language): Exchange {
+  const about = { expression, language }
+  const result = String(exactValue(expression))
+  if (tool) return { user, analysis: '', call: { expression: textOf(expression), result }, final: result, about }
+  const { text, complete } = workingOf(expression, effort)
+  return { user, analysis: text, final: complete ? result : TOO_LARGE[language], about: complete ? about : undefined }
 }
 
 /** A question with a number for an answer. */
-export function arithmetic(next: Random, operation: 'add' | 'subtract' | 'multiply', ask: Ask): Exchange {
-  const tool = ask.tool ?? false
-  const long = (): number => (next() < 0.5 ? integer(next, 1, 9) : integer(next, 5, 9))
-  const large = (): [number, number] => [long(), long()]
-  const digits = ask.digits ?? (tool ? large() : drawDigits(next, operation))
-  const problem = drawProblem(next, operation, digits, ask.heldOut ?? false)
-  const values = { A: String(problem.a), B: String(problem.b) }
-  return answer(problem, ask.effort ?? 'high', tool, fill(pick(next, WORDINGS[operation]), values))
+export function arithmetic(next: Random, shape: Shape, effort: Effort, tool: boolean): Exchange {
+  const language = drawLanguage(next)
+  const expression = allowed(() => (tool ? (next() < 0.8 ? drawLong(next) : drawExpression(next, shape)) : drawExpression(next, shape)))
+  return answerTo(expression, effort, tool, ask(next, expression, language), language)
 }
 
-export function story(next: Random, ask: Ask): Exchange {
-  const operation = pick(next, ['add', 'subtract', 'multiply'] as const)
-  const digits = ask.digits ?? (operation === 'multiply' ? drawDigits(next, operation) : [integer(next, 1, 3), integer(next, 1, 3)])
-  const problem = drawProblem(next, operation, digits as [number, number], ask.heldOut ?? false)
-  if (operation === 'subtract' && problem.a < problem.b) [problem.a, problem.b] = [problem.b, problem.a]
-  const name = pick(next, NAMES)
-  const values = {
-    A: String(problem.a),
-    B: String(problem.b),
-    N: name,
-    M: pick(
-      next,
-      NAMES.filter((n) => n !== name),
-    ),
-    I: pick(next, ITEMS),
-  }
-  return answer(problem, ask.effort ?? 'high', ask.tool ?? false, fill(pick(next, STORIES[operation]), values))
+export function story(next: Random, effort: Effort, tool: boolean): Exchange {
+  const language = drawLanguage(next)
+  const op = pick(next, ['+', '-', '*'] as const)
+  const expression = allowed(() => {
+    const [m, n] = op === '*' ? pairDigits(next, op) : [integer(next, 1, 3), integer(next, 1, 3)]
+    const [a, b] = [numberOf(next, tool ? integer(next, 1, 6) : m), numberOf(next, tool ? integer(next, 1, 4) : n)]
+    return combine(op, op === '-' ? Math.max(a, b) : a, op === '-' ? Math.min(a, b) : b)
+  }) as { left: number; right: number; op: Operator }
+  const known = next() < 0.6
+  const made = (from: readonly string[]) => (known ? pick(next, from) : language === 'zh' ? topic(next, 'zh') : word(next))
+  const capital = (text: string) => text[0]!.toUpperCase() + text.slice(1)
+  const number = drawNumbers(next, language)
+  const [N, M] = [capital(made(NAMES[language])), capital(made(NAMES[language]))]
+  const user = fill(pick(next, STORIES[language][op]), {
+    A: number(expression.left),
+    B: number(expression.right),
+    N,
+    M,
+    I: made(ITEMS[language]),
+  })
+  return answerTo(expression, effort, tool, user, language)
 }
 
-export function comparison(next: Random, ask: Ask): Exchange {
-  const problem = drawProblem(next, 'compare', ask.digits ?? drawDigits(next, 'compare'), ask.heldOut ?? false)
-  if (next() < 0.04) problem.b = problem.a
-  const { text, answer: say } = pick(next, COMPARISONS)
-  const user = fill(text, { A: String(problem.a), B: String(problem.b) })
-  return { user, analysis: working(problem, ask.effort ?? 'high'), final: say(problem.a, problem.b) }
+export function comparison(next: Random, effort: Effort): Exchange {
+  const language = drawLanguage(next)
+  const drawn = allowed(() => drawExpression(next, 'pair', pairDigits(next, '+'))) as { left: number; right: number }
+  const [a, b] = [drawn.left, next() < 0.04 ? drawn.left : drawn.right]
+  const { text, answer: say } = pick(next, COMPARISONS[language])
+  return { user: fill(text, { A: String(a), B: String(b) }), analysis: comparing(a, b, effort), final: say(a, b) }
 }
 
-function other(next: Random): Exchange {
+function refused(next: Random): Exchange {
+  const known = (language: Language) => ask(next, drawExpression(next, pick(next, ['pair', 'pair', 'sum'] as const)), language)
+  const { text, language } = drawRefusal(next, drawLanguage(next), known)
+  return { user: text, analysis: '', final: REFUSAL[language] }
+}
+
+function who(next: Random): Exchange {
+  const language = drawLanguage(next)
+  return { user: pick(next, WHO[language]), analysis: '', final: WHO_ANSWER[language] }
+}
+
+/** Numbers too large to be worked out. */
+function tooLarge(next: Random, effort: Effort): Exchange {
+  const language = drawLanguage(next)
+  const expression = allowed(() => {
+    const op = pick(next, ['+', '-', '*'] as const)
+    const digits = [integer(next, op === '*' ? 3 : 5, 8), integer(next, 1, 8)]
+    const [m, n] = next() < 0.5 ? digits : digits.reverse()
+    const pair = combine(op, numberOf(next, m!), numberOf(next, n!))
+    return next() < 0.75 ? pair : combine(drawSign(next), pair, numberOf(next, integer(next, 1, 5)))
+  })
+  return answerTo(expression, effort, false, ask(next, expression, language), language)
+}
+
+const drawShape = (next: Random): Shape => {
   const draw = next()
-  if (draw < 0.4) return { user: pick(next, WHO), analysis: '', final: WHO_ANSWER }
-  if (draw < 0.85) {
-    const values = { X: pick(next, TOPICS), A: String(numberOf(next, integer(next, 1, 4))), B: String(numberOf(next, integer(next, 1, 3))) }
-    return { user: fill(pick(next, REQUESTS), values), analysis: '', final: REFUSAL }
-  }
-  return { user: babble(next), analysis: '', final: REFUSAL }
+  return draw < 0.62 ? 'pair' : draw < 0.72 ? 'negative' : draw < 0.88 ? 'sum' : 'mixed'
 }
 
-function tooLarge(next: Random): Exchange {
-  const operation = pick(next, ['add', 'subtract', 'multiply'] as const)
-  const least = operation === 'multiply' ? 3 : 5
-  const digits: [number, number] = [integer(next, least, 8), integer(next, 1, 8)]
-  return arithmetic(next, operation, { digits: next() < 0.5 ? digits : [digits[1], digits[0]] })
-}
-
-/** Draws a dialogue for training; about three in five are at high effort. */
+/** Draws a dialogue for training, again and again until nothing in it is held out; about three in five are at high effort. */
 export function drawDialogue(next: Random): Dialogue {
+  for (;;) {
+    const dialogue = anyDialogue(next)
+    if (leakOf(dialogue) === null) return dialogue
+  }
+}
+
+/** Numbers in the texts of a dialogue that are held out; null: none. */
+export function leakOf({ exchanges }: Pick<Dialogue, 'exchanges'>): number[] | null {
+  for (const { user, analysis, call, final } of exchanges) {
+    const found = leakIn(user, false) ?? leakIn(analysis, true) ?? leakIn(call?.expression ?? '', true) ?? leakIn(final, true)
+    if (found) return found
+  }
+  return null
+}
+
+function anyDialogue(next: Random): Dialogue {
   const level = next()
   const effort = level < 0.6 ? 'high' : level < 0.84 ? 'medium' : 'low'
-  const draw = next()
-  const tool = next() < 0.16
+  const tool = next() < 0.2
   const exchange = (): Exchange & { category: string } => {
     const kind = next()
-    if (tool && kind < 0.75) {
-      if (next() < 0.2) return { category: 'tool', ...story(next, { effort, tool }) }
-      return { category: 'tool', ...arithmetic(next, pick(next, ['add', 'subtract', 'multiply'] as const), { effort, tool }) }
+    if (tool && kind < 0.72) {
+      const made = next() < 0.25 ? story(next, effort, true) : arithmetic(next, drawShape(next), effort, true)
+      return { category: 'tool', ...made }
     }
-    if (kind < 0.23) return { category: 'add', ...arithmetic(next, 'add', { effort }) }
-    if (kind < 0.48) return { category: 'subtract', ...arithmetic(next, 'subtract', { effort }) }
-    if (kind < 0.75) return { category: 'multiply', ...arithmetic(next, 'multiply', { effort }) }
-    if (kind < 0.83) return { category: 'compare', ...comparison(next, { effort }) }
-    if (kind < 0.92) return { category: 'story', ...story(next, { effort, tool }) }
-    if (kind < 0.97) return { category: 'other', ...other(next) }
-    return tool ? { category: 'other', ...other(next) } : { category: 'large', ...tooLarge(next) }
+    if (kind < 0.56) return { category: 'arithmetic', ...arithmetic(next, drawShape(next), effort, false) }
+    if (kind < 0.62) return { category: 'compare', ...comparison(next, effort) }
+    if (kind < 0.71) return { category: 'story', ...story(next, effort, tool) }
+    if (kind < 0.75) return { category: 'who', ...who(next) }
+    if (kind < 0.78 && !tool) return { category: 'large', ...tooLarge(next, effort) }
+    return { category: 'refused', ...refused(next) }
   }
-  const last = exchange()
+  const exchanges = [exchange()]
+  let category = exchanges[0]!.category
+  const follows = next()
+  if (follows < 0.05 && exchanges[0]!.about) {
+    const { expression, language } = exchanges[0]!.about
+    const called = exchanges[0]!.call !== undefined
+    const final = explanation(expression, effort, language, called)!
+    const analysis = called ? '' : workingOf(expression, effort).text
+    exchanges.push({ category: 'explain', user: pick(next, HOW[language]), analysis, final })
+    category = 'explain'
+  } else if (follows < 0.11) {
+    exchanges.push(exchange())
+    category = exchanges[1]!.category
+  }
   return {
-    category: last.category,
+    category,
     effort,
     identity: next() < 0.5 ? 'own' : 'default',
     date:
@@ -409,6 +292,6 @@ export function drawDialogue(next: Random): Dialogue {
         : '',
     instructions: next() < 0.06 ? pick(next, INSTRUCTIONS) : '',
     tool: tool ? calculator(next) : null,
-    exchanges: draw < 0.06 ? [exchange(), last] : [last],
+    exchanges,
   }
 }

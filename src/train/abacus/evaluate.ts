@@ -1,15 +1,16 @@
 /**
- * Measures the embedded model on held-out problems: accuracy and length of the reasoning per kind of problem and effort,
- * and the calls of the calculator. The caller provides the function that asks. Intervals: Wilson 1927, 95 %.
+ * Measures the embedded model: right, declined and wrong answers and the length of the reasoning per kind of held-out problem and effort;
+ * the calls of the calculator; and questions with given answers, or with none. The caller provides the function that asks.
  */
 import type { Effort } from '../../chat/messages.ts'
 import { isObject } from '../../json/json.ts'
-import { wilson } from '../../numbers/statistics.ts'
+import { type Interval, wilson } from '../../numbers/statistics.ts'
 import { mixSeeds } from '../../random/hash.ts'
-import { pick, random } from '../../random/stream.ts'
-import { distinct } from '../data/tasks.ts'
-import { evaluate, isHeldOut, type Operation, type Problem, SIGN } from './arithmetic.ts'
-import { drawProblem } from './dialogues.ts'
+import { integer, pick, type Random, random } from '../../random/stream.ts'
+import { drawLong } from './dialogues.ts'
+import { chain, combine, drawSign, type Expression, exactValue, MIXED, numberOf, operands, textOf } from './expression.ts'
+import { REFUSAL, TOO_LARGE } from './refusals.ts'
+import { isHeldOut } from './split.ts'
 
 export interface Answer {
   text: string
@@ -21,23 +22,26 @@ export interface Answer {
 /** Asks one question in a fresh conversation. */
 export type Ask = (question: string, effort: Effort, withCalculator: boolean) => Promise<Answer>
 
-/** One kind of problem. */
-export interface Kind {
-  operation: Exclude<Operation, 'compare'>
-  digits: [number, number]
-}
-
-interface Score {
+/** How often something is right, declined and wrong. */
+export interface Score {
   problems: number
   right: number
-  /** 95 % interval of the share that is right. */
+  declined: number
+  wrong: number
+  /** 95 % interval (Wilson 1927) of the share that is right. */
   low: number
   high: number
   /** A few wrong answers, as examples. */
   mistakes: { question: string; expected: string; came: string }[]
 }
 
-export interface Cell extends Kind, Score {
+/** One kind of problem. */
+export interface Kind {
+  name: string
+  draw(next: Random): Expression
+}
+
+export interface Cell extends Score {
   name: string
   effort: Effort
   /** Mean tokens of the analysis channel. */
@@ -49,56 +53,110 @@ export interface ToolCell extends Score {
   wellFormed: number
 }
 
-/** Additions and subtractions of one to four digits, products of one and two. */
+const SPACED = { sign: { '+': '+', '-': '-', '*': '*' }, space: ' ', number: String } as const
+
+const pair = (op: '+' | '-' | '*', m: number, n: number): Kind => ({
+  name: `${m} ${op === '*' ? '×' : op === '-' ? '−' : '+'} ${n} digits`,
+  draw: (next) => combine(op, numberOf(next, m), numberOf(next, n)),
+})
+
+/** Of single digits nothing is held out: these are the facts that are taught. */
 export const KINDS: readonly Kind[] = [
-  ...[1, 2, 3, 4].map((n): Kind => ({ operation: 'add', digits: [n, n] })),
-  ...[1, 2, 3, 4].map((n): Kind => ({ operation: 'subtract', digits: [n, n] })),
-  { operation: 'multiply', digits: [1, 1] },
-  { operation: 'multiply', digits: [2, 1] },
-  { operation: 'multiply', digits: [2, 2] },
+  ...[2, 3, 4].map((n) => pair('+', n, n)),
+  ...[2, 3, 4].map((n) => pair('-', n, n)),
+  pair('*', 2, 1),
+  pair('*', 2, 2),
+  {
+    name: 'one or both negative',
+    draw(next) {
+      const op = pick(next, ['+', '-', '*'] as const)
+      const [a, b] = [numberOf(next, 2), numberOf(next, op === '*' ? 1 : 2)]
+      return pick(next, [combine(op, -a, b), combine(op, a, -b), combine(op, -a, -b)])
+    },
+  },
+  {
+    name: 'three summands',
+    draw: (next) =>
+      chain(
+        Array.from({ length: 3 }, () => numberOf(next, integer(next, 2, 3))),
+        [drawSign(next), drawSign(next)],
+      ),
+  },
+  {
+    name: 'parentheses, sum and product',
+    draw: (next) => pick(next, MIXED)(numberOf(next, 1), numberOf(next, pick(next, [1, 2])), numberOf(next, 1), drawSign(next)),
+  },
 ]
 
-export const kindName = ({ operation, digits: [a, b] }: Kind): string => `${a} ${SIGN[operation]} ${b} digits`
+export const questionOf = (expression: Expression): string => `What is ${textOf(expression, SPACED)}?`
 
-const question = ({ operation, a, b }: Problem): string => `What is ${a} ${SIGN[operation]} ${b}?`
+/** Problems of each kind: equal shares of `total`. */
+export const problemsPerKind = (total: number, kinds: readonly Kind[] = KINDS): number[] =>
+  kinds.map((_, i) => Math.floor((total * (i + 1)) / kinds.length) - Math.floor((total * i) / kinds.length))
 
-/** Problems of kinds with more pairs of numbers than this are drawn at random instead of listed. */
-const LISTED = 10_000
-
-/** All held-out problems of a kind; null where there are too many to list. */
-function listed({ operation, digits }: Kind): Problem[] | null {
-  const [from, to] = [digits.map((n) => (n === 1 ? 0 : 10 ** (n - 1))), digits.map((n) => 10 ** n)] as [[number, number], [number, number]]
-  if ((to[0] - from[0]) * (to[1] - from[1]) > LISTED) return null
-  const all: Problem[] = []
-  for (let a = from[0]; a < to[0]; a++)
-    for (let b = from[1]; b < to[1]; b++) if (isHeldOut({ operation, a, b })) all.push({ operation, a, b })
-  return all
-}
-
-/** Number of problems of each kind: equal shares of `total`. A kind that has fewer gives all of them. */
-export function problemsPerKind(total: number, kinds: readonly Kind[] = KINDS): number[] {
-  const available = kinds.map((kind) => listed(kind)?.length ?? Number.POSITIVE_INFINITY)
-  const shares = kinds.map(() => 0)
-  const smallestFirst = [...available.keys()].sort((i, j) => available[i]! - available[j]! || i - j)
-  let left = total
-  smallestFirst.forEach((i, n) => {
-    shares[i] = Math.min(available[i]!, Math.ceil(left / (kinds.length - n)))
-    left -= shares[i]
-  })
-  return shares
-}
-
-/** `count` different held-out problems of a kind, fewer where there are not so many; the same for every effort. */
-export function heldOutProblems(kind: Kind, count: number, seed: number): Problem[] {
-  const next = random(mixSeeds(seed, kind.operation.length, kind.digits[0], kind.digits[1]))
-  const all = listed(kind)
-  if (all) return distinct(next, Math.min(count, all.length), all.length).map((i) => all[i]!)
-  const found = new Map<string, Problem>()
+/** `count` different problems of a kind whose numbers are held out as a whole; the same for every effort. */
+export function heldOutProblems(kind: Kind, count: number, seed: number): Expression[] {
+  const next = random(mixSeeds(seed, kind.name.length, kind.name.charCodeAt(0), kind.name.charCodeAt(2)))
+  const found = new Map<string, Expression>()
   while (found.size < count) {
-    const problem = drawProblem(next, kind.operation, kind.digits, true)
-    found.set(`${problem.a},${problem.b}`, problem)
+    const problem = kind.draw(next)
+    if (isHeldOut(operands(problem))) found.set(textOf(problem), problem)
   }
   return [...found.values()]
+}
+
+/** Whether a text is one of the sentences with which the model declines, or begins like a refusal of another model. */
+export const isDeclined = (text: string): boolean =>
+  [REFUSAL, TOO_LARGE].some((texts) => Object.values(texts).includes(text.trim())) || /^(sorry|i cannot|i can't)/i.test(text.trim())
+
+/** Asks questions and counts. `expected`: the right text; null: the question should be declined. */
+export async function measureQuestions(
+  ask: Ask,
+  questions: readonly { question: string; expected: string | null }[],
+  effort: Effort,
+  withCalculator = false,
+): Promise<Score & { answers: Answer[] }> {
+  const answers = await Promise.all(questions.map(({ question }) => ask(question, effort, withCalculator)))
+  const verdicts = questions.map(({ expected }, i) => verdict(answers[i]!.text, expected))
+  return { ...scoreOf(questions, answers, verdicts), answers }
+}
+
+type Verdict = 'right' | 'declined' | 'wrong'
+
+function verdict(text: string, expected: string | null): Verdict {
+  if (expected !== null && text.trim() === expected) return 'right'
+  if (isDeclined(text)) return 'declined'
+  // Somebody who greets, and says what the model is, has answered nothing wrongly.
+  return expected === null && !/\d/.test(text) ? 'declined' : 'wrong'
+}
+
+function scoreOf(
+  questions: readonly { question: string; expected: string | null }[],
+  answers: readonly Answer[],
+  verdicts: readonly Verdict[],
+): Score {
+  const count = (which: Verdict) => verdicts.filter((verdict) => verdict === which).length
+  const [low, high]: Interval = wilson(count('right'), questions.length)
+  const mistakes = questions.flatMap(({ question, expected }, i) =>
+    verdicts[i] === 'wrong' || (verdicts[i] === 'declined' && expected !== null)
+      ? [
+          {
+            question,
+            expected: expected ?? 'declined',
+            came: `${answers[i]!.calls.join(' ')}${answers[i]!.calls.length ? ' -> ' : ''}${answers[i]!.text}`,
+          },
+        ]
+      : [],
+  )
+  return {
+    problems: questions.length,
+    right: count('right'),
+    declined: count('declined'),
+    wrong: count('wrong'),
+    low,
+    high,
+    mistakes: mistakes.slice(0, 5),
+  }
 }
 
 /** Asks about `total` problems at every effort. */
@@ -112,18 +170,14 @@ export async function measureEfforts(
   const cells: Cell[] = []
   const shares = problemsPerKind(total)
   for (const [i, kind] of KINDS.entries()) {
-    const problems = heldOutProblems(kind, shares[i]!, seed)
+    const questions = heldOutProblems(kind, shares[i]!, seed).map((problem) => ({
+      question: questionOf(problem),
+      expected: String(exactValue(problem)),
+    }))
     for (const effort of efforts) {
-      const answers = await Promise.all(problems.map((problem) => ask(question(problem), effort, false)))
-      const wrong = problems.flatMap((problem, i) => {
-        const expected = String(evaluate(problem))
-        return answers[i]!.text.trim() === expected ? [] : [{ question: question(problem), expected, came: answers[i]!.text }]
-      })
-      const right = problems.length - wrong.length
-      const [low, high] = wilson(right, problems.length)
-      const reasoningTokens = answers.reduce((sum, answer) => sum + answer.reasoningTokens, 0) / problems.length
-      const mistakes = wrong.slice(0, 5)
-      const cell = { ...kind, name: kindName(kind), effort, problems: problems.length, right, low, high, reasoningTokens, mistakes }
+      const { answers, ...score } = await measureQuestions(ask, questions, effort)
+      const reasoningTokens = answers.reduce((sum, answer) => sum + answer.reasoningTokens, 0) / answers.length
+      const cell = { ...score, name: kind.name, effort, reasoningTokens }
       cells.push(cell)
       onCell?.(cell)
     }
@@ -131,34 +185,22 @@ export async function measureEfforts(
   return cells
 }
 
-/** Numbers of one to eight digits with the calculator on offer. */
+/** Two and three numbers of one to eight digits with the calculator on offer, any effort, nothing of it trained on. */
 export async function measureCalls(ask: Ask, problems: number, seed: number): Promise<ToolCell> {
   const next = random(mixSeeds(seed, 0x7001))
-  const drawn = Array.from({ length: problems }, (_, i) => {
-    const digits: [number, number] = [1 + (i % 8), 1 + (Math.floor(i / 8) % 8)]
-    return {
-      problem: drawProblem(next, pick(next, ['add', 'subtract', 'multiply'] as const), digits, true),
-      effort: pick(next, ['low', 'medium', 'high'] as const),
+  const efforts = ['low', 'medium', 'high'] as const
+  const drawn = Array.from({ length: problems }, () => {
+    for (;;) {
+      const problem = drawLong(next)
+      const numbers = operands(problem)
+      if (numbers.every((n) => Math.abs(n) < 1e8) && isHeldOut(numbers)) return { problem, effort: pick(next, efforts) }
     }
   })
-  const answers = await Promise.all(drawn.map(({ problem, effort }) => ask(question(problem), effort, true)))
-  let wellFormed = 0
-  let right = 0
-  const mistakes: ToolCell['mistakes'] = []
-  drawn.forEach(({ problem }, i) => {
-    const { text, calls } = answers[i]!
-    const expected = String(exact(problem))
-    if (calls.length === 1 && isCall(calls[0]!)) wellFormed++
-    if (text.trim() === expected) right++
-    else mistakes.push({ question: question(problem), expected, came: `${calls.join(' ')} -> ${text}` })
-  })
-  const [low, high] = wilson(right, problems)
-  return { problems, wellFormed, right, low, high, mistakes: mistakes.slice(0, 5) }
-}
-
-const exact = ({ operation, a, b }: Problem): bigint => {
-  const [x, y] = [BigInt(a), BigInt(b)]
-  return operation === 'add' ? x + y : operation === 'subtract' ? x - y : x * y
+  const questions = drawn.map(({ problem }) => ({ question: questionOf(problem), expected: String(exactValue(problem)) }))
+  const answers = await Promise.all(drawn.map(({ effort }, i) => ask(questions[i]!.question, effort, true)))
+  const verdicts = questions.map(({ expected }, i) => verdict(answers[i]!.text, expected))
+  const wellFormed = answers.filter(({ calls }) => calls.length === 1 && isCall(calls[0]!)).length
+  return { ...scoreOf(questions, answers, verdicts), wellFormed }
 }
 
 function isCall(text: string): boolean {

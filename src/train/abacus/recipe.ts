@@ -12,7 +12,7 @@ import { type Dialogue, drawDialogue } from './dialogues.ts'
 import { DialogueEncoder, drawExample, type EncodedDialogue, packDialogues } from './encode.ts'
 import { abacusTokenizerJson } from './tokenizer.ts'
 
-export const VOCABULARY = 640
+export const VOCABULARY = 1024
 
 /** A published config.json of gpt-oss with small numbers. */
 export function abacusConfig(): Record<string, unknown> {
@@ -29,7 +29,7 @@ export function abacusConfig(): Record<string, unknown> {
     num_key_value_heads: 2,
     head_dim: 32,
     intermediate_size: 128,
-    num_local_experts: 4,
+    num_local_experts: 8,
     num_experts_per_tok: 2,
     experts_per_token: 2,
     hidden_act: 'silu',
@@ -120,7 +120,7 @@ export const ABACUS_CHAT_TEMPLATE = `{#- Harmony for abacus: conversations witho
 `
 
 /** Tokens per step, shared by the shards. */
-const STEP_TOKENS = 3072
+const STEP_TOKENS = 4096
 
 /** Fresh dialogues for every step: `shards` examples of equal size. */
 export function abacusData(shards: number, seed: number): AbacusData {

@@ -1,0 +1,435 @@
+/**
+ * The wordings in which the embedded model is asked to calculate and to compare, in English, German and Chinese. E stands for an
+ * expression, A, B and C for its numbers, N and M for names, I for things. The wordings of the tests are others.
+ */
+import { pick, type Random } from '../../random/stream.ts'
+import { type Expression, type Operator, operands, type Spelling, textOf } from './expression.ts'
+import { inWords, type Language } from './number-words.ts'
+
+const lines = (text: string): string[] =>
+  text
+    .trim()
+    .split('\n')
+    .map((line) => line.trim())
+
+/** Around any expression. */
+const AROUND: Record<Language, string[]> = {
+  en: lines(`What is E?
+    What is E?
+    What's E?
+    what is E
+    whats E
+    E
+    E
+    E=
+    E = ?
+    E =
+    E?
+    Calculate E.
+    Calculate: E
+    Compute E
+    Compute E.
+    Evaluate E
+    Work out E.
+    Solve E
+    Solve E.
+    Please calculate E.
+    How much is E?
+    how much is E
+    How much does E make?
+    What does E equal?
+    What does E make?
+    What do you get for E?
+    What is the result of E?
+    What is the value of E?
+    What is the answer to E?
+    Tell me E.
+    Tell me what E is.
+    Can you calculate E?
+    Can you tell me what E is?
+    Could you compute E for me?
+    Do you know what E is?
+    I need the result of E.
+    Find E.
+    E equals what?
+    E makes?
+    E is how much?
+    Give me E.
+    Quick: E
+    Hello, what is E?
+    Hi! What is E?
+    So what is E then?
+    My homework: E
+    I want to know E.`),
+  de: lines(`Was ist E?
+    Was ist E
+    Wie viel ist E?
+    Wieviel ist E?
+    wie viel ist E
+    Was ergibt E?
+    Wie viel ergibt E?
+    Was macht E?
+    Wie viel macht E?
+    Berechne E.
+    Berechne E
+    Rechne E.
+    Rechne E aus.
+    Rechne aus: E
+    Bitte rechne E.
+    Bitte berechne E.
+    Was kommt bei E heraus?
+    Was kommt raus bei E?
+    Wie lautet das Ergebnis von E?
+    Was ist das Ergebnis von E?
+    Kannst du E ausrechnen?
+    Kannst du mir sagen, was E ist?
+    Sag mir E.
+    Hallo, was ist E?
+    E ist wie viel?
+    E ergibt?
+    E gleich?`),
+  zh: lines(`E等于多少？
+    E等于多少?
+    E等于几？
+    E是多少？
+    E是多少
+    E得多少？
+    E=?
+    E=？
+    计算E
+    计算E。
+    请计算E
+    请计算E。
+    请问E等于多少？
+    请问E是多少？
+    算一下E
+    帮我算E
+    帮我算一下E
+    E的结果是多少？
+    E的结果是什么？
+    E等于
+    E
+    你好，E等于多少？
+    告诉我E是多少`),
+}
+
+const SPELLINGS: Record<Language, Record<Operator, string>[]> = {
+  en: [
+    { '+': '+', '-': '-', '*': '*' },
+    { '+': '+', '-': '-', '*': '*' },
+    { '+': '+', '-': '-', '*': '*' },
+    { '+': '+', '-': '−', '*': '×' },
+    { '+': '+', '-': '-', '*': 'x' },
+    { '+': 'plus', '-': 'minus', '*': 'times' },
+    { '+': 'plus', '-': 'minus', '*': 'times' },
+    { '+': 'and', '-': 'less', '*': 'multiplied by' },
+  ],
+  de: [
+    { '+': '+', '-': '-', '*': '*' },
+    { '+': '+', '-': '-', '*': '·' },
+    { '+': 'plus', '-': 'minus', '*': 'mal' },
+    { '+': 'plus', '-': 'minus', '*': 'mal' },
+    { '+': 'und', '-': 'weniger', '*': 'mal' },
+  ],
+  zh: [
+    { '+': '+', '-': '-', '*': '*' },
+    { '+': '+', '-': '-', '*': '×' },
+    { '+': '加', '-': '减', '*': '乘' },
+    { '+': '加', '-': '减', '*': '乘以' },
+    { '+': '加上', '-': '减去', '*': '乘以' },
+  ],
+}
+
+/** Wordings of one operation on two numbers. */
+const OF_TWO: Record<Language, Record<Operator, string[]>> = {
+  en: {
+    '+': lines(`Add A and B.
+      Add A and B
+      Please add A and B.
+      Add A to B.
+      Add B to A
+      What is the sum of A and B?
+      Sum of A and B
+      the sum of A and B
+      What do A and B make?
+      What do A and B make together?
+      How much are A and B together?
+      What is A and B together?
+      A and B together
+      A added to B
+      What do you get when you add A and B?
+      What do you get if you add B to A?
+      Sum A and B
+      Take A and add B.
+      Start with A and add B.
+      Increase A by B.
+      What is B more than A?
+      What is the total of A and B?
+      Total of A and B?
+      Put A and B together.
+      I have A and get B more. How many is that?`),
+    '-': lines(`Subtract B from A.
+      Subtract B from A
+      Take B away from A.
+      Take B from A.
+      What is the difference between A and B?
+      What is the difference of A and B?
+      Difference between A and B
+      How much is left if you take B from A?
+      What is left when B is taken from A?
+      What do you get when you subtract B from A?
+      A take away B
+      Take A and subtract B.
+      Start with A and take away B.
+      Decrease A by B.
+      Reduce A by B.
+      What is B less than A?
+      How much more is A than B?
+      By how much is A larger than B?
+      I have A and lose B. How many are left?`),
+    '*': lines(`Multiply A by B.
+      Multiply A and B.
+      Multiply A by B
+      Please multiply A with B.
+      What is the product of A and B?
+      the product of A and B
+      Product of A and B?
+      What do you get when you multiply A and B?
+      What is A multiplied by B?
+      How much is A times B?
+      What do A times B make?
+      A lots of B
+      Take A and multiply it by B.
+      Take B A times.`),
+  },
+  de: {
+    '+': lines(`Addiere A und B.
+      Addiere A zu B.
+      Zähle A und B zusammen.
+      Was ist die Summe von A und B?
+      Was ist die Summe aus A und B?
+      Die Summe von A und B
+      Wie viel sind A und B zusammen?
+      Was sind A und B zusammen?
+      A und B zusammen
+      Was ergeben A und B?
+      Was machen A und B?
+      Zähle B zu A dazu.
+      Erhöhe A um B.`),
+    '-': lines(`Subtrahiere B von A.
+      Ziehe B von A ab.
+      Zieh B von A ab
+      Was ist die Differenz von A und B?
+      Was ist die Differenz zwischen A und B?
+      Was bleibt von A, wenn man B abzieht?
+      Nimm B von A weg.
+      Verringere A um B.
+      Wie viel größer ist A als B?`),
+    '*': lines(`Multipliziere A mit B.
+      Multipliziere A und B.
+      Nimm A mal B.
+      Was ist das Produkt von A und B?
+      Was ist das Produkt aus A und B?
+      Das Produkt von A und B
+      Was ist A multipliziert mit B?`),
+  },
+  zh: {
+    '+': lines(`A和B的和是多少？
+      A与B的和
+      求A与B的和
+      求A和B的和。
+      A和B一共是多少？
+      A和B加起来是多少？
+      把A和B加起来
+      A跟B相加等于多少？`),
+    '-': lines(`A和B的差是多少？
+      A与B的差
+      求A与B的差
+      从A中减去B
+      A比B多多少？
+      A比B大多少？`),
+    '*': lines(`A和B的积是多少？
+      A与B的积
+      求A与B的积
+      求A和B的乘积。
+      A和B相乘等于多少？
+      A乘以B是多少？`),
+  },
+}
+
+/** Sums of three numbers. */
+const OF_THREE: Record<Language, string[]> = {
+  en: lines(`Add A, B and C.
+    Add A and B and C.
+    What is the sum of A, B and C?
+    Sum of A, B and C
+    Add up A, B and C.
+    Add up A B C
+    What do A, B and C make?
+    What do A, B and C make together?
+    How much are A, B and C together?
+    Total of A, B and C?
+    What is the total of A, B, and C?`),
+  de: lines(`Addiere A, B und C.
+    Was ist die Summe von A, B und C?
+    Wie viel sind A, B und C zusammen?
+    Zähle A, B und C zusammen.
+    Was ergeben A, B und C zusammen?
+    A, B und C zusammen`),
+  zh: lines(`A、B和C的和是多少？
+    求A、B与C的和
+    A、B、C加起来是多少？
+    把A、B和C加起来`),
+}
+
+export const STORIES: Record<Language, Record<Operator, string[]>> = {
+  en: {
+    '+': lines(`N has A I and buys B more. How many I does N have?
+      N has A I and buys B more. How many I are there now?
+      N has A I and finds B more. How many I are there now?
+      N had A I and then got B more. How many I does N have now?
+      N has A I. M gives N B more. How many I does N have?
+      There are A I in one box and B I in another. How many I are there?
+      There are A I here and B I there. How many are there altogether?
+      N has A I and M has B. How many I do they have together?
+      N has A I and M has B I. How many do they have in total?
+      N picked A I and M picked B I. How many I is that altogether?
+      A I and B more I. How many I?
+      I have A I and buy B more. How many I do I have?
+      There were A I. B more came. How many I are there now?`),
+    '-': lines(`N has A I and gives away B. How many I are left?
+      N has A I and gives B to M. How many I does N have left?
+      N had A I and lost B. How many I does N have now?
+      N had A I and sold B. How many are left?
+      N had A I and ate B of them. How many I are left?
+      There were A I and N took B. How many I are left?
+      There were A I. B of them are gone. How many I are left?
+      N has A I and M has B. How many more I does N have?
+      N has A I and M has B I. How many more does N have than M?
+      I have A I and lose B. How many I do I have left?
+      Of A I, B were broken. How many I are left?`),
+    '*': lines(`There are A boxes with B I each. How many I are there?
+      There are A boxes with B I in each box. How many I are there in total?
+      N buys A bags of B I. How many I is that?
+      N buys A bags with B I each. How many I does N have?
+      N has A rows of B I. How many I does N have?
+      A box holds B I. How many I are in A boxes?
+      A bag has B I. How many I are in A bags?
+      Each box holds B I. How many I do A boxes hold?
+      Every bag has B I and there are A bags. How many I are there?
+      N needs B I a day. How many I does N need in A days?
+      A children get B I each. How many I is that?`),
+  },
+  de: {
+    '+': lines(`N hat A I und kauft B dazu. Wie viele I hat N jetzt?
+      N hat A I und bekommt noch B. Wie viele I hat N?
+      N hat A I und M hat B. Wie viele I haben sie zusammen?
+      Hier sind A I und dort B. Wie viele I sind es zusammen?`),
+    '-': lines(`N hat A I und gibt B weg. Wie viele I bleiben?
+      N hatte A I und verlor B. Wie viele I hat N jetzt?
+      N hat A I und verkauft B. Wie viele I sind übrig?
+      Von A I sind B weg. Wie viele I sind übrig?`),
+    '*': lines(`Es gibt A Kisten mit je B I. Wie viele I sind das?
+      In einer Kiste sind B I. Wie viele I sind in A Kisten?
+      N kauft A Tüten mit je B I. Wie viele I sind das?`),
+  },
+  zh: {
+    '+': lines(`N有A个I，又买了B个，现在有多少个I？
+      N有A个I，M有B个I，一共有多少个I？
+      这里有A个I，那里有B个，一共有多少个？`),
+    '-': lines(`N有A个I，给了M B个，还剩多少个I？
+      N有A个I，吃了B个，还剩多少个？
+      有A个I，拿走了B个，还剩多少个？`),
+    '*': lines(`每个盒子有B个I，A个盒子一共有多少个I？
+      有A个盒子，每个盒子有B个I，一共有多少个I？
+      N买了A袋I，每袋B个，一共多少个？`),
+  },
+}
+
+interface Comparison {
+  text: string
+  answer: (a: number, b: number) => string
+}
+const larger = (same: string) => (a: number, b: number) => (a === b ? same : String(Math.max(a, b)))
+const smaller = (same: string) => (a: number, b: number) => (a === b ? same : String(Math.min(a, b)))
+const each = (texts: string, answer: Comparison['answer']): Comparison[] => lines(texts).map((text) => ({ text, answer }))
+
+export const COMPARISONS: Record<Language, Comparison[]> = {
+  en: [
+    ...each(
+      'Which is larger, A or B?\nWhich number is bigger: A or B?\nWhich is bigger, A or B?\nWhich is greater, A or B?\nWhich is more, A or B?\nWhat is larger, A or B?\nThe larger of A and B?\nA or B, which is larger?',
+      larger('They are equal.'),
+    ),
+    ...each(
+      'Which is smaller, A or B?\nWhich number is less: A or B?\nWhich is less, A or B?\nA or B, which is smaller?',
+      smaller('They are equal.'),
+    ),
+    ...each('Is A larger than B?\nIs A greater than B?\nIs A bigger than B?\nIs A more than B?\nis A > B?\nA > B?', (a, b) =>
+      a > b ? 'Yes.' : 'No.',
+    ),
+    ...each('Is A less than B?\nIs A smaller than B?\nIs A < B?', (a, b) => (a < b ? 'Yes.' : 'No.')),
+    ...each('Is A equal to B?\nAre A and B equal?', (a, b) => (a === b ? 'Yes.' : 'No.')),
+    ...each('Compare A and B.\nCompare A with B', (a, b) => (a === b ? 'They are equal.' : `${Math.max(a, b)} is larger.`)),
+  ],
+  de: [
+    ...each('Was ist größer, A oder B?\nWelche Zahl ist größer: A oder B?\nWas ist mehr, A oder B?', larger('Sie sind gleich.')),
+    ...each('Was ist kleiner, A oder B?\nWelche Zahl ist kleiner: A oder B?', smaller('Sie sind gleich.')),
+    ...each('Ist A größer als B?\nIst A mehr als B?', (a, b) => (a > b ? 'Ja.' : 'Nein.')),
+    ...each('Ist A kleiner als B?', (a, b) => (a < b ? 'Ja.' : 'Nein.')),
+  ],
+  zh: [
+    ...each('A和B哪个大？\nA和B哪个更大？\nA与B哪个数大？', larger('一样大。')),
+    ...each('A和B哪个小？\nA和B哪个更小？', smaller('一样大。')),
+    ...each('A比B大吗？', (a, b) => (a > b ? '是。' : '不是。')),
+    ...each('A比B小吗？', (a, b) => (a < b ? '是。' : '不是。')),
+  ],
+}
+
+export const NAMES: Record<Language, string[]> = {
+  en: 'Tom Anna Ben Mia Leo Sara Paul Emma Max Lily Omar Nina Jack Zoe Ivan Ada Lisa Peter Maria John Kate Sam Lucy Alex Eva'.split(' '),
+  de: 'Anna Paul Mia Ben Lena Jonas Emma Karl Lisa Max Frieda Otto Greta Hans'.split(' '),
+  zh: '小明 小红 小华 小李 小王 妈妈 爸爸 老师 丽丽'.split(' '),
+}
+export const ITEMS: Record<Language, string[]> = {
+  en: 'apples books coins stamps pens cards eggs nuts shells stones marbles cookies balls keys cows sheep cars cups flowers trees birds chairs pencils sweets toys tickets bottles oranges'.split(
+    ' ',
+  ),
+  de: 'Äpfel Bücher Münzen Stifte Karten Eier Nüsse Muscheln Steine Bälle Kekse Schlüssel Blumen Kühe Autos'.split(' '),
+  zh: '苹果 书 硬币 鸡蛋 橘子 球 糖 铅笔 杯子 花'.split(' '),
+}
+
+export const fill = (text: string, values: Record<string, string>): string =>
+  text.replace(/[ABCEIMN]/g, (letter, at: number) => {
+    const before = text[at - 1] ?? ' '
+    const after = text[at + 1] ?? ' '
+    return /[A-Za-z']/.test(before) || /[A-Za-z']/.test(after) ? letter : (values[letter] ?? letter)
+  })
+
+export const drawLanguage = (next: Random): Language => {
+  const draw = next()
+  return draw < 0.64 ? 'en' : draw < 0.83 ? 'de' : 'zh'
+}
+
+/** How numbers are written: digits, seldom words or leading zeros. */
+export function drawNumbers(next: Random, language: Language): (n: number) => string {
+  const draw = next()
+  if (draw < 0.07) return inWords(language)
+  return draw < 0.08 ? (n) => `0${n}` : String
+}
+
+/** A question for the value of an expression. */
+export function ask(next: Random, expression: Expression, language: Language): string {
+  const numbers = operands(expression)
+  const plain = numbers.every((n) => n >= 0)
+  const number = drawNumbers(next, language)
+  if (typeof expression !== 'number' && plain && next() < 0.35) {
+    const [A, B, C] = numbers.map(number)
+    if (numbers.length === 2) return fill(pick(next, OF_TWO[language][expression.op]), { A: A!, B: B! })
+    const isSum = numbers.length === 3 && expression.op === '+' && typeof expression.left !== 'number' && expression.left.op === '+'
+    if (isSum) return fill(pick(next, OF_THREE[language]), { A: A!, B: B!, C: C! })
+  }
+  const sign = pick(next, SPELLINGS[language])
+  const words = /[a-z]/.test(sign['+'])
+  const spelling: Spelling = { sign, space: words || (language !== 'zh' && next() < 0.65) || sign['*'] === 'x' ? ' ' : '', number }
+  return fill(pick(next, AROUND[language]), { E: textOf(expression, spelling) })
+}
