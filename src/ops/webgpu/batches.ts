@@ -1,0 +1,56 @@
+/** What shaders need to know of a batch, as words of the pass: slots, positions, runs of rows; and rotations, computed in f64. */
+import type { Batch, Rotation } from '../ops.ts'
+import { runsOf } from '../state.ts'
+
+export interface BatchWords {
+  readonly batch: Batch
+  readonly rows: number
+  /** First words: per row its slot, its position, and the first row of its run. */
+  readonly slots: number
+  readonly positions: number
+  readonly firsts: number
+  /** Four words per run: slot, first row, rows, first position. */
+  readonly runs: number
+  readonly runCount: number
+  /** The most positions that a row of the batch may see. */
+  readonly longest: number
+  /** Whether each run is one row, as when all sequences are decoded. */
+  readonly single: boolean
+  /** What the dispatches of a pass depend on. */
+  readonly form: string
+}
+
+export function describeBatch(batch: Batch, words: (values: Int32Array) => number): BatchWords {
+  const runs = runsOf(batch)
+  const rows = batch.slots.length
+  const firsts = new Int32Array(rows)
+  for (const { first, rows } of runs) firsts.fill(first, first, first + rows)
+  const longest = batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1
+  const single = runs.length === rows
+  return {
+    batch,
+    rows,
+    slots: words(batch.slots),
+    positions: words(batch.positions),
+    firsts: words(firsts),
+    runs: words(Int32Array.from(runs.flatMap(({ slot, first, rows, position }) => [slot, first, rows, position]))),
+    runCount: runs.length,
+    longest,
+    single,
+    form: `${rows} ${runs.length}`,
+  }
+}
+
+/** R/2 cosines and R/2 sines per row. */
+export function rotationWords({ batch }: BatchWords, { inverseFrequencies, amplitude, rotaryDim }: Rotation): Float32Array {
+  const half = rotaryDim / 2
+  const table = new Float32Array(batch.positions.length * rotaryDim)
+  batch.positions.forEach((position, t) => {
+    for (let i = 0; i < half; i++) {
+      const angle = position * inverseFrequencies[i]!
+      table[t * rotaryDim + i] = Math.cos(angle) * amplitude
+      table[t * rotaryDim + half + i] = Math.sin(angle) * amplitude
+    }
+  })
+  return table
+}

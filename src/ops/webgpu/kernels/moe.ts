@@ -1,0 +1,262 @@
+/**
+ * Experts: which ones a row goes to (`choose`), and their products. One workgroup of `experts` computes some rows of the matrix of the a-th
+ * expert of a row t; the matrices of all experts lie one after the other. Contracts of `route` and `moe` in ops.ts.
+ */
+import type { Gated, Router } from '../../../architecture/architecture.ts'
+import { columns } from '../../tensor.ts'
+import { EIGHT, elementOf, loadFunction, planeParams, planeValues, UNIT, unitsOf } from '../formats.ts'
+import type { Lowering, Value } from '../plan.ts'
+import type { ExpertMatrix, Moe, Route } from '../record.ts'
+import type { Piece, Temporary, Vector, Weight } from '../tensor.ts'
+import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, LINEAR, sums } from '../wgsl.ts'
+import { gatedExpression, gatedKey, gatedParams, gatedValues } from './elementwise.ts'
+import { subgroupKey } from './norm.ts'
+import { loadX, lowerProduct } from './product.ts'
+
+export function lowerRoute(node: Route, to: Lowering): void {
+  const { x, weight, bias, logits, router } = node
+  lowerProduct({ op: 'product', x, parts: [{ weight, bias }], ys: [logits] }, to)
+  const { kind } = router
+  const groups = kind === 'topkSoftmax' ? undefined : router.groups
+  const normalize = kind !== 'topkSoftmax' && router.normalize
+  const key = `choose ${kind}${groups ? ` groups ${groups.best}` : ''}${normalize ? ' normalize' : ''}${node.correction ? ' correction' : ''}`
+  const shader = to.shader(key, () => ({
+    params: 'logits chosen y experts active correction groups open factor:f n',
+    workgroup: EACH_WORKGROUP,
+    module: `${ACTIVATIONS}\nvar<workgroup> wish: array<f32, ${MOST_EXPERTS}>; var<workgroup> sumsOf: array<f32, ${MOST_EXPERTS}>;`,
+    body: chooseText(router, node.correction !== undefined),
+  }))
+  const [T, E] = logits.shape as [number, number]
+  if (E > MOST_EXPERTS) throw new RangeError(`route: ${E} experts, this backend takes at most ${MOST_EXPERTS}`)
+  const factor = kind === 'topkSoftmax' ? 1 : (router.scale ?? 1)
+  const values = { logits, chosen: node.chosen, y: node.y, experts: E, active: node.active, correction: node.correction?.at ?? 0 }
+  to.dispatch(shader, { ...values, groups: groups?.count ?? 1, open: groups?.chosen ?? 1, factor, n: T }, grid(T))
+}
+
+const MOST_EXPERTS = 512
+const CLOSED = '-3.0e38'
+
+/** One workgroup per row. The scores are made side by side; the first invocation alone chooses. */
+function chooseText(router: Router, corrected: boolean): string {
+  const { kind } = router
+  const sigmoid = kind === 'sigmoidTopk'
+  const groups = kind === 'topkSoftmax' ? undefined : router.groups
+  const score = sigmoid ? `sigmoid(v)${corrected ? ' + vectors[$correction + e]' : ''}` : 'v'
+  const shareOf = sigmoid ? 'sigmoid(act[begun + e])' : 'exp(act[begun + e] - top)'
+  const closing = groups
+    ? `let width = $experts / $groups;
+for (var g = 0u; g < $groups; g++) {
+  var first = ${CLOSED}; var second = ${CLOSED};
+  for (var i = 0u; i < width; i++) {
+    let w = wish[g * width + i];
+    if (w > first) { second = first; first = w; } else if (w > second) { second = w; }
+  }
+  ${
+    sigmoid
+      ? `sumsOf[g] = first${groups.best === 2 ? ' + select(0.0, second, width > 1u)' : ''};`
+      : `sumsOf[g] = exp(first - top)${groups.best === 2 ? ' + select(0.0, exp(second - top), width > 1u)' : ''};`
+  }
+}
+for (var n = 0u; n < $groups - $open; n++) {
+  var worst = 0u; var least = 3.0e38;
+  for (var g = 0u; g < $groups; g++) { if (sumsOf[g] <= least && sumsOf[g] > ${CLOSED}) { least = sumsOf[g]; worst = g; } }
+  sumsOf[worst] = ${CLOSED};
+  for (var i = 0u; i < width; i++) { wish[worst * width + i] = ${CLOSED}; }
+}`
+    : ''
+  const total =
+    kind === 'softmaxTopk' && !router.normalize
+      ? 'for (var e = 0u; e < $experts; e++) { sum += exp(act[begun + e] - top); }'
+      : kind === 'sigmoidTopk' && !router.normalize
+        ? 'sum = 1.0;'
+        : `for (var a = 0u; a < $active; a++) { let e = bitcast<u32>(act[to + a]); sum += ${shareOf}; }`
+  return `let t = ${LINEAR};
+if (t >= $n) { return; }
+let begun = $logits + t * $experts; let to = $chosen + t * $active;
+for (var e = lane; e < $experts; e += ${EACH_WORKGROUP}u) { let v = act[begun + e]; wish[e] = ${score}; }
+workgroupBarrier();
+if (lane > 0u) { return; }
+var top = ${CLOSED};
+for (var e = 0u; e < $experts; e++) { top = max(top, act[begun + e]); }
+${closing}
+for (var a = 0u; a < $active; a++) {
+  var best = 0u; var largest = ${CLOSED};
+  for (var e = 0u; e < $experts; e++) { if (wish[e] > largest) { largest = wish[e]; best = e; } }
+  wish[best] = ${CLOSED};
+  act[to + a] = bitcast<f32>(best);
+}
+var sum = 0.0;
+${total}
+for (var a = 0u; a < $active; a++) { let e = bitcast<u32>(act[to + a]); act[$y + t * $active + a] = ${shareOf} / sum * $factor; }`
+}
+
+/** The matrix of each chosen expert times a row. */
+interface ExpertProduct {
+  weight: Weight
+  bias: Vector | undefined
+  /** [T, I], or [T·A, I] with `own`: a row for each of the experts. */
+  x: Temporary
+  own: boolean
+  chosen: Temporary
+  active: number
+  /** Pairs of rows become one value. */
+  gated?: Gated | undefined
+  /** Joins the experts of a row: Σ_a weight·(W x + b), plus a residual; y is then [T, O], else [T·A, O]. */
+  mix?: { readonly weights: Temporary; readonly residual: Temporary | undefined; readonly factor: number } | undefined
+  /** y += scale·W·x, in place. */
+  addTo?: number | undefined
+  y: Temporary
+}
+
+const WORKGROUP = 64
+
+function lowerExperts(node: ExpertProduct, to: Lowering): void {
+  for (const [n, piece] of node.weight.pieces.entries()) dispatchExperts(node, piece, n > 0, to)
+}
+
+function dispatchExperts(node: ExpertProduct, piece: Piece, later: boolean, to: Lowering): void {
+  const { weight, bias, x, own, active, gated, mix, addTo, y } = node
+  const [experts, O, I] = weight.shape as [number, number, number]
+  const T = node.chosen.count / active
+  const outputs = gated ? O / 2 : O
+  const N = outputs < 2048 || outputs % 2 ? 1 : 2
+  const ragged = I % UNIT !== 0
+  const key = `experts ${weight.format.name}${bias ? '+' : ''} x${N}${ragged ? ' ragged' : ''}${own ? ' own' : ''}${gated ? ` ${gatedKey(gated)}` : ''}${
+    mix ? ` mix${mix.residual ? ' residual' : ''}` : ''
+  }${addTo === undefined ? '' : ' add'}${later ? ' later' : ''} ${subgroupKey(to.variants)}`
+  const shader = to.shader(key, () => textOf(node, N, ragged, later, to))
+  const values: Record<string, Value> = {
+    x,
+    y,
+    chosen: node.chosen,
+    active,
+    inner: I,
+    units: unitsOf(I),
+    outputs,
+    rows: O,
+    first: piece.row / O,
+    count: piece.rows / O,
+    bias: bias?.at ?? 0,
+    scale: addTo ?? 1,
+    weights: mix ? mix.weights : 0,
+    residual: mix?.residual ?? 0,
+    factor: mix?.factor ?? 1,
+    ...planeValues(weight.format, 0, piece),
+    ...(gated ? gatedValues(gated) : {}),
+  }
+  const wide = Math.ceil(outputs / N)
+  const bytes = ((weight.bytes + (bias?.bytes ?? 0)) * Math.min(experts, T * active)) / experts / weight.pieces.length
+  const [gx, gy] = mix ? [wide, 1] : [wide, active]
+  to.dispatch(shader, values, [gx, gy, T], [piece.buffer], bytes)
+}
+
+function textOf(node: ExpertProduct, N: number, ragged: boolean, later: boolean, { variants }: Lowering) {
+  const { weight, bias, own, gated, mix, addTo } = node
+  const per = gated ? 2 : 1
+  const rows = Array.from({ length: N * per }, (_, n) => n)
+  const reduced = sums(variants, WORKGROUP, N * per)
+  const names = rows.map((n) => `s${n}`)
+  const sumsOf = `let xAt = $x + ${own ? '(t * $active + a)' : 't'} * $inner;
+${rows.map((n) => `let at${n} = ((e - $first) * $rows + min(o + ${n}u, $rows - 1u)) * $units; var s${n} = 0.0;`).join('\n')}
+for (var u = lane; u < $units; u += ${WORKGROUP}u) {
+  let k = u * 8u; ${loadX(0, 'xAt', ragged, undefined)}
+  ${rows.map((n) => `{ let w = load0(at${n} + u); s${n} += dot(w.a, xa_0) + dot(w.b, xb_0); }`).join('\n  ')}
+}
+${reduced.reduce(names)}`
+  const sum = (index: string, row: string) => `(${reduced.total(index)}${bias ? ` + vectors[$bias + e * $rows + ${row}]` : ''})`
+  const one = gated
+    ? gatedExpression(gated, sum('lane * 2u', 'o + lane * 2u'), sum('lane * 2u + 1u', 'o + lane * 2u + 1u'))
+    : sum('lane', 'o + lane')
+  const inside = 'e - $first < $count'
+  const old = addTo === undefined ? '' : 'act[to] + $scale * '
+  const body = mix
+    ? `var mixed = 0.0;
+for (var a = 0u; a < $active; a++) {
+  let e = bitcast<u32>(act[$chosen + t * $active + a]);
+  if (${inside}) {
+    ${sumsOf}
+    if (lane < ${N}u) { mixed += act[$weights + t * $active + a] * ${one}; }
+    workgroupBarrier();
+  }
+}
+if (lane < ${N}u && o + lane < $outputs) {
+  let to = $y + t * $outputs + o + lane;
+  act[to] = ${later ? 'act[to] + $factor * mixed' : mix.residual ? 'act[$residual + t * $outputs + o + lane] + $factor * mixed' : 'mixed'};
+}`
+    : `let a = wg.y; let e = bitcast<u32>(act[$chosen + t * $active + a]);
+if (!(${inside})) { return; }
+${sumsOf}
+if (lane < ${N}u && o / ${per}u + lane < $outputs) {
+  let to = $y + (t * $active + a) * $outputs + o / ${per}u + lane;
+  act[to] = ${old}${one};
+}`
+  return {
+    params: `x y chosen active inner units outputs rows first count bias scale:f weights residual factor:f ${planeParams(weight.format, 0)} ${
+      gated ? gatedParams(gated) : ''
+    }`,
+    bindings: [['r', elementOf(weight.format)] as const],
+    workgroup: WORKGROUP,
+    subgroups: variants.subgroups,
+    module: `${EIGHT}\n${ACTIVATIONS}\n${loadFunction(weight.format, 0)}\n${reduced.module}`,
+    body: `let t = wg.z; let o = wg.x * ${N * per}u;\n${body}`,
+  }
+}
+
+export interface FusedMoe extends Moe {
+  readonly residual?: { readonly a: Temporary; readonly factor: number } | undefined
+}
+
+export function lowerMoe(node: FusedMoe, to: Lowering): void {
+  const { x, route, gateUp, down, activation, y, residual } = node
+  const { chosen, active } = route
+  const pairs = chosen.count
+  const F = columns(down.weight)
+  const hidden = to.scratch(pairs, F)
+  const choice = { chosen, active }
+  if (gateUp.adapter) {
+    const wide = to.scratch(pairs, 2 * F)
+    adapted(gateUp, x, false, wide, choice, to)
+    lowerPairs(wide, hidden, activation, to)
+  } else lowerExperts({ ...choice, weight: gateUp.weight, bias: gateUp.bias, x, own: false, gated: activation, y: hidden }, to)
+  if (down.adapter) {
+    const each = to.scratch(pairs, columns(y))
+    adapted(down, hidden, true, each, choice, to)
+    lowerMix(each, route.y, active, residual, y, to)
+    return
+  }
+  const mix = { weights: route.y, residual: residual?.a, factor: residual?.factor ?? 1 }
+  lowerExperts({ ...choice, weight: down.weight, bias: down.bias, x: hidden, own: true, mix, y }, to)
+}
+
+/** W_e·x + b + scale·b_e·a_e·x for each chosen expert. */
+function adapted(matrix: ExpertMatrix, x: Temporary, own: boolean, y: Temporary, choice: Pick<ExpertProduct, 'chosen' | 'active'>, to: Lowering) {
+  const { a, b, scale } = matrix.adapter!
+  lowerExperts({ ...choice, weight: matrix.weight, bias: matrix.bias, x, own, y }, to)
+  const low = to.scratch(y.shape[0]!, a.shape[1]!)
+  lowerExperts({ ...choice, weight: a, bias: undefined, x, own, y: low }, to)
+  lowerExperts({ ...choice, weight: b, bias: undefined, x: low, own: true, addTo: scale, y }, to)
+}
+
+/** Gate and up side by side in one row. */
+function lowerPairs(x: Temporary, y: Temporary, activation: Gated, to: Lowering): void {
+  const shader = to.shader(`pairs ${gatedKey(activation)}`, () => ({
+    params: `x y n ${gatedParams(activation)}`,
+    workgroup: EACH_WORKGROUP,
+    module: ACTIVATIONS,
+    body: eachValue(`act[$y + i] = ${gatedExpression(activation, 'act[$x + 2u * i]', 'act[$x + 2u * i + 1u]')};`),
+  }))
+  to.dispatch(shader, { x, y, n: y.count, ...gatedValues(activation) }, grid(Math.ceil(y.count / EACH_WORKGROUP)))
+}
+
+/** Σ_a weight[t, a]·x[t·A + a], plus a residual. */
+function lowerMix(x: Temporary, weights: Temporary, active: number, residual: FusedMoe['residual'], y: Temporary, to: Lowering): void {
+  const shader = to.shader(`mix${residual ? ' residual' : ''}`, () => ({
+    params: 'x y n weights active width residual factor:f',
+    workgroup: EACH_WORKGROUP,
+    body: eachValue(`let t = i / $width; let d = i % $width; var sum = 0.0;
+for (var a = 0u; a < $active; a++) { sum += act[$weights + t * $active + a] * act[$x + (t * $active + a) * $width + d]; }
+act[$y + i] = ${residual ? 'act[$residual + i] + $factor * sum' : 'sum'};`),
+  }))
+  const values = { x, y, n: y.count, weights, active, width: columns(y), residual: residual?.a ?? 0, factor: residual?.factor ?? 1 }
+  to.dispatch(shader, values, grid(Math.ceil(y.count / EACH_WORKGROUP)))
+}

@@ -1,0 +1,202 @@
+/**
+ * Products of a few rows with matrices: every invocation of a workgroup takes every 64th unit of a row of the matrix, and the sums are added
+ * up in one order, whatever the number of rows of x. So a row of x has the same result to the last bit alone and among others.
+ * With what may stand before (a norm) and after (bias, activation, residual) in the same dispatch. Contract of `linear` in ops.ts.
+ */
+import type { Gated } from '../../../architecture/architecture.ts'
+import { matricesOf } from '../../tensor.ts'
+import { EIGHT, elementOf, loadFunction, planeParams, planeValues, UNIT, unitsOf } from '../formats.ts'
+import type { Lowering, Value } from '../plan.ts'
+import type { Norm, Part, ValueKind } from '../record.ts'
+import type { Piece, Temporary } from '../tensor.ts'
+import { ACTIVATIONS, grid, LINEAR, sums } from '../wgsl.ts'
+import { gatedExpression, valueExpression } from './elementwise.ts'
+import { NORM_PARAMS, NORM_WORKGROUP, normed, normKey, normValues, statistics, subgroupKey } from './norm.ts'
+
+export interface Product {
+  readonly op: 'product'
+  readonly x: Temporary
+  /** Applied to x first. */
+  readonly norm?: Norm | undefined
+  readonly parts: readonly Part[]
+  /** The result of each part; of two gated parts there is one result. */
+  readonly ys: readonly Temporary[]
+  readonly gated?: Gated | undefined
+  readonly values?: readonly { readonly kind: ValueKind; readonly value: number }[] | undefined
+  /** y = residual + factor·(W·x + b) */
+  readonly residual?: { readonly a: Temporary; readonly factor: number } | undefined
+}
+
+const WORKGROUP = NORM_WORKGROUP
+/** Rows of x that one workgroup takes, where there are several. */
+const ROWS = 4
+
+/** Rows of the matrix per workgroup: few where the matrix is small, so that there are many workgroups. */
+export const rowsEach = (rows: number): number => (rows < 4096 ? 1 : rows < 16384 ? 2 : 4)
+
+/** Eight values of row `base` of x from place `k` on, as `xa_r` and `xb_r`; zero beyond the width of a ragged matrix. */
+export function loadX(r: number, base: string, ragged: boolean, norm: Norm | undefined): string {
+  const one = (i: number) => {
+    const v = `act[${base} + k + ${i}u]`
+    const value = norm ? normed(v, `(k + ${i}u)`, r, norm) : v
+    return ragged ? `select(0.0, ${value}, k + ${i}u < $inner)` : value
+  }
+  const four = (from: number) => `vec4<f32>(${[0, 1, 2, 3].map((i) => one(from + i)).join(', ')})`
+  return `let xa_${r} = ${four(0)}; let xb_${r} = ${four(4)};`
+}
+
+/** What product() needs to know to write the text for one piece of each part. */
+interface Shape {
+  R: number
+  N: number
+  ragged: boolean
+  grouped: boolean
+}
+
+export function lowerProduct(node: Product, to: Lowering): void {
+  const { parts, x } = node
+  if (parts.length > 1) return dispatchPieces(node, parts.map(({ weight }) => weight.pieces[0]!), to)
+  const { weight } = parts[0]!
+  for (const piece of weight.pieces) dispatchPieces(node, [piece], to)
+  void x
+}
+
+function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): void {
+  const { parts, norm, gated, residual, x, ys } = node
+  const [groups, perGroup, inner] = matricesOf(parts[0]!.weight)
+  const T = x.count / (groups * inner)
+  const R = T === 1 ? 1 : ROWS
+  const outputs = gated ? pieces[0]!.rows : pieces.reduce((sum, { rows }) => sum + rows, 0)
+  let N = Math.min(rowsEach(outputs), R > 1 ? 2 : 4)
+  while (groups > 1 && (perGroup % N !== 0 || pieces.some(({ rows, row }) => rows % N !== 0 || row % N !== 0))) N /= 2
+  const shape: Shape = { R, N, ragged: inner % UNIT !== 0, grouped: groups > 1 }
+  const shader = to.shader(keyOf(node, shape, to), () => textOf(node, shape, to))
+  const values: Record<string, Value> = {
+    x,
+    rows: T,
+    inner,
+    stride: groups * inner,
+    units: unitsOf(inner),
+    ...(norm ? normValues(norm) : { width: 0, eps: 0, gain: 0, normBias: 0 }),
+    residual: residual ? residual.a : 0,
+    factor: residual?.factor ?? 1,
+  }
+  let first = 0
+  parts.forEach(({ weight, bias }, n) => {
+    const piece = pieces[n]!
+    const [count, rows] = matricesOf(weight)
+    Object.assign(values, planeValues(weight.format, n, piece))
+    values[`y${n}`] = ys[Math.min(n, ys.length - 1)]!
+    values[`rows${n}`] = piece.rows
+    values[`row${n}`] = piece.row
+    values[`width${n}`] = count * rows
+    values[`bias${n}`] = bias?.at ?? 0
+    values[`first${n}`] = first
+    if (!gated || n === 0) first += Math.ceil(piece.rows / N)
+  })
+  values.perGroup = perGroup
+  node.values?.forEach(({ value }, n) => {
+    values[`value${n}`] = value
+  })
+  if (gated?.kind === 'clampedSwiglu') Object.assign(values, { alpha: gated.alpha, limit: gated.limit })
+  const bytes = pieces.reduce((sum, piece, n) => sum + pieceBytes(parts[n]!, piece), 0)
+  to.dispatch(
+    shader,
+    values,
+    grid(first, Math.ceil(T / R)),
+    pieces.map(({ buffer }) => buffer),
+    bytes,
+  )
+}
+
+const pieceBytes = ({ weight, bias }: Part, { rows }: Piece): number => {
+  const all = weight.pieces.reduce((sum, piece) => sum + piece.rows, 0)
+  return (weight.bytes * rows) / all + (bias ? (bias.bytes * rows) / all : 0)
+}
+
+function keyOf({ parts, norm, gated, values, residual }: Product, { R, N, ragged, grouped }: Shape, to: Lowering): string {
+  const formats = parts.map(({ weight, bias }) => `${weight.format.name}${bias ? '+' : ''}`).join(' ')
+  return `product ${formats} ${R}x${N}${ragged ? ' ragged' : ''}${grouped ? ' grouped' : ''}${norm ? ` norm ${normKey(norm)}` : ''}${
+    gated ? ` ${gated.kind} ${'approximation' in gated ? gated.approximation : ''}` : ''
+  }${(values ?? []).map(({ kind }) => ` ${kind}`).join('')}${residual ? ' residual' : ''} ${subgroupKey(to.variants)}`
+}
+
+function textOf(node: Product, shape: Shape, { variants }: Lowering) {
+  const { parts, norm, gated, residual } = node
+  const { R, N, ragged, grouped } = shape
+  const all = Array.from({ length: R }, (_, r) => r)
+  const rows = Array.from({ length: N }, (_, n) => n)
+  const reduced = sums(variants, WORKGROUP, R * N * (gated ? 2 : 1))
+  const xAt = (r: number) => `$x + min(wg.z * ${R}u + ${r}u, $rows - 1u) * $stride`
+  /** The sums of part `n` as `s<n>_<row>_<r>`. */
+  const sumsOf = (n: number, loads: string) => `${rows.map((i) => `let at${n}_${i} = min(o + ${i}u, $rows${n} - 1u) * $units;`).join(' ')}
+for (var u = lane; u < $units; u += ${WORKGROUP}u) {
+  let k = u * 8u;
+  ${loads}
+  ${rows
+    .map(
+      (i) =>
+        `{ let w = load${n}(at${n}_${i} + u); ${all.map((r) => `s${n}_${i}_${r} += dot(w.a, xa_${r}) + dot(w.b, xb_${r});`).join(' ')} }`,
+    )
+    .join('\n  ')}
+}`
+  const base = (n: number) => (grouped ? `($row${n} + o) / $perGroup * $inner + ` : '')
+  const loads = (n: number) => all.map((r) => loadX(r, `${base(n)}x_${r}`, ragged, norm)).join('\n  ')
+  const declare = (n: number) => rows.flatMap((i) => all.map((r) => `var s${n}_${i}_${r} = 0.0;`)).join(' ')
+  const names = (n: number) => rows.flatMap((i) => all.map((r) => `s${n}_${i}_${r}`))
+  const finish = (n: number, value: string) => {
+    let y = value
+    if (!gated && parts[n]!.bias) y = `(${y} + vectors[$bias${n} + $row${n} + row])`
+    for (const [i, { kind }] of (node.values ?? []).entries()) y = valueExpression(kind, y, `$value${i}`)
+    if (residual) y = `act[$residual + t * $width${n} + $row${n} + row] + $factor * ${y}`
+    return `if (lane < ${N * R}u) {
+  let row = o + lane / ${R}u; let t = wg.z * ${R}u + lane % ${R}u;
+  if (row < $rows${n} && t < $rows) { act[$y${n} + t * $width${n} + $row${n} + row] = ${y}; }
+}`
+  }
+  const part = (n: number) => `let o = (id - $first${n}) * ${N}u;
+if (o >= $rows${n}) { return; }
+${declare(n)}
+${sumsOf(n, loads(n))}
+${reduced.reduce(names(n))}
+${finish(n, reduced.total('lane'))}`
+  const both = () => {
+    const [gate, up] = ['gate', 'up'].map((_, n) => {
+      const sum = reduced.total(n === 0 ? 'lane' : `lane + ${N * R}u`)
+      return parts[n]!.bias ? `(${sum} + vectors[$bias${n} + row])` : sum
+    })
+    return `let o = id * ${N}u;
+if (o >= $rows0) { return; }
+${declare(0)} ${declare(1)}
+${sumsOf(0, loads(0))}
+${sumsOf(1, loads(1))}
+${reduced.reduce([...names(0), ...names(1)])}
+${finish(0, gatedExpression(gated!, gate!, up!))}`
+  }
+  const select =
+    parts.length === 1 || gated
+      ? ''
+      : parts
+          .map((_, n) => (n + 1 < parts.length ? `if (id < $first${n + 1}) {\n${part(n)}\n} else ` : `{\n${part(n)}\n}`))
+          .join('')
+  return {
+    params: [
+      'x rows inner stride units residual factor:f perGroup',
+      NORM_PARAMS,
+      ...parts.map(({ weight }, n) => `y${n} rows${n} row${n} width${n} bias${n} first${n} ${planeParams(weight.format, n)}`),
+      ...(node.values ?? []).map((_, n) => `value${n}:f`),
+      gated?.kind === 'clampedSwiglu' ? 'alpha:f limit:f' : '',
+    ].join(' '),
+    bindings: parts.map(({ weight }) => ['r', elementOf(weight.format)] as const),
+    workgroup: WORKGROUP,
+    subgroups: variants.subgroups,
+    module: `${EIGHT}
+${ACTIVATIONS}
+${parts.map(({ weight }, n) => loadFunction(weight.format, n)).join('\n')}
+${reduced.module}`,
+    body: `let id = ${LINEAR};
+${all.map((r) => `let x_${r} = ${xAt(r)};`).join('\n')}
+${norm ? statistics(norm.kind, all.map((r) => `x_${r}`), reduced) : ''}
+${gated ? both() : select || part(0)}`,
+  }
+}

@@ -1,0 +1,261 @@
+/**
+ * What a pass consists of: one node per op, in order, with the temporaries it reads and makes. Nothing is computed until somebody waits;
+ * then the nodes become dispatches (plan.ts). `form` says everything that the dispatches depend on, as strings to compare: passes of the
+ * same form share a plan, and differ only in the words of the pass (ids, positions, rotations, uploads).
+ */
+import type { Gated } from '../../architecture/architecture.ts'
+import type { Router } from '../../architecture/architecture.ts'
+import type { Batch, Rotation } from '../ops.ts'
+import { type Tensor, tensorsIn } from '../tensor.ts'
+import { type BatchWords, describeBatch, rotationWords } from './batches.ts'
+import type { GpuLayerCache, GpuStatePart } from './kv-cache.ts'
+import type { Lowering } from './plan.ts'
+import { Temporary, type Vector, type Weight } from './tensor.ts'
+
+export interface Norm {
+  readonly op: 'norm'
+  readonly kind: 'layer' | 'rms'
+  readonly x: Temporary
+  readonly gain: Vector | undefined
+  readonly bias: Vector | undefined
+  readonly eps: number
+  readonly unitOffset: number
+  /** Values of a group. */
+  readonly width: number
+  readonly y: Temporary
+}
+
+export interface Rope {
+  readonly op: 'rope'
+  readonly x: Temporary
+  readonly headDim: number
+  readonly rotaryDim: number
+  readonly pairing: Rotation['pairing']
+  /** Word of the table: R/2 cosines and R/2 sines per row. */
+  readonly table: number
+  readonly y: Temporary
+}
+
+/** One matrix of a product. */
+export interface Part {
+  readonly weight: Weight
+  readonly bias: Vector | undefined
+}
+
+export interface Linear {
+  readonly op: 'linear'
+  readonly x: Temporary
+  readonly part: Part
+  readonly y: Temporary
+}
+
+export interface AttentionNode {
+  readonly op: 'attention'
+  readonly q: Temporary
+  readonly k: Temporary
+  readonly v: Temporary | undefined
+  readonly batch: BatchWords
+  readonly heads: number
+  readonly kvHeads: number
+  readonly keyDim: number
+  readonly valueDim: number
+  readonly scale: number
+  readonly window: number | null
+  readonly sinks: Vector | undefined
+  readonly softcap: number | null
+  readonly cache: GpuLayerCache | undefined
+  readonly y: Temporary
+}
+
+export type ValueKind = 'scale' | 'softcap' | 'clamp' | 'geluTanh' | 'geluErf'
+
+export interface ExpertMatrix {
+  readonly weight: Weight
+  readonly bias: Vector | undefined
+  readonly adapter: { readonly a: Weight; readonly b: Weight; readonly scale: number } | undefined
+}
+
+export interface Route {
+  readonly op: 'route'
+  readonly x: Temporary
+  readonly weight: Weight
+  readonly bias: Vector | undefined
+  readonly correction: Vector | undefined
+  readonly active: number
+  readonly router: Router
+  /** [T, E] */
+  readonly logits: Temporary
+  /** [T, A], bits of u32 */
+  readonly chosen: Temporary
+  /** [T, A] */
+  readonly y: Temporary
+}
+
+export interface Moe {
+  readonly op: 'moe'
+  readonly x: Temporary
+  readonly route: Pick<Route, 'chosen' | 'y' | 'active'>
+  readonly gateUp: ExpertMatrix
+  readonly down: ExpertMatrix
+  readonly activation: Gated
+  readonly y: Temporary
+}
+
+export type Node =
+  | Norm
+  | Rope
+  | Linear
+  | AttentionNode
+  | Route
+  | Moe
+  | { readonly op: 'upload'; readonly words: number; readonly y: Temporary }
+  | { readonly op: 'embed'; readonly table: Weight; readonly index: number; readonly rows: number; readonly scale: number; readonly y: Temporary }
+  | { readonly op: 'select'; readonly x: Temporary; readonly index: number; readonly rows: number; readonly y: Temporary }
+  | { readonly op: 'add'; readonly a: Temporary; readonly b: Temporary; readonly factor: number; readonly y: Temporary }
+  | { readonly op: 'value'; readonly kind: ValueKind; readonly x: Temporary; readonly value: number; readonly y: Temporary }
+  | { readonly op: 'gated'; readonly gate: Temporary; readonly up: Temporary; readonly activation: Gated; readonly y: Temporary }
+  | { readonly op: 'join'; readonly a: Temporary; readonly b: Temporary; readonly heads: number; readonly y: Temporary }
+  | {
+      readonly op: 'convolution'
+      readonly x: Temporary
+      readonly weight: Vector
+      readonly bias: Vector | undefined
+      readonly batch: BatchWords
+      readonly state: GpuStatePart | undefined
+      readonly y: Temporary
+    }
+  | {
+      readonly op: 'scan'
+      readonly x: Temporary
+      readonly step: Temporary
+      readonly input: Temporary
+      readonly output: Temporary
+      readonly logRate: Vector
+      readonly skip: Vector
+      readonly batch: BatchWords
+      readonly state: GpuStatePart | undefined
+      readonly y: Temporary
+    }
+  /** An op of another file: it says itself what it dispatches. */
+  | {
+      readonly op: 'other'
+      readonly reads: readonly Temporary[]
+      readonly lower: (to: Lowering) => void
+      readonly y: Temporary
+    }
+
+export class Recorder {
+  nodes: Node[] = []
+  form: string[] = []
+  /** Temporaries of this pass, by number. */
+  made: Temporary[] = []
+  /** Values of the host for this pass. */
+  #words = new Int32Array(1 << 12)
+  #floats = new Float32Array(this.#words.buffer)
+  #used = 0
+  #batches = new Map<Batch, BatchWords>()
+  #rotations = new Map<BatchWords, Map<Rotation, number>>()
+  readonly #scopes: Temporary[][] = []
+  /** Called when a temporary with a place of its own ends. */
+  readonly #release: (temporary: Temporary) => void
+
+  constructor(release: (temporary: Temporary) => void) {
+    this.#release = release
+  }
+
+  scope<R>(body: () => R): R {
+    this.#scopes.push([])
+    let kept: Tensor[] = []
+    try {
+      const result = body()
+      kept = tensorsIn(result)
+      return result
+    } finally {
+      for (const temporary of this.#scopes.pop()!)
+        if (!kept.includes(temporary)) this.close(temporary)
+        else this.#scopes.at(-1)?.push(temporary)
+    }
+  }
+
+  close(temporary: Temporary): void {
+    temporary.open = false
+    if (temporary.place !== undefined) this.#release(temporary)
+  }
+
+  /** A result without values yet. */
+  temporary(shape: readonly number[]): Temporary {
+    const made = new Temporary(shape, this.made.length)
+    this.made.push(made)
+    this.#scopes.at(-1)?.push(made)
+    return made
+  }
+
+  /** Adds a node; `detail` names all that its dispatches depend on, besides temporaries. */
+  add<N extends Node>(node: N, detail: string): N {
+    this.nodes.push(node)
+    this.form.push(detail)
+    return node
+  }
+
+  /** How a temporary is named in the form of a pass. */
+  nameOf(x: Temporary): string {
+    return x.place === undefined ? `${x.id}` : `@${x.place}`
+  }
+
+  /** Puts values among the words of the pass. Returns the first word. */
+  words(values: Int32Array | Float32Array | Uint32Array): number {
+    const at = this.#used
+    this.#used += values.length
+    if (this.#used > this.#words.length) {
+      const grown = new Int32Array(Math.max(this.#used, 2 * this.#words.length))
+      grown.set(this.#words)
+      this.#words = grown
+      this.#floats = new Float32Array(grown.buffer)
+    }
+    if (values instanceof Float32Array) this.#floats.set(values, at)
+    else this.#words.set(values, at)
+    return at
+  }
+
+  batch(batch: Batch): BatchWords {
+    let known = this.#batches.get(batch)
+    if (!known) {
+      known = describeBatch(batch, (values) => this.words(values))
+      this.#batches.set(batch, known)
+    }
+    return known
+  }
+
+  rotation(batch: BatchWords, rotation: Rotation): number {
+    let tables = this.#rotations.get(batch)
+    if (!tables) {
+      tables = new Map()
+      this.#rotations.set(batch, tables)
+    }
+    let table = tables.get(rotation)
+    if (table === undefined) {
+      table = this.words(rotationWords(batch, rotation))
+      tables.set(rotation, table)
+    }
+    return table
+  }
+
+  get used(): number {
+    return this.#used
+  }
+
+  /** The words of the pass, to be written to the device. */
+  get data(): Int32Array<ArrayBuffer> {
+    return this.#words.subarray(0, this.#used)
+  }
+
+  /** Begins the next pass. */
+  clear(): void {
+    this.nodes = []
+    this.form = []
+    this.made = []
+    this.#used = 0
+    this.#batches = new Map()
+    this.#rotations = new Map()
+  }
+}
