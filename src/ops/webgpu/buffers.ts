@@ -125,7 +125,9 @@ export class Buffers {
   async allocate(label: string, bytes: number): Promise<GPUBuffer> {
     const size = Math.max(16, Math.ceil(bytes / 4) * 4)
     if (size > this.largestBinding)
-      throw new MemoryError(`${label}: ${megabytes(size)} wanted, but a binding of this device has at most ${megabytes(this.largestBinding)}`)
+      throw new MemoryError(
+        `${label}: ${megabytes(size)} wanted, but a binding of this device has at most ${megabytes(this.largestBinding)}`,
+      )
     const { device } = this
     device.pushErrorScope('out-of-memory')
     device.pushErrorScope('validation')

@@ -126,8 +126,7 @@ export const planeValues = (format: WeightFormat, n: number, piece: { readonly p
 export function loadFunction(format: WeightFormat, n: number): string {
   const name = `fn load${n}(unit: u32) -> Eight`
   const b = `b${n}`
-  if (format.low === 32)
-    return `${name} { return Eight(bitcast<vec4<f32>>(${b}[unit * 2u]), bitcast<vec4<f32>>(${b}[unit * 2u + 1u])); }`
+  if (format.low === 32) return `${name} { return Eight(bitcast<vec4<f32>>(${b}[unit * 2u]), bitcast<vec4<f32>>(${b}[unit * 2u + 1u])); }`
   if (format.name === 'bf16')
     return `${name} { let w = ${b}[unit]; let lo = bitcast<vec4<f32>>(w << vec4<u32>(16u)); let hi = bitcast<vec4<f32>>(w & vec4<u32>(0xffff0000u));
 return Eight(vec4<f32>(lo.x, hi.x, lo.y, hi.y), vec4<f32>(lo.z, hi.z, lo.w, hi.w)); }`

@@ -154,7 +154,9 @@ export class Plans {
 function layOut(dispatches: readonly Dispatch[], open: readonly Temporary[], blocks: readonly Block[]) {
   const last = new Map<Temporary, number>()
   const touched = dispatches.map(({ values }, n) => {
-    const found = Object.values(values).flatMap((value) => (typeof value === 'number' ? [] : [value instanceof Temporary ? value : value.of]))
+    const found = Object.values(values).flatMap((value) =>
+      typeof value === 'number' ? [] : [value instanceof Temporary ? value : value.of],
+    )
     for (const temporary of found) if (temporary.place === undefined) last.set(temporary, n)
     return found
   })

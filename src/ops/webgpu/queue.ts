@@ -2,7 +2,7 @@
  * From recorded nodes to results: encodes the plan of a pass, submits it, and waits. One write of words, one submission and one readback per
  * pass. Errors of the device are kept and come out of the next operation that waits.
  */
-import { BackendFailedError } from '../backend.ts'
+import type { BackendFailedError } from '../backend.ts'
 import type { Buffers } from './buffers.ts'
 import type { Device } from './device.ts'
 import { encode, type Plans } from './plan.ts'
@@ -116,7 +116,11 @@ export class Queue {
 
   /** Bytes of any buffer. */
   download(source: GPUBuffer, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
-    return this.#download(bytes, () => [source, 0], (data) => new Uint8Array(data.slice(0)))
+    return this.#download(
+      bytes,
+      () => [source, 0],
+      (data) => new Uint8Array(data.slice(0)),
+    )
   }
 
   async settled(): Promise<void> {

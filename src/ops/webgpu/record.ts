@@ -3,8 +3,7 @@
  * then the nodes become dispatches (plan.ts). `form` says everything that the dispatches depend on, as strings to compare: passes of the
  * same form share a plan, and differ only in the words of the pass (ids, positions, rotations, uploads).
  */
-import type { Gated } from '../../architecture/architecture.ts'
-import type { Router } from '../../architecture/architecture.ts'
+import type { Gated, Router } from '../../architecture/architecture.ts'
 import type { Batch, Rotation } from '../ops.ts'
 import { type Tensor, tensorsIn } from '../tensor.ts'
 import { type BatchWords, describeBatch, rotationWords } from './batches.ts'
@@ -109,7 +108,14 @@ export type Node =
   | Route
   | Moe
   | { readonly op: 'upload'; readonly words: number; readonly y: Temporary }
-  | { readonly op: 'embed'; readonly table: Weight; readonly index: number; readonly rows: number; readonly scale: number; readonly y: Temporary }
+  | {
+      readonly op: 'embed'
+      readonly table: Weight
+      readonly index: number
+      readonly rows: number
+      readonly scale: number
+      readonly y: Temporary
+    }
   | { readonly op: 'select'; readonly x: Temporary; readonly index: number; readonly rows: number; readonly y: Temporary }
   | { readonly op: 'add'; readonly a: Temporary; readonly b: Temporary; readonly factor: number; readonly y: Temporary }
   | { readonly op: 'value'; readonly kind: ValueKind; readonly x: Temporary; readonly value: number; readonly y: Temporary }

@@ -192,7 +192,11 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const [x, w] = [temporary(input, 'route'), weight(matrix, 'route')]
       const [experts] = w.shape as [number]
       const [T, b, c] = [rowsOf(x), vectorOf(bias, 'route'), vectorOf(correction, 'route')]
-      const [logits, chosen, y] = [[T, experts], [T, active], [T, active]].map((shape) => recorder.temporary(shape))
+      const [logits, chosen, y] = [
+        [T, experts],
+        [T, active],
+        [T, active],
+      ].map((shape) => recorder.temporary(shape))
       const route: Route = { op: 'route', x, weight: w, bias: b, correction: c, active, router, logits: logits!, chosen: chosen!, y: y! }
       record(route, `${name(x)} ${T} w${w.id} ${nameOfVector(b)} ${nameOfVector(c)} ${active} ${JSON.stringify(router)}`)
       return { experts, active, weights: route.y, route }
@@ -201,7 +205,11 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
     moe(input, routing, experts, activation) {
       const x = temporary(input, 'moe')
       const { route } = routing as GpuRouting
-      const gateUp = { weight: weight(experts.gateUp, 'moe'), bias: vectorOf(experts.gateUpBias, 'moe'), adapter: adapterOf(experts.gateUpAdapter) }
+      const gateUp = {
+        weight: weight(experts.gateUp, 'moe'),
+        bias: vectorOf(experts.gateUpBias, 'moe'),
+        adapter: adapterOf(experts.gateUpAdapter),
+      }
       const down = { weight: weight(experts.down, 'moe'), bias: vectorOf(experts.downBias, 'moe'), adapter: adapterOf(experts.downAdapter) }
       const y = recorder.temporary(x.shape)
       return record(

@@ -164,7 +164,7 @@ class Bits {
 function fieldTable(of: (i: number) => readonly Field[], count: number) {
   const table = new Int32Array(count * 8)
   for (let i = 0; i < count; i++)
-    of(i).forEach(({ at, shift, bits, to }, n) => table.set([at, shift, 2 ** bits - 1, to], i * 8 + n * 4))
+    for (const [n, { at, shift, bits, to }] of of(i).entries()) table.set([at, shift, 2 ** bits - 1, to], i * 8 + n * 4)
   return (raw: Uint8Array, block: number, i: number): number => {
     const f = i * 8
     return (

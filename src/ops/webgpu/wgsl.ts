@@ -51,8 +51,7 @@ export function shader(text: ShaderText): Shader {
     })
   const bindings = text.bindings ?? []
   const further = bindings.map(
-    ([access, type], i) =>
-      `@group(0) @binding(${4 + i}) var<storage, ${access === 'r' ? 'read' : 'read_write'}> b${i}: array<${type}>;`,
+    ([access, type], i) => `@group(0) @binding(${4 + i}) var<storage, ${access === 'r' ? 'read' : 'read_write'}> b${i}: array<${type}>;`,
   )
   const code = `${text.subgroups ? 'enable subgroups;\n' : ''}struct Params { w: array<vec4<u32>, 16> }
 @group(0) @binding(0) var<uniform> params: Params;

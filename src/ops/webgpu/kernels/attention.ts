@@ -6,7 +6,7 @@
 import type { Lowering, Value } from '../plan.ts'
 import type { AttentionNode } from '../record.ts'
 import type { Temporary } from '../tensor.ts'
-import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, LINEAR, sums } from '../wgsl.ts'
+import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, sums } from '../wgsl.ts'
 import { subgroupKey } from './norm.ts'
 
 /** Positions of a piece. */
@@ -85,7 +85,9 @@ b0[row * $head + at % $head] = act[$x + i];`),
 
 /** The end of a softmax: sums `l` and largest score `m` of a row, with the sink. */
 const finish = (sinks: boolean): string =>
-  sinks ? 'let sink = vectors[$sinks + h]; let top = max(m, sink); let part = exp(m - top) / (l * exp(m - top) + exp(sink - top));' : 'let part = 1.0 / l;'
+  sinks
+    ? 'let sink = vectors[$sinks + h]; let top = max(m, sink); let part = exp(m - top) / (l * exp(m - top) + exp(sink - top));'
+    : 'let part = 1.0 / l;'
 
 function attend(node: AttentionNode, split: boolean, to: Lowering) {
   const { variants } = to
@@ -185,6 +187,16 @@ for (var u = lane; u < $valueDim; u += ${WORKGROUP}u) {
   act[$y + (t * $heads + h) * $valueDim + u] = sum * part;
 }`,
   }))
-  const values = { x: partial, y, heads, valueDim, window: window ?? 0, sinks: sinks?.at ?? 0, slots: batch.slots, positions: batch.positions, pieces }
+  const values = {
+    x: partial,
+    y,
+    heads,
+    valueDim,
+    window: window ?? 0,
+    sinks: sinks?.at ?? 0,
+    slots: batch.slots,
+    positions: batch.positions,
+    pieces,
+  }
   to.dispatch(shader, values, [heads, batch.rows, 1])
 }

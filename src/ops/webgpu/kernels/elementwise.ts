@@ -107,7 +107,7 @@ export function lowerRope({ x, headDim, rotaryDim, pairing, table, y }: Of<'rope
   const [partner, first, angle] =
     pairing === 'halves'
       ? ['select(at - half, at + half, at < half)', 'at < half', 'at % half']
-      : ['at ^ 1u', '(at & 1u) == 0u', 'at / 2u']
+      : ['(at ^ 1u)', '(at & 1u) == 0u', 'at / 2u']
   const shader = to.shader(`rope ${pairing}`, () => ({
     params: 'x y n width head rotary table',
     workgroup: EACH_WORKGROUP,

@@ -110,6 +110,10 @@ interface ExpertProduct {
 
 const WORKGROUP = 64
 
+/** The number of an expert, the same for all invocations in the eyes of the compiler too. */
+const EXPERT = `var<workgroup> expertOf: u32;
+fn expert(lane: u32, at: u32) -> u32 { if (lane == 0u) { expertOf = bitcast<u32>(act[at]); } return workgroupUniformLoad(&expertOf); }`
+
 function lowerExperts(node: ExpertProduct, to: Lowering): void {
   for (const [n, piece] of node.weight.pieces.entries()) dispatchExperts(node, piece, n > 0, to)
 }
@@ -172,7 +176,7 @@ ${reduced.reduce(names)}`
   const body = mix
     ? `var mixed = 0.0;
 for (var a = 0u; a < $active; a++) {
-  let e = bitcast<u32>(act[$chosen + t * $active + a]);
+  let e = expert(lane, $chosen + t * $active + a);
   if (${inside}) {
     ${sumsOf}
     if (lane < ${N}u) { mixed += act[$weights + t * $active + a] * ${one}; }
@@ -183,7 +187,7 @@ if (lane < ${N}u && o + lane < $outputs) {
   let to = $y + t * $outputs + o + lane;
   act[to] = ${later ? 'act[to] + $factor * mixed' : mix.residual ? 'act[$residual + t * $outputs + o + lane] + $factor * mixed' : 'mixed'};
 }`
-    : `let a = wg.y; let e = bitcast<u32>(act[$chosen + t * $active + a]);
+    : `let a = wg.y; let e = expert(lane, $chosen + t * $active + a);
 if (!(${inside})) { return; }
 ${sumsOf}
 if (lane < ${N}u && o / ${per}u + lane < $outputs) {
@@ -197,7 +201,7 @@ if (lane < ${N}u && o / ${per}u + lane < $outputs) {
     bindings: [['r', elementOf(weight.format)] as const],
     workgroup: WORKGROUP,
     subgroups: variants.subgroups,
-    module: `${EIGHT}\n${ACTIVATIONS}\n${loadFunction(weight.format, 0)}\n${reduced.module}`,
+    module: `${EIGHT}\n${ACTIVATIONS}\n${loadFunction(weight.format, 0)}\n${reduced.module}\n${EXPERT}`,
     body: `let t = wg.z; let o = wg.x * ${N * per}u;\n${body}`,
   }
 }
@@ -229,7 +233,14 @@ export function lowerMoe(node: FusedMoe, to: Lowering): void {
 }
 
 /** W_e·x + b + scale·b_e·a_e·x for each chosen expert. */
-function adapted(matrix: ExpertMatrix, x: Temporary, own: boolean, y: Temporary, choice: Pick<ExpertProduct, 'chosen' | 'active'>, to: Lowering) {
+function adapted(
+  matrix: ExpertMatrix,
+  x: Temporary,
+  own: boolean,
+  y: Temporary,
+  choice: Pick<ExpertProduct, 'chosen' | 'active'>,
+  to: Lowering,
+) {
   const { a, b, scale } = matrix.adapter!
   lowerExperts({ ...choice, weight: matrix.weight, bias: matrix.bias, x, own, y }, to)
   const low = to.scratch(y.shape[0]!, a.shape[1]!)

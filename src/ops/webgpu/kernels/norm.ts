@@ -32,7 +32,12 @@ workgroupBarrier(); }`
 }
 
 /** The value `v` of place `d` of row `r`, normed; `gain` and `bias` tell whether there are such vectors. */
-export function normed(v: string, d: string, r: number, { kind, gain, bias, unitOffset }: Pick<Norm, 'kind' | 'gain' | 'bias' | 'unitOffset'>): string {
+export function normed(
+  v: string,
+  d: string,
+  r: number,
+  { kind, gain, bias, unitOffset }: Pick<Norm, 'kind' | 'gain' | 'bias' | 'unitOffset'>,
+): string {
   const centred = kind === 'layer' ? `(${v} - mean_${r})` : v
   const scaled = `${centred} * factor_${r}`
   const gained = gain ? `${scaled} * ${unitOffset ? `(vectors[$gain + ${d}] + 1.0)` : `vectors[$gain + ${d}]`}` : scaled

@@ -54,11 +54,14 @@ interface Shape {
 }
 
 export function lowerProduct(node: Product, to: Lowering): void {
-  const { parts, x } = node
-  if (parts.length > 1) return dispatchPieces(node, parts.map(({ weight }) => weight.pieces[0]!), to)
-  const { weight } = parts[0]!
-  for (const piece of weight.pieces) dispatchPieces(node, [piece], to)
-  void x
+  const [first, ...others] = node.parts
+  if (others.length)
+    dispatchPieces(
+      node,
+      node.parts.map(({ weight }) => weight.pieces[0]!),
+      to,
+    )
+  else for (const piece of first!.weight.pieces) dispatchPieces(node, [piece], to)
 }
 
 function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): void {
@@ -176,9 +179,7 @@ ${finish(0, gatedExpression(gated!, gate!, up!))}`
   const select =
     parts.length === 1 || gated
       ? ''
-      : parts
-          .map((_, n) => (n + 1 < parts.length ? `if (id < $first${n + 1}) {\n${part(n)}\n} else ` : `{\n${part(n)}\n}`))
-          .join('')
+      : parts.map((_, n) => (n + 1 < parts.length ? `if (id < $first${n + 1}) {\n${part(n)}\n} else ` : `{\n${part(n)}\n}`)).join('')
   return {
     params: [
       'x rows inner stride units residual factor:f perGroup',
@@ -196,7 +197,15 @@ ${parts.map(({ weight }, n) => loadFunction(weight.format, n)).join('\n')}
 ${reduced.module}`,
     body: `let id = ${LINEAR};
 ${all.map((r) => `let x_${r} = ${xAt(r)};`).join('\n')}
-${norm ? statistics(norm.kind, all.map((r) => `x_${r}`), reduced) : ''}
+${
+  norm
+    ? statistics(
+        norm.kind,
+        all.map((r) => `x_${r}`),
+        reduced,
+      )
+    : ''
+}
 ${gated ? both() : select || part(0)}`,
   }
 }
