@@ -33,7 +33,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   ai: ['answer', 'chat', 'engine', 'tokenizer', 'structured'],
   evaluate: ['answer', 'chat', 'engine', 'tokenizer', 'files'],
   compare: ['model', 'ops', 'architecture'],
-  inspect: ['ops'],
+  inspect: ['model', 'ops', 'architecture'],
   // Training on its own answers draws them with the engine.
   train: ['model', 'ops', 'ops/training', 'ops/wasm', 'engine', 'architecture', 'checkpoint', 'compare', 'files', 'tokenizer', 'chat'],
   verify: ['model', 'ops', 'architecture', 'compare', 'chat', 'tokenizer'],

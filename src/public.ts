@@ -7,6 +7,7 @@ import { Continuation, type ContinuationAsk, promptOf } from './answer/continuat
 import type { ChatEvent, Message } from './chat/messages.ts'
 import { type ChatModel, ChatSession, chat, type TurnOptions } from './chat/session.ts'
 import type { GenerationResult } from './engine/engine.ts'
+import { type LookOptions as InspectOptions, look as inspect, type Look } from './inspect/look.ts'
 import { type Model as ModelParts, withAdapter } from './load-model.ts'
 import type { PromptOptions } from './tokenizer/prompt.ts'
 
@@ -25,6 +26,8 @@ export { type Account, account } from './compare/account.ts'
 export { diagram } from './compare/diagram.ts'
 export { type Difference, difference } from './compare/difference.ts'
 export { BusyError, SlotError, type SlotOptions, type SlotResult } from './engine/engine.ts'
+export type { AttentionLook, AttentionRow, ExpertsLook, HeadLook, LayerLook, LensRow, Look, Sizes } from './inspect/look.ts'
+export { lookSvg } from './inspect/look-svg.ts'
 export { type AttentionMap, createProbe, type ExpertChoice, type NamedResult, type Observation } from './inspect/probe.ts'
 export { initialize } from './model/initialize.ts'
 export { forward } from './model/transformer.ts'
@@ -36,6 +39,9 @@ export { tokenizerFiles } from './tokenizer/files.ts'
 export type { Tokenizer } from './tokenizer/tokenizer.ts'
 export { calculatorTool as calculator } from './train/abacus/calculator.ts'
 export { type Claim, claims, type Outcome, verify } from './verify/verify.ts'
+
+/** What can be asked of `look`. */
+export type LookOptions = InspectOptions & PromptOptions
 
 /** What can be asked of a continuation, and how a text becomes ids. */
 export type TextOptions = ContinuationAsk & PromptOptions
@@ -66,6 +72,12 @@ export interface Model extends ModelParts, AsyncDisposable {
    * @throws RangeError for an unknown name
    */
   withAdapter(name: string): Model
+}
+
+/** What happens inside a model while it reads a text or ids; see `look` of inspect/look.ts. A text becomes ids as in `generate`. */
+export async function look(model: ModelParts, prompt: string | readonly number[], options: LookOptions = {}): Promise<Look> {
+  const ids = typeof prompt === 'string' ? promptOf(model, prompt, 'prompt', options) : prompt
+  return inspect(model, ids, { spell: (id) => model.tokenizer.decode([id]), ...options })
 }
 
 /** The parts of a model with the methods of the public API. */

@@ -6,6 +6,7 @@ import { readFileSync, realpathSync } from 'node:fs'
 import * as modules from 'node:module'
 import { fileURLToPath } from 'node:url'
 import type { Command } from 'commander'
+import { closestNames, editDistance } from '../json/names.ts'
 
 interface Entry {
   summary: string
@@ -25,6 +26,7 @@ const COMMANDS: Record<string, Entry> = {
   eval: { summary: 'how well a model predicts a text, or how well abacus calculates', load: () => import('./eval.ts') },
   steps: { summary: 'from GPT-2 to gpt-oss, step by step', load: () => import('./steps.ts') },
   verify: { summary: 'the claims of the article From GPT-2 to gpt-oss, checked', load: () => import('./verify.ts') },
+  look: { summary: 'inside a model: attention, experts, sizes, and what each layer would answer', load: () => import('./look.ts') },
   logits: { summary: 'the logits of a prompt as a safetensors file', load: () => import('./logits.ts') },
   bench: { summary: 'speed of a model as a share of what the machine can do', load: () => import('./bench.ts') },
   pull: { summary: 'download a published model into the cache', load: () => import('./pull.ts') },
@@ -76,7 +78,7 @@ async function run(args: string[]): Promise<number> {
   }
   const [name, parameters] = first === 'help' ? [others[0]!, ['--help']] : [first, others]
   const entry = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined
-  if (!entry) return misused(name.startsWith('-') ? `unknown option ${name}` : `unknown command "${name}"`, 'lineage')
+  if (!entry) return misused(name.startsWith('-') ? `unknown option ${name}` : `unknown command "${name}"${closest(name)}`, 'lineage')
   const [{ Command, CommanderError }, { register }] = await Promise.all([import('commander'), entry.load()])
   const program = new Command('lineage').exitOverride().configureOutput({ writeErr: () => {} })
   register(program)
@@ -89,6 +91,12 @@ async function run(args: string[]): Promise<number> {
     if (error.exitCode === 0) return 0 // help was shown
     return misused(error.message.replace(/^error: /, '').replace(/\s*\n\s*/g, ' '), `lineage ${name}`)
   }
+}
+
+/** The command that is probably meant. */
+function closest(name: string): string {
+  const [near] = closestNames(name, Object.keys(COMMANDS), 1)
+  return editDistance(name.toLowerCase(), near!) <= Math.min(2, name.length - 2) ? `; did you mean ${near}?` : ''
 }
 
 function misused(problem: string, command: string): number {

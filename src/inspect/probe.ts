@@ -49,21 +49,26 @@ type Router = Parameters<Ops['route']>[4]
 export type Observation = NamedResult | AttentionMap | ExpertChoice
 
 export interface Probe extends Ops {
-  /** Waits for the backend, returns all observations in the order of the forward pass and empties the list. */
+  /** Waits for the backend, returns all observations in the order of the forward pass (none with `each`) and empties the list. */
   observations(): Promise<Observation[]>
 }
 
 export interface ProbeOptions {
   /** Which scopes to report; all of them if absent. */
   wants?: (name: string) => boolean
+  /** Takes each observation as soon as its values are there, in place of the list: so that not all of them are held at once. */
+  each?: (observation: Observation) => void
 }
 
-export function createProbe(backend: Backend, { wants = () => true }: ProbeOptions = {}): Probe {
-  let seen: Promise<Observation>[] = []
+export function createProbe(backend: Backend, { wants = () => true, each }: ProbeOptions = {}): Probe {
+  let seen: Promise<Observation | undefined>[] = []
   const scopes: string[] = []
   // Keys of earlier calls by scope and slot. A cache cannot be read, so the probe must see all calls from position 0 on.
   const history = new Map<string, Float32Array[]>()
   const here = (): string => scopes.at(-1) ?? ''
+  const report = (observation: Promise<Observation>): void => {
+    seen.push(each ? observation.then((value) => void each(value)) : observation)
+  }
   const probe: Probe = {
     ...delegate(backend),
     scope(name, body) {
@@ -72,7 +77,7 @@ export function createProbe(backend: Backend, { wants = () => true }: ProbeOptio
         return backend.scope(name, () => {
           const result = body()
           if (wants(name) && isTensor(result))
-            seen.push(backend.read(result).then((values): NamedResult => ({ kind: 'result', name, shape: result.shape, values })))
+            report(backend.read(result).then((values): NamedResult => ({ kind: 'result', name, shape: result.shape, values })))
           return result
         })
       } finally {
@@ -81,19 +86,19 @@ export function createProbe(backend: Backend, { wants = () => true }: ProbeOptio
     },
     attention(q, k, v, batch, options) {
       const name = here()
-      if (wants(name)) seen.push(attentionMap(backend, name, q, k, batch, options, history))
+      if (wants(name)) report(attentionMap(backend, name, q, k, batch, options, history))
       return backend.attention(q, k, v, batch, options)
     },
     route(x, weight, bias, active, router, correction) {
       const routing = backend.route(x, weight, bias, active, router, correction)
       const name = here()
-      if (wants(name)) seen.push(expertChoice(backend, name, backend.linear(x, weight, bias), routing, router, correction))
+      if (wants(name)) report(expertChoice(backend, name, backend.linear(x, weight, bias), routing, router, correction))
       return routing
     },
     async observations() {
       const all = await Promise.all(seen)
       seen = []
-      return all
+      return all.filter((observation) => observation !== undefined)
     },
   }
   return probe

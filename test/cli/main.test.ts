@@ -41,6 +41,8 @@ test('version', () => assert.equal(lineage(['--version']).out, `${version}\n`))
 test('wrong usage is one line and exit code 2', () => {
   const cases: [string[], RegExp][] = [
     [['frobnicate'], /^lineage: unknown command "frobnicate"; see lineage --help\n$/],
+    [['lok'], /^lineage: unknown command "lok"; did you mean look\?; see lineage --help\n$/],
+    [['Serv'], /did you mean serve\?/],
     [['constructor'], /^lineage: unknown command "constructor"; see lineage --help\n$/],
     [['--frobnicate'], /^lineage: unknown option --frobnicate; see lineage --help\n$/],
     [['inspect', '--frobnicate'], /^lineage: unknown option '--frobnicate'; see lineage inspect --help\n$/],
