@@ -21,7 +21,8 @@ const MAY_IMPORT: Record<string, string[]> = {
   'ops/training': ['ops', 'ops/wasm', 'architecture'],
   model: ['ops', 'architecture'],
   files: [],
-  checkpoint: ['architecture', 'model', 'ops', 'files'],
+  // A GGUF file names how texts are split, so its writer compares ways to split.
+  checkpoint: ['architecture', 'model', 'ops', 'files', 'tokenizer'],
   hub: ['architecture', 'checkpoint', 'files'],
   engine: ['model', 'ops', 'architecture'],
   // Grammars over token ids: what a constrained answer may continue with.

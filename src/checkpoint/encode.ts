@@ -2,12 +2,15 @@
  * Inner weights -> the bytes of published tensors, for saving: the inverse of fill.ts. Takes f32 values
  * of inner weights and writes a published tensor in bands, so that memory holds one inner weight.
  */
+import type { DType } from '../architecture/architecture.ts'
 import type { Recipe } from '../architecture/recipes.ts'
 import { bf16Bits } from '../numbers/bf16.ts'
 import type { WeightSpec } from '../ops/backend.ts'
+import { decodeBlocks } from '../ops/block-formats.ts'
+import { decodeFp8, isBlocks } from '../ops/dtype.ts'
 import { size } from '../ops/tensor.ts'
 import { WeightsMismatchError } from './errors.ts'
-import type { PublishedTensor } from './published.ts'
+import { PUBLISHED_DTYPE, type PublishedTensor } from './published.ts'
 import { type PackedMxfp4, packMxfp4 } from './quantize.ts'
 import type { PublishedDtype } from './safetensors.ts'
 
@@ -169,7 +172,7 @@ export function encode(values: Float32Array, dtype: PublishedDtype): Uint8Array 
 }
 
 /** Stored bytes as f32 values; exact. */
-export function decode(bytes: Uint8Array, dtype: PublishedDtype): Float32Array {
+export function decode(bytes: Uint8Array, dtype: PublishedDtype): Float32Array<ArrayBuffer> {
   const copy = bytes.slice().buffer
   switch (dtype) {
     case 'F32':
@@ -185,4 +188,13 @@ export function decode(bytes: Uint8Array, dtype: PublishedDtype): Float32Array {
     default:
       throw new RangeError(`weights are not stored as ${dtype}`)
   }
+}
+
+/** The values of whole rows in any dtype whose scales lie inside. Products are rounded to f32 once. */
+export function toFloats(bytes: Uint8Array, dtype: DType): Float32Array<ArrayBuffer> {
+  if (isBlocks(dtype)) return decodeBlocks(dtype, bytes)
+  if (dtype === 'fp8') return decodeFp8(bytes)
+  const published = PUBLISHED_DTYPE[dtype]
+  if (!published) throw new RangeError(`expected rows with their scales inside, got ${dtype}`)
+  return decode(bytes, published)
 }

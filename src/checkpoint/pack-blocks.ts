@@ -5,11 +5,28 @@
  *           smallest squared error
  *   q8_0    scale·code, scale = largest/127
  *   mxfp4   as quantize.ts packs experts
+ *
+ * Values one by one (f32, f16, bf16) are rounded to nearest.
  */
+import type { DType } from '../architecture/architecture.ts'
 import { MXFP4_BLOCK_BYTES } from '../ops/dtype.ts'
+import { encode, toFloats } from './encode.ts'
 import { packMxfp4, type QuantizationError } from './quantize.ts'
 
 export type PackFormat = 'q4_0' | 'q8_0' | 'mxfp4'
+export type FloatFormat = 'f32' | 'f16' | 'bf16'
+
+/** The dtype of the result. */
+export const PACKED_DTYPE = {
+  f32: 'f32',
+  f16: 'f16',
+  bf16: 'bf16',
+  q4_0: 'q4_0',
+  q8_0: 'q8_0',
+  mxfp4: 'mxfp4_gguf',
+} as const satisfies Record<PackFormat | FloatFormat, DType>
+
+export const isFloatFormat = (format: PackFormat | FloatFormat): format is FloatFormat => /^b?f\d+$/.test(format)
 
 export interface PackedBlocks {
   readonly blocks: Uint8Array
@@ -20,9 +37,10 @@ const BLOCK = 32
 /** Divisors of the value with the largest magnitude that are tried as scales. With a negative one, -8 meets that value. */
 const DIVISORS = Array.from({ length: 36 }, (_, i) => -9 + i * 0.1).flatMap((divisor) => [divisor, -divisor])
 
-/** Values whose count is a multiple of 32. @throws RangeError when a value is not finite, or too large for an f16 scale */
-export function packBlocks(values: Float32Array, format: PackFormat): PackedBlocks {
+/** Values whose count is a multiple of 32 for blocks. @throws RangeError when a value is not finite, or too large for an f16 */
+export function packBlocks(values: Float32Array, format: PackFormat | FloatFormat): PackedBlocks {
   if (format === 'mxfp4') return packedMxfp4(values)
+  if (isFloatFormat(format)) return rounded(values, format)
   const count = values.length / BLOCK
   if (!Number.isInteger(count)) throw new RangeError(`expected a multiple of ${BLOCK} values, got ${values.length}`)
   const blockBytes = format === 'q4_0' ? 18 : 34
@@ -48,6 +66,22 @@ export function packBlocks(values: Float32Array, format: PackFormat): PackedBloc
   }
   return { blocks, error: { count: values.length, ...total } }
 }
+
+function rounded(values: Float32Array, format: FloatFormat): PackedBlocks {
+  const blocks = encode(values, FLOAT_NAMES[format])
+  const kept = toFloats(blocks, format)
+  const total = { squaredError: 0, squaredValues: 0, largestError: 0 }
+  for (let i = 0; i < values.length; i++) {
+    const error = Math.abs(values[i]! - kept[i]!)
+    if (!Number.isFinite(error)) throw new RangeError(`value ${i} is ${values[i]}, which ${format} does not hold`)
+    total.squaredError += error * error
+    total.squaredValues += values[i]! * values[i]!
+    if (error > total.largestError) total.largestError = error
+  }
+  return { blocks, error: { count: values.length, ...total } }
+}
+
+const FLOAT_NAMES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const
 
 /** The largest magnitude; NaN or infinite if a value is. */
 function largest(x: Float32Array): number {
@@ -120,14 +154,18 @@ function nearbyScale(x: Float32Array, scale: number, squares: number): number {
   return best
 }
 
-/** Blocks of 17 bytes, the scale first: nibbles of values i and i + 16 in one byte, as GGUF files have them. */
 function packedMxfp4(values: Float32Array): PackedBlocks {
   const { blocks: pairs, scales, error } = packMxfp4(values)
+  return { blocks: ggufMxfp4(pairs, scales), error }
+}
+
+/** Blocks of 17 bytes, the scale first: nibbles of values i and i + 16 in one byte, where gpt-oss has neighbours in one. */
+export function ggufMxfp4(pairs: Uint8Array, scales: Uint8Array): Uint8Array<ArrayBuffer> {
   const blocks = new Uint8Array(scales.length * 17)
   const code = (block: number, i: number) => (pairs[block * MXFP4_BLOCK_BYTES + (i >> 1)]! >> (4 * (i & 1))) & 15
   for (let block = 0, to = 0; block < scales.length; block++, to += 17) {
     blocks[to] = scales[block]!
     for (let i = 0; i < 16; i++) blocks[to + 1 + i] = code(block, i) | (code(block, i + 16) << 4)
   }
-  return { blocks, error }
+  return blocks
 }

@@ -6,30 +6,33 @@ import { copyFile, readdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
-import type { Architecture } from '../architecture/architecture.ts'
+import type { Architecture, DType } from '../architecture/architecture.ts'
 import { leaves } from '../model/weights.ts'
-import { MXFP4_BLOCK } from '../ops/dtype.ts'
+import { dtypeName, MXFP4_BLOCK } from '../ops/dtype.ts'
 import { size } from '../ops/tensor.ts'
 import { requirePublished } from './checkpoint.ts'
 import { CheckpointError } from './errors.ts'
 import { type OpenModel, openModel } from './load.ts'
 import { claimDirectory, isSameDirectory, madeBy } from './output-node.ts'
-import type { PackedBlocks, PackFormat } from './pack-blocks.ts'
-import { PUBLISHED_DTYPE, type PublishedTensor, publishedTensors } from './published.ts'
+import { type FloatFormat, isFloatFormat, PACKED_DTYPE, type PackedBlocks, type PackFormat } from './pack-blocks.ts'
+import { type PublishedTensor, publishedTensors } from './published.ts'
 import { addErrors, noError, type PackedMxfp4, type QuantizationError } from './quantize.ts'
 import type { PackAnswer, PackRequest } from './quantize-worker-node.ts'
 import { LINEAGE, packedTensor } from './quantized/blocks.ts'
-import { isPublished, type PublishedDtype, publishedBytes, type TensorEntry, type TensorShape } from './safetensors.ts'
+import { isPublished, publishedBytes, type TensorEntry, type TensorShape } from './safetensors.ts'
 import { saveTensors } from './save-node.ts'
 import { fileFolder } from './source-node.ts'
-import type { PlannedWeight } from './weights.ts'
+import { INNER_DTYPE, type PlannedWeight } from './weights.ts'
 import type { OutgoingTensor } from './write-node.ts'
 
 export interface QuantizeOptions {
-  /** Of experts that are not packed yet; default: MXFP4 where a model has experts. */
-  readonly experts?: 'mxfp4' | 'keep' | undefined
-  /** Of the dense matrices in layers; default: as they are. The output matrix becomes q8_0, tables and routers stay as they are. */
-  readonly dense?: 'q4_0' | 'mxfp4' | undefined
+  /** Of experts that are not packed yet; default: MXFP4, but with 8 or more bits for dense matrices the same. Directories: MXFP4 only. */
+  readonly experts?: PackFormat | FloatFormat | 'keep' | undefined
+  /**
+   * Of the dense matrices in layers; default: as they are. With 4 bits the output matrix becomes q8_0 and tables stay as they are; with
+   * more bits both get the same format. Only GGUF files are written in f32, f16 and bf16.
+   */
+  readonly dense?: PackFormat | FloatFormat | undefined
   readonly signal?: AbortSignal | undefined
   /** Bytes written so far, and in total. */
   readonly onProgress?: ((bytes: number, totalBytes: number) => void) | undefined
@@ -43,9 +46,16 @@ export interface QuantizeResult {
   readonly files: readonly string[]
   readonly bytesBefore: number
   readonly bytesAfter: number
-  /** Per inner weight that was packed, in the order of the layers. */
-  readonly errors: readonly { readonly name: string; readonly error: QuantizationError }[]
+  /** Per published tensor (of experts: per inner weight) that was packed, in the order of the layers. */
+  readonly errors: readonly { readonly name: string; readonly type: string; readonly error: QuantizationError }[]
+  /** Matrices that keep a larger type, because their rows are no whole blocks. */
+  readonly kept: readonly { readonly name: string; readonly type: string; readonly width: number }[]
+  /** What the file cannot say about the model. */
+  readonly notes: readonly string[]
 }
+
+/** By name of the tensor: what it became, and how far that is from it. */
+export type Errors = Map<string, { readonly type: string; readonly error: QuantizationError }>
 
 /** The model cannot be quantised. */
 export class QuantizeError extends Error {
@@ -68,8 +78,9 @@ export async function quantizeModel(directory: string, out: string, options: Qua
     requirePublished(model.checkpoint)
     const target = targetOf(model, directory, options)
     const planned = new Map(leaves(model.tree).map((weight) => [weight.name, weight]))
-    const errors = new Map<string, QuantizationError>()
+    const errors: Errors = new Map()
     const scales = new Map<string, Uint8Array>()
+    const kept: QuantizeResult['kept'][number][] = []
     const tensors = publishedTensors(target, (name) => model.checkpoint.tensors.has(name)).flatMap(
       (tensor): (OutgoingTensor & TensorShape)[] => {
         const weight = planned.get(tensor.sources[0]!.spec.name)!
@@ -79,10 +90,12 @@ export async function quantizeModel(directory: string, out: string, options: Qua
         }
         // The blocks come first in the file, so the scales are known when they are written.
         if (tensor.role.kind === 'scales' && !packedAlready) return [{ ...tensor, bytes: () => takeScales(scales, weight.name) }]
-        const format = options.dense && denseFormat(tensor, weight, options.dense)
-        if (format) {
+        const format = isDense(tensor, weight) ? denseFormat(weight, options.dense) : undefined
+        const width = tensor.shape.at(-1)!
+        if (format && width % MXFP4_BLOCK !== 0) kept.push({ name: tensor.name, type: tensor.dtype, width })
+        else if (format) {
           const entry = weight.entries.find(({ name }) => name === tensor.name)!
-          return [packedTensor(entry, format, () => packMatrix(entry, format, packers, errors, options.signal))]
+          return [packedTensor(entry, format, () => packMatrix(rowsOf(entry), format, packers, errors, options.signal))]
         }
         // The published tensor itself, under its own name and in its own dtype.
         return weight.entries.filter(isPublished).map((entry) => ({
@@ -104,7 +117,9 @@ export async function quantizeModel(directory: string, out: string, options: Qua
       files,
       bytesBefore: model.weightBytes,
       bytesAfter,
-      errors: [...errors].map(([name, error]) => ({ name, error })),
+      errors: [...errors].map(([name, one]) => ({ name, ...one })),
+      kept,
+      notes: [],
     }
   } finally {
     await packers.end()
@@ -114,6 +129,10 @@ export async function quantizeModel(directory: string, out: string, options: Qua
 
 /** The architecture after quantisation. */
 function targetOf({ architecture, tree }: OpenModel, directory: string, { dense, experts: wanted }: QuantizeOptions): Architecture {
+  if ((dense && isFloatFormat(dense)) || (wanted && wanted !== 'mxfp4' && wanted !== 'keep'))
+    throw new QuantizeError(
+      `Only GGUF files are written with ${dense && isFloatFormat(dense) ? `dense matrices in ${dense}` : `experts in ${wanted}`}: give a name that ends with .gguf as the output.`,
+    )
   const all = leaves(tree)
   const experts = all.filter((weight) => weight.use === 'experts')
   if (dense) {
@@ -135,41 +154,64 @@ function targetOf({ architecture, tree }: OpenModel, directory: string, { dense,
   return { ...architecture, expertDtype: 'mxfp4' }
 }
 
-/** The format of a published matrix; undefined where it stays as it is: vectors, tables, routers, what must be exact, rows of no whole blocks. */
-function denseFormat({ role, shape }: PublishedTensor, weight: PlannedWeight, dense: 'q4_0' | 'mxfp4'): PackFormat | undefined {
+/** Whether a published matrix is packed with dense matrices. Vectors, tables, routers and what must be exact stay as they are. */
+function isDense({ role, shape }: PublishedTensor, weight: PlannedWeight): boolean {
   const isMatrix = weight.use === 'matrix' && role.kind === 'values' && shape.length === 2
-  if (!isMatrix || weight.exact || weight.name.endsWith('.router') || shape[1]! % MXFP4_BLOCK !== 0) return undefined
-  return weight.name === 'unembed' || weight.name === 'embed' ? 'q8_0' : dense
+  return isMatrix && !weight.exact && !weight.name.endsWith('.router')
 }
 
-/** Packs a matrix, or several behind one another, in bands of whole rows. */
+function denseFormat({ name }: PlannedWeight, dense: QuantizeOptions['dense']): PackFormat | undefined {
+  return dense && (name === 'unembed' || name === 'embed' ? 'q8_0' : (dense as PackFormat))
+}
+
+/** A matrix, or several behind one another, as rows that are read in bands. */
+export interface RowSource {
+  readonly name: string
+  /** For errors: the file. */
+  readonly file: string
+  readonly dtype: DType
+  readonly count: number
+  /** Bytes of a row as it is stored. */
+  readonly rowBytes: number
+  rows(first: number, count: number, signal?: AbortSignal): Promise<Uint8Array<ArrayBuffer>>
+}
+
+/** The rows of a tensor of a file. */
+export function rowsOf(entry: TensorEntry): RowSource {
+  const { name, shape, source } = entry
+  const count = size(shape) / shape.at(-1)!
+  const rowBytes = entry.byteLength / count
+  const rows: RowSource['rows'] = async (first, count, signal) => {
+    const bytes = new Uint8Array(count * rowBytes)
+    await source.read(entry.offset + first * rowBytes, bytes, signal)
+    return bytes
+  }
+  return { name, file: source.name, dtype: INNER_DTYPE[entry.dtype]!, count, rowBytes, rows }
+}
+
+/** Packs a matrix in bands of whole rows. */
 export async function* packMatrix(
-  entry: TensorEntry,
-  format: PackFormat,
+  source: RowSource,
+  format: PackFormat | FloatFormat,
   packers: Packers,
-  errors: Map<string, QuantizationError>,
+  errors: Errors,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
-  const rows = size(entry.shape) / entry.shape.at(-1)!
-  const rowBytes = entry.byteLength / rows
-  const read = async (row: number, count: number) => {
-    const bytes = new Uint8Array(count * rowBytes)
-    await entry.source.read(entry.offset + row * rowBytes, bytes, signal)
-    return packers.pack(bytes, entry.dtype as PublishedDtype, format) as Promise<PackedBlocks>
-  }
+  const read = async (row: number, count: number) =>
+    packers.pack(await source.rows(row, count, signal), source.dtype, format) as Promise<PackedBlocks>
   let error = noError
-  for await (const packed of inBands(rows, rowBytes, packers.threads, read, entry)) {
+  for await (const packed of inBands(source, packers.threads, read)) {
     error = addErrors(error, packed.error)
     yield packed.blocks
   }
-  errors.set(entry.name, error)
+  errors.set(source.name, { type: dtypeName(PACKED_DTYPE[format]), error })
 }
 
 /** Packs the experts of a weight in bands of whole rows. */
 async function* packExperts(
   weight: PlannedWeight,
   packers: Packers,
-  errors: Map<string, QuantizationError>,
+  errors: Errors,
   scales: Map<string, Uint8Array>,
   signal: AbortSignal | undefined,
 ): AsyncGenerator<Uint8Array> {
@@ -181,27 +223,26 @@ async function* packExperts(
   const read = async (row: number, count: number) => {
     const bytes = new Uint8Array(count * rowBytes)
     await fill('data', row * rowBytes, bytes)
-    return packers.pack(bytes, PUBLISHED_DTYPE[weight.dtype]!, 'experts') as Promise<PackedMxfp4>
+    return packers.pack(bytes, weight.dtype, 'experts') as Promise<PackedMxfp4>
   }
   let error = noError
   let at = 0
-  for await (const packed of inBands(rows, rowBytes, packers.threads, read, weight.entries[0]!)) {
+  const { name, source } = weight.entries[0]!
+  for await (const packed of inBands({ count: rows, rowBytes, name, file: source.name }, packers.threads, read)) {
     allScales.set(packed.scales, at)
     at += packed.scales.length
     error = addErrors(error, packed.error)
     yield packed.blocks
   }
   scales.set(weight.name, allScales)
-  errors.set(weight.name, error)
+  errors.set(weight.name, { type: 'MXFP4', error })
 }
 
 /** Bands of rows of about PIECE_BYTES, several at once, in order. */
 async function* inBands<T>(
-  rows: number,
-  rowBytes: number,
+  { count: rows, rowBytes, name, file }: Pick<RowSource, 'count' | 'rowBytes' | 'name' | 'file'>,
   threads: number,
   make: (row: number, count: number) => Promise<T>,
-  entry: TensorEntry,
 ): AsyncGenerator<T> {
   const perBand = Math.max(1, Math.floor(PIECE_BYTES / rowBytes))
   const running: Promise<T>[] = []
@@ -214,15 +255,15 @@ async function* inBands<T>(
   start()
   while (running.length > 0) {
     const made = await running.shift()!.catch((cause) => {
-      throw cause instanceof RangeError ? notFinite(entry, cause) : cause
+      throw cause instanceof RangeError ? notFinite(file, name, cause) : cause
     })
     start()
     yield made
   }
 }
 
-function notFinite({ source, name }: TensorEntry, cause: Error): CheckpointError {
-  const problem = { file: source.name, tensor: name, expected: 'finite numbers', came: cause.message, remedy: 'The checkpoint is damaged.' }
+function notFinite(file: string, tensor: string, cause: Error): CheckpointError {
+  const problem = { file, tensor, expected: 'finite numbers', came: cause.message, remedy: 'The checkpoint is damaged.' }
   return new CheckpointError(problem, { cause })
 }
 
@@ -237,7 +278,7 @@ export class Packers {
     this.threads = Math.max(1, threads)
   }
 
-  pack(bytes: Uint8Array<ArrayBuffer>, dtype: PublishedDtype, format: PackRequest['format']): Promise<PackedMxfp4 | PackedBlocks> {
+  pack(bytes: Uint8Array<ArrayBuffer>, dtype: DType, format: PackRequest['format']): Promise<PackedMxfp4 | PackedBlocks> {
     const id = this.#next++
     const turn = id % this.threads
     const worker = (this.#workers[turn] ??= this.#start())

@@ -1,16 +1,16 @@
 /** A thread of `quantize-node.ts`: stored bytes in, blocks out. */
 import { parentPort } from 'node:worker_threads'
-import { decode } from './encode.ts'
-import { type PackedBlocks, type PackFormat, packBlocks } from './pack-blocks.ts'
+import type { DType } from '../architecture/architecture.ts'
+import { toFloats } from './encode.ts'
+import { type FloatFormat, type PackedBlocks, type PackFormat, packBlocks } from './pack-blocks.ts'
 import { type PackedMxfp4, packMxfp4 } from './quantize.ts'
-import type { PublishedDtype } from './safetensors.ts'
 
 export interface PackRequest {
   readonly id: number
   readonly bytes: Uint8Array<ArrayBuffer>
-  readonly dtype: PublishedDtype
+  readonly dtype: DType
   /** `experts`: MXFP4 with the scales apart, as gpt-oss is published. */
-  readonly format: PackFormat | 'experts'
+  readonly format: PackFormat | FloatFormat | 'experts'
 }
 
 /** Errors lose their class between threads, so only the message is sent. */
@@ -20,7 +20,7 @@ export type PackAnswer =
 
 parentPort!.on('message', ({ id, bytes, dtype, format }: PackRequest) => {
   try {
-    const values = decode(bytes, dtype)
+    const values = toFloats(bytes, dtype)
     const packed = format === 'experts' ? packMxfp4(values) : packBlocks(values, format)
     parentPort!.postMessage({ id, packed } satisfies PackAnswer, [packed.blocks.buffer as ArrayBuffer])
   } catch (error) {

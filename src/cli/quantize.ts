@@ -1,5 +1,6 @@
 /** `lineage quantize`: packs the matrices of a model and reports the rounding errors, and what they do to the loss on a text. */
 import { type Command, Option } from 'commander'
+import { convertToGguf } from '../checkpoint/gguf/convert-node.ts'
 import { quantizeGguf } from '../checkpoint/gguf/quantize-node.ts'
 import { relativeError } from '../checkpoint/quantize.ts'
 import { type QuantizeOptions, type QuantizeResult, quantizeModel } from '../checkpoint/quantize-node.ts'
@@ -17,25 +18,30 @@ interface Options {
   force?: boolean
 }
 
+const FORMATS = ['q4_0', 'mxfp4', 'q8_0', 'bf16', 'f16', 'f32'] as const
+
 export function register(program: Command): void {
   program
     .command('quantize')
     .description(
-      'Writes a model with its matrices packed into 4 bits, and copies everything else unchanged.\nExperts become MXFP4 (4.25 bits per value, to nearest), stacked and named as in gpt-oss. With --dense the matrices of attention and of plain feed-forwards are packed too: q4_0 (groups of 32 with the best scale that a search finds) or MXFP4; the output matrix becomes q8_0.\nReports the error of every matrix: root mean square relative to the values, and the largest.',
+      'Writes a model with its matrices packed into few bits, and copies everything else unchanged. An output name that ends with .gguf makes a GGUF file, of a directory too; with --dense bf16 --experts keep it only converts.\nExperts become MXFP4 (4.25 bits per value, to nearest). With --dense the matrices of attention and of plain feed-forwards are packed too: q4_0 (groups of 32 with the best scale that a search finds), MXFP4 or q8_0; with 4 bits the output matrix becomes q8_0.\nReports the error of every matrix: root mean square relative to the values, and the largest.',
     )
-    .argument('<model>', 'directory of a checkpoint in bf16, f16 or f32, or a GGUF file of these types')
+    .argument('<model>', 'directory of a checkpoint, or a GGUF file')
     .argument('<out>', 'directory to write, or the name of a GGUF file')
     .addOption(
-      new Option('--experts <format>', 'format of expert matrices (default: mxfp4 where a model has experts)').choices(['mxfp4', 'keep']),
+      new Option('--experts <format>', 'format of expert matrices (default: mxfp4, or that of --dense if it has more bits)').choices([
+        ...FORMATS,
+        'keep',
+      ]),
     )
-    .addOption(new Option('--dense <format>', 'format of the other matrices (default: as they are)').choices(['q4_0', 'mxfp4']))
+    .addOption(new Option('--dense <format>', 'format of the other matrices (default: as they are)').choices(FORMATS))
     .option('--text <file>', 'measure the loss on this text before and after')
     .option('--windows <n>', 'windows of the text, evenly spaced', Number, 64)
     .option('--force', 'replace another model that is in OUT')
     .option('--json', 'print the report as JSON')
     .addHelpText(
       'after',
-      '\nExamples:\n  lineage quantize models/Qwen3-30B-A3B models/Qwen3-30B-A3B-mxfp4\n  lineage quantize models/Qwen3-8B models/Qwen3-8B-q4 --dense q4_0 --text wiki.txt',
+      '\nExamples:\n  lineage quantize models/Qwen3-30B-A3B models/Qwen3-30B-A3B-mxfp4\n  lineage quantize models/Qwen3-8B models/Qwen3-8B-q4 --dense q4_0 --text wiki.txt\n  lineage quantize models/Qwen3-8B Qwen3-8B-Q8_0.gguf --dense q8_0',
     )
     .action(async (model: string, out: string, options: Options) => {
       const { experts, dense, force, text } = options
@@ -45,7 +51,8 @@ export function register(program: Command): void {
         text && textLoss(directory, text, { windows: options.windows, block: undefined, heldOut: undefined })
       try {
         const before = await loss(model)
-        const pack = /\.gguf$/i.test(model) ? quantizeGguf : quantizeModel
+        const isGguf = (path: string) => /\.gguf$/i.test(path)
+        const pack = isGguf(model) ? quantizeGguf : isGguf(out) ? convertToGguf : quantizeModel
         const result = await pack(model, out, { experts, dense, force, signal, onProgress: line.update })
         line.end()
         const after = await loss(out)
@@ -62,15 +69,18 @@ function print(
   loss: { before: TextLoss; after: TextLoss } | undefined,
   json: boolean | undefined,
 ): void {
-  const { files, bytesBefore, bytesAfter } = result
-  const errors = result.errors.map(({ name, error }) => ({ name, relative: relativeError(error), largest: error.largestError }))
+  const { files, bytesBefore, bytesAfter, kept, notes } = result
+  const errors = result.errors.map(({ name, type, error }) => ({ name, type, relative: relativeError(error), largest: error.largestError }))
   if (json) {
-    process.stdout.write(`${JSON.stringify({ files, bytesBefore, bytesAfter, errors, loss }, null, 2)}\n`)
+    process.stdout.write(`${JSON.stringify({ files, bytesBefore, bytesAfter, errors, kept, notes, loss }, null, 2)}\n`)
     return
   }
-  const head: Cell[] = ['weight', 'error', 'largest'].map((text) => ({ text, styles: ['dim'] }))
-  const rows = errors.map(({ name, relative, largest }) => [name, `${(100 * relative).toFixed(2)} %`, largest.toPrecision(3)])
-  process.stdout.write(`${table([head, ...rows], painter(), [false, true, true])}\n`)
+  const head: Cell[] = ['tensor', 'type', 'error', 'largest'].map((text) => ({ text, styles: ['dim'] }))
+  const packed = errors.map(({ name, type, relative, largest }) => [name, type, `${(100 * relative).toFixed(2)} %`, largest.toPrecision(3)])
+  const whole = kept.map(({ name, type, width }) => [name, type, `as it was: rows of ${width} are no whole blocks`, ''])
+  if (packed.length + whole.length > 0)
+    process.stdout.write(`${table([head, ...packed, ...whole], painter(), [false, false, true, true])}\n`)
+  for (const note of notes) process.stdout.write(`a GGUF file cannot say ${note}\n`)
   if (loss) {
     const { before, after } = loss
     process.stdout.write(

@@ -2,8 +2,7 @@
  * What a checkpoint's files say about chatting: the template, the markers of beginning and end, published sampling defaults.
  * Reading is the caller's business, as for the tokenizer's files.
  */
-import { asObject } from '../../json/json.ts'
-import { parsePythonJson } from '../../json/python.ts'
+import { readJson, templateFiles } from '../../jinja/template-files.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import type { SamplingOptions } from '../messages.ts'
 import type { FormatSource } from './format.ts'
@@ -30,7 +29,7 @@ export async function formatFiles(read: (name: string) => Promise<Uint8Array | u
   const [config, generation, tokenizerConfig] = await Promise.all(
     ['config.json', 'generation_config.json', 'tokenizer_config.json'].map((name) => readJson(read, name)),
   )
-  const templates = await readTemplates(read, tokenizerConfig?.chat_template)
+  const templates = await templateFiles(read, tokenizerConfig?.chat_template)
   const others = OTHER_TOKENS.flatMap((name) => {
     const text = spelling(tokenizerConfig?.[name])
     return text === undefined ? [] : [[name, text] as const]
@@ -45,26 +44,6 @@ export async function formatFiles(read: (name: string) => Promise<Uint8Array | u
     eosTokenIds: idsOf(generation?.eos_token_id) ?? idsOf(config?.eos_token_id),
     sampling: samplingOf(generation ?? {}),
   }
-}
-
-/**
- * The templates by name. Published are one text (`default`), a list of named texts, or files of their own; transformers takes `tool_use`
- * for conversations with tools.
- */
-async function readTemplates(read: (name: string) => Promise<Uint8Array | undefined>, inConfig: unknown): Promise<Map<string, string>> {
-  const own = await read('chat_template.jinja')
-  const templates = own ? new Map([['default', text(own)]]) : named((await readJson(read, 'chat_template.json'))?.chat_template ?? inConfig)
-  const tools = await read('additional_chat_templates/tool_use.jinja')
-  if (tools) templates.set('tool_use', text(tools))
-  return templates
-}
-
-const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
-
-function named(value: unknown): Map<string, string> {
-  if (typeof value === 'string') return new Map([['default', value]])
-  const entries = Array.isArray(value) ? value.map((entry) => [entry?.name, entry?.template] as const) : Object.entries(asObject(value))
-  return new Map(entries.filter((entry): entry is [string, string] => entry.every((part) => typeof part === 'string')))
 }
 
 /** A string, or a whole added token. */
@@ -86,15 +65,4 @@ function samplingOf(generation: Fields): SamplingOptions | undefined {
     if (typeof value === 'number' && value >= low && value <= high) sampling[ours] = value
   }
   return Object.keys(sampling).length > 0 ? sampling : undefined
-}
-
-async function readJson(read: (name: string) => Promise<Uint8Array | undefined>, name: string): Promise<Fields | undefined> {
-  const bytes = await read(name)
-  if (!bytes) return undefined
-  try {
-    const value: unknown = parsePythonJson(new TextDecoder('utf-8', { fatal: true }).decode(bytes))
-    return typeof value === 'object' && value !== null ? (value as Fields) : undefined
-  } catch (error) {
-    throw new Error(`${name}: expected JSON in UTF-8: ${(error as Error).message}`, { cause: error })
-  }
 }

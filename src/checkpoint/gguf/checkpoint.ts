@@ -12,12 +12,7 @@ import type { Source } from '../source.ts'
 import type { GgufHeader } from './header.ts'
 import { ggufNames } from './names.ts'
 import { GGML_BY_NAME, GGML_TYPES } from './types.ts'
-import { lessOne, logOfNegative, unpermuted } from './views.ts'
-
-/** Architectures whose files have the values of a rotated pair side by side in q and k. */
-const PERMUTED = new Set(['llama', 'mistral3', 'granite', 'olmo', 'smollm3', 'deepseek'])
-/** Architectures whose files have 1 + w as gain of a norm. */
-const UNIT_OFFSET = new Set(['gemma', 'gemma2', 'gemma3'])
+import { lessOne, logOfNegative, PERMUTED, UNIT_OFFSET, unpermuted } from './views.ts'
 
 /** @param headers of the files of one model, the first with all metadata */
 export function ggufCheckpoint(name: string, headers: readonly GgufHeader[], sources: readonly Source[], config: Json): Checkpoint {

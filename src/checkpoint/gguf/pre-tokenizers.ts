@@ -69,7 +69,7 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   ),
   ...named({ patterns: [GPT2] }, 'gigachat', 'a.x-4.0', 'jina-es', 'jina-de', 'jina-v2-es', 'jina-v2-de'),
   ...named(DIGITS, 'starcoder', 'refact', 'command-r', 'smollm', 'codeshell', 'exaone', 'minerva-7b', 'mellum2'),
-  ...named(LLAMA3_RULES, 'llama3', 'llama-v3', 'llama-bpe', 'falcon3', 'falcon-h1', 'pixtral', 'midm-2.0', 'lfm2'),
+  ...named(LLAMA3_RULES, 'llama-bpe', 'llama3', 'llama-v3', 'falcon3', 'falcon-h1', 'pixtral', 'midm-2.0', 'lfm2'),
   ...named({ patterns: [LLAMA3] }, 'dbrx', 'smaug-bpe', 'chatglm-bpe'),
   ...named({ patterns: [LLAMA3], ignoreMerges: true }, 'glm4', 'glm5'),
   ...named(

@@ -69,6 +69,12 @@ function addedTokens({ tokens, kind }: Vocabulary): Json[] {
   return added
 }
 
+const BYTES: Json = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false }
+
+/** `pre_tokenizer` of tokenizer.json. */
+export const preTokenizerJson = ({ patterns, characters }: PreTokenizer): Json =>
+  sequence('pretokenizers', [...patterns.map(split), ...(characters ? [] : [BYTES])])
+
 const split = (pattern: string): Json => ({ type: 'Split', pattern: { Regex: pattern }, behavior: 'Isolated', invert: false })
 
 function byteLevel(vocabulary: Vocabulary): Json {
@@ -81,10 +87,10 @@ function byteLevel(vocabulary: Vocabulary): Json {
     const [left, right] = [merge.slice(0, at), merge.slice(at + 1)]
     if (at > 0 && ids.has(left) && ids.has(right) && ids.has(left + right)) merges.push([left, right])
   }
-  const bytes = { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false }
+  const pre_tokenizer = preTokenizerJson(rules)
   const parts = rules.characters
-    ? { normalizer: REPLACE_SPACES, pre_tokenizer: sequence('pretokenizers', rules.patterns.map(split)), decoder: characterDecoder(false) }
-    : { normalizer: null, pre_tokenizer: sequence('pretokenizers', [...rules.patterns.map(split), bytes]), decoder: bytes }
+    ? { normalizer: REPLACE_SPACES, pre_tokenizer, decoder: characterDecoder(false) }
+    : { normalizer: null, pre_tokenizer, decoder: BYTES }
   return tokenizerJson(vocabulary, merges, parts, { ignore_merges: rules.ignoreMerges ?? false, byte_fallback: rules.characters ?? false })
 }
 

@@ -62,3 +62,11 @@ export const GGML_TYPES: ReadonlyMap<number, GgmlType> = new Map(
 
 /** By name. */
 export const GGML_BY_NAME: ReadonlyMap<string, GgmlType> = new Map([...GGML_TYPES.values()].map((type) => [type.name, type]))
+
+/** The number in the file, by name. */
+export const GGML_IDS: ReadonlyMap<GgmlName, number> = new Map(TABLE.map(([id, name]) => [name, id]))
+
+/** The type that holds a dtype as it is; absent for dtypes that no GGUF file has. */
+export const GGML_OF_DTYPE: ReadonlyMap<DType, GgmlName> = new Map(
+  [...GGML_TYPES.values()].flatMap(({ name, dtype }) => (dtype === undefined ? [] : [[dtype, name]])),
+)

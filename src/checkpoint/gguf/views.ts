@@ -4,6 +4,11 @@
  */
 import type { TensorEntry } from '../safetensors.ts'
 
+/** Architectures whose files have the values of a rotated pair side by side in q and k. */
+export const PERMUTED = new Set(['llama', 'mistral3', 'granite', 'olmo', 'smollm3', 'deepseek'])
+/** Architectures whose files have 1 + w as gain of a norm. */
+export const UNIT_OFFSET = new Set(['gemma', 'gemma2', 'gemma3'])
+
 /** Rows are rearranged in bands of about this size. */
 const BAND_BYTES = 1 << 20
 
