@@ -1,7 +1,7 @@
 """Python clients and frameworks against a running `lineage serve`: a table in Markdown. clients.py beside it tests structured output.
 
 pip install anthropic openai ollama litellm langchain-openai langchain-ollama langchain-anthropic llama-index-llms-openai-like llama-index-llms-ollama \
-    instructor 'pydantic-ai-slim[openai,anthropic]' dspy outlines 'smolagents[openai,litellm]' autogen-agentchat 'autogen-ext[openai,ollama]' haystack-ai ollama-haystack llm
+    instructor 'pydantic-ai-slim[openai,anthropic]' dspy outlines 'smolagents[openai,litellm]' autogen-agentchat 'autogen-ext[openai,ollama]' haystack-ai ollama-haystack llm crewai
 lineage serve --port 8080 & python frameworks.py http://127.0.0.1:8080 abacus
 
 The question is "What is 12 * 7?", which the embedded model answers. A missing package makes its rows "not installed".
@@ -15,7 +15,7 @@ import tempfile
 
 base, model = (sys.argv[1:3] + ["http://127.0.0.1:8080", "abacus"])[:2]
 v1 = base + "/v1"
-os.environ.update(OPENAI_API_KEY="none", ANTHROPIC_API_KEY="none", OLLAMA_HOST=base, OPENAI_BASE_URL=v1, LLM_USER_PATH=tempfile.mkdtemp(), LITELLM_LOCAL_MODEL_COST_MAP="True")
+os.environ.update(OPENAI_API_KEY="none", ANTHROPIC_API_KEY="none", OLLAMA_HOST=base, OPENAI_BASE_URL=v1, LLM_USER_PATH=tempfile.mkdtemp(), LITELLM_LOCAL_MODEL_COST_MAP="True", CREWAI_DISABLE_TELEMETRY="true", CREWAI_TRACING_ENABLED="false", OTEL_SDK_DISABLED="true")
 QUESTION = "What is 12 * 7?"
 USER = [{"role": "user", "content": QUESTION}]
 TOO_LONG = [{"role": "user", "content": "x" * 60_000}]
@@ -44,6 +44,8 @@ def caught(run):
     """The name of the exception that a call raises."""
     try:
         return run()
+    except ImportError:
+        raise
     except Exception as error:  # noqa: BLE001
         return " ".join(kind.__name__ for kind in type(error).__mro__)
 
@@ -240,13 +242,23 @@ row("autogen-ext", "openai", lambda: autogen("openai"), weak=True)
 row("autogen-ext", "ollama", lambda: autogen("ollama"))
 
 
-def crew():
+def crew(name, **options):
     from crewai import LLM
 
-    return LLM(model=f"openai/{model}", base_url=v1, api_key="none").call(QUESTION)
+    return LLM(model=f"{name}/{model}", api_key="none", **options).call(USER)
 
 
-row("crewai", "openai/", crew)
+def crew_of_one():
+    from crewai import LLM, Agent, Crew, Task
+
+    agent = Agent(role="calculator", goal="Answer sums", backstory="You calculate.", llm=LLM(model=f"openai/{model}", base_url=v1, api_key="none", max_tokens=300))
+    return Crew(agents=[agent], tasks=[Task(description=QUESTION, expected_output="a number", agent=agent)]).kickoff().raw
+
+
+row("crewai", "openai/", lambda: crew("openai", base_url=v1))
+row("crewai", "hosted_vllm/", lambda: crew("hosted_vllm", base_url=v1, api_base=v1))
+row("crewai", "ollama/", lambda: crew("ollama", base_url=base, api_base=base), weak=True)
+row("crewai", "a crew of one", crew_of_one, weak=True)
 
 
 def haystack(kind):

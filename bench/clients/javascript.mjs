@@ -2,13 +2,14 @@
  * JavaScript clients against a running `lineage serve`: a table in Markdown. The question is "What is 12 * 7?", which the embedded model answers.
  *
  *     mkdir clients && cd clients && npm init -y && npm install @anthropic-ai/sdk openai ollama ai@7 @ai-sdk/openai @ai-sdk/openai-compatible \
- *       @ai-sdk/anthropic @langchain/core @langchain/openai @langchain/ollama @langchain/anthropic llamaindex @llamaindex/openai @llamaindex/ollama @mastra/core zod
+ *       @ai-sdk/anthropic @langchain/core @langchain/openai @langchain/ollama @langchain/anthropic llamaindex @llamaindex/openai @llamaindex/ollama @mastra/core zod promptfoo
  *     lineage serve --port 8080 & node LINEAGE/bench/clients/javascript.mjs clients http://127.0.0.1:8080 abacus
  *
  * The packages are those of the directory; a missing one makes its rows "not installed".
  */
 import { spawnSync } from 'node:child_process'
-import { copyFileSync, readFileSync } from 'node:fs'
+import { copyFileSync, mkdtempSync, readFileSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -123,6 +124,22 @@ await row(titled('@llamaindex/ollama'), 'chat', ['@llamaindex/ollama'], async (m
 const custom = { id: `lineage/${model}`, url: v1, apiKey: 'none' }
 const agent = (m) => new m.Agent({ id: 'a', name: 'a', instructions: 'You are a calculator.', model: custom })
 await row(titled('@mastra/core'), 'agent', ['@mastra/core/agent'], async (m) => (await agent(m).generate(question)).text, '')
+
+// promptfoo, a program
+const evaluate = async () => {
+  const config = join(mkdtempSync(join(tmpdir(), 'promptfoo-')), 'promptfooconfig.json')
+  const options = { apiBaseUrl: v1, apiKey: 'none' }
+  const providers = [
+    { id: `openai:chat:${model}`, config: options },
+    { id: `openai:responses:${model}`, config: options },
+    { id: `ollama:chat:${model}` },
+  ]
+  writeFileSync(config, JSON.stringify({ prompts: ['What is {{a}} * 7?'], providers, tests: [{ vars: { a: '12' }, assert: [{ type: 'contains', value: '84' }] }] }))
+  const env = { ...process.env, OLLAMA_BASE_URL: base, PROMPTFOO_DISABLE_TELEMETRY: '1', PROMPTFOO_DISABLE_UPDATE: '1', PROMPTFOO_CONFIG_DIR: dirname(config) }
+  const { stdout, stderr } = spawnSync(join(dirname(here), 'node_modules/.bin/promptfoo'), ['eval', '-c', config, '--no-cache', '--no-table'], { env, encoding: 'utf8' })
+  return /\d+ passed[^\n]*/.exec(stdout)?.[0] ?? `${stdout}${stderr}`
+}
+if (version('promptfoo')) await row(titled('promptfoo'), 'eval of chat, responses and Ollama', [], evaluate, '3 passed')
 
 console.log('| client | what | result | what came |\n|-|-|-|-|')
 for (const cells of rows) console.log(`| ${cells.join(' | ')} |`)
