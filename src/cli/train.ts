@@ -15,14 +15,7 @@ import { tokenizerFileNames, tokenizerFiles } from '../tokenizer/files.ts'
 import { promptIds } from '../tokenizer/prompt.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
 import { trainBpe } from '../tokenizer/train-bpe.ts'
-import {
-  ABACUS_CHAT_TEMPLATE,
-  ABACUS_GENERATION,
-  ABACUS_SETTINGS,
-  ABACUS_TOKENIZER_CONFIG,
-  abacusArchitecture,
-  abacusData,
-} from '../train/abacus/recipe.ts'
+import { trainAbacus } from '../train/abacus/run-node.ts'
 import { textData } from '../train/data/text.ts'
 import { LiveLine } from '../train/live-line.ts'
 import { DEFAULT_TARGETS, TARGETS } from '../train/low-rank.ts'
@@ -76,6 +69,7 @@ export function register(program: Command): void {
     .option('--layers <n>', 'layers of a step', parseCount, SMALL.layers)
     .option('--heads <n>', 'query heads of a step', parseCount, SMALL.heads)
     .option('--width <n>', 'hidden size of a step', parseCount, SMALL.width)
+    .option('--scale <x>', 'of abacus: factor on the steps of every stage', parseNumber)
     .option('--seed <n>', 'same seed, same weights, bit for bit', parseNumber, 1)
     .option('--threads <n>', 'shards of a step, one thread each; part of what a seed reproduces', parseCount, 2)
     .option('--memory <MiB>', 'results one thread may hold', parseCount, 384)
@@ -94,24 +88,15 @@ async function run(what: string | undefined, options: Options): Promise<void> {
   if (options.lora !== undefined && options.from === undefined) throw new UsageError('--lora needs --from MODEL')
   if ((what === undefined) === (options.from === undefined))
     throw new UsageError('give WHAT to train, or --from MODEL to start from its weights')
-  const plain = what === undefined ? await fineTuning(options) : what === 'abacus' ? abacusRun(options) : await textRun(what, options)
+  if (what === 'abacus') return abacus(options)
+  const plain = what === undefined ? await fineTuning(options) : await textRun(what, options)
   const { total, activeWithEmbeddings: active } = account(plain.architecture, { context: 1 }).parameters
   const out = plain.out!
   await claimRun(out, options)
   process.stderr.write(
     `${plain.title}: ${short(total)} parameters${active < total ? `, ${short(active)} active` : ''}, ${plain.settings.steps} steps, run in ${out}\n`,
   )
-  const live = new LiveLine(plain.settings.steps)
-  let drawn = 0
-  const log = (record: LogRecord) => {
-    const line = live.update(record)
-    const now = performance.now()
-    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${fit(line, process.stderr)}`)
-    else if (record.kind === 'evaluation' || now - drawn > 10_000) {
-      drawn = now
-      process.stderr.write(`${line}\n`)
-    }
-  }
+  const log = progressLog(plain.settings.steps)
   const signal = interruptSignal()
   const result = await trainingRun({ ...plain, log, signal }).catch((error) => {
     if (error !== signal.reason) throw error
@@ -138,24 +123,45 @@ async function run(what: string | undefined, options: Options): Promise<void> {
   process.exitCode = 130
 }
 
-/** For commander's argument parser. */
-const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim())
-
-function abacusRun(options: Options): Prepared {
-  const settings = { ...ABACUS_SETTINGS, ...changes(options) }
-  const data = abacusData(options.threads, settings.seed)
-  const tokenizer = { json: data.tokenizerJson, config: ABACUS_TOKENIZER_CONFIG, chatTemplate: ABACUS_CHAT_TEMPLATE }
-  return {
-    ...shared(options),
-    architecture: abacusArchitecture(),
-    data,
-    settings,
-    out: options.out ?? 'runs/abacus',
-    tokenizer,
-    generation: ABACUS_GENERATION,
-    title: 'abacus',
+/** Shows the progress of a run of so many steps on standard error. */
+function progressLog(steps: number): (record: LogRecord) => void {
+  const live = new LiveLine(steps)
+  let drawn = 0
+  return (record) => {
+    const line = live.update(record)
+    const now = performance.now()
+    if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${fit(line, process.stderr)}`)
+    else if (record.kind === 'evaluation' || now - drawn > 10_000) {
+      drawn = now
+      process.stderr.write(`${line}\n`)
+    }
   }
 }
+
+/** The embedded model by its recipe. */
+async function abacus(options: Options): Promise<void> {
+  const fixed = Object.entries(changes({ ...options, seed: undefined })).map(([name]) => name)
+  if (fixed.length > 0)
+    throw new UsageError(`abacus is trained by its recipe, which sets ${fixed.join(', ')}; --scale shortens all of its stages`)
+  const { out = 'runs/abacus', scale = 1, seed, resume, force } = options
+  let log: (record: LogRecord) => void = () => {}
+  const signal = interruptSignal()
+  const { shards, threaded, arenaMiB } = shared(options)
+  const model = await trainAbacus({
+    ...{ out, scale, seed, resume, force, signal, shards, threaded, arenaMiB },
+    log: (record) => log(record),
+    onStage(stage, steps, directory) {
+      if (process.stderr.isTTY) process.stderr.write('\n')
+      process.stderr.write(`${stage}: ${steps} steps, run in ${directory}\n`)
+      log = progressLog(steps)
+    },
+  })
+  process.stdout.write(model === null ? `\nstopped; continue with: lineage train abacus --resume --out ${out}\n` : `\nmodel in ${model}\n`)
+  if (model === null) process.exitCode = 130
+}
+
+/** For commander's argument parser. */
+const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim())
 
 async function textRun(what: string, options: Options): Promise<Prepared> {
   checkWhat(what)

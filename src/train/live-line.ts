@@ -14,7 +14,7 @@ export class LiveLine {
   /** The line after a record. */
   update(record: LogRecord): string {
     if (record.kind === 'evaluation') {
-      this.#evaluation = `  held-out ${record.loss.toFixed(4)} (${(100 * record.accuracy).toFixed(1)} % of tokens)`
+      this.#evaluation = `  held-out ${record.loss.toFixed(4)} (${(100 * record.accuracy).toFixed(1)} % of tokens)${noted(record)}`
       return `step ${record.step}${this.#evaluation}`
     }
     const { step, loss, tokens, seconds, learningRate } = record
@@ -24,9 +24,15 @@ export class LiveLine {
     const speed = elapsed > 0 ? Math.round((tokens - this.#first.tokens) / elapsed) : 0
     const left = step > this.#first.step + 1 ? (elapsed / (step - this.#first.step - 1)) * (this.#steps - step) : Number.NaN
     const time = Number.isNaN(left) ? '' : `  ${clock(left)} left`
-    return `step ${step}/${this.#steps}  loss ${this.#smooth.toFixed(4)}  ${speed} tokens/s${time}  rate ${learningRate.toExponential(1)}${this.#evaluation}`
+    return `step ${step}/${this.#steps}  loss ${this.#smooth.toFixed(4)}  ${speed} tokens/s${time}  rate ${learningRate.toExponential(1)}${noted(record)}${this.#evaluation}`
   }
 }
+
+/** What the data note about themselves. */
+const noted = ({ notes = {} }: LogRecord): string =>
+  Object.entries(notes)
+    .map(([name, value]) => `  ${name} ${Number(value.toPrecision(3))}`)
+    .join('')
 
 /** 93 -> '1:33'. */
 export function clock(seconds: number): string {

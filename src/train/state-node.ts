@@ -4,6 +4,7 @@
  */
 import { type FileHandle, open } from 'node:fs/promises'
 import { writeAtomically } from '../files/write-node.ts'
+import type { ParameterLayout } from './parameters.ts'
 import type { Progress } from './trainer.ts'
 import type { TrainingWorkers } from './workers.ts'
 
@@ -19,14 +20,14 @@ export const stateBytes = (length: number): number => 12 * length
 /** Header of one line of JSON, then values, first and second moments as f32, little endian. */
 export async function saveState(path: string, workers: TrainingWorkers, progress: Progress): Promise<void> {
   const { length } = workers.layout
-  const header = { magic: MAGIC, length, weights: names(workers), progress: { ...progress, bestLoss: String(progress.bestLoss) } }
+  const header = { magic: MAGIC, length, weights: names(workers.layout), progress: { ...progress, bestLoss: String(progress.bestLoss) } }
   await writeAtomically(path, async (handle) => {
     await handle.writeFile(`${JSON.stringify(header)}\n`)
     for (const piece of pieces(workers)) await handle.writeFile(piece)
   })
 }
 
-const names = (workers: TrainingWorkers): string => workers.layout.parameters.map(({ spec }) => `${spec.name}[${spec.shape}]`).join(' ')
+const names = (layout: ParameterLayout): string => layout.parameters.map(({ spec }) => `${spec.name}[${spec.shape}]`).join(' ')
 
 function* pieces({ values, first, second }: TrainingWorkers): Generator<Uint8Array> {
   for (const { buffer, byteOffset, byteLength } of [values, first, second])
@@ -34,17 +35,22 @@ function* pieces({ values, first, second }: TrainingWorkers): Generator<Uint8Arr
       yield new Uint8Array(buffer, byteOffset + at, Math.min(PIECE_BYTES, byteLength - at))
 }
 
+/** The weights of a saved state alone, as the start of another run. @throws Error when the file is damaged or belongs to another model */
+export async function loadValues(path: string, layout: ParameterLayout, values: Float32Array): Promise<void> {
+  const handle = await open(path)
+  try {
+    const { end } = await checkedHeader(path, handle, layout)
+    await handle.read(new Uint8Array(values.buffer, values.byteOffset, values.byteLength), 0, values.byteLength, end)
+  } finally {
+    await handle.close()
+  }
+}
+
 /** Fills the arrays of the workers. @throws Error when the file is damaged or belongs to another model */
 export async function loadState(path: string, workers: TrainingWorkers): Promise<Progress> {
   const handle = await open(path)
   try {
-    const { header, end } = await readHeader(handle)
-    if (header.magic !== MAGIC) throw new Error(`${path}: expected a training state of lineage, got another file`)
-    if (header.weights !== names(workers) || header.length !== workers.layout.length)
-      throw new Error(`${path}: the state belongs to a model with other weights; resume with the configuration it was made with`)
-    const expected = end + stateBytes(workers.layout.length)
-    const { size } = await handle.stat()
-    if (size !== expected) throw new Error(`${path}: expected ${expected} bytes, got ${size}; the file is damaged`)
+    const { header, end } = await checkedHeader(path, handle, workers.layout)
     let at = end
     for (const piece of pieces(workers)) {
       await handle.read(piece, 0, piece.byteLength, at)
@@ -54,6 +60,17 @@ export async function loadState(path: string, workers: TrainingWorkers): Promise
   } finally {
     await handle.close()
   }
+}
+
+async function checkedHeader(path: string, handle: FileHandle, layout: ParameterLayout): Promise<{ header: Header; end: number }> {
+  const { header, end } = await readHeader(handle)
+  if (header.magic !== MAGIC) throw new Error(`${path}: expected a training state of lineage, got another file`)
+  if (header.weights !== names(layout) || header.length !== layout.length)
+    throw new Error(`${path}: the state belongs to a model with other weights; resume with the configuration it was made with`)
+  const expected = end + stateBytes(layout.length)
+  const { size } = await handle.stat()
+  if (size !== expected) throw new Error(`${path}: expected ${expected} bytes, got ${size}; the file is damaged`)
+  return { header, end }
 }
 
 interface Header {

@@ -33,6 +33,8 @@ export interface Options {
   layers: number
   heads: number
   width: number
+  /** Of abacus. */
+  scale?: number
   seed: number
   threads: number
   memory: number
@@ -50,7 +52,7 @@ export function shared(options: Options): Pick<Prepared, 'resume' | 'shards' | '
   }
 }
 
-export function changes(options: Options): Partial<Prepared['settings']> {
+export function changes(options: Omit<Options, 'seed'> & { seed?: number }): Partial<Prepared['settings']> {
   const { steps, rate, finalRate, warmup, decay, clip, evaluateEvery, saveEvery, patience, quantiseFrom, seed } = options
   const given = {
     steps,

@@ -69,6 +69,11 @@ export class DialogueEncoder {
     return { category: dialogue.category, effort, ids, counts }
   }
 
+  /** A text with the end that separates texts. */
+  text(text: string): number[] {
+    return [...this.#tokenizer.encode(text), this.#tokenizer.specials.get('<|endoftext|>')!]
+  }
+
   #remembered(message: HarmonyMessage): number[] {
     const key = `${message.role}\0${message.content}`
     let made = this.#known.get(key)

@@ -4,11 +4,13 @@
 import type { Architecture } from '../../architecture/architecture.ts'
 import { configFromJson } from '../../architecture/config-json.ts'
 import { mixSeeds } from '../../random/hash.ts'
-import { random } from '../../random/stream.ts'
+import { type Random, random } from '../../random/stream.ts'
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { tokenizerFromJson } from '../../tokenizer/tokenizer-json.ts'
+import { type Packable, pack } from '../data/pack.ts'
 import type { Example } from '../shard.ts'
 import { DEFAULT_SETTINGS, type TrainingData, type TrainingSettings } from '../trainer.ts'
-import { type Dialogue, drawDialogue } from './dialogues.ts'
+import { drawDialogue } from './dialogues.ts'
 import { DialogueEncoder, drawExample, type EncodedDialogue, packDialogues } from './encode.ts'
 import { abacusTokenizerJson } from './tokenizer.ts'
 
@@ -65,18 +67,48 @@ export function abacusConfig(): Record<string, unknown> {
 
 export const abacusArchitecture = (): Architecture => configFromJson(abacusConfig(), 'abacus/config.json')
 
-export const ABACUS_SETTINGS: TrainingSettings = {
-  ...DEFAULT_SETTINGS,
-  steps: 8000,
-  warmup: 150,
-  learningRate: 2e-3,
-  finalLearningRate: 5e-5,
-  beta2: 0.98,
-  weightDecay: 0.05,
-  clip: 1,
-  evaluateEvery: 200,
-  saveEvery: 100,
-  quantiseFrom: 6400,
+/** The stages in order; their settings for a run of full length. */
+export const STAGES = ['pretrain', 'dialogues', 'reinforce'] as const
+export type StageName = (typeof STAGES)[number]
+
+const COMMON: TrainingSettings = { ...DEFAULT_SETTINGS, beta2: 0.98, weightDecay: 0.05, clip: 1, evaluateEvery: 200, saveEvery: 100 }
+
+const SETTINGS: Record<StageName, TrainingSettings> = {
+  /** Questions, workings and answers as plain text: every token counts. */
+  pretrain: { ...COMMON, steps: 1600, warmup: 150, learningRate: 3e-3, finalLearningRate: 1.5e-3 },
+  /** Dialogues; the experts are read through MXFP4 in the last fifth. */
+  dialogues: { ...COMMON, steps: 5600, warmup: 50, learningRate: 2.5e-3, finalLearningRate: 5e-5, quantiseFrom: 4500 },
+  /** Answers that are checked; mostly at medium effort. */
+  reinforce: {
+    ...COMMON,
+    steps: 120,
+    warmup: 4,
+    learningRate: 4e-5,
+    finalLearningRate: 1e-5,
+    weightDecay: 0,
+    beta2: 0.95,
+    evaluateEvery: 20,
+    saveEvery: 10,
+    quantiseFrom: 1,
+  },
+}
+
+/** @param scale factor on the steps of the stage, to try the recipe at a small size */
+export function stageSettings(stage: StageName, seed: number, scale = 1): TrainingSettings {
+  const full = SETTINGS[stage]
+  const scaled = (steps: number) => Math.max(2, Math.round(steps * scale))
+  if (scale === 1) return { ...full, seed }
+  const [steps, evaluateEvery] = [scaled(full.steps), Math.max(10, scaled(full.evaluateEvery))]
+  const quantiseFrom = full.quantiseFrom && Math.min(scaled(full.quantiseFrom), steps)
+  return {
+    ...full,
+    steps,
+    evaluateEvery,
+    quantiseFrom: full.quantiseFrom === 1 ? 1 : quantiseFrom,
+    warmup: scaled(full.warmup),
+    saveEvery: scaled(full.saveEvery),
+    seed,
+  }
 }
 
 export interface AbacusData extends TrainingData {
@@ -119,20 +151,62 @@ export const ABACUS_CHAT_TEMPLATE = `{#- Harmony for abacus: conversations witho
 {%- if add_generation_prompt %}{{ "<|start|>assistant" }}{% endif %}
 `
 
+let made: { json: object; tokenizer: Tokenizer } | undefined
+/** The tokenizer, made once. */
+export function abacusTokenizer(): { json: object; tokenizer: Tokenizer } {
+  if (!made) {
+    const json = abacusTokenizerJson(VOCABULARY)
+    made = { json, tokenizer: tokenizerFromJson(json, 'abacus/tokenizer.json') }
+  }
+  return made
+}
+
+export const abacusEncoder = (): DialogueEncoder => new DialogueEncoder(abacusTokenizer().tokenizer)
+
 /** Tokens per step, shared by the shards. */
 const STEP_TOKENS = 4096
+
+/** A question, its working and the answer as one text, for the first stage. */
+function drawText(next: Random, encoder: DialogueEncoder): Packable {
+  for (;;) {
+    const { exchanges, tool, category } = drawDialogue(next)
+    if (tool || !['arithmetic', 'story', 'compare'].includes(category)) continue
+    const { user, analysis, final } = exchanges.at(-1)!
+    const ids = encoder.text(`${user}\n${analysis}\n${final}`)
+    return { ids, rows: ids.length - 1, counts: () => true }
+  }
+}
+
+/** Fresh texts for every step: `shards` examples of equal size. */
+export function pretrainingData(shards: number, seed: number): TrainingData {
+  const encoder = abacusEncoder()
+  const examples = (next: Random, tokens: number): Example => {
+    const chosen: Packable[] = []
+    for (let total = 0; ; ) {
+      const text = drawText(next, encoder)
+      total += text.rows
+      if (total > tokens && chosen.length > 0) return pack(chosen)
+      chosen.push(text)
+    }
+  }
+  const evaluation = Array.from({ length: 16 }, (_, i) => examples(random(mixSeeds(seed, 0x7e58, i)), 1024))
+  const tokens = Math.floor(STEP_TOKENS / shards)
+  return {
+    examples: (step) => Array.from({ length: shards }, (_, i) => examples(random(mixSeeds(seed, step, i, 0x9e77)), tokens)),
+    evaluation: () => evaluation,
+  }
+}
 
 /** Fresh dialogues for every step: `shards` examples of equal size. */
 export function abacusData(shards: number, seed: number): AbacusData {
   const tokens = Math.floor(STEP_TOKENS / shards)
-  const tokenizerJson = abacusTokenizerJson(VOCABULARY)
-  const encoder = new DialogueEncoder(tokenizerFromJson(tokenizerJson, 'abacus/tokenizer.json'))
+  const encoder = abacusEncoder()
   const next = random(mixSeeds(seed, 0x7e57))
-  const evaluationDialogues = Array.from({ length: 400 }, (): EncodedDialogue => encoder.encode(drawDialogue(next) as Dialogue))
+  const evaluationDialogues = Array.from({ length: 400 }, (): EncodedDialogue => encoder.encode(drawDialogue(next)))
   const evaluation: Example[] = []
   for (let i = 0; i < evaluationDialogues.length; i += 20) evaluation.push(packDialogues(evaluationDialogues.slice(i, i + 20)))
   return {
-    tokenizerJson,
+    tokenizerJson: abacusTokenizer().json,
     evaluationDialogues,
     examples: (step) => Array.from({ length: shards }, (_, i) => drawExample(random(mixSeeds(seed, step, i)), encoder, tokens)),
     evaluation: () => evaluation,

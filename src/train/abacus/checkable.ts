@@ -1,0 +1,62 @@
+/**
+ * Questions with answers that can be checked, for reinforcement learning: what the dialogues ask, mostly at medium effort, and some questions
+ * to decline. A right answer is worth 1, anything else nothing.
+ */
+import { harmonyFormat } from '../../chat/formats/harmony/harmony.ts'
+import type { ChatFormat, Effort } from '../../chat/messages.ts'
+import { mixSeeds } from '../../random/hash.ts'
+import { random } from '../../random/stream.ts'
+import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
+import type { CheckableTask, CheckedPrompt, Sampled } from '../reinforce.ts'
+import { drawDialogue, IDENTITY } from './dialogues.ts'
+import { heldOutProblems, KINDS, problemsPerKind, questionOf } from './evaluate.ts'
+import { exactValue } from './expression.ts'
+
+/** Efforts and their shares. */
+export type Efforts = readonly (readonly [effort: Effort, share: number])[]
+
+export interface CheckableOptions {
+  efforts: Efforts
+  /** Held-out problems for measuring, all at the first effort. */
+  heldOut: number
+  seed: number
+}
+
+/** Final answer of ids that follow a prompt; '' where there is none. */
+export function answerText(format: ChatFormat, prompt: readonly number[], { ids }: Sampled): string {
+  const parser = format.parser(prompt, {})
+  return ids
+    .flatMap((id) => parser.push(id))
+    .flatMap((event) => (event.type === 'text-end' ? [event.text] : []))
+    .join('')
+}
+
+export function abacusTask(tokenizer: Tokenizer, { efforts, heldOut, seed }: CheckableOptions): CheckableTask {
+  const format = harmonyFormat(tokenizer)
+  const checked = (question: string, effort: Effort, expected: string, own: boolean): CheckedPrompt => {
+    const identity = own ? { identity: IDENTITY, knowledgeCutoff: null } : {}
+    const ids = format.render([{ role: 'user', content: question }], { thinking: effort, ...identity })
+    return { ids, reward: (answer) => (answer.finished && answerText(format, ids, answer).trim() === expected ? 1 : 0) }
+  }
+  const problems = problemsPerKind(heldOut).flatMap((count, i) => heldOutProblems(KINDS[i]!, count, seed))
+  const held = problems.map((problem) => checked(questionOf(problem), efforts[0]![0], String(exactValue(problem)), false))
+  return {
+    prompts(round, count) {
+      const next = random(mixSeeds(seed, round, 0xc4ec))
+      return Array.from({ length: count }, () => {
+        for (;;) {
+          const { exchanges, tool, category } = drawDialogue(next)
+          if (tool || exchanges.length > 1 || category === 'who') continue
+          const { user, final } = exchanges[0]!
+          return checked(user, chosen(efforts, next()), final, next() < 0.5)
+        }
+      })
+    },
+    heldOut: () => held,
+  }
+}
+
+function chosen(efforts: Efforts, draw: number): Effort {
+  let sum = 0
+  return (efforts.find(([, share]) => draw < (sum += share)) ?? efforts[0]!)[0]
+}
