@@ -19,6 +19,7 @@ import { trainAbacus } from '../train/abacus/run-node.ts'
 import { textData } from '../train/data/text.ts'
 import { LiveLine } from '../train/live-line.ts'
 import { DEFAULT_TARGETS, TARGETS } from '../train/low-rank.ts'
+import { REINFORCE } from '../train/reinforce.ts'
 import { claimRun } from '../train/run-directory-node.ts'
 import { trainingRun } from '../train/run-node.ts'
 import type { TokenizerSource } from '../train/save-node.ts'
@@ -28,6 +29,7 @@ import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
 import { fit } from './support/progress.ts'
 import { readOptionFile } from './support/read-file.ts'
 import { short, UsageError } from './support/terminal.ts'
+import { reinforcing, withTeacher } from './train/answers.ts'
 import { fineTuning, MOST_BLOCK } from './train/fine-tuning.ts'
 import { changes, isConversations, type Options, type Prepared, quantised, shared } from './train/options.ts'
 
@@ -66,6 +68,18 @@ export function register(program: Command): void {
     .option('--lora-alpha <x>', 'its factor is alpha / rank (default: twice the rank)', parseNumber)
     .option('--lora-rs', 'rank-stabilized: the factor is alpha / sqrt(rank)')
     .option('--lora-on <names>', `matrices with an adapter: some of ${TARGETS.join(', ')}`, parseNames, DEFAULT_TARGETS)
+    .option('--reinforce <file>', 'with --from: learn from own answers to the questions of this file, checked against its answers')
+    .option('--group <n>', `answers to each question, rewarded against one another (default: ${REINFORCE.group})`, parseCount)
+    .option('--prompts <n>', `questions of a round (default: ${REINFORCE.prompts})`, parseCount)
+    .option('--updates <n>', `steps on the answers of a round (default: ${REINFORCE.updates})`, parseCount)
+    .option('--clip-ratio <x>', `how far one round may change a probability (default: ${REINFORCE.clip})`, parseNumber)
+    .option('--kl <x>', `weight of the divergence from the start (default: ${REINFORCE.kl})`, parseNumber)
+    .option('--length-price <x>', 'taken from the reward, which is 1 for a right answer, per 100 tokens (default: 0)', parseNumber)
+    .option('--temperature <t>', 'of the answers that are drawn (default: 1)', parseNumber)
+    .option('--answer-tokens <n>', `most tokens of an answer that is drawn (default: ${REINFORCE.maxTokens})`, parseCount)
+    .option('--distill <teacher>', 'learn the distribution of this model, which has the same tokenizer, instead of the tokens alone')
+    .option('--distill-share <x>', 'share of the teacher in the loss; the rest is that of the tokens (default: 1)', parseNumber)
+    .option('--on-policy', 'with --distill: on what the student writes after the questions of --data')
     .option('--layers <n>', 'layers of a step', parseCount, SMALL.layers)
     .option('--heads <n>', 'query heads of a step', parseCount, SMALL.heads)
     .option('--width <n>', 'hidden size of a step', parseCount, SMALL.width)
@@ -88,8 +102,17 @@ async function run(what: string | undefined, options: Options): Promise<void> {
   if (options.lora !== undefined && options.from === undefined) throw new UsageError('--lora needs --from MODEL')
   if ((what === undefined) === (options.from === undefined))
     throw new UsageError('give WHAT to train, or --from MODEL to start from its weights')
+  if (options.reinforce !== undefined && (options.from === undefined || options.data !== undefined || options.distill !== undefined))
+    throw new UsageError('--reinforce FILE needs --from MODEL, and takes neither --data nor --distill')
+  if (options.onPolicy && options.distill === undefined) throw new UsageError('--on-policy needs --distill TEACHER')
   if (what === 'abacus') return abacus(options)
-  const plain = what === undefined ? await fineTuning(options) : await textRun(what, options)
+  const prepared =
+    what !== undefined
+      ? await textRun(what, options)
+      : options.reinforce === undefined
+        ? await fineTuning(options)
+        : await reinforcing(options)
+  const plain = options.distill === undefined ? prepared : await withTeacher(prepared, options)
   const { total, activeWithEmbeddings: active } = account(plain.architecture, { context: 1 }).parameters
   const out = plain.out!
   await claimRun(out, options)

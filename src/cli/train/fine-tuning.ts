@@ -81,6 +81,6 @@ function lowRankOf({ architecture, frozen }: Start, options: Options): Prepared[
 const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 
 /** A gentle rate, and little decay: the weights are good already. */
-const FINE_TUNING = { ...DEFAULT_SETTINGS, learningRate: 5e-5, finalLearningRate: 5e-6, beta2: 0.999, weightDecay: 0.01 }
+export const FINE_TUNING = { ...DEFAULT_SETTINGS, learningRate: 5e-5, finalLearningRate: 5e-6, beta2: 0.999, weightDecay: 0.01 }
 
 const LOW_RANK = { ...FINE_TUNING, learningRate: 2e-4, finalLearningRate: 2e-5, weightDecay: 0 }

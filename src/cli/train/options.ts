@@ -30,6 +30,20 @@ export interface Options {
   loraAlpha?: number
   loraRs?: boolean
   loraOn: readonly string[]
+  /** Reinforcement learning, and its options; undefined: the defaults of `REINFORCE`. */
+  reinforce?: string
+  group?: number
+  prompts?: number
+  updates?: number
+  clipRatio?: number
+  kl?: number
+  lengthPrice?: number
+  temperature?: number
+  answerTokens?: number
+  /** Distillation. */
+  distill?: string
+  distillShare?: number
+  onPolicy?: boolean
   layers: number
   heads: number
   width: number
