@@ -26,6 +26,7 @@ export class Buffers {
   #vectors: GPUBuffer
   #vectorsUsed = 0
   #host: GPUBuffer
+  #counters: GPUBuffer | undefined
   readonly #occupied = new Map<Temporary, Block>()
   readonly #layouts = new Map<string, GPUBindGroupLayout>()
   readonly #pipelines = new Map<string, GPUComputePipeline>()
@@ -108,6 +109,18 @@ export class Buffers {
 
   writeWords(words: Int32Array<ArrayBuffer>): void {
     if (words.length) this.device.queue.writeBuffer(this.#host, 0, words)
+  }
+
+  /** Whole numbers that shaders count in. Growing does not keep them. */
+  needCounters(bytes: number): void {
+    if (this.#counters && bytes <= this.#counters.size) return
+    this.#counters?.destroy()
+    this.#counters = this.#storage('counters', 2 ** Math.ceil(Math.log2(bytes)))
+    this.onReplaced()
+  }
+
+  get counters(): GPUBuffer {
+    return this.#counters!
   }
 
   uniforms(words: Uint32Array<ArrayBuffer>): GPUBuffer {
@@ -216,6 +229,6 @@ export class Buffers {
 
   /** Bytes of weights that are not buffers of their own, and of everything else that is shared. */
   get shared(): { vectors: number; temporaries: number } {
-    return { vectors: this.#vectorsUsed * 4, temporaries: this.#temporaries.size + this.#host.size }
+    return { vectors: this.#vectorsUsed * 4, temporaries: this.#temporaries.size + this.#host.size + (this.#counters?.size ?? 0) }
   }
 }

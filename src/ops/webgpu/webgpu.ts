@@ -8,6 +8,7 @@ import { advance } from '../state.ts'
 import { columns, matricesOf, rowsOf, size, type Tensor } from '../tensor.ts'
 import { Buffers } from './buffers.ts'
 import { type Device, type DeviceOptions, openDevice } from './device.ts'
+import { recordDraw } from './draw.ts'
 import { fuse } from './fuse.ts'
 import { piecesOf } from './kernels/attention.ts'
 import { cacheBytes, createCache, type GpuLayerCache, type GpuStatePart } from './kv-cache.ts'
@@ -258,6 +259,13 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const values = queue.read(result, into)
       recorder.close(result)
       return values
+    },
+    async draw(logits, draws) {
+      queue.mustWork()
+      const ids = recordDraw(recorder, buffers, temporary(logits, 'draw'), draws)
+      const drawn = queue.read(ids)
+      recorder.close(ids)
+      return Int32Array.from(await drawn)
     },
     settled: () => queue.settled(),
     failed: device.failed,
