@@ -13,12 +13,11 @@ const IMAGES = 'images/figures'
 
 /** The page, and the pictures beside it, by path from docs/. */
 export async function figureFiles(): Promise<Map<string, string>> {
-  const ops = createReferenceBackend()
   const files = new Map<string, string>()
   const sections: string[] = []
   for (const figure of figures) {
     const path = `${IMAGES}/${figure.id}.svg`
-    files.set(path, await drawFigure(figure, ops))
+    files.set(path, await drawFigure(figure, createReferenceBackend()))
     sections.push(
       `## ${figure.title}`,
       `![${figure.title}](${path})`,

@@ -75,11 +75,10 @@ function chosenFigures(ids: readonly string[], { out, figures: directory }: Opti
 }
 
 async function draw(chosen: readonly Figure[], { out, figures: directory, force, json }: Options): Promise<void> {
-  const ops = createReferenceBackend()
   const documents: object[] = []
   for (const figure of chosen) {
     const { id, title, describes, source } = figure
-    const svg = await drawFigure(figure, ops)
+    const svg = await drawFigure(figure, createReferenceBackend())
     const file = out ?? (directory === undefined ? undefined : join(directory, `${id}.svg`))
     if (file !== undefined) await writeOutput(file, svg, { force, own: OWN_SVG })
     if (json) documents.push({ id, title, describes, source, file, svg: file === undefined ? svg : undefined })

@@ -169,6 +169,24 @@ export class Sheet {
     this.y += 4
   }
 
+  /** A dot for each row on a scale that need not begin at zero, with its error bar. */
+  dots(rows: readonly Bar[], { from, to, tone = 0 }: { from: number; to: number; tone?: number }): void {
+    const labels = Math.max(...rows.map(({ label }) => textWidth(label, 11.5)))
+    const numbers = Math.max(...rows.map(({ value, shown }) => textWidth(shown ?? String(value), 11.5))) + 16
+    const [left, right] = [EDGE + labels + 14, SHEET - EDGE - numbers]
+    const X = (value: number): number => left + ((right - left) * (Math.min(to, Math.max(from, value)) - from)) / (to - from)
+    const bottom = this.y + rows.length * 19 + 2
+    for (const x of ticks(from, to)) this.add(line(X(x), this.y, X(x), bottom, 'grid'), text(X(x), bottom + 13, String(x), 'dim', 'middle'))
+    for (const row of rows) {
+      const { value, spread } = row
+      this.add(text(EDGE, this.y + 13, row.label, ''), text(SHEET - EDGE, this.y + 13, row.shown ?? String(value), '', 'end'))
+      if (spread) this.add(line(X(value - spread), this.y + 9, X(value + spread), this.y + 9, `l${row.tone ?? tone}`))
+      this.add(circle(X(value), this.y + 9, 4, `a${row.tone ?? tone}`))
+      this.y += 19
+    }
+    this.y = bottom + 20
+  }
+
   /** Curves over a pair of axes; their legend stands below. Returns the places of numbers, for marks. */
   plot({ curves, xTitle, yTitle, xRange, yRange, xNames, yName = String, height = 190 }: Plot): {
     X(x: number): number

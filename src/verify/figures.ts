@@ -2,13 +2,21 @@
 import { Sheet } from '../drawing/sheet.ts'
 import type { Backend } from '../ops/backend.ts'
 import { activationFigures } from './figures/activations.ts'
+import { attentionFigures } from './figures/attention.ts'
+import { feedForwardFigures } from './figures/feed-forward.ts'
 import type { Figure } from './figures/figure.ts'
 import { modelFigures } from './figures/models.ts'
 import { normFigures } from './figures/norms.ts'
 
 export type { Figure } from './figures/figure.ts'
 
-export const figures: readonly Figure[] = [...modelFigures, ...activationFigures, ...normFigures].sort((a, b) => order(a) - order(b))
+export const figures: readonly Figure[] = [
+  ...modelFigures,
+  ...attentionFigures,
+  ...activationFigures,
+  ...feedForwardFigures,
+  ...normFigures,
+].sort((a, b) => order(a) - order(b))
 
 function order({ id }: Figure): number {
   return Number(id.slice(1))

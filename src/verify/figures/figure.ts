@@ -8,6 +8,6 @@ import type { Backend } from '../../ops/backend.ts'
 export interface Figure extends About {
   /** F1 to F24. */
   id: string
-  /** Fills the sheet. The backend is only asked for single ops. */
+  /** Fills the sheet. The backend is only asked for single ops, and is a new one for each figure: its masks of dropout begin anew. */
   draw: (sheet: Sheet, ops: Backend) => void | Promise<void>
 }
