@@ -48,7 +48,7 @@ export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'respo
   regex?: string
   /** The final answer is one of these texts. */
   choice?: readonly string[]
-  /** The final answer follows the rule `root` of this grammar, in the notation of GBNF or EBNF. */
+  /** The final answer follows the rule `root` of this grammar in GBNF or EBNF, or the rule `start` of one in Lark's notation. */
   grammar?: string
   /**
    * A last message of the assistant is the beginning of the answer: the model continues its text, and the events hold what follows. Default:
@@ -81,6 +81,8 @@ export interface Ask extends Omit<RenderOptions, 'tools' | 'toolChoice' | 'respo
 export interface AskedTool extends ToolDefinition {
   /** The arguments follow the schema also in calls that the model makes by itself. */
   strict?: boolean
+  /** What the arguments follow in place of `parameters`, which only tell the model. */
+  form?: Form
 }
 
 /** What the final answer must follow. @throws ChatError when that is said twice */

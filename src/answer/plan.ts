@@ -36,9 +36,9 @@ export async function planFor(
   const form = formOf(ask)
   const text = form === undefined || forced ? undefined : await compiled(form, fieldOfForm(ask, form))
   const args = new Map<string, Constraint>()
-  for (const { name, parameters = NO_ARGUMENTS, strict } of tools)
+  for (const { name, parameters = NO_ARGUMENTS, strict, form } of tools)
     if (strict || forced?.includes(name))
-      args.set(name, await compiled({ schema: parameters, undeclared }, `${fieldOf(ask, name)}.parameters`))
+      args.set(name, await compiled(form ?? { schema: parameters, undeclared }, `${fieldOf(ask, name)}.${form ? 'format' : 'parameters'}`))
     else if (format.capabilities.bindsCalls) {
       const own = await compiled({ schema: parameters, undeclared }, name).catch(ignoreUnsupported)
       if (own) args.set(name, own)

@@ -1,24 +1,25 @@
 /**
  * OpenAI's custom tools, whose input is a text in place of JSON: to the model each is a function with one text, `input`. A regular
- * expression of the format is enforced; a grammar in Lark's notation, which this server does not compile, is told to the model.
+ * expression or a grammar of the format is told to the model and enforced.
  */
 import type { AskedTool } from '../answer/ask.ts'
 import { asObject, parsed } from '../json/json.ts'
 import type { CustomTool } from './schemas/common.ts'
 
 export function customTool({ name, description, format }: CustomTool): AskedTool {
-  const regex = format?.type === 'grammar' && format.syntax === 'regex' ? format.definition : undefined
-  const lark = format?.type === 'grammar' && format.syntax === 'lark' ? `The input follows this grammar:\n${format.definition}` : undefined
+  const { syntax, definition = '' } = format?.type === 'grammar' ? format : {}
+  const told = syntax === 'lark' ? `The input follows this grammar:\n${definition}` : undefined
   return {
     name,
-    description: [description, lark].filter(Boolean).join('\n\n') || undefined,
+    description: [description, told].filter(Boolean).join('\n\n') || undefined,
     parameters: {
       type: 'object',
-      properties: { input: { type: 'string', ...(regex && { pattern: `^(?:${regex})$` }) } },
+      properties: { input: { type: 'string', ...(syntax === 'regex' && { pattern: `^(?:${definition})$` }) } },
       required: ['input'],
       additionalProperties: false,
     },
-    strict: regex !== undefined,
+    strict: syntax !== undefined,
+    form: syntax === 'lark' ? { grammar: definition, notation: 'lark', property: 'input' } : undefined,
   }
 }
 

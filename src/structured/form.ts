@@ -3,12 +3,14 @@
  * a Grammar for the same machine.
  */
 import { finish, type Steps } from './cooperative.ts'
-import { checkedRules, type Expression, either, elementsOf, type Rules } from './expression.ts'
+import { checkedRules, type Expression, either, type Rules } from './expression.ts'
 import { Grammar, schemaSteps } from './grammar.ts'
 import { parseGrammar } from './grammar-text.ts'
-import { parseRegex, type Regex } from './regex.ts'
+import { parseLark } from './lark.ts'
+import { type CodeRange, common, complement } from './regex.ts'
 import type { SchemaOptions } from './schema.ts'
 import { TextItems } from './text-items.ts'
+import { regexExpression, respelled } from './text-regex.ts'
 import { UnsupportedTextError } from './unsupported.ts'
 
 export type Form =
@@ -18,8 +20,11 @@ export type Form =
   | { readonly regex: string }
   /** The text is one of these. */
   | { readonly choice: readonly string[] }
-  /** The text follows the rule `root` of this grammar (GBNF or EBNF). */
-  | { readonly grammar: string }
+  /**
+   * The text follows the rule `root` of this grammar in GBNF or EBNF, or `start` in Lark's notation. Default notation: Lark's where `::=`
+   * is nowhere. With `property` the text is that of the one property of a JSON object.
+   */
+  | { readonly grammar: string; readonly notation?: 'gbnf' | 'lark'; readonly property?: string }
 
 const MOST_CHOICES = 10_000
 const MOST_CHARACTERS = 500_000
@@ -37,38 +42,44 @@ export function* formSteps(form: Form): Steps<Grammar> {
 export const compileForm = (form: Form): Grammar => finish(formSteps(form))
 
 function rulesOf(form: Exclude<Form, { schema: unknown }>): Rules {
-  if ('grammar' in form) return parseGrammar(form.grammar)
+  if ('grammar' in form) {
+    const { grammar, notation = /::=/.test(grammar) || !/^\s*[?!]*\w+\s*:/m.test(grammar) ? 'gbnf' : 'lark', property } = form
+    const rules = notation === 'lark' ? parseLark(grammar) : parseGrammar(grammar)
+    return property === undefined ? rules : inObject(property, rules)
+  }
   return { start: 'root', rules: new Map([['root', 'regex' in form ? wholeText(form.regex) : oneOf(form.choice)]]) }
 }
 
 function wholeText(regex: string): Expression {
   try {
-    return withoutAssertions(parseRegex(regex, 'whole'))
+    return regexExpression(regex)
   } catch (error) {
     throw error instanceof SyntaxError ? new UnsupportedTextError(error.message) : error
   }
 }
 
-/** A text that is no JSON string is read without looking ahead. */
-function withoutAssertions(regex: Regex): Expression {
-  if ('set' in regex) return regex
-  if ('sequence' in regex) return { sequence: regex.sequence.map(withoutAssertions) }
-  if ('either' in regex) return either(regex.either.map((branch) => spelled(withoutAssertions(branch))))
-  if ('repeat' in regex) return { ...regex, repeat: withoutAssertions(regex.repeat) }
-  throw new SyntaxError(`${'ahead' in regex ? 'lookaround' : "'^' or '$' elsewhere than at the ends"} is not supported here`)
+/** The rules of a JSON object that has the text as its one property. */
+function inObject(property: string, { start, rules }: Rules): Rules {
+  const name = JSON.stringify(property)
+  const object: Expression = { sequence: [{ texts: [`{${name}:"`, `{${name}: "`] }, { rule: start }, { texts: ['"}'] }] }
+  const text = (each: string): Expression => ({ texts: [JSON.stringify(each).slice(1, -1)] })
+  const inner = [...rules].map(([rule, body]): [string, Expression] => [rule, respelled(body, text, spelledInJson)])
+  return { start: '{', rules: new Map([...inner, ['{', object]]) }
 }
 
-/** With the characters at the start as a text, so that many alternatives share one tree. */
-function spelled(expression: Expression): Expression {
-  const elements = elementsOf(expression)
-  const codes: number[] = []
-  for (const element of elements) {
-    const [range, ...others] = 'set' in element ? element.set : []
-    if (range === undefined || others.length > 0 || range[0] !== range[1]) break
-    codes.push(range[0])
-  }
-  if (codes.length === 0) return expression
-  return { sequence: [{ texts: [String.fromCodePoint(...codes)] }, ...elements.slice(codes.length)] }
+/** Characters that a JSON text spells as they are. */
+const PLAIN: readonly CodeRange[] = complement([
+  [0, 0x1f],
+  [0x22, 0x22],
+  [0x5c, 0x5c],
+])
+
+function spelledInJson(set: readonly CodeRange[]): Expression {
+  const texts: string[] = []
+  for (const code of [...Array(0x20).keys(), 0x22, 0x5c])
+    if (set.some(([first, last]) => first <= code && code <= last)) texts.push(JSON.stringify(String.fromCodePoint(code)).slice(1, -1))
+  const plain: Expression = { set: common(set, PLAIN) }
+  return texts.length === 0 ? plain : either([plain, { texts }])
 }
 
 function oneOf(choice: readonly string[]): Expression {

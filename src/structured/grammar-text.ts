@@ -6,9 +6,9 @@ import { type Expression, either, type Rules } from './expression.ts'
 import { type CodeRange, complement } from './regex.ts'
 import { UnsupportedTextError } from './unsupported.ts'
 
-const LONGEST_GRAMMAR = 256 * 1024
+export const LONGEST_GRAMMAR = 256 * 1024
 const DEEPEST_GROUP = 50
-const MOST_REPEATS = 100_000
+export const MOST_REPEATS = 100_000
 const LAST_CODE = 0x10ffff
 
 const ESCAPES: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, v: 11, b: 8, 0: 0 }

@@ -298,6 +298,13 @@ export function complement(ranges: readonly CodeRange[]): CodeRange[] {
   return result
 }
 
+/** The codes in both lists. */
+export function common(some: readonly CodeRange[], others: readonly CodeRange[]): CodeRange[] {
+  return some.flatMap(([first, last]) =>
+    others.flatMap(([low, high]): CodeRange[] => (first <= high && low <= last ? [[Math.max(first, low), Math.min(last, high)]] : [])),
+  )
+}
+
 function single(ranges: readonly CodeRange[]): number | undefined {
   return ranges.length === 1 && ranges[0]![0] === ranges[0]![1] ? ranges[0]![0] : undefined
 }

@@ -5,7 +5,7 @@
 import type { Steps } from './cooperative.ts'
 import { type Expression, elementsOf, type Rules, references } from './expression.ts'
 import { ALIKE_BYTES, choice, costOfSequence, type Draft, type Item, reader, type Sequence } from './item.ts'
-import { type CodeRange, normalized } from './regex.ts'
+import { type CodeRange, common, normalized } from './regex.ts'
 
 /** Texts as a tree of their bytes. Node 0 is the root; parents precede their children. */
 interface TextTree {
@@ -207,13 +207,6 @@ export class TextItems {
     if (item === undefined) this.#items.set(name, (item = { ...make(), id: this.#items.size }))
     return item
   }
-}
-
-/** The codes in both lists. */
-function common(some: readonly CodeRange[], others: readonly CodeRange[]): CodeRange[] {
-  return some.flatMap(([first, last]) =>
-    others.flatMap(([low, high]): CodeRange[] => (first <= high && low <= last ? [[Math.max(first, low), Math.min(last, high)]] : [])),
-  )
 }
 
 function treeOf(texts: readonly string[]): TextTree['nodes'] {

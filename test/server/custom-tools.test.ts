@@ -60,7 +60,7 @@ test('chat completions: the same tools in their form there', async () => {
   assert.ok(engine.prompts.at(-1)!.includes('PATCHED') && engine.prompts.at(-1)!.includes('Begin Patch'))
 })
 
-test('a forced custom tool is called, a regular expression holds its input, a grammar of Lark is told', async () => {
+test('a forced custom tool is called, a regular expression or a grammar of Lark holds its input and is told', async () => {
   const { post, engine } = scripted(() => final('I would rather not.'))
   const number = { type: 'grammar', syntax: 'regex', definition: '[0-9]{3}' }
   const tool = { ...custom, format: number }
@@ -83,9 +83,36 @@ test('a forced custom tool is called, a regular expression holds its input, a gr
     }),
   )
   assert.match(chat.choices[0].message.tool_calls[0].custom.input, /^[0-9]{3}$/)
-  const lark = { type: 'grammar', syntax: 'lark', definition: 'start: "x" WORD' }
-  await post('/v1/responses', { ...body, tools: [{ ...custom, format: lark }], tool_choice: 'auto' })
-  assert.ok(engine.prompts.at(-1)!.includes('start: "x" WORD'))
+  const lark = { type: 'grammar', syntax: 'lark', definition: 'start: "x \\"" WORD "\\n" | "y"\n%import common.WORD' }
+  const held = await jsonOf(post('/v1/responses', { ...body, tools: [{ ...custom, format: lark }] }))
+  assert.match(held.output.at(-1).input, /^(x "[a-zA-Z]+\n|y)$/)
+  assert.ok(engine.prompts.at(-1)!.includes('%import common.WORD'))
+  // Calls that the model makes by itself are held, too.
+  const { post: own } = scripted(() => call('apply_patch', '{"input": "z"}'))
+  const free = await jsonOf(own('/v1/responses', { ...body, tools: [{ ...custom, format: lark }], tool_choice: 'auto' }))
+  assert.match(free.output.at(-1).input, /^(x "[a-zA-Z]+\n|y)$/)
+})
+
+test('a grammar of Lark that cannot be enforced is refused by name', async () => {
+  const { post } = scripted(() => final('ok'))
+  const format = { type: 'grammar', syntax: 'lark', definition: 'start: A\nA.3: "a"' }
+  const chat = await post('/v1/chat/completions', {
+    model: 'scripted',
+    messages: hi,
+    tools: [{ type: 'custom', custom: { name: 'p', format } }],
+  })
+  const response = await post('/v1/responses', { model: 'scripted', input: 'Go', tools: [{ ...custom, format }] })
+  for (const [answer, field] of [
+    [chat, 'tools[0].custom.format'],
+    [response, 'tools[0].format'],
+  ] as const) {
+    const { error } = await jsonOf(answer)
+    assert.deepEqual([answer.status, error.code, error.param], [400, 'unsupported_form', field])
+    assert.match(error.message, /priorities are not supported \(line 2/)
+  }
+  const grammar = 'start: "yes" | "no"'
+  const plain = await jsonOf(post('/v1/chat/completions', { model: 'scripted', messages: hi, structured_outputs: { grammar } }))
+  assert.match(plain.choices[0].message.content, /^(yes|no)$/)
 })
 
 /** Items that carry text, and what of it the model must see. */

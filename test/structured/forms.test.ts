@@ -181,7 +181,7 @@ const refused: Record<string, [Form, RegExp]> = {
   'a range backwards': [{ grammar: 'root ::= [z-a]' }, /backwards/],
   'a token': [{ grammar: 'root ::= <think> "a"' }, /tokens in a grammar/],
   'a lookahead': [{ grammar: 'root ::= "a" (="b")' }, /lookahead/],
-  'another notation': [{ grammar: 'start: "a" | "b"' }, /expected "name ::= …"/],
+  'another notation': [{ grammar: 'start = "a" | "b"' }, /expected "name ::= …"/],
   'an empty grammar': [{ grammar: '  # nothing\n' }, /no rule "root"/],
   'a bad repetition': [{ grammar: 'root ::= "a"{3,2}' }, /not possible/],
   'deep groups': [{ grammar: `root ::= ${'('.repeat(60)}"a"${')'.repeat(60)}` }, /nested deeper than 50/],

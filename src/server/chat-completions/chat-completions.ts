@@ -15,6 +15,7 @@ import { type ChatRequest, chatRequest, controlRequest, functionTool } from '../
 import { limitOf } from '../schemas/common.ts'
 import { formatForm, givenForm } from '../schemas/forms.ts'
 import { ChatChunks, legacyFinish } from './chunks.ts'
+import { inlineReasoning, placeOf } from './inline-reasoning.ts'
 import { logprobsOf } from './logprobs.ts'
 import { fromChatMessages } from './messages.ts'
 
@@ -75,11 +76,13 @@ function choiceRun(
   const { tokenizer } = lease.model
   const alternatives = body.top_logprobs ?? 0
   const legacy = isLegacy(body)
+  const place = placeOf(body)
   return {
     async whole(signal) {
       const logprobs: object[] = []
-      const { reasoning, content, calls, finish } = await wholeAnswer(runAnswer(ctx, scope, lease, answer, signal), (token) =>
-        logprobs.push(logprobsOf(tokenizer, token, alternatives)),
+      const { reasoning, content, calls, finish } = await wholeAnswer(
+        inlineReasoning(runAnswer(ctx, scope, lease, answer, signal), place),
+        (token) => logprobs.push(logprobsOf(tokenizer, token, alternatives)),
       )
       const message = {
         role: 'assistant',
@@ -102,7 +105,7 @@ function choiceRun(
       const chunks = new ChatChunks(index, legacy, custom)
       await send(chunks.first())
       let finish!: FinishEvent
-      for await (const event of runAnswer(ctx, scope, lease, answer, signal, onPosition)) {
+      for await (const event of inlineReasoning(runAnswer(ctx, scope, lease, answer, signal, onPosition), place)) {
         if (event.type === 'finish') finish = event
         if (event.type === 'text-token') chunks.token(logprobsOf(tokenizer, event, alternatives))
         else for (const choice of chunks.of(event)) await send(choice)

@@ -94,6 +94,11 @@ export const chatRequest = z.looseObject({
   reasoning_effort: common.effort.nullish(),
   reasoning: z.looseObject({ effort: common.effort.nullish() }).nullish(),
   thinking_token_budget: common.int32(0).nullish(),
+  reasoning_format: z
+    .enum(['auto', 'deepseek', 'deepseek-legacy', 'none'])
+    .nullish()
+    .describe('Where the reasoning comes (llama-server): in fields of its own, in the content between think tags too, or there alone.'),
+  separate_reasoning: z.boolean().nullish().describe('false: the reasoning comes in the content (SGLang).'),
   reasoning_control: z.boolean().nullish().describe('The thinking of this answer can be ended by /v1/chat/completions/control.'),
   chat_template_kwargs: common.templateKwargs,
   user: z.string().max(512).nullish(),
