@@ -9,7 +9,7 @@ import { type ChatModel, ChatSession, chat, type TurnOptions } from './chat/sess
 import type { GenerationResult } from './engine/engine.ts'
 import { type LookOptions as InspectOptions, look as inspect, type Look } from './inspect/look.ts'
 import { type Model as ModelParts, withAdapter } from './load-model.ts'
-import type { PromptOptions } from './tokenizer/prompt.ts'
+import { type PromptOptions, speller } from './tokenizer/prompt.ts'
 
 export type { Ask } from './answer/ask.ts'
 export type { Architecture } from './architecture/architecture.ts'
@@ -77,7 +77,7 @@ export interface Model extends ModelParts, AsyncDisposable {
 /** What happens inside a model while it reads a text or ids; see `look` of inspect/look.ts. A text becomes ids as in `generate`. */
 export async function look(model: ModelParts, prompt: string | readonly number[], options: LookOptions = {}): Promise<Look> {
   const ids = typeof prompt === 'string' ? promptOf(model, prompt, 'prompt', options) : prompt
-  return inspect(model, ids, { spell: (id) => model.tokenizer.decode([id]), ...options })
+  return inspect(model, ids, { spell: speller(model.tokenizer), ...options })
 }
 
 /** The parts of a model with the methods of the public API. */

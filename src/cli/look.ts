@@ -6,6 +6,7 @@ import { promptOf } from '../answer/continuation.ts'
 import { claimFile, OWN_SVG, writeOutput } from '../files/output-node.ts'
 import { type LookOptions, look } from '../inspect/look.ts'
 import { lookSvg } from '../inspect/look-svg.ts'
+import { speller } from '../tokenizer/prompt.ts'
 import { asJson, report } from './support/look-report.ts'
 import { addRunOptions, interruptSignal, openIds, openModel, parseCount, parseIds, type RunOptions } from './support/model.ts'
 import { terminalWidth, UsageError } from './support/terminal.ts'
@@ -64,7 +65,7 @@ async function run(name: string, text: string | undefined, options: Options): Pr
     if (read.length > (options.context ?? Math.max(CONTEXT, ids?.length ?? 0)))
       throw new UsageError(`the text has ${read.length} tokens; allow a longer one with --context ${read.length}`)
     const { layers, heads, tokens, top, lens, hidden } = options
-    const spell = spoken && ((id: number) => spoken.tokenizer.decode([id]))
+    const spell = spoken && speller(spoken.tokenizer)
     const seen = await look(model, read, { layers, heads, tokens, top, lens, hidden, spell, signal }).catch((error) => {
       throw error instanceof RangeError ? new UsageError(error.message.replace(/^look: /, '')) : error
     })

@@ -155,7 +155,9 @@ export async function look(model: LookModel, ids: readonly number[], options: Lo
   const embedding = new StreamReader(tokens)
   const normed: Float32Array[] = []
   let from = 0
+  const shown = new Set(tokens)
   const probe = createProbe(backend, {
+    attends: (position) => shown.has(position),
     wants: (name) => name === 'embedding' || seen.has(layerOf(name)),
     each: (observation) => {
       if (observation.name !== 'embedding') seen.get(layerOf(observation.name))!.take(observation, from)

@@ -56,11 +56,13 @@ export interface Probe extends Ops {
 export interface ProbeOptions {
   /** Which scopes to report; all of them if absent. */
   wants?: (name: string) => boolean
+  /** Positions whose attention is computed; all of them if absent. The others have an empty row. */
+  attends?: (position: number) => boolean
   /** Takes each observation as soon as its values are there, in place of the list: so that not all of them are held at once. */
   each?: (observation: Observation) => void
 }
 
-export function createProbe(backend: Backend, { wants = () => true, each }: ProbeOptions = {}): Probe {
+export function createProbe(backend: Backend, { wants = () => true, attends = () => true, each }: ProbeOptions = {}): Probe {
   let seen: Promise<Observation | undefined>[] = []
   const scopes: string[] = []
   // Keys of earlier calls by scope and slot. A cache cannot be read, so the probe must see all calls from position 0 on.
@@ -86,7 +88,7 @@ export function createProbe(backend: Backend, { wants = () => true, each }: Prob
     },
     attention(q, k, v, batch, options) {
       const name = here()
-      if (wants(name)) report(attentionMap(backend, name, q, k, batch, options, history))
+      if (wants(name)) report(attentionMap(backend, name, q, k, batch, options, { history, attends }))
       return backend.attention(q, k, v, batch, options)
     },
     route(x, weight, bias, active, router, correction) {
@@ -136,7 +138,7 @@ async function attentionMap(
   k: Tensor,
   batch: Batch,
   options: AttentionOptions,
-  history: Map<string, Float32Array[]>,
+  { history, attends }: { history: Map<string, Float32Array[]>; attends: (position: number) => boolean },
 ): Promise<AttentionMap> {
   // Enqueue the reads now, while the tensors live. What follows the first await may run later.
   const reading = Promise.all([backend.read(q), backend.read(k), options.sinks ? backend.read(options.sinks) : null])
@@ -154,6 +156,11 @@ async function attentionMap(
     store.set(key, memory)
     const start = cache ? 0 : positions[slots.indexOf(slots[t]!)]!
     memory[position - start] = keys.slice(t * width, (t + 1) * width)
+    if (!attends(position)) {
+      rows.push([])
+      sinkMass.push([])
+      return
+    }
     const first = Math.max(start, window === null ? 0 : position - window + 1)
     const perHead = Array.from({ length: heads }, (_, h) => {
       const at = Math.floor((h * kvHeads) / heads) * keyDim

@@ -57,3 +57,17 @@ export function promptText(tokenizer: Tokenizer, ids: readonly number[]): string
   for (const id of ids.slice(prefixLength(tokenizer, ids))) text += stream.push(id)
   return text
 }
+
+/** The text of single ids, with the blank that begins a word. A part of a character is U+FFFD, and so is an id without a token. */
+export function speller(tokenizer: Tokenizer): (id: number) => string {
+  const decoder = new TextDecoder('utf-8', { ignoreBOM: true })
+  return (id) => {
+    try {
+      return decoder.decode(tokenizer.bytes(id))
+    } catch (error) {
+      // Embeddings have more rows than tokenizers have ids.
+      if (error instanceof RangeError) return '\ufffd'
+      throw error
+    }
+  }
+}

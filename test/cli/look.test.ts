@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import { parseList } from '../../src/cli/look.ts'
 import { load, look } from '../../src/index.ts'
 import type { Look } from '../../src/inspect/look.ts'
+import { speller } from '../../src/tokenizer/prompt.ts'
 import { readGolden } from '../model/read-golden.ts'
 import { lineage } from './run.ts'
 
@@ -71,6 +72,8 @@ test('--json holds what the library gives; hidden states equal those of transfor
   }
   await using model = await load('abacus')
   const library = await look(model, '2 + 3', { layers: [1] })
+  assert.deepEqual((await look(model, 'é 4', { lens: false })).texts, ['\ufffd', '\ufffd', ' ', '4'])
+  assert.equal(speller(model.tokenizer)(1e6), '\ufffd')
   const command = JSON.parse(lineage(['look', 'abacus', '2 + 3', '--layers', '1', '--json']).out) as Look
   assert.deepEqual(command.ids, library.ids)
   assert.deepEqual(command.texts, ['2', ' + ', '3'])
