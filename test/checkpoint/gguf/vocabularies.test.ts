@@ -3,9 +3,12 @@
  * a real model by its own tokenizer.
  */
 import assert from 'node:assert/strict'
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { convertToGguf } from '../../../src/checkpoint/gguf/convert-node.ts'
 import { readGgufHeader } from '../../../src/checkpoint/gguf/header.ts'
 import { tokenizerFromMetadata } from '../../../src/checkpoint/gguf/tokenizer.ts'
 import { fileSource } from '../../../src/checkpoint/source-node.ts'
@@ -37,16 +40,23 @@ else {
 }
 
 const [story, expected] = [shared('vectors/gguf/stories260K-f32.gguf'), shared('real/stories260K/expected-greedy-400.txt')]
-const missing = [story, expected].find((path) => !existsSync(path))
+const directory = shared('real/stories260K')
+const missing = [story, expected, directory].find((path) => !existsSync(path))
 
-test('stories260K: 400 greedy ids, and the text by the tokenizer in the file', { skip: missing && `no ${missing}` }, async () => {
-  const [, line] = /^all 1 ([\d ]+)$/m.exec(readFileSync(expected, 'utf8'))!
-  const ids = line!.trim().split(' ').map(Number)
-  await using model = await load(story, { threads: 1 })
-  const generation = model.generate('', { maxTokens: 400, sampling: { temperature: 0 } })
-  const text = (await Array.fromAsync(generation)).join('')
-  assert.deepEqual((await generation.result).ids, ids)
-  assert.match(text, /^Once upon a time, there was a little girl named Lily\./)
-  const opening = model.tokenizer.decode(ids.slice(0, 40))
-  assert.deepEqual(model.tokenizer.encode(opening), ids.slice(0, 40))
-})
+for (const [from, file] of [
+  ['the converter of llama.cpp', async () => story],
+  ['safetensors by lineage quantize', async (to: string) => (await convertToGguf(directory, to)).files[0]!],
+] as const)
+  test(`stories260K from ${from}: 400 greedy ids, and the text by its tokenizer`, { skip: missing && `no ${missing}` }, async () => {
+    const temporary = mkdtempSync(join(tmpdir(), 'lineage-story-'))
+    const [, line] = /^all 1 ([\d ]+)$/m.exec(readFileSync(expected, 'utf8'))!
+    const ids = line!.trim().split(' ').map(Number)
+    await using model = await load(await file(join(temporary, 'story.gguf')), { threads: 1 })
+    rmSync(temporary, { recursive: true })
+    const generation = model.generate('', { maxTokens: 400, sampling: { temperature: 0 } })
+    const text = (await Array.fromAsync(generation)).join('')
+    assert.deepEqual((await generation.result).ids, ids)
+    assert.match(text, /^Once upon a time, there was a little girl named Lily\./)
+    const opening = model.tokenizer.decode(ids.slice(0, 40))
+    assert.deepEqual(model.tokenizer.encode(opening), ids.slice(0, 40))
+  })
