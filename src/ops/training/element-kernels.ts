@@ -5,6 +5,7 @@
 import { ModuleBuilder } from '../wasm/encoder.ts'
 import { activationKernels } from './activation-kernels.ts'
 import { attentionKernels } from './attention-kernels.ts'
+import { decodeKernels } from './decode-kernels.ts'
 import { normKernels } from './norm-kernels.ts'
 import { adamwKernel, rotateKernels, sumKernels } from './row-kernels.ts'
 
@@ -83,6 +84,10 @@ export interface ElementKernels {
     eps: number,
     factor: number,
   ): void
+  /** `count` values of bf16, a multiple of 8, to f32. */
+  decodeBf16(from: number, to: number, count: number): void
+  /** `count` values of MXFP4, a multiple of 32, to f32; `factors`: of each block half of its scale, in f32. */
+  decodeMxfp4(blocks: number, factors: number, to: number, count: number): void
 }
 
 export function elementModule(shared: boolean): Uint8Array<ArrayBuffer> {
@@ -94,5 +99,6 @@ export function elementModule(shared: boolean): Uint8Array<ArrayBuffer> {
   normKernels(module, memory)
   rotateKernels(module, memory)
   adamwKernel(module, memory)
+  decodeKernels(module, memory)
   return module.encode()
 }
