@@ -54,27 +54,28 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
         name: `layers.${index}.attention`,
       })
     const join = (stream: Tensor, branch: Tensor) => ops.add(stream, drop(branch, dropout?.residual), residualScale) // [T, D]
+    const stream = x // of its own for each layer: trainers may run the body again later
     x = ops.scope(`layers.${index}`, () => {
-      if (layer.placement === 'alone') return join(x, attend(normalize(ops, layer.attentionNorm, x)))
+      if (layer.placement === 'alone') return join(stream, attend(normalize(ops, layer.attentionNorm, stream)))
       const feed = (input: Tensor) => feedForwardBlock(ops, layer.feedForward, input, `layers.${index}.feedForward`)
       switch (layer.placement) {
         case 'pre': {
-          const y = join(x, attend(normalize(ops, layer.attentionNorm, x)))
+          const y = join(stream, attend(normalize(ops, layer.attentionNorm, stream)))
           return join(y, feed(normalize(ops, layer.feedForwardNorm, y)))
         }
         case 'post': {
-          const y = join(x, normalize(ops, layer.attentionPostNorm, attend(x)))
+          const y = join(stream, normalize(ops, layer.attentionPostNorm, attend(stream)))
           return join(y, normalize(ops, layer.feedForwardPostNorm, feed(y)))
         }
         case 'sandwich': {
-          const attended = attend(normalize(ops, layer.attentionNorm, x))
-          const y = join(x, normalize(ops, layer.attentionPostNorm, attended))
+          const attended = attend(normalize(ops, layer.attentionNorm, stream))
+          const y = join(stream, normalize(ops, layer.attentionPostNorm, attended))
           const fed = feed(normalize(ops, layer.feedForwardNorm, y))
           return join(y, normalize(ops, layer.feedForwardPostNorm, fed))
         }
         case 'parallel': {
-          const y = join(x, attend(normalize(ops, layer.attentionNorm, x)))
-          return join(y, feed(normalize(ops, layer.feedForwardNorm, x)))
+          const y = join(stream, attend(normalize(ops, layer.attentionNorm, stream)))
+          return join(y, feed(normalize(ops, layer.feedForwardNorm, stream)))
         }
       }
     })

@@ -22,6 +22,11 @@ export interface GradientOps extends Ops {
   /** Σ_i factors[i]·terms[i] of [1] tensors. */
   combine(terms: readonly Tensor[], factors: readonly number[]): Tensor
 
+  /**
+   * Runs `body`, whose one input with a gradient is `input`, and keeps its result alone. `again` runs it again with the same random draws, then
+   * `work`, which finds the gradient of the result in place and adds to that of `input`; nothing else stays. Chen et al. 2016.
+   */
+  recomputed(input: Tensor, body: () => Tensor): { y: Tensor; again(work: () => void): void }
   /** Sets the gradient of a [1] tensor to 1: where going backward starts. */
   seed(loss: Tensor): void
   /** Frees every result since the last reset, not the gradients of weights. `randomSeed`: dropout of the next pass. */

@@ -6,32 +6,19 @@
 import type { Architecture } from '../architecture/architecture.ts'
 import { multiHeadOf } from '../architecture/slots.ts'
 import { packMxfp4 } from '../checkpoint/quantize.ts'
-import { forward, logits } from '../model/transformer.ts'
+import { forward } from '../model/transformer.ts'
 import type { Weights } from '../model/weights.ts'
 import { unpackMxfp4Block } from '../ops/dtype.ts'
-import type { Batch } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { attentionSquares } from '../ops/training/attention.ts'
 import { simdTraining, type TrainingBackend, type TrainingModules } from '../ops/training/backend.ts'
 import { type AdamStep, adamw } from './adamw.ts'
 import { type LowRankTraining, lowRankTree, vectorLength } from './low-rank.ts'
-import { logSoftmax, type Objective, objectiveLoss, objectiveRows } from './objectives.ts'
+import { logSoftmax } from './objectives.ts'
 import { buildWeights, type ParameterLayout, parameterLayout, slice } from './parameters.ts'
-import { Tape } from './tape.ts'
+import { type Example, Passes } from './pass.ts'
 
-/** Logits of at most so many values are held at once. */
-const LOGITS = 1 << 23
-
-/** Rows to read and what should follow at some of them. */
-export interface Example {
-  batch: Batch
-  /** Rows whose next token counts. */
-  rows: Int32Array
-  /** The next tokens of these rows. */
-  targets: Int32Array
-  /** What these rows are trained towards; absent: their targets. */
-  objective?: Objective
-}
+export type { Example }
 
 /** Where everything is in the shared memory, in bytes; equal in all threads. */
 export interface MemoryPlan {
@@ -94,6 +81,7 @@ export class Shard {
   readonly #gradients: Float32Array[]
   readonly #vectors: Float32Array
   readonly #lowRank: LowRankTraining | undefined
+  readonly #passes: Passes
   #weights: Weights<Tensor>
   #quantised = false
 
@@ -118,6 +106,7 @@ export class Shard {
     this.#gradients = plan.gradients.map(flat)
     this.#backend = simdTraining(memory, plan.arenas[index]!, plan.arenaBytes, modules)
     this.#vectors = new Float32Array(memory.buffer, plan.vectors, lowRank ? vectorLength(lowRank) : 0)
+    this.#passes = new Passes(architecture, this.#backend, lowRank !== undefined)
     this.#weights = this.#tree()
   }
 
@@ -138,61 +127,7 @@ export class Shard {
 
   /** Passes forward and backward; returns the sum of the losses times `scale`. Gradients add up in this shard's array. */
   accumulate(examples: readonly Example[], scale: number, seed: number): number {
-    let total = 0
-    examples.forEach((example, i) => {
-      this.#backend.reset(seed + i)
-      const tape = new Tape(this.#backend)
-      const { batch, rows, targets } = example
-      const { dropout } = this.#architecture
-      // Every example adds its share of the balance loss, as of the mean.
-      const share = scale * rows.length
-      if (example.objective === undefined && this.#atOnce(rows)) {
-        const loss = tape.crossEntropy(
-          forward(tape, this.#architecture, this.#weights, batch, { logitRows: rows, dropout }),
-          targets,
-          scale,
-        )
-        const balanced = tape.withBalance(loss, share)!
-        total += this.#backend.values(loss)[0]!
-        tape.backward(balanced)
-        return
-      }
-      const stream = forward(tape, this.#architecture, this.#weights, batch, { logitRows: rows, dropout, output: 'stream' })
-      this.#inParts(stream, targets, (part, own) => {
-        const head = new Tape(this.#backend)
-        const z = logits(head, this.#architecture, this.#weights, head.select(stream, part))
-        if (example.objective) {
-          const objective = objectiveRows(example.objective, part[0]!, part.at(-1)! + 1, this.#architecture.vocabSize)
-          total += objectiveLoss(this.#backend.values(z), own, objective, scale, this.#backend.gradientFor(z))
-          head.backward(undefined)
-          return
-        }
-        const loss = head.crossEntropy(z, own, scale)
-        total += this.#backend.values(loss)[0]!
-        head.backward(loss)
-      })
-      tape.backward(tape.withBalance(undefined, share))
-    })
-    return total
-  }
-
-  /** Whether the logits of these rows are few enough to be held together, with probabilities and gradients. */
-  #atOnce(rows: Int32Array): boolean {
-    return rows.length * this.#architecture.vocabSize <= LOGITS
-  }
-
-  /** Visits the rows of the residual stream in parts whose logits are few enough; nothing of a visit stays but gradients. */
-  #inParts(stream: Tensor, targets: Int32Array, visit: (rows: Int32Array, targets: Int32Array) => void): void {
-    const step = Math.max(1, Math.floor(LOGITS / this.#architecture.vocabSize))
-    for (let from = 0; from < targets.length; from += step) {
-      const own = targets.subarray(from, from + step)
-      this.#backend.within(stream, () =>
-        visit(
-          Int32Array.from(own, (_, r) => from + r),
-          own,
-        ),
-      )
-    }
+    return examples.reduce((sum, example, i) => sum + this.#passes.learn(this.#weights, example, scale, seed + i), 0)
   }
 
   /** Calls `see` for every matrix product [M, K]·[K, N] from now on. */
@@ -202,17 +137,13 @@ export class Shard {
 
   evaluate(examples: readonly Example[]): Evaluation {
     const result: Evaluation = { loss: 0, rows: 0, correct: [] }
-    for (const { batch, rows, targets } of examples) {
-      this.#backend.reset(0)
-      const stream = forward(this.#backend, this.#architecture, this.#weights, batch, { logitRows: rows, output: 'stream' })
+    for (const example of examples) {
       const hits: number[] = []
-      this.#inParts(stream, targets, (part, own) => {
-        const rows = part.length === targets.length ? stream : this.#backend.select(stream, part)
-        const z = logits(this.#backend, this.#architecture, this.#weights, rows)
-        result.loss += this.#backend.values(this.#backend.crossEntropy(z, own, 1))[0]!
-        hits.push(...likeliest(this.#backend.values(z), own))
+      this.#passes.evaluate(this.#weights, example, (z, targets) => {
+        result.loss += this.#backend.values(this.#backend.crossEntropy(z, targets, 1))[0]!
+        hits.push(...likeliest(this.#backend.values(z), targets))
       })
-      result.rows += rows.length
+      result.rows += example.rows.length
       result.correct.push(Uint8Array.from(hits))
     }
     return result
@@ -222,16 +153,14 @@ export class Shard {
   score(examples: readonly Example[], whole: boolean): Float32Array[] {
     const V = this.#architecture.vocabSize
     const row = new Float64Array(V)
-    return examples.map(({ batch, rows, targets }) => {
-      this.#backend.reset(0)
-      const scores = new Float32Array(whole ? rows.length * V : rows.length)
-      const stream = forward(this.#backend, this.#architecture, this.#weights, batch, { logitRows: rows, output: 'stream' })
-      this.#inParts(stream, targets, (part, own) => {
-        const z = this.#backend.values(logits(this.#backend, this.#architecture, this.#weights, this.#backend.select(stream, part)))
-        part.forEach((r, i) => {
+    return examples.map((example) => {
+      const scores = new Float32Array(whole ? example.rows.length * V : example.rows.length)
+      this.#passes.evaluate(this.#weights, example, (logits, targets, first) => {
+        const z = this.#backend.values(logits)
+        targets.forEach((target, i) => {
           logSoftmax(z, i * V, V, row)
-          if (whole) scores.set(row, r * V)
-          else scores[r] = row[own[i]!]!
+          if (whole) scores.set(row, (first + i) * V)
+          else scores[first + i] = row[target]!
         })
       })
       return scores

@@ -1,19 +1,28 @@
 /**
  * An Ops that calls another Ops and records each step, so that gradients can be computed in reverse order. The backend computes
- * forward and backward. Reverse-mode differentiation: Rumelhart, Hinton & Williams 1986.
+ * forward and backward. Reverse-mode differentiation: Rumelhart, Hinton & Williams 1986. It can keep the results of layers alone and run a
+ * layer again when its gradients are due: Chen et al. 2016.
  */
 import type { GradientOps } from '../ops/gradients.ts'
 import type { Ops, Routing } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 
+/** Scope of a layer. */
+const LAYER = /^layers\.\d+$/
+
 export class Tape implements Ops {
   readonly #inner: GradientOps
-  readonly #steps: (() => void)[] = []
+  readonly #recomputes: boolean
+  #steps: (() => void)[] = []
+  /** The residual stream before the next layer. */
+  #stream: Tensor | undefined
   /** The routings of this pass with the weight of their load-balancing loss, in layer order. */
   readonly routings: { routing: Routing; coefficient: number }[] = []
 
-  constructor(inner: GradientOps) {
+  /** @param recomputes layers run twice, and memory holds what one of them needs; not for routers with a load-balancing loss */
+  constructor(inner: GradientOps, recomputes = false) {
     this.#inner = inner
+    this.#recomputes = recomputes
   }
 
   #record<T>(y: T, backward: (y: T) => void): T {
@@ -21,9 +30,26 @@ export class Tape implements Ops {
     return y
   }
 
-  /** A scope frees nothing here, because the backward pass needs the results of the forward pass. */
-  scope<R>(_name: string, body: () => R): R {
-    return body()
+  /** A scope frees nothing here, because the backward pass needs the results of the forward pass; unless layers are run again for it. */
+  scope<R>(name: string, body: () => R): R {
+    if (this.#recomputes && LAYER.test(name)) return this.#layer(body as () => Tensor) as R
+    const y = body()
+    if (name === 'embedding') this.#stream = y as Tensor
+    return y
+  }
+
+  #layer(body: () => Tensor): Tensor {
+    /** Runs `work` with a list of steps of its own. */
+    const aside = <R>(work: () => R): R => {
+      const steps = this.#steps
+      this.#steps = []
+      const y = work()
+      this.#steps = steps
+      return y
+    }
+    const { y, again } = aside(() => this.#inner.recomputed(this.#stream!, body))
+    this.#stream = y
+    return this.#record(y, () => aside(() => again(() => this.#unwind())))
   }
 
   embed: Ops['embed'] = (...a) => this.#record(this.#inner.embed(...a), (y) => this.#inner.embedBackward(y, ...a))
@@ -76,6 +102,10 @@ export class Tape implements Ops {
   /** Runs the recorded steps in reverse from d loss = 1, or from the gradients that results have. Gradients are added to those of the weights. */
   backward(loss: Tensor | undefined): void {
     if (loss) this.#inner.seed(loss)
+    this.#unwind()
+  }
+
+  #unwind(): void {
     while (this.#steps.length > 0) this.#steps.pop()!()
   }
 }

@@ -58,6 +58,8 @@ export class TrainingBackend implements GradientOps {
   readonly #rotationTables = new Map<Rotation, { batch: Batch; table: dense.RotationTable }>()
   /** When not null, every attention adds what it kept, for those who want to look at the probabilities. */
   watched: AttentionMemory[] | null = null
+  /** Values that the largest body of `recomputed` took since `reset`. */
+  largestBody = 0
   #randomSeed = 0
   #draws = 0
 
@@ -76,6 +78,7 @@ export class TrainingBackend implements GradientOps {
 
   reset(randomSeed: number): void {
     this.context.arena.reset()
+    this.largestBody = 0
     this.#rotationTables.clear()
     this.#randomSeed = randomSeed
     this.#draws = 0
@@ -103,6 +106,26 @@ export class TrainingBackend implements GradientOps {
     } finally {
       this.context.arena.release(mark)
     }
+  }
+
+  recomputed(input: Tensor, body: () => Tensor): { y: Value; again(work: () => void): void } {
+    const { arena } = this.context
+    const draws = this.#draws
+    const mark = arena.mark()
+    const made = value(body())
+    this.largestBody = Math.max(this.largestBody, arena.mark() - mark)
+    arena.release(mark)
+    this.#rotationTables.clear()
+    const y = result(this.context, made.shape)
+    y.data.set(made.data)
+    const again = (work: () => void) =>
+      this.within(input, () => {
+        this.#draws = draws
+        value(body()).gradient = outputGradient(y)
+        work()
+        this.#rotationTables.clear()
+      })
+    return { y, again }
   }
 
   /** The values of a result. */

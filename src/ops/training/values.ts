@@ -26,6 +26,8 @@ export class Value implements Tensor {
 
 /** Where results of one pass live. */
 export interface Arena {
+  /** Values that it can hold. */
+  readonly capacity: number
   /** Uninitialised values. */
   take(count: number): Floats
   /** Everything taken so far becomes free again. */
@@ -35,8 +37,18 @@ export interface Arena {
   release(mark: number): void
 }
 
+/** A pass needs more values than the arena of its thread has. */
+export class ArenaFullError extends RangeError {
+  constructor(capacity: number) {
+    super(
+      `one sequence needs more than ${Math.round((capacity * 4) / 2 ** 20)} MiB for the results of a pass: give the trainer shorter sequences (--block) or more memory (--memory)`,
+    )
+  }
+}
+
 /** Arrays of the JavaScript heap in f64: precise, slow, for the reference. */
 export class HeapArena implements Arena {
+  readonly capacity = Number.POSITIVE_INFINITY
   take(count: number): Floats {
     return new Float64Array(count)
   }
@@ -51,19 +63,15 @@ export class HeapArena implements Arena {
 export class RegionArena implements Arena {
   readonly #values: Float32Array
   #next = 0
-  /** Most values ever held, to size the region of the next run. */
-  highWater = 0
+  readonly capacity: number
   constructor(buffer: ArrayBufferLike, byteOffset: number, count: number) {
     this.#values = new Float32Array(buffer, byteOffset, count)
+    this.capacity = count
   }
   take(count: number): Floats {
     const from = this.#next
     this.#next = from + ((count + 3) & ~3)
-    if (this.#next > this.#values.length)
-      throw new RangeError(
-        `the step needs more than ${(this.#values.length * 4) / 2 ** 20} MiB for its results: use a smaller batch or more accumulation, or give the trainer more memory`,
-      )
-    if (this.#next > this.highWater) this.highWater = this.#next
+    if (this.#next > this.capacity) throw new ArenaFullError(this.capacity)
     return this.#values.subarray(from, from + count)
   }
   reset(): void {
