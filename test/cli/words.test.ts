@@ -4,8 +4,10 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { availableParallelism, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import test from 'node:test'
-import { nearestNames } from '../../src/architecture/presets.ts'
-import { modelAndQuestion, pipedQuestions } from '../../src/cli/chat/start.ts'
+import { configFromJson } from '../../src/architecture/config-json.ts'
+import { findPreset, nearestNames } from '../../src/architecture/presets.ts'
+import { ABOUT_DEFAULT, modelAndQuestion, pipedQuestions } from '../../src/cli/chat/start.ts'
+import { account } from '../../src/compare/account.ts'
 import { closestNames, editDistance } from '../../src/json/names.ts'
 import { lineage } from './run.ts'
 
@@ -113,4 +115,19 @@ test('many threads are as many as there are cores', () => {
   const { code, out: stdout, err: stderr } = lineage(['chat', '-q', '--threads', '999', '-p', 'What is 12 + 30?'])
   assert.deepEqual([code, stdout], [0, '42\n'])
   assert.match(stderr, new RegExp(`so ${availableParallelism()} threads are used`))
+})
+
+test('the first lines of a conversation name models by names that are known, with the sizes of their weights', () => {
+  const named = [...ABOUT_DEFAULT.matchAll(/(\S+) \(([\d.]+) GB\)/g)].map(([, name, size]) => [name!, Number(size)] as const)
+  assert.equal(named.length, 3)
+  for (const [name, gigabytes] of named) {
+    const preset = findPreset(name.replace('-Instruct', ''))
+    assert.ok(preset, name)
+    const architecture = configFromJson(preset.config, name)
+    const { published } = account(architecture, { context: 1 }).weightBytes
+    // The published file of Qwen3-0.6B repeats the embedding as the head.
+    const repeated = name === 'Qwen3-0.6B' ? 2 * architecture.vocabSize * architecture.hiddenSize : 0
+    assert.ok(Math.abs((published + repeated) / 1e9 / gigabytes - 1) < 0.02, `${name}: ${published + repeated}`)
+  }
+  assert.match(ABOUT_DEFAULT, /only calculates/)
 })

@@ -7,6 +7,7 @@ import { painter } from '../support/terminal.ts'
 import { type Conversation, runCommand } from './commands.ts'
 import type { InputHistory } from './history.ts'
 import { ChatInput, type TerminalStreams } from './input.ts'
+import { ABOUT_DEFAULT, DEFAULT_MODEL } from './start.ts'
 import { ChatView } from './view.ts'
 
 /** The engine's state, for the progress of long prompts. With one slot, the cached positions count the rows read. */
@@ -86,6 +87,7 @@ export async function chatInTerminal(options: ReplOptions): Promise<number> {
 
   try {
     output.write(`${paint(`${modelName}, context of ${session.model.engine.context} tokens; /help lists the commands`, 'dim')}\n`)
+    if (modelName === DEFAULT_MODEL) output.write(`${paint(ABOUT_DEFAULT, 'dim')}\n`)
     for (let line = await input.read(); line !== undefined; line = await input.read()) {
       if (line.trim() === '') continue
       if (!line.startsWith('/')) await turn(line)

@@ -12,6 +12,12 @@ import { UsageError } from '../support/terminal.ts'
 /** The model that comes with the package. */
 export const DEFAULT_MODEL = 'abacus'
 
+/** The first lines of a conversation with it. The sizes are those of the published weights. */
+export const ABOUT_DEFAULT = `abacus is a very small gpt-oss that comes with the package, so that you can try the program without a download. It only calculates
+with whole numbers: ask it "What is 47 + 85?". First it thinks digit by digit (4+8+1=13: two digits and the ten carried), then it answers.
+The smallest models for real conversations are downloads: HuggingFaceTB/SmolLM2-135M-Instruct (0.27 GB), Qwen3-0.6B (1.5 GB),
+gpt-oss-20b (13.8 GB). For example: lineage chat Qwen3-0.6B`
+
 /**
  * The model and the question in the words after `lineage chat`. Words in quotes are a question. One word of several must be a model, and so
  * must a word that looks like one: a mistyped name is never asked of the default model.
