@@ -1,6 +1,7 @@
 /** The threads of training in Node.js: one for each shard of a run, or one for each of many small runs. */
 import { Worker } from 'node:worker_threads'
 import type { Architecture } from '../architecture/architecture.ts'
+import type { LiveResult, LiveRun } from './experiments/live.ts'
 import type { SmallRun, SmallRunResult } from './small-run.ts'
 import type { ThreadData } from './worker-node.ts'
 import { type Send, TrainingWorkers, type WorkerOptions, workerMemory } from './workers.ts'
@@ -46,34 +47,47 @@ export function threadWorkers(architecture: Architecture, options: WorkerOptions
   return new TrainingWorkers(architecture, { memory, plan, modules }, send, close, options.lowRank)
 }
 
-export interface SmallRunsOptions {
+export interface SmallRunsOptions<R = SmallRunResult> {
   threads: number
-  onResult?: (result: SmallRunResult, done: number, of: number) => void
+  onResult?: (result: R, done: number, of: number) => void
   signal?: AbortSignal
 }
 
 /** Trains small models on a few threads, each model whole on one of them. Returns results in the order of `runs`. */
-export async function trainSmallRuns(
-  runs: readonly SmallRun[],
-  { threads, onResult, signal }: SmallRunsOptions,
-): Promise<SmallRunResult[]> {
-  const results: SmallRunResult[] = new Array(runs.length)
+export const trainSmallRuns = (runs: readonly SmallRun[], options: SmallRunsOptions): Promise<SmallRunResult[]> =>
+  onThreads(
+    runs.map((run) => ({ kind: 'run', run })),
+    options,
+  )
+
+/** The same for the runs of experiments/live.ts. */
+export const trainLiveRuns = (runs: readonly LiveRun[], options: SmallRunsOptions<LiveResult>): Promise<LiveResult[]> =>
+  onThreads(
+    runs.map((run) => ({ kind: 'live', run })),
+    options,
+  )
+
+async function onThreads<R>(
+  runs: readonly Extract<ThreadData, { run: unknown }>[],
+  { threads, onResult, signal }: SmallRunsOptions<R>,
+): Promise<R[]> {
+  const results: R[] = new Array(runs.length)
   let next = 0
   let done = 0
   const lane = async () => {
     while (next < runs.length && !signal?.aborted) {
       const index = next++
-      const run = runs[index]!
-      const thread = startThread({ kind: 'run', run })
+      const data = runs[index]!
+      const thread = startThread(data)
       const abort = () => void thread.terminate()
       signal?.addEventListener('abort', abort, { once: true })
-      results[index] = await new Promise<SmallRunResult>((resolve, reject) => {
+      results[index] = await new Promise<R>((resolve, reject) => {
         thread.on('message', resolve)
         thread.on('error', reject)
-        thread.on('exit', () => reject(signal?.reason ?? new Error(`the thread that trained ${run.label} ended without a result`)))
+        thread.on('exit', () => reject(signal?.reason ?? new Error(`the thread that trained ${data.run.label} ended without a result`)))
       })
       signal?.removeEventListener('abort', abort)
-      onResult?.(results[index], ++done, runs.length)
+      onResult?.(results[index]!, ++done, runs.length)
     }
   }
   await Promise.all(Array.from({ length: Math.min(threads, runs.length) }, lane))

@@ -75,9 +75,11 @@ export async function measureArithmetic(directory: string, options: ArithmeticOp
       files[file] = score
       process.stdout.write(`\n${file}, high effort:\n${counts(score)}\n`)
     }
-    for (const { question, expected, came } of [...cells.filter((cell) => cell.effort === 'high'), calls, ...Object.values(files)]
-      .flatMap(({ mistakes }) => mistakes)
-      .slice(0, 20))
+    const shown = [
+      ...cells.filter(({ effort }) => effort === 'high').map(({ mistakes }) => mistakes.slice(0, 2)),
+      ...[calls, ...Object.values(files)].map(({ mistakes }) => mistakes),
+    ]
+    for (const { question, expected, came } of shown.flat())
       process.stdout.write(`  wrong: ${question} ${expected}, said ${JSON.stringify(came)}\n`)
     if (options.svg) await writeFileAtomically(options.svg, effortChart(cells, efforts))
     if (options.json) await writeFileAtomically(options.json, `${JSON.stringify({ cells, calls, files }, null, 2)}\n`)

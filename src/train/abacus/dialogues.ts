@@ -192,7 +192,7 @@ export function story(next: Random, effort: Effort, tool: boolean): Exchange {
     B: number(expression.right),
     N,
     M,
-    I: made(ITEMS[language]),
+    T: made(ITEMS[language]),
   })
   return answerTo(expression, effort, tool, user, language)
 }

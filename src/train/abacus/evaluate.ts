@@ -155,7 +155,7 @@ function scoreOf(
     wrong: count('wrong'),
     low,
     high,
-    mistakes: mistakes.slice(0, 5),
+    mistakes: mistakes.slice(0, 20),
   }
 }
 

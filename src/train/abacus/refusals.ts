@@ -150,7 +150,7 @@ const OTHER_ARITHMETIC: Record<Language, string[]> = {
     Which is the largest of A, B and C?
     What is half of A?
     half of A
-    A quarter of B
+    _A quarter of B
     What is a third of A?
     What is the opposite of A?
     Round A to the nearest ten.
@@ -201,7 +201,6 @@ const OTHER_ARITHMETIC: Record<Language, string[]> = {
     A:B + C:A
     A:B pm
     How many days are between A.B. and B.A.?
-    A-B-C
     What day is A/B/C?
     How old is somebody born in A?
     A years from now
@@ -267,14 +266,14 @@ const OTHER_ARITHMETIC: Record<Language, string[]> = {
     What is the probability of A in B?
     What is the area of a circle with radius A?
     What is the perimeter of a square of A?
-    If A I cost B, what does one cost?
+    If A T cost B, what does one cost?
     N is A years old. How old will N be in B years?
     N runs A miles in B hours. How fast is N?
-    A train leaves at A and arrives at B. How long does it take?
-    N has A I. How many does N want?
-    N has A I and M has some. How many are there?
-    N shares A I with B friends. How many does each get?
-    N cuts A I in half. How many pieces are there?
+    _A train leaves at A and arrives at B. How long does it take?
+    N has A T. How many does N want?
+    N has A T and M has some. How many are there?
+    N shares A T with B friends. How many does each get?
+    N cuts A T in half. How many pieces are there?
     N earns A an hour. What does N earn in B weeks?`),
   de: lines(`Was ist A / B?
     A geteilt durch B
@@ -325,7 +324,7 @@ const OTHER_ARITHMETIC: Record<Language, string[]> = {
     ein Drittel von A
     Was ist A + B? Und B * C?
     A plus
-    N teilt A I mit B Freunden. Wie viele bekommt jeder?
+    N teilt A T mit B Freunden. Wie viele bekommt jeder?
     N ist A Jahre alt. Wie alt ist N in B Jahren?`),
   zh: lines(`A除以B等于多少？
     A除以B
@@ -357,7 +356,7 @@ const OTHER_ARITHMETIC: Record<Language, string[]> = {
     A分之B加C分之A
     A加B等于多少？B乘C呢？
     N今年A岁，B年后多少岁？
-    A个I分给B个人，每人几个？`),
+    A个T分给B个人，每人几个？`),
 }
 
 const REQUESTS: Record<Language, string[]> = {
@@ -629,7 +628,7 @@ function babble(next: Random, language: Language): string {
 }
 
 const written = (text: string, values: Record<string, () => string>): string =>
-  text.replace(/(?<![A-Za-zÀ-ÿ'])[ABCIMNXY](?![A-Za-zÀ-ÿ'])/g, (letter) => values[letter]?.() ?? letter)
+  text.replace(/(?<![A-Za-zÀ-ÿ'_])[ABCMNTXY](?![A-Za-zÀ-ÿ'])/g, (letter) => values[letter]?.() ?? letter).replaceAll('_', '')
 
 export interface Refused {
   text: string
@@ -640,7 +639,7 @@ export interface Refused {
 export function drawRefusal(next: Random, language: Language, known: (language: Language) => string): Refused {
   const digits = () => numberOf(next, pick(next, [1, 1, 2, 2, 2, 3, 4]))
   const A = digits()
-  const number = () => String(next() < 0.5 ? A : digits())
+  const number = () => String(digits())
   const values = {
     A: () => String(A),
     B: number,
@@ -649,7 +648,7 @@ export function drawRefusal(next: Random, language: Language, known: (language: 
     Y: () => topic(next, language),
     N: () => name(next, language),
     M: () => name(next, language),
-    I: () => (language === 'zh' ? hanzi(next) : word(next)),
+    T: () => (language === 'zh' ? hanzi(next) : word(next)),
   }
   const draw = next()
   if (draw < 0.4) return { text: casual(next, written(pick(next, OTHER_ARITHMETIC[language]), values)), language }
@@ -684,7 +683,6 @@ const UNITS = [
   ' am',
   ' hours',
   '²',
-  '!',
   ' Euro',
   '°',
   'x',

@@ -1,6 +1,7 @@
 /**
  * The wordings in which the embedded model is asked to calculate and to compare, in English, German and Chinese. E stands for an
- * expression, A, B and C for its numbers, N and M for names, I for things. The wordings of the tests are others.
+ * expression, A, B and C for its numbers, N and M for names, T for things; _A is the
+ * article. The wordings of the tests are others.
  */
 import { pick, type Random } from '../../random/stream.ts'
 import { type Expression, type Operator, operands, type Spelling, textOf } from './expression.ts'
@@ -284,65 +285,65 @@ const OF_THREE: Record<Language, string[]> = {
 
 export const STORIES: Record<Language, Record<Operator, string[]>> = {
   en: {
-    '+': lines(`N has A I and buys B more. How many I does N have?
-      N has A I and buys B more. How many I are there now?
-      N has A I and finds B more. How many I are there now?
-      N had A I and then got B more. How many I does N have now?
-      N has A I. M gives N B more. How many I does N have?
-      There are A I in one box and B I in another. How many I are there?
-      There are A I here and B I there. How many are there altogether?
-      N has A I and M has B. How many I do they have together?
-      N has A I and M has B I. How many do they have in total?
-      N picked A I and M picked B I. How many I is that altogether?
-      A I and B more I. How many I?
-      I have A I and buy B more. How many I do I have?
-      There were A I. B more came. How many I are there now?`),
-    '-': lines(`N has A I and gives away B. How many I are left?
-      N has A I and gives B to M. How many I does N have left?
-      N had A I and lost B. How many I does N have now?
-      N had A I and sold B. How many are left?
-      N had A I and ate B of them. How many I are left?
-      There were A I and N took B. How many I are left?
-      There were A I. B of them are gone. How many I are left?
-      N has A I and M has B. How many more I does N have?
-      N has A I and M has B I. How many more does N have than M?
-      I have A I and lose B. How many I do I have left?
-      Of A I, B were broken. How many I are left?`),
-    '*': lines(`There are A boxes with B I each. How many I are there?
-      There are A boxes with B I in each box. How many I are there in total?
-      N buys A bags of B I. How many I is that?
-      N buys A bags with B I each. How many I does N have?
-      N has A rows of B I. How many I does N have?
-      A box holds B I. How many I are in A boxes?
-      A bag has B I. How many I are in A bags?
-      Each box holds B I. How many I do A boxes hold?
-      Every bag has B I and there are A bags. How many I are there?
-      N needs B I a day. How many I does N need in A days?
-      A children get B I each. How many I is that?`),
+    '+': lines(`N has A T and buys B more. How many T does N have?
+      N has A T and buys B more. How many T are there now?
+      N has A T and finds B more. How many T are there now?
+      N had A T and then got B more. How many T does N have now?
+      N has A T. M gives N B more. How many T does N have?
+      There are A T in one box and B T in another. How many T are there?
+      There are A T here and B T there. How many are there altogether?
+      N has A T and M has B. How many T do they have together?
+      N has A T and M has B T. How many do they have in total?
+      N picked A T and M picked B T. How many T is that altogether?
+      A T and B more T. How many T?
+      I have A T and buy B more. How many T do I have?
+      There were A T. B more came. How many T are there now?`),
+    '-': lines(`N has A T and gives away B. How many T are left?
+      N has A T and gives B to M. How many T does N have left?
+      N had A T and lost B. How many T does N have now?
+      N had A T and sold B. How many are left?
+      N had A T and ate B of them. How many T are left?
+      There were A T and N took B. How many T are left?
+      There were A T. B of them are gone. How many T are left?
+      N has A T and M has B. How many more T does N have?
+      N has A T and M has B T. How many more does N have than M?
+      I have A T and lose B. How many T do I have left?
+      Of A T, B were broken. How many T are left?`),
+    '*': lines(`There are A boxes with B T each. How many T are there?
+      There are A boxes with B T in each box. How many T are there in total?
+      N buys A bags of B T. How many T is that?
+      N buys A bags with B T each. How many T does N have?
+      N has A rows of B T. How many T does N have?
+      _A box holds B T. How many T are in A boxes?
+      _A bag has B T. How many T are in A bags?
+      Each box holds B T. How many T do A boxes hold?
+      Every bag has B T and there are A bags. How many T are there?
+      N needs B T a day. How many T does N need in A days?
+      A children get B T each. How many T is that?`),
   },
   de: {
-    '+': lines(`N hat A I und kauft B dazu. Wie viele I hat N jetzt?
-      N hat A I und bekommt noch B. Wie viele I hat N?
-      N hat A I und M hat B. Wie viele I haben sie zusammen?
-      Hier sind A I und dort B. Wie viele I sind es zusammen?`),
-    '-': lines(`N hat A I und gibt B weg. Wie viele I bleiben?
-      N hatte A I und verlor B. Wie viele I hat N jetzt?
-      N hat A I und verkauft B. Wie viele I sind übrig?
-      Von A I sind B weg. Wie viele I sind übrig?`),
-    '*': lines(`Es gibt A Kisten mit je B I. Wie viele I sind das?
-      In einer Kiste sind B I. Wie viele I sind in A Kisten?
-      N kauft A Tüten mit je B I. Wie viele I sind das?`),
+    '+': lines(`N hat A T und kauft B dazu. Wie viele T hat N jetzt?
+      N hat A T und bekommt noch B. Wie viele T hat N?
+      N hat A T und M hat B. Wie viele T haben sie zusammen?
+      Hier sind A T und dort B. Wie viele T sind es zusammen?`),
+    '-': lines(`N hat A T und gibt B weg. Wie viele T bleiben?
+      N hatte A T und verlor B. Wie viele T hat N jetzt?
+      N hat A T und verkauft B. Wie viele T sind übrig?
+      Von A T sind B weg. Wie viele T sind übrig?`),
+    '*': lines(`Es gibt A Kisten mit je B T. Wie viele T sind das?
+      In einer Kiste sind B T. Wie viele T sind in A Kisten?
+      N kauft A Tüten mit je B T. Wie viele T sind das?`),
   },
   zh: {
-    '+': lines(`N有A个I，又买了B个，现在有多少个I？
-      N有A个I，M有B个I，一共有多少个I？
-      这里有A个I，那里有B个，一共有多少个？`),
-    '-': lines(`N有A个I，给了M B个，还剩多少个I？
-      N有A个I，吃了B个，还剩多少个？
-      有A个I，拿走了B个，还剩多少个？`),
-    '*': lines(`每个盒子有B个I，A个盒子一共有多少个I？
-      有A个盒子，每个盒子有B个I，一共有多少个I？
-      N买了A袋I，每袋B个，一共多少个？`),
+    '+': lines(`N有A个T，又买了B个，现在有多少个T？
+      N有A个T，M有B个T，一共有多少个T？
+      这里有A个T，那里有B个，一共有多少个？`),
+    '-': lines(`N有A个T，给了M B个，还剩多少个T？
+      N有A个T，吃了B个，还剩多少个？
+      有A个T，拿走了B个，还剩多少个？`),
+    '*': lines(`每个盒子有B个T，A个盒子一共有多少个T？
+      有A个盒子，每个盒子有B个T，一共有多少个T？
+      N买了A袋T，每袋B个，一共多少个？`),
   },
 }
 
@@ -398,12 +399,9 @@ export const ITEMS: Record<Language, string[]> = {
   zh: '苹果 书 硬币 鸡蛋 橘子 球 糖 铅笔 杯子 花'.split(' '),
 }
 
+/** Puts values into a wording. */
 export const fill = (text: string, values: Record<string, string>): string =>
-  text.replace(/[ABCEIMN]/g, (letter, at: number) => {
-    const before = text[at - 1] ?? ' '
-    const after = text[at + 1] ?? ' '
-    return /[A-Za-z']/.test(before) || /[A-Za-z']/.test(after) ? letter : (values[letter] ?? letter)
-  })
+  text.replace(/(?<![A-Za-zÀ-ÿ'_])[ABCEMNT](?![A-Za-zÀ-ÿ'])/g, (letter) => values[letter] ?? letter).replaceAll('_', '')
 
 export const drawLanguage = (next: Random): Language => {
   const draw = next()
