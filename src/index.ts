@@ -26,6 +26,7 @@ export interface LoadOptions extends LoadModelOptions {
 /** What `load` hands on. */
 const OPTIONS: Readonly<Record<keyof LoadModelOptions, true>> = {
   backend: true,
+  onBackend: true,
   precision: true,
   threads: true,
   context: true,

@@ -1,5 +1,6 @@
 /** What load-model.ts does, from a path of the file system and with a backend by name: the form that the command line and the server use. */
 import type { Architecture } from './architecture/architecture.ts'
+import { openModel } from './checkpoint/load.ts'
 import type { Folder } from './checkpoint/source.ts'
 import { fileFolder } from './checkpoint/source-node.ts'
 import type { IdsModel, Model } from './load-model.ts'
@@ -11,14 +12,20 @@ import { createReferenceBackend } from './ops/reference/reference.ts'
 
 export { type IdsModel, type Model, withAdapter } from './load-model.ts'
 
-export const BACKENDS = ['wasm', 'reference'] as const
+export const BACKENDS = ['wasm', 'webgpu', 'webgpu:software', 'auto', 'reference'] as const
 const PRECISIONS = ['faithful', 'fast']
 export type BackendName = (typeof BACKENDS)[number]
 
 export interface BackendOptions {
-  /** Default wasm. The reference is slow: it is there to compare with. */
+  /**
+   * Default wasm, the CPU. `webgpu`: the GPU, by the optional package `webgpu`; `webgpu:software` also takes an adapter that computes
+   * on the CPU, for tests. `auto`: the GPU where there is one and the model fits, else wasm. The reference is slow: it is there to
+   * compare with.
+   */
   backend?: BackendName
-  /** `faithful` (default): dense weights as published, activations of mxfp4 experts in 16 bits per block. `fast`: 8 bits. */
+  /** Told which backend `auto` has taken, and why. */
+  onBackend?: (choice: string) => void
+  /** Of wasm. `faithful` (default): dense weights as published, activations of mxfp4 experts in 16 bits per block. `fast`: 8 bits. */
   precision?: 'faithful' | 'fast'
   /** Compute threads; default: the number of cores, which is also the most that is started. */
   threads?: number
@@ -31,14 +38,37 @@ interface Places extends BackendOptions {
 export interface LoadIdsOptions extends Places, Omit<anywhere.LoadIdsOptions, 'adapters'> {}
 export interface LoadModelOptions extends Places, Omit<anywhere.LoadModelOptions, 'adapters'> {}
 
-/** @throws RangeError for a backend or precision that does not exist */
-export async function createBackend({ backend = 'wasm', precision, threads }: BackendOptions = {}): Promise<Backend> {
+/**
+ * @param wanted bytes that the model takes, for `auto`
+ * @throws RangeError for a backend or precision that does not exist; Error where `webgpu` finds no GPU
+ */
+export async function createBackend(options: BackendOptions = {}, wanted: () => Promise<number> = async () => 0): Promise<Backend> {
+  const { backend = 'wasm', precision, threads, onBackend = () => {} } = options
   checkName('backend', backend, BACKENDS)
   checkName('precision', precision ?? 'faithful', PRECISIONS)
   switch (backend) {
     case 'wasm': {
       const [{ createWasmBackend }, { coreCount }] = await Promise.all([import('./ops/wasm/wasm.ts'), import('./ops/wasm/host.ts')])
       return createWasmBackend({ precision, threads: threads && Math.min(threads, coreCount()) })
+    }
+    case 'webgpu':
+    case 'webgpu:software': {
+      const { createGpuBackend } = await import('./gpu-node.ts')
+      return createGpuBackend({ software: backend === 'webgpu:software' })
+    }
+    case 'auto': {
+      const { adapterName, createGpuBackend, mustHaveFree } = await import('./gpu-node.ts')
+      let gpu: Awaited<ReturnType<typeof createGpuBackend>> | undefined
+      try {
+        gpu = await createGpuBackend()
+        await mustHaveFree(gpu, await wanted())
+        onBackend(`backend webgpu: ${adapterName(gpu)}`)
+        return gpu
+      } catch (error) {
+        await gpu?.dispose()
+        onBackend(`backend wasm: ${(error as Error).message}`)
+        return createBackend({ ...options, backend: 'wasm' })
+      }
     }
     case 'reference':
       return createReferenceBackend()
@@ -53,22 +83,33 @@ function checkName(option: string, name: string, names: readonly string[]): void
 export async function cacheBytes(architecture: Architecture, { backend = 'wasm', precision, ...options }: LoadIdsOptions): Promise<number> {
   const spec = engineCacheSpec(architecture, options)
   if (backend === 'reference') return referenceCacheBytes(spec)
-  const { cacheBytes } = await import('./ops/wasm/kv-cache.ts')
-  return cacheBytes(spec, precision)
+  if (backend !== 'wasm') return (await import('./ops/webgpu/kv-cache.ts')).cacheBytes(spec)
+  return (await import('./ops/wasm/kv-cache.ts')).cacheBytes(spec, precision)
+}
+
+/** Bytes of the weights and of the cache. */
+async function bytesOf(folder: Folder, options: LoadIdsOptions): Promise<number> {
+  const { checkpoint, weightBytes, architecture } = await openModel(folder, options.signal)
+  await checkpoint.close()
+  return weightBytes + (await cacheBytes(architecture, options))
 }
 
 /** `loadIds` of load-model.ts for the path of a directory or of a `.safetensors` file, or for a folder. */
 export async function loadIds(place: string | Folder, options: LoadIdsOptions = {}): Promise<IdsModel> {
   const folder = await folderAt(place)
   const adapters = await folders(options.adapters)
-  return anywhere.loadIds(folder, await createBackend(options), { ...options, adapters })
+  return anywhere.loadIds(folder, await createBackend(options, () => bytesOf(folder, options)), { ...options, adapters })
 }
 
 /** `loadModel` of load-model.ts for the path of a directory or of a `.safetensors` file, or for a folder. */
 export async function loadModel(place: string | Folder, options: LoadModelOptions = {}): Promise<Model> {
   const folder = await folderAt(place)
   const adapters = await folders(options.adapters)
-  return anywhere.loadModel(folder, createBackend(options), { ...options, adapters })
+  return anywhere.loadModel(
+    folder,
+    createBackend(options, () => bytesOf(folder, options)),
+    { ...options, adapters },
+  )
 }
 
 const folders = async (places: LoadIdsOptions['adapters'] = {}): Promise<Record<string, Folder>> =>

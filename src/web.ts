@@ -11,6 +11,7 @@ import type { Backend } from './ops/backend.ts'
 import { createWasmBackend, type WasmOptions } from './ops/wasm/wasm.ts'
 import { type Model, withMethods } from './public.ts'
 
+export { createWebgpuBackend, type WebgpuBackend, type WebgpuOptions } from './ops/webgpu/webgpu.ts'
 export * from './public.ts'
 
 export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precision' | 'threads' | 'memoryBytes'> {

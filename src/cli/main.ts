@@ -29,6 +29,7 @@ const COMMANDS: Record<string, Entry> = {
   look: { summary: 'inside a model: attention, experts, sizes, and what each layer would answer', load: () => import('./look.ts') },
   logits: { summary: 'the logits of a prompt as a safetensors file', load: () => import('./logits.ts') },
   bench: { summary: 'speed of a model as a share of what the machine can do', load: () => import('./bench.ts') },
+  gpu: { summary: 'the GPU: its limits, whether it computes rightly, how fast it copies', load: () => import('./gpu.ts') },
   pull: { summary: 'download a published model into the cache', load: () => import('./pull.ts') },
   list: { summary: 'the models in the cache', load: () => import('./list.ts') },
   remove: { summary: 'delete a model from the cache', load: () => import('./remove.ts') },

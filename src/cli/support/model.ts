@@ -76,7 +76,9 @@ async function agrees(question: string): Promise<boolean> {
 /** Adds the options of BackendOptions. */
 export function addBackendOptions(command: Command): Command {
   return command
-    .addOption(new Option('--backend <name>', 'where to compute').choices(BACKENDS).default('wasm'))
+    .addOption(
+      new Option('--backend <name>', 'where to compute; webgpu is the GPU, by the package webgpu').choices(BACKENDS).default('wasm'),
+    )
     .addOption(
       new Option('--precision <p>', 'faithful to the published numbers, or fast').choices(['faithful', 'fast']).default('faithful'),
     )
@@ -121,7 +123,8 @@ async function open<O extends LoadIdsOptions & Pick<RunOptions, 'adapter' | 'qui
     if (totalBytes > 64 << 20 && !options.quiet) line.update(bytes, totalBytes) // smaller models load too fast for a progress line
   }
   try {
-    const loaded = await load(directory, { onProgress, ...options, adapters: options.adapter })
+    const onBackend: LoadIdsOptions['onBackend'] = (choice) => options.quiet || process.stderr.write(`${choice}\n`)
+    const loaded = await load(directory, { onProgress, onBackend, ...options, adapters: options.adapter })
     return names.length === 0 ? loaded : withAdapter(loaded, names[0]!)
   } catch (error) {
     // A file of the cache may be damaged, which its hash shows.

@@ -27,7 +27,8 @@ export async function servedEntries(name: string, options: RunOptions & Purposes
   const short = basename(name.replace(/\/+$/, ''), '.gguf')
   const isPath = /^[./~]|\\/.test(name)
   const { parallel, adapter = {}, ...rest } = options
-  const loadOptions = { ...rest, slots: parallel, adapters: adapter }
+  const onBackend = (choice: string) => process.stderr.write(`lineage: ${short}: ${choice}\n`)
+  const loadOptions = { ...rest, slots: parallel, adapters: adapter, onBackend }
   const architecture = await readArchitecture(await fileFolder(directory))
   const longest = architecture.maxPositionEmbeddings
   if (options.context !== undefined && options.context > longest)
