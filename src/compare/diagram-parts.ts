@@ -122,40 +122,65 @@ export function shares({ parameters, weightBytes, kvCache, state, work }: Accoun
   return out
 }
 
-export function legend(all: Architecture[], x: number, y: number): string[] {
+/** What the colours mean, by picture: a colour has one meaning in each. Also returns the height. */
+export function legend(all: Architecture[], x: number, y: number): { shapes: string[]; height: number } {
   const moe = all.some(({ layers }) => layers.some(({ feedForward }) => feedForward.kind === 'moe'))
   const sliding = all.some(({ layers }) => layers.some((layer) => windowOf(layer) !== null))
   const states = all.some(({ layers }) => layers.some(({ attention }) => isStateSpace(attention)))
-  const entries: [className: string, label: string, present?: boolean][] = [
-    ...PARTS.map(({ label, className }): [string, string, boolean] => [
-      className,
-      label,
-      label === 'experts' ? moe : label === 'state space' ? states : true,
-    ]),
-    ['narrow', 'width'],
-    ['wide', 'inner width'],
-    ['on', 'active', moe],
-    ['off', 'idle experts', moe],
-    ['slide', 'sliding layer', sliding],
-    ['state', 'state-space layer', states],
-    ['full', states && !sliding ? 'attention layer' : 'full layer', sliding || states],
-    ['query', 'query heads'],
-    ['kv', 'key/value heads'],
+  type Entry = [className: string, label: string, present?: boolean]
+  const there = { experts: moe, 'state space': states } as Record<string, boolean | undefined>
+  const groups: [name: string, entries: Entry[]][] = [
+    ['parameters', PARTS.map(({ label, className }): Entry => [className, label, there[label]])],
+    [
+      'layers',
+      [
+        ['full', states && !sliding ? 'attention' : 'full', sliding || states],
+        ['slide', 'sliding', sliding],
+        ['state', 'state space', states],
+      ],
+    ],
+    [
+      'heads',
+      [
+        ['query', 'query'],
+        ['kv', 'key/value'],
+      ],
+    ],
+    [
+      'widths',
+      [
+        ['narrow', 'stream'],
+        ['wide', 'inner'],
+      ],
+    ],
+    [
+      'experts',
+      [
+        ['on', 'active', moe],
+        ['off', 'idle', moe],
+      ],
+    ],
   ]
-  const out: string[] = []
+  const shapes: string[] = []
   const limit = x + all.length * (COLUMN + GAP) - GAP
   let at = x
   let line = y
-  for (const [className, label] of entries.filter(([, , present = true]) => present)) {
-    const length = 30 + textWidth(label, 11)
-    if (at + length > limit) {
-      at = x
-      line += 18
+  for (const [name, entries] of groups) {
+    const shown = entries.filter(([, , present = true]) => present)
+    if (!shown.length) continue
+    const lengths = [textWidth(`${name}: `, 11) + 6, ...shown.map(([, label]) => 28 + textWidth(label, 11))]
+    const length = lengths.reduce((sum, each) => sum + each, 0)
+    if (at > x && at + length > limit) [at, line] = [x, line + 18]
+    shapes.push(text(at, line + 1, `${name}:`, 'note group'))
+    at += lengths[0]!
+    for (const [i, [className, label]] of shown.entries()) {
+      if (at + lengths[i + 1]! > limit + 12) [at, line] = [x + lengths[0]!, line + 18]
+      shapes.push(rect(at, line - 8, 10, 10, className, 2), text(at + 14, line + 1, label, 'note'))
+      at += lengths[i + 1]!
     }
-    out.push(rect(at, line - 8, 10, 10, className, 2), text(at + 14, line + 1, label, 'note'))
-    at += length
+    at += 10
   }
-  return out
+  return { shapes, height: line - y + 18 }
 }
 
 /** 20914757184 -> '20.9B'. */

@@ -44,12 +44,30 @@ const COLOURS = [
   '#9b2226',
 ]
 
+/** The same hues on dark pages. */
+const DARK = [
+  '#6ea8ff',
+  '#f0833a',
+  '#4fc37f',
+  '#b58bea',
+  '#e0b43a',
+  '#ef6b9b',
+  '#6bc0d8',
+  '#aaaaaa',
+  '#9cc35a',
+  '#d58e60',
+  '#3cbac4',
+  '#e4757a',
+]
+const paints = (colours: readonly string[]): string =>
+  colours.map((colour, i) => `.s${i}{stroke:${colour}}.dot.s${i}{fill:${colour};stroke:none}`).join('')
+
 /** Curves and their legend take the colour of their series: classes s0, s1, … */
 const STYLE = [
   '.t{fill:#222;font-size:12px}.title{fill:#222;font-size:15px;font-weight:600}.g{stroke:#8884;stroke-width:1}',
   '.curve{fill:none;stroke-width:1.8;stroke-linejoin:round}.bar{stroke-width:1.2}.key{stroke-width:2.5}',
-  '@media(prefers-color-scheme:dark){.t,.title{fill:#ddd}}',
-  ...COLOURS.map((colour, i) => `.s${i}{stroke:${colour}}.dot.s${i}{fill:${colour};stroke:none}`),
+  paints(COLOURS),
+  `@media(prefers-color-scheme:dark){.t,.title{fill:#ddd}${paints(DARK)}}`,
 ].join('')
 
 const label = (x: number): string => (Math.abs(x) >= 10000 ? `${x / 1000}k` : String(x))
@@ -74,8 +92,8 @@ export function chartSvg({ title, xTitle, yTitle, series, yRange, xLabels }: Cha
   out.push(text((LEFT + right) / 2, HEIGHT - 12, xTitle, 't', 'middle'), turned(16, (TOP + base) / 2, -90, yTitle, 't', 'middle'))
   for (const [i, { name, points, spread, dots }] of series.entries()) {
     const colour = `s${i % COLOURS.length}`
-    const at = thin(points).map(([x, y]) => `${n(X(x))} ${n(Y(y))}`)
-    out.push(path(`M${at.join('L')}`, `curve ${colour}`))
+    for (const part of within(thin(points), yLow, yHigh))
+      out.push(path(`M${part.map(([x, y]) => `${n(X(x))} ${n(Y(y))}`).join('L')}`, `curve ${colour}`))
     for (const [j, [low, high]] of spread?.entries() ?? [])
       out.push(line(X(points[j]![0]), Y(low), X(points[j]![0]), Y(high), `bar ${colour}`))
     if (dots) for (const [x, y] of points) out.push(circle(X(x), Y(y), 3, `dot ${colour}`))
@@ -83,6 +101,23 @@ export function chartSvg({ title, xTitle, yTitle, series, yRange, xLabels }: Cha
     out.push(line(right + 14, y, right + 32, y, `key ${colour}`), text(right + 38, y + 4, name, 't'))
   }
   return document(WIDTH, HEIGHT, title, STYLE, out)
+}
+
+/** The parts of a line between two heights: a line that leaves the picture ends at its edge. */
+function within(points: Series['points'], low: number, high: number): (readonly [number, number])[][] {
+  const parts: (readonly [number, number])[][] = []
+  const inside = ([, y]: readonly [number, number]): boolean => y >= low && y <= high
+  points.forEach((point, i) => {
+    const before = points[i - 1]
+    if (before && inside(before) !== inside(point)) {
+      const edge = (inside(before) ? point : before)[1] > high ? high : low
+      const x = before[0] + ((point[0] - before[0]) * (edge - before[1])) / (point[1] - before[1])
+      if (inside(before)) parts.at(-1)!.push([x, edge])
+      else parts.push([[x, edge]])
+    } else if (!before && inside(point)) parts.push([])
+    if (inside(point)) parts.at(-1)!.push(point)
+  })
+  return parts
 }
 
 function limits(values: readonly number[]): [number, number] {

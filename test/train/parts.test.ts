@@ -66,6 +66,34 @@ test('spreads and paired differences', () => {
   assert.equal(pairedDifference([1], [0], 0).exceedsNoise, false)
 })
 
+test('a line that leaves the picture ends at its edge', () => {
+  const points = [
+    [0, 11],
+    [1, 1],
+    [2, 0.5],
+    [3, -1.5],
+  ] as const
+  const svg = chartSvg({ title: 't', xTitle: 'x', yTitle: 'y', yRange: [0, 6], series: [{ name: 'a', points }] })
+  // Half way from 11 to 1 it comes in at the top; a quarter of the way from 0.5 to -1.5 it leaves at the bottom.
+  assert.match(svg, /d="M150 44L236 314L408 341L451 368" class="curve s0"/)
+  const outside = chartSvg({
+    title: 't',
+    xTitle: 'x',
+    yTitle: 'y',
+    yRange: [0, 1],
+    series: [
+      {
+        name: 'a',
+        points: [
+          [0, 5],
+          [1, 6],
+        ],
+      },
+    ],
+  })
+  assert.doesNotMatch(outside, /class="curve/)
+})
+
 test('charts and the live line', () => {
   assert.deepEqual(ticks(0, 10), [0, 2, 4, 6, 8, 10])
   const svg = chartSvg({
