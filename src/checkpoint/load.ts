@@ -134,6 +134,8 @@ function reporter(totalBytes: number, onProgress: LoadOptions['onProgress']): (c
 /** A checkpoint's description and its open files. The caller closes `checkpoint`. */
 export interface OpenModel extends WeightPlan {
   readonly checkpoint: Checkpoint
+  /** How another program packed the matrices. */
+  readonly quantization: Quantization | undefined
 }
 
 /**
@@ -147,7 +149,7 @@ export async function openModel(folder: Folder, signal?: AbortSignal): Promise<O
   const opened = await openCheckpoint(folder, signal)
   try {
     const checkpoint = withModelNames(await unpacked(opened, quantization), architecture)
-    return { ...planWeights(architecture, checkpoint), checkpoint }
+    return { ...planWeights(architecture, checkpoint), checkpoint, quantization }
   } catch (error) {
     await opened.close()
     throw error
@@ -157,7 +159,8 @@ export async function openModel(folder: Folder, signal?: AbortSignal): Promise<O
 /** The architecture that a folder's config.json describes. */
 export const readArchitecture = async (folder: Folder): Promise<Architecture> => (await readConfig(folder)).architecture
 
-async function readConfig(folder: Folder): Promise<{ architecture: Architecture; quantization: Quantization | undefined }> {
+/** What config.json says: the model, and how its matrices are packed. */
+export async function readConfig(folder: Folder): Promise<{ architecture: Architecture; quantization: Quantization | undefined }> {
   const source = await folder.open('config.json')
   if (!source) throw await missingFrom(folder, 'config.json')
   try {

@@ -53,7 +53,7 @@ export function register(program: Command): void {
       for (const { name, maxPositionEmbeddings: longest } of architectures)
         if (context > longest)
           process.stderr.write(`--context ${grouped(context)}: the longest context of ${name} is ${grouped(longest)}\n`)
-      const accounts = architectures.map((architecture) => account(architecture, { context }))
+      const accounts = described.map(({ architecture, quantization }) => account(architecture, { context, quantization }))
       const names = architectures.map(({ name }) => name)
       if (options.svg !== undefined) {
         await writeOutput(options.svg, diagram(architectures, accounts), { force: options.force, own: OWN_SVG })

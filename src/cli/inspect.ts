@@ -42,7 +42,7 @@ export function register(program: Command): void {
       }
       if (model === undefined) throw new UsageError('expected a MODEL; lineage inspect --list names the published ones')
       const described = await describeModel(model)
-      const facts = account(described.architecture, { context: options.context })
+      const facts = account(described.architecture, { context: options.context, quantization: described.quantization })
       const { name, maxPositionEmbeddings: longest } = described.architecture
       if (options.context !== undefined && options.context > longest)
         process.stderr.write(`--context ${grouped(options.context)}: the longest context of ${name} is ${grouped(longest)}\n`)

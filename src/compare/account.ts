@@ -4,6 +4,7 @@
  * model card does. `activeWithEmbeddings` counts them, as the names of Qwen3 and Mixtral do. A tied matrix counts once, as the output.
  */
 import type { Architecture, DType } from '../architecture/architecture.ts'
+import type { Quantization } from '../architecture/quantization.ts'
 import { isStateSpace, windowOf } from '../architecture/slots.ts'
 import { cacheSpec } from '../model/cache-spec.ts'
 import { forward } from '../model/transformer.ts'
@@ -76,6 +77,8 @@ export interface AccountOptions {
   context?: number
   /** 2 (bf16) if absent. */
   cacheBytesPerValue?: number
+  /** How another program packed the matrices that the checkpoint publishes. */
+  quantization?: Quantization | undefined
 }
 
 /** @throws RangeError for a context that learned positions do not cover */
@@ -93,7 +96,8 @@ export function account(architecture: Architecture, options: AccountOptions = {}
   for (const spec of specs) {
     const count = size(spec.shape)
     byComponent[componentOf(architecture, spec)] += count
-    byDtype[spec.dtype] = (byDtype[spec.dtype] ?? 0) + storedBytes(spec.dtype, count)
+    const [dtype, bytes] = publishedForm(spec, options.quantization)
+    byDtype[dtype] = (byDtype[dtype] ?? 0) + bytes
     idle += idleCount(architecture, spec, count)
   }
   const total = sum(Object.values(byComponent))
@@ -131,6 +135,28 @@ export function account(architecture: Architecture, options: AccountOptions = {}
       decodeStateBytes: 2 * decode.stateBytes,
     },
   }
+}
+
+/**
+ * Dtype and bytes of a weight in the files, with the scales that belong to it. Packed are the matrices in layers but for routers. Parts of a
+ * fused matrix count as matrices: a block of scales across two of them counts twice.
+ */
+function publishedForm(spec: WeightSpec, quantization: Quantization | undefined): [dtype: DType, bytes: number] {
+  const { name, shape, dtype, use } = spec
+  const count = size(shape)
+  const isPacked = shape.length > 1 && (use === 'experts' || (use === 'matrix' && name.startsWith('layers.') && !name.endsWith('.router')))
+  if (!quantization || !isPacked) return [dtype, storedBytes(dtype, count)]
+  const [rows, columns] = shape.slice(-2) as [number, number]
+  const matrices = count / rows / columns
+  if (quantization.kind === 'fp8') {
+    const [blockRows, blockColumns] = quantization.block ?? [rows, columns]
+    return ['fp8', count + 4 * matrices * Math.ceil(rows / blockRows) * Math.ceil(columns / blockColumns)]
+  }
+  const { bits, groupSize, kind } = quantization
+  const groups = Math.ceil(columns / (groupSize ?? columns))
+  const perGroup = rows * (2 + bits / 8) // f16 scales and zero points
+  const listed = kind === 'gptq' ? 4 * columns : 0
+  return [bits === 4 ? 'int4_groups' : 'int8_groups', (count * bits) / 8 + matrices * (groups * perGroup + listed)]
 }
 
 /** Bytes of keys and values that a sequence of `tokens` keeps. */

@@ -34,7 +34,11 @@ const BITS: Record<Exclude<DType, BlockDType>, number> = {
 export const isBlocks = (dtype: DType): dtype is BlockDType => dtype in BLOCK_FORMATS
 
 /** As files and people spell it: 'BF16', 'Q4_K', 'MXFP4'. */
-export const dtypeName = (dtype: DType): string => dtype.replace('_gguf', '').toUpperCase()
+export const dtypeName = (dtype: DType): string =>
+  dtype
+    .replace('_gguf', '')
+    .replace(/^int(\d)_groups$/, 'INT$1 groups')
+    .replace(/^[^ ]+/, (name) => name.toUpperCase())
 
 /** @throws RangeError for a weight whose rows are no whole blocks, TypeError for a vector in blocks */
 export function requireBlocks({ name, shape, dtype, use }: { name: string; shape: readonly number[]; dtype: DType; use?: string }): void {

@@ -6,11 +6,12 @@
 import { existsSync, readdirSync, readFileSync, statSync } from 'node:fs'
 import { basename, dirname, relative, resolve } from 'node:path'
 import type { Architecture } from '../../architecture/architecture.ts'
-import { configFromJson } from '../../architecture/config-json.ts'
+import { configFromJson, quantizationFromJson } from '../../architecture/config-json.ts'
 import { findPreset, nearestNames, type Preset, preset, presetNames } from '../../architecture/presets.ts'
+import type { Quantization } from '../../architecture/quantization.ts'
 import { WrongFormatError } from '../../checkpoint/errors.ts'
 import { ggufFiles, ggufFolder, withGguf } from '../../checkpoint/gguf/folder.ts'
-import { openModel, readArchitecture } from '../../checkpoint/load.ts'
+import { openModel, readConfig } from '../../checkpoint/load.ts'
 import { missingFrom } from '../../checkpoint/other-formats.ts'
 import type { Folder } from '../../checkpoint/source.ts'
 import { fileFolder, isModelPath } from '../../checkpoint/source-node.ts'
@@ -30,6 +31,8 @@ export interface Described {
   /** Source of the description, for people. */
   origin: string
   preset?: Preset
+  /** How another program packed the matrices. */
+  quantization?: Quantization | undefined
   /** Tensor bytes of the files, if files were read. */
   storedBytes?: number
 }
@@ -41,7 +44,13 @@ export async function describeModel(model: string): Promise<Described> {
   const known = findPreset(model)
   // A folder without a model does not hide a published model of the same name.
   if (exists && !(known && !isModel(path))) return (await isModelPath(path)) ? fromPath(path, basename(resolve(path))) : fromConfig(path)
-  if (known) return { architecture: preset(model)!, origin: known.source, preset: known }
+  if (known)
+    return {
+      architecture: preset(model)!,
+      origin: known.source,
+      preset: known,
+      quantization: quantizationFromJson(known.config, known.name),
+    }
   const { id, gguf } = parseReference(model)
   if (isPathLike(id)) throw new UsageError(`${model}: no such file or directory. ${HINT}`)
   const isId = /^[\w.-]+\/[\w.-]+$/.test(id)
@@ -86,14 +95,15 @@ async function fromFolder(folder: Folder, name: string, place: string): Promise<
   const files = await folder.list()
   if (!folder.checkpoint && !files?.some((file) => /\.safetensors(\.index\.json)?$/.test(file))) {
     const origin = `${place}: config.json; there are no safetensors files beside it`
-    return { architecture: { ...(await readArchitecture(folder)), name }, origin }
+    const { architecture, quantization } = await readConfig(folder)
+    return { architecture: { ...architecture, name }, origin, quantization }
   }
-  const { architecture, checkpoint } = await openModel(folder)
+  const { architecture, checkpoint, quantization } = await openModel(folder)
   await checkpoint.close()
   const count = checkpoint.sources.length
   const described = folder.checkpoint ? 'metadata and headers of' : 'config.json and the headers of'
   const origin = `${place}: ${described} ${count} ${folder.checkpoint ? 'GGUF' : 'safetensors'} file${count === 1 ? '' : 's'}`
-  return { architecture: { ...architecture, name }, origin, storedBytes: checkpoint.tensorBytes }
+  return { architecture: { ...architecture, name }, origin, quantization, storedBytes: checkpoint.tensorBytes }
 }
 
 /** The shortest path from the current directory. */
@@ -109,7 +119,8 @@ function fromConfig(path: string): Described {
   } catch (error) {
     throw new Error(`${path}: expected JSON: ${(error as Error).message}`)
   }
-  return { architecture: { ...configFromJson(json, path), name: folderName(path) }, origin: shown(path) }
+  const quantization = quantizationFromJson(json, path)
+  return { architecture: { ...configFromJson(json, path), name: folderName(path) }, origin: shown(path), quantization }
 }
 
 /** The name of the model's folder. OpenAI's own layout is in a subfolder `original`. */

@@ -4,10 +4,12 @@
  */
 
 import { totalmem } from 'node:os'
+import type { Quantization } from '../../architecture/quantization.ts'
 import { unpublishedOf } from '../../architecture/slots.ts'
 import { type Account, COMPONENTS, fittingContext } from '../../compare/account.ts'
 import { describe } from '../../compare/difference.ts'
 import { notes } from '../../compare/notes.ts'
+import { type DType, dtypeName } from '../../ops/dtype.ts'
 import type { Described } from './architectures.ts'
 import { binary, type Cell, grouped, painter, short, table } from './terminal.ts'
 
@@ -32,7 +34,7 @@ export function fit({ architecture }: Described, facts: Account, memoryBytes: nu
 
 /** The whole report as text. */
 export function report(described: Described, facts: Account, memoryBytes?: number): string {
-  const { architecture, origin, preset } = described
+  const { architecture, origin, preset, quantization } = described
   const paint = painter()
   const heading = (text: string): string => paint(text, 'bold')
   const { parameters, weightBytes, kvCache, state, work } = facts
@@ -86,7 +88,10 @@ export function report(described: Described, facts: Account, memoryBytes?: numbe
     `${heading(architecture.name)}  ${paint([preset?.repositories[0], origin].filter(Boolean).join('; '), 'dim')}`,
     indent(
       table(
-        features.map(({ label, value }) => [{ text: label, styles: ['dim'] }, value]),
+        [...features, ...(quantization ? [{ label: 'matrices', value: packing(quantization) }] : [])].map(({ label, value }) => [
+          { text: label, styles: ['dim'] },
+          value,
+        ]),
         paint,
       ),
     ),
@@ -123,9 +128,17 @@ const LABELS: Record<(typeof COMPONENTS)[number], string> = {
   unembedding: 'output matrix',
 }
 
+/** How the matrices in layers are packed, in words. */
+function packing(quantization: Quantization): string {
+  if (quantization.kind === 'fp8')
+    return `FP8, a scale for each ${quantization.block ? `${quantization.block.join(' × ')} of them` : 'matrix or row'}`
+  const { kind, bits, groupSize } = quantization
+  return `${kind.toUpperCase()}, ${bits} bits, ${groupSize === null ? 'a scale for each output' : `groups of ${groupSize}`}`
+}
+
 const percent = (share: number): string => (share < 0.0005 ? '<0.1 %' : `${(share * 100).toFixed(1)} %`)
 const bar = (share: number): string => '█'.repeat(Math.round(share * 30))
 const byDtype = ({ weightBytes }: Account): string =>
   Object.entries(weightBytes.byDtype)
-    .map(([dtype, bytes]) => `${binary(bytes)} ${dtype.toUpperCase()}`)
+    .map(([dtype, bytes]) => `${binary(bytes)} ${dtypeName(dtype as DType)}`)
     .join(', ')
