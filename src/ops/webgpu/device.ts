@@ -3,7 +3,7 @@
  * `navigator.gpu`. A caller in Node.js hands in a `GPU` of the package `webgpu`.
  */
 import { BackendFailedError } from '../backend.ts'
-import type { Variants } from './wgsl.ts'
+import { TEAM_WORKGROUP, type Variants } from './wgsl.ts'
 
 export interface DeviceOptions {
   /** Where adapters come from; default: `navigator.gpu` of a page. */
@@ -11,7 +11,7 @@ export interface DeviceOptions {
   /** Which adapter, where the machine has several. */
   powerPreference?: GPUPowerPreference | undefined
   /** Do without features that the adapter has. For tests of the stand-ins. */
-  without?: readonly (keyof Variants)[] | undefined
+  without?: readonly 'subgroups'[] | undefined
   /** Largest storage binding, in bytes; default: what the adapter allows, at most 1 GiB. For tests of weights in several pieces. */
   largestBinding?: number | undefined
 }
@@ -50,7 +50,8 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   if (!gpu) throw new Error('WebGPU is not available here: expected a browser with WebGPU, or in Node.js the package webgpu')
   const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference })
   if (!adapter) throw new Error('WebGPU found no adapter: install a Vulkan, Metal or Direct3D driver, or use the backend wasm')
-  const subgroups = adapter.features.has('subgroups') && !options.without?.includes('subgroups')
+  const subgroupSize = adapter.info.subgroupMaxSize
+  const subgroups = adapter.features.has('subgroups') && subgroupSize <= TEAM_WORKGROUP && !options.without?.includes('subgroups')
   const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]))
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures: subgroups ? ['subgroups'] : [] })
   const { info, limits } = { info: adapter.info, limits: device.limits }
@@ -66,7 +67,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     info,
     software: info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe/i.test(`${info.architecture} ${info.description}`),
     limits,
-    variants: { subgroups },
+    variants: { subgroups, subgroupSize, leastSubgroup: adapter.info.subgroupMinSize },
     largestBinding,
     failed,
     release() {

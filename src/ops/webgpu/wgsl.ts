@@ -7,6 +7,9 @@
 /** What a device offers beyond the baseline, and what the shaders therefore use. */
 export interface Variants {
   readonly subgroups: boolean
+  /** The largest and the smallest that a subgroup may be. */
+  readonly subgroupSize: number
+  readonly leastSubgroup: number
 }
 
 /** Storage bindings beyond the fixed ones: read only, or read and written. */
@@ -53,7 +56,7 @@ export function shader(text: ShaderText): Shader {
   const further = bindings.map(
     ([access, type], i) => `@group(0) @binding(${4 + i}) var<storage, ${access === 'r' ? 'read' : 'read_write'}> b${i}: array<${type}>;`,
   )
-  const code = `${text.subgroups ? 'enable subgroups;\n' : ''}struct Params { w: array<vec4<u32>, 16> }
+  const code = `${text.subgroups ? 'enable subgroups;\ndiagnostic(off, subgroup_uniformity);\n' : ''}struct Params { w: array<vec4<u32>, 16> }
 @group(0) @binding(0) var<uniform> params: Params;
 @group(0) @binding(1) var<storage, read_write> act: array<f32>;
 @group(0) @binding(2) var<storage, read> vectors: array<f32>;
@@ -90,42 +93,44 @@ export const eachValue = (statements: string): string => `let i = (${LINEAR}) * 
 if (i >= $n) { return; }
 ${statements}`
 
+/** Invocations of a workgroup of teams. */
+export const TEAM_WORKGROUP = 64
+
 /**
- * Sums over a workgroup in one order, whatever else the shader computes: `sum(names)` replaces each variable by the total, which all
- * invocations then hold. With subgroups each adds its own lanes first.
+ * Teams of invocations that add up what they hold: subgroups of any size, without barriers, or else whole workgroups. `team` is the number
+ * of a team in the plane of the grid, `member` an invocation's number in its team of `members`; `teamAdd` and `teamMax` give all members the
+ * same. The order of sums depends on the device alone.
  */
-export function sums(variants: Variants, workgroup: number, most: number) {
-  const { subgroups } = variants
-  const module = `var<workgroup> partial: array<f32, ${workgroup * most}>;`
-  /** Statements after which `total(i)` of the i-th name may be read by every invocation. */
-  const reduce = (names: readonly string[], op: 'add' | 'max' = 'add'): string => {
-    const n = names.length
-    const two = (a: string, b: string) => (op === 'add' ? `${a} + ${b}` : `max(${a}, ${b})`)
-    if (subgroups) {
-      const firsts = names.map((name, i) => `let sg_${i} = ${op === 'add' ? 'subgroupAdd' : 'subgroupMax'}(${name});`).join(' ')
-      const stores = names.map((_, i) => `partial[at * ${n}u + ${i}u] = sg_${i};`).join(' ')
-      return `{ ${firsts}
-if (subgroupLane == 0u) { let at = lane / subgroupSize; ${stores} } }
-workgroupBarrier();
-if (lane < ${n}u) {
-  var total = partial[lane];
-  for (var s = 1u; s < ${workgroup}u / subgroupSize; s++) { total = ${two('total', `partial[s * ${n}u + lane]`)}; }
-  partial[lane] = total;
-}
-workgroupBarrier();`
+export function teams({ subgroups }: Variants): { module: string; body: string } {
+  if (subgroups)
+    return {
+      module: `fn teamAdd(x: f32, lane: u32) -> f32 { return subgroupAdd(x); }
+fn teamMax(x: f32, lane: u32) -> f32 { return subgroupMax(x); }`,
+      body: `let members = subgroupSize; let member = subgroupLane;
+let team = (${LINEAR}) * (${TEAM_WORKGROUP}u / subgroupSize) + lane / subgroupSize;`,
     }
-    const stores = names.map((name, i) => `partial[lane * ${n}u + ${i}u] = ${name};`).join(' ')
-    return `${stores}
-workgroupBarrier();
-for (var half = ${workgroup / 2}u; half > 0u; half >>= 1u) {
-  if (lane < half) {
-    for (var i = 0u; i < ${n}u; i++) { partial[lane * ${n}u + i] = ${two(`partial[lane * ${n}u + i]`, `partial[(lane + half) * ${n}u + i]`)}; }
-  }
+  const tree = (name: string, two: string) => `fn ${name}(x: f32, lane: u32) -> f32 {
+  partial[lane] = x;
   workgroupBarrier();
-}`
+  for (var half = ${TEAM_WORKGROUP / 2}u; half > 0u; half >>= 1u) {
+    if (lane < half) { let y = partial[lane + half]; partial[lane] = ${two}; }
+    workgroupBarrier();
   }
-  return { module, reduce, total: (i: number | string) => `partial[${i}]` }
+  let total = partial[0];
+  workgroupBarrier();
+  return total;
+}`
+  return {
+    module: `var<workgroup> partial: array<f32, ${TEAM_WORKGROUP}>;
+${tree('teamAdd', 'partial[lane] + y')}
+${tree('teamMax', 'max(partial[lane], y)')}`,
+    body: `let members = ${TEAM_WORKGROUP}u; let member = lane; let team = ${LINEAR};`,
+  }
 }
+
+/** Workgroups for so many teams: enough where subgroups are as large as they may be. */
+export const teamGrid = ({ subgroups, subgroupSize }: Variants, count: number, z = 1): [number, number, number] =>
+  grid(Math.ceil(count / (subgroups ? Math.max(1, TEAM_WORKGROUP / subgroupSize) : 1)), z)
 
 /** Functions of activations. They never produce an infinity, which WGSL leaves undefined. Erf: Abramowitz & Stegun 7.1.26, 1.5e-7. */
 export const ACTIVATIONS = `

@@ -1,17 +1,18 @@
 /**
- * Attention of one row and head per workgroup, over pieces of 256 positions counted from the oldest visible one. A long row of a decoding
- * batch is split: a workgroup per piece, then one dispatch that joins them; other rows go through their pieces in one workgroup. Keys and
+ * Attention of one row and head per team, whose members hold some places of the query and of the result each. A long row of a decoding batch
+ * is split into pieces of 256 positions, counted from the oldest visible one: a team per piece, then one dispatch that joins them. Keys and
  * values of a batch are stored in the cache first. Contract in ops.ts; online softmax: Milakov & Gimelshein 2018; split rows: Dao et al. 2023.
  */
 import type { Lowering, Value } from '../plan.ts'
 import type { AttentionNode } from '../record.ts'
 import type { Temporary } from '../tensor.ts'
-import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, sums } from '../wgsl.ts'
+import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, TEAM_WORKGROUP, teamGrid, teams, type Variants } from '../wgsl.ts'
 import { subgroupKey } from './norm.ts'
 
 /** Positions of a piece. */
 export const PIECE = 256
-const WORKGROUP = 64
+/** Positions that a team takes together. */
+const TOGETHER = 4
 /** Pieces that a split row has at least: a plan then serves until a row has more, and the next has twice as many. */
 const LEAST_PIECES = 8
 
@@ -40,6 +41,7 @@ export function lowerAttention(node: AttentionNode, to: Lowering): void {
       k,
       v: v ?? k,
       y: partial ?? node.y,
+      n: heads * T,
       heads,
       kvHeads: node.kvHeads,
       keyDim: node.keyDim,
@@ -57,7 +59,7 @@ export function lowerAttention(node: AttentionNode, to: Lowering): void {
       slotCount: group?.slots ?? 0,
       pieces,
     }
-    to.dispatch(shader, values, [heads, T, pieces], group ? [group.keys, ...(v ? [group.values] : [])] : [])
+    to.dispatch(shader, values, teamGrid(to.variants, heads * T, pieces), group ? [group.keys, ...(v ? [group.values] : [])] : [])
   }
   if (partial) combine(node, partial, pieces, to)
 }
@@ -89,79 +91,69 @@ const finish = (sinks: boolean): string =>
     ? 'let sink = vectors[$sinks + h]; let top = max(m, sink); let part = exp(m - top) / (l * exp(m - top) + exp(sink - top));'
     : 'let part = 1.0 / l;'
 
+/** Places of a row of `width` that one member holds at most. */
+const places = (width: number, { subgroups, leastSubgroup }: Variants): number =>
+  2 ** Math.ceil(Math.log2(Math.max(1, width / (subgroups ? leastSubgroup : TEAM_WORKGROUP))))
+
 function attend(node: AttentionNode, split: boolean, to: Lowering) {
   const { variants } = to
   const { cache, v, softcap, sinks, keyDim, valueDim } = node
-  const room = [keyDim, valueDim].map((width) => 2 ** Math.ceil(Math.log2(Math.max(64, width))))
-  const key = `attention ${cache ? 'cached' : ''} ${v ? 'values' : 'keys'} ${softcap === null ? '' : 'cap'} ${sinks ? 'sinks' : ''} ${split ? 'split' : ''} ${room}`
-  return to.shader(`${key} ${subgroupKey(variants)}`, () => {
-    const reduced = sums(variants, WORKGROUP, 1)
-    const rowOf = cache ? '((slot * $kvHeads + g) * $ring + (oldest + j) % $ring)' : '((begin + j) * $kvHeads + g)'
-    const keyAt = cache ? 'b0[begun + i]' : 'act[$k + begun + i]'
-    const valueAt = `${cache ? (v ? 'b1[' : 'b0[') : 'act[$v + '}${rowOf} * $valueRow + u]`
-    const score = softcap === null ? 'dot' : '$cap * boundedTanh(dot / $cap)'
-    const body = `let h = wg.x; let t = wg.y;
+  const [ofKey, ofValue] = [places(keyDim, variants), places(valueDim, variants)]
+  const key = `attention ${cache ? 'cached ' : ''}${v ? '' : 'keys '}${softcap === null ? '' : 'cap '}${sinks ? 'sinks ' : ''}${split ? 'split ' : ''}`
+  return to.shader(`${key}${ofKey} ${ofValue} ${subgroupKey(variants)}`, () => {
+    const { module, body } = teams(variants)
+    const each = (f: (n: number) => string, between = '\n') => Array.from({ length: TOGETHER }, (_, n) => f(n)).join(between)
+    const rowOf = (n: number) =>
+      cache ? `((inGroup * $kvHeads + g) * $ring + (oldest + min(j + ${n}u, last)) % $ring)` : `((begin + min(j + ${n}u, last)) * $kvHeads + g)`
+    const keyAt = (n: number) => (cache ? `b0[key_${n} + i]` : `act[$k + key_${n} + i]`)
+    const valueAt = (n: number) => `${cache ? (v ? 'b1[' : 'b0[') : 'act[$v + '}value_${n} + u]`
+    const score = (n: number) => (softcap === null ? `dot_${n} * $scale` : `$cap * boundedTanh(dot_${n} * $scale / $cap)`)
+    return {
+      params:
+        'q k v y n heads kvHeads keyDim valueDim valueRow scale:f window cap:f sinks slots positions firsts ring firstSlot slotCount pieces',
+      bindings: cache ? [['w', 'f32'] as const, ...(v ? [['w', 'f32'] as const] : [])] : [],
+      workgroup: TEAM_WORKGROUP,
+      subgroups: variants.subgroups,
+      module: `${ACTIVATIONS}\n${module}`,
+      body: `${body}
+if (team >= $n) { return; }
+let h = team % $heads; let t = team / $heads;
 ${VISIBLE}
 ${
   cache
-    ? 'let inGroup = host[$slots + t] - $firstSlot; if (inGroup >= $slotCount) { return; } let visible = position + 1u - oldest;'
+    ? 'let inGroup = slot - $firstSlot; if (inGroup >= $slotCount) { return; } let visible = position + 1u - oldest;'
     : 'let begin = t - min(t - host[$firsts + t], position - oldest); let visible = t + 1u - begin;'
 }
 let g = h * $kvHeads / $heads;
-for (var i = lane; i < $keyDim; i += ${WORKGROUP}u) { query[i] = act[$q + (t * $heads + h) * $keyDim + i]; }
-for (var u = lane; u < $valueDim; u += ${WORKGROUP}u) { result[u] = 0.0; }
-workgroupBarrier();
+var query: array<f32, ${ofKey}>; var result: array<f32, ${ofValue}>;
+for (var c = 0u; c < ${ofKey}u; c++) { let i = member + c * members; if (i < $keyDim) { query[c] = act[$q + (t * $heads + h) * $keyDim + i]; } }
 var m = -3.0e38; var l = 0.0;
-let firstPiece = ${split ? `wg.z * ${PIECE}u` : '0u'};
-let lastPiece = ${split ? `min(visible, firstPiece + ${PIECE}u)` : 'visible'};
-for (var start = firstPiece; start < lastPiece; start += ${PIECE}u) {
-  let count = min(${PIECE}u, visible - start);
-  var largest = -3.0e38;
-  for (var n = lane; n < count; n += ${WORKGROUP}u) {
-    let j = start + n; let begun = ${rowOf.replace('slot *', 'inGroup *')} * $keyDim;
-    var dot = 0.0;
-    for (var i = 0u; i < $keyDim; i++) { dot += query[i] * ${keyAt}; }
-    dot *= $scale;
-    let s = ${score};
-    scores[n] = s;
-    largest = max(largest, s);
-  }
-  ${reduced.reduce(['largest'], 'max')}
-  let next = max(m, ${reduced.total(0)});
-  workgroupBarrier();
-  var weights = 0.0;
-  for (var n = lane; n < count; n += ${WORKGROUP}u) { let e = exp(scores[n] - next); scores[n] = e; weights += e; }
-  ${reduced.reduce(['weights'])}
+let start = ${split ? `wg.z * ${PIECE}u` : '0u'};
+let end = ${split ? `min(visible, start + ${PIECE}u)` : 'visible'};
+${split ? 'if (start >= end) { return; }' : ''}
+let last = end - 1u;
+for (var j = start; j < end; j += ${TOGETHER}u) {
+  ${each((n) => `let row_${n} = ${rowOf(n)}; let key_${n} = row_${n} * $keyDim; let value_${n} = row_${n} * $valueRow; var part_${n} = 0.0;`)}
+  for (var c = 0u; c < ${ofKey}u; c++) { let i = member + c * members; if (i < $keyDim) { ${each((n) => `part_${n} += query[c] * ${keyAt(n)};`, ' ')} } }
+  ${each((n) => `let dot_${n} = teamAdd(part_${n}, lane); let s_${n} = select(-3.0e38, ${score(n)}, j + ${n}u <= last);`)}
+  let next = max(m, max(max(s_0, s_1), max(s_2, s_3)));
   let rescale = exp(m - next);
-  l = l * rescale + ${reduced.total(0)};
+  ${each((n) => `let e_${n} = exp(s_${n} - next);`, ' ')}
+  l = l * rescale + ((e_0 + e_1) + (e_2 + e_3));
   m = next;
-  for (var u = lane; u < $valueDim; u += ${WORKGROUP}u) {
-    var sum = 0.0;
-    for (var n = 0u; n < count; n++) { let j = start + n; sum += scores[n] * ${valueAt.replace('slot *', 'inGroup *')}; }
-    result[u] = result[u] * rescale + sum;
+  for (var c = 0u; c < ${ofValue}u; c++) {
+    let u = member + c * members;
+    if (u < $valueDim) { result[c] = result[c] * rescale + (${each((n) => `e_${n} * ${valueAt(n)}`, ' + ')}); }
   }
-  workgroupBarrier();
 }
 ${
   split
     ? `let to = $y + ((t * $heads + h) * $pieces + wg.z) * ($valueDim + 2u);
-for (var u = lane; u < $valueDim; u += ${WORKGROUP}u) { act[to + u] = result[u]; }
-if (lane == 0u) { act[to + $valueDim] = m; act[to + $valueDim + 1u] = l; }`
+for (var c = 0u; c < ${ofValue}u; c++) { let u = member + c * members; if (u < $valueDim) { act[to + u] = result[c]; } }
+if (member == 0u) { act[to + $valueDim] = m; act[to + $valueDim + 1u] = l; }`
     : `${finish(sinks !== undefined)}
-for (var u = lane; u < $valueDim; u += ${WORKGROUP}u) { act[$y + (t * $heads + h) * $valueDim + u] = result[u] * part; }`
-}`
-    return {
-      params:
-        'q k v y heads kvHeads keyDim valueDim valueRow scale:f window cap:f sinks slots positions firsts ring firstSlot slotCount pieces',
-      bindings: cache ? [['w', 'f32'] as const, ...(v ? [['w', 'f32'] as const] : [])] : [],
-      workgroup: WORKGROUP,
-      subgroups: variants.subgroups,
-      module: `${ACTIVATIONS}
-${reduced.module}
-var<workgroup> query: array<f32, ${room[0]}>;
-var<workgroup> result: array<f32, ${room[1]}>;
-var<workgroup> scores: array<f32, ${PIECE}>;`,
-      body,
+for (var c = 0u; c < ${ofValue}u; c++) { let u = member + c * members; if (u < $valueDim) { act[$y + (t * $heads + h) * $valueDim + u] = result[c] * part; } }`
+}`,
     }
   })
 }
@@ -171,7 +163,7 @@ function combine(node: AttentionNode, partial: Temporary, pieces: number, to: Lo
   const { heads, valueDim, sinks, batch, window, y } = node
   const shader = to.shader(`combine${sinks ? ' sinks' : ''}`, () => ({
     params: 'x y heads valueDim window sinks slots positions pieces',
-    workgroup: WORKGROUP,
+    workgroup: EACH_WORKGROUP,
     body: `let h = wg.x; let t = wg.y;
 ${VISIBLE}
 let used = (position - oldest) / ${PIECE}u + 1u;
@@ -181,7 +173,7 @@ for (var p = 0u; p < used; p++) { m = max(m, act[begun + p * ($valueDim + 2u) + 
 var l = 0.0;
 for (var p = 0u; p < used; p++) { let at = begun + p * ($valueDim + 2u) + $valueDim; l += act[at + 1u] * exp(act[at] - m); }
 ${finish(sinks !== undefined)}
-for (var u = lane; u < $valueDim; u += ${WORKGROUP}u) {
+for (var u = lane; u < $valueDim; u += ${EACH_WORKGROUP}u) {
   var sum = 0.0;
   for (var p = 0u; p < used; p++) { let at = begun + p * ($valueDim + 2u); sum += act[at + u] * exp(act[at + $valueDim] - m); }
   act[$y + (t * $heads + h) * $valueDim + u] = sum * part;

@@ -1,5 +1,5 @@
 /**
- * Experts: which ones a row goes to (`choose`), and their products. One workgroup of `experts` computes some rows of the matrix of the a-th
+ * Experts: which ones a row goes to (`choose`), and their products. One team of `experts` computes some rows of the matrix of the a-th
  * expert of a row t; the matrices of all experts lie one after the other. Contracts of `route` and `moe` in ops.ts.
  */
 import type { Gated, Router } from '../../../architecture/architecture.ts'
@@ -8,7 +8,7 @@ import { EIGHT, elementOf, loadFunction, planeParams, planeValues, UNIT, unitsOf
 import type { Lowering, Value } from '../plan.ts'
 import type { ExpertMatrix, Moe, Route } from '../record.ts'
 import type { Piece, Temporary, Vector, Weight } from '../tensor.ts'
-import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, LINEAR, sums } from '../wgsl.ts'
+import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, LINEAR, TEAM_WORKGROUP, teamGrid, teams } from '../wgsl.ts'
 import { gatedExpression, gatedKey, gatedParams, gatedValues } from './elementwise.ts'
 import { subgroupKey } from './norm.ts'
 import { loadX, lowerProduct } from './product.ts'
@@ -21,22 +21,21 @@ export function lowerRoute(node: Route, to: Lowering): void {
   const normalize = kind !== 'topkSoftmax' && router.normalize
   const key = `choose ${kind}${groups ? ` groups ${groups.best}` : ''}${normalize ? ' normalize' : ''}${node.correction ? ' correction' : ''}`
   const shader = to.shader(key, () => ({
-    params: 'logits chosen y experts active correction groups open factor:f n',
+    params: 'logits wish sums chosen y experts active correction groups open factor:f n',
     workgroup: EACH_WORKGROUP,
-    module: `${ACTIVATIONS}\nvar<workgroup> wish: array<f32, ${MOST_EXPERTS}>; var<workgroup> sumsOf: array<f32, ${MOST_EXPERTS}>;`,
+    module: ACTIVATIONS,
     body: chooseText(router, node.correction !== undefined),
   }))
   const [T, E] = logits.shape as [number, number]
-  if (E > MOST_EXPERTS) throw new RangeError(`route: ${E} experts, this backend takes at most ${MOST_EXPERTS}`)
+  const [wish, sums] = [to.scratch(T, E), to.scratch(T, groups?.count ?? 1)]
   const factor = kind === 'topkSoftmax' ? 1 : (router.scale ?? 1)
   const values = { logits, chosen: node.chosen, y: node.y, experts: E, active: node.active, correction: node.correction?.at ?? 0 }
-  to.dispatch(shader, { ...values, groups: groups?.count ?? 1, open: groups?.chosen ?? 1, factor, n: T }, grid(T))
+  to.dispatch(shader, { ...values, groups: groups?.count ?? 1, open: groups?.chosen ?? 1, factor, n: T, wish, sums }, grid(Math.ceil(T / EACH_WORKGROUP)))
 }
 
-const MOST_EXPERTS = 512
 const CLOSED = '-3.0e38'
 
-/** One workgroup per row. The scores are made side by side; the first invocation alone chooses. */
+/** One invocation per row. */
 function chooseText(router: Router, corrected: boolean): string {
   const { kind } = router
   const sigmoid = kind === 'sigmoidTopk'
@@ -48,20 +47,20 @@ function chooseText(router: Router, corrected: boolean): string {
 for (var g = 0u; g < $groups; g++) {
   var first = ${CLOSED}; var second = ${CLOSED};
   for (var i = 0u; i < width; i++) {
-    let w = wish[g * width + i];
+    let w = act[wish + g * width + i];
     if (w > first) { second = first; first = w; } else if (w > second) { second = w; }
   }
   ${
     sigmoid
-      ? `sumsOf[g] = first${groups.best === 2 ? ' + select(0.0, second, width > 1u)' : ''};`
-      : `sumsOf[g] = exp(first - top)${groups.best === 2 ? ' + select(0.0, exp(second - top), width > 1u)' : ''};`
+      ? `act[sums + g] = first${groups.best === 2 ? ' + select(0.0, second, width > 1u)' : ''};`
+      : `act[sums + g] = exp(first - top)${groups.best === 2 ? ' + select(0.0, exp(second - top), width > 1u)' : ''};`
   }
 }
 for (var n = 0u; n < $groups - $open; n++) {
   var worst = 0u; var least = 3.0e38;
-  for (var g = 0u; g < $groups; g++) { if (sumsOf[g] <= least && sumsOf[g] > ${CLOSED}) { least = sumsOf[g]; worst = g; } }
-  sumsOf[worst] = ${CLOSED};
-  for (var i = 0u; i < width; i++) { wish[worst * width + i] = ${CLOSED}; }
+  for (var g = 0u; g < $groups; g++) { if (act[sums + g] <= least && act[sums + g] > ${CLOSED}) { least = act[sums + g]; worst = g; } }
+  act[sums + worst] = ${CLOSED};
+  for (var i = 0u; i < width; i++) { act[wish + worst * width + i] = ${CLOSED}; }
 }`
     : ''
   const total =
@@ -70,19 +69,18 @@ for (var n = 0u; n < $groups - $open; n++) {
       : kind === 'sigmoidTopk' && !router.normalize
         ? 'sum = 1.0;'
         : `for (var a = 0u; a < $active; a++) { let e = bitcast<u32>(act[to + a]); sum += ${shareOf}; }`
-  return `let t = ${LINEAR};
+  return `let t = (${LINEAR}) * ${EACH_WORKGROUP}u + lane;
 if (t >= $n) { return; }
+let wish = $wish + t * $experts; let sums = $sums + t * $groups;
 let begun = $logits + t * $experts; let to = $chosen + t * $active;
-for (var e = lane; e < $experts; e += ${EACH_WORKGROUP}u) { let v = act[begun + e]; wish[e] = ${score}; }
-workgroupBarrier();
-if (lane > 0u) { return; }
+for (var e = 0u; e < $experts; e++) { let v = act[begun + e]; act[wish + e] = ${score}; }
 var top = ${CLOSED};
 for (var e = 0u; e < $experts; e++) { top = max(top, act[begun + e]); }
 ${closing}
 for (var a = 0u; a < $active; a++) {
   var best = 0u; var largest = ${CLOSED};
-  for (var e = 0u; e < $experts; e++) { if (wish[e] > largest) { largest = wish[e]; best = e; } }
-  wish[best] = ${CLOSED};
+  for (var e = 0u; e < $experts; e++) { if (act[wish + e] > largest) { largest = act[wish + e]; best = e; } }
+  act[wish + best] = ${CLOSED};
   act[to + a] = bitcast<f32>(best);
 }
 var sum = 0.0;
@@ -108,10 +106,11 @@ interface ExpertProduct {
   y: Temporary
 }
 
-const WORKGROUP = 64
-
-/** The number of an expert, the same for all invocations in the eyes of the compiler too. */
-const EXPERT = `var<workgroup> expertOf: u32;
+/** The number of an expert; without subgroups the compiler must know that it is the same for the whole workgroup. */
+const expertText = (subgroups: boolean): string =>
+  subgroups
+    ? 'fn expert(lane: u32, at: u32) -> u32 { return bitcast<u32>(act[at]); }'
+    : `var<workgroup> expertOf: u32;
 fn expert(lane: u32, at: u32) -> u32 { if (lane == 0u) { expertOf = bitcast<u32>(act[at]); } return workgroupUniformLoad(&expertOf); }`
 
 function lowerExperts(node: ExpertProduct, to: Lowering): void {
@@ -150,59 +149,61 @@ function dispatchExperts(node: ExpertProduct, piece: Piece, later: boolean, to: 
   }
   const wide = Math.ceil(outputs / N)
   const bytes = ((weight.bytes + (bias?.bytes ?? 0)) * Math.min(experts, T * active)) / experts / weight.pieces.length
-  const [gx, gy] = mix ? [wide, 1] : [wide, active]
-  to.dispatch(shader, values, [gx, gy, T], [piece.buffer], bytes)
+  const count = mix ? wide : wide * active
+  to.dispatch(shader, { ...values, wide, n: count }, teamGrid(to.variants, count, T), [piece.buffer], bytes)
 }
 
 function textOf(node: ExpertProduct, N: number, ragged: boolean, later: boolean, { variants }: Lowering) {
   const { weight, bias, own, gated, mix, addTo } = node
   const per = gated ? 2 : 1
   const rows = Array.from({ length: N * per }, (_, n) => n)
-  const reduced = sums(variants, WORKGROUP, N * per)
+  const { module, body: teamText } = teams(variants)
   const names = rows.map((n) => `s${n}`)
   const sumsOf = `let xAt = $x + ${own ? '(t * $active + a)' : 't'} * $inner;
 ${rows.map((n) => `let at${n} = ((e - $first) * $rows + min(o + ${n}u, $rows - 1u)) * $units; var s${n} = 0.0;`).join('\n')}
-for (var u = lane; u < $units; u += ${WORKGROUP}u) {
+for (var u = member; u < $units; u += members) {
   let k = u * 8u; ${loadX(0, 'xAt', ragged, undefined)}
   ${rows.map((n) => `{ let w = load0(at${n} + u); s${n} += dot(w.a, xa_0) + dot(w.b, xb_0); }`).join('\n  ')}
 }
-${reduced.reduce(names)}`
-  const sum = (index: string, row: string) => `(${reduced.total(index)}${bias ? ` + vectors[$bias + e * $rows + ${row}]` : ''})`
+var s = array<f32, ${names.length}>(${names.map((name) => `teamAdd(${name}, lane)`).join(', ')});`
+  const sum = (index: string, row: string) => `(s[${index}]${bias ? ` + vectors[$bias + e * $rows + ${row}]` : ''})`
   const one = gated
-    ? gatedExpression(gated, sum('lane * 2u', 'o + lane * 2u'), sum('lane * 2u + 1u', 'o + lane * 2u + 1u'))
-    : sum('lane', 'o + lane')
+    ? gatedExpression(gated, sum('i * 2u', 'o + i * 2u'), sum('i * 2u + 1u', 'o + i * 2u + 1u'))
+    : sum('i', 'o + i')
   const inside = 'e - $first < $count'
   const old = addTo === undefined ? '' : 'act[to] + $scale * '
+  const mine = `for (var i = member; i < ${N}u; i += members)`
   const body = mix
-    ? `var mixed = 0.0;
+    ? `var mixed = array<f32, ${N}>();
 for (var a = 0u; a < $active; a++) {
   let e = expert(lane, $chosen + t * $active + a);
   if (${inside}) {
     ${sumsOf}
-    if (lane < ${N}u) { mixed += act[$weights + t * $active + a] * ${one}; }
-    workgroupBarrier();
+    ${mine} { mixed[i] += act[$weights + t * $active + a] * ${one}; }
   }
 }
-if (lane < ${N}u && o + lane < $outputs) {
-  let to = $y + t * $outputs + o + lane;
-  act[to] = ${later ? 'act[to] + $factor * mixed' : mix.residual ? 'act[$residual + t * $outputs + o + lane] + $factor * mixed' : 'mixed'};
+${mine} {
+  let to = $y + t * $outputs + o + i;
+  if (o + i < $outputs) { act[to] = ${
+    later ? 'act[to] + $factor * mixed[i]' : mix.residual ? 'act[$residual + t * $outputs + o + i] + $factor * mixed[i]' : 'mixed[i]'
+  }; }
 }`
-    : `let a = wg.y; let e = expert(lane, $chosen + t * $active + a);
+    : `let a = team / $wide; let e = expert(lane, $chosen + t * $active + a);
 if (!(${inside})) { return; }
 ${sumsOf}
-if (lane < ${N}u && o / ${per}u + lane < $outputs) {
-  let to = $y + (t * $active + a) * $outputs + o / ${per}u + lane;
-  act[to] = ${old}${one};
+${mine} {
+  let to = $y + (t * $active + a) * $outputs + o / ${per}u + i;
+  if (o / ${per}u + i < $outputs) { act[to] = ${old}${one}; }
 }`
   return {
-    params: `x y chosen active inner units outputs rows first count bias scale:f weights residual factor:f ${planeParams(weight.format, 0)} ${
+    params: `n wide x y chosen active inner units outputs rows first count bias scale:f weights residual factor:f ${planeParams(weight.format, 0)} ${
       gated ? gatedParams(gated) : ''
     }`,
     bindings: [['r', elementOf(weight.format)] as const],
-    workgroup: WORKGROUP,
+    workgroup: TEAM_WORKGROUP,
     subgroups: variants.subgroups,
-    module: `${EIGHT}\n${ACTIVATIONS}\n${loadFunction(weight.format, 0)}\n${reduced.module}\n${EXPERT}`,
-    body: `let t = wg.z; let o = wg.x * ${N * per}u;\n${body}`,
+    module: `${EIGHT}\n${ACTIVATIONS}\n${loadFunction(weight.format, 0)}\n${module}\n${expertText(variants.subgroups)}`,
+    body: `${teamText}\nif (team >= $n) { return; }\nlet t = wg.z; let o = team % $wide * ${N * per}u;\n${body}`,
   }
 }
 

@@ -1,34 +1,23 @@
-/** LayerNorm and RMSNorm over groups of values, one workgroup each; and the same statistics as a prologue of products. Contracts in ops.ts. */
+/** LayerNorm and RMSNorm over groups of values, one team each; and the same statistics as a prologue of products. Contracts in ops.ts. */
 import type { Lowering } from '../plan.ts'
 import type { Norm } from '../record.ts'
-import { grid, LINEAR, sums, type Variants } from '../wgsl.ts'
+import { TEAM_WORKGROUP, teamGrid, teams, type Variants } from '../wgsl.ts'
 
-export const NORM_WORKGROUP = 64
-
-/**
- * Statements that compute `mean_r` and `factor_r` of rows `bases` of `act`, each `$width` long, with one order of sums wherever they stand.
- * `reduced` has room for one sum per row.
- */
-export function statistics(kind: Norm['kind'], bases: readonly string[], reduced: ReturnType<typeof sums>): string {
+/** Statements that compute `mean_r` and `factor_r` of rows `bases` of `act`, each `$width` long, with one order of sums wherever they stand. */
+export function statistics(kind: Norm['kind'], bases: readonly string[]): string {
   const each = (f: (r: number) => string) => bases.map((_, r) => f(r)).join('\n')
-  const names = bases.map((_, r) => `sum_${r}`)
-  const over = (value: (r: number) => string) => `${each((r) => `var sum_${r} = 0.0;`)}
-for (var d = lane; d < $width; d += ${NORM_WORKGROUP}u) {
+  const over = (sum: string, value: (r: number) => string) => `${each((r) => `var ${sum}_${r} = 0.0;`)}
+for (var d = member; d < $width; d += members) {
 ${each((r) => `{ let v = act[${bases[r]} + d]${value(r)}`)}
-}
-${reduced.reduce(names)}`
+}`
   const means =
     kind === 'layer'
-      ? `${each((r) => `var mean_${r} = 0.0;`)}
-{ ${over((r) => `; sum_${r} += v; }`)}
-${each((r) => `mean_${r} = ${reduced.total(r)} / f32($width);`)}
-workgroupBarrier(); }`
-      : each((r) => `let mean_${r} = 0.0;`)
+      ? `${over('total', (r) => `; total_${r} += v; }`)}
+${each((r) => `let mean_${r} = teamAdd(total_${r}, lane) / f32($width);`)}`
+      : ''
   return `${means}
-${each((r) => `var factor_${r} = 0.0;`)}
-{ ${over((r) => (kind === 'layer' ? ` - mean_${r}; sum_${r} += v * v; }` : `; sum_${r} += v * v; }`))}
-${each((r) => `factor_${r} = inverseSqrt(${reduced.total(r)} / f32($width) + $eps);`)}
-workgroupBarrier(); }`
+${over('squares', (r) => (kind === 'layer' ? ` - mean_${r}; squares_${r} += v * v; }` : `; squares_${r} += v * v; }`))}
+${each((r) => `let factor_${r} = inverseSqrt(teamAdd(squares_${r}, lane) / f32($width) + $eps);`)}`
 }
 
 /** The value `v` of place `d` of row `r`, normed; `gain` and `bias` tell whether there are such vectors. */
@@ -64,18 +53,18 @@ export function lowerNorm(node: Norm, to: Lowering): void {
   const { variants } = to
   const groups = node.x.count / node.width
   const shader = to.shader(`norm ${normKey(node)} ${subgroupKey(variants)}`, () => {
-    const reduced = sums(variants, NORM_WORKGROUP, 1)
+    const { module, body } = teams(variants)
     return {
       params: `x y n ${NORM_PARAMS}`,
-      workgroup: NORM_WORKGROUP,
+      workgroup: TEAM_WORKGROUP,
       subgroups: variants.subgroups,
-      module: reduced.module,
-      body: `let row = ${LINEAR};
-if (row >= $n) { return; }
-let base = $x + row * $width;
-${statistics(node.kind, ['base'], reduced)}
-for (var d = lane; d < $width; d += ${NORM_WORKGROUP}u) { let v = act[base + d]; act[$y + row * $width + d] = ${normed('v', 'd', 0, node)}; }`,
+      module,
+      body: `${body}
+if (team >= $n) { return; }
+let base = $x + team * $width;
+${statistics(node.kind, ['base'])}
+for (var d = member; d < $width; d += members) { let v = act[base + d]; act[$y + team * $width + d] = ${normed('v', 'd', 0, node)}; }`,
     }
   })
-  to.dispatch(shader, { x: node.x, y: node.y, n: groups, ...normValues(node) }, grid(groups))
+  to.dispatch(shader, { x: node.x, y: node.y, n: groups, ...normValues(node) }, teamGrid(variants, groups))
 }

@@ -1,5 +1,5 @@
 /**
- * Products of a few rows with matrices: every invocation of a workgroup takes every 64th unit of a row of the matrix, and the sums are added
+ * Products of a few rows with matrices: the members of a team take every n-th unit of a row of the matrix, and their sums are added
  * up in one order, whatever the number of rows of x. So a row of x has the same result to the last bit alone and among others.
  * With what may stand before (a norm) and after (bias, activation, residual) in the same dispatch. Contract of `linear` in ops.ts.
  */
@@ -9,9 +9,9 @@ import { EIGHT, elementOf, loadFunction, planeParams, planeValues, UNIT, unitsOf
 import type { Lowering, Value } from '../plan.ts'
 import type { Norm, Part, ValueKind } from '../record.ts'
 import type { Piece, Temporary } from '../tensor.ts'
-import { ACTIVATIONS, grid, LINEAR, sums } from '../wgsl.ts'
-import { gatedExpression, valueExpression } from './elementwise.ts'
-import { NORM_PARAMS, NORM_WORKGROUP, normed, normKey, normValues, statistics, subgroupKey } from './norm.ts'
+import { ACTIVATIONS, TEAM_WORKGROUP, teamGrid, teams } from '../wgsl.ts'
+import { gatedExpression, gatedParams, gatedValues, valueExpression } from './elementwise.ts'
+import { NORM_PARAMS, normed, normKey, normValues, statistics, subgroupKey } from './norm.ts'
 
 export interface Product {
   readonly op: 'product'
@@ -27,11 +27,10 @@ export interface Product {
   readonly residual?: { readonly a: Temporary; readonly factor: number } | undefined
 }
 
-const WORKGROUP = NORM_WORKGROUP
-/** Rows of x that one workgroup takes, where there are several. */
+/** Rows of x that one team takes, where there are several. */
 const ROWS = 4
 
-/** Rows of the matrix per workgroup: few where the matrix is small, so that there are many workgroups. */
+/** Rows of the matrix per team: few where the matrix is small, so that there are many teams. */
 export const rowsEach = (rows: number): number => (rows < 4096 ? 1 : rows < 16384 ? 2 : 4)
 
 /** Eight values of row `base` of x from place `k` on, as `xa_r` and `xb_r`; zero beyond the width of a ragged matrix. */
@@ -101,12 +100,12 @@ function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): 
   node.values?.forEach(({ value }, n) => {
     values[`value${n}`] = value
   })
-  if (gated?.kind === 'clampedSwiglu') Object.assign(values, { alpha: gated.alpha, limit: gated.limit })
+  if (gated) Object.assign(values, gatedValues(gated))
   const bytes = pieces.reduce((sum, piece, n) => sum + pieceBytes(parts[n]!, piece), 0)
   to.dispatch(
     shader,
     values,
-    grid(first, Math.ceil(T / R)),
+    teamGrid(to.variants, first, Math.ceil(T / R)),
     pieces.map(({ buffer }) => buffer),
     bytes,
   )
@@ -129,83 +128,68 @@ function textOf(node: Product, shape: Shape, { variants }: Lowering) {
   const { R, N, ragged, grouped } = shape
   const all = Array.from({ length: R }, (_, r) => r)
   const rows = Array.from({ length: N }, (_, n) => n)
-  const reduced = sums(variants, WORKGROUP, R * N * (gated ? 2 : 1))
+  const { module, body } = teams(variants)
   const xAt = (r: number) => `$x + min(wg.z * ${R}u + ${r}u, $rows - 1u) * $stride`
-  /** The sums of part `n` as `s<n>_<row>_<r>`. */
-  const sumsOf = (n: number, loads: string) => `${rows.map((i) => `let at${n}_${i} = min(o + ${i}u, $rows${n} - 1u) * $units;`).join(' ')}
-for (var u = lane; u < $units; u += ${WORKGROUP}u) {
-  let k = u * 8u;
-  ${loads}
-  ${rows
-    .map(
-      (i) =>
-        `{ let w = load${n}(at${n}_${i} + u); ${all.map((r) => `s${n}_${i}_${r} += dot(w.a, xa_${r}) + dot(w.b, xb_${r});`).join(' ')} }`,
-    )
-    .join('\n  ')}
-}`
   const base = (n: number) => (grouped ? `($row${n} + o) / $perGroup * $inner + ` : '')
-  const loads = (n: number) => all.map((r) => loadX(r, `${base(n)}x_${r}`, ragged, norm)).join('\n  ')
-  const declare = (n: number) => rows.flatMap((i) => all.map((r) => `var s${n}_${i}_${r} = 0.0;`)).join(' ')
-  const names = (n: number) => rows.flatMap((i) => all.map((r) => `s${n}_${i}_${r}`))
+  /** The sums of part `n`, one for each of its rows and row of x, as the array `s<n>`. */
+  const sumsOf = (n: number) => {
+    const names = rows.flatMap((i) => all.map((r) => `s${n}_${i}_${r}`))
+    const products = (i: number) => all.map((r) => `s${n}_${i}_${r} += dot(w.a, xa_${r}) + dot(w.b, xb_${r});`).join(' ')
+    return `${names.map((name) => `var ${name} = 0.0;`).join(' ')}
+${rows.map((i) => `let at${n}_${i} = min(o + ${i}u, $rows${n} - 1u) * $units;`).join(' ')}
+for (var u = member; u < $units; u += members) {
+  let k = u * 8u;
+  ${all.map((r) => loadX(r, `${base(n)}x_${r}`, ragged, norm)).join('\n  ')}
+  ${rows.map((i) => `{ let w = load${n}(at${n}_${i} + u); ${products(i)} }`).join('\n  ')}
+}
+var s${n} = array<f32, ${names.length}>(${names.map((name) => `teamAdd(${name}, lane)`).join(', ')});`
+  }
   const finish = (n: number, value: string) => {
     let y = value
-    if (!gated && parts[n]!.bias) y = `(${y} + vectors[$bias${n} + $row${n} + row])`
     for (const [i, { kind }] of (node.values ?? []).entries()) y = valueExpression(kind, y, `$value${i}`)
     if (residual) y = `act[$residual + t * $width${n} + $row${n} + row] + $factor * ${y}`
-    return `if (lane < ${N * R}u) {
-  let row = o + lane / ${R}u; let t = wg.z * ${R}u + lane % ${R}u;
+    return `for (var i = member; i < ${N * R}u; i += members) {
+  let row = o + i / ${R}u; let t = wg.z * ${R}u + i % ${R}u;
   if (row < $rows${n} && t < $rows) { act[$y${n} + t * $width${n} + $row${n} + row] = ${y}; }
 }`
   }
-  const part = (n: number) => `let o = (id - $first${n}) * ${N}u;
+  const sum = (n: number) => (parts[n]!.bias ? `(s${n}[i] + vectors[$bias${n} + $row${n} + row])` : `s${n}[i]`)
+  const part = (n: number) => `let o = (team - $first${n}) * ${N}u;
 if (o >= $rows${n}) { return; }
-${declare(n)}
-${sumsOf(n, loads(n))}
-${reduced.reduce(names(n))}
-${finish(n, reduced.total('lane'))}`
-  const both = () => {
-    const [gate, up] = ['gate', 'up'].map((_, n) => {
-      const sum = reduced.total(n === 0 ? 'lane' : `lane + ${N * R}u`)
-      return parts[n]!.bias ? `(${sum} + vectors[$bias${n} + row])` : sum
-    })
-    return `let o = id * ${N}u;
+${sumsOf(n)}
+${finish(n, sum(n))}`
+  const both = () => `let o = team * ${N}u;
 if (o >= $rows0) { return; }
-${declare(0)} ${declare(1)}
-${sumsOf(0, loads(0))}
-${sumsOf(1, loads(1))}
-${reduced.reduce([...names(0), ...names(1)])}
-${finish(0, gatedExpression(gated!, gate!, up!))}`
-  }
-  const select =
-    parts.length === 1 || gated
-      ? ''
-      : parts.map((_, n) => (n + 1 < parts.length ? `if (id < $first${n + 1}) {\n${part(n)}\n} else ` : `{\n${part(n)}\n}`)).join('')
+${sumsOf(0)}
+${sumsOf(1)}
+${finish(0, gatedExpression(gated!, sum(0), sum(1)))}`
+  const one = (n: number): string =>
+    n + 1 < parts.length ? `if (team < $first${n + 1}) {\n${part(n)}\n} else {\n${one(n + 1)}\n}` : part(n)
   return {
     params: [
       'x rows inner stride units residual factor:f perGroup',
       NORM_PARAMS,
       ...parts.map(({ weight }, n) => `y${n} rows${n} row${n} width${n} bias${n} first${n} ${planeParams(weight.format, n)}`),
       ...(node.values ?? []).map((_, n) => `value${n}:f`),
-      gated?.kind === 'clampedSwiglu' ? 'alpha:f limit:f' : '',
+      gated ? gatedParams(gated) : '',
     ].join(' '),
     bindings: parts.map(({ weight }) => ['r', elementOf(weight.format)] as const),
-    workgroup: WORKGROUP,
+    workgroup: TEAM_WORKGROUP,
     subgroups: variants.subgroups,
     module: `${EIGHT}
 ${ACTIVATIONS}
 ${parts.map(({ weight }, n) => loadFunction(weight.format, n)).join('\n')}
-${reduced.module}`,
-    body: `let id = ${LINEAR};
+${module}`,
+    body: `${body}
 ${all.map((r) => `let x_${r} = ${xAt(r)};`).join('\n')}
 ${
   norm
     ? statistics(
         norm.kind,
         all.map((r) => `x_${r}`),
-        reduced,
       )
     : ''
 }
-${gated ? both() : select || part(0)}`,
+${gated ? both() : one(0)}`,
   }
 }
