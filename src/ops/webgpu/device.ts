@@ -50,7 +50,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   if (!gpu) throw new Error('WebGPU is not available here: expected a browser with WebGPU, or in Node.js the package webgpu')
   const adapter = await gpu.requestAdapter({ powerPreference: options.powerPreference })
   if (!adapter) throw new Error('WebGPU found no adapter: install a Vulkan, Metal or Direct3D driver, or use the backend wasm')
-  const subgroupSize = adapter.info.subgroupMaxSize
+  const { subgroupMinSize: leastSubgroup, subgroupMaxSize: subgroupSize } = adapter.info
   const subgroups = adapter.features.has('subgroups') && subgroupSize <= TEAM_WORKGROUP && !options.without?.includes('subgroups')
   const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]))
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures: subgroups ? ['subgroups'] : [] })
@@ -67,7 +67,7 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
     info,
     software: info.isFallbackAdapter || /swiftshader|llvmpipe|lavapipe/i.test(`${info.architecture} ${info.description}`),
     limits,
-    variants: { subgroups, subgroupSize, leastSubgroup: adapter.info.subgroupMinSize },
+    variants: { subgroups, subgroupSize, leastSubgroup },
     largestBinding,
     failed,
     release() {

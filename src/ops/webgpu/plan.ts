@@ -3,7 +3,7 @@
  * again and again: nothing is created for it any more.
  */
 import type { Buffers } from './buffers.ts'
-import { lower } from './kernels/kernels.ts'
+import { type Lowered, lower } from './kernels/kernels.ts'
 import type { Node, Recorder } from './record.ts'
 import { Temporary } from './tensor.ts'
 import { PARAMETER_BYTES, type Shader, type ShaderText, shader, type Variants } from './wgsl.ts'
@@ -78,9 +78,9 @@ export class Plans {
   readonly #shaders = new Map<string, Shader>()
   #plans: Plan[] = []
   /** Rewrites nodes before they are lowered. */
-  readonly #fuse: (nodes: readonly Node[]) => readonly Node[]
+  readonly #fuse: (nodes: readonly Node[]) => readonly Lowered[]
 
-  constructor(buffers: Buffers, fuse: (nodes: readonly Node[]) => readonly Node[]) {
+  constructor(buffers: Buffers, fuse: (nodes: readonly Node[]) => readonly Lowered[]) {
     this.#buffers = buffers
     this.#fuse = fuse
     buffers.onReplaced = () => this.drop()

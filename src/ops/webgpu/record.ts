@@ -63,7 +63,16 @@ export interface AttentionNode {
   readonly sinks: Vector | undefined
   readonly softcap: number | null
   readonly cache: GpuLayerCache | undefined
+  /** After fusion: what happens to queries and keys first; each row then stores its own key and value. */
+  readonly place?: Placing | undefined
   readonly y: Temporary
+}
+
+/** Norms of heads and rotations before attention, where there are any. */
+export interface Placing {
+  readonly qNorm: Norm | undefined
+  readonly kNorm: Norm | undefined
+  readonly rope: Rope | undefined
 }
 
 export type ValueKind = 'scale' | 'softcap' | 'clamp' | 'geluTanh' | 'geluErf'
@@ -84,6 +93,10 @@ export interface Route {
   readonly router: Router
   /** [T, E] */
   readonly logits: Temporary
+  /** After fusion: norms the rows of x first, and leaves them in its own result for the experts. */
+  readonly norm?: Norm | undefined
+  /** After fusion: the experts choose from the logits themselves. */
+  readonly inExperts?: boolean | undefined
   /** [T, A], bits of u32 */
   readonly chosen: Temporary
   /** [T, A] */
@@ -93,10 +106,12 @@ export interface Route {
 export interface Moe {
   readonly op: 'moe'
   readonly x: Temporary
-  readonly route: Pick<Route, 'chosen' | 'y' | 'active'>
+  readonly route: Route
   readonly gateUp: ExpertMatrix
   readonly down: ExpertMatrix
   readonly activation: Gated
+  /** After fusion: y = a + factor·(what the experts give). */
+  readonly residual?: { readonly a: Temporary; readonly factor: number } | undefined
   readonly y: Temporary
 }
 

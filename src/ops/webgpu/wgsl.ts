@@ -93,21 +93,26 @@ export const eachValue = (statements: string): string => `let i = (${LINEAR}) * 
 if (i >= $n) { return; }
 ${statements}`
 
-/** Invocations of a workgroup of teams. */
+/** Invocations of a workgroup of teams: 64, or half of that where a dispatch has few teams. */
 export const TEAM_WORKGROUP = 64
+const FEW_TEAMS = 2048
+
+/** Invocations per workgroup of a dispatch with so many teams. */
+export const workgroupOf = ({ subgroups, subgroupSize }: Variants, count: number): number =>
+  subgroups && subgroupSize <= TEAM_WORKGROUP / 2 && count < FEW_TEAMS ? TEAM_WORKGROUP / 2 : TEAM_WORKGROUP
 
 /**
  * Teams of invocations that add up what they hold: subgroups of any size, without barriers, or else whole workgroups. `team` is the number
  * of a team in the plane of the grid, `member` an invocation's number in its team of `members`; `teamAdd` and `teamMax` give all members the
  * same. The order of sums depends on the device alone.
  */
-export function teams({ subgroups }: Variants): { module: string; body: string } {
+export function teams({ subgroups }: Variants, workgroup: number): { module: string; body: string } {
   if (subgroups)
     return {
       module: `fn teamAdd(x: f32, lane: u32) -> f32 { return subgroupAdd(x); }
 fn teamMax(x: f32, lane: u32) -> f32 { return subgroupMax(x); }`,
       body: `let members = subgroupSize; let member = subgroupLane;
-let team = (${LINEAR}) * (${TEAM_WORKGROUP}u / subgroupSize) + lane / subgroupSize;`,
+let team = (${LINEAR}) * (${workgroup}u / subgroupSize) + lane / subgroupSize;`,
     }
   const tree = (name: string, two: string) => `fn ${name}(x: f32, lane: u32) -> f32 {
   partial[lane] = x;
@@ -129,8 +134,8 @@ ${tree('teamMax', 'max(partial[lane], y)')}`,
 }
 
 /** Workgroups for so many teams: enough where subgroups are as large as they may be. */
-export const teamGrid = ({ subgroups, subgroupSize }: Variants, count: number, z = 1): [number, number, number] =>
-  grid(Math.ceil(count / (subgroups ? Math.max(1, TEAM_WORKGROUP / subgroupSize) : 1)), z)
+export const teamGrid = (variants: Variants, count: number, z = 1): [number, number, number] =>
+  grid(Math.ceil(count / (variants.subgroups ? workgroupOf(variants, count) / variants.subgroupSize : 1)), z)
 
 /** Functions of activations. They never produce an infinity, which WGSL leaves undefined. Erf: Abramowitz & Stegun 7.1.26, 1.5e-7. */
 export const ACTIVATIONS = `

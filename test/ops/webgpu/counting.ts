@@ -228,7 +228,15 @@ const FAKE_LIMITS = {
 /** A GPU that accepts every call, computes nothing and keeps only what is mapped. All values read are zeros. */
 export function fakeGpu({ features = ['subgroups'], limits = {} }: FakeOptions = {}): GPU {
   const adapterOf = () => ({
-    info: { vendor: 'fake', architecture: '', device: '', description: 'counts, computes nothing', isFallbackAdapter: false },
+    info: {
+      vendor: 'fake',
+      architecture: '',
+      device: '',
+      description: 'counts, computes nothing',
+      isFallbackAdapter: false,
+      subgroupMinSize: 32,
+      subgroupMaxSize: 32,
+    },
     features: new Set(features),
     limits: { ...FAKE_LIMITS, ...limits },
     requestDevice: async (descriptor: GPUDeviceDescriptor = {}) => fakeDevice(adapterOf(), descriptor),

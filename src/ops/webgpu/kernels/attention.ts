@@ -4,10 +4,10 @@
  * values of a batch are stored in the cache first. Contract in ops.ts; online softmax: Milakov & Gimelshein 2018; split rows: Dao et al. 2023.
  */
 import type { Lowering, Value } from '../plan.ts'
-import type { AttentionNode } from '../record.ts'
+import type { AttentionNode, Norm, Placing } from '../record.ts'
 import type { Temporary } from '../tensor.ts'
-import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, TEAM_WORKGROUP, teamGrid, teams, type Variants } from '../wgsl.ts'
-import { subgroupKey } from './norm.ts'
+import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, TEAM_WORKGROUP, teamGrid, teams, type Variants, workgroupOf } from '../wgsl.ts'
+import { normBytes, subgroupKey } from './norm.ts'
 
 /** Positions of a piece. */
 export const PIECE = 256
@@ -29,7 +29,7 @@ let oldest = select(0u, position + 1u - min($window, position + 1u), $window > 0
 
 export function lowerAttention(node: AttentionNode, to: Lowering): void {
   const { k, v, cache, batch } = node
-  if (cache) store(node, k, v, to)
+  if (cache && !node.place) store(node, k, v, to)
   const pieces = piecesOf(node)
   const T = batch.rows
   const { heads, valueDim } = node
@@ -58,11 +58,22 @@ export function lowerAttention(node: AttentionNode, to: Lowering): void {
       firstSlot: group?.first ?? 0,
       slotCount: group?.slots ?? 0,
       pieces,
+      ...(node.place ? placeValues(node.place) : {}),
     }
-    to.dispatch(shader, values, teamGrid(to.variants, heads * T, pieces), group ? [group.keys, ...(v ? [group.values] : [])] : [])
+    to.dispatch(
+      shader,
+      values,
+      teamGrid(to.variants, heads * T, pieces),
+      group ? [group.keys, ...(v ? [group.values] : [])] : [],
+      vectorBytes(node),
+    )
   }
   if (partial) combine(node, partial, pieces, to)
 }
+
+/** Bytes of the sinks, and of the norms of heads that are fused. */
+const vectorBytes = ({ sinks, place }: AttentionNode): number =>
+  (sinks?.bytes ?? 0) + (place?.qNorm ? normBytes(place.qNorm) : 0) + (place?.kNorm ? normBytes(place.kNorm) : 0)
 
 /** Keys and values of the rows into the cache. */
 function store({ batch, cache, kvHeads }: AttentionNode, k: Temporary, v: Temporary | undefined, to: Lowering): void {
@@ -97,22 +108,28 @@ const places = (width: number, { subgroups, leastSubgroup }: Variants): number =
 
 function attend(node: AttentionNode, split: boolean, to: Lowering) {
   const { variants } = to
-  const { cache, v, softcap, sinks, keyDim, valueDim } = node
+  const { cache, v, softcap, sinks, heads, keyDim, valueDim, place } = node
+  const workgroup = workgroupOf(variants, heads * node.batch.rows)
   const [ofKey, ofValue] = [places(keyDim, variants), places(valueDim, variants)]
-  const key = `attention ${cache ? 'cached ' : ''}${v ? '' : 'keys '}${softcap === null ? '' : 'cap '}${sinks ? 'sinks ' : ''}${split ? 'split ' : ''}`
-  return to.shader(`${key}${ofKey} ${ofValue} ${subgroupKey(variants)}`, () => {
-    const { module, body } = teams(variants)
+  const key = `attention ${cache ? 'cached ' : ''}${v ? '' : 'keys '}${softcap === null ? '' : 'cap '}${sinks ? 'sinks ' : ''}${split ? 'split ' : ''}${
+    place ? placeKey(place) : ''
+  }`
+  return to.shader(`${key}${ofKey} ${ofValue} ${subgroupKey(variants)} ${workgroup}`, () => {
+    const { module, body } = teams(variants, workgroup)
     const each = (f: (n: number) => string, between = '\n') => Array.from({ length: TOGETHER }, (_, n) => f(n)).join(between)
     const rowOf = (n: number) =>
-      cache ? `((inGroup * $kvHeads + g) * $ring + (oldest + min(j + ${n}u, last)) % $ring)` : `((begin + min(j + ${n}u, last)) * $kvHeads + g)`
-    const keyAt = (n: number) => (cache ? `b0[key_${n} + i]` : `act[$k + key_${n} + i]`)
-    const valueAt = (n: number) => `${cache ? (v ? 'b1[' : 'b0[') : 'act[$v + '}value_${n} + u]`
+      cache
+        ? `((inGroup * $kvHeads + g) * $ring + (oldest + min(j + ${n}u, last)) % $ring)`
+        : `((begin + min(j + ${n}u, last)) * $kvHeads + g)`
+    const own = (n: number, kept: string, mine: string) => (place ? `select(${kept}, ${mine}, j + ${n}u == own)` : kept)
+    const keyAt = (n: number) => (cache ? own(n, `b0[key_${n} + i]`, 'newKey[c]') : `act[$k + key_${n} + i]`)
+    const valueAt = (n: number) =>
+      own(n, `${cache ? (v ? 'b1[' : 'b0[') : 'act[$v + '}value_${n} + u]`, 'act[$v + (t * $kvHeads + g) * $valueDim + u]')
     const score = (n: number) => (softcap === null ? `dot_${n} * $scale` : `$cap * boundedTanh(dot_${n} * $scale / $cap)`)
     return {
-      params:
-        'q k v y n heads kvHeads keyDim valueDim valueRow scale:f window cap:f sinks slots positions firsts ring firstSlot slotCount pieces',
+      params: `q k v y n heads kvHeads keyDim valueDim valueRow scale:f window cap:f sinks slots positions firsts ring firstSlot slotCount pieces ${place ? PLACE_PARAMS : ''}`,
       bindings: cache ? [['w', 'f32'] as const, ...(v ? [['w', 'f32'] as const] : [])] : [],
-      workgroup: TEAM_WORKGROUP,
+      workgroup,
       subgroups: variants.subgroups,
       module: `${ACTIVATIONS}\n${module}`,
       body: `${body}
@@ -126,12 +143,20 @@ ${
 }
 let g = h * $kvHeads / $heads;
 var query: array<f32, ${ofKey}>; var result: array<f32, ${ofValue}>;
-for (var c = 0u; c < ${ofKey}u; c++) { let i = member + c * members; if (i < $keyDim) { query[c] = act[$q + (t * $heads + h) * $keyDim + i]; } }
+${
+  place
+    ? `${placed('query', '$q + (t * $heads + h) * $keyDim', 'q', place.qNorm, place, ofKey)}
+var newKey: array<f32, ${ofKey}>;
+${placed('newKey', '$k + (t * $kvHeads + g) * $keyDim', 'k', place.kNorm, place, ofKey)}
+let own = visible - 1u;`
+    : `for (var c = 0u; c < ${ofKey}u; c++) { let i = member + c * members; if (i < $keyDim) { query[c] = act[$q + (t * $heads + h) * $keyDim + i]; } }`
+}
 var m = -3.0e38; var l = 0.0;
 let start = ${split ? `wg.z * ${PIECE}u` : '0u'};
 let end = ${split ? `min(visible, start + ${PIECE}u)` : 'visible'};
 ${split ? 'if (start >= end) { return; }' : ''}
 let last = end - 1u;
+${place ? storeOwn(ofKey, ofValue) : ''}
 for (var j = start; j < end; j += ${TOGETHER}u) {
   ${each((n) => `let row_${n} = ${rowOf(n)}; let key_${n} = row_${n} * $keyDim; let value_${n} = row_${n} * $valueRow; var part_${n} = 0.0;`)}
   for (var c = 0u; c < ${ofKey}u; c++) { let i = member + c * members; if (i < $keyDim) { ${each((n) => `part_${n} += query[c] * ${keyAt(n)};`, ' ')} } }
@@ -157,6 +182,52 @@ for (var c = 0u; c < ${ofValue}u; c++) { let u = member + c * members; if (u < $
     }
   })
 }
+
+const PLACE_PARAMS = 'qGain kGain qEps:f kEps:f qOffset:f kOffset:f rotary table'
+
+const placeKey = ({ qNorm, kNorm, rope }: Placing): string =>
+  `placed ${qNorm ? 'q ' : ''}${kNorm ? 'k ' : ''}${rope ? `${rope.pairing} ` : ''}`
+
+const placeValues = ({ qNorm, kNorm, rope }: Placing): Record<string, number> => ({
+  qGain: qNorm?.gain?.at ?? 0,
+  kGain: kNorm?.gain?.at ?? 0,
+  qEps: qNorm?.eps ?? 0,
+  kEps: kNorm?.eps ?? 0,
+  qOffset: qNorm?.unitOffset ?? 0,
+  kOffset: kNorm?.unitOffset ?? 0,
+  rotary: rope?.rotaryDim ?? 0,
+  table: rope?.table ?? 0,
+})
+
+/** Statements that fill the array `into` with the places of a head that begins at `base`, normed and rotated. */
+function placed(into: string, base: string, of: 'q' | 'k', norm: Norm | undefined, { rope }: Placing, count: number): string {
+  const value = (i: string) => `act[${of}Base + ${i}]${norm ? ` * ${of}Factor * (vectors[$${of}Gain + ${i}] + $${of}Offset)` : ''}`
+  const factor = norm
+    ? `var ${of}Squares = 0.0;
+for (var i = member; i < $keyDim; i += members) { let x = act[${of}Base + i]; ${of}Squares += x * x; }
+let ${of}Factor = inverseSqrt(teamAdd(${of}Squares, lane) / f32($keyDim) + $${of}Eps);`
+    : ''
+  const [partner, first, angle] =
+    rope?.pairing === 'interleaved'
+      ? ['(i ^ 1u)', '(i & 1u) == 0u', 'i / 2u']
+      : ['select(i - half, i + half, i < half)', 'i < half', 'i % half']
+  const rotated = rope
+    ? `let half = $rotary / 2u; if (i < $rotary) {
+  let row = $table + t * $rotary + ${angle}; let p = ${partner}; let other = ${value('p')};
+  x = x * bitcast<f32>(host[row]) + select(other, -other, ${first}) * bitcast<f32>(host[row + half]);
+}`
+    : ''
+  return `let ${of}Base = ${base};
+${factor}
+for (var c = 0u; c < ${count}u; c++) { let i = member + c * members; if (i < $keyDim) { var x = ${value('i')}; ${rotated} ${into}[c] = x; } }`
+}
+
+/** The first head of a group stores the key and the value of its row. */
+const storeOwn = (ofKey: number, ofValue: number): string => `if (last == own && h * $kvHeads % $heads < $kvHeads) {
+  let row = (inGroup * $kvHeads + g) * $ring + position % $ring;
+  for (var c = 0u; c < ${ofKey}u; c++) { let i = member + c * members; if (i < $keyDim) { b0[row * $keyDim + i] = newKey[c]; } }
+  for (var c = 0u; c < ${ofValue}u; c++) { let u = member + c * members; if (u < $valueDim) { b1[row * $valueRow + u] = act[$v + (t * $kvHeads + g) * $valueDim + u]; } }
+}`
 
 /** Joins the pieces of every row, in their order. */
 function combine(node: AttentionNode, partial: Temporary, pieces: number, to: Lowering): void {

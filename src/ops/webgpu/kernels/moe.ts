@@ -8,14 +8,15 @@ import { EIGHT, elementOf, loadFunction, planeParams, planeValues, UNIT, unitsOf
 import type { Lowering, Value } from '../plan.ts'
 import type { ExpertMatrix, Moe, Route } from '../record.ts'
 import type { Piece, Temporary, Vector, Weight } from '../tensor.ts'
-import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, LINEAR, TEAM_WORKGROUP, teamGrid, teams } from '../wgsl.ts'
+import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, LINEAR, teamGrid, teams, type Variants, workgroupOf } from '../wgsl.ts'
 import { gatedExpression, gatedKey, gatedParams, gatedValues } from './elementwise.ts'
 import { subgroupKey } from './norm.ts'
 import { loadX, lowerProduct } from './product.ts'
 
 export function lowerRoute(node: Route, to: Lowering): void {
-  const { x, weight, bias, logits, router } = node
-  lowerProduct({ op: 'product', x, parts: [{ weight, bias }], ys: [logits] }, to)
+  const { x, weight, bias, logits, router, norm } = node
+  lowerProduct({ op: 'product', x: norm?.x ?? x, norm, keep: norm?.y, parts: [{ weight, bias }], ys: [logits] }, to)
+  if (choosesInExperts(node, to)) return
   const { kind } = router
   const groups = kind === 'topkSoftmax' ? undefined : router.groups
   const normalize = kind !== 'topkSoftmax' && router.normalize
@@ -30,10 +31,43 @@ export function lowerRoute(node: Route, to: Lowering): void {
   const [wish, sums] = [to.scratch(T, E), to.scratch(T, groups?.count ?? 1)]
   const factor = kind === 'topkSoftmax' ? 1 : (router.scale ?? 1)
   const values = { logits, chosen: node.chosen, y: node.y, experts: E, active: node.active, correction: node.correction?.at ?? 0 }
-  to.dispatch(shader, { ...values, groups: groups?.count ?? 1, open: groups?.chosen ?? 1, factor, n: T, wish, sums }, grid(Math.ceil(T / EACH_WORKGROUP)))
+  to.dispatch(
+    shader,
+    { ...values, groups: groups?.count ?? 1, open: groups?.chosen ?? 1, factor, n: T, wish, sums },
+    grid(Math.ceil(T / EACH_WORKGROUP)),
+  )
 }
 
 const CLOSED = '-3.0e38'
+
+/** Teams of whole workgroups choose beforehand, because they need to know that all of them compute the same expert. */
+const choosesInExperts = ({ inExperts }: Route, { variants }: Lowering): boolean => Boolean(inExperts) && variants.subgroups
+
+/**
+ * `choose(t, count)`: the best `count` experts of a row and their logits, found by all members of a team. Each holds every n-th logit; ties go
+ * to the lowest index.
+ */
+function chooseInTeam(active: number, experts: number, { leastSubgroup }: Variants): string {
+  const room = Math.ceil(experts / leastSubgroup)
+  return `var<private> bestExpert: array<u32, ${active}>; var<private> bestLogit: array<f32, ${active}>;
+fn choose(t: u32, count: u32, member: u32, members: u32, lane: u32) {
+  var mine: array<f32, ${room}>;
+  for (var c = 0u; c < ${room}u; c++) { let e = member + c * members; mine[c] = ${CLOSED}; if (e < $experts) { mine[c] = act[$logits + t * $experts + e]; } }
+  for (var a = 0u; a < count; a++) {
+    var best = ${CLOSED}; var at = 0u;
+    for (var c = 0u; c < ${room}u; c++) { if (mine[c] > best) { best = mine[c]; at = member + c * members; } }
+    let top = teamMax(best, lane);
+    let e = u32(-teamMax(select(${CLOSED}, -f32(at), best == top), lane));
+    bestExpert[a] = e; bestLogit[a] = top;
+    if (e % members == member) { mine[e / members] = ${CLOSED}; }
+  }
+}
+fn weightOf(a: u32) -> f32 {
+  var sum = 0.0;
+  for (var i = 0u; i < ${active}u; i++) { sum += exp(bestLogit[i] - bestLogit[0]); }
+  return exp(bestLogit[a] - bestLogit[0]) / sum * $routed;
+}`
+}
 
 /** One invocation per row. */
 function chooseText(router: Router, corrected: boolean): string {
@@ -101,6 +135,8 @@ interface ExpertProduct {
   gated?: Gated | undefined
   /** Joins the experts of a row: Σ_a weight·(W x + b), plus a residual; y is then [T, O], else [T·A, O]. */
   mix?: { readonly weights: Temporary; readonly residual: Temporary | undefined; readonly factor: number } | undefined
+  /** The logits that experts are chosen from here; otherwise `chosen` holds them. */
+  route?: Route | undefined
   /** y += scale·W·x, in place. */
   addTo?: number | undefined
   y: Temporary
@@ -120,18 +156,27 @@ function lowerExperts(node: ExpertProduct, to: Lowering): void {
 function dispatchExperts(node: ExpertProduct, piece: Piece, later: boolean, to: Lowering): void {
   const { weight, bias, x, own, active, gated, mix, addTo, y } = node
   const [experts, O, I] = weight.shape as [number, number, number]
+  const { route } = node
   const T = node.chosen.count / active
   const outputs = gated ? O / 2 : O
   const N = outputs < 2048 || outputs % 2 ? 1 : 2
   const ragged = I % UNIT !== 0
+  const wide = Math.ceil(outputs / N)
+  const count = mix ? wide : wide * active
+  const workgroup = workgroupOf(to.variants, count)
   const key = `experts ${weight.format.name}${bias ? '+' : ''} x${N}${ragged ? ' ragged' : ''}${own ? ' own' : ''}${gated ? ` ${gatedKey(gated)}` : ''}${
     mix ? ` mix${mix.residual ? ' residual' : ''}` : ''
-  }${addTo === undefined ? '' : ' add'}${later ? ' later' : ''} ${subgroupKey(to.variants)}`
-  const shader = to.shader(key, () => textOf(node, N, ragged, later, to))
+  }${addTo === undefined ? '' : ' add'}${later ? ' later' : ''}${
+    route ? ` choose ${active} of ${experts}` : ''
+  } ${subgroupKey(to.variants)} ${workgroup}`
+  const shader = to.shader(key, () => textOf(node, N, ragged, later, workgroup, to))
   const values: Record<string, Value> = {
     x,
     y,
-    chosen: node.chosen,
+    chosen: route ? 0 : node.chosen,
+    logits: route ? route.logits : 0,
+    experts,
+    routed: route?.router.kind === 'softmaxTopk' ? (route.router.scale ?? 1) : 1,
     active,
     inner: I,
     units: unitsOf(I),
@@ -141,23 +186,23 @@ function dispatchExperts(node: ExpertProduct, piece: Piece, later: boolean, to: 
     count: piece.rows / O,
     bias: bias?.at ?? 0,
     scale: addTo ?? 1,
-    weights: mix ? mix.weights : 0,
+    weights: mix && !route ? mix.weights : 0,
     residual: mix?.residual ?? 0,
     factor: mix?.factor ?? 1,
     ...planeValues(weight.format, 0, piece),
     ...(gated ? gatedValues(gated) : {}),
   }
-  const wide = Math.ceil(outputs / N)
   const bytes = ((weight.bytes + (bias?.bytes ?? 0)) * Math.min(experts, T * active)) / experts / weight.pieces.length
-  const count = mix ? wide : wide * active
   to.dispatch(shader, { ...values, wide, n: count }, teamGrid(to.variants, count, T), [piece.buffer], bytes)
 }
 
-function textOf(node: ExpertProduct, N: number, ragged: boolean, later: boolean, { variants }: Lowering) {
-  const { weight, bias, own, gated, mix, addTo } = node
+function textOf(node: ExpertProduct, N: number, ragged: boolean, later: boolean, workgroup: number, { variants }: Lowering) {
+  const { weight, bias, own, gated, mix, addTo, route } = node
+  const chosenAt = route ? 'bestExpert[a]' : 'expert(lane, $chosen + t * $active + a)'
+  const weightAt = route ? 'weightOf(a)' : 'act[$weights + t * $active + a]'
   const per = gated ? 2 : 1
   const rows = Array.from({ length: N * per }, (_, n) => n)
-  const { module, body: teamText } = teams(variants)
+  const { module, body: teamText } = teams(variants, workgroup)
   const names = rows.map((n) => `s${n}`)
   const sumsOf = `let xAt = $x + ${own ? '(t * $active + a)' : 't'} * $inner;
 ${rows.map((n) => `let at${n} = ((e - $first) * $rows + min(o + ${n}u, $rows - 1u)) * $units; var s${n} = 0.0;`).join('\n')}
@@ -167,19 +212,18 @@ for (var u = member; u < $units; u += members) {
 }
 var s = array<f32, ${names.length}>(${names.map((name) => `teamAdd(${name}, lane)`).join(', ')});`
   const sum = (index: string, row: string) => `(s[${index}]${bias ? ` + vectors[$bias + e * $rows + ${row}]` : ''})`
-  const one = gated
-    ? gatedExpression(gated, sum('i * 2u', 'o + i * 2u'), sum('i * 2u + 1u', 'o + i * 2u + 1u'))
-    : sum('i', 'o + i')
+  const one = gated ? gatedExpression(gated, sum('i * 2u', 'o + i * 2u'), sum('i * 2u + 1u', 'o + i * 2u + 1u')) : sum('i', 'o + i')
   const inside = 'e - $first < $count'
   const old = addTo === undefined ? '' : 'act[to] + $scale * '
   const mine = `for (var i = member; i < ${N}u; i += members)`
   const body = mix
-    ? `var mixed = array<f32, ${N}>();
+    ? `${route ? 'choose(t, $active, member, members, lane);' : ''}
+var mixed = array<f32, ${N}>();
 for (var a = 0u; a < $active; a++) {
-  let e = expert(lane, $chosen + t * $active + a);
+  let e = ${chosenAt};
   if (${inside}) {
     ${sumsOf}
-    ${mine} { mixed[i] += act[$weights + t * $active + a] * ${one}; }
+    ${mine} { mixed[i] += ${weightAt} * ${one}; }
   }
 }
 ${mine} {
@@ -188,7 +232,7 @@ ${mine} {
     later ? 'act[to] + $factor * mixed[i]' : mix.residual ? 'act[$residual + t * $outputs + o + i] + $factor * mixed[i]' : 'mixed[i]'
   }; }
 }`
-    : `let a = team / $wide; let e = expert(lane, $chosen + t * $active + a);
+    : `let a = team / $wide;${route ? ' choose(t, a + 1u, member, members, lane);' : ''} let e = ${chosenAt};
 if (!(${inside})) { return; }
 ${sumsOf}
 ${mine} {
@@ -196,28 +240,26 @@ ${mine} {
   if (o / ${per}u + i < $outputs) { act[to] = ${old}${one}; }
 }`
   return {
-    params: `n wide x y chosen active inner units outputs rows first count bias scale:f weights residual factor:f ${planeParams(weight.format, 0)} ${
+    params: `n wide x y chosen logits experts routed:f active inner units outputs rows first count bias scale:f weights residual factor:f ${planeParams(weight.format, 0)} ${
       gated ? gatedParams(gated) : ''
     }`,
     bindings: [['r', elementOf(weight.format)] as const],
-    workgroup: TEAM_WORKGROUP,
+    workgroup,
     subgroups: variants.subgroups,
-    module: `${EIGHT}\n${ACTIVATIONS}\n${loadFunction(weight.format, 0)}\n${module}\n${expertText(variants.subgroups)}`,
+    module: `${EIGHT}\n${ACTIVATIONS}\n${loadFunction(weight.format, 0)}\n${module}\n${
+      route ? chooseInTeam(node.active, weight.shape[0]!, variants) : expertText(variants.subgroups)
+    }`,
     body: `${teamText}\nif (team >= $n) { return; }\nlet t = wg.z; let o = team % $wide * ${N * per}u;\n${body}`,
   }
 }
 
-export interface FusedMoe extends Moe {
-  readonly residual?: { readonly a: Temporary; readonly factor: number } | undefined
-}
-
-export function lowerMoe(node: FusedMoe, to: Lowering): void {
+export function lowerMoe(node: Moe, to: Lowering): void {
   const { x, route, gateUp, down, activation, y, residual } = node
   const { chosen, active } = route
   const pairs = chosen.count
   const F = columns(down.weight)
   const hidden = to.scratch(pairs, F)
-  const choice = { chosen, active }
+  const choice = { chosen, active, route: choosesInExperts(route, to) ? route : undefined }
   if (gateUp.adapter) {
     const wide = to.scratch(pairs, 2 * F)
     adapted(gateUp, x, false, wide, choice, to)
@@ -239,7 +281,7 @@ function adapted(
   x: Temporary,
   own: boolean,
   y: Temporary,
-  choice: Pick<ExpertProduct, 'chosen' | 'active'>,
+  choice: Pick<ExpertProduct, 'chosen' | 'active' | 'route'>,
   to: Lowering,
 ) {
   const { a, b, scale } = matrix.adapter!
@@ -261,7 +303,7 @@ function lowerPairs(x: Temporary, y: Temporary, activation: Gated, to: Lowering)
 }
 
 /** Σ_a weight[t, a]·x[t·A + a], plus a residual. */
-function lowerMix(x: Temporary, weights: Temporary, active: number, residual: FusedMoe['residual'], y: Temporary, to: Lowering): void {
+function lowerMix(x: Temporary, weights: Temporary, active: number, residual: Moe['residual'], y: Temporary, to: Lowering): void {
   const shader = to.shader(`mix${residual ? ' residual' : ''}`, () => ({
     params: 'x y n weights active width residual factor:f',
     workgroup: EACH_WORKGROUP,

@@ -1,7 +1,7 @@
 /** LayerNorm and RMSNorm over groups of values, one team each; and the same statistics as a prologue of products. Contracts in ops.ts. */
 import type { Lowering } from '../plan.ts'
 import type { Norm } from '../record.ts'
-import { TEAM_WORKGROUP, teamGrid, teams, type Variants } from '../wgsl.ts'
+import { teamGrid, teams, type Variants, workgroupOf } from '../wgsl.ts'
 
 /** Statements that compute `mean_r` and `factor_r` of rows `bases` of `act`, each `$width` long, with one order of sums wherever they stand. */
 export function statistics(kind: Norm['kind'], bases: readonly string[]): string {
@@ -43,6 +43,9 @@ export const normValues = ({ width, eps, gain, bias }: Norm): Record<string, num
   normBias: bias?.at ?? 0,
 })
 
+/** Bytes of the vectors of a norm. */
+export const normBytes = ({ gain, bias }: Norm): number => (gain?.bytes ?? 0) + (bias?.bytes ?? 0)
+
 /** What the text of a norm depends on. */
 export const normKey = ({ kind, gain, bias, unitOffset }: Norm): string =>
   `${kind}${gain ? ' gain' : ''}${bias ? ' bias' : ''}${unitOffset ? ' +1' : ''}`
@@ -52,11 +55,12 @@ export const subgroupKey = ({ subgroups }: Variants): string => (subgroups ? 'su
 export function lowerNorm(node: Norm, to: Lowering): void {
   const { variants } = to
   const groups = node.x.count / node.width
-  const shader = to.shader(`norm ${normKey(node)} ${subgroupKey(variants)}`, () => {
-    const { module, body } = teams(variants)
+  const workgroup = workgroupOf(variants, groups)
+  const shader = to.shader(`norm ${normKey(node)} ${subgroupKey(variants)} ${workgroup}`, () => {
+    const { module, body } = teams(variants, workgroup)
     return {
       params: `x y n ${NORM_PARAMS}`,
-      workgroup: TEAM_WORKGROUP,
+      workgroup,
       subgroups: variants.subgroups,
       module,
       body: `${body}
@@ -66,5 +70,5 @@ ${statistics(node.kind, ['base'])}
 for (var d = member; d < $width; d += members) { let v = act[base + d]; act[$y + team * $width + d] = ${normed('v', 'd', 0, node)}; }`,
     }
   })
-  to.dispatch(shader, { x: node.x, y: node.y, n: groups, ...normValues(node) }, teamGrid(variants, groups))
+  to.dispatch(shader, { x: node.x, y: node.y, n: groups, ...normValues(node) }, teamGrid(variants, groups), [], normBytes(node))
 }

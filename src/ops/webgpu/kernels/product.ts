@@ -9,9 +9,9 @@ import { EIGHT, elementOf, loadFunction, planeParams, planeValues, UNIT, unitsOf
 import type { Lowering, Value } from '../plan.ts'
 import type { Norm, Part, ValueKind } from '../record.ts'
 import type { Piece, Temporary } from '../tensor.ts'
-import { ACTIVATIONS, TEAM_WORKGROUP, teamGrid, teams } from '../wgsl.ts'
+import { ACTIVATIONS, teamGrid, teams, workgroupOf } from '../wgsl.ts'
 import { gatedExpression, gatedParams, gatedValues, valueExpression } from './elementwise.ts'
-import { NORM_PARAMS, normed, normKey, normValues, statistics, subgroupKey } from './norm.ts'
+import { NORM_PARAMS, normBytes, normed, normKey, normValues, statistics, subgroupKey } from './norm.ts'
 
 export interface Product {
   readonly op: 'product'
@@ -19,6 +19,8 @@ export interface Product {
   /** Applied to x first. */
   readonly norm?: Norm | undefined
   readonly parts: readonly Part[]
+  /** Where the normed rows are kept too. */
+  readonly keep?: Temporary | undefined
   /** The result of each part; of two gated parts there is one result. */
   readonly ys: readonly Temporary[]
   readonly gated?: Gated | undefined
@@ -50,6 +52,7 @@ interface Shape {
   N: number
   ragged: boolean
   grouped: boolean
+  workgroup: number
 }
 
 export function lowerProduct(node: Product, to: Lowering): void {
@@ -71,7 +74,9 @@ function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): 
   const outputs = gated ? pieces[0]!.rows : pieces.reduce((sum, { rows }) => sum + rows, 0)
   let N = Math.min(rowsEach(outputs), R > 1 ? 2 : 4)
   while (groups > 1 && (perGroup % N !== 0 || pieces.some(({ rows, row }) => rows % N !== 0 || row % N !== 0))) N /= 2
-  const shape: Shape = { R, N, ragged: inner % UNIT !== 0, grouped: groups > 1 }
+  const counts = (gated ? pieces.slice(0, 1) : pieces).map(({ rows }) => Math.ceil(rows / N))
+  const count = counts.reduce((a, b) => a + b)
+  const shape: Shape = { R, N, ragged: inner % UNIT !== 0, grouped: groups > 1, workgroup: workgroupOf(to.variants, count) }
   const shader = to.shader(keyOf(node, shape, to), () => textOf(node, shape, to))
   const values: Record<string, Value> = {
     x,
@@ -81,6 +86,7 @@ function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): 
     units: unitsOf(inner),
     ...(norm ? normValues(norm) : { width: 0, eps: 0, gain: 0, normBias: 0 }),
     residual: residual ? residual.a : 0,
+    keep: node.keep ?? 0,
     factor: residual?.factor ?? 1,
   }
   let first = 0
@@ -94,18 +100,18 @@ function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): 
     values[`width${n}`] = count * rows
     values[`bias${n}`] = bias?.at ?? 0
     values[`first${n}`] = first
-    if (!gated || n === 0) first += Math.ceil(piece.rows / N)
+    first += counts[n] ?? 0
   })
   values.perGroup = perGroup
   node.values?.forEach(({ value }, n) => {
     values[`value${n}`] = value
   })
   if (gated) Object.assign(values, gatedValues(gated))
-  const bytes = pieces.reduce((sum, piece, n) => sum + pieceBytes(parts[n]!, piece), 0)
+  const bytes = pieces.reduce((sum, piece, n) => sum + pieceBytes(parts[n]!, piece), norm ? normBytes(norm) : 0)
   to.dispatch(
     shader,
     values,
-    teamGrid(to.variants, first, Math.ceil(T / R)),
+    teamGrid(to.variants, count, Math.ceil(T / R)),
     pieces.map(({ buffer }) => buffer),
     bytes,
   )
@@ -116,19 +122,24 @@ const pieceBytes = ({ weight, bias }: Part, { rows }: Piece): number => {
   return (weight.bytes * rows) / all + (bias ? (bias.bytes * rows) / all : 0)
 }
 
-function keyOf({ parts, norm, gated, values, residual }: Product, { R, N, ragged, grouped }: Shape, to: Lowering): string {
+function keyOf({ parts, norm, keep, gated, values, residual }: Product, { R, N, ragged, grouped, workgroup }: Shape, to: Lowering): string {
   const formats = parts.map(({ weight, bias }) => `${weight.format.name}${bias ? '+' : ''}`).join(' ')
-  return `product ${formats} ${R}x${N}${ragged ? ' ragged' : ''}${grouped ? ' grouped' : ''}${norm ? ` norm ${normKey(norm)}` : ''}${
+  return `product ${formats} ${R}x${N}${ragged ? ' ragged' : ''}${grouped ? ' grouped' : ''}${norm ? ` norm ${normKey(norm)}${keep ? ' keep' : ''}` : ''}${
     gated ? ` ${gated.kind} ${'approximation' in gated ? gated.approximation : ''}` : ''
-  }${(values ?? []).map(({ kind }) => ` ${kind}`).join('')}${residual ? ' residual' : ''} ${subgroupKey(to.variants)}`
+  }${(values ?? []).map(({ kind }) => ` ${kind}`).join('')}${residual ? ' residual' : ''} ${subgroupKey(to.variants)} ${workgroup}`
 }
+
+/** The first team keeps the normed rows. */
+const keepRow = (r: number, norm: Norm): string => `if (team == 0u) {
+  for (var d = member; d < $width; d += members) { act[$keep + x_${r} - $x + d] = ${normed(`act[x_${r} + d]`, 'd', r, norm)}; }
+}`
 
 function textOf(node: Product, shape: Shape, { variants }: Lowering) {
   const { parts, norm, gated, residual } = node
-  const { R, N, ragged, grouped } = shape
+  const { R, N, ragged, grouped, workgroup } = shape
   const all = Array.from({ length: R }, (_, r) => r)
   const rows = Array.from({ length: N }, (_, n) => n)
-  const { module, body } = teams(variants)
+  const { module, body } = teams(variants, workgroup)
   const xAt = (r: number) => `$x + min(wg.z * ${R}u + ${r}u, $rows - 1u) * $stride`
   const base = (n: number) => (grouped ? `($row${n} + o) / $perGroup * $inner + ` : '')
   /** The sums of part `n`, one for each of its rows and row of x, as the array `s<n>`. */
@@ -167,14 +178,14 @@ ${finish(0, gatedExpression(gated!, sum(0), sum(1)))}`
     n + 1 < parts.length ? `if (team < $first${n + 1}) {\n${part(n)}\n} else {\n${one(n + 1)}\n}` : part(n)
   return {
     params: [
-      'x rows inner stride units residual factor:f perGroup',
+      'x rows inner stride units residual factor:f keep perGroup',
       NORM_PARAMS,
       ...parts.map(({ weight }, n) => `y${n} rows${n} row${n} width${n} bias${n} first${n} ${planeParams(weight.format, n)}`),
       ...(node.values ?? []).map((_, n) => `value${n}:f`),
       gated ? gatedParams(gated) : '',
     ].join(' '),
     bindings: parts.map(({ weight }) => ['r', elementOf(weight.format)] as const),
-    workgroup: TEAM_WORKGROUP,
+    workgroup,
     subgroups: variants.subgroups,
     module: `${EIGHT}
 ${ACTIVATIONS}
@@ -190,6 +201,7 @@ ${
       )
     : ''
 }
+${node.keep ? all.map((r) => keepRow(r, norm!)).join('\n') : ''}
 ${gated ? both() : one(0)}`,
   }
 }
