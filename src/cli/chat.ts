@@ -7,7 +7,7 @@ import { text as readAll } from 'node:stream/consumers'
 import { type Command, Option } from 'commander'
 import type { ChatFormat, Effort, SamplingOptions } from '../chat/messages.ts'
 import { ChatSession, type TurnOptions } from '../chat/session.ts'
-import { DEFAULT_MODEL, interruption, modelAndQuestion, pipedQuestions, withoutEffect } from './chat/start.ts'
+import { DEFAULT_MODEL, holdKeys, interruption, modelAndQuestion, pipedQuestions, withoutEffect } from './chat/start.ts'
 import { addFormOptions, FORM_FLAGS, type FormFlags, readForm } from './support/form.ts'
 import { addRunOptions, openModel, parseCount, parseNumber, type RunOptions } from './support/model.ts'
 import { coloured, UsageError } from './support/terminal.ts'
@@ -97,7 +97,8 @@ async function chat(first: string | undefined, others: string[], options: Option
 
   const tools = options.tools === undefined ? [] : await (await import('./chat/tools.ts')).loadTools(options.tools)
   const interrupt = interruption()
-  const model = await openModel(modelName, { ...options, slots: 1, signal: interrupt.signal })
+  const release = questions.length === 0 ? holdKeys(process.stdin, interrupt.now) : () => {}
+  const model = await openModel(modelName, { ...options, slots: 1, signal: interrupt.signal }).finally(release)
   try {
     if (!options.quiet) for (const line of withoutEffect(options, model.format.capabilities)) process.stderr.write(`${line}\n`)
     const system = options.system ? [{ role: 'system' as const, content: options.system }] : []

@@ -1,7 +1,9 @@
 /** The pictures inside a diagram: layers, heads, widths and experts to scale, shares of the parameters, and the legend. */
+
 import type { Architecture } from '../architecture/architecture.ts'
 import { hasHeads, isStateSpace, unpublishedOf, windowOf } from '../architecture/slots.ts'
 import { type Box, cells, rect, text, textWidth } from '../drawing/svg.ts'
+import { binary } from '../numbers/bytes.ts'
 import type { Account, Component } from './account.ts'
 
 /** A stack's width with the ladder of layers at its left, and the gap to the next. */
@@ -104,7 +106,7 @@ export function shares({ parameters, weightBytes, kvCache, state, work }: Accoun
   const width = COLUMN - LADDER
   const out = [
     text(left, y, 'parameters by part', 'label'),
-    text(left + width, y, `${gigabytes(weightBytes.published)} of weights`, 'label', 'end'),
+    text(left + width, y, `${binary(weightBytes.published)} of weights`, 'label', 'end'),
   ]
   let at = left
   for (const { components, className } of PARTS) {
@@ -116,9 +118,9 @@ export function shares({ parameters, weightBytes, kvCache, state, work }: Accoun
   out.push(rect(left, y + 28, width, 7, 'rest'), rect(left, y + 28, (width * parameters.active) / parameters.total, 7, 'on'))
   const percent = ((100 * parameters.active) / parameters.total).toPrecision(3)
   out.push(text(left, y + 52, `active per token: ${short(parameters.active)}, ${percent} %`, 'label'))
-  out.push(text(left, y + 70, `KV cache at ${work.context.toLocaleString('en-US')} tokens: ${mebibytes(kvCache.bytes)} in bf16`, 'label'))
+  out.push(text(left, y + 70, `KV cache at ${work.context.toLocaleString('en-US')} tokens: ${binary(kvCache.bytes)} in bf16`, 'label'))
   out.push(text(left, y + 88, `multiply-adds per decoded token: ${short(work.decodeMultiplyAdds)}`, 'label'))
-  if (state.bytes > 0) out.push(text(left + width, y + 52, `states: ${mebibytes(state.bytes)}`, 'label', 'end'))
+  if (state.bytes > 0) out.push(text(left + width, y + 52, `states: ${binary(state.bytes)}`, 'label', 'end'))
   return out
 }
 
@@ -188,9 +190,3 @@ export function short(count: number): string {
   if (count >= 1e9) return `${(count / 1e9).toPrecision(3)}B`
   return count >= 1e6 ? `${(count / 1e6).toPrecision(3)}M` : count.toLocaleString('en-US')
 }
-
-const mebibytes = (bytes: number): string =>
-  bytes >= 2 ** 30 ? `${(bytes / 2 ** 30).toPrecision(3)} GiB` : `${(bytes / 2 ** 20).toPrecision(3)} MiB`
-
-const gigabytes = (bytes: number): string =>
-  bytes < 999.5e9 ? `${(bytes / 1e9).toPrecision(3)} GB` : `${(bytes / 1e12).toPrecision(3)} TB`

@@ -43,8 +43,10 @@ const MIN_PIECE = 16
 const WORTH_WAITING = 32
 /** Share of a step's prompt rows for the prompts that came first; the rest is for those that have the fewest rows left. */
 const FIRST_SHARE = 0.5
-/** A job decodes at least this long before its slot goes to a key that has none. */
+/** A job decodes at least this long, and as long as its prompt took, before its slot goes to a key that has none. */
 const MIN_TURN_MS = 2000
+/** So many times as long, if its key has no other slot: the ids of a job that comes back are computed again. */
+const ONLY_SLOT_TURNS = 4
 /** Weight of the newest step in the smoothed speeds. */
 const SMOOTHING = 0.3
 
@@ -217,18 +219,18 @@ export class Scheduler {
   }
 
   /**
-   * Takes a slot for a job: from one whose consumer does not read, or for a key without slots from the key that has most. The other job
-   * waits for its next turn, and continues with the same ids. False: all slots stay where they are.
+   * Takes a slot for a job: from one whose consumer does not read, or for a key without slots from a key that has most, after its turn. The
+   * other job waits for its next turn, and continues with the same ids. False: all slots stay where they are.
    */
   async #freeSlot(job: Job): Promise<boolean> {
     const slots = this.#slotsByKey()
     const most = Math.max(...slots.values())
     const now = performance.now()
-    const hadTurn = ({ since, caughtUp }: Running) => caughtUp > 0 && now - caughtUp >= Math.max(MIN_TURN_MS, caughtUp - since)
+    const turns = most > 1 ? 1 : ONLY_SLOT_TURNS
+    const hadTurn = ({ since, caughtUp }: Running) => caughtUp > 0 && now - caughtUp >= turns * Math.max(MIN_TURN_MS, caughtUp - since)
     const richest = this.#running.filter((running) => slots.get(running.job.cacheKey) === most && hadTurn(running))
     const byLength = (a: Running, b: Running) => a.job.ids.length - b.job.ids.length
-    const victim =
-      this.#running.find((running) => running.job.paused) ?? (slots.has(job.cacheKey) || most < 2 ? undefined : richest.sort(byLength)[0])
+    const victim = this.#running.find((running) => running.job.paused) ?? (slots.has(job.cacheKey) ? undefined : richest.sort(byLength)[0])
     if (!victim) return false
     await this.prefixes.remember(victim.slot, victim.done)
     this.prefixes.release(victim.slot)

@@ -1,5 +1,6 @@
 /** Checks the free space of a disk before large files are written. */
 import { statfs } from 'node:fs/promises'
+import { binary } from '../numbers/bytes.ts'
 
 /** Too little free disk space. Nothing was written yet, or what was written is kept for the next run. */
 export class DiskSpaceError extends Error {
@@ -25,7 +26,7 @@ export async function requireSpace(
   const available = await free(directory)
   if (available >= needed + MARGIN_BYTES) return
   throw new DiskSpaceError(
-    `${directory}: ${amount(needed)} must still be written, but only ${amount(available)} are free. Free some space or choose another disk, then run the command again.`,
+    `${directory}: ${binary(needed)} must still be written, but only ${binary(available)} are free. Free some space or choose another disk, then run the command again.`,
   )
 }
 
@@ -36,5 +37,3 @@ export function diskFull(error: unknown, path: string): unknown {
     cause: error,
   })
 }
-
-const amount = (bytes: number): string => (bytes >= 1e9 ? `${(bytes / 1e9).toFixed(2)} GB` : `${(bytes / 1e6).toFixed(1)} MB`)

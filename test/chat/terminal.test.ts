@@ -12,6 +12,7 @@ import { historyPath, InputHistory } from '../../src/cli/chat/history.ts'
 import { chatOnce } from '../../src/cli/chat/once.ts'
 import { chatInTerminal } from '../../src/cli/chat/repl.ts'
 import { parseSaved } from '../../src/cli/chat/saved.ts'
+import { holdKeys } from '../../src/cli/chat/start.ts'
 import { loadTools } from '../../src/cli/chat/tools.ts'
 import { printable } from '../../src/cli/chat/view.ts'
 import { byteTokenizer, qwenSpecials } from './byte-tokenizer.ts'
@@ -329,4 +330,21 @@ test('modules of tools', async () => {
   writeFileSync(join(folder, 'none.mjs'), 'export const x = 1\n')
   await assert.rejects(loadTools(join(folder, 'none.mjs')), /exports no tools/)
   await assert.rejects(loadTools(join(folder, 'missing.mjs')), /missing\.mjs/)
+})
+
+test('keys typed while a model loads are not echoed, and reach the prompt; Ctrl-C interrupts', async () => {
+  const modes: boolean[] = []
+  const input = Object.assign(new PassThrough(), { isTTY: true, setRawMode: (raw: boolean) => modes.push(raw) })
+  let interrupts = 0
+  const release = holdKeys(input, () => interrupts++)
+  input.write('What is ')
+  input.write('é?')
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  input.write('\u0003')
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  assert.deepEqual([modes, interrupts], [[true], 1])
+  release()
+  assert.deepEqual(modes, [true, false])
+  assert.equal(input.read().toString(), 'What is é?')
+  holdKeys(new PassThrough(), () => {})() // a pipe is left alone
 })

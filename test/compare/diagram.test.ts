@@ -40,7 +40,8 @@ test('state-space layers have their colour, a layer without feed-forward has no 
     titles.filter((title) => !/Norm|Output|embedding/.test(title!)),
     ['Gated feed-forward or experts', 'State space or grouped-query attention', 'State space'],
   )
-  for (const text of ['states: 17.5 MiB', 'states: 15.0 MiB', 'state-space layer', '4 × state space,']) assert.ok(svg.includes(text), text)
+  for (const text of ['states: 17.50 MiB', 'states: 15.00 MiB', 'state-space layer', '4 × state space,'])
+    assert.ok(svg.includes(text), text)
   assert.ok(!draw('gpt2', 'gpt-oss-20b').includes('state space'))
 })
 

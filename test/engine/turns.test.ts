@@ -1,6 +1,6 @@
 /** Who gets a slot and who gets rows: keys take turns, readers before those that do not read, prompts in the order in which they came. */
 import assert from 'node:assert/strict'
-import { describe, test } from 'node:test'
+import { describe, mock, test } from 'node:test'
 import { createEngine, type EngineOptions, type GenerateOptions, type Generation } from '../../src/engine/engine.ts'
 import { greedy, someIds, tiny } from './model.ts'
 
@@ -77,6 +77,31 @@ describe('turns', async () => {
     await engine.close()
     for (const generation of greedyKey) assert.equal((await generation.result).reason, 'abort')
   })
+
+  for (const slots of [1, 2])
+    test(`a key without slots gets one in its turn where ${slots} others have one each, and their answers stay the same`, async () => {
+      const now = performance.now.bind(performance)
+      const clock = mock.method(performance, 'now', () => 100 * now()) // eight seconds of a turn are 0.08 s
+      const engine = await engineOf({ slots })
+      const lengths = [400, 450].slice(0, slots)
+      const long = lengths.map((maxTokens, n) =>
+        engine.generate(someIds(8, vocabSize, n), { ...NEVER, cacheKey: `key ${n}`, maxTokens, sampling: { seed: n } }),
+      )
+      const ended: string[] = []
+      for (const { result } of long) void result.then(() => ended.push('long'))
+      const others = [7, 8].map((n) => engine.generate(someIds(8, vocabSize, n), { ...NEVER, cacheKey: `key ${n}`, maxTokens: 4 }))
+      for (const [n, { result }] of others.entries())
+        assert.deepEqual((await result).ids, await greedy(model, someIds(8, vocabSize, 7 + n), 4))
+      assert.ok(ended.length < slots, 'not after all the others')
+      const got = await Promise.all(long.map(async ({ result }) => (await result).ids))
+      clock.mock.restore()
+      const alone = await engineOf({ slots: 1 })
+      for (const [n, maxTokens] of lengths.entries()) {
+        const { ids } = await alone.generate(someIds(8, vocabSize, n), { ...NEVER, maxTokens, sampling: { seed: n } }).result
+        assert.deepEqual(got[n], ids)
+      }
+      await Promise.all([engine.close(), alone.close()])
+    })
 
   for (const count of [4, 8])
     test(`prompts of a burst of ${count} end one after another, those that came first before`, async () => {

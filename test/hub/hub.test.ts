@@ -432,7 +432,7 @@ describe('a misbehaving hub', () => {
 describe('disk, interruption, processes', () => {
   test('too little disk is found before anything is downloaded', async () => {
     const { run, cache } = setUp({ freeBytes: async () => 1e6 })
-    await rejects(run(), DiskSpaceError, /0\.9 MB must still be written, but only 1\.0 MB are free/)
+    await rejects(run(), DiskSpaceError, / KiB must still be written, but only 976\.6 KiB are free/)
     assert.deepEqual(hub.requests.map(({ name }) => name).sort(), ['config.json', 'model.safetensors.index.json'])
     await run({ freeBytes: async () => 1e12 })
     assertComplete(cache)

@@ -1,6 +1,8 @@
 /** The start of `lineage chat`: the meaning of its words and of piped text, options without effect, and Ctrl-C. */
+
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import type { Readable } from 'node:stream'
 import { findPreset, nearestNames, presetNames } from '../../architecture/presets.ts'
 import type { ChatFormat } from '../../chat/messages.ts'
 import { isPathLike } from '../../files/path-node.ts'
@@ -99,5 +101,32 @@ export function interruption() {
       act = before
     }
   }
-  return { signal: controller.signal, redirect }
+  return { signal: controller.signal, redirect, now: () => act() }
+}
+
+const CTRL_C = 3
+
+/** Standard input, or what stands for it. */
+type Keyboard = Readable & { isTTY?: boolean; setRawMode?: (raw: boolean) => unknown }
+
+/**
+ * Keys that are typed before input is read, while a model loads: they are not echoed, and the returned function gives them to the next
+ * reader. Ctrl-C calls `interrupt`.
+ */
+export function holdKeys(input: Keyboard, interrupt: () => void): () => void {
+  if (!input.isTTY || !input.setRawMode) return () => {}
+  const typed: Buffer[] = []
+  const keep = (keys: Buffer | string) => {
+    const bytes = Buffer.from(keys as string)
+    if (bytes.includes(CTRL_C)) interrupt()
+    else typed.push(bytes)
+  }
+  input.setRawMode(true)
+  input.on('data', keep)
+  return () => {
+    input.off('data', keep)
+    input.pause()
+    input.setRawMode?.(false)
+    if (typed.length > 0) input.unshift(Buffer.concat(typed))
+  }
 }

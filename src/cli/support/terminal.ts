@@ -4,6 +4,9 @@
 import { Writable } from 'node:stream'
 import { styleText } from 'node:util'
 import { InvalidArgumentError } from 'commander'
+import { inUnits } from '../../numbers/bytes.ts'
+
+export { binary } from '../../numbers/bytes.ts'
 
 /** Wrong usage that is found after parsing. Exit code 2. */
 export class UsageError extends Error {
@@ -91,18 +94,6 @@ export const grouped = (count: number): string => count.toLocaleString('en-US')
 
 /** 20914757184 -> '20.91B'; four significant digits at most. */
 export const short = (count: number): string => inUnits(count, 1000, ['', 'k', 'M', 'B', 'T'])
-
-/** Bytes in binary units: '12.82 GiB', '768 B'. */
-export const binary = (bytes: number): string => inUnits(bytes, 1024, [' B', ' KiB', ' MiB', ' GiB', ' TiB'])
-
-/** In the largest unit that the value reaches; in the first one as it is. */
-function inUnits(value: number, base: number, units: readonly string[]): string {
-  let power = 0
-  while (power + 1 < units.length && value >= base ** (power + 1)) power++
-  return power === 0 ? `${value}${units[0]}` : `${significant(value / base ** power)}${units[power]}`
-}
-
-const significant = (x: number): string => (x >= 1000 ? x.toFixed(0) : x >= 100 ? x.toFixed(1) : x.toFixed(2))
 
 const UNITS: Record<string, number> = { '': 1, k: 1e3, m: 1e6, g: 1e9, t: 1e12, ki: 2 ** 10, mi: 2 ** 20, gi: 2 ** 30, ti: 2 ** 40 }
 

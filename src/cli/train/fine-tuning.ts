@@ -12,7 +12,7 @@ import { companionsOf, openStart, type Start } from '../../train/start-node.ts'
 import { DEFAULT_SETTINGS, type TrainingData } from '../../train/trainer.ts'
 import { modelDirectory } from '../support/model.ts'
 import { readOptionFile } from '../support/read-file.ts'
-import { short, UsageError } from '../support/terminal.ts'
+import { binary, short, UsageError } from '../support/terminal.ts'
 import { changes, isConversations, type Options, type Prepared, quantised, shared } from './options.ts'
 
 /** Tokens per window of a checkpoint, unless its context is shorter or --block asks for others. */
@@ -70,15 +70,13 @@ function lowRankOf({ architecture, frozen }: Start, options: Options): Prepared[
   const trained = adapters.flatMap(adapterParts).reduce((sum, { shape }) => sum + size(shape), 0)
   const bytes = leaves(weightSpecs(architecture)).reduce((sum, { dtype, shape }) => sum + storedBytes(dtype, size(shape)), 0)
   process.stderr.write(
-    `${adapters.length} adapters of rank ${rank}, ${short(trained)} parameters; memory: base ${mib(bytes)}, adapters ${mib(4 * trained * (3 + options.threads))}, results up to ${mib(options.threads * options.memory * 2 ** 20)}\n`,
+    `${adapters.length} adapters of rank ${rank}, ${short(trained)} parameters; memory: base ${binary(bytes)}, adapters ${binary(4 * trained * (3 + options.threads))}, results up to ${binary(options.threads * options.memory * 2 ** 20)}\n`,
   )
   return {
     load: async (signal) => ({ base: await frozen({ signal }), adapters }),
     meta: { base: options.from!, alpha, rankStabilized },
   }
 }
-
-const mib = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 
 /** A gentle rate, and little decay: the weights are good already. */
 export const FINE_TUNING = { ...DEFAULT_SETTINGS, learningRate: 5e-5, finalLearningRate: 5e-6, beta2: 0.999, weightDecay: 0.01 }

@@ -3,13 +3,13 @@
  * and copies between memories. Commands run in the order in which they were enqueued, so a temporary may be given out again at once.
  * What the host itself writes must stay until the commands that read it have run (`retire`).
  */
+import { binary } from '../../numbers/bytes.ts'
 import { MemoryError } from '../backend.ts'
 import { type Draw, drawRows } from '../draw.ts'
 import { size, type Tensor, tensorsIn } from '../tensor.ts'
 import { FORMAT } from './formats.ts'
 import { copyKernel } from './kernels/copy.ts'
 import { afterScratch } from './layout.ts'
-import { gigabytes } from './memories.ts'
 import { Allocator, type Block } from './memory.ts'
 import type { Pool } from './pool.ts'
 import { own, type WasmTensor } from './tensor.ts'
@@ -60,7 +60,7 @@ export class Heap {
     const block = this.temporaries.allocate(bytes)
     if (block) return block
     const [total, used] = [this.bytes.byteLength, this.temporaries.used]
-    throw new MemoryError(`${what}: no ${gigabytes(bytes)} left in the heap of ${gigabytes(total)} (${gigabytes(used)} in use)`)
+    throw new MemoryError(`${what}: no ${binary(bytes)} left in the heap of ${binary(total)} (${binary(used)} in use)`)
   }
 
   /** A block that ends with the enclosing scope. */
@@ -110,7 +110,7 @@ export class Heap {
     const block = this.#host.allocate(bytes)
     if (block) return block
     throw new MemoryError(
-      `upload: no ${gigabytes(bytes)} left of the ${gigabytes(this.#hostBytes)} between host and kernels; read a result first`,
+      `upload: no ${binary(bytes)} left of the ${binary(this.#hostBytes)} between host and kernels; read a result first`,
     )
   }
 

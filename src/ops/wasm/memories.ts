@@ -2,6 +2,7 @@
  * The arenas: memories of at most 4 GiB each that hold weights and caches. A further one is made when the others are full; a place lies in
  * one arena. Pages are touched when they are written, so an arena that is not full costs address space only.
  */
+import { binary } from '../../numbers/bytes.ts'
 import { MemoryError } from '../backend.ts'
 import { availableMemory, reportedMemory } from './host.ts'
 import { Allocator, type Block } from './memory.ts'
@@ -22,13 +23,11 @@ export function createMemory(bytes: number, shared: boolean): WebAssembly.Memory
     return new WebAssembly.Memory({ initial: pages, maximum: pages, shared })
   } catch (error) {
     throw new MemoryError(
-      `cannot reserve address space for a memory of ${Math.ceil(bytes / 2 ** 20)} MiB: WebAssembly reserves up to 10 GB for each memory, of which only the used part is taken; raise the limit (ulimit -v)`,
+      `cannot reserve address space for a memory of ${binary(bytes)}: WebAssembly reserves up to 10 GiB for each memory, of which only the used part is taken; raise the limit (ulimit -v)`,
       { cause: error },
     )
   }
 }
-
-export const gigabytes = (bytes: number): string => `${(bytes / 1e9).toFixed(2)} GB`
 
 export class Memories {
   readonly list: WebAssembly.Memory[]
@@ -75,12 +74,12 @@ export class Memories {
       this.#used += block.bytes
       return { arena, address: block.address, block }
     }
-    const error = (reason: string) => new MemoryError(`${what}: ${gigabytes(bytes)} wanted, ${reason}`)
+    const error = (reason: string) => new MemoryError(`${what}: ${binary(bytes)} wanted, ${reason}`)
     if (!this.#separate) throw error('but this engine has no second WebAssembly memory and the first is full')
     if (bytes > this.largestPlace) {
       const remedy =
         this.#arenaBytes < LARGEST_MEMORY ? `raise arenaBytes (at most ${LARGEST_MEMORY})` : 'a cache needs fewer slots or positions'
-      throw error(`but an arena holds ${gigabytes(this.#arenaBytes)}; ${remedy}`)
+      throw error(`but an arena holds ${binary(this.#arenaBytes)}; ${remedy}`)
     }
     let memory: WebAssembly.Memory | undefined
     // Where address space is scarce, smaller arenas may still be had.
@@ -99,10 +98,10 @@ export class Memories {
   /** @throws MemoryError if the machine cannot hold so many bytes more, or the limit forbids them */
   mustFit(bytes: number, what: string): void {
     const refuse = (rest: number, of: string) => {
-      if (bytes > rest) throw new MemoryError(`${what}: ${gigabytes(bytes)} wanted, ${gigabytes(Math.max(0, rest))} ${of}`)
+      if (bytes > rest) throw new MemoryError(`${what}: ${binary(bytes)} wanted, ${binary(Math.max(0, rest))} ${of}`)
     }
     const limit = this.#limit
-    if (limit !== undefined) refuse(limit - this.#used, `are left of the ${gigabytes(limit)} of memory (${this.#limitSource})`)
+    if (limit !== undefined) refuse(limit - this.#used, `are left of the ${binary(limit)} of memory (${this.#limitSource})`)
     refuse(availableMemory() ?? Number.POSITIVE_INFINITY, 'of memory are free')
   }
 

@@ -5,6 +5,7 @@
  * Faithful precision multiplies dense weights as published with f32 activations, and weights in blocks (mxfp4, the formats of GGUF) with
  * activations of 16 bits per block of 32.
  */
+import { binary } from '../../numbers/bytes.ts'
 import { type Backend, MemoryError } from '../backend.ts'
 import { size } from '../tensor.ts'
 import { Batches } from './batches.ts'
@@ -30,7 +31,7 @@ import { route } from './kernels/route.ts'
 import { convolution, selectiveScan } from './kernels/state.ts'
 import { cacheBytes, createCache } from './kv-cache.ts'
 import { spillAt } from './layout.ts'
-import { createMemory, gigabytes, LARGEST_MEMORY, Memories } from './memories.ts'
+import { createMemory, LARGEST_MEMORY, Memories } from './memories.ts'
 import { InlinePool, ThreadPool } from './pool.ts'
 import { LoadingContext, loadWeight, tableOnDemand } from './weights.ts'
 
@@ -90,7 +91,7 @@ function largestHeap(shared: boolean): WebAssembly.Memory {
     try {
       return createMemory(bytes, shared)
     } catch (error) {
-      if (bytes < 256 << 20) throw new MemoryError(`the engine gives no WebAssembly memory of ${gigabytes(bytes)}: ${error}`)
+      if (bytes < 256 << 20) throw new MemoryError(`the engine gives no WebAssembly memory of ${binary(bytes)}: ${error}`)
     }
   }
 }
