@@ -4,7 +4,7 @@
  */
 import { mixSeeds } from '../random/hash.ts'
 import type { DistillationObjective } from './objectives.ts'
-import { answersAsExample, type Sampler } from './reinforce.ts'
+import { answerExamples, type Sampler } from './reinforce.ts'
 import type { Example } from './shard.ts'
 import type { LiveData, TrainingData } from './trainer.ts'
 import type { TrainingWorkers } from './workers.ts'
@@ -52,10 +52,7 @@ export function onPolicyDistillation(
       const answers = await sampler.sample(asked, { temperature, maxTokens, seed: mixSeeds(seed, step, 0x0d15) >>> 0 })
       answerTokens = answers.reduce((sum, { ids }) => sum + ids.length, 0) / answers.length
       const pairs = asked.map((prompt, i) => ({ prompt, answer: answers[i]! }))
-      const shares = Array.from({ length: parts }, (_, part) => pairs.filter((_, i) => i % parts === part)).filter(
-        ({ length }) => length > 0,
-      )
-      return taught(shares.map(answersAsExample), teacher, { direction: 'reverse', share: 1 })
+      return taught(answerExamples(pairs, parts), teacher, { direction: 'reverse', share: 1 })
     },
     evaluation,
     notes: () => ({ answerTokens }),

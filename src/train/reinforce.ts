@@ -57,7 +57,7 @@ export interface ReinforceOptions {
   lengthPrice: number
   temperature: number
   maxTokens: number
-  /** Examples of a step: a multiple of the number of shards. */
+  /** Least examples of a step: the number of shards. */
   parts: number
   seed: number
 }
@@ -103,15 +103,15 @@ export function reinforcementData(
     const asked = task.prompts(round, prompts)
     const graded = await drawGroups(asked, sampler, options, mixSeeds(seed, round, 0x6e70))
     const learned = informative(graded)
-    const drawn = await policyExamples(policy, reference, learned, options)
-    steps = Array.from({ length: updates }, (_, u) => drawn.filter((_, i) => i % updates === u).filter(({ rows }) => rows.length > 0))
-    steps = steps.map((examples) => (examples.length > 0 ? examples : drawn.slice(0, 1)))
+    const shares = Array.from({ length: updates }, (_, u) => learned.filter((_, i) => i % updates === u))
+    steps = []
+    for (const share of shares) steps.push(await policyExamples(policy, reference, share, options))
     const answers = graded.flat()
     const mean = (of: (each: Graded) => number) => answers.reduce((sum, each) => sum + of(each), 0) / answers.length
     notes = {
       reward: mean(({ reward }) => reward),
       answerTokens: mean(({ answer }) => answer.ids.length),
-      divergence: divergence(drawn),
+      divergence: divergence(steps.flat()),
       groups: learned.length / options.group,
     }
   }
@@ -158,18 +158,41 @@ function informative(groups: readonly Graded[][]): Graded[] {
   return (some.length > 0 ? some : groups.slice(0, 1)).flat()
 }
 
-/** `updates` · `parts` examples with their objectives. */
-async function policyExamples(policy: Scorer, reference: Scorer, graded: readonly Graded[], options: ReinforceOptions): Promise<Example[]> {
-  const { updates, parts, clip, kl } = options
-  const count = updates * parts
-  const shares = Array.from({ length: count }, (_, i) => graded.filter((_, g) => g % count === i)).filter((share) => share.length > 0)
-  const plain = shares.map((share) => pack(share.map(sequence)))
+/** Examples of at most so many tokens, however long the answers become: the results of a pass must fit into the memory of a shard. */
+const PACK_TOKENS = 2048
+
+/** The examples of a step with their objectives. */
+async function policyExamples(
+  policy: Scorer,
+  reference: Scorer,
+  graded: readonly Graded[],
+  { parts, clip, kl }: ReinforceOptions,
+): Promise<Example[]> {
+  const packs = packsOf(graded, parts)
+  const plain = packs.map((answers) => pack(answers.map(sequence)))
   const [old, start] = [await policy.score(plain), await reference.score(plain)]
   return plain.map((example, i) => {
-    const advantages = Float32Array.from(shares[i]!.flatMap(({ answer, advantage }) => answer.ids.map(() => advantage)))
+    const advantages = Float32Array.from(packs[i]!.flatMap(({ answer, advantage }) => answer.ids.map(() => advantage)))
     const objective: PolicyObjective = { kind: 'policy', advantages, old: old[i]!, reference: start[i]!, clip, kl }
     return { ...example, objective }
   })
+}
+
+/** At least `parts` packs, where there are so many answers. */
+function packsOf<A extends { prompt: readonly number[]; answer: Sampled }>(answers: readonly A[], parts: number): A[][] {
+  const tokens = ({ prompt, answer }: A) => prompt.length + answer.ids.length
+  const most = Math.min(PACK_TOKENS, answers.reduce((sum, each) => sum + tokens(each), 0) / parts)
+  const packs: A[][] = []
+  let room = 0
+  for (const each of answers) {
+    if (packs.length === 0 || tokens(each) > room) {
+      packs.push([])
+      room = Math.max(most, tokens(each))
+    }
+    packs.at(-1)!.push(each)
+    room -= tokens(each)
+  }
+  return packs
 }
 
 /** Prompt and answer; the ids of the answer count. */
@@ -193,5 +216,6 @@ function divergence(examples: readonly Example[]): number {
   return rows === 0 ? 0 : sum / rows
 }
 
-/** Answers as sequences, for other objectives than rewards. */
-export const answersAsExample = (answers: readonly { prompt: readonly number[]; answer: Sampled }[]): Example => pack(answers.map(sequence))
+/** Answers as examples, for other objectives than rewards. */
+export const answerExamples = (answers: readonly { prompt: readonly number[]; answer: Sampled }[], parts: number): Example[] =>
+  packsOf(answers, parts).map((some) => pack(some.map(sequence)))
