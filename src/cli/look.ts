@@ -4,7 +4,7 @@ import { basename } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { promptOf } from '../answer/continuation.ts'
 import { claimFile, OWN_SVG, writeOutput } from '../files/output-node.ts'
-import { type LookOptions, look } from '../inspect/look.ts'
+import { type LookOptions, type LookProgress, look } from '../inspect/look.ts'
 import { lookSvg } from '../inspect/look-svg.ts'
 import { speller } from '../tokenizer/prompt.ts'
 import { asJson, report } from './support/look-report.ts'
@@ -66,9 +66,12 @@ async function run(name: string, text: string | undefined, options: Options): Pr
       throw new UsageError(`the text has ${read.length} tokens; allow a longer one with --context ${read.length}`)
     const { layers, heads, tokens, top, lens, hidden } = options
     const spell = spoken && speller(spoken.tokenizer)
-    const seen = await look(model, read, { layers, heads, tokens, top, lens, hidden, spell, signal }).catch((error) => {
-      throw error instanceof RangeError ? new UsageError(error.message.replace(/^look: /, '')) : error
-    })
+    const line = statusLine()
+    const seen = await look(model, read, { layers, heads, tokens, top, lens, hidden, spell, signal, onProgress: line.show })
+      .catch((error) => {
+        throw error instanceof RangeError ? new UsageError(error.message.replace(/^look: /, '')) : error
+      })
+      .finally(line.clear)
     const found = { ...seen, model: basename(name) }
     if (svg !== undefined) {
       await writeOutput(svg, lookSvg(found), { force, own: OWN_SVG })
@@ -77,6 +80,15 @@ async function run(name: string, text: string | undefined, options: Options): Pr
     else process.stdout.write(`${report(found, { detailed: layers !== undefined || heads !== undefined, width: terminalWidth() })}\n`)
   } finally {
     await model.dispose()
+  }
+}
+
+/** How far it is, on a terminal. */
+function statusLine(): { show: (progress: LookProgress) => void; clear: () => void } {
+  const write = (words: string): unknown => process.stderr.isTTY && process.stderr.write(`\r\x1b[2K${words}`)
+  return {
+    show: ({ reading, done, of }) => write(reading === 'tokens' ? `read ${done} of ${of} tokens` : `answers of ${done} of ${of} layers`),
+    clear: () => write(''),
   }
 }
 

@@ -29,8 +29,12 @@ export interface LookOptions {
   hidden?: boolean
   /** The text of an id; then tokens and answers have one. */
   spell?: (id: number) => string
+  /** Called while it reads, and after the answers of each layer. */
+  onProgress?: (progress: LookProgress) => void
   signal?: AbortSignal
 }
+
+export type LookProgress = { reading: 'tokens' | 'layers'; done: number; of: number }
 
 export interface Share {
   /** Index of a token of the text, from 0. */
@@ -145,7 +149,7 @@ const SHOWN_TOKENS = 16
  */
 export async function look(model: LookModel, ids: readonly number[], options: LookOptions = {}): Promise<Look> {
   const { backend, architecture, weights } = model
-  const { hidden = false, top = 3, spell, signal } = options
+  const { hidden = false, top = 3, spell, onProgress, signal } = options
   checkText(architecture, ids)
   const tokens = chosen('token', ids.length, options.tokens) ?? range(Math.max(0, ids.length - SHOWN_TOKENS), ids.length)
   const layers = chosen('layer', architecture.layers.length, options.layers) ?? range(0, architecture.layers.length)
@@ -173,6 +177,7 @@ export async function look(model: LookModel, ids: readonly number[], options: Lo
       const logitRows = Int32Array.from(tokens.filter((t) => t >= from && t < from + ROWS).map((t) => t - from))
       normed.push(await backend.run(() => forward(probe, architecture, weights, batch, { cache, logitRows, output: 'hidden' })))
       await probe.observations()
+      onProgress?.({ reading: 'tokens', done: Math.min(from + ROWS, ids.length), of: ids.length })
     }
   } finally {
     cache.dispose()
@@ -181,6 +186,7 @@ export async function look(model: LookModel, ids: readonly number[], options: Lo
   for (const reader of seen.values()) {
     const lens = options.lens === false ? undefined : await lensOf(model, reader.stream.rows(), ids, tokens, { top, spell, signal })
     found.push({ ...reader.result(), lens, hidden: hidden ? reader.stream.rows() : undefined })
+    if (lens) onProgress?.({ reading: 'layers', done: found.length, of: seen.size })
   }
   return {
     model: architecture.name,
