@@ -188,7 +188,7 @@ export class Sheet {
   }
 
   /** Curves over a pair of axes; their legend stands below. Returns the places of numbers, for marks. */
-  plot({ curves, xTitle, yTitle, xRange, yRange, xNames, yName = String, height = 190 }: Plot): {
+  plot({ curves, xTitle, yTitle, xRange, yRange, xNames, yName = signed, height = 190 }: Plot): {
     X(x: number): number
     Y(y: number): number
   } {
@@ -205,7 +205,7 @@ export class Sheet {
     const X = (x: number): number => left + ((x - xLow) / (xHigh - xLow)) * (right - left)
     const Y = (y: number): number => base - ((Math.min(yHigh, Math.max(yLow, y)) - yLow) / (yHigh - yLow)) * height
     for (const y of yTicks) this.add(line(left, Y(y), right, Y(y), 'grid'), text(left - 5, Y(y) + 4, yName(y), 'dim', 'end'))
-    for (const [x, name] of xNames ?? ticks(xLow, xHigh).map((x) => [x, String(x)] as const)) {
+    for (const [x, name] of xNames ?? ticks(xLow, xHigh).map((x) => [x, signed(x)] as const)) {
       const half = textWidth(name, SMALL) / 2
       this.add(line(X(x), base, X(x), base + 4, 'axis'))
       this.add(text(Math.min(X(x), SHEET - EDGE / 2 - half), base + 16, name, 'dim', 'middle'))
@@ -248,7 +248,7 @@ export class Sheet {
         this.add(rect(...at, 'rest', 2))
         if (shade > 0) this.add(rect(...at, `a${tone}`, 2).replace('/>', ` fill-opacity="${n2(shade)}"/>`))
         const word = words?.[r]?.[c]
-        if (word) this.add(text(left + (c + 0.5) * cell, top + cellHeight / 2 + 4, word, shade > 0.55 ? 'inverse' : 'small', 'middle'))
+        if (word) this.add(text(left + (c + 0.5) * cell, top + cellHeight / 2 + 4, word, shade > 0.7 ? 'inverse' : 'small', 'middle'))
       })
     })
     this.y += shades.length * cellHeight + 6
@@ -273,6 +273,8 @@ export class Sheet {
   }
 }
 
+/** With a minus sign in place of a hyphen. */
+const signed = (value: number): string => String(value).replace('-', '−')
 const n2 = (value: number): string => String(Math.round(value * 100) / 100)
 
 function range(values: readonly number[]): [number, number] {

@@ -99,7 +99,7 @@ export const normFigures: readonly Figure[] = [
         { label: 'LayerNorm', value: 2, tone: 0 },
         { label: 'RMSNorm', value: 1, tone: 1 },
       ])
-      sheet.part('Norm parameters of GPT-2 (25 norms, width 768)')
+      sheet.part('Norm parameters of GPT-2, 25 norms')
       sheet.bars([
         { label: 'LayerNorm', value: norms(gpt2), shown: norms(gpt2).toLocaleString('en-US'), tone: 0 },
         { label: 'RMSNorm', value: norms(rms), shown: norms(rms).toLocaleString('en-US'), tone: 1 },
