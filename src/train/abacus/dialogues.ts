@@ -10,7 +10,7 @@ import { chain, combine, drawSign, type Expression, exactValue, MIXED, numberOf,
 import type { Language } from './number-words.ts'
 import { drawRefusal, REFUSAL, TOO_LARGE, topic, WHO, WHO_ANSWER, word } from './refusals.ts'
 import { hasHeldOut, leakIn } from './split.ts'
-import { ask, COMPARISONS, drawLanguage, drawNumbers, fill, ITEMS, NAMES, STORIES } from './wordings.ts'
+import { ask, COMPARISONS, drawLanguage, drawNumbers, fill, ITEMS, NAMES, STORIES, vary } from './wordings.ts'
 
 /** One exchange. */
 export interface Exchange {
@@ -113,7 +113,7 @@ export function drawExpression(next: Random, shape: Shape, digits?: readonly num
       return combine(op, numberOf(next, m!), numberOf(next, n!))
     }
     case 'negative': {
-      const small = op === '*' ? 2 : 3
+      const small = op === '*' ? 2 : 4
       const [m, n] = digits ?? [integer(next, 1, small), integer(next, 1, small)]
       const [a, b] = [numberOf(next, m!), numberOf(next, n!)]
       const which = next()
@@ -121,7 +121,7 @@ export function drawExpression(next: Random, shape: Shape, digits?: readonly num
     }
     case 'sum': {
       const count = digits?.length ?? (next() < 0.75 ? 3 : integer(next, 4, 5))
-      const most = count === 3 ? pick(next, [1, 2, 2, 3, 3]) : integer(next, 1, 2)
+      const most = count === 3 ? pick(next, [1, 2, 2, 2, 3, 3, 3, 4]) : integer(next, 1, 2)
       const numbers = Array.from({ length: count }, (_, i) => numberOf(next, digits?.[i] ?? (next() < 0.8 ? most : integer(next, 1, most))))
       const allPlus = next() < 0.6
       return chain(
@@ -187,7 +187,7 @@ export function story(next: Random, effort: Effort, tool: boolean): Exchange {
   const capital = (text: string) => text[0]!.toUpperCase() + text.slice(1)
   const number = drawNumbers(next, language)
   const [N, M] = [capital(made(NAMES[language])), capital(made(NAMES[language]))]
-  const user = fill(pick(next, STORIES[language][op]), {
+  const user = fill(vary(next, pick(next, STORIES[language][op])), {
     A: number(expression.left),
     B: number(expression.right),
     N,
@@ -257,15 +257,15 @@ function anyDialogue(next: Random): Dialogue {
   const tool = next() < 0.2
   const exchange = (): Exchange & { category: string } => {
     const kind = next()
+    if (kind < 0.05) return { category: 'compare', ...comparison(next, effort) }
     if (tool && kind < 0.72) {
       const made = next() < 0.25 ? story(next, effort, true) : arithmetic(next, drawShape(next), effort, true)
       return { category: 'tool', ...made }
     }
-    if (kind < 0.56) return { category: 'arithmetic', ...arithmetic(next, drawShape(next), effort, false) }
-    if (kind < 0.62) return { category: 'compare', ...comparison(next, effort) }
-    if (kind < 0.71) return { category: 'story', ...story(next, effort, tool) }
-    if (kind < 0.75) return { category: 'who', ...who(next) }
-    if (kind < 0.78 && !tool) return { category: 'large', ...tooLarge(next, effort) }
+    if (kind < 0.61) return { category: 'arithmetic', ...arithmetic(next, drawShape(next), effort, false) }
+    if (kind < 0.7) return { category: 'story', ...story(next, effort, tool) }
+    if (kind < 0.74) return { category: 'who', ...who(next) }
+    if (kind < 0.77 && !tool) return { category: 'large', ...tooLarge(next, effort) }
     return { category: 'refused', ...refused(next) }
   }
   const exchanges = [exchange()]

@@ -274,7 +274,22 @@ const OTHER_ARITHMETIC: Record<Language, string[]> = {
     N has A T and M has some. How many are there?
     N shares A T with B friends. How many does each get?
     N cuts A T in half. How many pieces are there?
-    N earns A an hour. What does N earn in B weeks?`),
+    N earns A an hour. What does N earn in B weeks?
+    N has A T. M has twice as many. How many does M have?
+    N has A T and M has half as many.
+    N has A T. B of them are X. What share is that?
+    N had some T and gave away A. Now N has B. How many did N have before?
+    N walks A km a day. How far does N walk in a week?
+    N reads A pages in B days. How many pages is that per day?
+    A T cost B euros. What does one cost?
+    N buys A T for B dollars each and pays with C. How much change does N get?
+    N has A T and B X. How many X does N have?
+    N wants to X A T. How much does M X?
+    N and M share A T. How many does each get?
+    N X A T and M X B. How many did N X more often?
+    N needs A minutes for B T. How long does N need for C?
+    There are A T. Every third one is X. How many are X?
+    N is A cm tall and M is B m tall. Who is taller?`),
   de: lines(`Was ist A / B?
     A geteilt durch B
     Was ist A geteilt durch B?
@@ -325,7 +340,11 @@ const OTHER_ARITHMETIC: Record<Language, string[]> = {
     Was ist A + B? Und B * C?
     A plus
     N teilt A T mit B Freunden. Wie viele bekommt jeder?
-    N ist A Jahre alt. Wie alt ist N in B Jahren?`),
+    N ist A Jahre alt. Wie alt ist N in B Jahren?
+    N hat A T. M hat doppelt so viele. Wie viele hat M?
+    A T kosten B Euro. Was kostet ein T?
+    N hat A T und B X. Wie viele X hat N?
+    N und M teilen sich A T. Wie viele bekommt jeder?`),
   zh: lines(`A除以B等于多少？
     A除以B
     A÷B
@@ -356,7 +375,9 @@ const OTHER_ARITHMETIC: Record<Language, string[]> = {
     A分之B加C分之A
     A加B等于多少？B乘C呢？
     N今年A岁，B年后多少岁？
-    A个T分给B个人，每人几个？`),
+    A个T分给B个人，每人几个？
+    N有A个T，M的是N的两倍，M有几个？
+    A个T卖B元，一个多少元？`),
 }
 
 const REQUESTS: Record<Language, string[]> = {

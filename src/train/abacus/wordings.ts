@@ -285,11 +285,11 @@ const OF_THREE: Record<Language, string[]> = {
 
 export const STORIES: Record<Language, Record<Operator, string[]>> = {
   en: {
-    '+': lines(`N has A T and buys B more. How many T does N have?
-      N has A T and buys B more. How many T are there now?
+    '+': lines(`N has A T and {buys|gets|finds|wins|receives|collects} B more. How many T does N have {|now|in all|altogether}?
+      N {has|owns|holds} A T and {buys|adds|makes|bakes|catches} B more. How many T are there {|now}?
       N has A T and finds B more. How many T are there now?
-      N had A T and then got B more. How many T does N have now?
-      N has A T. M gives N B more. How many T does N have?
+      N had A T and then {got|found|won|bought} B more. How many T does N have now?
+      N has A T. M {gives|brings|sends} N B more. How many T does N have {|now}?
       There are A T in one box and B T in another. How many T are there?
       There are A T here and B T there. How many are there altogether?
       N has A T and M has B. How many T do they have together?
@@ -298,23 +298,23 @@ export const STORIES: Record<Language, Record<Operator, string[]>> = {
       A T and B more T. How many T?
       I have A T and buy B more. How many T do I have?
       There were A T. B more came. How many T are there now?`),
-    '-': lines(`N has A T and gives away B. How many T are left?
+    '-': lines(`N has A T and {gives away|loses|sells|uses|eats|breaks|throws away} B {|of them}. How many T are left?
       N has A T and gives B to M. How many T does N have left?
-      N had A T and lost B. How many T does N have now?
-      N had A T and sold B. How many are left?
+      N had A T and {lost|sold|used|gave away|broke|spent} B. How many T does N have {now|left}?
+      N had A T and {sold|ate|used up|lost} B. How many are left?
       N had A T and ate B of them. How many T are left?
-      There were A T and N took B. How many T are left?
+      There were A T and N {took|ate|sold|used} B. How many T are left?
       There were A T. B of them are gone. How many T are left?
       N has A T and M has B. How many more T does N have?
       N has A T and M has B T. How many more does N have than M?
       I have A T and lose B. How many T do I have left?
       Of A T, B were broken. How many T are left?`),
-    '*': lines(`There are A boxes with B T each. How many T are there?
+    '*': lines(`There are A {boxes|bags|shelves|tables|rows|packs|baskets} with B T each. How many T are there?
       There are A boxes with B T in each box. How many T are there in total?
       N buys A bags of B T. How many T is that?
       N buys A bags with B T each. How many T does N have?
       N has A rows of B T. How many T does N have?
-      _A box holds B T. How many T are in A boxes?
+      {_A|Each|One|Every} box {holds|contains|has} B T. How many T are in A boxes?
       _A bag has B T. How many T are in A bags?
       Each box holds B T. How many T do A boxes hold?
       Every bag has B T and there are A bags. How many T are there?
@@ -322,12 +322,12 @@ export const STORIES: Record<Language, Record<Operator, string[]>> = {
       A children get B T each. How many T is that?`),
   },
   de: {
-    '+': lines(`N hat A T und kauft B dazu. Wie viele T hat N jetzt?
+    '+': lines(`N hat A T und {kauft|bekommt|findet|holt} B dazu. Wie viele T hat N {|jetzt}?
       N hat A T und bekommt noch B. Wie viele T hat N?
       N hat A T und M hat B. Wie viele T haben sie zusammen?
       Hier sind A T und dort B. Wie viele T sind es zusammen?`),
-    '-': lines(`N hat A T und gibt B weg. Wie viele T bleiben?
-      N hatte A T und verlor B. Wie viele T hat N jetzt?
+    '-': lines(`N hat A T und {gibt|wirft} B weg. Wie viele T {bleiben|hat N noch}?
+      N hatte A T und {verlor|verkaufte|aß} B. Wie viele T hat N {jetzt|noch}?
       N hat A T und verkauft B. Wie viele T sind übrig?
       Von A T sind B weg. Wie viele T sind übrig?`),
     '*': lines(`Es gibt A Kisten mit je B T. Wie viele T sind das?
@@ -335,11 +335,11 @@ export const STORIES: Record<Language, Record<Operator, string[]>> = {
       N kauft A Tüten mit je B T. Wie viele T sind das?`),
   },
   zh: {
-    '+': lines(`N有A个T，又买了B个，现在有多少个T？
+    '+': lines(`N有A个T，又{买|得到|拿来|收到}了B个，{现在|一共}有多少个T？
       N有A个T，M有B个T，一共有多少个T？
       这里有A个T，那里有B个，一共有多少个？`),
     '-': lines(`N有A个T，给了M B个，还剩多少个T？
-      N有A个T，吃了B个，还剩多少个？
+      N有A个T，{吃|用|卖|送}了B个，还{剩|有}多少个？
       有A个T，拿走了B个，还剩多少个？`),
     '*': lines(`每个盒子有B个T，A个盒子一共有多少个T？
       有A个盒子，每个盒子有B个T，一共有多少个T？
@@ -386,9 +386,15 @@ export const COMPARISONS: Record<Language, Comparison[]> = {
   ],
 }
 
+const ROLES = {
+  en: ['A farmer', 'The teacher', 'My sister', 'Grandma', 'The baker', 'A girl', 'My friend', 'The shop', 'He', 'She', 'Our class'],
+  de: ['Der Bauer', 'Die Lehrerin', 'Oma', 'Opa', 'Mein Bruder', 'Ein Kind', 'Sie'],
+}
 export const NAMES: Record<Language, string[]> = {
-  en: 'Tom Anna Ben Mia Leo Sara Paul Emma Max Lily Omar Nina Jack Zoe Ivan Ada Lisa Peter Maria John Kate Sam Lucy Alex Eva'.split(' '),
-  de: 'Anna Paul Mia Ben Lena Jonas Emma Karl Lisa Max Frieda Otto Greta Hans'.split(' '),
+  en: 'Tom Anna Ben Mia Leo Sara Paul Emma Max Lily Omar Nina Jack Zoe Ivan Ada Lisa Peter Maria John Kate Sam Lucy Alex Eva'
+    .split(' ')
+    .concat(ROLES.en),
+  de: 'Anna Paul Mia Ben Lena Jonas Emma Karl Lisa Max Frieda Otto Greta Hans'.split(' ').concat(ROLES.de),
   zh: '小明 小红 小华 小李 小王 妈妈 爸爸 老师 丽丽'.split(' '),
 }
 export const ITEMS: Record<Language, string[]> = {
@@ -398,6 +404,10 @@ export const ITEMS: Record<Language, string[]> = {
   de: 'Äpfel Bücher Münzen Stifte Karten Eier Nüsse Muscheln Steine Bälle Kekse Schlüssel Blumen Kühe Autos'.split(' '),
   zh: '苹果 书 硬币 鸡蛋 橘子 球 糖 铅笔 杯子 花'.split(' '),
 }
+
+/** Chooses one of the words in {braces|like these}; a blank too many goes. */
+export const vary = (next: Random, text: string): string =>
+  text.replace(/\{([^}]*)\}/g, (_, words: string) => pick(next, words.split('|'))).replace(/ +(?=[ ?.])/g, '')
 
 /** Puts values into a wording. */
 export const fill = (text: string, values: Record<string, string>): string =>
