@@ -1,5 +1,5 @@
 /** Figures 3, 4, 9 and 10: dropout on attention, positions, shared key and value heads, windows. */
-import type { Architecture, Rope } from '../../architecture/architecture.ts'
+import type { Architecture } from '../../architecture/architecture.ts'
 import { preset } from '../../architecture/presets.ts'
 import { multiHeadOf, windowOf } from '../../architecture/slots.ts'
 import { account, cacheBytes } from '../../compare/account.ts'
@@ -66,12 +66,20 @@ async function dropout(sheet: Sheet, ops: Backend): Promise<void> {
   )
 }
 
+/** Of the pictures of positions: how many there are, and the width of vectors. */
+const [T, K] = [8, 8]
+const TURN = rotation(K, { kind: 'rope', ropeTheta: 100, rotaryDim: K, pairing: 'halves', scaling: { kind: 'none' } })
+const learnedPositions = (): Float32Array => noise(6, T * K)
+
 async function positions(sheet: Sheet, ops: Backend): Promise<void> {
-  const [T, K] = [8, 8]
-  const rope: Rope = { kind: 'rope', ropeTheta: 100, rotaryDim: K, pairing: 'halves', scaling: { kind: 'none' } }
-  const turn = rotation(K, rope)
-  const tokens = noise(5, 4 * K)
-  const learned = noise(6, T * K)
+  await addedPositions(sheet, ops)
+  await scoresByPlace(sheet, ops)
+  await changedPlaces(sheet, ops)
+}
+
+/** What GPT-2 does: vectors of tokens plus vectors of positions. */
+async function addedPositions(sheet: Sheet, ops: Backend): Promise<void> {
+  const [tokens, learned] = [noise(5, 4 * K), learnedPositions()]
   sheet.part('GPT-2: learned vectors are added')
   const shades = (values: Float32Array, rows = 4) =>
     Array.from({ length: rows }, (_, t) => [...values.subarray(t * K, (t + 1) * K)].map((x) => (x + 2) / 4))
@@ -90,14 +98,18 @@ async function positions(sheet: Sheet, ops: Backend): Promise<void> {
     sheet.grid({ shades: rows, x, cell: 11, cellHeight: 12, tone })
   })
   sheet.gap(4)
+}
 
+/** The product of one query and one key at every pair of places. */
+async function scoresByPlace(sheet: Sheet, ops: Backend): Promise<void> {
+  const learned = learnedPositions()
   sheet.part('Scores of a query with a key at 8 places')
   const [query, key] = [noise(7, K), noise(8, K)]
   const repeated = (vector: Float32Array): Float32Array => Float32Array.from({ length: T * K }, (_, i) => vector[i % K]!)
   const placed = async (vector: Float32Array, rotary: boolean): Promise<Float32Array> =>
     ops.run(() => {
       const x = ops.upload(repeated(vector), [T, K])
-      return rotary ? ops.rope(x, turn, sequence(T)) : ops.add(x, ops.upload(learned, [T, K]))
+      return rotary ? ops.rope(x, TURN, sequence(T)) : ops.add(x, ops.upload(learned, [T, K]))
     })
   const scores = async (rotary: boolean): Promise<(number | null)[][]> => {
     const [q, k] = [await placed(query, rotary), await placed(key, rotary)]
@@ -126,7 +138,11 @@ async function positions(sheet: Sheet, ops: Backend): Promise<void> {
   }
   sheet.note('Rows: place of the query, columns: place of the key. With RoPE all cells of a diagonal are equal: only the distance counts.')
   sheet.gap(4)
+}
 
+/** How much the last row of attention changes when the earlier rows change places. */
+async function changedPlaces(sheet: Sheet, ops: Backend): Promise<void> {
+  const learned = learnedPositions()
   sheet.part('Change of the last output when earlier tokens change places')
   const order = [3, 0, 4, 1, 2, 5]
   const count = order.length
@@ -138,7 +154,7 @@ async function positions(sheet: Sheet, ops: Backend): Promise<void> {
       let x: Tensor = ops.upload(data, [count, K])
       if (kind === 'learned') x = ops.add(x, ops.upload(learned.subarray(0, count * K), [count, K]))
       for (let layer = 0; layer < layers; layer++) {
-        const place = kind === 'rope' ? ops.rope(x, turn, sequence(count)) : x
+        const place = kind === 'rope' ? ops.rope(x, TURN, sequence(count)) : x
         x = ops.attention(place, place, x, sequence(count), one)
       }
       return x
