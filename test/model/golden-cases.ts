@@ -73,7 +73,7 @@ export function goldenTests({ name, create, tolerance, invariant, mostSteps = 20
           const alone: Float32Array[] = []
           for (const ids of sequences) alone.push(await logitsOf(model, batch([ids])))
           near(together, concat(alone), invariant, 'batch')
-          sequences.forEach((ids, n) => cache.copy(n, n + 3, ids.length))
+          for (const [n, ids] of sequences.entries()) cache.copy(n, n + 3, ids.length)
           const next = batch(
             sequences.map((ids) => ids.slice(0, 1)),
             sequences.map((ids) => ids.length),
@@ -88,6 +88,17 @@ export function goldenTests({ name, create, tolerance, invariant, mostSteps = 20
           for (const [n, ids] of sequences.entries())
             decoded.push(await logitsOf(model, batch([ids.slice(0, 1)], [ids.length], [n + 3]), cache))
           near(step, concat(decoded), 0, 'step alone')
+          cache.dispose()
+        })
+        test('a decoded row beside a prompt = alone', async () => {
+          const [own, other] = [long.slice(0, 12), long.slice(20, 45)]
+          const cache = await backend.cache(cacheSpec(architecture, 3, 64, 40))
+          await logitsOf(model, batch([own]), cache)
+          cache.copy(0, 1, own.length)
+          const beside = await logitsOf(model, batch([long.slice(12, 13), other], [own.length, 0], [0, 2]), cache)
+          const alone = await logitsOf(model, batch([long.slice(12, 13)], [own.length], [1]), cache)
+          near(beside.subarray(0, architecture.vocabSize), alone, 0, 'the decoded row')
+          near(beside.subarray(architecture.vocabSize), await logitsOf(model, batch([other])), invariant, 'the prompt')
           cache.dispose()
         })
         test('a snapshot brings a cache back', async () => {

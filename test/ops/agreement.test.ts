@@ -9,13 +9,13 @@ import type { Backend } from '../../src/ops/backend.ts'
 import type { AttentionOptions, Batch, LayerCache, Ops } from '../../src/ops/ops.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import type { Tensor } from '../../src/ops/tensor.ts'
-import { backends } from './backends.ts'
+import { opBackends } from './backends.ts'
 import { random } from './random.ts'
 
 /** Largest difference allowed, relative to the largest value of the result. */
 const TOLERANCE = { elementwise: 2e-6, norm: 2e-6, rope: 2e-6, attention: 1e-5, f32: 2e-6, f16: 2e-6, bf16: 2e-6, mxfp4: 2e-4 }
 
-for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of backends.filter((b) => b.name !== 'reference')) {
+for (const { name, create, expertTolerance = TOLERANCE.mxfp4 } of opBackends.filter((b) => b.name !== 'reference')) {
   describe(name, async () => {
     const reference = createReferenceBackend({ precision: 'f64' })
     const backend = await create()

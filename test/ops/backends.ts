@@ -3,7 +3,7 @@ import type { Backend } from '../../src/ops/backend.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
 import { createWebgpuBackend } from '../../src/ops/webgpu/webgpu.ts'
-import { testGpu } from './webgpu/adapters.ts'
+import { noAdapter, testGpu } from './webgpu/adapters.ts'
 
 export interface BackendUnderTest {
   name: string
@@ -32,3 +32,6 @@ export const webgpu: BackendUnderTest = {
   invariant: 1e-5,
   mostSteps: 24,
 }
+
+/** For tests of single ops, which are quick on every adapter. */
+export const opBackends: BackendUnderTest[] = noAdapter ? backends : [...backends, webgpu]

@@ -10,7 +10,7 @@ import type { AttentionOptions, Batch, LayerCache, Ops } from '../../src/ops/ops
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import type { Tensor } from '../../src/ops/tensor.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
-import { backends } from './backends.ts'
+import { opBackends } from './backends.ts'
 import { random } from './random.ts'
 
 const one = (length: number, first = 0, slot = 0): Batch => ({
@@ -95,7 +95,7 @@ function routed(z: number[], correction: number[], router: Router, active: numbe
 
 const FAST = { name: 'wasm, fast', create: () => createWasmBackend({ threads: 2, precision: 'fast' as const }) }
 
-for (const { name, create } of [...backends, FAST]) {
+for (const { name, create } of [...opBackends, FAST]) {
   describe(name, async () => {
     const reference = createReferenceBackend({ precision: 'f64' })
     const backend = await create()

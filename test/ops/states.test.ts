@@ -8,7 +8,7 @@ import type { Backend, KvCache } from '../../src/ops/backend.ts'
 import type { Batch, LayerState, Scan, StatePart } from '../../src/ops/ops.ts'
 import type { Tensor } from '../../src/ops/tensor.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
-import { backends } from './backends.ts'
+import { opBackends } from './backends.ts'
 import { random } from './random.ts'
 
 /** C channels, W rows of the convolution, N values per channel, whether the convolution has a bias. */
@@ -94,7 +94,7 @@ function expected({ C, W, N, biased }: (typeof SHAPES)[number], { rows, vectors 
   return { convolution, selectiveScan }
 }
 
-for (const { name, create } of backends)
+for (const { name, create } of opBackends)
   describe(name, async () => {
     const on = await create()
     after(() => on.dispose())

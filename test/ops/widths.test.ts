@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import type { AttentionOptions, Batch, LayerCache } from '../../src/ops/ops.ts'
-import { backends } from './backends.ts'
+import { opBackends } from './backends.ts'
 import { random } from './random.ts'
 
 const [T, H, G, K] = [23, 4, 2, 6]
@@ -25,7 +25,7 @@ function expected(q: Float32Array, k: Float32Array, v: Float32Array, U: number, 
   return y
 }
 
-for (const { name, create } of backends)
+for (const { name, create } of opBackends)
   describe(`values of another width than keys: ${name}`, () => {
     for (const [U, window] of [
       [4, null],

@@ -12,10 +12,14 @@ export interface BatchWords {
   /** Four words per run: slot, first row, rows, first position. */
   readonly runs: number
   readonly runCount: number
-  /** The most positions that a row of the batch may see. */
+  /** Runs of one row, as of sequences that are decoded: the first word of their rows, and how many there are. */
+  readonly singles: number
+  readonly singleCount: number
+  /** First word: per row whether its run is longer. */
+  readonly longer: number
+  /** The most positions that a row of the batch, and that a row by itself, may see. */
   readonly longest: number
-  /** Whether each run is one row, as when all sequences are decoded. */
-  readonly single: boolean
+  readonly longestSingle: number
   /** What the dispatches of a pass depend on. */
   readonly form: string
 }
@@ -25,8 +29,9 @@ export function describeBatch(batch: Batch, words: (values: Int32Array) => numbe
   const rows = batch.slots.length
   const firsts = new Int32Array(rows)
   for (const { first, rows } of runs) firsts.fill(first, first, first + rows)
-  const longest = batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1
-  const single = runs.length === rows
+  const single = runs.filter((run) => run.rows === 1)
+  const longer = new Int32Array(rows).fill(1)
+  for (const { first } of single) longer[first] = 0
   return {
     batch,
     rows,
@@ -35,9 +40,12 @@ export function describeBatch(batch: Batch, words: (values: Int32Array) => numbe
     firsts: words(firsts),
     runs: words(Int32Array.from(runs.flatMap(({ slot, first, rows, position }) => [slot, first, rows, position]))),
     runCount: runs.length,
-    longest,
-    single,
-    form: `${rows} ${runs.length}`,
+    singles: words(Int32Array.from(single, ({ first }) => first)),
+    singleCount: single.length,
+    longer: words(longer),
+    longest: batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1,
+    longestSingle: single.reduce((most, { position }) => Math.max(most, position), 0) + 1,
+    form: `${rows} ${runs.length} ${single.length}`,
   }
 }
 

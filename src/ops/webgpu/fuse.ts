@@ -108,13 +108,14 @@ export function fuse(nodes: readonly Node[]): readonly Lowered[] {
       case 'attention': {
         const q = placed(node.q, at, only)
         const k = placed(node.k, at, only)
-        // Only rows that are one per sequence: then a row needs no other key of this batch.
-        if (!node.batch.single || !node.cache || !node.v || q.rope?.table !== k.rope?.table) {
+        // Only rows that are a run by themselves: such a row needs no other key of this batch.
+        const { singleCount, rows } = node.batch
+        if (singleCount === 0 || !node.cache || !node.v || q.rope?.table !== k.rope?.table) {
           put(node)
           break
         }
-        for (const gone of [...q.gone, ...k.gone]) take(gone)
-        put({ ...node, q: q.x, k: k.x, place: { qNorm: q.norm, kNorm: k.norm, rope: q.rope } })
+        if (singleCount === rows) for (const gone of [...q.gone, ...k.gone]) take(gone)
+        put({ ...node, place: { q: q.x, k: k.x, qNorm: q.norm, kNorm: k.norm, rope: q.rope } })
         break
       }
       default:

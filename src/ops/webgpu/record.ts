@@ -63,13 +63,16 @@ export interface AttentionNode {
   readonly sinks: Vector | undefined
   readonly softcap: number | null
   readonly cache: GpuLayerCache | undefined
-  /** After fusion: what happens to queries and keys first; each row then stores its own key and value. */
+  /** After fusion: how rows that are a run by themselves place their queries and keys; each then stores its own key and value. */
   readonly place?: Placing | undefined
   readonly y: Temporary
 }
 
 /** Norms of heads and rotations before attention, where there are any. */
 export interface Placing {
+  /** Queries and keys before these. */
+  readonly q: Temporary
+  readonly k: Temporary
   readonly qNorm: Norm | undefined
   readonly kNorm: Norm | undefined
   readonly rope: Rope | undefined

@@ -17,9 +17,9 @@ const TOGETHER = 4
 const LEAST_PIECES = 8
 
 /** How many pieces the rows of a batch are split into; 1: not at all. */
-export function piecesOf({ batch, window, cache }: Pick<AttentionNode, 'batch' | 'window' | 'cache'>): number {
-  if (!batch.single || !cache) return 1
-  const needed = Math.ceil(Math.min(batch.longest, window ?? batch.longest) / PIECE)
+export function piecesOf({ batch, window, cache, v }: Pick<AttentionNode, 'batch' | 'window' | 'cache' | 'v'>): number {
+  if (batch.singleCount === 0 || !cache || !v) return 1
+  const needed = Math.ceil(Math.min(batch.longestSingle, window ?? batch.longestSingle) / PIECE)
   return needed === 1 ? 1 : Math.max(LEAST_PIECES, 2 ** Math.ceil(Math.log2(needed)))
 }
 
@@ -28,20 +28,29 @@ const VISIBLE = `let slot = host[$slots + t]; let position = host[$positions + t
 let oldest = select(0u, position + 1u - min($window, position + 1u), $window > 0u);`
 
 export function lowerAttention(node: AttentionNode, to: Lowering): void {
-  const { k, v, cache, batch } = node
-  if (cache && !node.place) store(node, k, v, to)
-  const pieces = piecesOf(node)
-  const T = batch.rows
-  const { heads, valueDim } = node
-  const partial = pieces > 1 ? to.scratch(T * heads * pieces, valueDim + 2) : undefined
+  const { place, batch } = node
+  if (place && batch.singleCount < batch.rows) {
+    // A prompt beside sequences that are decoded: each kind of rows by its own shader, so that it has the bits it has alone.
+    attendRows({ ...node, place: undefined }, true, to)
+    attendRows(node, false, to)
+  } else attendRows(node, false, to)
+}
+
+/** Attention of all rows, of those of longer runs (`prompt`), or with `place` of those that are a run by themselves. */
+function attendRows(node: AttentionNode, prompt: boolean, to: Lowering): void {
+  const { cache, batch, place, v, heads, valueDim } = node
+  if (cache && !place) store(node, prompt, to)
+  const pieces = prompt ? 1 : piecesOf(node)
+  const rows = place ? batch.singleCount : batch.rows
+  const partial = pieces > 1 ? to.scratch(rows * heads * pieces, valueDim + 2) : undefined
+  const k = place?.k ?? node.k
   for (const group of cache?.groups ?? [undefined]) {
-    const shader = attend(node, partial !== undefined, to)
     const values: Record<string, Value> = {
-      q: node.q,
+      q: place?.q ?? node.q,
       k,
       v: v ?? k,
       y: partial ?? node.y,
-      n: heads * T,
+      n: heads * rows,
       heads,
       kvHeads: node.kvHeads,
       keyDim: node.keyDim,
@@ -58,17 +67,19 @@ export function lowerAttention(node: AttentionNode, to: Lowering): void {
       firstSlot: group?.first ?? 0,
       slotCount: group?.slots ?? 0,
       pieces,
-      ...(node.place ? placeValues(node.place) : {}),
+      rowList: batch.singles,
+      ...(place ? placeValues(place) : {}),
     }
+    const buffers = group ? [group.keys, ...(v ? [group.values] : [])] : []
     to.dispatch(
-      shader,
+      attend(node, prompt, partial !== undefined, to),
       values,
-      teamGrid(to.variants, heads * T, pieces),
-      group ? [group.keys, ...(v ? [group.values] : [])] : [],
+      teamGrid(to.variants, heads * rows, pieces),
+      buffers,
       vectorBytes(node),
     )
   }
-  if (partial) combine(node, partial, pieces, to)
+  if (partial) combine(node, partial, pieces, rows, to)
 }
 
 /** Bytes of the sinks, and of the norms of heads that are fused. */
@@ -76,22 +87,23 @@ const vectorBytes = ({ sinks, place }: AttentionNode): number =>
   (sinks?.bytes ?? 0) + (place?.qNorm ? normBytes(place.qNorm) : 0) + (place?.kNorm ? normBytes(place.kNorm) : 0)
 
 /** Keys and values of the rows into the cache. */
-function store({ batch, cache, kvHeads }: AttentionNode, k: Temporary, v: Temporary | undefined, to: Lowering): void {
+function store({ batch, cache, kvHeads, k, v }: AttentionNode, prompt: boolean, to: Lowering): void {
   const { groups, ring, keyDim, valueDim } = cache!
   const shader = to.shader('store', () => ({
-    params: 'x n width head ring slots positions firstSlot slotCount',
+    params: 'x n width head ring slots positions longer only firstSlot slotCount',
     bindings: [['w', 'f32']],
     workgroup: EACH_WORKGROUP,
     body: eachValue(`let t = i / $width; let at = i % $width; let g = at / $head;
 let slot = host[$slots + t] - $firstSlot;
-if (slot >= $slotCount) { return; }
+if (slot >= $slotCount || host[$longer + t] < $only) { return; }
 let row = (slot * ($width / $head) + g) * $ring + host[$positions + t] % $ring;
 b0[row * $head + at % $head] = act[$x + i];`),
   }))
   for (const { first, slots, keys, values } of groups)
     for (const [x, head, buffer] of [[k, keyDim, keys] as const, ...(v ? [[v, valueDim, values] as const] : [])]) {
       const width = kvHeads * head
-      const words = { slots: batch.slots, positions: batch.positions, firstSlot: first, slotCount: slots }
+      const { positions, longer } = batch
+      const words = { slots: batch.slots, positions, longer, only: prompt ? 1 : 0, firstSlot: first, slotCount: slots }
       to.dispatch(shader, { x, n: x.count, width, head, ring, ...words }, grid(Math.ceil(x.count / EACH_WORKGROUP)), [buffer])
     }
 }
@@ -106,14 +118,14 @@ const finish = (sinks: boolean): string =>
 const places = (width: number, { subgroups, leastSubgroup }: Variants): number =>
   2 ** Math.ceil(Math.log2(Math.max(1, width / (subgroups ? leastSubgroup : TEAM_WORKGROUP))))
 
-function attend(node: AttentionNode, split: boolean, to: Lowering) {
+function attend(node: AttentionNode, prompt: boolean, split: boolean, to: Lowering) {
   const { variants } = to
   const { cache, v, softcap, sinks, heads, keyDim, valueDim, place } = node
-  const workgroup = workgroupOf(variants, heads * node.batch.rows)
+  const workgroup = workgroupOf(variants, heads * (place ? node.batch.singleCount : node.batch.rows))
   const [ofKey, ofValue] = [places(keyDim, variants), places(valueDim, variants)]
   const key = `attention ${cache ? 'cached ' : ''}${v ? '' : 'keys '}${softcap === null ? '' : 'cap '}${sinks ? 'sinks ' : ''}${split ? 'split ' : ''}${
-    place ? placeKey(place) : ''
-  }`
+    prompt ? 'prompt ' : ''
+  }${place ? placeKey(place) : ''}`
   return to.shader(`${key}${ofKey} ${ofValue} ${subgroupKey(variants)} ${workgroup}`, () => {
     const { module, body } = teams(variants, workgroup)
     const each = (f: (n: number) => string, between = '\n') => Array.from({ length: TOGETHER }, (_, n) => f(n)).join(between)
@@ -127,14 +139,15 @@ function attend(node: AttentionNode, split: boolean, to: Lowering) {
       own(n, `${cache ? (v ? 'b1[' : 'b0[') : 'act[$v + '}value_${n} + u]`, 'act[$v + (t * $kvHeads + g) * $valueDim + u]')
     const score = (n: number) => (softcap === null ? `dot_${n} * $scale` : `$cap * boundedTanh(dot_${n} * $scale / $cap)`)
     return {
-      params: `q k v y n heads kvHeads keyDim valueDim valueRow scale:f window cap:f sinks slots positions firsts ring firstSlot slotCount pieces ${place ? PLACE_PARAMS : ''}`,
+      params: `q k v y n heads kvHeads keyDim valueDim valueRow scale:f window cap:f sinks slots positions firsts ring firstSlot slotCount pieces rowList ${place ? PLACE_PARAMS : ''}`,
       bindings: cache ? [['w', 'f32'] as const, ...(v ? [['w', 'f32'] as const] : [])] : [],
       workgroup,
       subgroups: variants.subgroups,
       module: `${ACTIVATIONS}\n${module}`,
       body: `${body}
 if (team >= $n) { return; }
-let h = team % $heads; let t = team / $heads;
+let h = team % $heads; let r = team / $heads; let t = ${place ? 'host[$rowList + r]' : 'r'};
+${prompt ? 'if (host[$firsts + t] == t && (t + 1u == $n / $heads || host[$firsts + t + 1u] == t + 1u)) { return; }' : ''}
 ${VISIBLE}
 ${
   cache
@@ -173,7 +186,7 @@ for (var j = start; j < end; j += ${TOGETHER}u) {
 }
 ${
   split
-    ? `let to = $y + ((t * $heads + h) * $pieces + wg.z) * ($valueDim + 2u);
+    ? `let to = $y + ((r * $heads + h) * $pieces + wg.z) * ($valueDim + 2u);
 for (var c = 0u; c < ${ofValue}u; c++) { let u = member + c * members; if (u < $valueDim) { act[to + u] = result[c]; } }
 if (member == 0u) { act[to + $valueDim] = m; act[to + $valueDim + 1u] = l; }`
     : `${finish(sinks !== undefined)}
@@ -230,15 +243,15 @@ const storeOwn = (ofKey: number, ofValue: number): string => `if (last == own &&
 }`
 
 /** Joins the pieces of every row, in their order. */
-function combine(node: AttentionNode, partial: Temporary, pieces: number, to: Lowering): void {
-  const { heads, valueDim, sinks, batch, window, y } = node
-  const shader = to.shader(`combine${sinks ? ' sinks' : ''}`, () => ({
-    params: 'x y heads valueDim window sinks slots positions pieces',
+function combine(node: AttentionNode, partial: Temporary, pieces: number, rows: number, to: Lowering): void {
+  const { heads, valueDim, sinks, batch, window, place, y } = node
+  const shader = to.shader(`combine${sinks ? ' sinks' : ''}${place ? ' placed' : ''}`, () => ({
+    params: 'x y heads valueDim window sinks slots positions pieces rowList',
     workgroup: EACH_WORKGROUP,
-    body: `let h = wg.x; let t = wg.y;
+    body: `let h = wg.x; let t = ${place ? 'host[$rowList + wg.y]' : 'wg.y'};
 ${VISIBLE}
 let used = (position - oldest) / ${PIECE}u + 1u;
-let begun = $x + (t * $heads + h) * $pieces * ($valueDim + 2u);
+let begun = $x + (wg.y * $heads + h) * $pieces * ($valueDim + 2u);
 var m = -3.0e38;
 for (var p = 0u; p < used; p++) { m = max(m, act[begun + p * ($valueDim + 2u) + $valueDim]); }
 var l = 0.0;

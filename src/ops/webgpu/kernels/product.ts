@@ -29,8 +29,8 @@ export interface Product {
   readonly residual?: { readonly a: Temporary; readonly factor: number } | undefined
 }
 
-/** Rows of x that one team takes, where there are several. */
-const ROWS = 4
+/** Rows of x that one team takes: the sums of a row are the same whatever it is. */
+const rowsTogether = (rows: number): number => (rows === 1 ? 1 : rows <= 16 ? 4 : 8)
 
 /** Rows of the matrix per team: few where the matrix is small, so that there are many teams. */
 export const rowsEach = (rows: number): number => (rows < 4096 ? 1 : rows < 16384 ? 2 : 4)
@@ -70,9 +70,9 @@ function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): 
   const { parts, norm, gated, residual, x, ys } = node
   const [groups, perGroup, inner] = matricesOf(parts[0]!.weight)
   const T = x.count / (groups * inner)
-  const R = T === 1 ? 1 : ROWS
+  const R = rowsTogether(T)
   const outputs = gated ? pieces[0]!.rows : pieces.reduce((sum, { rows }) => sum + rows, 0)
-  let N = Math.min(rowsEach(outputs), R > 1 ? 2 : 4)
+  let N = R === 8 ? 2 : Math.min(rowsEach(outputs), R > 1 ? 2 : 4)
   while (groups > 1 && (perGroup % N !== 0 || pieces.some(({ rows, row }) => rows % N !== 0 || row % N !== 0))) N /= 2
   const counts = (gated ? pieces.slice(0, 1) : pieces).map(({ rows }) => Math.ceil(rows / N))
   const count = counts.reduce((a, b) => a + b)
