@@ -73,6 +73,27 @@ export interface TypeFigures {
   promptGMAC: number
 }
 
+/** Our server and others on one file under bursts (bench/peers/server.ts). Times in ms. */
+export interface ServerFigures {
+  name: string
+  prompt: number
+  generate: number
+  slots: number
+  rows: ServerRow[]
+  machines: { server: string; readySeconds: number; peakMiB: number }[]
+  loadAverage: number
+}
+
+export interface ServerRow {
+  server: string
+  atOnce: number
+  requestsPerSecond: number
+  tokensPerSecond: number
+  firstP50: number
+  firstP95: number
+  betweenP50: number
+}
+
 interface Run<Kind extends string, Figures> {
   kind: Kind
   /** Where the figures come from, if the raw runs were not kept. */
@@ -87,6 +108,7 @@ export type Results =
   | Run<'engine', EngineFigures>
   | Run<'loading', LoadingFigures>
   | Run<'types', TypeFigures>
+  | Run<'server', ServerFigures>
 type Raw = PeerResults | EngineResults | LoadingResults
 
 /** All files of a folder, in order of their names, as figures. */
