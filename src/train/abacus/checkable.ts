@@ -17,6 +17,8 @@ export type Efforts = readonly (readonly [effort: Effort, share: number])[]
 
 export interface CheckableOptions {
   efforts: Efforts
+  /** Whether questions to decline are among the prompts. */
+  declines?: boolean
   /** Held-out problems for measuring, all at the first effort. */
   heldOut: number
   seed: number
@@ -31,7 +33,7 @@ export function answerText(format: ChatFormat, prompt: readonly number[], { ids 
     .join('')
 }
 
-export function abacusTask(tokenizer: Tokenizer, { efforts, heldOut, seed }: CheckableOptions): CheckableTask {
+export function abacusTask(tokenizer: Tokenizer, { efforts, heldOut, seed, declines = true }: CheckableOptions): CheckableTask {
   const format = harmonyFormat(tokenizer)
   const checked = (question: string, effort: Effort, expected: string, own: boolean): CheckedPrompt => {
     const identity = own ? { identity: IDENTITY, knowledgeCutoff: null } : {}
@@ -47,6 +49,7 @@ export function abacusTask(tokenizer: Tokenizer, { efforts, heldOut, seed }: Che
         for (;;) {
           const { exchanges, tool, category } = drawDialogue(next)
           if (tool || exchanges.length > 1 || category === 'who') continue
+          if (!declines && category !== 'arithmetic') continue
           const { user, final } = exchanges[0]!
           return checked(user, chosen(efforts, next()), final, next() < 0.5)
         }
