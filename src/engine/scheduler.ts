@@ -341,7 +341,9 @@ export class Scheduler {
         rows.push({ job, position })
       }
     }
-    const run = () => forward(backend, architecture, weights, batch, { cache: this.#cache, logitRows: Int32Array.from(logitRows), output })
+    const options = { cache: this.#cache, logitRows: Int32Array.from(logitRows), output }
+    // The results of the layers end with this scope: a backend that computes later lets them share memory.
+    const run = () => backend.scope('pass', () => forward(backend, architecture, weights, batch, options))
     if (rows.length === 0) {
       // The middle of a prompt: only keys and values are needed.
       backend.scope('step', () => void run())

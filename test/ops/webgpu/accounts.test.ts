@@ -1,0 +1,212 @@
+/**
+ * What a decoded token costs on the device, counted on a fake device at full size: dispatches, bytes of weights (those of the meter,
+ * exactly), objects, writes, readbacks, workgroups, and the memory of gpt-oss-20b. And every shader that this needs, compiled by the null
+ * backend within the limits that every device has.
+ */
+import assert from 'node:assert/strict'
+import { readdirSync } from 'node:fs'
+import { describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
+import type { Architecture } from '../../../src/architecture/architecture.ts'
+import { preset } from '../../../src/architecture/presets.ts'
+import { readArchitecture } from '../../../src/checkpoint/load.ts'
+import { fileFolder } from '../../../src/checkpoint/source-node.ts'
+import { meterDecode } from '../../../src/compare/account.ts'
+import { cacheSpec } from '../../../src/model/cache-spec.ts'
+import { forward } from '../../../src/model/transformer.ts'
+import { leaves, mapWeights, type Weights, weightSpecs } from '../../../src/model/weights.ts'
+import type { KvCache, WeightSpec } from '../../../src/ops/backend.ts'
+import type { Draw } from '../../../src/ops/draw.ts'
+import { storedBytes } from '../../../src/ops/dtype.ts'
+import type { Batch } from '../../../src/ops/ops.ts'
+import { size, type Tensor } from '../../../src/ops/tensor.ts'
+import { createWebgpuBackend, type WebgpuBackend } from '../../../src/ops/webgpu/webgpu.ts'
+import { nullGpu } from './adapters.ts'
+import { type Counts, count, type Dispatch, fakeGpu, GIB } from './counting.ts'
+
+const GREEDY: Draw = { temperature: 0, topK: 0, topP: 1, minP: 0, noise: 0 }
+/** All ways of drawing at once. */
+const EVERY: Draw = {
+  temperature: 0.8,
+  topK: 9,
+  topP: 0.9,
+  minP: 0.1,
+  noise: 3,
+  changes: { ids: Int32Array.of(1), factor: Float32Array.of(2), add: Float32Array.of(1) },
+}
+
+interface Model {
+  architecture: Architecture
+  specs: WeightSpec[]
+  weights: Weights
+  backend: WebgpuBackend
+  cache: KvCache
+  counts: Counts
+}
+
+/** A model of full size on a device that computes nothing. Weights are zeros. */
+async function modelOf(
+  architecture: Architecture,
+  slots: number,
+  capacity: number,
+  features: readonly string[] = ['subgroups'],
+): Promise<Model> {
+  const { gpu, counts } = count(fakeGpu({ features }))
+  const backend = await createWebgpuBackend({ gpu })
+  const made = new Map<WeightSpec, Tensor>()
+  const tree = weightSpecs(architecture)
+  const specs = leaves(tree)
+  for (const spec of specs) made.set(spec, await backend.weight(spec, async () => {}))
+  const cache = await backend.cache(cacheSpec(architecture, slots, capacity, 512))
+  return { architecture, specs, weights: mapWeights(tree, (spec: WeightSpec) => made.get(spec)!), backend, cache, counts }
+}
+
+/** One pass that decodes a row of each slot at a position, and draws. */
+async function decode({ backend, architecture, weights, cache }: Model, position: number, slots = 1, draw = GREEDY): Promise<void> {
+  const row = Array.from({ length: slots }, (_, slot) => slot)
+  const batch = { ids: Int32Array.from(row, () => 1), slots: Int32Array.from(row), positions: Int32Array.from(row, () => position) }
+  await pass(
+    { backend, architecture, weights, cache },
+    batch,
+    undefined,
+    row.map(() => draw),
+  )
+}
+
+/** A pass as the engine runs it. */
+const pass = (
+  { backend, architecture, weights, cache }: Omit<Model, 'counts' | 'specs'>,
+  batch: Batch,
+  logitRows: Int32Array | undefined,
+  draws: Draw[],
+) =>
+  backend.scope('step', () => {
+    const logits = backend.scope('pass', () => forward(backend, architecture, weights, batch, { cache, logitRows }))
+    return backend.draw!(logits, draws)
+  })
+
+/** Bytes of a weight that a dispatch reads, of the bytes that it binds: the chosen experts, the rows that are looked up. */
+function bytesRead({ specs, architecture }: Model, { label, bindings }: Dispatch, rows = 1): number {
+  const active = architecture.layers.map(({ feedForward }) => (feedForward.kind === 'moe' ? feedForward.expertsPerToken : 0))
+  return bindings.reduce((sum, binding) => {
+    const spec = specs.find(({ name }) => name === binding.label || binding.label.startsWith(`${name}, rows from`))
+    if (!spec) return sum
+    const whole = storedBytes(spec.dtype, size(spec.shape))
+    if (label.startsWith('embed')) return sum + (binding.size / Math.ceil(whole / 4) / 4) * (whole / spec.shape[0]!) * rows
+    if (spec.use !== 'experts') return sum + binding.size
+    return sum + (binding.size * active[Number(/\d+/.exec(spec.name)![0])]!) / spec.shape[0]!
+  }, 0)
+}
+
+/** The meter's bytes of matrices and tables for one decoded token. Vectors lie in one buffer and are read in parts. */
+function meteredBytes({ architecture, specs }: Model, position: number): number {
+  const vectors = specs.filter(({ use }) => use === 'vector')
+  const share = ({ name, shape }: WeightSpec) => {
+    const { feedForward } = architecture.layers[Number(/layers\.(\d+)/.exec(name)?.[1] ?? 0)]!
+    return feedForward.kind === 'moe' && shape.length === 2 ? feedForward.expertsPerToken / feedForward.experts : 1
+  }
+  const ofVectors = vectors.reduce((sum, spec) => sum + storedBytes(spec.dtype, size(spec.shape)) * share(spec), 0)
+  return meterDecode(architecture, position + 1).total().weightBytes - ofVectors
+}
+
+const DECODED: [name: string, dispatches: number, beyond256: number][] = [
+  ['gpt2', 70, 82],
+  ['Qwen3-0.6B', 150, 180],
+  ['gpt-oss-20b', 170, 170],
+]
+const AT_LEAST = 1000
+/** Weight-reading dispatches of gpt-oss-20b with fewer workgroups, and why. */
+const FEW_WORKGROUPS: [RegExp, string][] = [
+  [/^embed/, 'one row of a table'],
+  [/router/, '32 rows of the router: 0.4 MB of 3.7 GB'],
+]
+
+describe('a decoded token', () => {
+  for (const [name, most, beyond] of DECODED)
+    test(`${name}: at most ${most} dispatches, the meter's bytes, nothing created, one write, one readback`, async () => {
+      const model = await modelOf(preset(name)!, 4, 1024)
+      const { counts } = model
+      for (const slots of [1, 4]) {
+        await decode(model, 100, slots)
+        await decode(model, 101, slots)
+        counts.reset()
+        await decode(model, 102, slots)
+        const { createCommandEncoder, ...objects } = counts.created
+        assert.deepEqual(objects, {})
+        assert.equal(createCommandEncoder, 1)
+        const dispatches = counts.dispatches.length
+        const { submissions, writes, readbacks, readBytes } = counts
+        assert.deepEqual({ submissions, writes, readbacks, readBytes }, { submissions: 1, writes: 1, readbacks: 1, readBytes: 4 * slots })
+        assert.ok(dispatches <= most, `${dispatches} dispatches`)
+        if (slots > 1) continue
+        const read = counts.dispatches.reduce((sum, dispatch) => sum + bytesRead(model, dispatch), 0)
+        assert.equal(Math.round(read), meteredBytes(model, 102))
+        if (name !== 'gpt-oss-20b') continue
+        const few = counts.dispatches.filter((each) => bytesRead(model, each) > 0 && each.workgroups < AT_LEAST)
+        const names = ({ label, bindings }: Dispatch) => [label, ...bindings.map((binding) => binding.label)].join(' ')
+        const unlisted = few.filter((each) => !FEW_WORKGROUPS.some(([listed]) => listed.test(names(each))))
+        assert.deepEqual([...new Set(unlisted.map(({ label, workgroups }) => `${label}: ${workgroups} workgroups`))], [])
+      }
+      await decode(model, 600)
+      counts.reset()
+      await decode(model, 601)
+      assert.ok(counts.dispatches.length <= beyond, `${counts.dispatches.length} dispatches beyond 256 positions`)
+      assert.deepEqual(Object.keys(counts.created), ['createCommandEncoder'])
+      await model.backend.dispose()
+    })
+
+  test('gpt-oss-20b: no buffer and no binding above 1 GiB, and at most 100 MB beside weights and cache', async () => {
+    const model = await modelOf(preset('gpt-oss-20b')!, 4, 8192)
+    const { backend, cache, counts, specs } = model
+    const prompt = Int32Array.from({ length: 512 }, (_, i) => i)
+    const batch = { ids: prompt, slots: new Int32Array(512), positions: prompt }
+    await pass(model, batch, Int32Array.of(511), [EVERY])
+    await decode(model, 512, 4, EVERY)
+    const published = specs.reduce((sum, { dtype, shape }) => sum + storedBytes(dtype, size(shape)), 0)
+    assert.ok(published > 13.7e9)
+    assert.ok(counts.largestBuffer <= GIB && counts.largestBinding <= GIB)
+    const beside = counts.bufferBytes - published - cache.bytes
+    assert.ok(beside <= 100e6, `${(beside / 1e6).toFixed(1)} MB beside ${published} of weights and ${cache.bytes} of the cache`)
+    await backend.dispose()
+  })
+})
+
+/** The shaders of all tiny checkpoints: prompts in tiles, decoding, every way of drawing. */
+async function shadersOf(features: readonly string[]): Promise<Set<string>> {
+  const directory = fileURLToPath(new URL('../../fixtures/checkpoints/', import.meta.url))
+  const shaders = new Set<string>()
+  for (const name of readdirSync(directory)) {
+    const architecture = await readArchitecture(await fileFolder(directory + name))
+    const model = await modelOf(architecture, 2, 64, features)
+    const { backend, counts } = model
+    const prompt = Int32Array.from({ length: 20 }, (_, i) => i)
+    const batch = { ids: prompt, slots: new Int32Array(20), positions: prompt }
+    await pass(model, batch, Int32Array.of(19), [GREEDY])
+    await decode(model, 20, 1, EVERY)
+    for (const shader of counts.shaders) shaders.add(shader)
+    await backend.dispose()
+  }
+  return shaders
+}
+
+for (const features of [['subgroups'], []])
+  test(`shaders ${features.length ? 'with' : 'without'} subgroups compile within the limits that every device has`, async () => {
+    const shaders = await shadersOf(features)
+    assert.ok(shaders.size > 20, `${shaders.size} shaders`)
+    const adapter = await (await nullGpu()).requestAdapter()
+    // Without wanted limits a device has those that all have: 8 storage buffers, 16 KiB of a workgroup, 256 invocations.
+    const device = await adapter!.requestDevice({ requiredFeatures: features as GPUFeatureName[] })
+    const { maxStorageBuffersPerShaderStage, maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup } = device.limits
+    assert.deepEqual([maxStorageBuffersPerShaderStage, maxComputeWorkgroupStorageSize, maxComputeInvocationsPerWorkgroup], [8, 16384, 256])
+    const problems: string[] = []
+    for (const code of shaders) {
+      assert.ok([...code.matchAll(/var<storage/g)].length <= 8)
+      device.pushErrorScope('validation')
+      const module = device.createShaderModule({ code })
+      await device.createComputePipelineAsync({ layout: 'auto', compute: { module } }).catch((error) => problems.push(String(error)))
+      const error = await device.popErrorScope()
+      if (error) problems.push(error.message)
+    }
+    assert.deepEqual(problems, [])
+    device.destroy()
+  })
