@@ -6,6 +6,7 @@ import { join } from 'node:path'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { parseList } from '../../src/cli/look.ts'
+import { report } from '../../src/cli/support/look-report.ts'
 import { load, look } from '../../src/index.ts'
 import type { Look } from '../../src/inspect/look.ts'
 import { speller } from '../../src/tokenizer/prompt.ts'
@@ -73,6 +74,8 @@ test('--json holds what the library gives; hidden states equal those of transfor
   await using model = await load('abacus')
   const library = await look(model, '2 + 3', { layers: [1] })
   assert.deepEqual((await look(model, 'é 4', { lens: false })).texts, ['\ufffd', '\ufffd', ' ', '4'])
+  const wide = report({ ...library, texts: ['中文和日本語', '한', '👍'] }, { detailed: true, width: 80 })
+  for (const row of ['\n0 "中文和日本… ', '\n1 "한"         ', '\n2 "👍"         ']) assert.ok(wide.includes(row), wide)
   assert.equal(speller(model.tokenizer)(1e6), '\ufffd')
   const command = JSON.parse(lineage(['look', 'abacus', '2 + 3', '--layers', '1', '--json']).out) as Look
   assert.deepEqual(command.ids, library.ids)

@@ -45,7 +45,17 @@ const percent = (share: number): string => (share > 0 && share < 0.005 ? '<1 %' 
 const size = (value: number): string => (value >= 1000 ? short(Math.round(value)) : value.toPrecision(3))
 /** The text of a token on one line, or its id. */
 const quoted = (text: string | undefined, id: number): string => (text === undefined ? `#${id}` : JSON.stringify(text))
-const cut = (text: string, length: number): string => (text.length > length ? `${text.slice(0, length - 1)}…` : text)
+/** Characters that take two columns of a terminal. */
+const WIDE = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}]/u
+const columnsOf = (text: string): number => [...text].reduce((sum, character) => sum + (WIDE.test(character) ? 2 : 1), 0)
+
+function cut(text: string, columns: number): string {
+  if (columnsOf(text) <= columns) return text
+  const kept = [...text]
+  while (columnsOf(kept.join('')) >= columns) kept.pop()
+  return `${kept.join('')}…`
+}
+const pad = (text: string, columns: number): string => text + ' '.repeat(Math.max(0, columns - columnsOf(text)))
 const named = ({ ids, texts }: Look, token: number): string => cut(`${token} ${quoted(texts?.[token], ids[token]!)}`, LABEL)
 
 function heading(look: Look, paint: Paint, width: number): string {
@@ -192,7 +202,7 @@ function map(look: Look, rows: readonly AttentionRow[], sinks: boolean, paint: P
   for (const row of rows) {
     const before = from > 0 ? block(at(row, 0)) + block(between(row)) : ''
     const cells = columns.map((token) => block(at(row, token))).join('')
-    lines.push(`${named(look, row.token).padEnd(LABEL)} ${before}${cells}${sinks ? `  ${percent(row.sink).padStart(4)}` : ''}`)
+    lines.push(`${pad(named(look, row.token), LABEL)} ${before}${cells}${sinks ? `  ${percent(row.sink).padStart(4)}` : ''}`)
   }
   return lines.join('\n')
 }
