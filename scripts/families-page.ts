@@ -114,7 +114,9 @@ presets and the tiny checkpoints of the tests; a test compares.
 ## Checkpoints, adapters, backends, training
 
 Weights are read from safetensors files, one or in shards, and from GGUF files. Matrices that other programs packed stay packed and are decoded in the kernels: FP8 (E4M3 with scales for blocks, rows or the
-whole matrix), AWQ (4 bits, gemm) and GPTQ (4 and 8 bits). Where 32 neighbouring inputs do not share a group (act-order, groups of 16), or an FP8 width is no multiple of 128, the matrix is held as f32, without rounding. Pickles and other
+whole matrix), AWQ (4 bits, gemm) and GPTQ (4 and 8 bits). Where 32 neighbouring inputs do not share a
+group (act-order, groups of 16), or an FP8 width is no multiple of 128, the columns are put in the order of their groups and filled up with zeros, and the wasm backend brings activations into the same order;
+experts of this kind, and matrices whose scales are not f16, are held as f32, without rounding. \`desc_act\` must agree with the list of groups. Pickles and other
 packings (bitsandbytes, NVFP4, ModelOpt) are refused by name. [\`lineage quantize\`](quantize.md) packs matrices into 4 bits. "Checked by" are the tiny
 checkpoints whose logits, hidden states and greedy answers equal those of transformers, on the reference backend within 1e-4 and on the wasm backend within 1e-3 of the largest value; answers
 are the same to the last bit cached or not, in chunks or whole, alone or in a batch. "Adapters": LoRA on every matrix ([adapters](adapters.md)). "Training": the loss gives every

@@ -50,7 +50,7 @@ export interface LoadedCheckpoint {
 const PIECE_BYTES = 8 << 20
 
 /** The part of a backend that loading needs. */
-export type WeightSink = Pick<Backend, 'weight'>
+export type WeightSink = Pick<Backend, 'weight' | 'ordersColumns'>
 
 /**
  * Creates every weight of the plan in the backend.
@@ -64,9 +64,12 @@ export async function loadWeights(
   const failure = new AbortController()
   const signal = options.signal ? AbortSignal.any([options.signal, failure.signal]) : failure.signal
   const gate = new Gate(options.readers ?? 4)
-  const report = reporter(plan.weightBytes, options.onProgress)
+  /** What is loaded of a weight: where the backend can order columns, its packed form. */
+  const formOf = (weight: PlannedWeight) => (backend.ordersColumns ? weight.ordered : undefined) ?? weight
+  const totalBytes = leaves(plan.tree).reduce((sum, weight) => sum + formOf(weight).byteLength, 0)
+  const report = reporter(totalBytes, options.onProgress)
 
-  const inPieces = (weight: PlannedWeight): Fill => {
+  const inPieces = (weight: Pick<PlannedWeight, 'fill'>): Fill => {
     const whole = weight.fill(signal)
     const fill: Fill = async (part, offset, into) => {
       const pieces: Promise<void>[] = []
@@ -96,9 +99,11 @@ export async function loadWeights(
   const worker = async () => {
     for (let weight = queue[next++]; weight; weight = queue[next++]) {
       signal.throwIfAborted()
-      const { name, shape, dtype, use, exact } = weight
+      const { name, use, exact } = weight
+      const form = formOf(weight)
       const readRow = options.lowMemory ? weight.readRow : undefined
-      loaded.set(name, await backend.weight({ name, shape, dtype, use, exact }, inPieces(weight), readRow))
+      const spec = { name, shape: form.shape, dtype: form.dtype, use, exact, order: form.order }
+      loaded.set(name, await backend.weight(spec, inPieces(form), readRow))
     }
   }
   const workers = Array.from({ length: options.readers ?? 4 }, () =>

@@ -61,6 +61,8 @@ export interface TensorEntry<D = PublishedDtype | GgmlName | PackedName> {
   readonly offset: number
   readonly byteLength: number
   readonly source: Source
+  /** The same matrix packed, with its columns in another order: column j is input order[j], or zeros where that is -1. */
+  readonly ordered?: { readonly entry: TensorEntry; readonly order: Int32Array }
 }
 
 /** A valid header. */

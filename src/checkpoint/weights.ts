@@ -26,8 +26,17 @@ export interface PlannedWeight extends WeightSpec {
   readonly entries: readonly TensorEntry[]
   /** Reads its bytes; `signal` aborts the reading. */
   fill(signal?: AbortSignal): Fill
+  /** The weight packed, for a backend that orders columns. */
+  readonly ordered?: OrderedForm
   /** Reads one row of a table directly from its file, if the source can read synchronously. */
   readonly readRow?: ReadRow
+}
+
+/** A packed form of a matrix whose columns lie in another order; `shape` has the columns of the form. */
+export interface OrderedForm extends Pick<WeightSpec, 'shape' | 'dtype'> {
+  readonly order: NonNullable<WeightSpec['order']>
+  readonly byteLength: number
+  fill(signal?: AbortSignal): Fill
 }
 
 /** A checkpoint that matches its architecture. */
@@ -91,7 +100,8 @@ export function planWeights(configured: Architecture, checkpoint: Checkpoint): W
     const byteLength = storedBytes(dtype, size(spec.shape))
     const fill = (signal?: AbortSignal) => fillFrom(recipe, spec.shape, entries, cache, signal)
     const readRow = spec.use === 'table' ? rowReader(recipe, entries[0]!) : undefined
-    return { ...spec, dtype, byteLength, form: recipe.form, entries, fill, ...(readRow && { readRow }) }
+    const ordered = orderedForm(spec, recipe, entries[0]!, cache)
+    return { ...spec, dtype, byteLength, form: recipe.form, entries, fill, ...(ordered && { ordered }), ...(readRow && { readRow }) }
   })
   for (const [name, entry] of tensors) {
     if (!used.has(name) && !names.isIgnored(name)) problems.push(`surplus: ${abbreviate(name)} [${entry.shape.slice(0, 8).join(', ')}]`)
@@ -112,6 +122,25 @@ function mainDtype(weights: readonly PlannedWeight[]): DType {
   const bytes = new Map<DType, number>()
   for (const { dtype, byteLength, use } of weights) if (use === 'matrix') bytes.set(dtype, (bytes.get(dtype) ?? 0) + byteLength)
   return [...bytes].reduce((most, one) => (one[1] > most[1] ? one : most))[0]
+}
+
+function orderedForm(
+  { shape, use, exact }: WeightSpec,
+  recipe: Recipe,
+  { ordered }: TensorEntry,
+  cache: MatrixCache,
+): OrderedForm | undefined {
+  if (!ordered || recipe.form !== 'asStored' || use !== 'matrix' || exact || shape.length !== 2) return undefined
+  const { entry, order } = ordered
+  const dtype = INNER_DTYPE[entry.dtype]!
+  const packed = [shape[0]!, order.length]
+  return {
+    shape: packed,
+    dtype,
+    order: { columns: order, inputs: shape[1]! },
+    byteLength: storedBytes(dtype, size(packed)),
+    fill: (signal) => fillFrom(recipe, packed, [entry], cache, signal),
+  }
 }
 
 function rowReader(recipe: Recipe, { source, offset }: TensorEntry): ReadRow | undefined {

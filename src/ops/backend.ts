@@ -15,6 +15,11 @@ export interface WeightSpec {
   readonly use: 'matrix' | 'table' | 'vector' | 'experts'
   /** Kept as published in every precision. */
   readonly exact?: boolean
+  /**
+   * Of a matrix for `linear` only, and only for a backend with `ordersColumns`: column j of its rows, as `shape` and `fill` have them, meets
+   * input columns[j], or nothing where that is -1. The tensor has `inputs` columns for its users.
+   */
+  readonly order?: { readonly columns: Int32Array; readonly inputs: number } | undefined
 }
 
 /**
@@ -108,6 +113,8 @@ export interface Backend extends Ops {
    * With `readRow` a table may stay where it is: the backend then keeps nothing of it and reads the rows that `embed` asks for.
    */
   weight(spec: WeightSpec, fill: Fill, readRow?: ReadRow): Promise<Tensor>
+  /** Whether it takes weights with `order`. */
+  readonly ordersColumns?: boolean
   /** A KV cache. Rejects with a MemoryError that says what would fit. */
   cache(spec: CacheSpec): Promise<KvCache>
   /** Bytes that `cache(spec)` reserves. */

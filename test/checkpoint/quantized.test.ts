@@ -50,6 +50,24 @@ async function valuesOf(view: TensorEntry): Promise<Float32Array> {
   return out
 }
 
+/** Values of the packed form with its columns where they belong. */
+async function valuesInOrder({ shape, ordered }: TensorEntry): Promise<Float32Array> {
+  const { entry, order } = ordered!
+  const [rows, columns] = shape as [number, number]
+  assert.deepEqual(entry.shape, [rows, order.length])
+  assert.deepEqual(
+    [...order].filter((column) => column >= 0).sort((a, b) => a - b),
+    Array.from({ length: columns }, (_, i) => i),
+  )
+  const packed = await valuesOf(entry)
+  const out = new Float32Array(rows * columns)
+  for (let row = 0; row < rows; row++)
+    order.forEach((column, at) => {
+      if (column >= 0) out[row * columns + column] = packed[row * order.length + at]!
+    })
+  return out
+}
+
 interface Groups {
   method: 'awq' | 'gptq'
   bits: 4 | 8
@@ -130,6 +148,8 @@ for (const one of CASES) {
     const view = found.get('q.weight')!
     assert.deepEqual([view.dtype, view.shape], [held, [O, I]])
     assert.deepEqual(await valuesOf(view), values)
+    assert.equal(view.ordered !== undefined, held === 'F32' && one.scales !== 'BF16')
+    if (view.ordered) assert.deepEqual(await valuesInOrder(view), values)
   })
 }
 
@@ -168,7 +188,10 @@ for (const { shape, block, scaleShape, suffix = '_scale_inv', held } of [
       return fromE4m3(code) * scales[place]!
     })
     assert.equal(found.get('q.weight')!.dtype, held)
-    assert.deepEqual(await valuesOf(found.get('q.weight')!), values)
+    const view = found.get('q.weight')!
+    assert.deepEqual(await valuesOf(view), values)
+    assert.equal(view.ordered !== undefined, held === 'F32')
+    if (view.ordered) assert.deepEqual(await valuesInOrder(view), values)
   })
 
 test('E4M3 has the published values', () => {
@@ -185,6 +208,25 @@ test('E4M3 has the published values', () => {
     [0x7f, Number.NaN],
   ] as const // prettier-ignore
   for (const [code, value] of cases) assert.ok(Object.is(fromE4m3(code), value), `code ${code}`)
+})
+
+test('desc_act and the list of groups must agree', async () => {
+  const one = { method: 'gptq', bits: 4, I: 64, O: 8, groupSize: 16, held: '' } as const
+  const [sorted, mixed] = [groups(one), groups({ ...one, actOrder: true })]
+  const read = (tensors: TensorEntry[], actOrder: boolean) =>
+    unpacked(checkpointOf(tensors), { kind: 'gptq', bits: 4, groupSize: 16, zeroShift: 1, actOrder })
+  await assert.rejects(
+    read(mixed.tensors, false),
+    /q\.g_idx": expected groups in order, since "desc_act" of config\.json is false, got inputs/,
+  )
+  const without = mixed.tensors.filter(({ name }) => name !== 'q.g_idx')
+  await assert.rejects(read(without, true), /q\.qweight": expected the list g_idx, since "desc_act" of config\.json is true, got none/)
+  // Groups of all inputs, and inputs that happen to be sorted, have nothing to list.
+  await read(sorted.tensors, true)
+  await read(
+    sorted.tensors.filter(({ name }) => name !== 'q.g_idx'),
+    false,
+  )
 })
 
 test('damaged and incomplete tensors are errors that name them', async () => {

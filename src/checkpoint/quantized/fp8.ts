@@ -1,13 +1,15 @@
 /**
  * FP8 matrices: E4M3 bytes [O, I] and f32 scales, one for each block of some rows and columns (Qwen3-*-FP8, DeepSeek V3: 128 × 128), for each
- * row, or for the whole matrix. A number is code·scale. They become rows of the dtype fp8, or f32 where widths are no multiples of 128.
+ * row, or for the whole matrix. A number is code·scale. They become rows of the dtype fp8. Where blocks of 128 columns do not share a
+ * scale, or widths are no multiples of 128, each run of columns with a scale is filled up with zeros (`ordered`), for backends that can do so
+ * with activations; others get rows in f32.
  */
 import { E4M3_VALUES, FP8_BLOCK, FP8_BLOCK_BYTES } from '../../ops/dtype.ts'
 import { size } from '../../ops/tensor.ts'
 import { decode } from '../encode.ts'
 import { TensorSizeError, UnreadableValueError } from '../errors.ts'
 import type { PublishedDtype, TensorEntry } from '../safetensors.ts'
-import { viewOf } from './view.ts'
+import { inRuns, viewOf } from './view.ts'
 
 /** Dtypes that scales may have. */
 const SCALES = ['F32', 'BF16']
@@ -50,28 +52,35 @@ export function fp8View(name: string, codes: TensorEntry, scale: TensorEntry, bl
       })
     return { bytes, scales: await scales }
   }
-  const whole = columns % FP8_BLOCK === 0 && blockColumns % FP8_BLOCK === 0
-  if (whole) {
-    const rowBytes = (columns / FP8_BLOCK) * FP8_BLOCK_BYTES
-    return viewOf(name, 'fp8', [rows, columns], rowBytes, codes, async (first, count, signal) => {
+  const inBlocks = (width: number, order?: Int32Array) => {
+    const rowBytes = (width / FP8_BLOCK) * FP8_BLOCK_BYTES
+    return viewOf(name, 'fp8', [rows, width], rowBytes, codes, async (first, count, signal) => {
       const { bytes, scales } = await read(first, count, signal)
       const out = new Uint8Array(count * rowBytes)
       const view = new DataView(out.buffer)
-      for (let row = 0, from = 0, to = 0; row < count; row++)
-        for (let column = 0; column < columns; column += FP8_BLOCK, from += FP8_BLOCK, to += FP8_BLOCK_BYTES) {
-          view.setFloat32(to, scales[placeOf(first + row, column)]!, true)
-          out.set(bytes.subarray(from, from + FP8_BLOCK), to + 4)
+      for (let row = 0, to = 0; row < count; row++)
+        for (let at = 0; at < width; at += FP8_BLOCK, to += FP8_BLOCK_BYTES) {
+          const from = order ? order[at]! : at
+          view.setFloat32(to, scales[placeOf(first + row, from)]!, true)
+          // Zeros stand at the end of a run only.
+          const end = order ? order.subarray(at, at + FP8_BLOCK).indexOf(-1) : -1
+          const length = end < 0 ? FP8_BLOCK : end
+          out.set(bytes.subarray(row * columns + from, row * columns + from + length), to + 4)
         }
       return out
     })
   }
-  return viewOf(name, 'F32', [rows, columns], columns * 4, codes, async (first, count, signal) => {
+  if (columns % FP8_BLOCK === 0 && blockColumns % FP8_BLOCK === 0) return inBlocks(columns)
+  const plain = viewOf(name, 'F32', [rows, columns], columns * 4, codes, async (first, count, signal) => {
     const { bytes, scales } = await read(first, count, signal)
     const out = new Float32Array(count * columns)
     for (let row = 0, i = 0; row < count; row++)
       for (let column = 0; column < columns; column++, i++) out[i] = E4M3_VALUES[bytes[i]!]! * scales[placeOf(first + row, column)]!
     return new Uint8Array(out.buffer)
   })
+  const order = inRuns(columns, FP8_BLOCK, (column) => Math.floor(column / blockColumns))
+  // Many short runs would take more bytes than f32.
+  return order.length <= 2 * columns ? { ...plain, ordered: { entry: inBlocks(order.length, order), order } } : plain
 }
 
 /** Rows and columns that share a scale, from the shape of the scales. @throws TensorSizeError */

@@ -7,7 +7,8 @@
  *   both  scales [G, O], qzeros [G, O·b/32]; GPTQ: g_idx [I], the group of each input
  *
  * They become blocks of 32 inputs (int4_groups, int8_groups), with the scale and the zero point of the group in every block. Where 32
- * neighbouring inputs do not share a group (act-order, odd sizes), or the scales are not f16, rows become f32, without rounding.
+ * neighbouring inputs do not share a group (act-order, odd sizes) the inputs are put in the order of their groups (`ordered`), for backends
+ * that can bring activations into that order; others get rows in f32, without rounding. So does everybody where scales are not f16.
  */
 import type { Quantization } from '../../architecture/quantization.ts'
 import { BLOCK_FORMATS } from '../../ops/block-formats.ts'
@@ -16,7 +17,7 @@ import { size } from '../../ops/tensor.ts'
 import { TensorSizeError, UnreadableValueError } from '../errors.ts'
 import type { MatrixCache } from '../fill.ts'
 import type { PublishedDtype, TensorEntry } from '../safetensors.ts'
-import { viewOf } from './view.ts'
+import { inRuns, viewOf } from './view.ts'
 
 export interface GroupTensors {
   qweight: TensorEntry
@@ -58,6 +59,7 @@ export async function groupView(
   requireShape(qzeros, 'I32', [groups, O / perWord])
   requireShape(scales, scales.dtype === 'BF16' || scales.dtype === 'F32' ? scales.dtype : 'F16', [groups, O])
   const listed = await listedGroups(tensors.g_idx, I, groups, groupSize)
+  requireActOrder(qweight, tensors.g_idx, listed, quantization)
   const group = listed ? (input: number) => listed[input]! : (input: number) => Math.floor(input / groupSize)
   const toCode = kind === 'awq' ? awqCode : gptqCode
   const zeroOf = ({ qzeros, O }: Matrix, g: number, o: number): number => {
@@ -78,46 +80,51 @@ export async function groupView(
         convert({ I, O, bits, qweight: words(bytes), qzeros: words(held.qzeros!), scales: scaleValues(scales.dtype, held.scales!), group })
       })
   }
-  const inBlocks = I % BLOCK === 0 && groupSize % BLOCK === 0 && !listed && scales.dtype === 'F16'
-  if (!inBlocks)
-    return viewOf(name, 'F32', [O, I], I * 4, qweight, async (first, count, signal) => {
-      const out = new Float32Array(count * I)
+  const rowsInBlocks = (dtype: 'int4_groups' | 'int8_groups', width: number, order?: Int32Array) => {
+    const { bytes: blockBytes } = BLOCK_FORMATS[dtype]
+    const middle = 1 << (bits - 1)
+    const rowBytes = (width / BLOCK) * blockBytes
+    return viewOf(name, dtype, [O, width], rowBytes, qweight, async (first, count, signal) => {
+      const out = new Uint8Array(count * rowBytes)
       await withMatrix(signal, (matrix) => {
-        for (let row = 0; row < count; row++)
-          for (let input = 0; input < I; input++) {
-            const [g, o] = [group(input), first + row]
-            out[row * I + input] = scaleOf(scales.dtype, matrix.scales[g * O + o]!) * (toCode(matrix, input, o) - zeroOf(matrix, g, o))
+        const inputAt = (at: number) => (order ? order[at]! : at)
+        const code = (at: number, o: number) => (inputAt(at) < 0 ? 0 : toCode(matrix, inputAt(at), o))
+        for (let row = 0, to = 0; row < count; row++)
+          for (let at = 0; at < width; at += BLOCK, to += blockBytes) {
+            const [g, o] = [group(inputAt(at)), first + row]
+            const [scale, shift] = [matrix.scales[g * O + o]!, middle - zeroOf(matrix, g, o)]
+            if (shift > 127) throw zeroPointError(qzeros)
+            out[to] = scale & 255
+            out[to + 1] = scale >>> 8
+            out[to + 2] = shift & 255
+            if (bits === 4) for (let i = 0; i < 16; i++) out[to + 3 + i] = code(at + i, o) | (code(at + 16 + i, o) << 4)
+            else for (let i = 0; i < BLOCK; i++) out[to + 3 + i] = code(at + i, o) ^ 0x80
           }
       })
-      return new Uint8Array(out.buffer)
+      return out
     })
+  }
   const dtype = bits === 4 ? 'int4_groups' : 'int8_groups'
-  const { bytes: blockBytes } = BLOCK_FORMATS[dtype]
-  const middle = 1 << (bits - 1)
-  return viewOf(name, dtype, [O, I], (I / BLOCK) * blockBytes, qweight, async (first, count, signal) => {
-    const out = new Uint8Array(count * (I / BLOCK) * blockBytes)
+  const isPlain = I % BLOCK === 0 && groupSize % BLOCK === 0 && !listed
+  if (isPlain && scales.dtype === 'F16') return rowsInBlocks(dtype, I)
+  const plain = viewOf(name, 'F32', [O, I], I * 4, qweight, async (first, count, signal) => {
+    const out = new Float32Array(count * I)
     await withMatrix(signal, (matrix) => {
-      for (let row = 0, to = 0; row < count; row++)
-        for (let input = 0; input < I; input += BLOCK, to += blockBytes) {
+      for (let row = 0; row < count; row++)
+        for (let input = 0; input < I; input++) {
           const [g, o] = [group(input), first + row]
-          const [scale, shift] = [matrix.scales[g * O + o]!, middle - zeroOf(matrix, g, o)]
-          if (shift > 127)
-            throw new UnreadableValueError({
-              file: qzeros.source.name,
-              tensor: qzeros.name,
-              expected: 'zero points from 1 to 256',
-              came: '0',
-            })
-          out[to] = scale & 255
-          out[to + 1] = scale >>> 8
-          out[to + 2] = shift & 255
-          if (bits === 4)
-            for (let i = 0; i < 16; i++) out[to + 3 + i] = toCode(matrix, input + i, o) | (toCode(matrix, input + 16 + i, o) << 4)
-          else for (let i = 0; i < BLOCK; i++) out[to + 3 + i] = toCode(matrix, input + i, o) ^ 0x80
+          out[row * I + input] = scaleOf(scales.dtype, matrix.scales[g * O + o]!) * (toCode(matrix, input, o) - zeroOf(matrix, g, o))
         }
     })
-    return out
+    return new Uint8Array(out.buffer)
   })
+  if (scales.dtype !== 'F16') return plain
+  const order = inRuns(I, BLOCK, group)
+  return { ...plain, ordered: { entry: rowsInBlocks(dtype, order.length, order), order } }
+}
+
+function zeroPointError({ source, name: tensor }: TensorEntry): UnreadableValueError {
+  return new UnreadableValueError({ file: source.name, tensor, expected: 'zero points from 1 to 256', came: '0' })
 }
 
 const awqCode = ({ qweight, O }: Matrix, input: number, o: number): number =>
@@ -146,6 +153,25 @@ async function listedGroups(list: TensorEntry | undefined, I: number, groups: nu
     throw new UnreadableValueError({ file: list.source.name, tensor: list.name, expected: `groups from 0 to ${groups - 1}`, came })
   }
   return listed.every((group, input) => group === Math.floor(input / groupSize)) ? undefined : listed
+}
+
+/** `desc_act` of config.json and the list of groups must say the same. @throws UnreadableValueError */
+function requireActOrder(
+  { source, name }: TensorEntry,
+  list: TensorEntry | undefined,
+  listed: Int32Array | undefined,
+  quantization: Exclude<Quantization, { kind: 'fp8' }>,
+): void {
+  if (quantization.kind !== 'gptq' || quantization.actOrder === (listed !== undefined) || (quantization.actOrder && list)) return
+  throw new UnreadableValueError({
+    file: source.name,
+    tensor: list?.name ?? name,
+    expected: quantization.actOrder
+      ? 'the list g_idx, since "desc_act" of config.json is true'
+      : 'groups in order, since "desc_act" of config.json is false',
+    came: list ? 'inputs of a group that are no neighbours' : 'none',
+    remedy: 'Pull the checkpoint again: its config.json and its weights do not belong together.',
+  })
 }
 
 function requireShape(entry: TensorEntry, dtype: PublishedDtype, shape: readonly number[]): void {

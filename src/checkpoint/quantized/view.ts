@@ -33,3 +33,20 @@ export function viewOf(
   }
   return { name, dtype, shape, offset: 0, byteLength, source: { name: near.source.name, size: byteLength, read, close: async () => {} } }
 }
+
+/**
+ * Inputs in the order of their groups, those of each filled up with -1 to whole blocks. Within a group the order stays.
+ * @param group of an input
+ */
+export function inRuns(inputs: number, block: number, group: (input: number) => number): Int32Array {
+  const groups = new Map<number, number[]>()
+  for (let input = 0; input < inputs; input++) {
+    const known = groups.get(group(input))
+    if (known) known.push(input)
+    else groups.set(group(input), [input])
+  }
+  const order = [...groups]
+    .sort(([a], [b]) => a - b)
+    .flatMap(([, run]) => [...run, ...new Array<number>((block - (run.length % block)) % block).fill(-1)])
+  return Int32Array.from(order)
+}

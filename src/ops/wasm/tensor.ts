@@ -14,6 +14,8 @@ export interface WasmTensor extends Tensor {
   readonly parts?: number
   /** A matrix that no single arena could hold: ranges of its rows, in order. */
   readonly bands?: readonly Band[]
+  /** A matrix whose `width` packed columns lie in another order than the inputs: heap address of the input of each, -1 for none. */
+  readonly order?: { readonly address: number; readonly width: number }
   /** Only for a table that is not in memory: writes one of its rows in `format`. */
   readonly readRow?: ReadRow
 }

@@ -125,11 +125,14 @@ function assemble(context: OpContext, memories: Memories, attachKernels: (format
     route: (x, weight, bias, active, router, correction) => route(context, x, weight, bias, active, router, correction),
     moe: (x, routing, experts, activation) => moe(context, x, routing, experts, activation),
 
+    ordersColumns: true,
     async weight(spec, fill, readRow) {
       if (readRow && spec.use === 'table') return tableOnDemand(spec, readRow)
       const { tensor, bytes } = await loadWeight(loading, spec, fill)
       held.weights += bytes
-      return tensor
+      if (!spec.order) return tensor
+      const { columns, inputs } = spec.order
+      return { ...tensor, shape: [spec.shape[0]!, inputs], order: { address: heap.keep(columns).address, width: columns.length } }
     },
     cacheBytes: (spec) => cacheBytes(spec, precision),
     async cache(spec) {

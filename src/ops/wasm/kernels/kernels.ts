@@ -18,6 +18,7 @@ import { groupedKernel } from './grouped.ts'
 import { joinKernel } from './join.ts'
 import { combineKernel, expertLinearKernel } from './moe.ts'
 import { layerNormKernel, rmsNormKernel } from './norm.ts'
+import { orderKernel } from './order.ts'
 import { packInt8Kernel } from './pack.ts'
 import { activationFor, emitRows, emitTiles } from './product.ts'
 import { quantizeKernel, remainderKernel } from './quantize.ts'
@@ -55,6 +56,7 @@ export const KERNELS: readonly Kernel[] = [
   convolutionKernel,
   scanKernel,
   joinKernel,
+  orderKernel,
 ]
 for (const [number, kernel] of KERNELS.entries()) kernel.number = number
 

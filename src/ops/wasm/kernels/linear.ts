@@ -7,6 +7,7 @@ import { isGrouped } from '../formats.ts'
 import { type Band, own, type WasmTensor } from '../tensor.ts'
 import { denseKernel } from './dense.ts'
 import { groupedKernel } from './grouped.ts'
+import { inOrder } from './order.ts'
 import { activationFor } from './product.ts'
 import { ACTIVATIONS, inBlocks } from './quantize.ts'
 
@@ -61,7 +62,8 @@ export function linear(context: OpContext, x: Tensor, weight: Tensor, bias?: Ten
     throw new RangeError(`linear: ${w.name ?? 'weight'} [${w.shape}]: expected f32, bf16 or f16 in one memory, got ${w.dtype}`)
   const T = rowsOf(x)
   const y = heap.result([...x.shape.slice(0, -1), rows], 'linear')
-  const [input, b] = [heap.tensor(x, 'linear'), heap.address(bias, 'linear')]
+  const [given, b] = [heap.tensor(x, 'linear'), heap.address(bias, 'linear')]
+  const input = w.order ? inOrder(context, given, w.order) : given
   if (w.bands) bandedProduct(context, input, w, w.bands, b, y.address, T)
   else product(context, input, w, b, y.address, T, rows, groups)
   return y
