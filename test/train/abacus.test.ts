@@ -11,6 +11,7 @@ import { integer, pick, random } from '../../src/random/stream.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
 import { workingOf } from '../../src/train/abacus/arithmetic.ts'
 import { calculate, calculatorTool } from '../../src/train/abacus/calculator.ts'
+import { abacusTask } from '../../src/train/abacus/checkable.ts'
 import { answerTo, CALCULATOR, drawDialogue, drawExpression, drawLong, IDENTITY, leakOf } from '../../src/train/abacus/dialogues.ts'
 import { DialogueEncoder, drawExample } from '../../src/train/abacus/encode.ts'
 import { heldOutProblems, KINDS, measureCalls, measureEfforts, measureQuestions, problemsPerKind } from '../../src/train/abacus/evaluate.ts'
@@ -258,4 +259,39 @@ test('a thousand held-out problems: equally many of each kind, all different', (
     assert.equal(new Set(problems).size, shares[i], kind.name)
   })
   assert.ok(Math.max(...shares) - Math.min(...shares) <= 1)
+})
+
+test('checked questions: the right answer is worth 1, anything else nothing, and none is held out', () => {
+  const task = abacusTask(tokenizer, {
+    efforts: [
+      ['medium', 0.5],
+      ['low', 0.5],
+    ],
+    heldOut: 11,
+    seed: 1,
+  })
+  const marker = (name: string) => tokenizer.specials.get(`<|${name}|>`)!
+  const said = (text: string, finished = true) => ({
+    ids: [marker('channel'), ...tokenizer.encode('final'), marker('message'), ...tokenizer.encode(text), marker('return')],
+    finished,
+  })
+  const prompts = task.prompts(3, 40)
+  assert.deepEqual(
+    task.prompts(3, 40).map(({ ids }) => ids),
+    prompts.map(({ ids }) => ids),
+    'a round repeats',
+  )
+  assert.notDeepEqual(task.prompts(4, 40)[0]!.ids, prompts[0]!.ids)
+  const efforts = prompts.map(({ ids }) => /Reasoning: (\w+)/.exec(tokenizer.decode([...ids]))![1])
+  assert.deepEqual([...new Set(efforts)].sort(), ['low', 'medium'])
+  for (const { ids } of prompts) assert.equal(leakIn(/user<\|message\|>(.*)<\|end/s.exec(tokenizer.decode([...ids]))![1]!, false), null)
+  const expected = problemsPerKind(11).flatMap((count, i) =>
+    heldOutProblems(KINDS[i]!, count, 1).map((problem) => String(exactValue(problem))),
+  )
+  task.heldOut().forEach(({ reward }, i) => {
+    assert.equal(reward(said(expected[i]!)), 1)
+    assert.equal(reward(said(`${expected[i]}0`)), 0)
+    assert.equal(reward(said(expected[i]!, false)), 0)
+    assert.equal(reward({ ids: tokenizer.encode(expected[i]!), finished: true }), 0, 'no final channel')
+  })
 })
