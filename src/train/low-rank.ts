@@ -41,15 +41,33 @@ const OF_LATENTS: Record<string, string> = { qDown: 'q', qRope: 'q', kvDown: 'k'
 export const TARGETS: readonly string[] = [...Object.values(WITHIN).flat(), 'experts', ...Object.keys(WITHIN)]
 export const DEFAULT_TARGETS: readonly string[] = ['attention', 'feedForward']
 
+/** What PEFT can name too, and why it has no adapter here. */
+const UNTRAINED: Record<string, string> = {
+  kv_b_proj: 'its weights are two matrices for each head',
+  router: 'the choice of experts stays as published',
+  embed_tokens: 'embeddings stay as published',
+  lm_head: 'the output matrix stays as published',
+}
+
+/** A name as PEFT writes it is that of the same matrix here. */
+const targetOf = (name: string): string => {
+  const inner = name.replace(/_proj$/, '')
+  return TARGETS.includes(inner) ? inner : name
+}
+
 /**
  * The adapters of a model, in the order of its weights.
  * @throws RangeError for a name that is no target, or one of which the model has none
  */
 export function adapterSpecs(architecture: Architecture, { rank, alpha, rankStabilized, targets }: LowRankOptions): AdapterSpec[] {
   const scale = alpha / (rankStabilized ? Math.sqrt(rank) : rank)
-  const unknown = targets.find((target) => !TARGETS.includes(target))
-  if (unknown !== undefined) throw new RangeError(`"${unknown}" is no target of LoRA: expected some of ${TARGETS.join(', ')}`)
-  const wanted = new Set(targets.flatMap((target) => WITHIN[target as keyof typeof WITHIN] ?? [target]))
+  const names = targets.map(targetOf)
+  const unknown = names.find((name) => !TARGETS.includes(name))
+  if (unknown !== undefined) {
+    const why = UNTRAINED[unknown] === undefined ? '' : ` (${UNTRAINED[unknown]})`
+    throw new RangeError(`"${unknown}" is no target of LoRA${why}: expected some of ${TARGETS.join(', ')}`)
+  }
+  const wanted = new Set(names.flatMap((target) => WITHIN[target as keyof typeof WITHIN] ?? [target]))
   const kindOf = ({ name, use }: WeightSpec) => {
     if (use === 'experts') return 'experts'
     const inner = name.slice(name.lastIndexOf('.') + 1)

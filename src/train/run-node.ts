@@ -168,6 +168,7 @@ async function trainOn(
       options.log?.(record)
     },
     async save(state, why) {
+      if (signal?.aborted) await workers.close() // their step is left behind, and they would only take time from the saving
       await flush()
       // With early stopping the best weights are the result; without it the last ones.
       if (files && (why !== 'best' || settings.patience !== null))

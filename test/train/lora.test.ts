@@ -250,7 +250,11 @@ test('targets that do not exist are refused by name', async () => {
   const options = { rank: 4, alpha: 8, rankStabilized: false }
   assert.throws(
     () => adapterSpecs(architecture, { ...options, targets: ['lm_head'] }),
-    /"lm_head" is no target of LoRA: expected some of q, k/,
+    /"lm_head" is no target of LoRA \(the output matrix stays as published\): expected some of q, k/,
   )
   assert.throws(() => adapterSpecs(architecture, { ...options, targets: ['experts'] }), /no matrices called experts/)
+  for (const name of ['kv_b_proj', 'router', 'embed_tokens'])
+    assert.throws(() => adapterSpecs(architecture, { ...options, targets: [name] }), new RegExp(`"${name}" is no target of LoRA \\(`))
+  const names = (targets: string[]) => adapterSpecs(architecture, { ...options, targets }).map(({ spec }) => spec.name)
+  assert.deepEqual(names(['q_proj', 'down_proj']), names(['q', 'down']))
 })

@@ -7,8 +7,10 @@ import { fromE8m0, MXFP4_BLOCK } from '../dtype.ts'
 import type { Floats } from './matmul.ts'
 import { address, type TrainingContext, Value } from './values.ts'
 
-/** Values of a band: large enough for the products to run at their full speed. */
-const BAND = 1 << 19
+/** Values of a band: large enough for the products to run at their full speed, and still in a cache when these read it. */
+const BAND = 1 << 18
+/** Rows of a band are a multiple of this, so that no panel of a product is narrow but the last. */
+const PANELS = 16
 
 export class Frozen extends Value {
   readonly stored: StoredWeight
@@ -43,7 +45,7 @@ export function eachBand(
     visit(weight.data, from * width, from, rows)
     return
   }
-  const most = Math.min(rows, Math.max(1, Math.floor(BAND / width)))
+  const most = Math.min(rows, Math.max(PANELS, Math.floor(BAND / width / PANELS) * PANELS))
   const mark = context.arena.mark()
   const band = context.arena.take(most * width)
   for (let first = from; first < from + rows; first += most) {

@@ -40,7 +40,7 @@ export const plainMatmul: Matmul = (aT, bT, M, N, K, a, aAt, aStride, b, bAt, bS
 
 /** Inner dimension, columns and rows of one block: packed panels and the rows read against them stay in the second-level cache. */
 const DEPTH = 256
-const WIDTH = 512
+const WIDTH = 256
 const HEIGHT = 96
 
 /** Values of scratch memory that `simdMatmul` needs: the packed right factor of a block, its packed left factor, and a narrow result. */
