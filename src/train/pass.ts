@@ -109,15 +109,28 @@ export class Passes {
     return 2 * (context.arena.mark() + 1.1 * largestBody + longest * longest) + ofLogits + (this.#frozen ? BANDS : 0)
   }
 
-  /** Visits the logits of all counted rows, part by part; `first`: the place of the first among the counted rows. */
-  evaluate(
-    weights: Weights<Tensor>,
-    { batch, rows, targets }: Example,
-    see: (logits: Tensor, targets: Int32Array, first: number) => void,
-  ): void {
+  /**
+   * Visits the logits of all counted rows, part by part; `first`: the place of the first among the counted rows.
+   * @throws ArenaFullError when a single sequence does not fit
+   */
+  evaluate(weights: Weights<Tensor>, example: Example, see: (logits: Tensor, targets: Int32Array, first: number) => void): void {
+    const { batch, rows, targets } = example
     const backend = this.#backend
+    const { arena } = backend.context
+    const { vocabSize } = this.#architecture
     backend.reset(0)
-    const stream = forward(new Tape(backend, true), this.#architecture, weights, batch, { logitRows: rows, output: 'stream' })
+    const stream = unlessFull(() =>
+      forward(new Tape(backend, true), this.#architecture, weights, batch, { logitRows: rows, output: 'stream' }),
+    )
+    const ofLogits = 2 * Math.min(LOGITS, rows.length * vocabSize) + (this.#frozen ? BANDS : 0)
+    if (!stream || arena.mark() + ofLogits > arena.capacity) {
+      const parts = halves(example, vocabSize)
+      if (!parts) throw new ArenaFullError(arena.capacity)
+      const [left, right] = parts
+      if (left.rows.length > 0) this.evaluate(weights, left, see)
+      if (right.rows.length > 0) this.evaluate(weights, right, (z, own, first) => see(z, own, left.rows.length + first))
+      return
+    }
     this.#inParts(stream, targets, (part, own) => {
       const rows = part.length === targets.length ? stream : backend.select(stream, part)
       see(logits(backend, this.#architecture, weights, rows), own, part[0]!)

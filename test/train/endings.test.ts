@@ -78,7 +78,7 @@ describe('refused before the first step', () => {
     ],
     ['a file above the run', (out) => writeFileSync(out, ''), ['--out', 'above/run'], 1, /above/],
     ['a text that is too short', () => {}, ['--block', '4000'], 1, /fewer than one window of 4000/],
-    ['more results than a thread may hold', () => {}, ['--memory', '1', '--batch', '64'], 1, /use a smaller batch/],
+    ['more results than a thread may hold', () => {}, ['--memory', '1', '--block', '1024'], 1, /--block.*--memory/],
     ['no such text', () => {}, ['--data', 'none.txt'], 2, /none\.txt/],
     ['a tokenizer too small for bytes', () => {}, ['--tokenizer', 'bpe:9'], 1, /a BPE tokenizer has from 257/],
     ['no such tokenizer', () => {}, ['--tokenizer', 'none'], 2, /expected char, byte, bpe:SIZE or a directory/],

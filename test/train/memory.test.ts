@@ -38,8 +38,10 @@ async function learned(name: string, lengths: number[], mib: number, lora: boole
   shard.watchProducts(() => {
     products++
   })
+  const evaluation = shard.evaluate([example])
+  products = 0
   const loss = shard.accumulate([example], 1 / example.rows.length, 9)
-  return { loss, products, gradients: new Float32Array(memory.buffer, plan.gradients[0]!, shard.layout.length).slice() }
+  return { loss, evaluation, products, gradients: new Float32Array(memory.buffer, plan.gradients[0]!, shard.layout.length).slice() }
 }
 
 const largest = (values: Float32Array): number => values.reduce((most, x) => Math.max(most, Math.abs(x)), 0)
@@ -63,6 +65,8 @@ for (const [name, lora, twice, halves] of CASES)
     assert.equal(recomputed.loss, whole.loss)
     assert.equal(apart(recomputed.gradients, whole.gradients), 0, 'the same bits')
     const parted = await learned(name, lengths, halves, lora)
+    assert.ok(Math.abs(parted.evaluation.loss - whole.evaluation.loss) < 1e-5 * whole.evaluation.loss)
+    assert.deepEqual(parted.evaluation.correct, whole.evaluation.correct)
     assert.ok(parted.products > recomputed.products, 'halves were passed')
     assert.ok(Math.abs(parted.loss - whole.loss) < 1e-5)
     assert.ok(apart(parted.gradients, whole.gradients) < 1e-5 * largest(whole.gradients))
