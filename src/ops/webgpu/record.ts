@@ -100,7 +100,7 @@ export interface Route {
   readonly norm?: Norm | undefined
   /** After fusion: the experts choose from the logits themselves. */
   readonly inExperts?: boolean | undefined
-  /** [T, A], bits of u32 */
+  /** [T, A], numbers of experts */
   readonly chosen: Temporary
   /** [T, A] */
   readonly y: Temporary

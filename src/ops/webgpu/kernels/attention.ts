@@ -273,6 +273,7 @@ for (var u = lane; u < $valueDim; u += ${EACH_WORKGROUP}u) {
     slots: batch.slots,
     positions: batch.positions,
     pieces,
+    rowList: batch.singles,
   }
-  to.dispatch(shader, values, [heads, batch.rows, 1])
+  to.dispatch(shader, values, [heads, rows, 1])
 }

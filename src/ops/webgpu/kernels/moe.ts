@@ -10,6 +10,7 @@ import type { ExpertMatrix, Moe, Route } from '../record.ts'
 import type { Piece, Temporary, Vector, Weight } from '../tensor.ts'
 import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, LINEAR, teamGrid, teams, type Variants, workgroupOf } from '../wgsl.ts'
 import { gatedExpression, gatedKey, gatedParams, gatedValues } from './elementwise.ts'
+import { lowerGrouped, worthGrouping } from './grouped.ts'
 import { subgroupKey } from './norm.ts'
 import { loadX, lowerProduct } from './product.ts'
 
@@ -102,7 +103,7 @@ for (var n = 0u; n < $groups - $open; n++) {
       ? 'for (var e = 0u; e < $experts; e++) { sum += exp(act[begun + e] - top); }'
       : kind === 'sigmoidTopk' && !router.normalize
         ? 'sum = 1.0;'
-        : `for (var a = 0u; a < $active; a++) { let e = bitcast<u32>(act[to + a]); sum += ${shareOf}; }`
+        : `for (var a = 0u; a < $active; a++) { let e = u32(act[to + a]); sum += ${shareOf}; }`
   return `let t = (${LINEAR}) * ${EACH_WORKGROUP}u + lane;
 if (t >= $n) { return; }
 let wish = $wish + t * $experts; let sums = $sums + t * $groups;
@@ -115,11 +116,11 @@ for (var a = 0u; a < $active; a++) {
   var best = 0u; var largest = ${CLOSED};
   for (var e = 0u; e < $experts; e++) { if (act[wish + e] > largest) { largest = act[wish + e]; best = e; } }
   act[wish + best] = ${CLOSED};
-  act[to + a] = bitcast<f32>(best);
+  act[to + a] = f32(best);
 }
 var sum = 0.0;
 ${total}
-for (var a = 0u; a < $active; a++) { let e = bitcast<u32>(act[to + a]); act[$y + t * $active + a] = ${shareOf} / sum * $factor; }`
+for (var a = 0u; a < $active; a++) { let e = u32(act[to + a]); act[$y + t * $active + a] = ${shareOf} / sum * $factor; }`
 }
 
 /** The matrix of each chosen expert times a row. */
@@ -145,9 +146,9 @@ interface ExpertProduct {
 /** The number of an expert; without subgroups the compiler must know that it is the same for the whole workgroup. */
 const expertText = (subgroups: boolean): string =>
   subgroups
-    ? 'fn expert(lane: u32, at: u32) -> u32 { return bitcast<u32>(act[at]); }'
+    ? 'fn expert(lane: u32, at: u32) -> u32 { return u32(act[at]); }'
     : `var<workgroup> expertOf: u32;
-fn expert(lane: u32, at: u32) -> u32 { if (lane == 0u) { expertOf = bitcast<u32>(act[at]); } return workgroupUniformLoad(&expertOf); }`
+fn expert(lane: u32, at: u32) -> u32 { if (lane == 0u) { expertOf = u32(act[at]); } return workgroupUniformLoad(&expertOf); }`
 
 function lowerExperts(node: ExpertProduct, to: Lowering): void {
   for (const [n, piece] of node.weight.pieces.entries()) dispatchExperts(node, piece, n > 0, to)
@@ -254,6 +255,11 @@ ${mine} {
 }
 
 export function lowerMoe(node: Moe, to: Lowering): void {
+  if (worthGrouping(node, to)) {
+    const each = lowerGrouped(node, to)
+    lowerMix(each, node.route.y, node.route.active, node.residual, node.y, to)
+    return
+  }
   const { x, route, gateUp, down, activation, y, residual } = node
   const { chosen, active } = route
   const pairs = chosen.count

@@ -1,0 +1,145 @@
+/**
+ * Experts of a prompt: the rows are sorted by expert on the device, eight rows of one expert to a group, so that a matrix is read once for
+ * eight rows. There are as many groups as the worst case needs; teams of unused ones end at once. The sums of a row are those that it has alone.
+ */
+import type { Gated } from '../../../architecture/architecture.ts'
+import { columns } from '../../tensor.ts'
+import { EIGHT, elementOf, loadFunction, planeParams, planeValues, UNIT, unitsOf } from '../formats.ts'
+import type { Lowering } from '../plan.ts'
+import type { Moe } from '../record.ts'
+import type { Temporary, Vector, Weight } from '../tensor.ts'
+import { ACTIVATIONS, teamGrid, teams, workgroupOf } from '../wgsl.ts'
+import { gatedExpression, gatedKey, gatedParams, gatedValues } from './elementwise.ts'
+import { loadX } from './product.ts'
+
+/** Rows of a group. */
+const ROWS = 8
+/** From so many rows on. */
+const LEAST_ROWS = 16
+const SORTING_WORKGROUP = 256
+const MOST_EXPERTS = 1024
+
+/** Teams of whole workgroups, and experts with adapters, take row after row. */
+export const worthGrouping = ({ route, gateUp, down }: Moe, { variants }: Lowering): boolean =>
+  variants.subgroups &&
+  route.chosen.shape[0]! >= LEAST_ROWS &&
+  route.logits.shape[1]! <= MOST_EXPERTS &&
+  !gateUp.adapter &&
+  !down.adapter &&
+  gateUp.weight.shape[1]! % 2 === 0
+
+/** What the experts of each row give. -> [T·A, D] */
+export function lowerGrouped({ x, route, gateUp, down, activation, y }: Moe, to: Lowering): Temporary {
+  const { chosen, active, logits } = route
+  const pairs = chosen.count
+  const experts = logits.shape[1]!
+  const most = Math.min(pairs, experts + Math.floor(pairs / ROWS))
+  const [list, groups] = [to.scratch(most, ROWS), to.scratch(most)]
+  to.dispatch(sorting(to), { chosen, n: pairs, experts, list, groups, most }, [1, 1, 1])
+  const hidden = to.scratch(pairs, columns(down.weight))
+  const each = to.scratch(pairs, columns(y))
+  const shared = { list, groups, most, active }
+  products({ ...shared, weight: gateUp.weight, bias: gateUp.bias, x, own: false, gated: activation, y: hidden }, to)
+  products({ ...shared, weight: down.weight, bias: down.bias, x: hidden, own: true, gated: undefined, y: each }, to)
+  return each
+}
+
+/**
+ * Lists the pairs (row, choice) by expert: `groups` holds the expert of each group plus 1, 0 where there is none; `list` the pairs of each group
+ * plus 1, 0 where there are fewer. Pairs of an expert keep their order, so the same rows give the same groups.
+ */
+const sorting = (to: Lowering) =>
+  to.shader('sort by expert', () => ({
+    params: 'chosen n experts list groups most',
+    workgroup: SORTING_WORKGROUP,
+    module: `var<workgroup> needed: array<u32, ${MOST_EXPERTS}>;`,
+    body: `for (var e = lane; e < $experts; e += ${SORTING_WORKGROUP}u) {
+  var count = 0u;
+  for (var p = 0u; p < $n; p++) { if (u32(act[$chosen + p]) == e) { count++; } }
+  needed[e] = (count + ${ROWS - 1}u) / ${ROWS}u;
+}
+workgroupBarrier();
+var used = 0u;
+for (var e = 0u; e < $experts; e++) { used += needed[e]; }
+for (var g = used + lane; g < $most; g += ${SORTING_WORKGROUP}u) { act[$groups + g] = 0.0; }
+for (var e = lane; e < $experts; e += ${SORTING_WORKGROUP}u) {
+  var first = 0u;
+  for (var f = 0u; f < e; f++) { first += needed[f]; }
+  var at = $list + first * ${ROWS}u;
+  for (var p = 0u; p < $n; p++) { if (u32(act[$chosen + p]) == e) { act[at] = f32(p + 1u); at++; } }
+  for (; at < $list + (first + needed[e]) * ${ROWS}u; at++) { act[at] = 0.0; }
+  for (var g = first; g < first + needed[e]; g++) { act[$groups + g] = f32(e + 1u); }
+}`,
+  }))
+
+interface GroupedProduct {
+  weight: Weight
+  bias: Vector | undefined
+  x: Temporary
+  /** A row of x for each pair, not for each row of the batch. */
+  own: boolean
+  gated: Gated | undefined
+  list: Temporary
+  groups: Temporary
+  most: number
+  active: number
+  y: Temporary
+}
+
+function products(node: GroupedProduct, to: Lowering): void {
+  const { weight, bias, x, own, gated, list, groups, most, active, y } = node
+  const { variants } = to
+  const [, O, I] = weight.shape as [number, number, number]
+  const outputs = gated ? O / 2 : O
+  const ragged = I % UNIT !== 0
+  const teamCount = gated ? outputs : Math.ceil(outputs / 2)
+  const workgroup = workgroupOf(variants, teamCount)
+  const key = `grouped ${weight.format.name}${bias ? '+' : ''}${ragged ? ' ragged' : ''}${own ? ' own' : ''} ${gated ? gatedKey(gated) : ''} ${workgroup}`
+  const shader = to.shader(key, () => textOf(node, ragged, workgroup, to))
+  const values = { x, y, list, groups, n: teamCount, active, inner: I, units: unitsOf(I), outputs, rows: O, bias: bias?.at ?? 0 }
+  const activation = gated ? gatedValues(gated) : {}
+  for (const piece of weight.pieces) {
+    const part = { first: piece.row / O, count: piece.rows / O, ...planeValues(weight.format, 0, piece) }
+    const bytes = (weight.bytes + (bias?.bytes ?? 0)) / weight.pieces.length
+    to.dispatch(shader, { ...values, ...activation, ...part }, teamGrid(variants, teamCount, most), [piece.buffer], bytes)
+  }
+}
+
+/** A team computes two rows of the matrix, which become one where they are gated, for the rows of a group. */
+function textOf({ weight, bias, own, gated }: GroupedProduct, ragged: boolean, workgroup: number, { variants }: Lowering) {
+  const { module, body } = teams(variants, workgroup)
+  const all = Array.from({ length: ROWS }, (_, r) => r)
+  const names = [0, 1].flatMap((n) => all.map((r) => `s${n}_${r}`))
+  const sum = (n: string, row: string) => `(s[${n} * ${ROWS}u + r]${bias ? ` + vectors[$bias + e * $rows + ${row}]` : ''})`
+  const finish = gated
+    ? `for (var r = member; r < ${ROWS}u; r += members) {
+  let pair = u32(act[$list + wg.z * ${ROWS}u + r]);
+  if (pair > 0u) { act[$y + (pair - 1u) * $outputs + team] = ${gatedExpression(gated, sum('0u', 'o'), sum('1u', 'o + 1u'))}; }
+}`
+    : `for (var i = member; i < ${2 * ROWS}u; i += members) {
+  let r = i % ${ROWS}u; let n = i / ${ROWS}u; let pair = u32(act[$list + wg.z * ${ROWS}u + r]);
+  if (pair > 0u && o + n < $outputs) { act[$y + (pair - 1u) * $outputs + o + n] = ${sum('n', 'o + n')}; }
+}`
+  return {
+    params: `x y list groups n active inner units outputs rows bias first count ${planeParams(weight.format, 0)} ${gated ? gatedParams(gated) : ''}`,
+    bindings: [['r', elementOf(weight.format)] as const],
+    workgroup,
+    subgroups: variants.subgroups,
+    module: `${EIGHT}\n${ACTIVATIONS}\n${loadFunction(weight.format, 0)}\n${module}`,
+    body: `${body}
+if (team >= $n) { return; }
+let mark = u32(act[$groups + wg.z]);
+if (mark == 0u || mark - 1u - $first >= $count) { return; }
+let e = mark - 1u; let o = team * 2u;
+${all.map((r) => `let x_${r} = $x + (max(u32(act[$list + wg.z * ${ROWS}u + ${r}u]), 1u) - 1u)${own ? '' : ' / $active'} * $inner;`).join('\n')}
+let at0 = ((e - $first) * $rows + o) * $units; let at1 = ((e - $first) * $rows + min(o + 1u, $rows - 1u)) * $units;
+${names.map((name) => `var ${name} = 0.0;`).join(' ')}
+for (var u = member; u < $units; u += members) {
+  let k = u * 8u;
+  ${all.map((r) => loadX(r, `x_${r}`, ragged, undefined)).join('\n  ')}
+  ${[0, 1].map((n) => `{ let w = load0(at${n} + u); ${all.map((r) => `s${n}_${r} += dot(w.a, xa_${r}) + dot(w.b, xb_${r});`).join(' ')} }`).join('\n  ')}
+}
+var s = array<f32, ${names.length}>(${names.map((name) => `teamAdd(${name}, lane)`).join(', ')});
+${finish}`,
+  }
+}
