@@ -353,7 +353,7 @@ export class Scheduler {
     // The draws are made while the pass runs: a mask may take a moment.
     let draws: (Draw | undefined)[] = []
     const drawn = backend.scope('step', () => {
-      const logits = run()
+      const logits = backend.scope('pass', run) // all but the logits ends before they are waited for
       draws = rows.map(drawOfRow)
       return backend.draw && draws.every((draw) => draw !== undefined)
         ? backend.draw(logits, draws as Draw[])

@@ -37,10 +37,10 @@ describe('webgpu', { skip: noAdapter }, async () => {
     const doomed = await createEngine({ ...(await tiny(CHECKPOINT, lost)), ...SIZES })
     const running = prompts.map((ids) => doomed.generate(ids, { ...NEVER, maxTokens: 30 }))
     for (const { result } of running) result.catch(() => {})
-    for await (const _ of running[0]!) {
-      lost.device.device.destroy()
-      break
+    const watched = async () => {
+      for await (const _ of running[0]!) lost.device.device.destroy()
     }
+    await assert.rejects(watched(), BackendFailedError)
     for (const [n, { result }] of running.entries())
       await assert.rejects(
         result,

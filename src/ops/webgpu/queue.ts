@@ -2,7 +2,7 @@
  * From recorded nodes to results: encodes the plan of a pass, submits it, and waits. One write of words, one submission and one readback per
  * pass. Errors of the device are kept and come out of the next operation that waits.
  */
-import type { BackendFailedError } from '../backend.ts'
+import { BackendFailedError } from '../backend.ts'
 import type { Buffers } from './buffers.ts'
 import type { Device } from './device.ts'
 import { encode, type Plans } from './plan.ts'
@@ -17,6 +17,7 @@ export class Queue {
   /** Temporaries that ended while nodes that may read them were recorded. */
   readonly #ended: Temporary[] = []
   #error: Error | undefined
+  /** Resolves when the device is lost, or reports an error that nobody expected. */
   readonly failed: Promise<BackendFailedError>
 
   constructor({ device, failed }: Device, buffers: Buffers, recorder: Recorder, plans: Plans) {
@@ -24,11 +25,12 @@ export class Queue {
     this.#buffers = buffers
     this.#recorder = recorder
     this.#plans = plans
-    device.onuncapturederror = ({ error }) => {
-      this.#error ??= new Error(`the device reports an error: ${error.message}`)
-    }
-    this.failed = failed
-    void failed.then((error) => {
+    // Results after an error of the device are not to be trusted.
+    const reported = new Promise<BackendFailedError>((resolve) => {
+      device.onuncapturederror = ({ error }) => resolve(new BackendFailedError('webgpu', new Error(`the device reports: ${error.message}`)))
+    })
+    this.failed = Promise.race([failed, reported])
+    void this.failed.then((error) => {
       this.#error = error
     })
   }
@@ -62,6 +64,10 @@ export class Queue {
       recorder.clear()
       for (const temporary of this.#ended.splice(0)) this.#buffers.free(temporary)
     }
+  }
+
+  flushIfWorking(): void {
+    if (!this.#error) this.flush()
   }
 
   /** Submits what is recorded and brings some bytes of a buffer to the host. */

@@ -240,6 +240,7 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
         ...cache,
         dispose() {
           held.caches -= cache.bytes
+          queue.flushIfWorking() // what is recorded may use the cache
           cache.dispose()
         },
       }
@@ -268,7 +269,7 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       return Int32Array.from(await drawn)
     },
     settled: () => queue.settled(),
-    failed: device.failed,
+    failed: queue.failed,
     memory: () => ({ weights: held.weights, caches: held.caches, temporaries: buffers.shared.temporaries }),
     async dispose() {
       device.release()
