@@ -90,7 +90,7 @@ export interface Layer {
  */
 export type Placement = 'pre' | 'post' | 'sandwich' | 'parallel' | 'alone'
 
-export type Norm = LayerNorm | PlainLayerNorm | RmsNorm
+export type Norm = LayerNorm | PlainLayerNorm | RmsNorm | NoNorm
 
 export interface LayerNorm {
   kind: 'layerNorm'
@@ -101,6 +101,12 @@ export interface LayerNorm {
 export interface PlainLayerNorm {
   kind: 'plainLayerNorm'
   eps: number
+}
+
+/** Nothing stands in the place of a norm: only for experiments on what norms do. */
+export interface NoNorm {
+  kind: 'none'
+  eps?: undefined
 }
 
 export interface RmsNorm {

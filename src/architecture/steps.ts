@@ -87,7 +87,7 @@ export function stepsWith(sizes: Partial<StepSizes> = {}): Step[] {
       name: 'rmsnorm',
       title: 'RMSNorm instead of LayerNorm',
       patch: (architecture) => {
-        const root = (norm: Norm): Norm => ({ kind: 'rmsNorm', eps: norm.eps, unitOffset: false })
+        const root = (norm: Norm): Norm => ({ kind: 'rmsNorm', eps: norm.eps ?? 1e-5, unitOffset: false })
         return { ...everyLayer(architecture, (layer) => ({ ...layer, norm: root(layer.norm) })), finalNorm: root(architecture.finalNorm) }
       },
       source: { paper: 'Zhang and Sennrich, Root Mean Square Layer Normalization', year: 2019, link: 'arXiv:1910.07467' },
@@ -262,7 +262,7 @@ export function sideRoadsWith(sizes: Partial<StepSizes> = {}): SideRoad[] {
       after: 'no-dropout',
       title: 'LayerNorm without gain and bias (OLMo 1)',
       patch: (architecture) => {
-        const plain = (norm: Norm): Norm => ({ kind: 'plainLayerNorm', eps: norm.eps })
+        const plain = (norm: Norm): Norm => (norm.kind === 'none' ? norm : { kind: 'plainLayerNorm', eps: norm.eps })
         return { ...everyLayer(architecture, (layer) => ({ ...layer, norm: plain(layer.norm) })), finalNorm: plain(architecture.finalNorm) }
       },
       source: { paper: 'Groeneveld et al., OLMo: Accelerating the Science of Language Models', year: 2024, link: 'arXiv:2402.00838' },

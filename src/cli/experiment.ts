@@ -10,6 +10,7 @@ import { characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
 import { stories } from '../train/data/stories.ts'
 import { distill, type LiveExperiment, reinforce } from '../train/experiments/live.ts'
+import { chronicle } from '../train/data/chronicle.ts'
 import { type Experiment, experiments, type Outcome } from '../train/experiments.ts'
 import { clock } from '../train/live-line.ts'
 import type { SmallRunResult } from '../train/small-run.ts'
@@ -40,7 +41,7 @@ export function register(program: Command): void {
       `Runs small models and compares the results with the expectation.\n\nNAME is one of ${NAMES.join(', ')}, or all; or one of ${LIVE.join(', ')}, which take longer.`,
     )
     .argument('<name>', 'which')
-    .option('--data <file>', 'text for the experiments about loss (default: generated stories)')
+    .option('--data <file>', 'text for the experiments about loss (default: generated paragraphs of an invented language)')
     .option('--model <model>', 'the start of reinforce: abacus after its stage of dialogues', 'abacus')
     .option('--seeds <n>', 'runs per variant', parseCount, 3)
     .option('--scale <x>', 'factor on the number of steps', parseNumber, 1)
@@ -64,7 +65,7 @@ async function run(name: string, options: Options): Promise<void> {
       for (const type of ['svg', 'md']) await claimFile(join(out, `${name}.${type}`), { force, own: type === 'svg' ? OWN_SVG : /^### / })
     else await claimFile(join(out, 'experiments.md'), { force, own: /^### [^\n]+\n\n`lineage experiment / })
   }
-  const text = options.data === undefined ? stories(random(1), 1_000_000) : readOptionFile('--data', options.data)
+  const text = options.data === undefined ? (name === 'distill' ? stories : chronicle)(random(1), 1_000_000) : readOptionFile('--data', options.data)
   const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
   const texts = { ids: Int32Array.from(tokenizer.encode(text)), vocabSize: tokenizer.vocabSize }
   const signal = interruptSignal()

@@ -199,6 +199,7 @@ const NORMS: Record<Norm['kind'], string> = {
   layerNorm: 'LayerNorm',
   plainLayerNorm: 'LayerNorm without gain and bias',
   rmsNorm: 'RMSNorm',
+  none: NONE,
 }
 
 /** A number that went through 32 bits, as it was written before. */
@@ -212,6 +213,7 @@ function shortest(value: number): number {
 }
 
 function norm(slot: Norm): string {
+  if (slot.kind === 'none') return NONE
   return `${NORMS[slot.kind]}${slot.kind === 'rmsNorm' && slot.unitOffset ? ', 1 + gain' : ''}, eps ${shortest(slot.eps).toExponential()}`
 }
 

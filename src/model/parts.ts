@@ -21,6 +21,8 @@ export function normalize(ops: Ops, norm: NormWeights, x: Tensor): Tensor {
       return ops.layerNorm(x, norm.gain, norm.bias, norm.slot.eps)
     case 'plainLayerNorm':
       return ops.layerNorm(x, undefined, undefined, norm.slot.eps)
+    case 'none':
+      return x
     case 'rmsNorm':
       return ops.rmsNorm(x, norm.gain, norm.slot.eps, norm.slot.unitOffset ? 1 : 0)
   }

@@ -58,6 +58,7 @@ export type NormWeights<W = Tensor> =
   | { kind: 'layerNorm'; slot: LayerNorm; gain: W; bias: W }
   | { kind: 'plainLayerNorm'; slot: PlainLayerNorm }
   | { kind: 'rmsNorm'; slot: RmsNorm; gain: W }
+  | { kind: 'none' }
 
 export type LayerWeights<W = Tensor> = { attention: AttentionWeights<W> } & (
   | ({ placement: 'pre' | 'parallel' } & FeedForwardPart<W> & NormsBefore<W>)
@@ -205,6 +206,8 @@ function specsAt({ dtype, expertDtype }: Architecture, prefix: string) {
           return { kind: slot.kind, slot, gain, bias: vector(`${name}.bias`, width) }
         case 'plainLayerNorm':
           return { kind: slot.kind, slot }
+        case 'none':
+          return slot
         case 'rmsNorm':
           return { kind: slot.kind, slot, gain }
       }

@@ -3,15 +3,16 @@
  * One shard, no files; the result holds what was measured.
  */
 import type { Architecture } from '../architecture/architecture.ts'
+import { cutInto } from './cut.ts'
 import type { Task } from './data/task.ts'
 import { taskData } from './data/task-data.ts'
-import { associativeRecall, copy, facts, induction } from './data/tasks.ts'
+import { associativeRecall, copy, facts, induction, lookUp } from './data/tasks.ts'
 import { textData } from './data/text.ts'
 import type { AttentionMass } from './shard.ts'
-import { DEFAULT_SETTINGS, type LogRecord, type TrainingData, type TrainingSettings, train } from './trainer.ts'
-import { inlineWorkers } from './workers.ts'
+import { DEFAULT_SETTINGS, type LogRecord, NonFiniteError, type TrainingData, type TrainingSettings, train } from './trainer.ts'
+import { inlineWorkers, type TrainingWorkers } from './workers.ts'
 
-const TASKS = { associativeRecall, copy, facts, induction }
+const TASKS = { associativeRecall, copy, facts, induction, lookUp }
 /** A task by the name and arguments of its function in data/tasks.ts. */
 export type TaskSpec = { [Name in keyof typeof TASKS]: { name: Name; args: Parameters<(typeof TASKS)[Name]> } }[keyof typeof TASKS]
 
@@ -29,6 +30,18 @@ export interface SmallRun {
   sinksFrom?: number
   /** Also measure what the counted rows of this task attend to. */
   attentionOn?: TaskSpec
+  /** Begin with a part of a larger model that was trained on the same data before. */
+  cutFrom?: Cut
+}
+
+/** A larger model, how long it is trained, and which of its layers and experts remain. */
+export interface Cut {
+  architecture: Architecture
+  steps: number
+  /** For each layer of the smaller model the layer of the larger one that it comes from. */
+  layers: number[]
+  /** For each expert of the smaller model the expert of the larger one; absent where all remain. */
+  experts?: number[]
 }
 
 export interface SmallRunResult {
@@ -37,6 +50,8 @@ export interface SmallRunResult {
   parameters: number
   /** Evaluations in order. */
   curve: { step: number; loss: number; accuracy: number }[]
+  /** The step at which loss or gradient stopped being a number; the numbers below are then those of the last good weights. */
+  diverged?: number
   /** Of the last evaluation, and the best. */
   loss: number
   bestLoss: number
@@ -59,6 +74,8 @@ export const shortRun = (steps: number, learningRate: number, seed: number): Tra
   seed,
 })
 
+const ARENA_BYTES = 384 * 2 ** 20
+
 const makeTask = ({ name, args }: TaskSpec): Task => (TASKS[name] as (...args: unknown[]) => Task)(...args)
 
 function makeData(spec: DataSpec, seed: number): TrainingData {
@@ -69,10 +86,11 @@ function makeData(spec: DataSpec, seed: number): TrainingData {
 
 export async function trainSmallRun(run: SmallRun, onStep?: (step: number) => void): Promise<SmallRunResult> {
   const { architecture, settings, label } = run
-  const workers = inlineWorkers(architecture, { shards: 1, arenaBytes: 384 * 2 ** 20, seed: settings.seed })
+  const workers = inlineWorkers(architecture, { shards: 1, arenaBytes: ARENA_BYTES, seed: settings.seed })
   for (const { spec, at, count } of workers.layout.parameters)
     if (run.sinksFrom !== undefined && spec.name.endsWith('.sinks')) workers.values.fill(run.sinksFrom, at, at + count)
   const data = makeData(run.data, settings.seed)
+  if (run.cutFrom) await startFromCut(workers, run.cutFrom, data, settings)
   const curve: SmallRunResult['curve'] = []
   let tokens = 0
   let spent = 0
@@ -86,15 +104,25 @@ export async function trainSmallRun(run: SmallRun, onStep?: (step: number) => vo
     } else curve.push({ step: record.step, loss: record.loss, accuracy: record.accuracy })
     mark = performance.now()
   }
-  const { bestLoss } = await train(workers, data, settings, { log })
+  let diverged: number | undefined
+  try {
+    await train(workers, data, settings, { log })
+  } catch (error) {
+    if (!(error instanceof NonFiniteError)) throw error
+    diverged = error.step
+    const { loss, rows, correct } = await workers.evaluate(data.evaluation())
+    const right = correct.reduce((sum, part) => sum + part.reduce((hits, hit) => hits + hit, 0), 0)
+    curve.push({ step: error.step - 1, loss: loss / rows, accuracy: right / rows })
+  }
   const last = curve.at(-1)!
   const result: SmallRunResult = {
     label,
     seed: settings.seed,
     parameters: workers.layout.count,
     curve,
+    diverged,
     loss: last.loss,
-    bestLoss,
+    bestLoss: Math.min(...curve.map(({ loss }) => loss)),
     accuracy: last.accuracy,
     tokensPerSecond: (1000 * tokens) / spent,
   }
@@ -103,4 +131,11 @@ export async function trainSmallRun(run: SmallRun, onStep?: (step: number) => vo
     result.attention = await workers.attentionMass(watched.evaluation())
   }
   return result
+}
+
+/** Trains the larger model and copies what remains of it. */
+async function startFromCut(workers: TrainingWorkers, cut: Cut, data: TrainingData, settings: TrainingSettings): Promise<void> {
+  const larger = inlineWorkers(cut.architecture, { shards: 1, arenaBytes: ARENA_BYTES, seed: settings.seed })
+  await train(larger, data, { ...shortRun(cut.steps, settings.learningRate, settings.seed), evaluateEvery: cut.steps })
+  cutInto(larger, workers, cut)
 }

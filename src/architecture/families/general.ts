@@ -77,7 +77,8 @@ function readLayer(layer: Fields, hiddenSize: number, expertDtype: DType): Layer
 }
 
 function readNorm(norm: Fields): Norm {
-  const kind = word(norm, 'kind', 'layerNorm', 'plainLayerNorm', 'rmsNorm')
+  const kind = word(norm, 'kind', 'layerNorm', 'plainLayerNorm', 'rmsNorm', 'none')
+  if (kind === 'none') return { kind }
   const eps = norm.positive('eps')
   return kind === 'rmsNorm' ? { kind, eps, unitOffset: norm.flag('unitOffset') } : { kind, eps }
 }

@@ -115,6 +115,42 @@ export function facts(subjects: number, relations: number, objects: number, seed
   }
 }
 
+export interface LookUpOptions {
+  subjects: number
+  relations: number
+  objects: number
+  seed: number
+  /** Whether a tool answers: the model writes a call (id of the call, subject, relation), reads the result, then answers. */
+  tool: boolean
+  /** Which half of the facts is asked for: the one shown in training, or the one that is never shown. */
+  half: 'shown' | 'unseen'
+}
+
+/**
+ * The table of `facts` as memory and as a tool. Without a tool: subject, relation, answer. With it: subject, relation, a call of the tool
+ * with the two, the result, which comes from outside and is not scored, and the answer. Calls and answers are scored.
+ */
+export function lookUp({ subjects, relations, objects, seed, tool, half }: LookUpOptions): Task {
+  const table = factTable(subjects * relations, objects, seed)
+  const call = subjects + relations + objects
+  return {
+    name: `${subjects * relations} facts ${tool ? 'with a tool' : 'by heart'}, ${half}`,
+    vocabSize: call + 1,
+    sample(next, length) {
+      const sequence = new Sequence()
+      while (sequence.length + (tool ? 7 : 3) <= length) {
+        const [subject, relation] = [integer(next, 0, subjects - 1), integer(next, 0, relations - 1)]
+        if (((subject + relation) % 2 === 0) !== (half === 'shown')) continue
+        const answer = subjects + relations + table[subject * relations + relation]!
+        sequence.push(subject, subjects + relation)
+        if (tool) sequence.pushScored(call, subject, subjects + relation).push(answer)
+        sequence.pushScored(answer)
+      }
+      return sequence.end(length)
+    },
+  }
+}
+
 function factTable(count: number, objects: number, seed: number): Int32Array {
   let state = seed | 0
   return Int32Array.from({ length: count }, () => {

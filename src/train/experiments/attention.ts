@@ -148,6 +148,34 @@ export const sinks: Experiment = {
   },
 }
 
+export const kvHeads: Experiment = {
+  name: 'kv-heads',
+  title: 'Recall with fewer key and value heads',
+  expectation: 'With four query heads, two or even one head of keys and values recall as well as four; a single one may learn later.',
+  source: 'arXiv:2305.13245, arXiv:2312.04927 (task)',
+  runs: (scale, seeds) => {
+    const setting = { steps: 400, scale, seeds }
+    const task: TaskSpec = { name: 'associativeRecall', args: [{ keys: 12, values: 8, pairs: 6, gap: 0 }] }
+    const data: DataSpec = { kind: 'task', task, length: 24, batch: 24 }
+    const model = modern(2 + 12 + 8, 64, 2, 64, 2)
+    return [4, 2, 1].flatMap((heads) =>
+      perSeed(
+        `${heads} of 4`,
+        attention(model, () => ({ kvHeads: heads })),
+        data,
+        setting,
+      ),
+    )
+  },
+  conclude: (results) => ({
+    verdict: verdict(
+      accuracy(results, '2 of 4') > accuracy(results, '4 of 4') - 0.05,
+      accuracy(results, '2 of 4') < accuracy(results, '4 of 4') - 0.2,
+    ),
+    findings: [...accuracies(results), { label: 'guessing', value: percent(1 / 8) }],
+  }),
+}
+
 /** A beginning, four pairs and six questions. */
 const SINK_LENGTH = 1 + 8 + 12
 /** Questions stand at positions 9, 11, …, 19 and see one token more than that. */

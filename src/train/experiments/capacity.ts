@@ -1,12 +1,13 @@
 /**
  * Experiments about what a model can hold and how well it predicts text: dropout, depth, experts, facts.
  */
-import type { DataSpec } from '../small-run.ts'
+import type { DataSpec, TaskSpec } from '../small-run.ts'
 import { signed } from '../statistics.ts'
 import {
   accuracies,
   accuracy,
   best,
+  change,
   costs,
   type Experiment,
   feedForward,
@@ -18,12 +19,11 @@ import {
   modern,
   percent,
   perSeed,
+  readText,
   small,
   type Texts,
   verdict,
 } from './experiment.ts'
-
-const text = (ids: Int32Array, heldOut = 0.1): DataSpec => ({ kind: 'text', ids, block: 64, batch: 12, heldOut })
 
 /** Characters of the text that is read many times; one half is held out. */
 const FEW = 20_000
@@ -38,10 +38,10 @@ export const dropout = ({ ids, vocabSize }: Texts): Experiment => ({
     const once = { steps: 400, scale, seeds }
     const often = { steps: 700, scale, seeds }
     return [
-      ...perSeed('one pass, p = 0', model(0), text(ids), once),
-      ...perSeed('one pass, p = 0.2', model(0.2), text(ids), once),
-      ...perSeed('many passes, p = 0', model(0), text(ids.slice(0, FEW), 0.5), often),
-      ...perSeed('many passes, p = 0.2', model(0.2), text(ids.slice(0, FEW), 0.5), often),
+      ...perSeed('one pass, p = 0', model(0), readText(ids), once),
+      ...perSeed('one pass, p = 0.2', model(0.2), readText(ids), once),
+      ...perSeed('many passes, p = 0', model(0), readText(ids.slice(0, FEW), 0.5), often),
+      ...perSeed('many passes, p = 0.2', model(0.2), readText(ids.slice(0, FEW), 0.5), often),
     ]
   },
   conclude: (results) => {
@@ -67,8 +67,8 @@ export const depth = ({ ids, vocabSize }: Texts): Experiment => ({
   runs: (scale, seeds) => {
     const setting = { steps: 400, scale, seeds }
     return [
-      ...perSeed('4 layers of 64', modern(vocabSize, 64, 4, 64), text(ids), setting),
-      ...perSeed('1 layer of 128', modern(vocabSize, 64, 1, 128), text(ids), setting),
+      ...perSeed('4 layers of 64', modern(vocabSize, 64, 4, 64), readText(ids), setting),
+      ...perSeed('1 layer of 128', modern(vocabSize, 64, 1, 128), readText(ids), setting),
     ]
   },
   conclude: (results) => {
@@ -90,8 +90,8 @@ export const experts = ({ ids, vocabSize }: Texts): Experiment => ({
     const model = modern(vocabSize, 64, 2, 64)
     // Two active at least: the weight of a single one is always 1, and its router would learn from the balance loss alone.
     return [
-      ...perSeed('4 experts of 128, 2 active', feedForward(model, mixture(4, 2, 128)), text(ids), setting),
-      ...perSeed('16 experts of 32, 8 active', feedForward(model, mixture(16, 8, 32)), text(ids), setting),
+      ...perSeed('4 experts of 128, 2 active', feedForward(model, mixture(4, 2, 128)), readText(ids), setting),
+      ...perSeed('16 experts of 32, 8 active', feedForward(model, mixture(16, 8, 32)), readText(ids), setting),
     ]
   },
   conclude: (results) => {
@@ -128,3 +128,62 @@ export const facts: Experiment = {
     }
   },
 }
+
+export const lookUp: Experiment = {
+  name: 'look-up',
+  title: 'A tool against memory',
+  expectation:
+    'A model answers questions about facts that it never saw as readily as any other, and wrongly. With a tool that looks them up it calls the tool and is right.',
+  source: 'arXiv:2302.04761 (tools), gpt-oss model card, arXiv:2508.10925, section 4.5 (hallucination)',
+  runs: (scale, seeds) => {
+    const table = { subjects: 32, relations: 16, objects: 64, seed: 3 }
+    const task = (tool: boolean, half: 'shown' | 'unseen'): TaskSpec => ({ name: 'lookUp', args: [{ ...table, tool, half }] })
+    const model = modern(table.subjects + table.relations + table.objects + 1, 48, 2, 64, 2)
+    const setting = { steps: 500, scale, seeds }
+    const asked = (tool: boolean, half: 'shown' | 'unseen'): DataSpec => ({
+      kind: 'task',
+      task: task(tool, 'shown'),
+      evaluationTask: task(tool, half),
+      length: 48,
+      batch: 16,
+    })
+    return [
+      ...perSeed('memory, facts shown in training', model, asked(false, 'shown'), setting),
+      ...perSeed('memory, facts never shown', model, asked(false, 'unseen'), setting),
+      ...perSeed('tool, facts never shown', model, asked(true, 'unseen'), setting),
+    ]
+  },
+  conclude: (results) => {
+    const invented = accuracy(results, 'memory, facts never shown')
+    const found = accuracy(results, 'tool, facts never shown')
+    return {
+      verdict: verdict(invented < 0.1 && found > 0.95 && accuracy(results, 'memory, facts shown in training') > 0.7, found < invented),
+      findings: [...accuracies(results), { label: 'guessing', value: percent(1 / 64) }],
+    }
+  },
+}
+
+export const cutDown = ({ ids, vocabSize }: Texts): Experiment => ({
+  name: 'cut-down',
+  title: 'A smaller model cut out of a larger one',
+  expectation:
+    'A model of four layers and four experts that is cut out of one with six and eight and trained on is better than the same model from fresh weights after as many steps.',
+  source: 'the question of the article; arXiv:2407.14679 for the method',
+  runs: (scale, seeds) => {
+    const setting = { steps: 200, scale, seeds }
+    const mixed = (layers: number, experts: number) => feedForward(modern(vocabSize, 64, layers, 64), mixture(experts, 2, 64))
+    const smaller = mixed(4, 4)
+    const cutFrom = { architecture: mixed(6, 8), steps: Math.round(400 * scale), layers: [0, 1, 4, 5], experts: [0, 1, 2, 3] }
+    return [
+      ...perSeed('cut out and trained on', smaller, readText(ids), setting, { cutFrom }),
+      ...perSeed('from fresh weights', smaller, readText(ids), setting),
+    ]
+  },
+  conclude: (results) => {
+    const gain = change(results, 'from fresh weights', 'cut out and trained on')
+    return {
+      verdict: verdict(gain.mean < -0.03, gain.mean > 0.03),
+      findings: [...losses(results), { label: 'change by starting from the larger model', value: signed(gain.mean) }],
+    }
+  },
+})

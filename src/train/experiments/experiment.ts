@@ -5,6 +5,7 @@ import { multiHeadOf } from '../../architecture/slots.ts'
 import { mean } from '../../numbers/statistics.ts'
 import { smallModels } from '../small-models.ts'
 import { type DataSpec, type SmallRun, type SmallRunResult, shortRun } from '../small-run.ts'
+import { type Difference, deviation, pairedDifference } from '../statistics.ts'
 
 export interface Finding {
   label: string
@@ -70,6 +71,9 @@ export const mixture = (experts: number, active: number, width: number): FeedFor
   router: { kind: 'topkSoftmax', bias: false, auxLossCoef: 0.01 },
 })
 
+/** Windows of 64 of a text, the end of which is held out. */
+export const readText = (ids: Int32Array, heldOut = 0.1): DataSpec => ({ kind: 'text', ids, block: 64, batch: 12, heldOut })
+
 /** What the variants of an experiment share. */
 export interface Setting {
   steps: number
@@ -103,6 +107,15 @@ export const accuracy = (results: readonly SmallRunResult[], label: string): num
 export const loss = (results: readonly SmallRunResult[], label: string): number => mean(of(results, label).map((r) => r.loss))
 export const best = (results: readonly SmallRunResult[], label: string): number => mean(of(results, label).map((r) => r.bestLoss))
 export const labels = (results: readonly SmallRunResult[]): string[] => [...new Set(results.map(({ label }) => label))]
+/** The loss of b less that of a, seed by seed. */
+export function change(results: readonly SmallRunResult[], a: string, b: string): Difference {
+  const bySeed = (label: string) =>
+    of(results, label)
+      .toSorted((x, y) => x.seed - y.seed)
+      .map(({ loss }) => loss)
+  const [from, to] = [bySeed(a), bySeed(b)]
+  return pairedDifference(from, to, Math.max(deviation(from), deviation(to)))
+}
 export const percent = (x: number): string => `${(100 * x).toFixed(1)} %`
 
 /** Mean of every variant, and its seeds. */
