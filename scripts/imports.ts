@@ -37,7 +37,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   inspect: ['model', 'ops', 'architecture'],
   // Training on its own answers draws them with the engine.
   train: ['model', 'ops', 'ops/training', 'ops/wasm', 'engine', 'architecture', 'checkpoint', 'compare', 'files', 'tokenizer', 'chat'],
-  verify: ['model', 'ops', 'architecture', 'compare', 'chat', 'tokenizer'],
+  verify: ['model', 'ops', 'architecture', 'compare', 'chat', 'tokenizer', 'train'],
 }
 for (const leaf of LEAVES) MAY_IMPORT[leaf] = []
 const ROOTS = ['cli', 'index', 'web', 'public', 'load-model', 'load-model-node', 'gpu-node', 'app']

@@ -5,18 +5,14 @@ import type { Command } from 'commander'
 import { chartSvg } from '../drawing/chart.ts'
 import { claimFile, OWN_SVG } from '../files/output-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
-import { random } from '../random/stream.ts'
-import { characterTokenizerJson } from '../tokenizer/build.ts'
-import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
 import { stories } from '../train/data/stories.ts'
 import { distill, type LiveExperiment, reinforce } from '../train/experiments/live.ts'
-import { chronicle } from '../train/data/chronicle.ts'
 import { type Experiment, experiments, type Outcome } from '../train/experiments.ts'
 import { clock } from '../train/live-line.ts'
 import type { SmallRunResult } from '../train/small-run.ts'
-import { trainLiveRuns, trainSmallRuns } from '../train/workers-node.ts'
+import { trainLiveRuns } from '../train/workers-node.ts'
+import { experimentTexts, trainExperiment } from './support/experiments.ts'
 import { interruptSignal, modelDirectory, parseCount, parseNumber } from './support/model.ts'
-import { readOptionFile } from './support/read-file.ts'
 import { UsageError } from './support/terminal.ts'
 
 interface Options {
@@ -65,22 +61,14 @@ async function run(name: string, options: Options): Promise<void> {
       for (const type of ['svg', 'md']) await claimFile(join(out, `${name}.${type}`), { force, own: type === 'svg' ? OWN_SVG : /^### / })
     else await claimFile(join(out, 'experiments.md'), { force, own: /^### [^\n]+\n\n`lineage experiment / })
   }
-  const text = options.data === undefined ? (name === 'distill' ? stories : chronicle)(random(1), 1_000_000) : readOptionFile('--data', options.data)
-  const tokenizer = tokenizerFromJson(characterTokenizerJson(text), 'characters')
-  const texts = { ids: Int32Array.from(tokenizer.encode(text)), vocabSize: tokenizer.vocabSize }
+  const texts = experimentTexts(options.data, name === 'distill' ? stories : undefined)
   const signal = interruptSignal()
   if (isLive) return runLive(name === 'distill' ? distill(texts) : reinforce(await modelDirectory(options.model)), options, signal)
   const all = experiments(texts)
   const parts: string[] = []
   for (const experiment of all.filter((e) => name === 'all' || e.name === name)) {
     const start = performance.now()
-    process.stderr.write(`${experiment.title}\n`)
-    const results = await trainSmallRuns(experiment.runs(options.scale, options.seeds), {
-      threads: options.threads,
-      signal,
-      onResult: ({ label, seed, loss, accuracy }, done, of) =>
-        process.stderr.write(`  ${done}/${of}  ${label}, seed ${seed}: loss ${loss.toFixed(4)}, ${(100 * accuracy).toFixed(1)} % right\n`),
-    })
+    const results = await trainExperiment(experiment, { ...options, signal })
     const outcome = experiment.conclude(results)
     const part = report(experiment, outcome, trained(results, options))
     process.stdout.write(`${part}\n`)

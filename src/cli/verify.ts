@@ -2,9 +2,16 @@
 import { join } from 'node:path'
 import type { Command } from 'commander'
 import { OWN_SVG, writeOutput } from '../files/output-node.ts'
+import { createBackend } from '../load-model-node.ts'
 import { createReferenceBackend } from '../ops/reference/reference.ts'
+import { experiments } from '../train/experiments.ts'
+import { KINDS } from '../verify/claim.ts'
+import { type DatedTimes, type Evidence, recorded, type Training } from '../verify/evidence.ts'
 import { drawFigure, type Figure, figures } from '../verify/figures.ts'
+import { measureTimes } from '../verify/times.ts'
 import { claims, type Outcome, type Verdict, verify } from '../verify/verify.ts'
+import { experimentTexts, trainExperiment } from './support/experiments.ts'
+import { interruptSignal, parseCount } from './support/model.ts'
 import { painter, type Style, UsageError } from './support/terminal.ts'
 
 interface Options {
@@ -13,21 +20,25 @@ interface Options {
   out?: string
   figures?: string
   force?: boolean
+  train?: boolean
+  threads: number
 }
 
 export function register(program: Command): void {
   program
     .command('verify')
     .description("The claims of the article 'From GPT-2 to gpt-oss' as checks: claim, expectation, measurement, verdict.")
-    .argument('[claims...]', 'claims to check, e.g. C17 C42 (default: all that can be checked here), or figures to draw, e.g. F7')
-    .option('--all', 'also list the claims that would take training, real weights or a citation')
+    .argument('[claims...]', 'claims to check, e.g. C17 C42 (default: all that are decided), or figures to draw, e.g. F7')
+    .option('--all', 'all claims, also those that nothing decides')
+    .option('--train', 'run the trainings of the chosen claims again instead of reading what was recorded (minutes each)')
+    .option('--threads <n>', 'with --train: runs at a time', parseCount, 2)
     .option('--json', 'print everything as JSON')
     .option('--out <file>', 'where the SVG of one figure goes (default: standard output)')
     .option('--figures <directory>', 'draw the chosen figures, or all of them, into F1.svg, F2.svg, … of a directory that exists')
     .option('--force', 'replace files of another origin that are there')
     .addHelpText(
       'after',
-      '\nExits with 1 when a measurement misses its expectation.\n\nExamples:\n  lineage verify\n  lineage verify C42 C44\n  lineage verify F7 --out f7.svg\n  lineage verify --all --json',
+      '\nExits with 1 when a measurement misses its expectation.\n\nExamples:\n  lineage verify\n  lineage verify C42 C44\n  lineage verify --train C7\n  lineage verify F7 --out f7.svg\n  lineage verify --all --json',
     )
     .action(async (ids: string[], options: Options) => {
       const drawn = chosenFigures(ids, options)
@@ -39,7 +50,14 @@ export function register(program: Command): void {
         ids.length ? ids.some((wanted) => wanted.toUpperCase() === id) : options.all || check,
       )
       const outcomes: Outcome[] = []
-      for await (const outcome of verify(createReferenceBackend(), chosen)) {
+      if (options.train && !chosen.some(({ experiments }) => experiments))
+        throw new UsageError(
+          `--train: none of ${chosen.map(({ id }) => id).join(', ')} rests on a training; those that do are ${claims
+            .filter(({ experiments }) => experiments)
+            .map(({ id }) => id)
+            .join(', ')}`,
+        )
+      for await (const outcome of verify(createReferenceBackend(), chosen, await evidenceNow(options))) {
         outcomes.push(outcome)
         if (!options.json) process.stdout.write(`${asText(outcome)}\n`)
       }
@@ -87,6 +105,35 @@ async function draw(chosen: readonly Figure[], { out, figures: directory, force,
   if (json) process.stdout.write(`${JSON.stringify(documents, null, 2)}\n`)
 }
 
+/** Times are taken now, once; trainings are read, or run now under --train, each once. */
+async function evidenceNow({ train, threads }: Options): Promise<Evidence> {
+  const date = new Date().toISOString().slice(0, 10)
+  let times: DatedTimes | undefined
+  const trained = new Map<string, Training>()
+  const signal = train ? interruptSignal() : undefined
+  const all = train ? experiments(experimentTexts()) : []
+  return {
+    async times() {
+      if (times) return times
+      const backend = await createBackend({ threads: 0 })
+      times = { date, ...(await measureTimes(backend)) }
+      await backend.dispose()
+      return times
+    },
+    async training(name) {
+      const before = await recorded.training(name)
+      if (!train) return before
+      const done = trained.get(name)
+      if (done) return done
+      const { scale, seeds } = before
+      const runs = await trainExperiment(all.find((each) => each.name === name)!, { scale, seeds, threads, signal })
+      const now = { ...before, date, runs }
+      trained.set(name, now)
+      return now
+    },
+  }
+}
+
 const STYLES: Record<Verdict, Style> = { holds: 'green', imprecise: 'yellow', wrong: 'red', dated: 'blue', open: 'cyan', opinion: 'cyan' }
 
 function asText({ claim, measurements }: Outcome): string {
@@ -94,12 +141,14 @@ function asText({ claim, measurements }: Outcome): string {
   const width = Math.max(0, ...measurements.map(({ what }) => what.length))
   return [
     `${paint(claim.id.padEnd(4), 'bold')}${claim.says}`,
-    ...measurements.map(({ what, expected, measured, agrees }) => {
+    ...measurements.flatMap(({ what, expected, measured, agrees, from }, i) => {
       const detail = measured === expected ? measured : `${measured}, expected ${expected}`
-      return `    ${agrees ? paint('✓', 'green') : paint('✗', 'red')} ${what.padEnd(width)}  ${detail}`
+      const row = `    ${agrees ? paint('✓', 'green') : paint('✗', 'red')} ${what.padEnd(width)}  ${detail}`
+      // Rows of one source stand together; it is named once, below the last.
+      return from && from !== measurements[i + 1]?.from ? [row, paint(`      from ${from}`, 'dim')] : [row]
     }),
-    ...(claim.instead ? [paint(`    – would take: ${claim.instead}`, 'dim')] : []),
-    `    ${paint(claim.verdict, STYLES[claim.verdict], 'bold')}${claim.note ? `: ${claim.note}` : ''}`,
+    ...(claim.instead ? [paint(`    – it would take ${claim.instead}`, 'dim')] : []),
+    `    ${paint(claim.verdict, STYLES[claim.verdict], 'bold')} (${KINDS[claim.kind]})${claim.note ? `: ${claim.note}` : ''}`,
     '',
   ].join('\n')
 }

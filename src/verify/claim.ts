@@ -1,13 +1,21 @@
 /**
  * A claim of the article *From GPT-2 to gpt-oss* (Raschka 2025) as a check that runs. Numbers and sentences are ours:
- * C1 to C58 in the order of the text, F1 and F2 for its first two figures. A claim that no program can decide says what
- * would decide it.
+ * C1 to C58 in the order of the text, F1 and F2 for its first two figures. What cannot be decided says why.
  */
 import type { Backend } from '../ops/backend.ts'
 import { random } from '../random/stream.ts'
+import type { Evidence } from './evidence.ts'
+import { cite, type From } from './published/sources.ts'
 
-/** How a claim can be decided. */
-export type Kind = 'arithmetic' | 'measurement' | 'training' | 'citation'
+/** How a claim is decided; the words that say so. A claim may also use evidence of another kind, which its rows then name. */
+export const KINDS = {
+  computed: 'computed from published configurations',
+  run: 'small runs, made now',
+  training: 'recorded training',
+  published: 'published numbers',
+  opinion: 'not decided',
+} as const
+export type Kind = keyof typeof KINDS
 
 /**
  * `imprecise`: true with the note. `dated`: true on its day. `open`: nothing published decides it.
@@ -20,6 +28,8 @@ export interface Measurement {
   expected: string
   measured: string
   agrees: boolean
+  /** Where numbers come from that this run did not make: a source with place, condition and date, or a recorded run. */
+  from?: string
 }
 
 export interface Claim {
@@ -29,10 +39,15 @@ export interface Claim {
   verdict: Verdict
   /** Why the verdict is not a plain `holds`, or what to bear in mind. */
   note?: string
-  /** Runs the check on a backend; absent where `instead` says what deciding would take. */
-  check?: (ops: Backend) => Measurement[] | Promise<Measurement[]>
+  /** Experiments whose results the check reads; `lineage verify --train` runs them again. */
+  experiments?: readonly string[]
+  /** Runs the check on a backend; absent where `instead` says why nothing decides the claim. */
+  check?: (ops: Backend, evidence: Evidence) => Measurement[] | Promise<Measurement[]>
   instead?: string
 }
+
+/** Names the source of rows that rest on published numbers. */
+export const published = (from: From, ...rows: Measurement[]): Measurement[] => rows.map((row) => ({ ...row, from: cite(from) }))
 
 /** Claims of one kind; a claim may name another. */
 export const claimsOf = (kind: Kind, claims: readonly (Omit<Claim, 'kind'> & { kind?: Kind })[]): Claim[] =>

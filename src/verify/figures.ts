@@ -4,7 +4,10 @@ import type { Backend } from '../ops/backend.ts'
 import { activationFigures } from './figures/activations.ts'
 import { attentionFigures } from './figures/attention.ts'
 import { feedForwardFigures } from './figures/feed-forward.ts'
+import { benchmarkFigures } from './figures/benchmarks.ts'
+import { comparisonFigures } from './figures/comparisons.ts'
 import type { Figure } from './figures/figure.ts'
+import { mechanismFigures } from './figures/mechanisms.ts'
 import { modelFigures } from './figures/models.ts'
 import { normFigures } from './figures/norms.ts'
 
@@ -16,6 +19,9 @@ export const figures: readonly Figure[] = [
   ...activationFigures,
   ...feedForwardFigures,
   ...normFigures,
+  ...comparisonFigures,
+  ...mechanismFigures,
+  ...benchmarkFigures,
 ].sort((a, b) => order(a) - order(b))
 
 function order({ id }: Figure): number {

@@ -2,7 +2,8 @@
 import { systemText } from '../chat/formats/harmony/prompt.ts'
 import { type QwenKind, qwenFormat } from '../chat/formats/qwen/qwen.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
-import { claimsOf, exactly } from './claim.ts'
+import { claimsOf, exactly, published } from './claim.ts'
+import { EFFORT } from './published/tables.ts'
 
 const characters: Tokenizer = {
   vocabSize: 0x110000,
@@ -23,18 +24,32 @@ function ask(thinking: QwenKind['thinking'], on: boolean): string {
 
 const show = (text: string): string => JSON.stringify(text).slice(1, -1)
 
-export const promptClaims = claimsOf('measurement', [
+export const promptClaims = claimsOf('run', [
   {
     id: 'C47',
     says: 'A reasoning effort in the system message controls the length and accuracy of answers.',
     verdict: 'imprecise',
-    note: 'The words the models were trained on are "Reasoning: low", "medium" and "high", not "Reasoning effort". Length and accuracy take real weights; lineage eval abacus measures them for the embedded model.',
+    note: 'The words the models were trained on are "Reasoning: low", "medium" and "high", not "Reasoning effort". Length and accuracy are those of the model card; lineage eval abacus --effort low,medium,high measures them for the embedded model. More is not always better.',
     check: () => {
       const line = (effort?: string) =>
         systemText({ effort })
           .split('\n')
           .find((each) => each.startsWith('Reasoning'))!
-      return [exactly('line of the system message', line('low'), 'Reasoning: low'), exactly('… by default', line(), 'Reasoning: medium')]
+      const rising = (values: readonly number[]): boolean => values.every((value, i) => i === 0 || value > values[i - 1]!)
+      return [
+        exactly('line of the system message', line('low'), 'Reasoning: low'),
+        exactly('… by default', line(), 'Reasoning: medium'),
+        ...published(
+          EFFORT,
+          exactly(
+            'models and tasks on which accuracy rises with each effort',
+            EFFORT.rows.filter(({ accuracy }) => rising(accuracy)).length,
+            4,
+          ),
+          exactly('… and the length of the reasoning', EFFORT.rows.filter(({ tokens }) => rising(tokens)).length, 4),
+          exactly('tasks on which high is worse than medium for 20b', EFFORT.worse.filter(({ medium, high }) => high < medium).length, 2),
+        ),
+      ]
     },
   },
   {

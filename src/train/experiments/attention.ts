@@ -4,9 +4,10 @@
  * the previous token, and neither induction nor recall is learnt in minutes.
  */
 import { mean } from '../../numbers/statistics.ts'
+import { accuracy, labels, of, percent } from '../results.ts'
 import type { DataSpec, TaskSpec } from '../small-run.ts'
 import { orderSensitivity } from './exact.ts'
-import { accuracies, accuracy, attention, type Experiment, labels, modern, of, percent, perSeed, small, verdict } from './experiment.ts'
+import { accuracies, attention, type Experiment, modern, perSeed, small, verdict } from './experiment.ts'
 
 export const positions: Experiment = {
   name: 'positions',
@@ -155,9 +156,9 @@ export const kvHeads: Experiment = {
   source: 'arXiv:2305.13245, arXiv:2312.04927 (task)',
   runs: (scale, seeds) => {
     const setting = { steps: 400, scale, seeds }
-    const task: TaskSpec = { name: 'associativeRecall', args: [{ keys: 12, values: 8, pairs: 6, gap: 0 }] }
-    const data: DataSpec = { kind: 'task', task, length: 24, batch: 24 }
-    const model = modern(2 + 12 + 8, 64, 2, 64, 2)
+    const task: TaskSpec = { name: 'associativeRecall', args: [{ keys: 8, values: 8, pairs: 4, gap: 2, leastGap: 0 }] }
+    const data: DataSpec = { kind: 'task', task, length: 18, batch: 24 }
+    const model = modern(2 + 8 + 8, 64, 2, 64, 2)
     return [4, 2, 1].flatMap((heads) =>
       perSeed(
         `${heads} of 4`,

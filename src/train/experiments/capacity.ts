@@ -1,23 +1,19 @@
 /**
  * Experiments about what a model can hold and how well it predicts text: dropout, depth, experts, facts.
  */
+
+import { accuracy, best, change, labels, loss, percent } from '../results.ts'
 import type { DataSpec, TaskSpec } from '../small-run.ts'
 import { signed } from '../statistics.ts'
 import {
   accuracies,
-  accuracy,
-  best,
-  change,
   costs,
   type Experiment,
   feedForward,
   gated,
-  labels,
-  loss,
   losses,
   mixture,
   modern,
-  percent,
   perSeed,
   readText,
   small,

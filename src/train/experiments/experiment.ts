@@ -3,9 +3,9 @@
 import type { Architecture, FeedForward, MultiHead } from '../../architecture/architecture.ts'
 import { multiHeadOf } from '../../architecture/slots.ts'
 import { mean } from '../../numbers/statistics.ts'
+import { accuracy, labels, loss, of, percent, type RunResult } from '../results.ts'
 import { smallModels } from '../small-models.ts'
-import { type DataSpec, type SmallRun, type SmallRunResult, shortRun } from '../small-run.ts'
-import { type Difference, deviation, pairedDifference } from '../statistics.ts'
+import { type DataSpec, type SmallRun, shortRun } from '../small-run.ts'
 
 export interface Finding {
   label: string
@@ -24,7 +24,7 @@ export interface Experiment {
   source: string
   /** Runs; none where a computation is enough. `scale` shortens or lengthens all of them. */
   runs(scale: number, seeds: number): SmallRun[]
-  conclude(results: readonly SmallRunResult[]): Outcome
+  conclude(results: readonly RunResult[]): Outcome
 }
 
 /** Text by characters, for the experiments about loss. */
@@ -102,35 +102,19 @@ export function perSeed(
   }))
 }
 
-export const of = (results: readonly SmallRunResult[], label: string): SmallRunResult[] => results.filter((r) => r.label === label)
-export const accuracy = (results: readonly SmallRunResult[], label: string): number => mean(of(results, label).map((r) => r.accuracy))
-export const loss = (results: readonly SmallRunResult[], label: string): number => mean(of(results, label).map((r) => r.loss))
-export const best = (results: readonly SmallRunResult[], label: string): number => mean(of(results, label).map((r) => r.bestLoss))
-export const labels = (results: readonly SmallRunResult[]): string[] => [...new Set(results.map(({ label }) => label))]
-/** The loss of b less that of a, seed by seed. */
-export function change(results: readonly SmallRunResult[], a: string, b: string): Difference {
-  const bySeed = (label: string) =>
-    of(results, label)
-      .toSorted((x, y) => x.seed - y.seed)
-      .map(({ loss }) => loss)
-  const [from, to] = [bySeed(a), bySeed(b)]
-  return pairedDifference(from, to, Math.max(deviation(from), deviation(to)))
-}
-export const percent = (x: number): string => `${(100 * x).toFixed(1)} %`
-
 /** Mean of every variant, and its seeds. */
-export const accuracies = (results: readonly SmallRunResult[]): Finding[] =>
+export const accuracies = (results: readonly RunResult[]): Finding[] =>
   labels(results).map((label) => {
     const each = of(results, label).map((r) => percent(r.accuracy))
     return { label, value: percent(accuracy(results, label)) + (each.length > 1 ? ` (${each.join(', ')})` : '') }
   })
-export const losses = (results: readonly SmallRunResult[]): Finding[] =>
+export const losses = (results: readonly RunResult[]): Finding[] =>
   labels(results).map((label) => {
     const each = of(results, label).map((r) => r.loss.toFixed(3))
     return { label, value: loss(results, label).toFixed(3) + (each.length > 1 ? ` (${each.join(', ')})` : '') }
   })
 /** Parameters and speed of every variant. */
-export const costs = (results: readonly SmallRunResult[]): Finding[] =>
+export const costs = (results: readonly RunResult[]): Finding[] =>
   labels(results).map((label) => {
     const own = of(results, label)
     const speed = Math.round(mean(own.map((r) => r.tokensPerSecond)))

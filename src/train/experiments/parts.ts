@@ -4,17 +4,15 @@
  */
 import type { Architecture, Norm } from '../../architecture/architecture.ts'
 import { integer, random } from '../../random/stream.ts'
+import { change, dataAgainstArchitecture, labels, of } from '../results.ts'
 import { signed } from '../statistics.ts'
 import {
   attention,
-  change,
   costs,
   type Experiment,
   feedForward,
-  labels,
   losses,
   modern,
-  of,
   perSeed,
   readText,
   small,
@@ -141,15 +139,6 @@ export const data = (texts: Texts): Experiment => ({
     }
   },
 })
-
-/** Mean changes of the loss, each over both levels of the other factor. */
-export function dataAgainstArchitecture(results: Parameters<Experiment['conclude']>[0]) {
-  const between = (a: string, b: string) => change(results, a, b).mean
-  return {
-    byData: (between('GPT-2, a fifth spoiled', 'GPT-2, clean text') + between('modern, a fifth spoiled', 'modern, clean text')) / 2,
-    byArchitecture: (between('GPT-2, clean text', 'modern, clean text') + between('GPT-2, a fifth spoiled', 'modern, a fifth spoiled')) / 2,
-  }
-}
 
 /** Layers in a period of five windows and one full layer. */
 const PERIOD = 6

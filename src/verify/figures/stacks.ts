@@ -89,7 +89,7 @@ function heading(sheet: Sheet, models: readonly Architecture[], columns: Columns
 
 /** Values in columns; `sheet.y` moves below the longest. */
 function cellsOf(sheet: Sheet, { width, x }: Columns, values: readonly string[], className: string): void {
-  const lines = values.map((value) => wrapWords(value, width - 6, SMALL))
+  const lines = values.map((value) => wrapWords(value, width - 14, SMALL))
   lines.forEach((words, index) => {
     words.forEach((word, i) => {
       sheet.add(text(x(index), sheet.y + 11 + i * LINE, word, className))
