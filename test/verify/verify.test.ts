@@ -91,7 +91,7 @@ test('a published row that is changed is seen, and a claim reads what the eviden
 })
 
 test('times are positive, and of both shapes with as many parameters', async () => {
-  const { ops, wide, deep } = await measureTimes(createReferenceBackend(), 1)
+  const { ops, wide, deep } = await measureTimes(createReferenceBackend(), 6)
   for (const seconds of [...Object.values(ops), wide.prompt, wide.token, deep.prompt, deep.token])
     assert.ok(seconds > 0 && Number.isFinite(seconds))
   assert.ok(Math.abs(deep.parameters / wide.parameters - 1) < 0.02)
@@ -125,20 +125,23 @@ test('noise is the same everywhere and not constant', () => {
 })
 
 test('the command: chosen claims, JSON, unknown claims', () => {
-  const { code, out } = lineage(['verify', 'c44', 'C35', '--json'])
+  const { code, out } = lineage(['verify', 'c44', 'C31', '--json'])
   assert.equal(code, 0)
   const outcomes = JSON.parse(out) as { id: string; agrees: boolean | null; measurements: unknown[] }[]
   assert.deepEqual(
     outcomes.map(({ id, agrees }) => [id, agrees]),
     [
-      ['C35', null],
+      ['C31', null],
       ['C44', true],
     ],
   )
   assert.match(
     lineage(['verify', 'C39']).out,
-    /✓ differing slots {2}layers, experts\n {4}holds\n\n1 claims checked with 1 measurements, 0 missed\n$/,
+    /✓ differing slots {2}layers, experts\n {4}holds \(computed from published configurations\)\n\n1 claims checked with 1 measurements, 0 missed\n$/,
   )
+  const rests = lineage(['verify', '--train', 'C39'])
+  assert.equal(rests.code, 2)
+  assert.match(rests.err, /--train: none of C39 rests on a training; those that do are .*C7, .*C26/)
   const unknown = lineage(['verify', 'C59'])
   assert.deepEqual(
     [unknown.code, unknown.err],

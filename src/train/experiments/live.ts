@@ -5,8 +5,9 @@
 import type { Effort } from '../../chat/messages.ts'
 import type { Series } from '../../drawing/chart.ts'
 import { mean, wilson } from '../../numbers/statistics.ts'
+import { percent } from '../results.ts'
 import { deviation, pairedDifference, signed } from '../statistics.ts'
-import { type Outcome, percent, type Texts, verdict } from './experiment.ts'
+import { type Outcome, type Texts, verdict } from './experiment.ts'
 
 export interface ReinforceRun {
   kind: 'reinforce'

@@ -3,15 +3,23 @@ import type { DatedTimes } from '../evidence.ts'
 
 export const RECORDED_TIMES: DatedTimes = {
   date: '2026-11-29',
-  machine: 'two cores, WebAssembly SIMD, one thread',
+  machine: 'two shared cores of an x86-64 server, WebAssembly SIMD, one thread',
   ops: {
-    geluErf: 0.0001547712500000671,
-    geluTanh: 0.00019613099999992302,
-    geglu: 0.00021024725000006584,
-    swiglu: 0.00009777250000001913,
-    layerNorm: 0.00004631900000003953,
-    rmsNorm: 0.00002525474999993094,
+    geluErf: 0.00015425,
+    geluTanh: 0.000197671,
+    geglu: 0.000210523,
+    swiglu: 0.0000999465,
+    layerNorm: 0.000047,
+    rmsNorm: 0.0000262365,
   },
-  wide: { parameters: 9520200, prompt: 0.034893103999998856, token: 0.005087800000001153 },
-  deep: { parameters: 9476352, prompt: 0.08895828799999982, token: 0.004068458000001556 },
+  wide: {
+    parameters: 9520200,
+    prompt: 0.0178202,
+    token: 0.00360152,
+  },
+  deep: {
+    parameters: 9476352,
+    prompt: 0.0200116,
+    token: 0.00399313,
+  },
 }
