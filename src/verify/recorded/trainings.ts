@@ -39,6 +39,19 @@ export const TRAININGS: readonly RecordedTraining[] = [
     ],
   },
   {
+    experiment: 'depth',
+    command: 'lineage experiment depth --seeds 2 --scale 0.5',
+    date: '2026-11-29',
+    seeds: 2,
+    scale: 0.5,
+    runs: [
+      ['4 layers of 64', 1, 191616, 1.37534, 1.37534, 0.569499, 600],
+      ['4 layers of 64', 2, 191616, 1.41355, 1.41355, 0.552979, 604],
+      ['1 layer of 128', 1, 206336, 1.50756, 1.50756, 0.536214, 716],
+      ['1 layer of 128', 2, 206336, 1.47153, 1.47153, 0.539144, 676],
+    ],
+  },
+  {
     experiment: 'gate',
     command: 'lineage experiment gate --seeds 3 --scale 0.5',
     date: '2026-11-29',
