@@ -94,6 +94,17 @@ export interface ServerRow {
   betweenP50: number
 }
 
+/** What GPUs should reach when they decode one sequence (bench/gpu/roofline.ts). Not measured. */
+export interface RooflineFigures {
+  name: string
+  decodeGB: number
+  dispatches: number
+  /** To record and encode a token on a device that computes nothing. */
+  encodeMs: number
+  /** At a dispatch of 3 µs and of 10 µs. */
+  tokensPerSecond: [device: string, fast: number, slow: number][]
+}
+
 interface Run<Kind extends string, Figures> {
   kind: Kind
   /** Where the figures come from, if the raw runs were not kept. */
@@ -109,6 +120,7 @@ export type Results =
   | Run<'loading', LoadingFigures>
   | Run<'types', TypeFigures>
   | Run<'server', ServerFigures>
+  | Run<'roofline', RooflineFigures>
 type Raw = PeerResults | EngineResults | LoadingResults
 
 /** All files of a folder, in order of their names, as figures. */

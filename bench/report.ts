@@ -11,6 +11,7 @@ import {
   type PeerFigures,
   type PeerRow,
   type Results,
+  type RooflineFigures,
   resultsIn,
   type ServerFigures,
   type TypeFigures,
@@ -36,6 +37,7 @@ export function benchmarksPage(results: readonly Results[]): string {
     ...results.filter((each) => each.kind === 'server').map(serverSection),
     ...results.filter((each) => each.kind === 'loading').map(loadingSection),
     ...results.filter((each) => each.kind === 'types').map(typesSection),
+    ...results.filter((each) => each.kind === 'roofline').map(rooflineSection),
   ]
   return `# Benchmarks
 
@@ -200,6 +202,23 @@ the bandwidth of one thread measured beside it (above 100 %: the caches help). P
 16-bit products, in fast precision the memory, but for types with tables (IQ4, MXFP4) and of 2 and 3 bits.
 
 ${table(['type', 'faithful: answer', 'prompt', 'fast: answer', 'prompt'], rows)}
+`
+}
+
+function rooflineSection({ date, figures }: { date: string; figures: RooflineFigures[] }): string {
+  const devices = figures[0]!.tokensPerSecond.map(([device]) => device)
+  const rows = figures.map(({ name, decodeGB, dispatches, tokensPerSecond }) => [
+    name,
+    `${decodeGB.toFixed(2)} GB`,
+    String(dispatches),
+    ...tokensPerSecond.map(([, fast, slow]) => `${fast} / ${slow}`),
+  ])
+  return `## GPUs, predicted
+
+${date}. **Not measured**: no GPU was at hand. Tokens per second of one answer by the roofline: bytes of the weights that a token reads, at 80 % of the published bandwidth (M2 100, M4 Max 546, RTX 4090 1008,
+H200 4800 GB/s), and its dispatches at 3 µs / 10 µs each. Bytes are the meter's; dispatches are counted on a device that computes nothing (\`node bench/gpu/roofline.ts\`). \`node bench/gpu/device.ts\` measures a GPU.
+
+${table(['model', 'weights read', 'dispatches', ...devices], rows)}
 `
 }
 
