@@ -208,7 +208,9 @@ async function start(name: string, program: string, args: string[], says: RegExp
 }
 
 /** Linux tells it of each process. */
-const peakBytes = (pid: number): number => 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
+function peakBytes(pid: number): number {
+  return 1024 * Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0)
+}
 
 function quantile(all: readonly number[], share: number): number {
   const sorted = all.toSorted((a, b) => a - b)

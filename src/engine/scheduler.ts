@@ -43,6 +43,8 @@ const MIN_PIECE = 16
 const WORTH_WAITING = 32
 /** Share of a step's prompt rows for the prompts that came first; the rest is for those that have the fewest rows left. */
 const FIRST_SHARE = 0.5
+/** A step that ends a prompt while others wait has at least this share of a chunk, so that reading the weights pays. */
+const LEAST_OF_CHUNK = 0.25
 /** A job decodes at least this long, and as long as its prompt took, before its slot goes to a key that has none. */
 const MIN_TURN_MS = 2000
 /** So many times as long, if its key has no other slot: the ids of a job that comes back are computed again. */
@@ -277,6 +279,8 @@ export class Scheduler {
       budget -= more
       return more
     }
+    const ends = rowsUntilOneEnds(prompts, pending)
+    if (ends <= budget) budget = Math.min(budget, Math.max(ends, Math.ceil(maxRows * LEAST_OF_CHUNK)))
     let first = Math.ceil(budget * FIRST_SHARE)
     for (const running of prompts) first -= give(running, first)
     const left = (running: Running) => pending(running) - rows.get(running)!
@@ -384,6 +388,17 @@ export class Scheduler {
     if (rows >= pieces.length + MIN_PIECE - 1) this.speeds.promptRowsPerMs = smooth(this.speeds.promptRowsPerMs, rows / ms)
     else this.speeds.stepsPerMs = smooth(this.speeds.stepsPerMs, 1 / ms)
   }
+}
+
+/**
+ * Rows of a step with which the first of several prompts ends: its id is drawn when the step ends, so rows of the others would only delay it.
+ * Infinity for one prompt.
+ */
+function rowsUntilOneEnds(prompts: readonly Running[], pending: (running: Running) => number): number {
+  if (prompts.length < 2) return Number.POSITIVE_INFINITY
+  const oldest = pending(prompts[0]!)
+  const shortest = Math.min(...prompts.map(pending))
+  return oldest === shortest ? oldest : Math.ceil(Math.min(shortest / (1 - FIRST_SHARE), oldest / FIRST_SHARE))
 }
 
 /** So many positions of the prompt are worth keeping for other jobs: the last row of a prompt is always computed. */

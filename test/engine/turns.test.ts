@@ -124,6 +124,15 @@ describe('turns', async () => {
       await engine.close()
     })
 
+  test('a step ends with the first prompt that it completes, so that its id does not wait for the rows of others', async () => {
+    const engine = await engineOf({ slots: 4, chunk: 512 })
+    const steps: number[] = []
+    const all = [1, 2, 3, 4].map((n) => engine.generate(someIds(150, vocabSize, n), { ...NEVER, maxTokens: 1 }))
+    await Promise.all(all.map(({ result }, n) => result.then(() => (steps[n] = engine.load().steps))))
+    assert.deepEqual(steps, [1, 2, 3, 4])
+    await engine.close()
+  })
+
   test('a short prompt behind a long one does not wait for it, and the long one goes on', async () => {
     const engine = await engineOf({ slots: 3 })
     const long = engine.generate(someIds(650, vocabSize, 1), { ...NEVER, maxTokens: 1 })
