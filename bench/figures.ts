@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url'
 import type { EngineCase, EngineResults } from './engine/run.ts'
 import type { LoadingCase, LoadingResults } from './loading.ts'
 import { median, type PeerCase, type PeerResults } from './peers/visit.ts'
+import type { TrainingResults } from './train.ts'
 
 export interface PeerRow {
   engine: 'lineage' | 'llama.cpp'
@@ -105,6 +106,20 @@ export interface RooflineFigures {
   tokensPerSecond: [device: string, fast: number, slow: number][]
 }
 
+/** Steps of nanoGPT's small recipe: medians. */
+export interface TrainingFigures {
+  threads: number
+  lineageMs: number
+  torchMs: number
+  /** PyTorch's time over Lineage's: of all steps, and of each round. */
+  ratio: number
+  rounds: number[]
+  gflops: number
+  /** Of the f32 peak measured in the same run. */
+  peakShare: number
+  loadAverage: number
+}
+
 interface Run<Kind extends string, Figures> {
   kind: Kind
   /** Where the figures come from, if the raw runs were not kept. */
@@ -119,9 +134,10 @@ export type Results =
   | Run<'engine', EngineFigures>
   | Run<'loading', LoadingFigures>
   | Run<'types', TypeFigures>
+  | (Run<'training', TrainingFigures> & { peer: string })
   | Run<'server', ServerFigures>
   | Run<'roofline', RooflineFigures>
-type Raw = PeerResults | EngineResults | LoadingResults
+type Raw = PeerResults | EngineResults | LoadingResults | TrainingResults
 
 /** All files of a folder, in order of their names, as figures. */
 export function resultsIn(folder: string = fileURLToPath(new URL('results', import.meta.url))): Results[] {
@@ -135,6 +151,8 @@ export function figures(results: Raw | Results): Results {
   if ('figures' in results) return results
   const { date, cpu, node } = results
   if (results.kind === 'peers') return { kind: 'peers', date, cpu, node, peer: results.peer, figures: results.cases.map(peerFigures) }
+  if (results.kind === 'training')
+    return { kind: 'training', date, cpu, node, peer: results.peer ?? '', figures: [trainingFigures(results)] }
   if (results.kind === 'engine') return { kind: 'engine', date, cpu, node, figures: results.cases.map(engineFigures) }
   return { kind: 'loading', date, cpu, node, figures: results.cases.map(loadingFigures) }
 }
@@ -165,6 +183,20 @@ function peerFigures({ name, prompt, generate, series, readBytesPerSecond, decod
   })
   const readGBPerSecond = readBytesPerSecond.map((value) => round(value / 1e9, 1))
   return { name, prompt, generate, rows, readGBPerSecond, decodeGB: round(decodeBytes / 1e9, 2), loadAverage: round(loadAverage, 1) }
+}
+
+function trainingFigures({ threads, lineage, torch, gflop, peakGflops, loadAverage }: TrainingResults): TrainingFigures {
+  const [ours, theirs] = [median(lineage.flat()), median(torch.flat())]
+  return {
+    threads,
+    lineageMs: round(ours, 1),
+    torchMs: round(theirs, 1),
+    ratio: round(theirs / ours, 2),
+    rounds: lineage.map((times, i) => round(median(torch[i]!) / median(times), 2)),
+    gflops: round((1000 * gflop) / ours, 1),
+    peakShare: round((1000 * gflop) / ours / peakGflops, 2),
+    loadAverage: round(loadAverage, 1),
+  }
 }
 
 function engineFigures({ name, precision, probe, generate, firstTokenMs }: EngineCase): EngineFigures {

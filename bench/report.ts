@@ -38,6 +38,7 @@ export function benchmarksPage(results: readonly Results[]): string {
     ...results.filter((each) => each.kind === 'loading').map(loadingSection),
     ...results.filter((each) => each.kind === 'types').map(typesSection),
     ...results.filter((each) => each.kind === 'roofline').map(rooflineSection),
+    ...results.filter((each) => each.kind === 'training').map(trainingSection),
   ]
   return `# Benchmarks
 
@@ -219,6 +220,24 @@ ${date}. **Not measured**: no GPU was at hand. Tokens per second of one answer b
 H200 4800 GB/s), and its dispatches at 3 µs / 10 µs each. Bytes are the meter's; dispatches are counted on a device that computes nothing (\`node bench/gpu/roofline.ts\`). \`node bench/gpu/device.ts\` measures a GPU.
 
 ${table(['model', 'weights read', 'dispatches', ...devices], rows)}
+`
+}
+
+function trainingSection({ date, cpu, node, peer, figures }: Extract<Results, { kind: 'training' }>): string {
+  const rows = figures.map((each) => [
+    String(each.threads),
+    `${each.lineageMs.toFixed(1)} ms`,
+    `${each.torchMs.toFixed(1)} ms`,
+    `${each.ratio.toFixed(2)}x (${each.rounds.map((ratio) => ratio.toFixed(2)).join(', ')})`,
+    `${each.gflops.toFixed(1)} (${percent(each.peakShare)})`,
+    each.loadAverage.toFixed(1),
+  ])
+  return `## Training
+
+${date}, ${cpu}, Node ${node}; \`node bench/train.ts TEXT --peer PYTHON\`. A step of nanoGPT's small CPU recipe with AdamW and clipping, beside ${peer}, in turns; medians.
+Ratio: PyTorch's time over Lineage's, of all steps and of each round. GFLOP/s: matrix products alone over the whole step, and their share of the peak measured in the same run.
+
+${table(['threads', 'Lineage', 'PyTorch', 'ratio', 'GFLOP/s', 'load average before'], rows)}
 `
 }
 
