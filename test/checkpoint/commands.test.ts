@@ -103,7 +103,7 @@ test('quantize reports the error of every matrix', async () => {
   assert.equal(result.code, 0, result.err)
   const lines = result.out.trimEnd().split('\n')
   assert.equal(lines.length, 1 + 6 + 1)
-  for (const line of lines.slice(1, 7)) assert.match(line, /^layers\.\d\.feedForward\.(gateUp|down) +\d+\.\d\d % +[\d.]+$/)
+  for (const line of lines.slice(1, 7)) assert.match(line, /^layers\.\d\.feedForward\.(gateUp|down) +MXFP4 +\d+\.\d\d % +[\d.]+$/)
   assert.match(lines[7]!, /quantised: .* became /)
   assert.deepEqual(readdirSync(out).sort(), ['config.json', 'model.safetensors'])
   assert.equal(JSON.parse(readFileSync(join(out, 'config.json'), 'utf8')).quantization_config.quant_method, 'mxfp4')
