@@ -20,11 +20,12 @@ export const noPackage: string | false = !here
   ? `the Chromium and SwiftShader of npm run on Linux x64, this is ${process.platform} ${process.arch}`
   : !existsSync(pack) && process.env.CI !== 'true' && 'the package @sparticuz/chromium is not installed'
 
-/** The directory with the program `chromium` and its libraries in `lib`. */
+/** The directory with the program `chromium`, its libraries in `lib`, and SwiftShader beside the program, where it looks for it. */
 export const chromiumDirectory = (): Promise<string> =>
-  unpacked('chromium', async (unpack, directory) => {
-    await Promise.all([unpack('chromium.br', 'chromium'), unpack('al2023.tar.br', 'libraries.tar')])
-    execFileSync('tar', ['-xf', 'libraries.tar'], { cwd: directory })
+  unpacked('browser', async (unpack, directory) => {
+    const tars = ['al2023.tar', 'swiftshader.tar']
+    await Promise.all([unpack('chromium.br', 'chromium'), ...tars.map((tar) => unpack(`${tar}.br`, tar))])
+    for (const tar of tars) execFileSync('tar', ['-xf', tar], { cwd: directory })
   })
 
 /** The directory with the Vulkan loader and SwiftShader. */
