@@ -153,7 +153,7 @@ export class Sheet {
     const labels = Math.max(...rows.map(({ label }) => textWidth(label, 11.5)))
     const numbers = Math.max(...rows.map((row) => textWidth(shown(row), 11.5))) + 12
     const above = labels > 120
-    const left = above ? EDGE : EDGE + labels + 12
+    const left = above ? EDGE : EDGE + 1.08 * labels + 8
     const width = SHEET - EDGE - numbers - left
     const X = (value: number): number => left + (width * Math.min(Math.max(value - from, 0), most - from)) / (most - from || 1)
     for (const row of rows) {
