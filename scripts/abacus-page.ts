@@ -11,7 +11,7 @@ import { workingOf } from '../src/train/abacus/arithmetic.ts'
 import type { Cell, Score, ToolCell } from '../src/train/abacus/evaluate.ts'
 import { combine } from '../src/train/abacus/expression.ts'
 import { abacusArchitecture, STAGES, type StageName } from '../src/train/abacus/recipe.ts'
-import { stageDirectory } from '../src/train/abacus/run-node.ts'
+import { helped, stageDirectory } from '../src/train/abacus/run-node.ts'
 import { lossCurve } from '../src/train/run-node.ts'
 import type { LogRecord } from '../src/train/trainer.ts'
 import { root } from './sources.ts'
@@ -142,7 +142,7 @@ ${stageTable(logs)}
 
 ![rewards of the third stage](images/abacus-reinforce.svg)
 
-In the last stage the answers to held-out problems at medium effort that are right went ${rewards[0]} to ${rewards.at(-1)}.
+In the last stage the answers to held-out problems at medium effort that are right went from ${rewards[0]} to ${rewards.at(-1)}${helped(logs.reinforce) ? '' : '; the model is therefore that of the second stage'}.
 
 ## What is held out
 

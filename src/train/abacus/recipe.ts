@@ -81,12 +81,12 @@ const SETTINGS: Record<StageName, TrainingSettings> = {
   /** Answers that are checked; mostly at medium effort. */
   reinforce: {
     ...COMMON,
-    steps: 120,
-    warmup: 4,
-    learningRate: 4e-5,
-    finalLearningRate: 1e-5,
+    steps: 160,
+    warmup: 8,
+    learningRate: 2e-4,
+    finalLearningRate: 3e-5,
     weightDecay: 0,
-    beta2: 0.95,
+    beta2: 0.99,
     evaluateEvery: 20,
     saveEvery: 10,
     quantiseFrom: 1,

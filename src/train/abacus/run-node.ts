@@ -82,8 +82,14 @@ export async function trainAbacus(options: AbacusRun): Promise<string | null> {
   }
   const model = join(out, 'model')
   if (existsSync(model)) await rm(model, { recursive: true })
-  await cp(result!.model!, model, { recursive: true })
+  await cp(helped(result!.records) ? result!.model! : join(stageDirectory(out, 'dialogues'), 'model'), model, { recursive: true })
   return model
+}
+
+/** Whether the last stage left as many held-out answers right as there were before it; otherwise the model of the stage before is kept. */
+export function helped(records: readonly LogRecord[]): boolean {
+  const right = records.flatMap(({ kind, notes }) => (kind === 'evaluation' && notes ? [notes.right!] : []))
+  return right.at(-1)! >= right[0]!
 }
 
 /** The last stage: medium effort first of all; the others stay what they are by the divergence from the start. */
@@ -109,7 +115,7 @@ async function reinforcing(
     heldOut: scale < 1 ? 22 : 220,
     seed,
   })
-  const sizes = scale < 0.1 ? { prompts: 4, group: 4 } : { prompts: 32, group: 8 }
+  const sizes = scale < 0.1 ? { prompts: 4, group: 4 } : { prompts: 64, group: 8 }
   const data = reinforcementData(workers, reference, sampler, task, { ...REINFORCE, ...sizes, parts: shards, seed, maxTokens: 300 }, () =>
     abacusData(shards, seed).evaluation(),
   )

@@ -142,14 +142,15 @@ export const distill = (texts: Texts): LiveExperiment => ({
       Array.from(
         { length: seeds },
         (_, i): DistillRun => ({
-          ...{ kind: 'distill', label, seed: i + 1, share: part, texts, few: 60_000 },
+          ...{ kind: 'distill', label, seed: i + 1, share: part, texts, few: 20_000 },
           teacherSteps: Math.max(10, Math.round(1500 * scale)),
           steps: Math.max(10, Math.round(1000 * scale)),
         }),
       ),
     ),
   conclude(results) {
-    const losses = (label: string) => ofLabel(results, label).map((run) => last(run).loss!)
+    // The best measurement of each run, as early stopping would keep it.
+    const losses = (label: string) => ofLabel(results, label).map(({ points }) => Math.min(...points.map(({ loss }) => loss!)))
     const alone = losses('text alone')
     const { mean: change, spread, exceedsNoise } = pairedDifference(alone, losses('teacher'), deviation(alone))
     const shown = (values: readonly number[]) => `${mean(values).toFixed(4)} (${values.map((value) => value.toFixed(4)).join(', ')})`
