@@ -14,6 +14,9 @@ export const USAGE = { mapRead: 1, copySource: 4, copyTarget: 8, uniform: 64, st
 const COMPUTE_STAGE = 4
 const MAP_READ = 1
 
+/** A buffer that is too small becomes so many times as large: little memory stays unused. */
+const GROWTH = 1.25
+
 const megabytes = (bytes: number): string => `${(bytes / 2 ** 20).toFixed(1)} MiB`
 
 export class Buffers {
@@ -48,7 +51,8 @@ export class Buffers {
 
   /** A larger buffer with the same contents. */
   #grow(buffer: GPUBuffer, bytes: number): GPUBuffer {
-    const size = Math.min(Math.max(bytes, 2 * buffer.size), Math.max(bytes, this.largestBinding))
+    const roomy = Math.ceil(Math.max(bytes, GROWTH * buffer.size) / 256) * 256
+    const size = Math.min(roomy, Math.max(bytes, this.largestBinding))
     if (size > this.largestBinding)
       throw new MemoryError(
         `${buffer.label}: ${megabytes(bytes)} wanted, but a binding of this device has at most ${megabytes(this.largestBinding)}; use fewer rows at a time`,
