@@ -206,7 +206,7 @@ export const sizeClaims = claimsOf('computed', [
     id: 'C21',
     says: 'Gemma 2 alternates 1 : 1 with a window of 4096, Gemma 3 5 : 1 with 1024, at little cost in quality.',
     verdict: 'holds',
-    note: 'The published ablations of quality cover windows of 512 to 4096 and nothing as small as 128. Gemma 3 up to 1B uses 512. In the runs, on text of 64 characters, windows of 16 cost little.',
+    note: 'The published ablations of quality cover windows of 512 to 4096 and nothing as small as 128. Gemma 3 up to 1B uses 512. In the runs, on 64 characters at a time, windows of 16 and even of 4 cost nothing and learn sooner; in so few steps nothing far away is learnt yet.',
     experiments: ['widths'],
     check: async (_, evidence) => {
       const run = await evidence.training('widths')
@@ -220,10 +220,10 @@ export const sizeClaims = claimsOf('computed', [
         ),
         earlierRow('ladderWindow', 'within', 0.03),
         ...fromRuns(run, () => [
-          lossRow(run, 'windows of 16, 1 : 1, less all full', ['all full', '1 : 1, window 16'], 'same', 0.05),
-          lossRow(run, 'windows of 16, 5 : 1', ['all full', '5 : 1, window 16'], 'same', 0.05),
-          lossRow(run, 'windows of 4, 1 : 1', ['all full', '1 : 1, window 4'], 'same', 0.2),
-          lossRow(run, 'windows of 4, 5 : 1', ['all full', '5 : 1, window 4'], 'same', 0.2),
+          lossRow(run, 'windows of 16, 1 : 1, less all full', ['all full', '1 : 1, window 16'], 'lower'),
+          lossRow(run, 'windows of 16, 5 : 1', ['all full', '5 : 1, window 16'], 'lower'),
+          lossRow(run, 'windows of 4, 1 : 1', ['all full', '1 : 1, window 4'], 'lower'),
+          lossRow(run, 'windows of 4, 5 : 1', ['all full', '5 : 1, window 4'], 'lower'),
         ]),
       ]
     },

@@ -91,7 +91,7 @@ export const SHAPES = { wide: shaped(6, 360), deep: shaped(12, 256) }
 
 async function shapeTimes(backend: Backend, rounds: number): Promise<Record<'wide' | 'deep', ShapeTimes>> {
   const steps = { wide: await stepper(backend, SHAPES.wide), deep: await stepper(backend, SHAPES.deep) }
-  const prompts = await shortest({ wide: steps.wide.prompt, deep: steps.deep.prompt }, Math.min(15, rounds))
+  const prompts = await shortest({ wide: steps.wide.prompt, deep: steps.deep.prompt }, rounds)
   const tokens = await shortest({ wide: steps.wide.token, deep: steps.deep.token }, rounds)
   const of = (name: 'wide' | 'deep'): ShapeTimes => ({
     parameters: account(SHAPES[name], { context: 1 }).parameters.total,

@@ -137,16 +137,16 @@ export const trainedClaims: Claim[] = claimsOf('training', [
         },
         {
           what: 'time of a prompt, deep over wide',
-          expected: '> 0.8',
+          expected: '> 0.6 (about 1.1 on a quiet machine)',
           measured: (deep.prompt / wide.prompt).toFixed(2),
-          agrees: deep.prompt / wide.prompt > 0.8,
+          agrees: deep.prompt / wide.prompt > 0.6,
           from,
         },
         {
           what: 'time of a token, deep over wide',
-          expected: '> 0.8',
+          expected: '> 0.6 (about 1.1 on a quiet machine)',
           measured: (deep.token / wide.token).toFixed(2),
-          agrees: deep.token / wide.token > 0.8,
+          agrees: deep.token / wide.token > 0.6,
           from,
         },
       ]
