@@ -36,12 +36,19 @@ const started = performance.now()
 const tallies = new Map<string, Tally>(files.map((file) => [file, { passed: 0, failed: 0, skipped: 0, ms: 0 }]))
 const failures: string[] = []
 const skips = new Map<string, number>()
+/** Tests that several files share are declared in a file of their own, and counted there. */
+function tallyOf(file: string | undefined): Tally {
+  const name = file ?? ''
+  const tally = tallies.get(name) ?? { passed: 0, failed: 0, skipped: 0, ms: 0 }
+  tallies.set(name, tally)
+  return tally
+}
 const nameOf = (file: string | undefined): string => (file ? relative(root, file) : '(unknown file)')
 
 const stream = run({ files, concurrency: CONCURRENCY, timeout: TEST_TIMEOUT_MS, cwd: root })
 stream.on('test:pass', (event) => {
   if (event.details.type === 'suite') return
-  const tally = tallies.get(event.file ?? '')
+  const tally = tallyOf(event.file)
   if (event.name === event.file) {
     // The file itself is reported as a test where it declares none.
     console.log(`     –     ${nameOf(event.file)}  declares no test here`)
@@ -49,18 +56,18 @@ stream.on('test:pass', (event) => {
   }
   const { skip, todo } = event
   if (skip !== undefined || todo !== undefined) {
-    if (tally) tally.skipped++
+    tally.skipped++
     const reason = typeof skip === 'string' && skip ? skip : typeof todo === 'string' && todo ? `to do: ${todo}` : 'no reason given'
     const line = `${nameOf(event.file)}: ${reason}`
     skips.set(line, (skips.get(line) ?? 0) + 1)
-  } else if (tally) tally.passed++
+  } else tally.passed++
 })
 stream.on('test:fail', (event) => {
   const cause = event.details.error.cause
   // A failing child fails its parents too; only the cause is worth printing.
   if ((event.details.error as { failureType?: string }).failureType === 'subtestsFailed') return
-  const tally = tallies.get(event.file ?? '')
-  if (tally) tally.failed++
+  const tally = tallyOf(event.file)
+  tally.failed++
   const text = cause instanceof Error ? (cause.stack ?? cause.message) : String(cause ?? event.details.error.message)
   failures.push(`${nameOf(event.file)}: ${event.name}\n${text.replace(/^/gm, '    ')}`)
 })
