@@ -67,7 +67,7 @@ test('options of load, before anything is read', async () => {
     [{ thread: 1 }, /^TypeError: load: thread: .*did you mean threads\?/],
     [{ contextLength: 1 }, /^TypeError: load: contextLength: there is no such option/],
     [{ precision: 'quick' }, /^RangeError: precision: expected faithful or fast, got "quick"/],
-    [{ backend: 'gpu' }, /^RangeError: backend: expected wasm or reference, got "gpu"/],
+    [{ backend: 'gpu' }, /^RangeError: backend: expected wasm or webgpu or webgpu:software or auto or reference, got "gpu"/],
   ] as const)
     await assert.rejects(load('abacus', options as Any), message)
 })

@@ -30,7 +30,7 @@ export const webgpu: BackendUnderTest = {
   create: async () => createWebgpuBackend({ gpu: await testGpu() }),
   tolerance: 1e-3,
   invariant: 1e-5,
-  mostSteps: 24,
+  mostSteps: 8,
 }
 
 /** For tests of single ops, which are quick on every adapter. */

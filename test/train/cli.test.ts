@@ -105,7 +105,7 @@ test('train --lora saves an adapter that runs beside the model, and leaves the m
   const weights = readFileSync(join(from, 'model/model.safetensors'))
   const args = ['--data', text, '--block', '32', '--batch', '8', '--steps', '5', '--rate', '0.01', '--lora', '4', '--lora-rs']
   const { stdout, stderr } = await lineage('train', '--from', join(from, 'model'), ...args, '--lora-on', 'q,v,experts', '--out', out)
-  assert.match(stderr, /adapters of rank 4, .* parameters; memory: base [\d.]+ MiB, adapters [\d.]+ [KM]iB/)
+  assert.match(stderr, /adapters of rank 4, .* parameters; memory: base [\d.]+ [KM]iB, adapters [\d.]+ [KM]iB/)
   assert.match(stdout, /adapter in .*lora.adapter; use it with: lineage chat/)
   const losses = logged(out).flatMap(({ kind, loss }) => (kind === 'evaluation' ? [loss] : []))
   const json = join(directory, 'eval.json')
