@@ -62,6 +62,7 @@ export function configFromMetadata(
   if (!LATENT.has(name) && fields.number('attention.value_length') !== keyLength)
     fields.fail('attention.value_length', `${keyLength}, the length of keys,`, fields.raw('attention.value_length'))
   const rotary = fields.number('rope.dimension_count') ?? headDim
+  mustHoldExperts(fields, tensors)
   const parts: Parts = { fields, tensors, layers: fields.required('block_count'), headDim }
   return {
     model_type: modelType,
@@ -99,4 +100,13 @@ function refuseOtherKinds(file: string, architecture: string, type = 'model'): v
 const tokenId = (fields: MetadataFields, key: string): number | null => {
   const id = fields.number(key)
   return isInteger(id, 0, 2 ** 31) ? (id as number) : null
+}
+
+/** The number of experts is that of the tensors: a damaged one would name millions of matrices before one is found to be absent. */
+function mustHoldExperts(fields: MetadataFields, tensors: Parts['tensors']): void {
+  const count = fields.raw('expert_count')
+  if (typeof count !== 'number' || count <= 1) return
+  const [name, entry] = [...tensors].find(([tensor]) => tensor.endsWith('_exps.weight')) ?? []
+  if (!entry) fields.fail('expert_count', 'none, as there is no tensor of experts,', count)
+  else if (entry.shape[0] !== count) fields.fail('expert_count', `${entry.shape[0]}, as ${name} has,`, count)
 }
