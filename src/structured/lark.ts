@@ -4,9 +4,9 @@
  * where some way of reading it follows the rules. Templates, priorities, `%declare` and other imports are refused by name.
  */
 import { type Expression, either, type Rules } from './expression.ts'
-import { LONGEST_GRAMMAR, MOST_REPEATS, parseGrammar } from './grammar-text.ts'
+import { MOST_REPEATS, parseGrammar } from './grammar-text.ts'
+import { TextReader } from './text-reader.ts'
 import { ignoringCase, regexExpression } from './text-regex.ts'
-import { UnsupportedTextError } from './unsupported.ts'
 
 const DEEPEST_GROUP = 50
 
@@ -53,15 +53,9 @@ const IGNORED = '%ignore'
 const lexeme = (name: string): string => `${name}%`
 
 /** @throws UnsupportedTextError with line and column */
-export function parseLark(text: string): Rules {
-  if (text.length > LONGEST_GRAMMAR)
-    throw new UnsupportedTextError(`it has ${text.length} characters; at most ${LONGEST_GRAMMAR} are supported`)
-  return new Parser(text).parse()
-}
+export const parseLark = (text: string): Rules => new Parser(text).parse()
 
-class Parser {
-  readonly #text: string
-  #at = 0
+class Parser extends TextReader {
   /** Groups that are open: in them line breaks mean nothing. */
   #depth = 0
   /** The rule that is read is a terminal: nothing is ignored inside it. */
@@ -69,13 +63,9 @@ class Parser {
   readonly #rules = new Map<string, Expression>()
   readonly #ignored: Expression[] = []
 
-  constructor(text: string) {
-    this.#text = text
-  }
-
   parse(): Rules {
-    const ignores = /^[ \t]*%ignore\b/m.test(this.#text)
-    for (this.#lines(); this.#at < this.#text.length; this.#lines()) this.#statement(ignores)
+    const ignores = /^[ \t]*%ignore\b/m.test(this.text)
+    for (this.#lines(); this.at < this.text.length; this.#lines()) this.#statement(ignores)
     if (!ignores) return { start: 'start', rules: this.#rules }
     this.#rules.set(IGNORED, { repeat: either(this.#ignored), least: 0, most: Number.POSITIVE_INFINITY })
     if (this.#rules.has('start')) this.#rules.set('start%', { sequence: [{ rule: IGNORED }, { rule: 'start' }] })
@@ -83,51 +73,51 @@ class Parser {
   }
 
   #statement(ignores: boolean): void {
-    if (this.#text.startsWith('%ignore', this.#at)) {
-      this.#at += '%ignore'.length
+    if (this.text.startsWith('%ignore', this.at)) {
+      this.at += '%ignore'.length
       this.#inTerminal = true
       this.#ignored.push(this.#alternatives())
-    } else if (this.#text.startsWith('%import', this.#at)) this.#import()
-    else if (this.#text[this.#at] === '%') this.#fail(`"${/%\w*/y.exec(this.#text.slice(this.#at))![0]}" is not supported`)
+    } else if (this.text.startsWith('%import', this.at)) this.#import()
+    else if (this.text[this.at] === '%') this.fail(`"${/%\w*/y.exec(this.text.slice(this.at))![0]}" is not supported`)
     else {
-      const name = this.#take(NAME)?.[1] ?? this.#fail('expected "name: …"')
+      const name = this.take(NAME)?.[1] ?? this.fail('expected "name: …"')
       this.#blank()
-      const next = this.#text[this.#at]
-      if (next === '.') this.#fail(`"${name}": priorities are not supported`)
-      if (next === '{') this.#fail(`"${name}": templates are not supported`)
-      if (next === '[') this.#fail(`"${name}": attributes of rules are not supported`)
-      if (!this.#skip(':')) this.#fail(`expected ":" after "${name}"`)
-      if (this.#rules.has(name)) this.#fail(`"${name}" is defined twice`)
+      const next = this.text[this.at]
+      if (next === '.') this.fail(`"${name}": priorities are not supported`)
+      if (next === '{') this.fail(`"${name}": templates are not supported`)
+      if (next === '[') this.fail(`"${name}": attributes of rules are not supported`)
+      if (!this.skip(':')) this.fail(`expected ":" after "${name}"`)
+      if (this.#rules.has(name)) this.fail(`"${name}" is defined twice`)
       this.#inTerminal = isTerminal(name) || !ignores
       this.#rules.set(name, this.#alternatives())
     }
     this.#blank()
-    if (this.#at < this.#text.length && this.#text[this.#at] !== '\n') this.#fail(`unexpected ${JSON.stringify(this.#text[this.#at])}`)
+    if (this.at < this.text.length && this.text[this.at] !== '\n') this.fail(`unexpected ${JSON.stringify(this.text[this.at])}`)
   }
 
   #import(): void {
-    const [, path = '', several, alias] = this.#take(IMPORT) ?? this.#fail('expected "%import common.NAME"')
+    const [, path = '', several, alias] = this.take(IMPORT) ?? this.fail('expected "%import common.NAME"')
     const [from, single, ...more] = path.split('.')
     if (from !== 'common' || more.length > 0 || (single === undefined) === (several === undefined) || (several !== undefined && alias))
-      this.#fail(`"%import ${path}" is not supported; "%import common.NAME" is`)
+      this.fail(`"%import ${path}" is not supported; "%import common.NAME" is`)
     const names = several === undefined ? [single!] : several.split(',').map((name) => name.trim())
     for (const name of names) {
-      if (!COMMON.rules.has(`common-${name}`) || name === 'EXPONENT') this.#fail(`common has no terminal "${name}" here`)
+      if (!COMMON.rules.has(`common-${name}`) || name === 'EXPONENT') this.fail(`common has no terminal "${name}" here`)
       for (const [part, body] of COMMON.rules) this.#rules.set(part, body)
       this.#rules.set(alias ?? name, { rule: `common-${name}` })
     }
   }
 
   #alternatives(): Expression {
-    if (this.#depth > DEEPEST_GROUP) this.#fail(`groups nested deeper than ${DEEPEST_GROUP} are not supported`)
+    if (this.#depth > DEEPEST_GROUP) this.fail(`groups nested deeper than ${DEEPEST_GROUP} are not supported`)
     const branches = [this.#sequence()]
     for (;;) {
       // An alternative may begin on the next line.
-      const here = this.#at
+      const here = this.at
       this.#lines()
-      if (this.#skip('|')) branches.push(this.#sequence())
+      if (this.skip('|')) branches.push(this.#sequence())
       else {
-        if (this.#depth === 0) this.#at = here
+        if (this.#depth === 0) this.at = here
         return either(branches)
       }
     }
@@ -138,10 +128,10 @@ class Parser {
     for (;;) {
       if (this.#depth > 0) this.#lines()
       else this.#blank()
-      if (this.#text.startsWith('->', this.#at)) {
-        this.#at += 2
+      if (this.text.startsWith('->', this.at)) {
+        this.at += 2
         this.#blank()
-        this.#take(NAME) ?? this.#fail('expected a name after "->"') // names of branches mean nothing here
+        this.take(NAME) ?? this.fail('expected a name after "->"') // names of branches mean nothing here
         this.#blank()
       }
       const atom = this.#atom()
@@ -152,26 +142,26 @@ class Parser {
 
   /** The next symbol, or undefined where the sequence ends. */
   #atom(): Expression | undefined {
-    const character = this.#text[this.#at]
+    const character = this.text[this.at]
     if (character === undefined || '\n|)]'.includes(character)) {
-      if ((character === ')' || character === ']') && this.#depth === 0) this.#fail(`"${character}" was not opened`)
+      if ((character === ')' || character === ']') && this.#depth === 0) this.fail(`"${character}" was not opened`)
       return undefined
     }
     if (character === '(' || character === '[') {
-      this.#at++
+      this.at++
       this.#depth++
       const group = this.#alternatives()
       this.#depth--
-      if (!this.#skip(character === '(' ? ')' : ']')) this.#fail('a group is not closed')
+      if (!this.skip(character === '(' ? ')' : ']')) this.fail('a group is not closed')
       return character === '(' ? group : { repeat: group, least: 0, most: 1 }
     }
     if (character === '"') return this.#lexeme(this.#literal())
     if (character === '/') return this.#lexeme(this.#regex())
-    if (character === '<') this.#fail('tokens in a grammar are not supported; write their text')
-    const name = this.#take(NAME)?.[1]
-    if (name === undefined) return this.#fail(`unexpected ${JSON.stringify(character)}`)
-    if (this.#text[this.#at] === '{' && !/^\{\s*[\d,]/.test(this.#text.slice(this.#at, this.#at + 9)))
-      this.#fail(`"${name}": templates are not supported`)
+    if (character === '<') this.fail('tokens in a grammar are not supported; write their text')
+    const name = this.take(NAME)?.[1]
+    if (name === undefined) return this.fail(`unexpected ${JSON.stringify(character)}`)
+    if (this.text[this.at] === '{' && !/^\{\s*[\d,]/.test(this.text.slice(this.at, this.at + 9)))
+      this.fail(`"${name}": templates are not supported`)
     if (!isTerminal(name) || this.#inTerminal) return { rule: name }
     this.#rules.set(lexeme(name), this.#lexeme({ rule: name }))
     return { rule: lexeme(name) }
@@ -185,87 +175,68 @@ class Parser {
   #repeated(atom: Expression): Expression {
     let [least, most] = [0, Number.POSITIVE_INFINITY]
     this.#blank()
-    const times = this.#take(TIMES)
+    const times = this.take(TIMES)
     if (times) {
       const [, exact, last, first, comma, end] = times
       least = Number(exact ?? first ?? 0)
       most = exact !== undefined ? Number(last ?? exact) : comma === undefined ? least : end === undefined ? most : Number(end)
-      if (most < least || (exact ?? first ?? end) === undefined) this.#fail('this number of repetitions is not possible')
+      if (most < least || (exact ?? first ?? end) === undefined) this.fail('this number of repetitions is not possible')
       if (Math.max(least, Number.isFinite(most) ? most : 0) > MOST_REPEATS)
-        this.#fail(`more than ${MOST_REPEATS} repetitions are not supported`)
-    } else if (this.#skip('?')) most = 1
-    else if (this.#skip('+')) least = 1
-    else if (!this.#skip('*')) return atom
+        this.fail(`more than ${MOST_REPEATS} repetitions are not supported`)
+    } else if (this.skip('?')) most = 1
+    else if (this.skip('+')) least = 1
+    else if (!this.skip('*')) return atom
     return this.#repeated({ repeat: atom, least, most })
   }
 
   /** A text, or the characters from one text to another. */
   #literal(): Expression {
     const [first, insensitive] = this.#string()
-    if (!this.#text.startsWith('..', this.#at)) return insensitive ? ignoringCase({ texts: [first] }) : { texts: [first] }
-    this.#at += 2
+    if (!this.text.startsWith('..', this.at)) return insensitive ? ignoringCase({ texts: [first] }) : { texts: [first] }
+    this.at += 2
     const [last] = this.#string()
     const [low, high] = [first, last].map((text) =>
-      [...text].length === 1 ? text.codePointAt(0)! : this.#fail('a range goes from one character to another'),
+      [...text].length === 1 ? text.codePointAt(0)! : this.fail('a range goes from one character to another'),
     )
-    if (high! < low!) this.#fail('this range of characters is backwards')
+    if (high! < low!) this.fail('this range of characters is backwards')
     return { set: [[low!, high!]] }
   }
 
   #string(): [text: string, insensitive: boolean] {
-    const [, body = '', flag] = this.#take(STRING) ?? this.#fail('a text is not closed')
+    const [, body = '', flag] = this.take(STRING) ?? this.fail('a text is not closed')
     const text = body.replace(/\\(?:x([0-9a-fA-F]{2})|u([0-9a-fA-F]{4})|U([0-9a-fA-F]{8})|(.))/g, (_, x, u, U, other: string) => {
       if (other === undefined) return this.#code(Number.parseInt(x ?? u ?? U, 16))
       if (Object.hasOwn(ESCAPES, other)) return ESCAPES[other]!
-      return /[A-Za-z0-9]/.test(other) ? this.#fail(`the escape "\\${other}" is not supported`) : other
+      return /[A-Za-z0-9]/.test(other) ? this.fail(`the escape "\\${other}" is not supported`) : other
     })
     return [text, flag !== undefined]
   }
 
   #code(code: number): string {
-    return code > 0x10ffff ? this.#fail('this is no character') : String.fromCodePoint(code)
+    return code > 0x10ffff ? this.fail('this is no character') : String.fromCodePoint(code)
   }
 
   #regex(): Expression {
-    const [, source = '', flags = ''] = this.#take(REGEX) ?? this.#fail('an expression is not closed')
+    const [, source = '', flags = ''] = this.take(REGEX) ?? this.fail('an expression is not closed')
     const other = /[^isu]/.exec(flags)?.[0]
-    if (other !== undefined) this.#fail(`the flag "${other}" of an expression is not supported`)
+    if (other !== undefined) this.fail(`the flag "${other}" of an expression is not supported`)
     try {
       const expression = regexExpression(source, flags.includes('s'))
       return flags.includes('i') ? ignoringCase(expression) : expression
     } catch (error) {
-      if (error instanceof SyntaxError) this.#fail(error.message)
+      if (error instanceof SyntaxError) this.fail(error.message)
       throw error
     }
   }
 
   /** Spaces and a comment. */
   #blank(): void {
-    this.#take(BLANK)
+    this.take(BLANK)
   }
 
   /** The same over lines. */
   #lines(): void {
     do this.#blank()
-    while (this.#skip('\n'))
-  }
-
-  #skip(character: string): boolean {
-    if (this.#text[this.#at] !== character) return false
-    this.#at++
-    return true
-  }
-
-  #take(form: RegExp): RegExpExecArray | undefined {
-    form.lastIndex = this.#at
-    const match = form.exec(this.#text)
-    if (match === null) return undefined
-    this.#at = form.lastIndex
-    return match
-  }
-
-  #fail(what: string): never {
-    const lines = this.#text.slice(0, this.#at).split('\n')
-    throw new UnsupportedTextError(`${what} (line ${lines.length}, column ${lines.at(-1)!.length + 1})`)
+    while (this.skip('\n'))
   }
 }
