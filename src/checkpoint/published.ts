@@ -54,6 +54,22 @@ export function publishedParts(recipe: Recipe, shape: readonly number[]): Publis
   }
 }
 
+/** How many published tensors a recipe reads: the length of `publishedParts`, without naming one. */
+export function partCount({ form }: Recipe, shape: readonly number[]): number {
+  switch (form) {
+    case 'asStored':
+    case 'transposed':
+    case 'transposedRuns':
+      return 1
+    case 'perExpert':
+      return shape[0]!
+    case 'interleaved':
+      return 2 * shape[0]!
+    case 'mxfp4':
+      return 2
+  }
+}
+
 /** The fused tensor that a weight (with the matrices of all heads in one) is a part of. */
 const slicedShape = ({ total }: Slice, shape: readonly number[]): number[] => [total, ...(shape.length > 1 ? [shape.at(-1)!] : [])]
 

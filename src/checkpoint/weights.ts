@@ -15,7 +15,7 @@ import type { Checkpoint } from './checkpoint.ts'
 import { WeightsMismatchError } from './errors.ts'
 import { fillFrom, MatrixCache } from './fill.ts'
 import { GGML_BY_NAME } from './gguf/types.ts'
-import { publishedParts } from './published.ts'
+import { partCount, publishedParts } from './published.ts'
 import type { TensorEntry } from './safetensors.ts'
 
 /** One inner weight: the dtype of the file (which may differ from the architecture's) and the place of its bytes. */
@@ -84,6 +84,14 @@ export function planWeights(configured: Architecture, checkpoint: Checkpoint): W
     const recipe = recipes.find((candidate) => exists(candidate, tensors)) ?? recipes.find((one) => suits(one, spec.dtype)) ?? recipes[0]
     if (!recipe) {
       problems.push(`the model type "${architecture.modelType}" has no published name for the weight ${spec.name}`)
+      return undefined
+    }
+    // A wrong number of experts could ask for millions of tensors: they are named only if the checkpoint can have so many.
+    const count = partCount(recipe, spec.shape)
+    if (count > tensors.size) {
+      problems.push(
+        `missing: tensors of ${spec.name} [${spec.shape.join(', ')}], which should be ${count}; the checkpoint has ${tensors.size} in all`,
+      )
       return undefined
     }
     const before = problems.length

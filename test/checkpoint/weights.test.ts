@@ -222,6 +222,24 @@ describe('a checkpoint that does not fit its architecture', () => {
     assert.equal(sink.held.size, 0)
   })
 
+  for (const [fixture, key] of [
+    ['tiny-mixtral', 'num_local_experts'],
+    ['tiny-qwen3-moe', 'num_experts'],
+    ['tiny-deepseek-v3', 'n_routed_experts'],
+    ['tiny-gpt-oss', 'num_local_experts'],
+  ] as const)
+    test(`${fixture}: millions of experts in config.json are a named error, and no list of names`, async () => {
+      const config = JSON.parse(readFileSync(join(fixtures, fixture, 'config.json'), 'utf8'))
+      const path = await directory(fixture, (await rawTensors(join(fixtures, fixture))).values(), { ...config, [key]: 2 ** 26 })
+      const started = performance.now()
+      await assert.rejects(loadCheckpoint(path, memorySink()), (error) => {
+        assert.ok(error instanceof errors.WeightsMismatchError)
+        assert.match(error.message, /wrong shape: \S+ is \[\d+, \d+\], expected \[67108864, \d+\]/)
+        return true
+      })
+      assert.ok(performance.now() - started < 5000)
+    })
+
   test('a long list is cut', async () => {
     const path = await directory('tiny-gemma', (await rawTensors(join(fixtures, 'tiny-llama'))).values())
     await assert.rejects(loadCheckpoint(path, memorySink()), /and \d+ more\. Check that config\.json/)

@@ -102,11 +102,14 @@ const tokenId = (fields: MetadataFields, key: string): number | null => {
   return isInteger(id, 0, 2 ** 31) ? (id as number) : null
 }
 
-/** The number of experts is that of the tensors: a damaged one would name millions of matrices before one is found to be absent. */
+/** The number of experts is that of the tensors. weights.ts would find another one too, but could not name the key of the file. */
 function mustHoldExperts(fields: MetadataFields, tensors: Parts['tensors']): void {
   const count = fields.raw('expert_count')
   if (typeof count !== 'number' || count <= 1) return
   const [name, entry] = [...tensors].find(([tensor]) => tensor.endsWith('_exps.weight')) ?? []
-  if (!entry) fields.fail('expert_count', 'none, as there is no tensor of experts,', count)
-  else if (entry.shape[0] !== count) fields.fail('expert_count', `${entry.shape[0]}, as ${name} has,`, count)
+  // Old files have a tensor for each expert.
+  const apart = new Set([...tensors.keys()].flatMap((tensor) => /\.ffn_down\.(\d+)\.weight$/.exec(tensor)?.[1] ?? []))
+  const held = entry?.shape[0] ?? apart.size
+  if (held === 0) fields.fail('expert_count', 'none, as there is no tensor of experts,', count)
+  if (held !== count) fields.fail('expert_count', `${held}, as ${name ?? 'blk.N.ffn_down.E.weight'} has,`, count)
 }

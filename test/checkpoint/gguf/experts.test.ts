@@ -7,6 +7,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
+import { fileURLToPath } from 'node:url'
 import type { BlockDType } from '../../../src/architecture/architecture.ts'
 import { configFromJson } from '../../../src/architecture/config-json.ts'
 import { convertToGguf } from '../../../src/checkpoint/gguf/convert-node.ts'
@@ -26,6 +27,7 @@ import { byteTokenizerJson } from '../../../src/tokenizer/build.ts'
 import { lineage } from '../../cli/run.ts'
 import { backends } from '../../ops/backends.ts'
 import { loadCheckpoint } from '../load-directory.ts'
+import { memorySink } from '../memory-sink.ts'
 import { fixtures } from '../raw-tensors.ts'
 
 const temporary = mkdtempSync(join(tmpdir(), 'lineage-gguf-experts-'))
@@ -145,6 +147,44 @@ for (const name of Object.keys(MODELS))
         }
       })
   })
+
+test('experts in tensors of their own, as old files have them, are the same weights; another number of them is a named error', async () => {
+  const stacked = fileURLToPath(new URL('../../fixtures/gguf/tiny-mixtral.gguf', import.meta.url))
+  const bytes = readFileSync(stacked)
+  const { tensors, metadataEnd } = await readGgufHeader(bytesSource(bytes, stacked))
+  const apart = [...tensors.values()].flatMap(({ name, shape, dtype, offset, byteLength }) => {
+    const [, part] = /^(.*)_exps\.weight$/.exec(name) ?? []
+    const count = part === undefined ? 1 : shape[0]!
+    return Array.from({ length: count }, (_, expert) => ({
+      name: part === undefined ? name : `${part}.${expert}.weight`,
+      shape: part === undefined ? shape : shape.slice(1),
+      type: dtype as GgmlName,
+      data: bytes.subarray(offset + (expert * byteLength) / count, offset + ((expert + 1) * byteLength) / count),
+    }))
+  })
+  const metadata = Buffer.from(bytes.subarray(0, metadataEnd))
+  metadata.writeBigUInt64LE(BigInt(apart.length), 8)
+  const all = placed(apart)
+  const header = headerBytes(metadata, all)
+  const last = all.at(-1)!
+  const old = Buffer.alloc(header.length + alignedTo(last.offset + last.byteLength, 32))
+  header.copy(old)
+  for (const { data, offset } of all) old.set(data, header.length + offset)
+  const path = join(temporary, 'apart.gguf')
+  writeFileSync(path, old)
+  const [wanted, found] = [memorySink(), memorySink()]
+  await loadCheckpoint(stacked, wanted)
+  await loadCheckpoint(path, found)
+  assert.deepEqual([...found.held.keys()].sort(), [...wanted.held.keys()].sort())
+  for (const [name, { bytes }] of wanted.held) assert.deepEqual(found.held.get(name)!.bytes, bytes, name)
+  const key = Buffer.from('expert_count')
+  old.writeUInt32LE(13_434_888, old.indexOf(key) + key.length + 4)
+  writeFileSync(path, old)
+  await assert.rejects(
+    loadCheckpoint(path, memorySink()),
+    /expected 6, as blk\.N\.ffn_down\.E\.weight has, in the metadata "llama\.expert_count", got 13434888/,
+  )
+})
 
 for (const [name, dtype, shown] of [
   ['tiny-qwen3-moe', 'q4_k', 'Q4_K'],
