@@ -11,6 +11,7 @@
 import type { DType } from '../architecture/architecture.ts'
 import { MXFP4_BLOCK_BYTES } from '../ops/dtype.ts'
 import { encode, toFloats } from './encode.ts'
+import { PUBLISHED_DTYPE } from './published.ts'
 import { packMxfp4, type QuantizationError } from './quantize.ts'
 
 export type PackFormat = 'q4_0' | 'q8_0' | 'mxfp4'
@@ -68,7 +69,7 @@ export function packBlocks(values: Float32Array, format: PackFormat | FloatForma
 }
 
 function rounded(values: Float32Array, format: FloatFormat): PackedBlocks {
-  const blocks = encode(values, FLOAT_NAMES[format])
+  const blocks = encode(values, PUBLISHED_DTYPE[format]!)
   const kept = toFloats(blocks, format)
   const total = { squaredError: 0, squaredValues: 0, largestError: 0 }
   for (let i = 0; i < values.length; i++) {
@@ -80,8 +81,6 @@ function rounded(values: Float32Array, format: FloatFormat): PackedBlocks {
   }
   return { blocks, error: { count: values.length, ...total } }
 }
-
-const FLOAT_NAMES = { f32: 'F32', f16: 'F16', bf16: 'BF16' } as const
 
 /** The largest magnitude; NaN or infinite if a value is. */
 function largest(x: Float32Array): number {

@@ -159,7 +159,7 @@ function layerTypes(fields: MetadataFields, layers: number): string[] | undefine
 }
 
 /** `expert_gating_func` of a router with sigmoids. */
-const SIGMOID = 2
+export const SIGMOID = 2
 
 /** Routed and shared experts of DeepSeek's models. */
 function deepseekExperts({ fields }: Parts): Json {

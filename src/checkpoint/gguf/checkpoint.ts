@@ -12,7 +12,7 @@ import type { Source } from '../source.ts'
 import type { GgufHeader } from './header.ts'
 import { ggufNames } from './names.ts'
 import { GGML_BY_NAME, GGML_TYPES } from './types.ts'
-import { lessOne, logOfNegative, PERMUTED, UNIT_OFFSET, unpermuted } from './views.ts'
+import { lessOne, logOfNegative, permutedHeads, UNIT_OFFSET, unpermuted } from './views.ts'
 
 /** @param headers of the files of one model, the first with all metadata */
 export function ggufCheckpoint(name: string, headers: readonly GgufHeader[], sources: readonly Source[], config: Json): Checkpoint {
@@ -48,12 +48,8 @@ const EXPERTS = /^(blk\.\d+\.ffn_(?:gate|up|down|gate_up))_exps\.(weight|bias)$/
 function viewsOf(entry: TensorEntry, kind: string, architecture: Architecture): TensorEntry[] {
   const [, part, tail] = EXPERTS.exec(entry.name) ?? []
   if (part !== undefined && tail !== undefined) return expertEntries(entry, part, tail)
-  const [, layer, which] = /^blk\.(\d+)\.attn_([qk])\.(?:weight|bias)$/.exec(entry.name) ?? []
-  if (which !== undefined && PERMUTED.has(kind)) {
-    const attention = architecture.layers[Number(layer)]?.attention
-    const heads = attention?.kind === 'multiHead' ? (which === 'q' ? attention.heads : attention.kvHeads) : undefined
-    return [heads && entry.shape[0]! % (2 * heads) === 0 ? unpermuted(entry, heads) : entry]
-  }
+  const heads = permutedHeads(entry.name, kind, architecture)
+  if (heads) return [entry.shape[0]! % (2 * heads) === 0 ? unpermuted(entry, heads) : entry]
   if (UNIT_OFFSET.has(kind) && entry.dtype === 'F32' && entry.name.endsWith('norm.weight')) return [lessOne(entry)]
   if (entry.dtype === 'F32' && entry.name.endsWith('.ssm_a')) return [logOfNegative(entry)]
   return [entry]

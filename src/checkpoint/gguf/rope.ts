@@ -1,4 +1,5 @@
 /** The stretch of the rotation in the metadata of a GGUF file, and in its tensors of divisors, as `rope_scaling` of config.json. */
+import type { RopeScaling } from '../../architecture/architecture.ts'
 import type { Json } from '../../json/json.ts'
 import type { MetadataFields } from './metadata.ts'
 
@@ -64,17 +65,32 @@ function logMultiplier(fields: MetadataFields, modelType: string): Json {
 /** Context before the stretch that all published models of Llama 3.1 to 3.3 have, and the rule's two borders. */
 const LLAMA3 = { original_max_position_embeddings: 8192, low_freq_factor: 1, high_freq_factor: 4 }
 
+/** What the rule of Llama 3 divides the rotation of each pair by. */
+export function llama3Divisors(
+  pairs: number,
+  theta: number,
+  { factor, lowFreqFactor: low, highFreqFactor: high, originalMaxPositionEmbeddings: original }: Omit<Llama3, 'kind'>,
+): number[] {
+  return Array.from({ length: pairs }, (_, pair) => {
+    const length = 2 * Math.PI * theta ** (pair / pairs)
+    const smooth = Math.min(1, Math.max(0, (original / length - low) / (high - low)))
+    return 1 / ((1 - smooth) / factor + smooth)
+  })
+}
+
+type Llama3 = Extract<RopeScaling, { kind: 'llama3' }>
+
 /** The stretch of Llama 3 by its rule where the divisors follow from it, else with the divisors themselves. */
 function llama3Scaling(fields: MetadataFields, freqs: readonly number[], context: number): Json | null {
   if (freqs.every((divisor) => divisor === 1)) return null
   const factor = Math.max(...freqs)
   const theta = fields.number('rope.freq_base') ?? 10000
-  const follows = freqs.every((divisor, pair) => {
-    const length = 2 * Math.PI * theta ** (pair / freqs.length)
-    const { original_max_position_embeddings: original, low_freq_factor: low, high_freq_factor: high } = LLAMA3
-    const smooth = Math.min(1, Math.max(0, (original / length - low) / (high - low)))
-    return Math.abs(divisor * ((1 - smooth) / factor + smooth) - 1) < 1e-5
+  const rule = llama3Divisors(freqs.length, theta, {
+    factor,
+    lowFreqFactor: LLAMA3.low_freq_factor,
+    highFreqFactor: LLAMA3.high_freq_factor,
+    originalMaxPositionEmbeddings: LLAMA3.original_max_position_embeddings,
   })
-  if (follows) return { rope_type: 'llama3', factor, ...LLAMA3 }
+  if (freqs.every((divisor, pair) => Math.abs(divisor / rule[pair]! - 1) < 1e-5)) return { rope_type: 'llama3', factor, ...LLAMA3 }
   return { rope_type: 'longrope', long_factor: freqs, short_factor: freqs, original_max_position_embeddings: context, attention_factor: 1 }
 }

@@ -4,7 +4,8 @@ import type { MetadataFields } from './metadata.ts'
 /** Kinds of tokens in `tokenizer.ggml.token_type`. */
 export const TOKEN = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const
 
-const END_KEYS = ['eos_token_id', 'eot_token_id', 'eom_token_id']
+/** Keys of ids that end an answer, behind `tokenizer.ggml.`. */
+export const END_KEYS = ['eos_token_id', 'eot_token_id', 'eom_token_id']
 /** Spellings of control tokens that end a turn or an answer in published chat formats. */
 const END_SPELLINGS = new Set([
   '<|eot_id|>',

@@ -5,6 +5,8 @@
  */
 import type { Architecture, Latent, Mixture, MultiHead, Norm, Rope, StateSpace } from '../../architecture/architecture.ts'
 import { hasHeads } from '../../architecture/slots.ts'
+import { SIGMOID } from './architectures.ts'
+import { llama3Divisors } from './rope.ts'
 import type { Entry } from './write-node.ts'
 
 /** `general.architecture` by model type. */
@@ -155,7 +157,7 @@ function mixture(to: Entries, { layers }: Architecture, slot: Mixture, deepseek:
     layers.findIndex(({ feedForward }) => feedForward.kind === 'moe'),
   )
   to.whole('expert_shared_count', shared && shared.intermediateSize / slot.intermediateSize)
-  to.whole('expert_gating_func', router.kind === 'sigmoidTopk' ? 2 : 1)
+  to.whole('expert_gating_func', router.kind === 'sigmoidTopk' ? SIGMOID : 1)
   if (router.kind === 'topkSoftmax') return
   to.real('expert_weights_scale', router.scale ?? 1)
   to.add('expert_weights_norm', { type: 'bool', value: router.normalize })
@@ -214,11 +216,5 @@ export function divisorsOf(architecture: Architecture): Divisors[] {
       { name: 'rope_factors_short.weight', values: rope.scaling.shortFactor },
     ]
   if (rope?.scaling.kind !== 'llama3') return []
-  const { factor, lowFreqFactor: low, highFreqFactor: high, originalMaxPositionEmbeddings: original } = rope.scaling
-  const values = Array.from({ length: rope.rotaryDim / 2 }, (_, pair) => {
-    const length = 2 * Math.PI * rope.ropeTheta ** ((2 * pair) / rope.rotaryDim)
-    const smooth = Math.min(1, Math.max(0, (original / length - low) / (high - low)))
-    return 1 / ((1 - smooth) / factor + smooth)
-  })
-  return [{ name: 'rope_freqs.weight', values }]
+  return [{ name: 'rope_freqs.weight', values: llama3Divisors(rope.rotaryDim / 2, rope.ropeTheta, rope.scaling) }]
 }

@@ -5,7 +5,7 @@
 import type { Architecture, DType } from '../../architecture/architecture.ts'
 import type { Slice } from '../../architecture/recipes.ts'
 import { leaves } from '../../model/weights.ts'
-import { MXFP4_BLOCK_BYTES, storedBytes } from '../../ops/dtype.ts'
+import { MXFP4_BLOCK, MXFP4_BLOCK_BYTES, storedBytes } from '../../ops/dtype.ts'
 import { size } from '../../ops/tensor.ts'
 import { toFloats } from '../encode.ts'
 import { WeightsMismatchError } from '../errors.ts'
@@ -13,7 +13,7 @@ import { ggufMxfp4 } from '../pack-blocks.ts'
 import { type PublishedPart, publishedParts } from '../published.ts'
 import type { PlannedWeight, WeightPlan } from '../weights.ts'
 import { ggufNames } from './names.ts'
-import { PERMUTED, UNIT_OFFSET } from './views.ts'
+import { permutedHeads, UNIT_OFFSET } from './views.ts'
 
 /** A tensor to write, in the dtype that it has in memory. */
 export interface GgufTensor {
@@ -80,10 +80,8 @@ function tensorOf(name: string, { shape, weights }: Parts, kind: string, archite
   const dtype = transposed || exact || isMixed ? 'f32' : storedDtype(weight.dtype)
   const runs = weights.flatMap((part) => runsOf(part, columns, dtype)).sort((a, b) => a.at - b.at)
   let rows = transposed ? transposedRows(weight, columns) : joined(runs, storedBytes(dtype, columns))
-  const [, layer, which] = /^blk\.(\d+)\.attn_([qk])\.(?:weight|bias)$/.exec(name) ?? []
-  const attention = which === undefined ? undefined : architecture.layers[Number(layer)]!.attention
-  if (attention?.kind === 'multiHead' && PERMUTED.has(kind))
-    rows = pairedRows(rows, shape[0]! / (which === 'q' ? attention.heads : attention.kvHeads), storedBytes(dtype, columns))
+  const heads = permutedHeads(name, kind, architecture)
+  if (heads) rows = pairedRows(rows, shape[0]! / heads, storedBytes(dtype, columns))
   if (UNIT_OFFSET.has(kind) && name.endsWith('norm.weight')) rows = changed(rows, (value) => value + 1)
   if (name.endsWith('.ssm_a')) rows = changed(rows, (value) => -Math.exp(value))
   const isOutput = weight.name === 'unembed' || (weight.name === 'embed' && architecture.tieWordEmbeddings)
@@ -133,7 +131,7 @@ function rowReader(weight: PlannedWeight, columns: number, dtype: DType): Rows {
       await fill('data', first * fillBytes, bytes)
       return toWanted(bytes)
     }
-    const blocksOfRow = columns / 32
+    const blocksOfRow = columns / MXFP4_BLOCK
     const pairs = new Uint8Array(count * blocksOfRow * MXFP4_BLOCK_BYTES)
     const scales = new Uint8Array(count * blocksOfRow)
     await fill('blocks', first * blocksOfRow * MXFP4_BLOCK_BYTES, pairs)

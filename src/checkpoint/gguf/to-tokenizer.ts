@@ -12,8 +12,8 @@ import { WrongFormatError } from '../errors.ts'
 import type { Metadata } from './header.ts'
 import { MetadataFields } from './metadata.ts'
 import { PRE_TOKENIZERS } from './pre-tokenizers.ts'
-import { endIds, TOKEN } from './special-ids.ts'
-import { preTokenizerJson, tokenizerFromMetadata } from './tokenizer.ts'
+import { END_KEYS, endIds, TOKEN } from './special-ids.ts'
+import { preTokenizerJson, SAMPLING, tokenizerFromMetadata } from './tokenizer.ts'
 import type { Entry } from './write-node.ts'
 
 /** What a checkpoint says about texts. */
@@ -53,7 +53,7 @@ export function textEntries(files: TextFiles, architecture: Architecture, file: 
   const vocabulary = vocabularyOf(json, published, architecture.vocabSize, file)
   const idOf = (key: string) => vocabulary.ids.get(spelling(config[key]) ?? '')
   const { prefix = [] } = published
-  if (prefix.length > 1) throw unwritable(file, 'at most one token before every text', `${prefix.length} of them`)
+  if (prefix.length > 1) unwritable(file, 'at most one token before every text', `${prefix.length} of them`)
   const special: [string, number | undefined | null][] = [
     ['bos', prefix[0] ?? idOf('bos_token') ?? architecture.bosTokenId],
     ['eos', idOf('eos_token') ?? ids[0]],
@@ -81,11 +81,11 @@ function vocabularyOf(json: Json, published: Tokenizer, count: number, file: str
   const ids = new Map(Object.entries(model.vocab as Record<string, number>))
   for (const { content, id } of added) ids.set(content as string, id as number)
   const largest = Math.max(published.vocabSize, ...added.map(({ id }) => (id as number) + 1))
-  if (largest > count) throw unwritable(file, `at most the model's ${count} ids`, `${largest} of them`)
+  if (largest > count) unwritable(file, `at most the model's ${count} ids`, `${largest} of them`)
   const root = new Fields(json, file)
   const split = preTokenizer(root.inner('pre_tokenizer'))
   if (!split.byteLevel && model.byte_fallback !== true)
-    throw unwritable(file, 'BPE over bytes, or SentencePiece with tokens for bytes', 'BPE over characters')
+    unwritable(file, 'BPE over bytes, or SentencePiece with tokens for bytes', 'BPE over characters')
   const tokens = Array.from({ length: count }, (_, id) => `[PAD${id}]`)
   const kinds = new Array<number>(count).fill(TOKEN.unused)
   for (const [token, id] of ids) {
@@ -138,7 +138,7 @@ function preName(root: Fields, ignoreMerges: boolean, file: string): string {
     ([, rules]) => !rules.characters && pieces(new Fields(preTokenizerJson(rules), file)) === wanted,
   )
   const [name] = fitting.find(([, rules]) => (rules.ignoreMerges ?? false) === ignoreMerges) ?? fitting[0] ?? []
-  return name ?? unwritableThrown(file, 'a splitting expression that llama.cpp has a name for', 'another one')
+  return name ?? unwritable(file, 'a splitting expression that llama.cpp has a name for', 'another one')
 }
 
 /** Scores that order the entries as their merges do. Characters, which no merge makes, come last. */
@@ -154,10 +154,10 @@ function scoresOf(tokens: readonly string[], kinds: readonly number[], merges: r
 /** Ids that end an answer and follow neither from the end of texts nor from a known spelling. */
 function endEntries(entries: readonly Entry[], ids: readonly number[], file: string): Entry[] {
   const known = new Set(endIds(new MetadataFields(file, asMetadata(entries))))
-  const keys = ['eos', 'eot', 'eom'].filter((name) => !entries.some(({ key }) => key === `tokenizer.ggml.${name}_token_id`))
+  const keys = END_KEYS.map((key) => `tokenizer.ggml.${key}`).filter((key) => !entries.some((entry) => entry.key === key))
   const missing = ids.filter((id) => !known.has(id))
-  if (missing.length > keys.length) throw unwritable(file, `at most ${keys.length} further ids that end an answer`, missing.join(', '))
-  return missing.map((id, n) => whole(`tokenizer.ggml.${keys[n]}_token_id`, id))
+  if (missing.length > keys.length) unwritable(file, `at most ${keys.length} further ids that end an answer`, missing.join(', '))
+  return missing.map((id, n) => whole(keys[n]!, id))
 }
 
 function templateEntries(templates: ReadonlyMap<string, string>): Entry[] {
@@ -169,9 +169,6 @@ function templateEntries(templates: ReadonlyMap<string, string>): Entry[] {
     ...(named.length > 0 ? [{ key: 'tokenizer.chat_templates', type: 'texts', value: named.map(([name]) => name) } as const] : []),
   ]
 }
-
-/** Our keys by those of generation_config.json. */
-const SAMPLING = { temperature: 'temp', top_k: 'top_k', top_p: 'top_p', min_p: 'min_p', repetition_penalty: 'penalty_repeat' } as const
 
 function samplingEntries(generation: Json): Entry[] {
   if (generation.do_sample === false) return [{ key: 'general.sampling.temp', type: 'f32', value: 0 }]
@@ -193,7 +190,7 @@ function requireSameIds(published: Tokenizer, entries: readonly Entry[], file: s
   const [wanted, found] = [published.encode(normal), read.encode(normal)]
   const at = wanted.findIndex((id, n) => found[n] !== id)
   if (at >= 0 || found.length !== wanted.length)
-    throw unwritable(file, 'a tokenizer whose ids a GGUF file gives again', `other ids from place ${Math.max(at, 0)} of a text on`)
+    unwritable(file, 'a tokenizer whose ids a GGUF file gives again', `other ids from place ${Math.max(at, 0)} of a text on`)
 }
 
 /** A string, or a whole added token. */
@@ -207,10 +204,6 @@ function idsOf(value: unknown): number[] | undefined {
   return ids.every((id) => Number.isInteger(id)) ? (ids as number[]) : undefined
 }
 
-function unwritable(file: string, expected: string, came: string): WrongFormatError {
-  return new WrongFormatError({ file, expected, came, remedy: 'Write safetensors files: give a directory as the output.' })
-}
-
-function unwritableThrown(...problem: Parameters<typeof unwritable>): never {
-  throw unwritable(...problem)
+function unwritable(file: string, expected: string, came: string): never {
+  throw new WrongFormatError({ file, expected, came, remedy: 'Write safetensors files: give a directory as the output.' })
 }

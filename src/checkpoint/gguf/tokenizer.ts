@@ -197,16 +197,18 @@ function templates(fields: MetadataFields, metadata: Metadata): Json[] | string 
   return main === undefined ? named : [{ name: 'default', template: main }, ...named]
 }
 
+/** Settings of sampling: keys of generation_config.json, and of the metadata behind `general.sampling.`. */
+export const SAMPLING = {
+  temperature: 'temp',
+  top_k: 'top_k',
+  top_p: 'top_p',
+  min_p: 'min_p',
+  repetition_penalty: 'penalty_repeat',
+} as const
+
 /** The generation_config.json: the ids that end an answer, and the sampling that the file recommends. */
 export function generationFromMetadata(file: string, metadata: Metadata): Json {
   const fields = new MetadataFields(file, metadata)
-  const sampling = (key: string) => fields.number(`general.sampling.${key}`)
-  return {
-    eos_token_id: endIds(fields),
-    temperature: sampling('temp'),
-    top_k: sampling('top_k'),
-    top_p: sampling('top_p'),
-    min_p: sampling('min_p'),
-    repetition_penalty: sampling('penalty_repeat'),
-  }
+  const sampling = Object.entries(SAMPLING).map(([published, key]) => [published, fields.number(`general.sampling.${key}`)])
+  return { eos_token_id: endIds(fields), ...Object.fromEntries(sampling) }
 }

@@ -2,12 +2,25 @@
  * Tensors of a GGUF file in another order or form than they are stored in, as sources that rearrange what they read: so the rest of
  * the loader sees the published layout. Bytes move; of two kinds of F32 vectors the values change.
  */
+import type { Architecture } from '../../architecture/architecture.ts'
 import type { TensorEntry } from '../safetensors.ts'
 
 /** Architectures whose files have the values of a rotated pair side by side in q and k. */
-export const PERMUTED = new Set(['llama', 'mistral3', 'granite', 'olmo', 'smollm3', 'deepseek'])
+const PERMUTED = new Set(['llama', 'mistral3', 'granite', 'olmo', 'smollm3', 'deepseek'])
 /** Architectures whose files have 1 + w as gain of a norm. */
 export const UNIT_OFFSET = new Set(['gemma', 'gemma2', 'gemma3'])
+
+/**
+ * The number of heads in q or k, where a file of this architecture has the two values of a rotated pair side by side in them.
+ * @param kind `general.architecture`
+ */
+export function permutedHeads(tensor: string, kind: string, { layers }: Architecture): number | undefined {
+  const [, layer, which] = /^blk\.(\d+)\.attn_([qk])\.(?:weight|bias)$/.exec(tensor) ?? []
+  if (which === undefined || !PERMUTED.has(kind)) return undefined
+  const attention = layers[Number(layer)]?.attention
+  if (attention?.kind !== 'multiHead') return undefined
+  return which === 'q' ? attention.heads : attention.kvHeads
+}
 
 /** Rows are rearranged in bands of about this size. */
 const BAND_BYTES = 1 << 20
