@@ -7,6 +7,7 @@ import test from 'node:test'
 import { configFromJson } from '../../src/architecture/config-json.ts'
 import { findPreset, nearestNames } from '../../src/architecture/presets.ts'
 import { ABOUT_DEFAULT, modelAndQuestion, pipedQuestions } from '../../src/cli/chat/start.ts'
+import { readQuestions } from '../../src/cli/eval/arithmetic.ts'
 import { account } from '../../src/compare/account.ts'
 import { closestNames, editDistance } from '../../src/json/names.ts'
 import { lineage } from './run.ts'
@@ -130,4 +131,20 @@ test('the first lines of a conversation name models by names that are known, wit
     assert.ok(Math.abs((published + repeated) / 1e9 / gigabytes - 1) < 0.02, `${name}: ${published + repeated}`)
   }
   assert.match(ABOUT_DEFAULT, /only calculates/)
+})
+
+test('questions of a file: null and a missing answer differ, and errors name the line', () => {
+  const folder = mkdtempSync(join(tmpdir(), 'lineage-questions-'))
+  const read = (...lines: string[]) => {
+    writeFileSync(join(folder, 'q.jsonl'), lines.join('\n'))
+    return readQuestions(join(folder, 'q.jsonl'))
+  }
+  const first = '{"question": "What is 1 + 1?", "answer": 2}'
+  assert.deepEqual(read(first, '', '{"question": "Who are you?", "answer": null}'), [
+    { question: 'What is 1 + 1?', expected: '2' },
+    { question: 'Who are you?', expected: null },
+  ])
+  assert.throws(() => read(first, '', '{"question": "Who are you?"}'), /q\.jsonl:3: answer: missing; expected the answer, or null/)
+  assert.throws(() => read(first, '', '{"question"'), /--questions \S*q\.jsonl:3: expected JSON/)
+  rmSync(folder, { recursive: true })
 })

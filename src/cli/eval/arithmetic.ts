@@ -7,7 +7,6 @@ import { chat } from '../../chat/session.ts'
 import { chartSvg } from '../../drawing/chart.ts'
 import { EXTRACTIONS } from '../../evaluate/extract.ts'
 import { writeFileAtomically } from '../../files/write-node.ts'
-import { Fields } from '../../json/fields.ts'
 import { wilson } from '../../numbers/statistics.ts'
 import { calculatorTool } from '../../train/abacus/calculator.ts'
 import {
@@ -22,7 +21,7 @@ import {
 } from '../../train/abacus/evaluate.ts'
 import { describeModel } from '../support/architectures.ts'
 import { type BackendOptions, openModel, type RunOptions } from '../support/model.ts'
-import { readOptionFile } from '../support/read-file.ts'
+import { readOptionLines } from '../support/read-file.ts'
 import { painter, table } from '../support/terminal.ts'
 
 export interface ArithmeticOptions extends BackendOptions, Pick<RunOptions, 'adapter'> {
@@ -93,7 +92,7 @@ const NO_CALLS: ToolCell = { problems: 0, wellFormed: 0, right: 0, declined: 0, 
 
 const percent = (x: number) => (100 * x).toFixed(1)
 
-/** "98 right (97.0 %, 95 % interval 91.0–99.0), 1 declined, 1 wrong". */
+/** "98 right of 100 (98.0 %, 95 % interval 93.0–99.4), 1 declined, 1 wrong". */
 const counts = ({ problems, right, declined, wrong, low, high }: Score): string =>
   `  ${right} right of ${problems} (${percent(right / Math.max(1, problems))} %, 95 % interval ${percent(low)}–${percent(high)}), ${declined} declined, ${wrong} wrong`
 
@@ -101,50 +100,48 @@ function report(cells: readonly Cell[], efforts: readonly Effort[], paint: Retur
   const names = [...new Set(cells.map(({ name }) => name))]
   const bold = (text: string) => ({ text, styles: ['bold' as const] })
   const head = ['problem', 'effort', 'number', 'right', '95 % interval', 'declined', 'wrong', 'tokens'].map(bold)
-  const row = (name: string, effort: Effort, some: readonly Cell[]): string[] => {
-    const sum = (of: (cell: Cell) => number) => some.reduce((total, cell) => total + of(cell), 0)
-    const [problems, right] = [sum((cell) => cell.problems), sum((cell) => cell.right)]
-    const [low, high] = wilson(right, problems)
-    const tokens = sum((cell) => cell.reasoningTokens * cell.problems) / problems
-    const refused = [sum((cell) => cell.declined), sum((cell) => cell.wrong)].map(String)
+  const row = (name: string, effort: Effort, has: (kind: string) => boolean): string[] => {
+    const { problems, right, declined, wrong, tokens, interval } = pooled(cells, effort, has)
+    const [low, high] = interval
     return [
       name,
       effort,
       String(problems),
       `${percent(right / problems)} %`,
       `${percent(low)}–${percent(high)}`,
-      ...refused,
+      String(declined),
+      String(wrong),
       tokens.toFixed(1),
     ]
   }
-  const each = names.flatMap((name) =>
-    efforts.map((effort) =>
-      row(
-        name,
-        effort,
-        cells.filter((cell) => cell.name === name && cell.effort === effort),
-      ),
-    ),
-  )
-  const all = efforts.map((effort) =>
-    row(
-      'all',
-      effort,
-      cells.filter((cell) => cell.effort === effort),
-    ),
-  )
+  const each = names.flatMap((name) => efforts.map((effort) => row(name, effort, (kind) => kind === name)))
+  const all = efforts.map((effort) => row('all', effort, () => true))
   return table([head, ...each, ...all], paint, [false, false, true, true, true, true, true, true])
 }
 
-/** The questions of a file: lines with "question" and "answer", null where it should be declined. */
-function readQuestions(file: string): { question: string; expected: string | null }[] {
-  return readOptionFile('--questions', file)
-    .split('\n')
-    .filter((line) => line.trim() !== '')
-    .map((line, i) => {
-      const fields = new Fields(JSON.parse(line), `${file}:${i + 1}`)
-      return { question: fields.string('question'), expected: fields.raw('answer') === null ? null : String(fields.raw('answer')) }
-    })
+/** The problems of several kinds at one effort together. */
+function pooled(cells: readonly Cell[], effort: Effort, has: (kind: string) => boolean) {
+  const some = cells.filter((cell) => cell.effort === effort && has(cell.name))
+  const sum = (of: (cell: Cell) => number) => some.reduce((total, cell) => total + of(cell), 0)
+  const [problems, right] = [sum((cell) => cell.problems), sum((cell) => cell.right)]
+  return {
+    problems,
+    right,
+    declined: sum((cell) => cell.declined),
+    wrong: sum((cell) => cell.wrong),
+    /** Of thinking, the mean of a problem. */
+    tokens: sum((cell) => cell.reasoningTokens * cell.problems) / problems,
+    /** Of the share that is right. */
+    interval: wilson(right, problems),
+  }
+}
+
+/** The questions of a file: lines with "question" and "answer", null where it should be declined. @throws FieldError */
+export function readQuestions(file: string): { question: string; expected: string | null }[] {
+  return readOptionLines('--questions', file).map((fields) => {
+    if (!fields.mentions('answer')) fields.fail('answer', 'missing; expected the answer, or null where the question should be declined')
+    return { question: fields.string('question'), expected: fields.has('answer') ? String(fields.raw('answer')) : null }
+  })
 }
 
 /** The kinds of problems in three lines of the chart, and all of them. */
@@ -163,17 +160,12 @@ function effortChart(cells: readonly Cell[], efforts: readonly Effort[]): string
     yTitle: 'right answers (%)',
     yRange: [0, 100],
     series: GROUPS.map(({ name, has }) => {
-      const own = efforts.map((effort) => {
-        const some = cells.filter((cell) => cell.effort === effort && has(cell.name))
-        const sum = (of: (cell: Cell) => number) => some.reduce((total, cell) => total + of(cell), 0)
-        const problems = sum((cell) => cell.problems)
-        return { problems, right: sum((cell) => cell.right), tokens: sum((cell) => cell.reasoningTokens * cell.problems) / problems }
-      })
+      const own = efforts.map((effort) => pooled(cells, effort, has))
       return {
         name,
         dots: true,
         points: own.map(({ problems, right, tokens }) => [tokens, (100 * right) / problems] as const),
-        spread: own.map(({ problems, right }) => wilson(right, problems).map((x) => 100 * x) as [number, number]),
+        spread: own.map(({ interval: [low, high] }) => [100 * low, 100 * high] as const),
       }
     }),
   })

@@ -1,6 +1,7 @@
 /** Text files that options name. */
 import { readFileSync } from 'node:fs'
 import { expandPath } from '../../files/path-node.ts'
+import { Fields } from '../../json/fields.ts'
 import { UsageError } from './terminal.ts'
 
 const PROBLEMS: Readonly<Record<string, string>> = {
@@ -17,4 +18,20 @@ export function readOptionFile(option: string, path: string): string {
     const { code = '', message } = error as NodeJS.ErrnoException
     throw new UsageError(`${option} ${path}: ${PROBLEMS[code] ?? message}`)
   }
+}
+
+/** The objects of a file of JSON Lines; errors of their fields name file and line. @throws UsageError for a line that is no JSON */
+export function readOptionLines(option: string, path: string): Fields[] {
+  return readOptionFile(option, path)
+    .split('\n')
+    .flatMap((line, i) => {
+      if (line.trim() === '') return []
+      const place = `${path}:${i + 1}`
+      try {
+        return [new Fields(JSON.parse(line), place)]
+      } catch (error) {
+        if (!(error instanceof SyntaxError)) throw error
+        throw new UsageError(`${option} ${place}: expected JSON: ${error.message}`)
+      }
+    })
 }

@@ -8,7 +8,6 @@ import type { ChatFormat, Effort, Message } from '../../chat/messages.ts'
 import { turnOf } from '../../chat/training.ts'
 import { fileFolder } from '../../checkpoint/source-node.ts'
 import { EXTRACTIONS, isRight } from '../../evaluate/extract.ts'
-import { Fields } from '../../json/fields.ts'
 import { readText } from '../../load-model.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { type Conversation, readConversations } from '../../train/data/conversations.ts'
@@ -23,7 +22,7 @@ import type { TrainingData } from '../../train/trainer.ts'
 import { inlineWorkers, type TrainingWorkers } from '../../train/workers.ts'
 import { threadWorkers } from '../../train/workers-node.ts'
 import { modelDirectory } from '../support/model.ts'
-import { readOptionFile } from '../support/read-file.ts'
+import { readOptionFile, readOptionLines } from '../support/read-file.ts'
 import { UsageError } from '../support/terminal.ts'
 import { FINE_TUNING } from './fine-tuning.ts'
 import { changes, type Options, type Prepared, quantised, shared } from './options.ts'
@@ -36,10 +35,7 @@ interface Question {
 
 /** Lines of {"messages", "answer"} and perhaps "reasoning_effort". @throws FieldError that names line and field */
 function readQuestions(file: string): Question[] {
-  const lines = readOptionFile('--reinforce', file).split('\n')
-  return lines.flatMap((line, i) => {
-    if (line.trim() === '') return []
-    const fields = new Fields(JSON.parse(line), `${file}:${i + 1}`)
+  return readOptionLines('--reinforce', file).map((fields) => {
     const effort = fields.has('reasoning_effort')
       ? fields.choice<Effort>('reasoning_effort', { low: 'low', medium: 'medium', high: 'high' })
       : undefined
@@ -47,7 +43,7 @@ function readQuestions(file: string): Question[] {
       const role = message.choice('role', { system: 'system', developer: 'developer', user: 'user' } as const)
       return { role, content: message.string('content') }
     })
-    return [{ messages, effort, answer: String(fields.raw('answer')) }]
+    return { messages, effort, answer: String(fields.raw('answer')) }
   })
 }
 
