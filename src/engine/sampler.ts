@@ -16,12 +16,13 @@ export interface Seen {
 /** The draw number `index` of a seed. `mask`: the allowed ids. */
 export function drawOf(options: SamplingOptions, seed: number, index: number, seen: Seen, mask: Uint32Array | undefined): Draw {
   const { temperature = 0, topK = 0, topP = 1, minP = 0 } = options
-  const [noise] = philox(index, Math.floor(seed / 2 ** 32), seed % 2 ** 32)
+  const noise = temperature === 0 ? 0 : philox(index, Math.floor(seed / 2 ** 32), seed % 2 ** 32)[0]
   return { temperature, topK, topP, minP, noise, mask, changes: changesOf(options, seen) }
 }
 
 function changesOf(options: SamplingOptions, { counts, all }: Seen): Draw['changes'] {
   const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0, logitBias } = options
+  if (repetitionPenalty === 1 && presencePenalty === 0 && frequencyPenalty === 0 && !logitBias) return undefined
   const added = new Map<number, number>()
   if (presencePenalty !== 0 || frequencyPenalty !== 0)
     for (const [id, count] of counts) added.set(id, -(presencePenalty + frequencyPenalty * count))

@@ -364,12 +364,15 @@ export class Scheduler {
         : this.#read(logits, rows.length * (output ? architecture.hiddenSize : architecture.vocabSize))
     })
     const values = await drawn
+    if (values instanceof Int32Array)
+      return () => {
+        for (const [r, row] of rows.entries()) tell(row, ({ job }) => job.chosen!(values[r]!))
+      }
     const width = values.length / rows.length
     return () =>
       rows.forEach((row, r) => {
         const own = values.subarray(r * width, (r + 1) * width)
-        if (own instanceof Int32Array) tell(row, ({ job }) => job.chosen!(own[0]!))
-        else if (draws[r]) tell(row, ({ job }) => job.chosen!(drawId(own, draws[r]!)))
+        if (draws[r]) tell(row, ({ job }) => job.chosen!(drawId(own, draws[r]!)))
         else tell(row, ({ job, position }) => job.receive(position, own)) // [V]
       })
   }

@@ -28,7 +28,11 @@ export interface Staging {
 }
 
 const KEPT = 4
-const same = (a: Int32Array, b: Int32Array) => a.length === b.length && a.every((value, i) => value === b[i])
+function same(a: Int32Array, b: Int32Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
 
 export class Batches {
   readonly #staging: Staging

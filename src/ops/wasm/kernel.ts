@@ -95,6 +95,9 @@ export class Kernel<W extends Words = Words> {
   }
 }
 
+/** Work of `rows` rows of x times so many weights. Reading a weight takes as long as about three multiply-adds of a batch, whose x is at hand. */
+export const productWork = (rows: number, weights: number): number => (weights * (3 + rows)) / 4
+
 /** This worker's range of `units`, which are handed out in multiples of `step`. Every unit belongs to one worker. */
 export function share(c: Context, units: number, step = 1): [from: number, to: number] {
   const groups = Math.ceil(units / step)

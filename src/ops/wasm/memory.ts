@@ -28,19 +28,13 @@ export class Allocator {
     const wanted = Math.max(ALIGNMENT, roundUp(bytes, ALIGNMENT))
     const index = this.#free.findIndex((range) => range.bytes >= wanted)
     if (index < 0) return undefined
-    return this.#take(index, this.#free[index]!.address, wanted)
-  }
-
-  #take(index: number, address: number, bytes: number): Block {
     const range = this.#free[index]!
-    const before = address - range.address
-    const after = range.bytes - before - bytes
-    const rest = []
-    if (before > 0) rest.push({ address: range.address, bytes: before })
-    if (after > 0) rest.push({ address: address + bytes, bytes: after })
-    this.#free.splice(index, 1, ...rest)
-    this.used += bytes
-    return { address, bytes, pins: 0, released: false }
+    const { address } = range
+    range.address += wanted
+    range.bytes -= wanted
+    if (range.bytes === 0) this.#free.splice(index, 1)
+    this.used += wanted
+    return { address, bytes: wanted, pins: 0, released: false }
   }
 
   /** Frees a block, now or when its last pin is removed. */
@@ -60,19 +54,19 @@ export class Allocator {
 
   #giveBack({ address, bytes }: Block): void {
     this.used -= bytes
-    let index = this.#free.findIndex((range) => range.address > address)
-    if (index < 0) index = this.#free.length
-    const range = { address, bytes }
-    this.#free.splice(index, 0, range)
-    const next = this.#free[index + 1]
-    if (next && address + bytes === next.address) {
-      range.bytes += next.bytes
-      this.#free.splice(index + 1, 1)
-    }
-    const previous = this.#free[index - 1]
-    if (previous && previous.address + previous.bytes === address) {
-      previous.bytes += range.bytes
-      this.#free.splice(index, 1)
-    }
+    const free = this.#free
+    let index = 0
+    while (index < free.length && free[index]!.address < address) index++
+    const [previous, next] = [free[index - 1], free[index]]
+    const follows = previous !== undefined && previous.address + previous.bytes === address
+    const leads = next !== undefined && address + bytes === next.address
+    if (follows) previous.bytes += bytes
+    if (follows && leads) {
+      previous.bytes += next.bytes
+      free.splice(index, 1)
+    } else if (leads) {
+      next.address = address
+      next.bytes += bytes
+    } else if (!follows) free.splice(index, 0, { address, bytes })
   }
 }

@@ -14,7 +14,7 @@
 import { FP8_BLOCK } from '../../dtype.ts'
 import { type FunctionBuilder, f32, f32x4, i32, i32x4, type Local, type Memory, type V128, v128 } from '../encoder.ts'
 import { FORMAT, FORMAT_NAMES, rowBytes } from '../formats.ts'
-import { type Context, integers, Kernel, share } from '../kernel.ts'
+import { type Context, integers, Kernel, productWork, share } from '../kernel.ts'
 import { ZEROS } from '../layout.ts'
 import { interleave, type KernelModule, transpose } from '../simd.ts'
 
@@ -380,7 +380,7 @@ export const denseKernel = new Kernel('dense', integers('arena', 'address', 'for
     emitGather(k)
     emitTouch(k)
   },
-  work: ({ T, columns, rows }) => T * columns * rows,
+  work: ({ T, columns, rows }) => productWork(T, columns * rows),
   run(c, { arena, address, format, x, y, bias, T, columns, rows, groups }) {
     const [from, to] = share(c, rows, 4)
     const own = rows / groups

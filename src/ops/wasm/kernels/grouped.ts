@@ -5,7 +5,7 @@
  */
 import { i32 } from '../encoder.ts'
 import { GROUP_ROWS } from '../formats.ts'
-import { type Context, integers, Kernel, share } from '../kernel.ts'
+import { type Context, integers, Kernel, productWork, share } from '../kernel.ts'
 import { spillAt, ZEROS } from '../layout.ts'
 import type { KernelModule } from '../simd.ts'
 import { LIST, writeList } from './dense.ts'
@@ -121,7 +121,7 @@ export const groupedKernel = new Kernel(
   integers('arena', 'address', 'format', 'x', 'y', 'bias', 'T', 'columns', 'rows', 'activation'),
   {
     emit: emitStartRows,
-    work: ({ T, columns, rows }) => T * columns * rows,
+    work: ({ T, columns, rows }) => productWork(T, columns * rows),
     run(c, { arena, address, format, x, y, bias, T, columns, rows, activation }) {
       const [from, to] = share(c, rows, GROUP_ROWS)
       if (from >= to) return

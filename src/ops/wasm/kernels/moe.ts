@@ -9,7 +9,7 @@ import { columns, rowsOf, type Tensor } from '../../tensor.ts'
 import type { OpContext } from '../context.ts'
 import { f32x4 } from '../encoder.ts'
 import { GROUP_ROWS, isGrouped } from '../formats.ts'
-import { integers, Kernel, share } from '../kernel.ts'
+import { integers, Kernel, productWork, share } from '../kernel.ts'
 import { own, type WasmRouting, type WasmTensor } from '../tensor.ts'
 import { addKernel } from './add.ts'
 import { multiply } from './dense.ts'
@@ -28,7 +28,10 @@ export const expertLinearKernel = new Kernel(
   'expertLinear',
   integers('format', 'x', 'y', 'bias', 'rows', 'columns', 'experts', 'starts', 'pairs', 'active', 'byPair', 'parts', 'activation', 'count'),
   {
-    work: ({ rows, columns, count }) => rows * columns * count,
+    work: ({ rows, columns, count, experts }) => {
+      const read = Math.min(count, experts)
+      return productWork(count / read, read * rows * columns)
+    },
     run(c, { format, x, y, bias, rows, columns, experts, starts, pairs, active, byPair, parts, activation }) {
       const grouped = isGrouped(format)
       const [from, to] = share(c, rows, grouped ? GROUP_ROWS : 4)
