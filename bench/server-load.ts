@@ -9,16 +9,21 @@
  *
  * 64 clients for five minutes, equal answers and flat memory: node bench/server-load.ts --clients 64 --seconds 300 --rounds 0
  *
+ * --before DIR: DIR is a checkout of another version, with its dependencies. Both servers run, and the clients ask one and then the other,
+ * --seconds each, --turns times. Other load on the machine meets both. Prints the median of the ratios.
+ *   node bench/server-load.ts --seconds 15 --turns 8 --rounds 0 --before ../lineage-before
+ *
  * Talks to a server that it starts on the loopback interface and stops. Exits 1 when an answer differs, a slot leaks or memory grows.
  */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { readFileSync } from 'node:fs'
 import { cpus } from 'node:os'
-import { basename } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import { modelDirectory } from '../src/cli/support/model.ts'
 import { loadModel } from '../src/load-model-node.ts'
+import { median } from './peers/visit.ts'
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,
@@ -29,6 +34,8 @@ const { values, positionals } = parseArgs({
     threads: { type: 'string', default: String(cpus().length) },
     tokens: { type: 'string', default: '48' },
     rounds: { type: 'string', default: '3' },
+    before: { type: 'string' },
+    turns: { type: 'string', default: '6' },
     length: { type: 'string', default: '192' },
     context: { type: 'string', default: '1024' },
   },
@@ -40,46 +47,47 @@ const [clients, seconds, parallel, threads, tokens, rounds, context, length] = (
   ['clients', 'seconds', 'parallel', 'threads', 'tokens', 'rounds', 'context', 'length'] as const
 ).map((name) => Number(values[name])) as [number, number, number, number, number, number, number, number]
 
-const { child, url } = await startServer()
+interface Server {
+  readonly child: ChildProcess
+  readonly url: string
+}
+
 let failed = false
+const here = fileURLToPath(new URL('..', import.meta.url))
+const servers: Server[] = []
 try {
-  await load()
-  if (rounds > 0) await throughput()
+  servers.push(await startServer(here))
+  if (values.before !== undefined) {
+    servers.push(await startServer(resolve(values.before)))
+    await beside(servers[0]!, servers[1]!, Number(values.turns))
+  } else await load(servers[0]!)
+  if (rounds > 0) await throughput(servers[0]!)
 } finally {
-  child.kill('SIGTERM')
+  for (const { child } of servers) child.kill('SIGTERM')
 }
 process.exitCode = failed ? 1 : 0
 
-async function startServer(): Promise<{ child: ChildProcess; url: string }> {
-  const main = fileURLToPath(new URL('../src/cli/main.ts', import.meta.url))
+/** Starts `lineage serve` of the checkout at `root`. */
+async function startServer(root: string): Promise<Server> {
+  const options = { port: 0, log: 'none', parallel, threads, context, 'max-queue': 512 }
   const args = [
+    join(root, 'src/cli/main.ts'),
     'serve',
     model,
-    '--port',
-    '0',
-    '--log',
-    'none',
-    '--parallel',
-    String(parallel),
-    '--threads',
-    String(threads),
-    '--context',
-    String(context),
-    '--max-queue',
-    '512',
+    ...Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]),
   ]
-  const started = spawn(process.execPath, [main, ...args], { stdio: ['ignore', 'ignore', 'pipe'] })
-  const address = await new Promise<string>((resolve, reject) => {
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
+  const url = await new Promise<string>((resolve, reject) => {
     let text = ''
-    started.stderr!.on('data', (data) => {
+    child.stderr!.on('data', (data) => {
       text += data
       const found = /at (http:\S+)\/v1/.exec(text)
       if (found) resolve(found[1]!)
     })
-    started.once('exit', () => reject(new Error(`the server did not start: ${text}`)))
+    child.once('exit', () => reject(new Error(`the server of ${root} did not start: ${text}`)))
   })
-  while (!(await fetch(`${address}/readyz`)).ok) await pause(50)
-  return { child: started, url: address }
+  while (!(await fetch(`${url}/readyz`)).ok) await pause(50)
+  return { child, url }
 }
 
 interface Ask {
@@ -97,6 +105,7 @@ function asks(): Ask[] {
 
 /** One streamed answer as text. Disconnects after a number of pieces or milliseconds, also in the queue. */
 async function answer(
+  { url }: Server,
   ask: Ask,
   leaveAfter = Number.POSITIVE_INFINITY,
   leaveAfterMs?: number,
@@ -148,11 +157,12 @@ async function answer(
   return { text: deltas.join(''), firstByteMs, status: 200 }
 }
 
-async function load(): Promise<void> {
+async function load(server: Server): Promise<{ complete: number; p99: number }> {
+  const { child, url } = server
   const questions = asks()
   const expected: string[] = []
   const started = performance.now()
-  for (const question of questions) expected.push((await answer(question)).text!)
+  for (const question of questions) expected.push((await answer(server, question)).text!)
   // Roughly the time of an answer under full load. Clients disconnect anywhere within it.
   const typicalMs = ((performance.now() - started) / questions.length) * Math.max(1, clients / parallel)
   const until = performance.now() + seconds * 1000
@@ -169,6 +179,7 @@ async function load(): Promise<void> {
         const i = (client * 7 + turn) % questions.length
         const leaves = Math.random() < 1 / 3
         const { text, firstByteMs, status } = await answer(
+          server,
           questions[i]!,
           leaves ? 1 + Math.floor(Math.random() * 20) : undefined,
           leaves ? Math.random() * typicalMs : undefined,
@@ -203,22 +214,41 @@ async function load(): Promise<void> {
   console.log(`afterwards: ${busy} of ${slots.length} slots in use, ${work} answers running or waiting`)
   if (different > 0 || busy > 0 || work > 0) failed = true
   if (seconds >= 120 && growth > 0.1) failed = true // before that the heap of a fresh process is still finding its size
+  return { complete, p99: quantile(firstBytes, 0.99) }
+}
+
+/** Loads both servers in turns; which of them is first changes from turn to turn. */
+async function beside(now: Server, before: Server, turns: number): Promise<void> {
+  const answers: number[] = []
+  const firstBytes: number[] = []
+  for (let turn = 0; turn < turns; turn++) {
+    const order = turn % 2 === 0 ? [now, before] : [before, now]
+    const results = new Map<Server, { complete: number; p99: number }>()
+    for (const server of order) {
+      console.log(`\nturn ${turn + 1}, the version ${server === now ? 'of this checkout' : 'before'}`)
+      results.set(server, await load(server))
+    }
+    answers.push(results.get(now)!.complete / results.get(before)!.complete)
+    firstBytes.push(results.get(now)!.p99 / results.get(before)!.p99)
+  }
+  const show = (ratios: number[]) => `${median(ratios).toFixed(2)}x (${ratios.map((ratio) => ratio.toFixed(2)).join(', ')})`
+  console.log(`\nmedian of ${turns} turns, this version by the one before: answers ${show(answers)}; first byte, p99 ${show(firstBytes)}`)
 }
 
 /** Completions of a fixed length over HTTP against the engine's own, in turns, so that other load on the machine meets both. */
-async function throughput(): Promise<void> {
-  const here = await loadModel(await modelDirectory(model), { threads, context, slots: 8 })
+async function throughput({ child, url }: Server): Promise<void> {
+  const loaded = await loadModel(await modelDirectory(model), { threads, context, slots: 8 })
   const count = 8
-  const stop = here.format.stopIds
+  const stop = loaded.format.stopIds
   const prompts = asks()
     .slice(0, count)
-    .map(({ messages }) => here.tokenizer.encode(messages[0]!.content))
+    .map(({ messages }) => loaded.tokenizer.encode(messages[0]!.content))
   const bias = Object.fromEntries(stop.map((id) => [id, -100]))
   const sampling = { temperature: 0, logitBias: new Map(stop.map((id) => [id, -100])) }
   const engine = async () => {
     const started = performance.now()
     const all = await Promise.all(
-      prompts.map((prompt) => here.engine.generate(prompt, { maxTokens: length, sampling, stopIds: [] }).result),
+      prompts.map((prompt) => loaded.engine.generate(prompt, { maxTokens: length, sampling, stopIds: [] }).result),
     )
     return all.reduce((sum, { completionTokens }) => sum + completionTokens, 0) / ((performance.now() - started) / 1000)
   }
@@ -267,7 +297,7 @@ async function throughput(): Promise<void> {
   console.log(
     `median: the server gives ${median(clock).toFixed(0)} % of the engine's speed by the clock, ${median(processor).toFixed(0)} % by processor time`,
   )
-  await here.dispose()
+  await loaded.dispose()
 }
 
 function residentBytes(pid: number): number {
@@ -282,13 +312,6 @@ function cpuSeconds(pid: number): number {
 
 function quantile(sorted: readonly number[], q: number): number {
   return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * q))] ?? 0
-}
-
-function median(values: readonly number[]): number {
-  return quantile(
-    values.toSorted((a, b) => a - b),
-    0.5,
-  )
 }
 
 function mean(numbers: readonly number[]): number {
