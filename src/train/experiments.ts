@@ -6,7 +6,6 @@ import { induction, kvHeads, positions, sinks, window } from './experiments/atte
 import { cutDown, depth, dropout, experts, facts, lookUp } from './experiments/capacity.ts'
 import { keyBias } from './experiments/exact.ts'
 import type { Experiment, Texts } from './experiments/experiment.ts'
-
 import { data, gate, norms, widths } from './experiments/parts.ts'
 
 export type { Experiment, Finding, Outcome, Texts } from './experiments/experiment.ts'

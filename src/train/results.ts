@@ -6,7 +6,7 @@ import { type Difference, deviation, pairedDifference } from './statistics.ts'
 /** A result without the way to it, as it is recorded. */
 export type RunResult = Omit<SmallRunResult, 'curve'>
 
-export const of = (results: readonly RunResult[], label: string): RunResult[] => results.filter((r) => r.label === label)
+export const of = <R extends { label: string }>(results: readonly R[], label: string): R[] => results.filter((r) => r.label === label)
 export const accuracy = (results: readonly RunResult[], label: string): number => mean(of(results, label).map((r) => r.accuracy))
 export const loss = (results: readonly RunResult[], label: string): number => mean(of(results, label).map((r) => r.loss))
 export const best = (results: readonly RunResult[], label: string): number => mean(of(results, label).map((r) => r.bestLoss))

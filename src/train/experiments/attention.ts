@@ -132,7 +132,7 @@ export const sinks: Experiment = {
     ]
   },
   conclude: (results) => {
-    const mass = (label: string, of1: 'first' | 'sink', layer: number) => mean(of(results, label).map((r) => r.attention![layer]![of1]))
+    const mass = (label: string, which: 'first' | 'sink', layer: number) => mean(of(results, label).map((r) => r.attention![layer]![which]))
     const second = (label: string) => mass(label, 'first', 1)
     const [without, zero, four] = [second('without sinks'), second('sinks from 0'), second('sinks from 4')]
     return {

@@ -2,7 +2,7 @@
  * Experiments about what a model can hold and how well it predicts text: dropout, depth, experts, facts.
  */
 
-import { accuracy, best, change, labels, loss, percent } from '../results.ts'
+import { accuracy, best, change, labels, percent } from '../results.ts'
 import type { DataSpec, TaskSpec } from '../small-run.ts'
 import { signed } from '../statistics.ts'
 import {
@@ -41,14 +41,14 @@ export const dropout = ({ ids, vocabSize }: Texts): Experiment => ({
     ]
   },
   conclude: (results) => {
-    const change = (passes: string, of: typeof loss) => of(results, `${passes}, p = 0.2`) - of(results, `${passes}, p = 0`)
-    const [once, often] = [change('one pass', loss), change('many passes', loss)]
+    const once = change(results, 'one pass, p = 0', 'one pass, p = 0.2')
+    const often = change(results, 'many passes, p = 0', 'many passes, p = 0.2')
     return {
-      verdict: verdict(once > 0.01 && often < -0.01, once < 0 && often > 0),
+      verdict: verdict(once.mean > 0.01 && often.mean < -0.01, once.mean < 0 && often.mean > 0),
       findings: [
         ...losses(results).map(({ label, value }) => ({ label: `last loss, ${label}`, value })),
-        { label: 'change by dropout, one pass', value: signed(once) },
-        { label: 'change by dropout, many passes', value: signed(often) },
+        { label: 'change by dropout, one pass', value: signed(once.mean) },
+        { label: 'change by dropout, many passes', value: signed(often.mean) },
         ...labels(results).map((label) => ({ label: `best loss on the way, ${label}`, value: best(results, label).toFixed(3) })),
       ],
     }
@@ -68,10 +68,10 @@ export const depth = ({ ids, vocabSize }: Texts): Experiment => ({
     ]
   },
   conclude: (results) => {
-    const change = loss(results, '4 layers of 64') - loss(results, '1 layer of 128')
+    const gain = change(results, '1 layer of 128', '4 layers of 64')
     return {
-      verdict: verdict(change < -0.03, change > 0.03),
-      findings: [...losses(results), { label: 'change by depth', value: signed(change) }, ...costs(results)],
+      verdict: verdict(gain.mean < -0.03, gain.mean > 0.03),
+      findings: [...losses(results), { label: 'change by depth', value: signed(gain.mean) }, ...costs(results)],
     }
   },
 })
@@ -91,10 +91,10 @@ export const experts = ({ ids, vocabSize }: Texts): Experiment => ({
     ]
   },
   conclude: (results) => {
-    const change = loss(results, '16 experts of 32, 8 active') - loss(results, '4 experts of 128, 2 active')
+    const gain = change(results, '4 experts of 128, 2 active', '16 experts of 32, 8 active')
     return {
-      verdict: verdict(change < -0.01, change > 0.03),
-      findings: [...losses(results), { label: 'change by smaller experts', value: signed(change) }, ...costs(results)],
+      verdict: verdict(gain.mean < -0.01, gain.mean > 0.03),
+      findings: [...losses(results), { label: 'change by smaller experts', value: signed(gain.mean) }, ...costs(results)],
     }
   },
 })
@@ -117,9 +117,9 @@ export const facts: Experiment = {
     ]
   },
   conclude: (results) => {
-    const change = accuracy(results, '8 experts of 32, 2 active') - accuracy(results, 'dense, width 64')
+    const gain = accuracy(results, '8 experts of 32, 2 active') - accuracy(results, 'dense, width 64')
     return {
-      verdict: verdict(change > 0.1, change < -0.05),
+      verdict: verdict(gain > 0.1, gain < -0.05),
       findings: [...accuracies(results), { label: 'guessing', value: percent(1 / 64) }, ...costs(results)],
     }
   },

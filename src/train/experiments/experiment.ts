@@ -1,6 +1,6 @@
 /** What all experiments share: the interface, models to vary, runs per seed, and statistics of results. */
 
-import type { Architecture, FeedForward, MultiHead } from '../../architecture/architecture.ts'
+import type { Architecture, FeedForward, Gated, MultiHead } from '../../architecture/architecture.ts'
 import { multiHeadOf } from '../../architecture/slots.ts'
 import { mean } from '../../numbers/statistics.ts'
 import { accuracy, labels, loss, of, percent, type RunResult } from '../results.ts'
@@ -54,10 +54,10 @@ export const feedForward = (architecture: Architecture, slot: FeedForward): Arch
   layers: architecture.layers.map((layer) => ({ ...layer, feedForward: slot })),
 })
 
-export const gated = (width: number): FeedForward => ({
+export const gated = (width: number, activation: Gated = { kind: 'swiglu' }): FeedForward => ({
   kind: 'gated',
   intermediateSize: width,
-  activation: { kind: 'swiglu' },
+  activation,
   bias: false,
 })
 

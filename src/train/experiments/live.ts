@@ -5,7 +5,7 @@
 import type { Effort } from '../../chat/messages.ts'
 import type { Series } from '../../drawing/chart.ts'
 import { mean, wilson } from '../../numbers/statistics.ts'
-import { percent } from '../results.ts'
+import { of, percent } from '../results.ts'
 import { deviation, pairedDifference, signed } from '../statistics.ts'
 import { type Outcome, type Texts, verdict } from './experiment.ts'
 
@@ -69,7 +69,6 @@ export interface LiveExperiment {
 const first = ({ points }: LiveResult) => points[0]!
 const last = ({ points }: LiveResult) => points.at(-1)!
 const share = ({ right = 0, of = 1 }: LivePoint) => right / of
-const ofLabel = (results: readonly LiveResult[], label: string) => results.filter((result) => result.label === label)
 
 const PRICES = { free: 0, 'dear length': 1 } as const
 
@@ -91,13 +90,13 @@ export const reinforce = (model: string): LiveExperiment => ({
       ),
     ),
   conclude(results) {
-    const free = ofLabel(results, 'free')
+    const free = of(results, 'free')
     const raised = free.filter((run) => wilson(last(run).right!, last(run).of!)[0] > wilson(first(run).right!, first(run).of!)[1])
-    const dear = ofLabel(results, 'dear length')
+    const dear = of(results, 'dear length')
     const shorter = dear.filter((run) => last(run).tokens! < 0.95 * first(run).tokens!)
-    const shown = ({ right, of, tokens }: LivePoint) => {
-      const [low, high] = wilson(right!, of!)
-      return `${percent(right! / of!)} (${percent(low)} to ${percent(high)}), ${tokens!.toFixed(1)} tokens`
+    const shown = ({ right, of: problems, tokens }: LivePoint) => {
+      const [low, high] = wilson(right!, problems!)
+      return `${percent(right! / problems!)} (${percent(low)} to ${percent(high)}), ${tokens!.toFixed(1)} tokens`
     }
     return {
       verdict: verdict(
@@ -150,14 +149,14 @@ export const distill = (texts: Texts): LiveExperiment => ({
     ),
   conclude(results) {
     // The best measurement of each run, as early stopping would keep it.
-    const losses = (label: string) => ofLabel(results, label).map(({ points }) => Math.min(...points.map(({ loss }) => loss!)))
+    const losses = (label: string) => of(results, label).map(({ points }) => Math.min(...points.map(({ loss }) => loss!)))
     const alone = losses('text alone')
     const { mean: change, spread, exceedsNoise } = pairedDifference(alone, losses('teacher'), deviation(alone))
     const shown = (values: readonly number[]) => `${mean(values).toFixed(4)} (${values.map((value) => value.toFixed(4)).join(', ')})`
     return {
       verdict: verdict(exceedsNoise && change < 0, exceedsNoise && change > 0),
       findings: [
-        { label: 'teacher', value: shown(ofLabel(results, 'teacher').map(({ teacherLoss }) => teacherLoss!)) },
+        { label: 'teacher', value: shown(of(results, 'teacher').map(({ teacherLoss }) => teacherLoss!)) },
         ...['text alone', 'teacher', 'half teacher, half text'].map((label) => ({
           label: `student, ${label}`,
           value: shown(losses(label)),

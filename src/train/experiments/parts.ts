@@ -11,6 +11,7 @@ import {
   costs,
   type Experiment,
   feedForward,
+  gated,
   losses,
   modern,
   perSeed,
@@ -42,17 +43,10 @@ export const gate = ({ ids, vocabSize }: Texts): Experiment => ({
       activation: { kind: 'gelu', approximation: 'tanh' },
       bias: false,
     })
-    const gated = (activation: 'swiglu' | 'geglu') =>
-      feedForward(model, {
-        kind: 'gated',
-        intermediateSize: 168,
-        activation: activation === 'swiglu' ? { kind: 'swiglu' } : { kind: 'geglu', approximation: 'tanh' },
-        bias: false,
-      })
     return [
       ...perSeed('GELU without a gate', plain, readText(ids), setting),
-      ...perSeed('SwiGLU', gated('swiglu'), readText(ids), setting),
-      ...perSeed('GEGLU', gated('geglu'), readText(ids), setting),
+      ...perSeed('SwiGLU', feedForward(model, gated(168)), readText(ids), setting),
+      ...perSeed('GEGLU', feedForward(model, gated(168, { kind: 'geglu', approximation: 'tanh' })), readText(ids), setting),
     ]
   },
   conclude: (results) => {
