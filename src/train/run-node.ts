@@ -14,6 +14,7 @@ import { requireSpace } from '../files/disk-space-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
 import { adapterParts, type LowRankTraining } from './low-rank.ts'
 import { roundAsSaved, saveModel, type TokenizerSource } from './save-node.ts'
+import { meansOf } from './shard.ts'
 import type { Start } from './start-node.ts'
 import { loadState, saveState, stateBytes } from './state-node.ts'
 import {
@@ -188,8 +189,7 @@ async function trainOn(
   // The workers of an interrupted run may still be busy.
   if ((best || rounded) && !signal?.aborted) {
     await workers.quantise(false) // the weights themselves are rounded now
-    const { loss, rows } = await workers.evaluate(data.evaluation())
-    savedLoss = loss / rows
+    savedLoss = meansOf(await workers.evaluate(data.evaluation())).loss
   }
   if (lowRank) {
     await saveAdapter(files.adapter, options.architecture, trainedAdapters(lowRank, workers), options.lowRank!.meta)

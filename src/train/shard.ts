@@ -61,6 +61,12 @@ export interface Evaluation {
   correct: Uint8Array[]
 }
 
+/** Mean loss of the counted rows, and the share of them that was predicted right. */
+export function meansOf({ loss, rows, correct }: Evaluation): { loss: number; accuracy: number } {
+  const right = correct.reduce((sum, part) => sum + part.reduce((hits, hit) => hits + hit, 0), 0)
+  return { loss: loss / rows, accuracy: right / rows }
+}
+
 export interface AttentionMass {
   /** Share on the first position. */
   first: number

@@ -8,7 +8,7 @@ import type { Task } from './data/task.ts'
 import { taskData } from './data/task-data.ts'
 import { associativeRecall, copy, facts, induction, lookUp } from './data/tasks.ts'
 import { textData } from './data/text.ts'
-import type { AttentionMass } from './shard.ts'
+import { type AttentionMass, meansOf } from './shard.ts'
 import { DEFAULT_SETTINGS, type LogRecord, NonFiniteError, type TrainingData, type TrainingSettings, train } from './trainer.ts'
 import { inlineWorkers, type TrainingWorkers } from './workers.ts'
 
@@ -110,9 +110,7 @@ export async function trainSmallRun(run: SmallRun, onStep?: (step: number) => vo
   } catch (error) {
     if (!(error instanceof NonFiniteError)) throw error
     diverged = error.step
-    const { loss, rows, correct } = await workers.evaluate(data.evaluation())
-    const right = correct.reduce((sum, part) => sum + part.reduce((hits, hit) => hits + hit, 0), 0)
-    curve.push({ step: error.step - 1, loss: loss / rows, accuracy: right / rows })
+    curve.push({ step: error.step - 1, ...meansOf(await workers.evaluate(data.evaluation())) })
   }
   const last = curve.at(-1)!
   const result: SmallRunResult = {

@@ -4,7 +4,7 @@
  */
 import { mixSeeds } from '../random/hash.ts'
 import { cosineSchedule } from './adamw.ts'
-import type { Evaluation, Example } from './shard.ts'
+import { type Evaluation, type Example, meansOf } from './shard.ts'
 import type { TrainingWorkers } from './workers.ts'
 
 export interface TrainingSettings {
@@ -209,14 +209,13 @@ async function evaluated(
 
 /** Logs an evaluation. Returns whether it is the best so far. */
 function note(result: Evaluation & { notes?: Record<string, number> }, progress: Progress, hooks: TrainerHooks, seconds: number): boolean {
-  const loss = result.loss / result.rows
-  const hits = result.correct.reduce((sum, row) => sum + row.reduce((n, hit) => n + hit, 0), 0)
+  const { loss, accuracy } = meansOf(result)
   hooks.log?.({
     kind: 'evaluation',
     step: progress.step,
     loss,
     perplexity: Math.exp(loss),
-    accuracy: hits / result.rows,
+    accuracy,
     seconds,
     notes: result.notes,
   })
