@@ -2,6 +2,7 @@
  * A smaller model cut out of a larger one: whole layers and whole experts go, what remains keeps its weights. Widths stay.
  * Sun et al. 2023 (arXiv:2306.11695) and Muralidharan et al. 2024 (arXiv:2407.14679) prune larger models so, and train on.
  */
+import { byName } from './parameters.ts'
 import type { Cut } from './small-run.ts'
 import type { TrainingWorkers } from './workers.ts'
 
@@ -14,7 +15,7 @@ export function cutInto(
   to: Pick<TrainingWorkers, 'layout' | 'values'>,
   cut: Pick<Cut, 'layers' | 'experts'>,
 ): void {
-  const sources = new Map(from.layout.parameters.map((parameter) => [parameter.spec.name, parameter]))
+  const sources = byName(from.layout)
   for (const { spec, at, count } of to.layout.parameters) {
     const name = spec.name.replace(/^layers\.(\d+)\./, (_, layer: string) => `layers.${cut.layers[Number(layer)]}.`)
     const source = sources.get(name)

@@ -43,6 +43,10 @@ export function parameterLayout(architecture: Architecture, lowRank?: LowRankTra
   return { parameters, length: at, count }
 }
 
+/** The parameters by the names of their weights. */
+export const byName = ({ parameters }: ParameterLayout): ReadonlyMap<string, Parameter> =>
+  new Map(parameters.map((parameter) => [parameter.spec.name, parameter]))
+
 /** Slice i of n of the flat arrays, [from, to), aligned to blocks. */
 export function slice(layout: ParameterLayout, i: number, n: number): [number, number] {
   const blocks = layout.length / ALIGN
@@ -63,6 +67,6 @@ export function initializeParameters(
 
 /** The weight tree with `make` at every leaf. */
 export function buildWeights<W>(architecture: Architecture, layout: ParameterLayout, make: (parameter: Parameter) => W): Weights<W> {
-  const byName = new Map(layout.parameters.map((parameter) => [parameter.spec.name, parameter]))
-  return mapWeights(weightSpecs(architecture), (spec) => make(byName.get(spec.name)!))
+  const places = byName(layout)
+  return mapWeights(weightSpecs(architecture), (spec) => make(places.get(spec.name)!))
 }

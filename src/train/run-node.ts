@@ -13,6 +13,7 @@ import { chartSvg } from '../drawing/chart.ts'
 import { requireSpace } from '../files/disk-space-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
 import { adapterParts, type LowRankTraining } from './low-rank.ts'
+import { byName } from './parameters.ts'
 import { roundAsSaved, saveModel, type TokenizerSource } from './save-node.ts'
 import { meansOf } from './shard.ts'
 import type { Start } from './start-node.ts'
@@ -200,7 +201,7 @@ async function trainOn(
 }
 
 function trainedAdapters({ adapters }: LowRankTraining, { layout, values }: TrainingWorkers): TrainedAdapter[] {
-  const places = new Map(layout.parameters.map(({ spec, at, count }) => [spec.name, { at, count }]))
+  const places = byName(layout)
   return adapters.map((adapter) => {
     const [a, b] = adapterParts(adapter).map(({ name }) => {
       const { at, count } = places.get(name)!

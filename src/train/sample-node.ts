@@ -6,7 +6,7 @@ import type { Backend } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { createWasmBackend } from '../ops/wasm/wasm.ts'
 import { mixSeeds } from '../random/hash.ts'
-import type { ParameterLayout } from './parameters.ts'
+import { byName, type ParameterLayout } from './parameters.ts'
 import type { Sampler } from './reinforce.ts'
 import { roundAsSaved } from './save-node.ts'
 
@@ -28,7 +28,7 @@ const CALLS = 8
 export function policySampler(architecture: Architecture, layout: ParameterLayout, values: Float32Array, options: SamplerOptions): Sampler {
   const { context, slots = 64, threads, stopIds, rounded = false } = options
   const plain: Architecture = { ...architecture, dtype: 'f32', expertDtype: 'f32' }
-  const places = new Map(layout.parameters.map(({ spec, at }) => [spec.name, at]))
+  const places = byName(layout)
   let backend: Backend | undefined
   let uses = 0
   const engineOf = async (): Promise<Engine> => {
@@ -43,7 +43,7 @@ export function policySampler(architecture: Architecture, layout: ParameterLayou
     const specs = weightSpecs(plain)
     const tensors = new Map<string, Tensor>()
     for (const spec of leaves(specs)) {
-      const from = 4 * places.get(spec.name)!
+      const from = 4 * places.get(spec.name)!.at
       const fill = async (_part: string, offset: number, into: Uint8Array) =>
         into.set(bytes.subarray(from + offset, from + offset + into.byteLength))
       tensors.set(spec.name, await backend!.weight(spec, fill))

@@ -10,7 +10,7 @@ import { saveCheckpoint } from '../checkpoint/save-node.ts'
 import { writeDirectoryAtomically, writeFileAtomically } from '../files/write-node.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import { fromBf16, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, toBf16, unpackMxfp4Block } from '../ops/dtype.ts'
-import type { ParameterLayout } from './parameters.ts'
+import { byName, type ParameterLayout } from './parameters.ts'
 
 export interface TokenizerSource {
   /** tokenizer.json as an object; null where other files are given. */
@@ -34,7 +34,7 @@ export async function saveModel(
   tokenizer: TokenizerSource,
   generation: Record<string, unknown> = {},
 ): Promise<void> {
-  const places = new Map(layout.parameters.map(({ spec, at, count }) => [spec.name, { at, count }]))
+  const places = byName(layout)
   await writeDirectoryAtomically(directory, async (temporary) => {
     const write = (name: string, content: object) => writeFileAtomically(join(temporary, name), `${JSON.stringify(content, null, 2)}\n`)
     if (tokenizer.json) {

@@ -15,7 +15,7 @@ import { simdTraining, type TrainingBackend, type TrainingModules } from '../ops
 import { type AdamStep, adamw } from './adamw.ts'
 import { type LowRankTraining, lowRankTree, vectorLength } from './low-rank.ts'
 import { logSoftmax } from './objectives.ts'
-import { buildWeights, type ParameterLayout, parameterLayout, slice } from './parameters.ts'
+import { buildWeights, byName, type ParameterLayout, parameterLayout, slice } from './parameters.ts'
 import { type Example, Passes } from './pass.ts'
 
 export type { Example }
@@ -119,7 +119,7 @@ export class Shard {
   #tree(): Weights<Tensor> {
     const own = this.#gradients[this.index]!
     if (this.#lowRank) {
-      const places = new Map(this.layout.parameters.map((parameter) => [parameter.spec.name, parameter]))
+      const places = byName(this.layout)
       return lowRankTree(this.#architecture, this.#lowRank, this.#backend, this.#vectors, ({ name, shape }) => {
         const { at, count } = places.get(name)!
         return this.#backend.tensor(shape, this.#values.subarray(at, at + count), own.subarray(at, at + count), name)

@@ -8,7 +8,7 @@ import { leaves, weightSpecs } from '../model/weights.ts'
 import { storedWeight, weightValues } from '../ops/decode.ts'
 import { tokenizerFileNames } from '../tokenizer/files.ts'
 import type { LowRankTraining } from './low-rank.ts'
-import type { ParameterLayout } from './parameters.ts'
+import { byName, type ParameterLayout } from './parameters.ts'
 import type { TokenizerSource } from './save-node.ts'
 
 export interface Start {
@@ -31,9 +31,9 @@ export async function openStart(folder: Folder): Promise<Start> {
   return {
     architecture,
     async fill(layout, values, options) {
-      const places = new Map(layout.parameters.map(({ spec, at }) => [spec.name, at]))
+      const places = byName(layout)
       await eachWeight(async (spec, fill) => {
-        values.set(await weightValues(spec, fill), places.get(spec.name)!)
+        values.set(await weightValues(spec, fill), places.get(spec.name)!.at)
         return spec
       }, options)
     },
