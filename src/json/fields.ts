@@ -171,3 +171,16 @@ export const isInteger = (value: unknown, least: number, most = Number.MAX_SAFE_
   Number.isSafeInteger(value) && (value as number) >= least && (value as number) <= most
 
 const oneOf = (choices: unknown[]): string => choices.map(describe).join(' or ')
+
+/** The objects of a JSON Lines text; empty lines are left out. @throws SyntaxError that names file and line for a line that is no JSON */
+export function objectLines(text: string, file: string): Fields[] {
+  return text.split('\n').flatMap((line, i) => {
+    if (line.trim() === '') return []
+    const place = `${file}:${i + 1}`
+    try {
+      return [new Fields(JSON.parse(line), place)]
+    } catch (error) {
+      throw error instanceof SyntaxError ? new SyntaxError(`${place}: expected one JSON object per line: ${error.message}`) : error
+    }
+  })
+}

@@ -43,6 +43,20 @@ const task = write(
 )
 const run = (...args: string[]) => lineage(['eval', 'abacus', '--task', task, '--threads', '1', ...args])
 
+test('the questions of a file: what is answered, and what is declined where the answer is null', () => {
+  const measure = (file: string) =>
+    lineage(['eval', 'abacus', '--effort', 'low', '--problems', '11', '--calls', '1', '--questions', file, '--json', at('arithmetic.json')])
+  const file = write('questions.jsonl', [
+    { question: 'What is 2 + 3?', answer: 5 },
+    { question: 'What is the capital of Japan?', answer: null },
+  ])
+  assert.equal(measure(file).code, 0)
+  const { problems, right, declined, wrong, mistakes } = JSON.parse(read('arithmetic.json')).files[file]
+  assert.deepEqual([problems, right, declined, wrong, mistakes], [2, 1, 1, 0, []])
+  const unanswered = measure(write('unanswered.jsonl', '\n{"question": "What is 2 + 3?"}\n'))
+  assert.match(unanswered.err, /unanswered\.jsonl:2: answer: missing/)
+})
+
 test('a task on abacus by effort: table, results, summary and chart; a second run goes on and a third has nothing to do', () => {
   const out = ['--out', at('out.jsonl'), '--json', at('all.json'), '--svg', at('all.svg')]
   const first = run(...out, '--effort', 'high', '--limit', '2')

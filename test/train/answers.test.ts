@@ -21,6 +21,8 @@ before(async () => {
     answer: 51 + 3 * i,
   }))
   await writeFile(join(folder, 'questions.jsonl'), questions.map((question) => JSON.stringify(question)).join('\n'))
+  await writeFile(join(folder, 'unanswered.jsonl'), '{"messages": [], "answer": 1}\n{"messages": []}\n')
+  await writeFile(join(folder, 'broken.jsonl'), '{"messages": [], "answer": 1}\n\n{\n')
   const conversations = questions.map(({ messages, answer }) => ({
     messages: [...messages, { role: 'assistant', content: String(answer) }],
   }))
@@ -82,6 +84,8 @@ test('what makes no sense is refused before anything is trained', async () => {
     [['--from', abacus, '--data', questions, '--on-policy'], /--on-policy needs --distill/],
     [['--from', abacus, '--reinforce', questions, '--lora', '4'], /--lora is not supported/],
     [['--from', abacus, '--reinforce', join(folder, 'none.jsonl')], /none\.jsonl/],
+    [['--from', abacus, '--reinforce', join(folder, 'unanswered.jsonl')], /unanswered\.jsonl:2: answer: missing/],
+    [['--from', abacus, '--reinforce', join(folder, 'broken.jsonl')], /broken\.jsonl:3: expected one JSON object per line/],
     [['abacus', '--steps', '5'], /--scale/],
   ] as const)
     await assert.rejects(lineage('train', ...args), message)

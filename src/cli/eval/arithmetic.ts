@@ -35,6 +35,7 @@ export interface ArithmeticOptions extends BackendOptions, Pick<RunOptions, 'ada
 }
 
 export async function measureArithmetic(directory: string, options: ArithmeticOptions): Promise<void> {
+  const asked = (options.questions ?? []).map((file) => ({ file, questions: readQuestions(file) }))
   const { architecture } = await describeModel(directory)
   const context = Math.min(512, architecture.maxPositionEmbeddings)
   const model = await openModel(directory, { ...options, slots: 32, context })
@@ -69,8 +70,8 @@ export async function measureArithmetic(directory: string, options: ArithmeticOp
         : `\nwith the calculator, two and three numbers of 1 to 8 digits, ${calls.wellFormed} of ${calls.problems} calls well-formed:\n${counts(calls)}\n`,
     )
     const files: Record<string, Score> = {}
-    for (const file of options.questions ?? []) {
-      const { answers, ...score } = await measureQuestions(ask, readQuestions(file), 'high')
+    for (const { file, questions } of asked) {
+      const { answers, ...score } = await measureQuestions(ask, questions, 'high')
       files[file] = score
       process.stdout.write(`\n${file}, high effort:\n${counts(score)}\n`)
     }

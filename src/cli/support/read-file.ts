@@ -1,7 +1,7 @@
 /** Text files that options name. */
 import { readFileSync } from 'node:fs'
 import { expandPath } from '../../files/path-node.ts'
-import { Fields } from '../../json/fields.ts'
+import { type Fields, objectLines } from '../../json/fields.ts'
 import { UsageError } from './terminal.ts'
 
 const PROBLEMS: Readonly<Record<string, string>> = {
@@ -22,16 +22,10 @@ export function readOptionFile(option: string, path: string): string {
 
 /** The objects of a file of JSON Lines; errors of their fields name file and line. @throws UsageError for a line that is no JSON */
 export function readOptionLines(option: string, path: string): Fields[] {
-  return readOptionFile(option, path)
-    .split('\n')
-    .flatMap((line, i) => {
-      if (line.trim() === '') return []
-      const place = `${path}:${i + 1}`
-      try {
-        return [new Fields(JSON.parse(line), place)]
-      } catch (error) {
-        if (!(error instanceof SyntaxError)) throw error
-        throw new UsageError(`${option} ${place}: expected JSON: ${error.message}`)
-      }
-    })
+  const text = readOptionFile(option, path)
+  try {
+    return objectLines(text, path)
+  } catch (error) {
+    throw error instanceof SyntaxError ? new UsageError(`${option} ${error.message}`) : error
+  }
 }

@@ -10,7 +10,7 @@ import { fileFolder } from '../../checkpoint/source-node.ts'
 import { EXTRACTIONS, isRight } from '../../evaluate/extract.ts'
 import { readText } from '../../load-model.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
-import { type Conversation, readConversations } from '../../train/data/conversations.ts'
+import { type Conversation, EFFORTS, readConversations } from '../../train/data/conversations.ts'
 import { pack } from '../../train/data/pack.ts'
 import { distilled, onPolicyDistillation } from '../../train/distill.ts'
 import { withoutBalance } from '../../train/low-rank.ts'
@@ -35,15 +35,14 @@ interface Question {
 
 /** Lines of {"messages", "answer"} and perhaps "reasoning_effort". @throws FieldError that names line and field */
 function readQuestions(file: string): Question[] {
-  return readOptionLines('--reinforce', file).map((fields) => {
-    const effort = fields.has('reasoning_effort')
-      ? fields.choice<Effort>('reasoning_effort', { low: 'low', medium: 'medium', high: 'high' })
-      : undefined
-    const messages = fields.list('messages').map((message): Message => {
+  return readOptionLines('--reinforce', file).map((line) => {
+    const effort = line.has('reasoning_effort') ? line.choice('reasoning_effort', EFFORTS) : undefined
+    const messages = line.list('messages').map((message): Message => {
       const role = message.choice('role', { system: 'system', developer: 'developer', user: 'user' } as const)
       return { role, content: message.string('content') }
     })
-    return { messages, effort, answer: String(fields.raw('answer')) }
+    if (!line.has('answer')) line.fail('answer', 'missing; expected the answer that is right')
+    return { messages, effort, answer: String(line.raw('answer')) }
   })
 }
 

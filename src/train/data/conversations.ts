@@ -13,7 +13,7 @@ import {
   type ToolDefinition,
 } from '../../chat/messages.ts'
 import { lessonsOf } from '../../chat/training.ts'
-import { Fields } from '../../json/fields.ts'
+import { type Fields, objectLines } from '../../json/fields.ts'
 import { mixSeeds } from '../../random/hash.ts'
 import { integer, random } from '../../random/stream.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
@@ -48,24 +48,9 @@ export interface ConversationData extends TrainingData {
 }
 
 /** @throws FieldError that names the line and the field */
-export function readConversations(text: string, file: string): Conversation[] {
-  const conversations: Conversation[] = []
-  text.split('\n').forEach((line, i) => {
-    if (line.trim() !== '') conversations.push(readConversation(parsed(line, `${file}:${i + 1}`), `${file}:${i + 1}`))
-  })
-  return conversations
-}
+export const readConversations = (text: string, file: string): Conversation[] => objectLines(text, file).map(readConversation)
 
-function parsed(line: string, place: string): unknown {
-  try {
-    return JSON.parse(line)
-  } catch (error) {
-    throw new Error(`${place}: expected one JSON object per line: ${(error as Error).message}`)
-  }
-}
-
-function readConversation(json: unknown, place: string): Conversation {
-  const line = new Fields(json, place)
+function readConversation(line: Fields): Conversation {
   const unlearned = new Set<number>()
   const messages = line.list('messages').map((message, i) => {
     if (message.has('weight') && message.notNegative('weight') === 0) unlearned.add(i)
@@ -74,13 +59,14 @@ function readConversation(json: unknown, place: string): Conversation {
   if (!messages.some(({ role }, i) => role === 'assistant' && !unlearned.has(i)))
     line.fail('messages', 'expected an answer of the assistant to learn from, found none')
   const kwargs = line.inner('chat_template_kwargs')
-  const effort = line.has('reasoning_effort') ? line.choice<Effort>('reasoning_effort', EFFORTS) : undefined
+  const effort = line.has('reasoning_effort') ? line.choice('reasoning_effort', EFFORTS) : undefined
   const thinking = effort ?? (kwargs?.has('enable_thinking') ? kwargs.flag('enable_thinking') : undefined)
   const tools = line.has('tools') ? line.list('tools').map(readTool) : undefined
-  return { place, messages, options: { tools, thinking }, unlearned }
+  return { place: line.file, messages, options: { tools, thinking }, unlearned }
 }
 
-const EFFORTS: Record<Effort, Effort> = { low: 'low', medium: 'medium', high: 'high' }
+/** For `Fields.choice`. */
+export const EFFORTS: Record<Effort, Effort> = { low: 'low', medium: 'medium', high: 'high' }
 
 function readTool(tool: Fields): ToolDefinition {
   const described = tool.has('function') ? tool.below('function') : tool
