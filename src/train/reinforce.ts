@@ -3,8 +3,9 @@
  * divergence from the start (GRPO: Shao et al. 2024, arXiv:2402.03300; without the division by the length of an answer, as Liu et al. 2025,
  * arXiv:2503.20783). A price per token rewards short answers. The caller samples, checks and computes log-probabilities.
  */
+import type { ChatFormat, RenderOptions } from '../chat/messages.ts'
 import { mixSeeds } from '../random/hash.ts'
-import { type Packable, pack } from './data/pack.ts'
+import { pack, promptAndAnswer } from './data/pack.ts'
 import { groupAdvantages, type PolicyObjective } from './objectives.ts'
 import type { Example } from './shard.ts'
 import type { LiveData } from './trainer.ts'
@@ -16,6 +17,13 @@ export interface Sampled {
   ids: number[]
   /** Whether it stopped by itself. */
   finished: boolean
+}
+
+/** The final text of an answer; '' where there is none. */
+export function finalText(format: ChatFormat, prompt: readonly number[], { ids }: Sampled, options: RenderOptions): string {
+  const parser = format.parser(prompt, options)
+  const events = ids.flatMap((id) => parser.push(id))
+  return events.flatMap((event) => (event.type === 'text-end' ? [event.text] : [])).join('')
 }
 
 export interface SampleOptions {
@@ -75,10 +83,14 @@ export const REINFORCE: Omit<ReinforceOptions, 'parts' | 'seed'> = {
 
 type Scorer = Pick<TrainingWorkers, 'score'>
 
-/** An answer with what it is worth. */
-interface Graded {
+/** A prompt with an answer to it. */
+interface Answered {
   prompt: readonly number[]
   answer: Sampled
+}
+
+/** An answer with what it is worth. */
+interface Graded extends Answered {
   reward: number
   advantage: number
 }
@@ -169,7 +181,7 @@ async function policyExamples(
   { parts, clip, kl }: ReinforceOptions,
 ): Promise<Example[]> {
   const packs = packsOf(graded, parts)
-  const plain = packs.map((answers) => pack(answers.map(sequence)))
+  const plain = packs.map(packed)
   const [old, start] = [await policy.score(plain), await reference.score(plain)]
   return plain.map((example, i) => {
     const advantages = Float32Array.from(packs[i]!.flatMap(({ answer, advantage }) => answer.ids.map(() => advantage)))
@@ -179,7 +191,7 @@ async function policyExamples(
 }
 
 /** At least `parts` packs, where there are so many answers. */
-function packsOf<A extends { prompt: readonly number[]; answer: Sampled }>(answers: readonly A[], parts: number): A[][] {
+function packsOf<A extends Answered>(answers: readonly A[], parts: number): A[][] {
   const tokens = ({ prompt, answer }: A) => prompt.length + answer.ids.length
   const most = Math.min(PACK_TOKENS, answers.reduce((sum, each) => sum + tokens(each), 0) / parts)
   const packs: A[][] = []
@@ -195,11 +207,8 @@ function packsOf<A extends { prompt: readonly number[]; answer: Sampled }>(answe
   return packs
 }
 
-/** Prompt and answer; the ids of the answer count. */
-const sequence = ({ prompt, answer }: { prompt: readonly number[]; answer: Sampled }): Packable => {
-  const ids = [...prompt, ...answer.ids]
-  return { ids, rows: ids.length - 1, counts: (row) => row + 1 >= prompt.length }
-}
+/** Answers as one example. */
+const packed = (answers: readonly Answered[]): Example => pack(answers.map(({ prompt, answer }) => promptAndAnswer(prompt, answer.ids)))
 
 /** Mean over ids of the estimated divergence of the policy from the start, in nats. */
 function divergence(examples: readonly Example[]): number {
@@ -217,5 +226,4 @@ function divergence(examples: readonly Example[]): number {
 }
 
 /** Answers as examples, for other objectives than rewards. */
-export const answerExamples = (answers: readonly { prompt: readonly number[]; answer: Sampled }[], parts: number): Example[] =>
-  packsOf(answers, parts).map((some) => pack(some.map(sequence)))
+export const answerExamples = (answers: readonly Answered[], parts: number): Example[] => packsOf(answers, parts).map(packed)

@@ -11,10 +11,10 @@ import { EXTRACTIONS, isRight } from '../../evaluate/extract.ts'
 import { readText } from '../../load-model.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { type Conversation, EFFORTS, readConversations } from '../../train/data/conversations.ts'
-import { pack } from '../../train/data/pack.ts'
+import { pack, promptAndAnswer } from '../../train/data/pack.ts'
 import { distilled, onPolicyDistillation } from '../../train/distill.ts'
 import { withoutBalance } from '../../train/low-rank.ts'
-import { type CheckableTask, type CheckedPrompt, REINFORCE, reinforcementData, type Sampled } from '../../train/reinforce.ts'
+import { type CheckableTask, type CheckedPrompt, finalText, REINFORCE, reinforcementData } from '../../train/reinforce.ts'
 import { policySampler } from '../../train/sample-node.ts'
 import type { Example } from '../../train/shard.ts'
 import { companionsOf, openStart } from '../../train/start-node.ts'
@@ -112,16 +112,11 @@ function taskOf(questions: readonly Question[], kept: number, format: ChatFormat
   const checked = questions.map(({ messages, effort, answer }): CheckedPrompt => {
     const ids = format.render(messages, { thinking: effort })
     const isNumber = /^-?[\d.,]+$/.test(answer)
-    const said = (sampled: Sampled) => {
-      const parser = format.parser(ids, { thinking: effort })
-      const events = sampled.ids.flatMap((id) => parser.push(id))
-      return events.flatMap((event) => (event.type === 'text-end' ? [event.text] : [])).join('')
-    }
     return {
       ids,
       reward(sampled) {
         if (!sampled.finished) return 0
-        const text = said(sampled)
+        const text = finalText(format, ids, sampled, { thinking: effort })
         const given = isNumber ? (EXTRACTIONS.boxed(text) ?? EXTRACTIONS.number(text)) : text
         return isRight(given, answer, isNumber ? 'number' : 'text') ? 1 : 0
       },
@@ -139,8 +134,7 @@ function answered({ messages, effort, answer }: Question, format: ChatFormat, to
   const turn = turnOf(format, tokenizer, [...messages, { role: 'assistant', content: [{ type: 'text', text: answer }] }], {
     thinking: effort,
   })
-  const ids = [...turn.prompt, ...turn.answer]
-  return pack([{ ids, rows: ids.length - 1, counts: (row) => row + 1 >= turn.prompt.length }])
+  return pack([promptAndAnswer(turn.prompt, turn.answer)])
 }
 
 /** The same run, learning from a teacher. */

@@ -3,11 +3,11 @@
  * to decline. A right answer is worth 1, anything else nothing.
  */
 import { harmonyFormat } from '../../chat/formats/harmony/harmony.ts'
-import type { ChatFormat, Effort } from '../../chat/messages.ts'
+import type { Effort } from '../../chat/messages.ts'
 import { mixSeeds } from '../../random/hash.ts'
 import { random } from '../../random/stream.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
-import type { CheckableTask, CheckedPrompt, Sampled } from '../reinforce.ts'
+import { type CheckableTask, type CheckedPrompt, finalText } from '../reinforce.ts'
 import { drawDialogue, IDENTITY } from './dialogues.ts'
 import { heldOutProblems, KINDS, problemsPerKind, questionOf } from './evaluate.ts'
 import { exactValue } from './expression.ts'
@@ -24,21 +24,12 @@ export interface CheckableOptions {
   seed: number
 }
 
-/** Final answer of ids that follow a prompt; '' where there is none. */
-export function answerText(format: ChatFormat, prompt: readonly number[], { ids }: Sampled): string {
-  const parser = format.parser(prompt, {})
-  return ids
-    .flatMap((id) => parser.push(id))
-    .flatMap((event) => (event.type === 'text-end' ? [event.text] : []))
-    .join('')
-}
-
 export function abacusTask(tokenizer: Tokenizer, { efforts, heldOut, seed, declines = true }: CheckableOptions): CheckableTask {
   const format = harmonyFormat(tokenizer)
   const checked = (question: string, effort: Effort, expected: string, own: boolean): CheckedPrompt => {
     const identity = own ? { identity: IDENTITY, knowledgeCutoff: null } : {}
     const ids = format.render([{ role: 'user', content: question }], { thinking: effort, ...identity })
-    return { ids, reward: (answer) => (answer.finished && answerText(format, ids, answer).trim() === expected ? 1 : 0) }
+    return { ids, reward: (answer) => (answer.finished && finalText(format, ids, answer, {}).trim() === expected ? 1 : 0) }
   }
   const problems = problemsPerKind(heldOut).flatMap((count, i) => heldOutProblems(KINDS[i]!, count, seed))
   const held = problems.map((problem) => checked(questionOf(problem), efforts[0]![0], String(exactValue(problem)), false))

@@ -10,6 +10,12 @@ export interface Packable {
   counts(row: number): unknown
 }
 
+/** A prompt and the answer to it, of which the answer is learned. */
+export function promptAndAnswer(prompt: readonly number[], answer: readonly number[]): Packable {
+  const ids = [...prompt, ...answer]
+  return { ids, rows: ids.length - 1, counts: (row) => row + 1 >= prompt.length }
+}
+
 /** One example of sequences one after another, each with a slot and positions of its own. */
 export function pack(sequences: readonly Packable[]): Example {
   const T = sequences.reduce((sum, { rows }) => sum + rows, 0)
