@@ -6,9 +6,8 @@ import { readFileSync, statSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { account } from '../src/compare/account.ts'
 import { chartSvg } from '../src/drawing/chart.ts'
-import { wilson } from '../src/numbers/statistics.ts'
 import { workingOf } from '../src/train/abacus/arithmetic.ts'
-import type { Cell, Score, ToolCell } from '../src/train/abacus/evaluate.ts'
+import { type Cell, rowsOf, type Score, type ToolCell } from '../src/train/abacus/evaluate.ts'
 import { combine } from '../src/train/abacus/expression.ts'
 import { abacusArchitecture, STAGES, type StageName } from '../src/train/abacus/recipe.ts'
 import { helped, stageDirectory } from '../src/train/abacus/run-node.ts'
@@ -29,7 +28,7 @@ const readLog = (run: string, stage: StageName): LogRecord[] =>
     .map((line) => JSON.parse(line) as LogRecord)
 
 const percent = (x: number): string => `${(100 * x).toFixed(1)} %`
-const interval = ({ low, high }: Score): string => `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)}`
+const interval = ({ low, high }: Pick<Score, 'low' | 'high'>): string => `${(100 * low).toFixed(1)}–${(100 * high).toFixed(1)}`
 
 /** Reward and held-out accuracy of the last stage. */
 function rewardCurve(records: readonly LogRecord[]): string {
@@ -64,33 +63,12 @@ function stageTable(logs: Record<StageName, LogRecord[]>): string {
 }
 
 function effortTable({ cells }: Measured): string {
-  const names = [...new Set(cells.map(({ name }) => name))]
-  const efforts = [...new Set(cells.map(({ effort }) => effort))]
-  const row = (name: string, effort: string, some: readonly Cell[]) => {
-    const sum = (of: (cell: Cell) => number) => some.reduce((total, cell) => total + of(cell), 0)
-    const [problems, right] = [sum(({ problems }) => problems), sum(({ right }) => right)]
-    const [low, high] = wilson(right, problems)
-    const tokens = sum((cell) => cell.reasoningTokens * cell.problems) / problems
-    return `| ${name} | ${effort} | ${problems} | ${percent(right / problems)} (${interval({ low, high } as Score)}) | ${sum(({ declined }) => declined)} | ${sum(({ wrong }) => wrong)} | ${tokens.toFixed(1)} |`
-  }
   return [
     '| problem | effort | number | right (95 % interval) | declined | wrong | tokens of thinking |',
     '|---|---|---|---|---|---|---|',
-    ...names.flatMap((name) =>
-      efforts.map((effort) =>
-        row(
-          name,
-          effort,
-          cells.filter((cell) => cell.name === name && cell.effort === effort),
-        ),
-      ),
-    ),
-    ...efforts.map((effort) =>
-      row(
-        '**all**',
-        effort,
-        cells.filter((cell) => cell.effort === effort),
-      ),
+    ...rowsOf(cells).map(
+      ({ name = '**all**', effort, reasoningTokens, ...sums }) =>
+        `| ${name} | ${effort} | ${sums.problems} | ${percent(sums.right / sums.problems)} (${interval(sums)}) | ${sums.declined} | ${sums.wrong} | ${reasoningTokens.toFixed(1)} |`,
     ),
   ].join('\n')
 }

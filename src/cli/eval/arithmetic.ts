@@ -7,7 +7,6 @@ import { chat } from '../../chat/session.ts'
 import { chartSvg } from '../../drawing/chart.ts'
 import { EXTRACTIONS } from '../../evaluate/extract.ts'
 import { writeFileAtomically } from '../../files/write-node.ts'
-import { wilson } from '../../numbers/statistics.ts'
 import { calculatorTool } from '../../train/abacus/calculator.ts'
 import {
   type Ask,
@@ -16,8 +15,11 @@ import {
   measureCalls,
   measureEfforts,
   measureQuestions,
+  type Question,
+  rowsOf,
   type Score,
   type ToolCell,
+  totalOf,
 } from '../../train/abacus/evaluate.ts'
 import { describeModel } from '../support/architectures.ts'
 import { type BackendOptions, openModel, type RunOptions } from '../support/model.ts'
@@ -61,7 +63,7 @@ export async function measureArithmetic(directory: string, options: ArithmeticOp
       if (process.stderr.isTTY) process.stderr.write(`\r\x1b[2K${cell.name}, ${cell.effort}: ${cell.right} of ${cell.problems}`)
     })
     if (process.stderr.isTTY) process.stderr.write('\r\x1b[2K')
-    process.stdout.write(`${report(cells, efforts, paint)}\n`)
+    process.stdout.write(`${report(cells, paint)}\n`)
     const hasTools = model.format.capabilities.tools
     const calls = hasTools ? await measureCalls(ask, options.calls, options.seed) : NO_CALLS
     process.stdout.write(
@@ -97,51 +99,27 @@ const percent = (x: number) => (100 * x).toFixed(1)
 const counts = ({ problems, right, declined, wrong, low, high }: Score): string =>
   `  ${right} right of ${problems} (${percent(right / Math.max(1, problems))} %, 95 % interval ${percent(low)}–${percent(high)}), ${declined} declined, ${wrong} wrong`
 
-function report(cells: readonly Cell[], efforts: readonly Effort[], paint: ReturnType<typeof painter>): string {
-  const names = [...new Set(cells.map(({ name }) => name))]
+function report(cells: readonly Cell[], paint: ReturnType<typeof painter>): string {
   const bold = (text: string) => ({ text, styles: ['bold' as const] })
   const head = ['problem', 'effort', 'number', 'right', '95 % interval', 'declined', 'wrong', 'tokens'].map(bold)
-  const row = (name: string, effort: Effort, has: (kind: string) => boolean): string[] => {
-    const { problems, right, declined, wrong, tokens, interval } = pooled(cells, effort, has)
-    const [low, high] = interval
-    return [
-      name,
-      effort,
-      String(problems),
-      `${percent(right / problems)} %`,
-      `${percent(low)}–${percent(high)}`,
-      String(declined),
-      String(wrong),
-      tokens.toFixed(1),
-    ]
-  }
-  const each = names.flatMap((name) => efforts.map((effort) => row(name, effort, (kind) => kind === name)))
-  const all = efforts.map((effort) => row('all', effort, () => true))
-  return table([head, ...each, ...all], paint, [false, false, true, true, true, true, true, true])
+  const rows = rowsOf(cells).map(({ name = 'all', effort, problems, right, low, high, declined, wrong, reasoningTokens }) => [
+    name,
+    effort,
+    String(problems),
+    `${percent(right / problems)} %`,
+    `${percent(low)}–${percent(high)}`,
+    String(declined),
+    String(wrong),
+    reasoningTokens.toFixed(1),
+  ])
+  return table([head, ...rows], paint, [false, false, true, true, true, true, true, true])
 }
 
-/** The problems of several kinds at one effort together. */
-function pooled(cells: readonly Cell[], effort: Effort, has: (kind: string) => boolean) {
-  const some = cells.filter((cell) => cell.effort === effort && has(cell.name))
-  const sum = (of: (cell: Cell) => number) => some.reduce((total, cell) => total + of(cell), 0)
-  const [problems, right] = [sum((cell) => cell.problems), sum((cell) => cell.right)]
-  return {
-    problems,
-    right,
-    declined: sum((cell) => cell.declined),
-    wrong: sum((cell) => cell.wrong),
-    /** Of thinking, the mean of a problem. */
-    tokens: sum((cell) => cell.reasoningTokens * cell.problems) / problems,
-    /** Of the share that is right. */
-    interval: wilson(right, problems),
-  }
-}
-
-/** The questions of a file: lines with "question" and "answer", null where it should be declined. @throws FieldError */
-export function readQuestions(file: string): { question: string; expected: string | null }[] {
-  return readOptionLines('--questions', file).map((fields) => {
-    if (!fields.mentions('answer')) fields.fail('answer', 'missing; expected the answer, or null where the question should be declined')
-    return { question: fields.string('question'), expected: fields.has('answer') ? String(fields.raw('answer')) : null }
+/** The questions of a file: lines with "question" and "answer", null where it should be declined. */
+function readQuestions(file: string): Question[] {
+  return readOptionLines('--questions', file).map((line) => {
+    if (!line.mentions('answer')) line.fail('answer', 'missing; expected the answer, or null where the question should be declined')
+    return { question: line.string('question'), expected: line.has('answer') ? String(line.raw('answer')) : null }
   })
 }
 
@@ -161,12 +139,12 @@ function effortChart(cells: readonly Cell[], efforts: readonly Effort[]): string
     yTitle: 'right answers (%)',
     yRange: [0, 100],
     series: GROUPS.map(({ name, has }) => {
-      const own = efforts.map((effort) => pooled(cells, effort, has))
+      const own = efforts.map((effort) => totalOf(cells.filter((cell) => cell.effort === effort && has(cell.name))))
       return {
         name,
         dots: true,
-        points: own.map(({ problems, right, tokens }) => [tokens, (100 * right) / problems] as const),
-        spread: own.map(({ interval: [low, high] }) => [100 * low, 100 * high] as const),
+        points: own.map(({ problems, right, reasoningTokens }) => [reasoningTokens, (100 * right) / problems] as const),
+        spread: own.map(({ low, high }) => [100 * low, 100 * high] as const),
       }
     }),
   })

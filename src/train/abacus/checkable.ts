@@ -9,8 +9,7 @@ import { random } from '../../random/stream.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { type CheckableTask, type CheckedPrompt, finalText } from '../reinforce.ts'
 import { drawDialogue, IDENTITY } from './dialogues.ts'
-import { heldOutProblems, KINDS, problemsPerKind, questionOf } from './evaluate.ts'
-import { exactValue } from './expression.ts'
+import { heldOutProblems, KINDS, problemsPerKind, withAnswer } from './evaluate.ts'
 
 /** Efforts and their shares. */
 export type Efforts = readonly (readonly [effort: Effort, share: number])[]
@@ -32,7 +31,7 @@ export function abacusTask(tokenizer: Tokenizer, { efforts, heldOut, seed, decli
     return { ids, reward: (answer) => (answer.finished && finalText(format, ids, answer, {}).trim() === expected ? 1 : 0) }
   }
   const problems = problemsPerKind(heldOut).flatMap((count, i) => heldOutProblems(KINDS[i]!, count, seed))
-  const held = problems.map((problem) => checked(questionOf(problem), efforts[0]![0], String(exactValue(problem)), false))
+  const held = problems.map(withAnswer).map(({ question, expected }) => checked(question, efforts[0]![0], expected, false))
   return {
     prompts(round, count) {
       const next = random(mixSeeds(seed, round, 0xc4ec))

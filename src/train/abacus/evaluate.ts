@@ -8,7 +8,7 @@ import { type Interval, wilson } from '../../numbers/statistics.ts'
 import { mixSeeds } from '../../random/hash.ts'
 import { integer, pick, type Random, random } from '../../random/stream.ts'
 import { drawLong } from './dialogues.ts'
-import { chain, combine, drawSign, type Expression, exactValue, MIXED, numberOf, operands, textOf } from './expression.ts'
+import { chain, combine, drawSign, type Expression, exactValue, MIXED, numberOf, operands, PLAIN, textOf } from './expression.ts'
 import { REFUSAL, TOO_LARGE } from './refusals.ts'
 import { isHeldOut } from './split.ts'
 
@@ -17,6 +17,12 @@ export interface Answer {
   reasoningTokens: number
   /** Arguments of the calls that were made, as the model wrote them. */
   calls: string[]
+}
+
+export interface Question {
+  question: string
+  /** The right text; null: the question should be declined. */
+  expected: string | null
 }
 
 /** Asks one question in a fresh conversation. */
@@ -53,7 +59,7 @@ export interface ToolCell extends Score {
   wellFormed: number
 }
 
-const SPACED = { sign: { '+': '+', '-': '-', '*': '*' }, space: ' ', number: String } as const
+const SPACED = { ...PLAIN, space: ' ' }
 
 const pair = (op: '+' | '-' | '*', m: number, n: number): Kind => ({
   name: `${m} ${op === '*' ? '×' : op === '-' ? '−' : '+'} ${n} digits`,
@@ -90,9 +96,12 @@ export const KINDS: readonly Kind[] = [
 
 export const questionOf = (expression: Expression): string => `What is ${textOf(expression, SPACED)}?`
 
+/** The question for the value of an expression, with the right answer. */
+export const withAnswer = (expression: Expression) => ({ question: questionOf(expression), expected: String(exactValue(expression)) })
+
 /** Problems of each kind: equal shares of `total`. */
-export const problemsPerKind = (total: number, kinds: readonly Kind[] = KINDS): number[] =>
-  kinds.map((_, i) => Math.floor((total * (i + 1)) / kinds.length) - Math.floor((total * i) / kinds.length))
+export const problemsPerKind = (total: number): number[] =>
+  KINDS.map((_, i) => Math.floor((total * (i + 1)) / KINDS.length) - Math.floor((total * i) / KINDS.length))
 
 /** `count` different problems of a kind whose numbers are held out as a whole; the same for every effort. */
 export function heldOutProblems(kind: Kind, count: number, seed: number): Expression[] {
@@ -109,16 +118,10 @@ export function heldOutProblems(kind: Kind, count: number, seed: number): Expres
 export const isDeclined = (text: string): boolean =>
   [REFUSAL, TOO_LARGE].some((texts) => Object.values(texts).includes(text.trim())) || /^(sorry|i cannot|i can't)/i.test(text.trim())
 
-/** Asks questions and counts. `expected`: the right text; null: the question should be declined. */
-export async function measureQuestions(
-  ask: Ask,
-  questions: readonly { question: string; expected: string | null }[],
-  effort: Effort,
-  withCalculator = false,
-): Promise<Score & { answers: Answer[] }> {
-  const answers = await Promise.all(questions.map(({ question }) => ask(question, effort, withCalculator)))
-  const verdicts = questions.map(({ expected }, i) => verdict(answers[i]!.text, expected))
-  return { ...scoreOf(questions, answers, verdicts), answers }
+/** Asks questions and counts. */
+export async function measureQuestions(ask: Ask, questions: readonly Question[], effort: Effort): Promise<Score & { answers: Answer[] }> {
+  const answers = await Promise.all(questions.map(({ question }) => ask(question, effort, false)))
+  return { ...scoreOf(questions, answers), answers }
 }
 
 type Verdict = 'right' | 'declined' | 'wrong'
@@ -130,11 +133,8 @@ function verdict(text: string, expected: string | null): Verdict {
   return expected === null && !/\d/.test(text) ? 'declined' : 'wrong'
 }
 
-function scoreOf(
-  questions: readonly { question: string; expected: string | null }[],
-  answers: readonly Answer[],
-  verdicts: readonly Verdict[],
-): Score {
+function scoreOf(questions: readonly Question[], answers: readonly Answer[]): Score {
+  const verdicts = questions.map(({ expected }, i) => verdict(answers[i]!.text, expected))
   const count = (which: Verdict) => verdicts.filter((verdict) => verdict === which).length
   const [low, high]: Interval = wilson(count('right'), questions.length)
   const mistakes = questions.flatMap(({ question, expected }, i) =>
@@ -170,10 +170,7 @@ export async function measureEfforts(
   const cells: Cell[] = []
   const shares = problemsPerKind(total)
   for (const [i, kind] of KINDS.entries()) {
-    const questions = heldOutProblems(kind, shares[i]!, seed).map((problem) => ({
-      question: questionOf(problem),
-      expected: String(exactValue(problem)),
-    }))
+    const questions = heldOutProblems(kind, shares[i]!, seed).map(withAnswer)
     for (const effort of efforts) {
       const { answers, ...score } = await measureQuestions(ask, questions, effort)
       const reasoningTokens = answers.reduce((sum, answer) => sum + answer.reasoningTokens, 0) / answers.length
@@ -183,6 +180,27 @@ export async function measureEfforts(
     }
   }
   return cells
+}
+
+/** The sums of some cells, the interval of what is right of them, and the mean tokens of the analysis channel. */
+export function totalOf(cells: readonly Cell[]): Omit<Cell, 'name' | 'effort' | 'mistakes'> {
+  const sum = (of: (cell: Cell) => number) => cells.reduce((total, cell) => total + of(cell), 0)
+  const [problems, right] = [sum((cell) => cell.problems), sum((cell) => cell.right)]
+  const [low, high] = wilson(right, problems)
+  const reasoningTokens = sum((cell) => cell.reasoningTokens * cell.problems) / problems
+  return { problems, right, declined: sum((cell) => cell.declined), wrong: sum((cell) => cell.wrong), low, high, reasoningTokens }
+}
+
+/** The rows of a table: each kind at each effort, then all kinds (without a name) at each effort. */
+export function rowsOf(cells: readonly Cell[]) {
+  const kinds = [...new Set(cells.map(({ name }) => name)), undefined]
+  const efforts = [...new Set(cells.map(({ effort }) => effort))]
+  return kinds.flatMap((name) =>
+    efforts.map((effort) => {
+      const some = cells.filter((cell) => cell.effort === effort && (name === undefined || cell.name === name))
+      return { name, effort, ...totalOf(some) }
+    }),
+  )
 }
 
 /** Two and three numbers of one to eight digits with the calculator on offer, any effort, nothing of it trained on. */
@@ -196,11 +214,10 @@ export async function measureCalls(ask: Ask, problems: number, seed: number): Pr
       if (numbers.every((n) => Math.abs(n) < 1e8) && isHeldOut(numbers)) return { problem, effort: pick(next, efforts) }
     }
   })
-  const questions = drawn.map(({ problem }) => ({ question: questionOf(problem), expected: String(exactValue(problem)) }))
+  const questions = drawn.map(({ problem }) => withAnswer(problem))
   const answers = await Promise.all(drawn.map(({ effort }, i) => ask(questions[i]!.question, effort, true)))
-  const verdicts = questions.map(({ expected }, i) => verdict(answers[i]!.text, expected))
   const wellFormed = answers.filter(({ calls }) => calls.length === 1 && isCall(calls[0]!)).length
-  return { ...scoreOf(questions, answers, verdicts), wellFormed }
+  return { ...scoreOf(questions, answers), wellFormed }
 }
 
 function isCall(text: string): boolean {
