@@ -10,7 +10,8 @@ import { chain, combine, drawSign, type Expression, exactValue, MIXED, numberOf,
 import type { Language } from './number-words.ts'
 import { drawRefusal, REFUSAL, TOO_LARGE, topic, WHO, WHO_ANSWER, word } from './refusals.ts'
 import { hasHeldOut, leakIn } from './split.ts'
-import { ask, COMPARISONS, drawLanguage, drawNumbers, fill, ITEMS, NAMES, STORIES, vary } from './wordings.ts'
+import { fill } from './templates.ts'
+import { ask, COMPARISONS, drawLanguage, drawNumbers, ITEMS, NAMES, STORIES, vary } from './wordings.ts'
 
 /** One exchange. */
 export interface Exchange {

@@ -11,7 +11,7 @@ import { type Packable, pack } from '../data/pack.ts'
 import type { Example } from '../shard.ts'
 import { DEFAULT_SETTINGS, type TrainingData, type TrainingSettings } from '../trainer.ts'
 import { drawDialogue } from './dialogues.ts'
-import { DialogueEncoder, drawExample, type EncodedDialogue, packDialogues } from './encode.ts'
+import { DialogueEncoder, drawExample, packDialogues } from './encode.ts'
 import { abacusTokenizerJson } from './tokenizer.ts'
 
 export const VOCABULARY = 1024
@@ -111,11 +111,6 @@ export function stageSettings(stage: StageName, seed: number, scale = 1): Traini
   }
 }
 
-export interface AbacusData extends TrainingData {
-  readonly tokenizerJson: object
-  readonly evaluationDialogues: EncodedDialogue[]
-}
-
 /** Greedy decoding by default. Ends at <|return|>, <|endoftext|> and <|call|>. */
 export const ABACUS_GENERATION = {
   do_sample: false,
@@ -161,7 +156,7 @@ export function abacusTokenizer(): { json: object; tokenizer: Tokenizer } {
   return made
 }
 
-export const abacusEncoder = (): DialogueEncoder => new DialogueEncoder(abacusTokenizer().tokenizer)
+const abacusEncoder = (): DialogueEncoder => new DialogueEncoder(abacusTokenizer().tokenizer)
 
 /** Tokens per step, shared by the shards. */
 const STEP_TOKENS = 4096
@@ -198,16 +193,13 @@ export function pretrainingData(shards: number, seed: number): TrainingData {
 }
 
 /** Fresh dialogues for every step: `shards` examples of equal size. */
-export function abacusData(shards: number, seed: number): AbacusData {
+export function abacusData(shards: number, seed: number): TrainingData {
   const tokens = Math.floor(STEP_TOKENS / shards)
   const encoder = abacusEncoder()
   const next = random(mixSeeds(seed, 0x7e57))
-  const evaluationDialogues = Array.from({ length: 400 }, (): EncodedDialogue => encoder.encode(drawDialogue(next)))
-  const evaluation: Example[] = []
-  for (let i = 0; i < evaluationDialogues.length; i += 20) evaluation.push(packDialogues(evaluationDialogues.slice(i, i + 20)))
+  const dialogues = (count: number) => Array.from({ length: count }, () => encoder.encode(drawDialogue(next)))
+  const evaluation = Array.from({ length: 20 }, () => packDialogues(dialogues(20)))
   return {
-    tokenizerJson: abacusTokenizer().json,
-    evaluationDialogues,
     examples: (step) => Array.from({ length: shards }, (_, i) => drawExample(random(mixSeeds(seed, step, i)), encoder, tokens)),
     evaluation: () => evaluation,
   }

@@ -36,9 +36,10 @@ const spell = (text: string): string => Array.from(new TextEncoder().encode(text
 const LEAST = 3
 
 /** At most `count` merges, most frequent pair first. Of equally frequent pairs the first in byte order wins. */
-export function trainMerges(texts: Iterable<string>, count: number, pieces = new RegExp(WORDS, 'gu')): [string, string][] {
+function trainMerges(texts: Iterable<string>, count: number): [string, string][] {
   const frequency = new Map<string, number>()
-  for (const text of texts) for (const piece of text.match(pieces) ?? []) frequency.set(piece, (frequency.get(piece) ?? 0) + 1)
+  for (const text of texts)
+    for (const piece of text.match(new RegExp(WORDS, 'gu')) ?? []) frequency.set(piece, (frequency.get(piece) ?? 0) + 1)
   const words = [...frequency]
     .filter(([, times]) => times >= LEAST)
     .map(([piece, times]) => ({ times, symbols: Array.from(new TextEncoder().encode(piece), (byte) => byteSpelling[byte]!) }))

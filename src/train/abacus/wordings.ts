@@ -6,12 +6,7 @@
 import { pick, type Random } from '../../random/stream.ts'
 import { type Expression, type Operator, operands, type Spelling, textOf } from './expression.ts'
 import { inWords, type Language } from './number-words.ts'
-
-const lines = (text: string): string[] =>
-  text
-    .trim()
-    .split('\n')
-    .map((line) => line.trim())
+import { fill, lines } from './templates.ts'
 
 /** Around any expression. */
 const AROUND: Record<Language, string[]> = {
@@ -408,10 +403,6 @@ export const ITEMS: Record<Language, string[]> = {
 /** Chooses one of the words in {braces|like these}; a blank too many goes. */
 export const vary = (next: Random, text: string): string =>
   text.replace(/\{([^}]*)\}/g, (_, words: string) => pick(next, words.split('|'))).replace(/ +(?=[ ?.])/g, '')
-
-/** Puts values into a wording. */
-export const fill = (text: string, values: Record<string, string>): string =>
-  text.replace(/(?<![A-Za-zÀ-ÿ'_])[ABCEMNT](?![A-Za-zÀ-ÿ'])/g, (letter) => values[letter] ?? letter).replaceAll('_', '')
 
 export const drawLanguage = (next: Random): Language => {
   const draw = next()
