@@ -116,7 +116,7 @@ function report(cells: readonly Cell[], paint: ReturnType<typeof painter>): stri
 }
 
 /** The questions of a file: lines with "question" and "answer", null where it should be declined. */
-function readQuestions(file: string): Question[] {
+export function readQuestions(file: string): Question[] {
   return readOptionLines('--questions', file).map((line) => {
     if (!line.mentions('answer')) line.fail('answer', 'missing; expected the answer, or null where the question should be declined')
     return { question: line.string('question'), expected: line.has('answer') ? String(line.raw('answer')) : null }
