@@ -145,6 +145,6 @@ test('questions of a file: null and a missing answer differ, and errors name the
     { question: 'Who are you?', expected: null },
   ])
   assert.throws(() => read(first, '', '{"question": "Who are you?"}'), /q\.jsonl:3: answer: missing; expected the answer, or null/)
-  assert.throws(() => read(first, '', '{"question"'), /--questions \S*q\.jsonl:3: expected JSON/)
+  assert.throws(() => read(first, '', '{"question"'), /--questions \S*q\.jsonl:3: expected one JSON object per line/)
   rmSync(folder, { recursive: true })
 })
