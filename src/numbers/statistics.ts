@@ -30,6 +30,12 @@ export function bootstrap<T>(items: readonly T[], statistic: (sample: readonly T
 
 export const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
 
+/** The mean square of the distances from the mean. */
+export function variance(values: readonly number[]): number {
+  const m = mean(values)
+  return mean(values.map((value) => (value - m) ** 2))
+}
+
 /** The chance that one of k samples is right, estimated from n samples of which c are. Unbiased. */
 export function passAtK(n: number, c: number, k: number): number {
   if (n - c < k) return 1

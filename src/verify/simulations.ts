@@ -3,13 +3,11 @@
 import { initialize } from '../model/initialize.ts'
 import { forward } from '../model/transformer.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
-import { mean } from '../numbers/statistics.ts'
+import { mean, variance } from '../numbers/statistics.ts'
 import type { Backend } from '../ops/backend.ts'
 import { above, below, claimsOf, exactly, largestDifference, noise, published } from './claim.ts'
 import { IDEAS } from './published/releases.ts'
 import { smallSteps } from './small.ts'
-
-const variance = (values: readonly number[]): number => mean(values.map((value) => (value - mean(values)) ** 2))
 
 /** What batch normalisation makes of a column of B numbers. Ioffe & Szegedy 2015. */
 function batchNorm(column: readonly number[], eps = 1e-5): number[] {

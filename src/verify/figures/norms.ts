@@ -5,15 +5,14 @@ import { stepsWith, walkSteps } from '../../architecture/steps.ts'
 import { account } from '../../compare/account.ts'
 import { EDGE, SHEET, type Sheet } from '../../drawing/sheet.ts'
 import { line, path, rect, text } from '../../drawing/svg.ts'
+import { mean, variance } from '../../numbers/statistics.ts'
+import { NORM_INPUT } from '../published/tables.ts'
 import type { Figure } from './figure.ts'
 
-/** The six numbers of the article's figure. */
-const INPUT = [5.61, 14.32, 0, 34.88, 38.7, 11.29]
+const { values: INPUT } = NORM_INPUT
 
-const mean = (values: readonly number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length
 /** Two decimals, with a real minus, and without one before zero. */
 const said = (value: number): string => (Math.abs(value) < 0.005 ? '0.00' : value.toFixed(2).replace('-', '−'))
-const variance = (values: readonly number[]): number => mean(values.map((value) => (value - mean(values)) ** 2))
 
 /** Six bars from a zero line, a number at each, and mean and variance. */
 function row(sheet: Sheet, title: string, values: readonly number[], tone: number): void {
@@ -42,7 +41,7 @@ function chain(sheet: Sheet, x: number, width: number, steps: readonly (readonly
       sheet.add(path(`M${x + width / 2} ${y}v9`, 'wire'), path(`M${x + width / 2} ${y + 13}l-3.5 -6h7z`, 'tip'))
       y += 14
     }
-    sheet.add(rect(x, y, width, 24, marked ? 'box' : 'box', 5))
+    sheet.add(rect(x, y, width, 24, 'box', 5))
     if (marked) sheet.add(rect(x + 2, y + 2, width - 4, 20, 'mark', 4))
     sheet.add(text(x + width / 2, y + 16, words, marked ? 'marked' : '', 'middle'))
     y += 24

@@ -107,6 +107,14 @@ export const DROPOUT_ONE_PASS = {
   condition: 'one pass, p = 0 against 0.1 and 0.3',
 } satisfies From & { models: string[]; betterWithout: number }
 
+/** Six outputs of a layer, which the article puts through LayerNorm and RMSNorm. */
+export const NORM_INPUT = {
+  values: [5.61, 14.32, 0, 34.88, 38.7, 11.29],
+  source: 'article',
+  place: 'figure 11',
+  condition: 'as printed, with two decimals',
+} satisfies From & { values: number[] }
+
 /** Answers of a model that are wrong where it should have declined, in percent. */
 export const PERSON_QA = {
   rates: { 'gpt-oss-120b': 49, 'gpt-oss-20b': 53, 'o4-mini': 36 },
