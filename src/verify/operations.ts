@@ -1,113 +1,33 @@
 /** Claims about single operations, measured by running them: dropout, positions, activations, norms, attention, sinks, MXFP4. */
 
-import type { Rope } from '../architecture/architecture.ts'
 import { preset } from '../architecture/presets.ts'
 import { multiHeadOf, windowOf } from '../architecture/slots.ts'
 import { rotation, yarnBounds } from '../model/rope.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
+import { mean } from '../numbers/statistics.ts'
 import type { Backend } from '../ops/backend.ts'
 import { FP4_VALUES, packMxfp4Block, storedBytes, unpackMxfp4Block } from '../ops/dtype.ts'
-import type { AttentionOptions, Batch } from '../ops/ops.ts'
-import { size, type Tensor } from '../ops/tensor.ts'
+import { size } from '../ops/tensor.ts'
 import { above, below, claimsOf, exactly, largestDifference, noise, published, rounded } from './claim.ts'
-import { activations } from './figures/activations.ts'
 import { GLU_VARIANTS, KEY_BIAS_LOSSES, SWISH_IMAGES } from './published/tables.ts'
 import { earlierRow, lossRow, timed } from './rows.ts'
+import {
+  activations,
+  biasEffects,
+  changeByOrder,
+  lowest,
+  oneHead,
+  plainRope,
+  row,
+  sequence,
+  shiftChange,
+  sinkProbabilities,
+} from './single-ops.ts'
 
-const sequence = (length: number): Batch => ({
-  ids: new Int32Array(length),
-  slots: new Int32Array(length),
-  positions: Int32Array.from({ length }, (_, position) => position),
-})
-const oneHead = (width: number, options: Partial<AttentionOptions> = {}): AttentionOptions => ({
-  heads: 1,
-  kvHeads: 1,
-  keyDim: width,
-  valueDim: width,
-  scale: width ** -0.5,
-  window: null,
-  softcap: null,
-  ...options,
-})
-const plainRope = (rotaryDim: number): Rope => ({
-  kind: 'rope',
-  ropeTheta: 10000,
-  rotaryDim,
-  pairing: 'halves',
-  scaling: { kind: 'none' },
-})
-const row = (values: Float32Array, index: number, width: number): Float32Array => values.subarray(index * width, (index + 1) * width)
-const mean = (values: Float32Array): number => values.reduce((sum, value) => sum + value, 0) / values.length
-
-/** Activations on a grid from -4 to 4 in steps of a ten-thousandth, and where a curve is lowest. */
+/** Activations from -4 to 4 in steps of a ten-thousandth. */
 async function curves(ops: Backend) {
   const grid = Float32Array.from({ length: 80001 }, (_, index) => (index - 40000) / 10000)
-  const minimum = (curve: Float32Array) => {
-    const at = curve.reduce((best, value, index) => (value < curve[best]! ? index : best), 0)
-    return { at: grid[at]!, value: curve[at]! }
-  }
-  return { ...(await activations(ops, grid)), minimum }
-}
-
-/** Largest change of one attention head's output when all positions move by 1000, with queries and keys or queries and values rotated. */
-async function shiftChange(ops: Backend, rotated: 'keys' | 'values'): Promise<number> {
-  const [T, K] = [6, 8]
-  const turn = rotation(K, plainRope(K))
-  const [q, k, v] = [51, 52, 53].map((seed) => noise(seed, T * K).map((value) => 2 * value))
-  const from = (start: number) =>
-    ops.run(() => {
-      const batch = { ...sequence(T), positions: Int32Array.from({ length: T }, (_, t) => start + t) }
-      const plain = (data: Float32Array) => ops.upload(data, [T, K])
-      const placed = (data: Float32Array) => ops.rope(plain(data), turn, batch)
-      return ops.attention(
-        placed(q!),
-        rotated === 'keys' ? placed(k!) : plain(k!),
-        rotated === 'values' ? placed(v!) : plain(v!),
-        sequence(T),
-        oneHead(K),
-      )
-    })
-  return largestDifference(await from(0), await from(1000))
-}
-
-/** What a key bias and a value bias change in the output of one attention head. */
-export async function biasEffects(ops: Backend, rotary: boolean, sink: boolean): Promise<{ key: number; value: number }> {
-  const [T, K] = [6, 8]
-  const batch = sequence(T)
-  const turn = rotation(K, plainRope(K))
-  const [q, k, v, bias] = [1, 2, 3, 4].map((seed) => noise(seed, seed === 4 ? K : T * K).map((value) => 2 * value))
-  const plus = (values: Float32Array) => values.map((value, index) => value + bias![index % K]!)
-  const run = (keys: Float32Array, values: Float32Array) =>
-    ops.run(() => {
-      const place = (data: Float32Array) => {
-        const x = ops.upload(data, [T, K])
-        return rotary ? ops.rope(x, turn, batch) : x
-      }
-      const sinks = sink ? ops.upload(Float32Array.of(0.5), [1]) : undefined
-      return ops.attention(place(q!), place(keys), ops.upload(values, [T, K]), batch, oneHead(K, { sinks }))
-    })
-  const plain = await run(k!, v!)
-  const withKeyBias = await run(plus(k!), v!)
-  const withValueBias = await run(k!, plus(v!))
-  // Where each row of probabilities sums to one, a bias of the values equals the same bias of the output.
-  return { key: largestDifference(plain, withKeyBias), value: largestDifference(plus(plain), withValueBias) }
-}
-
-/** Probabilities of one query over keys with these scores, up to four, with a sink logit or without. */
-export async function sinkProbabilities(ops: Backend, scores: readonly number[], sink?: number): Promise<Float32Array> {
-  // The values are unit vectors, so the output of the last row is the row of probabilities.
-  const [T, K] = [scores.length, 4]
-  const [q, k, v] = [new Float32Array(T * K), new Float32Array(T * K), new Float32Array(T * K)]
-  for (const [t, score] of scores.entries()) {
-    q[t * K] = 1
-    k[t * K] = score
-    v[t * K + t] = 1
-  }
-  const y = await ops.run(() => {
-    const sinks = sink === undefined ? undefined : ops.upload(Float32Array.of(sink), [1])
-    return ops.attention(ops.upload(q, [T, K]), ops.upload(k, [T, K]), ops.upload(v, [T, K]), sequence(T), oneHead(K, { scale: 1, sinks }))
-  })
-  return row(y, T - 1, K).subarray(0, T)
+  return { grid, ...(await activations(ops, grid)) }
 }
 
 /** Values of the weights of a preset whose names match. */
@@ -128,7 +48,7 @@ export const operationClaims = claimsOf('run', [
         exactly('dropout of GPT-2', preset('gpt2')!.dropout.residual, 0.1),
         exactly('dropout of gpt-oss-20b', preset('gpt-oss-20b')!.dropout.residual, 0),
         rounded('value of a survivor at p = 0.1', Math.max(...dropped), 1.111, 3),
-        rounded('mean of 10,000 ones', mean(dropped), 1, 1),
+        rounded('mean of 10,000 ones', mean([...dropped]), 1, 1),
         below('change without dropout', largestDifference(kept, ones), 1e-30),
       ]
     },
@@ -139,25 +59,13 @@ export const operationClaims = claimsOf('run', [
     verdict: 'imprecise',
     note: 'True of a single layer. Under a causal mask the rows see different numbers of tokens, so two layers do see order.',
     check: async (ops) => {
-      const [T, K] = [6, 8]
-      const tokens = noise(5, T * K).map((value) => 2 * value)
-      const order = [3, 0, 4, 1, 2, 5] // the last token stays last
-      const permuted = Float32Array.from(order.flatMap((from) => Array.from(row(tokens, from, K))))
-      const last = async (data: Float32Array, layers: number) => {
-        const result = await ops.run(() => {
-          let x: Tensor = ops.upload(data, [T, K])
-          for (let layer = 0; layer < layers; layer++) x = ops.attention(x, x, x, sequence(T), oneHead(K))
-          return x
-        })
-        return row(result, T - 1, K)
-      }
       return [
         below(
           'one layer: change of the last output when earlier tokens are permuted',
-          largestDifference(await last(tokens, 1), await last(permuted, 1)),
+          await changeByOrder(ops, { seed: 5, layers: 1 }),
           1e-5,
         ),
-        above('two layers: the same', largestDifference(await last(tokens, 2), await last(permuted, 2)), 1e-3),
+        above('two layers: the same', await changeByOrder(ops, { seed: 5, layers: 2 }), 1e-3),
       ]
     },
   },
@@ -244,14 +152,15 @@ export const operationClaims = claimsOf('run', [
     says: 'Figure 5 draws ReLU, GELU and Swish.',
     verdict: 'holds',
     check: async (ops) => {
-      const { gelu, tanh, silu, quick, minimum } = await curves(ops)
+      const { grid, gelu, tanh, silu, quick } = await curves(ops)
+      const least = (curve: Float32Array) => lowest(grid, curve)
       return [
-        rounded('least value of GELU', minimum(gelu).value, -0.16997, 5),
-        rounded('… at', minimum(gelu).at, -0.7518, 2),
-        rounded('least value of SiLU', minimum(silu).value, -0.27846, 5),
-        rounded('… at', minimum(silu).at, -1.2785, 2),
-        rounded('least value of x·sigmoid(1.702·x)', minimum(quick).value, -0.16361, 5),
-        rounded('least value of GELU in the tanh form', minimum(tanh).value, -0.17004, 5),
+        rounded('least value of GELU', least(gelu).value, -0.16997, 5),
+        rounded('… at', least(gelu).at, -0.7518, 2),
+        rounded('least value of SiLU', least(silu).value, -0.27846, 5),
+        rounded('… at', least(silu).at, -1.2785, 2),
+        rounded('least value of x·sigmoid(1.702·x)', least(quick).value, -0.16361, 5),
+        rounded('least value of GELU in the tanh form', least(tanh).value, -0.17004, 5),
       ]
     },
   },

@@ -7,6 +7,7 @@ import { mean, variance } from '../numbers/statistics.ts'
 import type { Backend } from '../ops/backend.ts'
 import { above, below, claimsOf, exactly, largestDifference, noise, published } from './claim.ts'
 import { IDEAS } from './published/releases.ts'
+import { sequence } from './single-ops.ts'
 import { smallSteps } from './small.ts'
 
 /** What batch normalisation makes of a column of B numbers. Ioffe & Szegedy 2015. */
@@ -74,16 +75,8 @@ async function changeBefore(ops: Backend, name: string): Promise<number> {
   const architecture = smallSteps({ layers: 2, width: 32 }).get(name)!
   const weights = await initialize(architecture, ops, 5)
   const run = (ids: number[]) => {
-    const positions = Int32Array.from(ids, (_, i) => i)
-    return ops.run(() =>
-      forward(
-        ops,
-        architecture,
-        weights,
-        { ids: Int32Array.from(ids), slots: new Int32Array(ids.length), positions },
-        { logitRows: Int32Array.of(0, 1, 2, 3) },
-      ),
-    )
+    const batch = { ...sequence(ids.length), ids: Int32Array.from(ids) }
+    return ops.run(() => forward(ops, architecture, weights, batch, { logitRows: Int32Array.of(0, 1, 2, 3) }))
   }
   return largestDifference(await run([5, 6, 7, 8, 9, 10]), await run([5, 6, 7, 8, 1, 2]))
 }

@@ -1,21 +1,8 @@
 /** Figure 5: activation functions. */
 
 import type { Curve } from '../../drawing/sheet.ts'
-import type { Backend } from '../../ops/backend.ts'
+import { activations, lowest } from '../single-ops.ts'
 import type { Figure } from './figure.ts'
-
-/** Values of activations at the places x. */
-export async function activations(ops: Backend, grid: Float32Array) {
-  const x = () => ops.upload(grid, [1, grid.length])
-  const constant = (value: number) => ops.upload(new Float32Array(grid.length).fill(value), [1, grid.length])
-  return {
-    gelu: await ops.run(() => ops.gelu(x(), { kind: 'gelu', approximation: 'erf' })),
-    tanh: await ops.run(() => ops.gelu(x(), { kind: 'gelu', approximation: 'tanh' })),
-    silu: await ops.run(() => ops.gated(x(), constant(1), { kind: 'swiglu' })),
-    // With up = 0 the clamped gate is g·sigmoid(1.702·g) alone.
-    quick: await ops.run(() => ops.gated(x(), constant(0), { kind: 'clampedSwiglu', alpha: 1.702, limit: 1e6 })),
-  }
-}
 
 const curve = (name: string, grid: Float32Array, values: Float32Array, tone: number, dashed = false): Curve => ({
   name,
@@ -58,11 +45,11 @@ export const activationFigures: readonly Figure[] = [
         height: 120,
       })
       sheet.part('Lowest points')
-      const lowest = (values: Float32Array): string => {
-        const at = values.reduce((best, value, i) => (value < values[best]! ? i : best), 0)
-        return `${values[at]!.toFixed(3)} at x = ${grid[at]!.toFixed(2)}`.replaceAll('-', '−')
+      const words = (values: Float32Array): string => {
+        const { at, value } = lowest(grid, values)
+        return `${value.toFixed(3)} at x = ${at.toFixed(2)}`.replaceAll('-', '−')
       }
-      sheet.note(`SiLU ${lowest(silu)}; GELU ${lowest(gelu)}; x·σ(1.702·x) ${lowest(quick)}.`)
+      sheet.note(`SiLU ${words(silu)}; GELU ${words(gelu)}; x·σ(1.702·x) ${words(quick)}.`)
     },
   },
 ]

@@ -6,17 +6,12 @@ import { account, cacheBytes } from '../../compare/account.ts'
 import { EDGE, INNER, type Sheet } from '../../drawing/sheet.ts'
 import { circle, line, rect, text } from '../../drawing/svg.ts'
 import { rotation } from '../../model/rope.ts'
+import { mean } from '../../numbers/statistics.ts'
 import type { Backend } from '../../ops/backend.ts'
-import type { AttentionOptions, Batch } from '../../ops/ops.ts'
-import type { Tensor } from '../../ops/tensor.ts'
-import { largestDifference, noise } from '../claim.ts'
+import type { AttentionOptions } from '../../ops/ops.ts'
+import { noise } from '../claim.ts'
+import { changeByOrder, oneHead, plainRope, sequence } from '../single-ops.ts'
 import type { Figure } from './figure.ts'
-
-const sequence = (length: number): Batch => ({
-  ids: new Int32Array(length),
-  slots: new Int32Array(length),
-  positions: Int32Array.from({ length }, (_, position) => position),
-})
 
 /** One head whose values are the rows of the identity: its output is its attention weights. -> [T][T] */
 async function weightsOf(ops: Backend, T: number, options: Partial<AttentionOptions> = {}, seed = 11): Promise<number[][]> {
@@ -27,7 +22,7 @@ async function weightsOf(ops: Backend, T: number, options: Partial<AttentionOpti
       [T, K],
     )
   const identity = Float32Array.from({ length: T * T }, (_, i) => (i % (T + 1) === 0 ? 1 : 0))
-  const shape = { heads: 1, kvHeads: 1, keyDim: K, valueDim: T, scale: K ** -0.5, window: null, softcap: null, ...options }
+  const shape = oneHead(K, { valueDim: T, ...options })
   const mixed = await ops.run(() => ops.attention(upload(seed), upload(seed + 1), ops.upload(identity, [T, T]), sequence(T), shape))
   return Array.from({ length: T }, (_, t) => [...mixed.subarray(t * T, (t + 1) * T)])
 }
@@ -53,7 +48,7 @@ async function dropout(sheet: Sheet, ops: Backend): Promise<void> {
   sheet.part('Mean of 10,000 ones after dropout')
   const drop = async (rate: number): Promise<number> => {
     const ones = await ops.run(() => ops.dropout!(ops.upload(new Float32Array(10000).fill(1), [1, 10000]), rate))
-    return ones.reduce((sum, x) => sum + x, 0) / ones.length
+    return mean([...ones])
   }
   const [half, tenth] = [await drop(p), await drop(0.1)]
   sheet.bars(
@@ -68,7 +63,7 @@ async function dropout(sheet: Sheet, ops: Backend): Promise<void> {
 
 /** Of the pictures of positions: how many there are, and the width of vectors. */
 const [T, K] = [8, 8]
-const TURN = rotation(K, { kind: 'rope', ropeTheta: 100, rotaryDim: K, pairing: 'halves', scaling: { kind: 'none' } })
+const TURN = rotation(K, plainRope(K, 100))
 const learnedPositions = (): Float32Array => noise(6, T * K)
 
 async function positions(sheet: Sheet, ops: Backend): Promise<void> {
@@ -142,33 +137,16 @@ async function scoresByPlace(sheet: Sheet, ops: Backend): Promise<void> {
 
 /** How much the last row of attention changes when the earlier rows change places. */
 async function changedPlaces(sheet: Sheet, ops: Backend): Promise<void> {
-  const learned = learnedPositions()
+  const added = learnedPositions().subarray(0, 6 * K)
   sheet.part('Change of the last output when earlier tokens change places')
-  const order = [3, 0, 4, 1, 2, 5]
-  const count = order.length
-  const input = noise(9, count * K).map((x) => 2 * x)
-  const permuted = Float32Array.from(order.flatMap((from) => [...input.subarray(from * K, (from + 1) * K)]))
-  const one: AttentionOptions = { heads: 1, kvHeads: 1, keyDim: K, valueDim: K, scale: K ** -0.5, window: null, softcap: null }
-  const last = async (data: Float32Array, layers: number, kind: 'none' | 'learned' | 'rope'): Promise<Float32Array> => {
-    const mixed = await ops.run(() => {
-      let x: Tensor = ops.upload(data, [count, K])
-      if (kind === 'learned') x = ops.add(x, ops.upload(learned.subarray(0, count * K), [count, K]))
-      for (let layer = 0; layer < layers; layer++) {
-        const place = kind === 'rope' ? ops.rope(x, TURN, sequence(count)) : x
-        x = ops.attention(place, place, x, sequence(count), one)
-      }
-      return x
-    })
-    return mixed.subarray((count - 1) * K)
-  }
   const rows: { label: string; value: number; shown: string }[] = []
-  for (const [label, kind, layers] of [
-    ['no positions, one layer', 'none', 1],
-    ['no positions, two layers', 'none', 2],
-    ['learned, one layer', 'learned', 1],
-    ['RoPE, one layer', 'rope', 1],
+  for (const [label, layers, positions] of [
+    ['no positions, one layer', 1, {}],
+    ['no positions, two layers', 2, {}],
+    ['learned, one layer', 1, { added }],
+    ['RoPE, one layer', 1, { turn: TURN }],
   ] as const) {
-    const value = largestDifference(await last(input, layers, kind), await last(permuted, layers, kind))
+    const value = await changeByOrder(ops, { seed: 9, layers, ...positions })
     rows.push({ label, value, shown: value.toFixed(3) })
   }
   sheet.bars(rows)

@@ -5,10 +5,10 @@ import { EDGE, INNER, type Sheet } from '../../drawing/sheet.ts'
 import { rect, text } from '../../drawing/svg.ts'
 import { leaves, weightSpecs } from '../../model/weights.ts'
 import { signed } from '../../train/statistics.ts'
-import { biasEffects, sinkProbabilities } from '../operations.ts'
 import { cite } from '../published/sources.ts'
 import { EXPERT_LOSSES, KEY_BIAS_LOSSES } from '../published/tables.ts'
 import { EARLIER } from '../recorded/earlier.ts'
+import { biasEffects, sinkProbabilities } from '../single-ops.ts'
 import type { Figure } from './figure.ts'
 
 /** Experts as boxes whose area is their size; `chosen` work on a token, the first `shared` always do. */
