@@ -6,7 +6,7 @@ import { leaves, weightSpecs } from '../model/weights.ts'
 import { mean, variance } from '../numbers/statistics.ts'
 import type { Backend } from '../ops/backend.ts'
 import { above, below, claimsOf, exactly, largestDifference, noise, published } from './claim.ts'
-import { IDEAS } from './published/releases.ts'
+import { days, IDEAS } from './published/releases.ts'
 import { sequence } from './single-ops.ts'
 import { smallSteps } from './small.ts'
 
@@ -111,14 +111,7 @@ export const simulatedClaims = claimsOf('run', [
         above('spread of one output by the other rows, batch of 2', two!, 0.3),
         below('… batch of 128, relative to a batch of 8', many! / eight!, 0.5),
         below('… LayerNorm, any batch', spreadByOthers(8, byRow), 1e-12),
-        ...published(
-          IDEAS.layerNorm,
-          above(
-            'days from batch to layer normalisation',
-            (Date.parse(IDEAS.layerNorm.day) - Date.parse(IDEAS.batchNorm.day)) / 86_400_000,
-            0,
-          ),
-        ),
+        ...published(IDEAS.layerNorm, above('days from batch to layer normalisation', days(IDEAS.batchNorm.day, IDEAS.layerNorm.day), 0)),
       ]
     },
   },

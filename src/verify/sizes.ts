@@ -8,7 +8,7 @@ import { difference } from '../compare/difference.ts'
 import { leaves, weightSpecs } from '../model/weights.ts'
 import { size } from '../ops/tensor.ts'
 import { above, below, claimsOf, exactly, published, rounded } from './claim.ts'
-import { RELEASES, TRAINING_HOURS } from './published/releases.ts'
+import { release, TRAINING_HOURS } from './published/releases.ts'
 import { GEMMA_WINDOWS, GROUPED_QUERIES } from './published/tables.ts'
 import { earlierRow, fromRuns, lossRow, rightRow } from './rows.ts'
 
@@ -48,7 +48,6 @@ function oneExpert(name: string): number {
 /** Rows of the fused matrix of gate and up of one expert. */
 const gateUpRows = (name: string): number =>
   leaves(weightSpecs(model(name))).find(({ name: weight }) => weight.endsWith('feedForward.gateUp'))!.shape[1]!
-const QWEN3 = RELEASES.find((release) => release.model === 'Qwen3-30B-A3B')!
 
 export const sizeClaims = claimsOf('computed', [
   {
@@ -243,7 +242,7 @@ export const sizeClaims = claimsOf('computed', [
         rounded('… Qwen3-30B-A3B', facts('Qwen3-30B-A3B').parameters.active / 1e9, 3.04, 2),
         rounded('active with it: gpt-oss-20b', facts('gpt-oss-20b').parameters.activeWithEmbeddings / 1e9, 4.19, 2),
         rounded('… Qwen3-30B-A3B', facts('Qwen3-30B-A3B').parameters.activeWithEmbeddings / 1e9, 3.35, 2),
-        ...published(QWEN3, exactly('day of Qwen3', QWEN3.day, '2025-04-29')),
+        ...published(release('Qwen3-30B-A3B'), exactly('day of Qwen3', release('Qwen3-30B-A3B').day, '2025-04-29')),
       ]
     },
   },

@@ -1,23 +1,21 @@
 /** Claims about history, releases and benchmarks: published numbers with their conditions, and what follows from them by arithmetic. */
 import { preset, presets } from '../architecture/presets.ts'
 import { unpublishedOf } from '../architecture/slots.ts'
-import { above, below, claimsOf, exactly, published, rounded } from './claim.ts'
-import { IDEAS, RELEASES, type Release, TRAINING_DATA } from './published/releases.ts'
-import { cite, type From } from './published/sources.ts'
-import { GEMMA_WIDTH_DEPTH, LM_ARENA, PERSON_QA, PRINTED, SCORES, score } from './published/tables.ts'
+import { above, below, claimsOf, exactly, type Measurement, published, rounded } from './claim.ts'
+import { days, IDEAS, RELEASES, type Release, release, TRAINING_DATA } from './published/releases.ts'
+import { cite } from './published/sources.ts'
+import { type Bench, GEMMA_WIDTH_DEPTH, LM_ARENA, PERSON_QA, PRINTED, SCORES, type Score, scoreOf } from './published/tables.ts'
 import { rightRow } from './rows.ts'
 
-const release = (model: string): Release => RELEASES.find((each) => each.model === model)!
 const list = (of: (release: Release) => boolean): string =>
   RELEASES.filter(of)
     .map(({ model }) => model)
     .join(' ')
-const days = (from: string, to: string): number => (Date.parse(to) - Date.parse(from)) / 86_400_000
-/** A row on a score, with its source and whether tools were allowed. */
-const about = (bench: (typeof SCORES)[number]['bench'], model: string, tools: 'tools' | 'no tools' | 'own'): From => {
-  const { source } = SCORES.find((row) => row.bench === bench && row.model === model && row.tools === tools)!
-  return { source, place: bench, condition: tools === 'own' ? 'in the environment of the task' : `${tools}, high effort` }
-}
+/** A row on the difference of two scores, with the sources of both. */
+const difference = (what: string, a: Score, b: Score, expected: number): Measurement => ({
+  ...rounded(what, a.score - b.score, expected, 1),
+  from: [...new Set([cite(a), cite(b)])].join(' and '),
+})
 const { rows: arena } = LM_ARENA
 const bestOpen = arena.filter(({ open }) => open).reduce((best, row) => (row.score > best.score ? row : best))
 
@@ -110,7 +108,7 @@ export const sourcedClaims = claimsOf('published', [
         TRAINING_DATA.gptOss,
         exactly('language of the text', TRAINING_DATA.gptOss.language, 'mostly English'),
         exactly('focus', TRAINING_DATA.gptOss.focus, 'STEM, coding, general knowledge'),
-        exactly('data published', TRAINING_DATA.gptOss.published || 'none', 'none'),
+        exactly('data published', TRAINING_DATA.gptOss.published, 'none'),
       ),
       ...published(TRAINING_DATA.qwen3, exactly('for comparison, Qwen3', TRAINING_DATA.qwen3.language, '119 languages and dialects')),
     ],
@@ -158,63 +156,28 @@ export const sourcedClaims = claimsOf('published', [
     says: 'gpt-oss is on a par with the own models of OpenAI and with Qwen3.',
     verdict: 'holds',
     note: 'On these two tasks. The figure sets bars with and without tools side by side; only like with like is compared here.',
-    check: () => [
-      ...published(
-        about('AIME 2025', 'gpt-oss-120b', 'tools'),
-        rounded(
-          'AIME 2025 with tools: 120b less o4-mini',
-          score('AIME 2025', 'gpt-oss-120b', 'tools') - score('AIME 2025', 'o4-mini', 'tools'),
-          -1.6,
-          1,
+    check: () => {
+      const aime = (model: string, tools: Score['tools'] = 'no tools') => scoreOf('AIME 2025', model, tools)
+      const gpqa = (model: string) => scoreOf('GPQA Diamond', model, 'no tools')
+      const [large, qwen] = ['gpt-oss-120b', 'Qwen3-235B-Thinking-2507'] as const
+      return [
+        difference('AIME 2025 with tools: 120b less o4-mini', aime(large, 'tools'), aime('o4-mini', 'tools'), -1.6),
+        difference(`AIME 2025 without tools: 120b less ${qwen}`, aime(large), aime(qwen), 0.2),
+        difference('GPQA without tools: 120b less o4-mini', gpqa(large), gpqa('o4-mini'), -1.3),
+        difference(`GPQA without tools: 120b less ${qwen}`, gpqa(large), gpqa(qwen), -1),
+        difference('what tools alone change for 120b on AIME 2025', aime(large, 'tools'), aime(large), 5.4),
+        ...published(
+          aime('o3-mini'),
+          exactly(
+            'bar of o3-mini on AIME 2025: tools',
+            SCORES.filter(({ model, bench }) => model === 'o3-mini' && bench === 'AIME 2025')
+              .map(({ tools }) => tools)
+              .join(),
+            'no tools',
+          ),
         ),
-      ),
-      ...published(
-        about('AIME 2025', 'gpt-oss-120b', 'no tools'),
-        rounded(
-          'AIME 2025 without tools: 120b less Qwen3-235B-Thinking-2507',
-          score('AIME 2025', 'gpt-oss-120b', 'no tools') - score('AIME 2025', 'Qwen3-235B-Thinking-2507', 'no tools'),
-          0.2,
-          1,
-        ),
-      ),
-      ...published(
-        about('GPQA Diamond', 'gpt-oss-120b', 'no tools'),
-        rounded(
-          'GPQA without tools: 120b less o4-mini',
-          score('GPQA Diamond', 'gpt-oss-120b', 'no tools') - score('GPQA Diamond', 'o4-mini', 'no tools'),
-          -1.3,
-          1,
-        ),
-      ),
-      ...published(
-        about('GPQA Diamond', 'gpt-oss-120b', 'no tools'),
-        rounded(
-          'GPQA without tools: 120b less Qwen3-235B-Thinking-2507',
-          score('GPQA Diamond', 'gpt-oss-120b', 'no tools') - score('GPQA Diamond', 'Qwen3-235B-Thinking-2507', 'no tools'),
-          -1,
-          1,
-        ),
-      ),
-      ...published(
-        about('AIME 2025', 'gpt-oss-120b', 'tools'),
-        rounded(
-          'what tools alone change for 120b on AIME 2025',
-          score('AIME 2025', 'gpt-oss-120b', 'tools') - score('AIME 2025', 'gpt-oss-120b', 'no tools'),
-          5.4,
-          1,
-        ),
-      ),
-      ...published(
-        about('AIME 2025', 'o3-mini', 'no tools'),
-        exactly(
-          'bar of o3-mini on AIME 2025: tools',
-          SCORES.filter(({ model, bench }) => model === 'o3-mini' && bench === 'AIME 2025')
-            .map(({ tools }) => tools)
-            .join(),
-          'no tools',
-        ),
-      ),
-    ],
+      ]
+    },
   },
   {
     id: 'C57',
@@ -243,36 +206,25 @@ export const sourcedClaims = claimsOf('published', [
     verdict: 'dated',
     note: 'On AIME 2025 within a few points, on the other tasks 5 to 16 below. The figure prints 60.4 for gpt-oss-20b on SWE-bench Verified; the card says 60.7.',
     check: () => {
-      const gap = (
-        bench: 'AIME 2025' | 'GPQA Diamond' | 'HLE' | 'SWE-bench Verified',
-        tools: 'tools' | 'no tools' | 'own',
-        expected: number,
-      ) =>
-        published(
-          about(bench, 'gpt-oss-120b', tools),
-          rounded(
-            `${bench}, ${tools === 'own' ? 'in its environment' : tools}: GPT-5 less 120b`,
-            score(bench, 'GPT-5', tools) - score(bench, 'gpt-oss-120b', tools),
-            expected,
-            1,
-          ),
+      const gap = (bench: Bench, tools: Score['tools'], expected: number) =>
+        difference(
+          `${bench}, ${tools === 'own' ? 'in its environment' : tools}: GPT-5 less 120b`,
+          scoreOf(bench, 'GPT-5', tools),
+          scoreOf(bench, 'gpt-oss-120b', tools),
+          expected,
         )
+      const swe = scoreOf('SWE-bench Verified', 'gpt-oss-20b', 'own')
+      const [small, large] = (['gpt-oss-20b', 'gpt-oss-120b'] as const).map((model) => scoreOf('HLE', model, 'no tools')) as [Score, Score]
       return [
-        ...gap('AIME 2025', 'tools', 1.7),
-        ...gap('AIME 2025', 'no tools', 2.1),
-        ...gap('GPQA Diamond', 'no tools', 5.6),
-        ...gap('HLE', 'tools', 16.2),
-        ...gap('HLE', 'no tools', 9.9),
-        ...gap('SWE-bench Verified', 'own', 12.5),
-        {
-          ...exactly('gpt-oss-20b on SWE-bench Verified, card', score('SWE-bench Verified', 'gpt-oss-20b', 'own'), 60.7),
-          from: cite(about('SWE-bench Verified', 'gpt-oss-20b', 'own')),
-        },
+        gap('AIME 2025', 'tools', 1.7),
+        gap('AIME 2025', 'no tools', 2.1),
+        gap('GPQA Diamond', 'no tools', 5.6),
+        gap('HLE', 'tools', 16.2),
+        gap('HLE', 'no tools', 9.9),
+        gap('SWE-bench Verified', 'own', 12.5),
+        ...published(swe, exactly('gpt-oss-20b on SWE-bench Verified, card', swe.score, 60.7)),
         ...published(PRINTED.swe20b, exactly('… as the figure prints it', PRINTED.swe20b.value, 60.4)),
-        ...published(
-          about('HLE', 'gpt-oss-20b', 'no tools'),
-          below('HLE without tools: 20b less 120b', score('HLE', 'gpt-oss-20b', 'no tools') - score('HLE', 'gpt-oss-120b', 'no tools'), 0),
-        ),
+        ...published(small, below('HLE without tools: 20b less 120b', small.score - large.score, 0)),
       ]
     },
   },

@@ -96,7 +96,7 @@ export const benchmarkFigures: readonly Figure[] = [
     title: 'Figure 23: gpt-oss, models of OpenAI and Qwen3',
     describes:
       'Bars of AIME 2025 and GPQA Diamond, with tools and without apart, because the difference is larger than that between models. gpt-oss-120b is within two points of o4-mini and of Qwen3-235B-Thinking-2507.',
-    source: `${addresses(['modelCard', 'gpt5', 'qwenReadme'])}; percent solved, high effort.`,
+    source: `${addresses(['modelCard'])}; percent solved, high effort. Qwen3 as the article prints it.`,
     draw(sheet) {
       const models = ['gpt-oss-120b', 'gpt-oss-20b', 'o3', 'o4-mini', 'o3-mini', 'Qwen3-235B-Thinking-2507']
       const card = (name: Bench) => bench(sheet, name, models)
@@ -114,7 +114,7 @@ export const benchmarkFigures: readonly Figure[] = [
     title: 'Figure 24: gpt-oss beside GPT-5',
     describes:
       'Bars of four benchmarks, with tools, without, and in the environment of the task apart. On AIME 2025 gpt-oss-120b is two points below GPT-5, on the others five to sixteen. GPT-5 without thinking is far below itself.',
-    source: `${addresses(['gpt5', 'modelCard', 'qwenReadme'])}; percent solved. The article prints 60.4 for gpt-oss-20b on SWE-bench Verified; the card says 60.7.`,
+    source: `${addresses(['gpt5', 'modelCard'])}; percent solved. All but gpt-oss as the article prints them. It prints 60.4 for gpt-oss-20b on SWE-bench Verified; the card says 60.7.`,
     draw(sheet) {
       const models = [
         'GPT-5 pro',

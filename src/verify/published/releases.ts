@@ -118,14 +118,22 @@ export const RELEASES: readonly Release[] = [
   },
 ]
 
+/** @throws RangeError for a model that is not listed */
+export function release(model: string): Release {
+  const found = RELEASES.find((each) => each.model === model)
+  if (!found) throw new RangeError(`no published release of ${model}`)
+  return found
+}
+
+/** Days between two days, each as year-month-day. */
+export const days = (from: string, to: string): number => (Date.parse(to) - Date.parse(from)) / 86_400_000
+
 /** First publications of ideas that the article dates. */
 export interface Idea extends From {
-  idea: string
   day: string
 }
 
-const first = (idea: string, source: From['source'], day: string, place: string): Idea => ({
-  idea,
+const first = (source: From['source'], day: string, place: string): Idea => ({
   source,
   day,
   place,
@@ -133,16 +141,17 @@ const first = (idea: string, source: From['source'], day: string, place: string)
 })
 
 export const IDEAS = {
-  gatedUnit: first('gated linear units', 'gated', '2016-12-23', 'section 2'),
-  gatedFeedForward: first('gated feed-forward of a transformer', 'glu', '2020-02-12', 'section 2'),
-  localBands: first('local bands of attention', 'sparse', '2019-04-23', 'section 4'),
-  longformer: first('sliding windows of Longformer', 'longformer', '2020-04-10', 'section 3'),
-  gpt3Bands: first('alternating dense and banded layers of GPT-3', 'gpt3', '2020-05-28', 'section 2.1'),
-  offByOne: first('a constant in the denominator of the softmax', 'offByOne', '2023-07-24', 'whole text'),
-  streaming: first('attention sinks of StreamingLLM', 'streaming', '2023-09-29', 'section 3'),
-  transformer: first('transformer', 'transformer', '2017-06-12', 'section 3'),
-  batchNorm: first('batch normalisation', 'batchNorm', '2015-02-11', 'section 3'),
-  layerNorm: first('layer normalisation', 'layerNorm', '2016-07-21', 'section 3'),
+  gatedUnit: first('gated', '2016-12-23', 'section 2'),
+  gatedFeedForward: first('glu', '2020-02-12', 'section 2'),
+  localBands: first('sparse', '2019-04-23', 'section 4'),
+  longformer: first('longformer', '2020-04-10', 'section 3'),
+  gpt3Bands: first('gpt3', '2020-05-28', 'section 2.1'),
+  /** A constant in the denominator of the softmax. */
+  offByOne: first('offByOne', '2023-07-24', 'whole text'),
+  streaming: first('streaming', '2023-09-29', 'section 3'),
+  transformer: first('transformer', '2017-06-12', 'section 3'),
+  batchNorm: first('batchNorm', '2015-02-11', 'section 3'),
+  layerNorm: first('layerNorm', '2016-07-21', 'section 3'),
 }
 
 /** Hours of GPUs, in millions. */
@@ -157,26 +166,15 @@ export const TRAINING_HOURS = {
   deepseekPretraining: { value: 2.664, source: 'deepseek3', place: 'Table 1', condition: 'H800, pre-training alone' },
 } satisfies Record<string, From & { value: number }>
 
-/** What is known of the training data. Empty `published`: the data themselves were not released. */
+/** What is known of the training data. */
 export const TRAINING_DATA = {
   gptOss: {
-    tokens: 'trillions',
     language: 'mostly English',
     focus: 'STEM, coding, general knowledge',
-    published: '',
-    cutoff: '2024-06',
+    published: 'none',
     source: 'announcement',
     place: 'section on pre-training',
     condition: 'both sizes',
   },
-  qwen3: {
-    tokens: '36 trillion',
-    language: '119 languages and dialects',
-    focus: 'STEM, coding, reasoning, books, multilingual, synthetic',
-    published: '',
-    cutoff: '',
-    source: 'qwenReport',
-    place: 'section 3.1',
-    condition: 'all sizes',
-  },
-} satisfies Record<string, From & Record<'tokens' | 'language' | 'focus' | 'published' | 'cutoff', string>>
+  qwen3: { language: '119 languages and dialects', source: 'qwenReport', place: 'section 3.1', condition: 'all sizes' },
+} satisfies Record<string, From & { language: string; focus?: string; published?: string }>

@@ -119,7 +119,7 @@ export const NORM_INPUT = {
 export const PERSON_QA = {
   rates: { 'gpt-oss-120b': 49, 'gpt-oss-20b': 53, 'o4-mini': 36 },
   source: 'modelCard',
-  place: 'section on hallucinations',
+  place: 'section 4.5',
   condition: 'PersonQA, no browsing',
 } satisfies From & { rates: Record<string, number> }
 
@@ -167,25 +167,34 @@ export const EFFORT = {
 }
 
 export type Bench = 'AIME 2025' | 'GPQA Diamond' | 'HLE' | 'SWE-bench Verified'
-export interface Score {
+export interface Score extends From {
   bench: Bench
   model: string
   score: number
   /** `own`: the task gives the model an environment of its own. */
   tools: 'tools' | 'no tools' | 'own'
   /** False: answered without thinking. */
-  thinking?: boolean
-  source: From['source']
+  thinking: boolean
 }
 
-const scores = (bench: Bench, tools: Score['tools'], source: Score['source'], rows: Record<string, number>, thinking = true): Score[] =>
-  Object.entries(rows).map(([model, score]) => ({ bench, model, score, tools, thinking, source }))
+/** Where scores stand in their sources. Those of GPT-5 and Qwen3 are as the article prints them. */
+const PLACES = {
+  modelCard: (bench: Bench) => bench,
+  gpt5: (bench: Bench) => `${bench}, read through figure 24 of the article`,
+  article: (bench: Bench) => `figure ${bench === 'SWE-bench Verified' ? 24 : 23}, ${bench}`,
+}
+
+function scores(bench: Bench, tools: Score['tools'], source: keyof typeof PLACES, rows: Record<string, number>, thinking = true): Score[] {
+  const condition = tools === 'own' ? 'in the environment of the task' : `${tools}, ${thinking ? 'high effort' : 'without thinking'}`
+  const shared = { bench, tools, thinking, source, place: PLACES[source](bench), condition }
+  return Object.entries(rows).map(([model, score]) => ({ ...shared, model, score }))
+}
 
 /** Percent of problems solved, high effort where a model has efforts. */
 export const SCORES: readonly Score[] = [
   ...scores('AIME 2025', 'tools', 'modelCard', { 'gpt-oss-120b': 97.9, 'gpt-oss-20b': 98.7, o3: 98.4, 'o4-mini': 99.5 }),
   ...scores('AIME 2025', 'no tools', 'modelCard', { 'gpt-oss-120b': 92.5, 'o3-mini': 86.5 }),
-  ...scores('AIME 2025', 'no tools', 'qwenReadme', { 'Qwen3-235B-Thinking-2507': 92.3 }),
+  ...scores('AIME 2025', 'no tools', 'article', { 'Qwen3-235B-Thinking-2507': 92.3 }),
   ...scores('AIME 2025', 'tools', 'gpt5', { 'GPT-5 pro': 100, 'GPT-5': 99.6 }),
   ...scores('AIME 2025', 'no tools', 'gpt5', { 'GPT-5 pro': 96.7, 'GPT-5': 94.6, o3: 88.9, 'GPT-4o': 42.1 }),
   ...scores('AIME 2025', 'tools', 'gpt5', { 'GPT-5': 71 }, false),
@@ -197,7 +206,7 @@ export const SCORES: readonly Score[] = [
     'o4-mini': 81.4,
     'o3-mini': 77,
   }),
-  ...scores('GPQA Diamond', 'no tools', 'qwenReadme', { 'Qwen3-235B-Thinking-2507': 81.1 }),
+  ...scores('GPQA Diamond', 'no tools', 'article', { 'Qwen3-235B-Thinking-2507': 81.1 }),
   ...scores('GPQA Diamond', 'tools', 'gpt5', { 'GPT-5 pro': 89.4, 'GPT-5': 87.3 }),
   ...scores('GPQA Diamond', 'no tools', 'gpt5', { 'GPT-5 pro': 88.4, 'GPT-5': 85.7, 'GPT-4o': 70.1 }),
   ...scores('GPQA Diamond', 'no tools', 'gpt5', { 'GPT-5': 77.8 }, false),
@@ -209,7 +218,7 @@ export const SCORES: readonly Score[] = [
   ...scores('SWE-bench Verified', 'own', 'gpt5', { 'GPT-5': 74.9, o3: 69.1, 'GPT-4o': 30.8 }),
   ...scores('SWE-bench Verified', 'own', 'gpt5', { 'GPT-5': 52.8 }, false),
   ...scores('SWE-bench Verified', 'own', 'modelCard', { 'gpt-oss-120b': 62.4, 'gpt-oss-20b': 60.7 }),
-  ...scores('SWE-bench Verified', 'own', 'qwenReadme', { 'Qwen3-Coder-480B': 69.6 }),
+  ...scores('SWE-bench Verified', 'own', 'article', { 'Qwen3-Coder-480B': 69.6 }),
 ]
 
 /** Numbers as the article prints them, where its sources print others. */
@@ -219,9 +228,9 @@ export const PRINTED = {
   swe20b: { value: 60.4, source: 'article', place: 'figure 24', condition: 'gpt-oss-20b, SWE-bench Verified' },
 } satisfies Record<string, From & { value: number }>
 
-/** One published score. @throws RangeError where there is none */
-export function score(bench: Bench, model: string, tools: Score['tools'], thinking = true): number {
-  const found = SCORES.find((row) => row.bench === bench && row.model === model && row.tools === tools && row.thinking === thinking)
+/** One published score of a model that thinks. @throws RangeError where there is none */
+export function scoreOf(bench: Bench, model: string, tools: Score['tools']): Score {
+  const found = SCORES.find((row) => row.bench === bench && row.model === model && row.tools === tools && row.thinking)
   if (!found) throw new RangeError(`no published score of ${model} on ${bench} with ${tools}`)
-  return found.score
+  return found
 }
