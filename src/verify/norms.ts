@@ -9,7 +9,7 @@ import type { Backend } from '../ops/backend.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { below, claimsOf, exactly, noise, rounded } from './claim.ts'
 import { NORM_INPUT } from './published/tables.ts'
-import { earlierRow, fromRuns, lossRow, timed } from './rows.ts'
+import { earlierRow, fromRuns, lossRow, ratioRow, timed } from './rows.ts'
 
 /** What a norm makes of 20 rows of D numbers with different means. */
 async function normalised(ops: Backend, seed: number, norm: (x: Tensor, ones: Tensor, zeros: Tensor) => Tensor): Promise<number[][]> {
@@ -31,19 +31,12 @@ export const normClaims = claimsOf('run', [
     check: async (_, evidence) => {
       const [start, , after] = walkSteps(preset('gpt2')!, stepsWith())
       const { ops, date, machine } = await evidence.times()
-      const ratio = ops.layerNorm / ops.rmsNorm
       const run = await evidence.training('norms')
       const norms = (index: typeof start) => account(index!, { context: 1 }).parameters.byComponent.norm
       return [
         exactly('norm parameters of GPT-2', norms(start), 25 * 2 * 768),
         exactly('… with RMSNorm', norms(after), 25 * 768),
-        {
-          what: 'time of LayerNorm over that of RMSNorm',
-          expected: '> 1',
-          measured: ratio.toFixed(2),
-          agrees: ratio > 1,
-          from: timed('C23', date, machine),
-        },
+        ratioRow('time of LayerNorm over that of RMSNorm', ops.layerNorm / ops.rmsNorm, 1, timed('C23', date, machine)),
         earlierRow('ladderRmsNorm', 'within', 0.03),
         ...fromRuns(run, () => [lossRow(run, 'the same, four layers of 64 on generated text', ['LayerNorm', 'RMSNorm'], 'same', 0.05)]),
       ]

@@ -10,7 +10,7 @@ import { FP4_VALUES, packMxfp4Block, storedBytes, unpackMxfp4Block } from '../op
 import { size } from '../ops/tensor.ts'
 import { above, below, claimsOf, exactly, largestDifference, noise, published, rounded } from './claim.ts'
 import { GLU_VARIANTS, KEY_BIAS_LOSSES, SWISH_IMAGES } from './published/tables.ts'
-import { earlierRow, lossRow, timed } from './rows.ts'
+import { earlierRow, lossRow, ratioRow, timed } from './rows.ts'
 import {
   activations,
   biasEffects,
@@ -116,7 +116,6 @@ export const operationClaims = claimsOf('run', [
       const { gelu, tanh, silu, quick } = await curves(ops)
       const { ops: times, date, machine } = await evidence.times()
       const from = timed('C11', date, machine)
-      const cost = (what: string, ratio: number) => ({ what, expected: '> 1', measured: ratio.toFixed(2), agrees: ratio > 1, from })
       const images = Object.values(SWISH_IMAGES.rows)
       const slot = preset('gpt2')!.layers[0]!.feedForward
       return [
@@ -124,8 +123,8 @@ export const operationClaims = claimsOf('run', [
         rounded('largest distance of its form from GELU', largestDifference(tanh, gelu), 0.000473, 6),
         rounded('largest distance of the gate of gpt-oss from GELU', largestDifference(quick, gelu), 0.0203, 4),
         rounded('largest distance of SiLU from GELU', largestDifference(silu, gelu), 0.193, 3),
-        cost('time of GELU (error function) over that of SiLU with its product', times.geluErf / times.swiglu),
-        cost('time of a GELU gate (tanh) over that of a SiLU gate', times.geglu / times.swiglu),
+        ratioRow('time of GELU (error function) over that of SiLU with its product', times.geluErf / times.swiglu, 1, from),
+        ratioRow('time of a GELU gate (tanh) over that of a SiLU gate', times.geglu / times.swiglu, 1, from),
         lossRow(await evidence.training('gate'), 'loss of a SiLU gate less that of a GELU gate', ['GEGLU', 'SwiGLU'], 'same'),
         ...published(
           SWISH_IMAGES,

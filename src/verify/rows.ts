@@ -69,11 +69,19 @@ export function rightRow(training: Training, what: string, label: string, side: 
   }
 }
 
+/** A ratio of times against a lower bound. `words`: the bound in other words. */
+export const ratioRow = (what: string, ratio: number, least: number, from: string | undefined, words = `> ${least}`): Measurement => ({
+  what,
+  expected: words,
+  measured: ratio.toFixed(2),
+  agrees: ratio > least,
+  from,
+})
+
 /** Tokens per second of b over those of a while training. */
 export function speedRow(training: Training, what: string, [a, b]: readonly [string, string], least: number): Measurement {
   const speed = (label: string) => mean(of(training.runs, label).map(({ tokensPerSecond }) => tokensPerSecond))
-  const ratio = speed(b) / speed(a)
-  return { what, expected: `> ${least}`, measured: ratio.toFixed(2), agrees: ratio > least, from: recordedAs(training) }
+  return ratioRow(what, speed(b) / speed(a), least, recordedAs(training))
 }
 
 /** An earlier measurement against a bound. Bounds on changes of a loss are beyond twice its spread where one was kept. */

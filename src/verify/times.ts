@@ -86,25 +86,24 @@ async function opTimes(backend: Backend, rounds: number): Promise<OpTimes> {
 const shaped = (layers: number, width: number): Architecture =>
   smallSteps({ layers, width, vocabSize: 512, block: 2 * PROMPT }).get('no-biases')!
 
-/** Half as deep and about √2 as wide as each other, like gpt-oss-20b and Qwen3-30B-A3B. */
-export const SHAPES = { wide: shaped(6, 360), deep: shaped(12, 256) }
-
+/** Of two models: one is twice as deep, the other about √2 times as wide, as Qwen3-30B-A3B and gpt-oss-20b are. */
 async function shapeTimes(backend: Backend, rounds: number): Promise<Record<'wide' | 'deep', ShapeTimes>> {
-  const steps = { wide: await stepper(backend, SHAPES.wide), deep: await stepper(backend, SHAPES.deep) }
+  const shapes = { wide: shaped(6, 360), deep: shaped(12, 256) }
+  const steps = { wide: await stepper(backend, shapes.wide, rounds), deep: await stepper(backend, shapes.deep, rounds) }
   const prompts = await shortest({ wide: steps.wide.prompt, deep: steps.deep.prompt }, rounds)
   const tokens = await shortest({ wide: steps.wide.token, deep: steps.deep.token }, rounds)
   const of = (name: 'wide' | 'deep'): ShapeTimes => ({
-    parameters: account(SHAPES[name], { context: 1 }).parameters.total,
+    parameters: account(shapes[name], { context: 1 }).parameters.total,
     prompt: prompts[name],
     token: tokens[name],
   })
   return { wide: of('wide'), deep: of('deep') }
 }
 
-/** Reads a prompt, and tokens after it, with random weights. */
-async function stepper(backend: Backend, architecture: Architecture) {
+/** Reads a prompt, and up to `rounds + 1` tokens after it, with random weights. */
+async function stepper(backend: Backend, architecture: Architecture, rounds: number) {
   const weights = await initialize(architecture, backend, 1)
-  const cache = await backend.cache(cacheSpec(architecture, 1, PROMPT + ROUNDS + 1, PROMPT))
+  const cache = await backend.cache(cacheSpec(architecture, 1, PROMPT + rounds + 1, PROMPT))
   const read = (from: number, count: number) => {
     const positions = Int32Array.from({ length: count }, (_, i) => from + i)
     const batch = { ids: positions, slots: new Int32Array(count), positions }

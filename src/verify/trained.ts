@@ -4,7 +4,7 @@ import { dataAgainstArchitecture, of, percent } from '../train/results.ts'
 import { above, below, type Claim, claimsOf, exactly, published, rounded } from './claim.ts'
 import { days, IDEAS } from './published/releases.ts'
 import { DROPOUT_ONE_PASS, EXPERT_LOSSES, GLU_VARIANTS, NANOCHAT_DATA, NANOCHAT_GATE } from './published/tables.ts'
-import { earlierRow, fromRuns, lossesRow, lossRow, recordedAs, speedRow, timed } from './rows.ts'
+import { earlierRow, fromRuns, lossesRow, lossRow, ratioRow, recordedAs, speedRow, timed } from './rows.ts'
 
 const SMALL = 'Models of 0.1 to 0.4 million parameters and a minute of training: the sign and the mechanism, not the size at scale.'
 
@@ -135,20 +135,8 @@ export const trainedClaims: Claim[] = claimsOf('training', [
           ...rounded('random models of 12 narrow and 6 wide layers: parameters, deep over wide', deep.parameters / wide.parameters, 1, 1),
           from,
         },
-        {
-          what: 'time of a prompt, deep over wide',
-          expected: '> 0.6 (about 1.1 on a quiet machine)',
-          measured: (deep.prompt / wide.prompt).toFixed(2),
-          agrees: deep.prompt / wide.prompt > 0.6,
-          from,
-        },
-        {
-          what: 'time of a token, deep over wide',
-          expected: '> 0.6 (about 1.1 on a quiet machine)',
-          measured: (deep.token / wide.token).toFixed(2),
-          agrees: deep.token / wide.token > 0.6,
-          from,
-        },
+        ratioRow('time of a prompt, deep over wide', deep.prompt / wide.prompt, 0.6, from, '> 0.6 (about 1.1 on a quiet machine)'),
+        ratioRow('time of a token, deep over wide', deep.token / wide.token, 0.6, from, '> 0.6 (about 1.1 on a quiet machine)'),
       ]
     },
   },
