@@ -7,11 +7,10 @@ import { EDGE, SHEET, type Sheet } from '../../drawing/sheet.ts'
 import { circle, line, path, rect, text } from '../../drawing/svg.ts'
 import { leaves, weightSpecs } from '../../model/weights.ts'
 import { size } from '../../ops/tensor.ts'
+import { signed } from '../../train/statistics.ts'
 import { GLU_VARIANTS } from '../published/tables.ts'
+import { EARLIER, GATE_LOSSES } from '../recorded/earlier.ts'
 import type { Figure } from './figure.ts'
-
-/** docs/lineage.md, 2026-11: held-out loss after 2,000 steps on tinyshakespeare, 0.81M parameters, three seeds. */
-const LADDER = { gelu: 1.755, geluSpread: 0.013, swiglu: 1.692, swigluSpread: 0.012, change: -0.063, changeSpread: 0.004 }
 
 function variants(sheet: Sheet): void {
   sheet.part('Published: mean of SuperGLUE, T5 base')
@@ -30,15 +29,18 @@ function variants(sheet: Sheet): void {
   )
   sheet.gap(6)
   sheet.part('Here: held-out loss of small models')
+  const { gelu, swiglu, steps } = GATE_LOSSES
+  const { mean: change, spread, seeds } = EARLIER.ladderGate
+  const millions = (count: number): string => `${(count / 1e6).toFixed(2)}M`
   sheet.dots(
     [
-      { label: 'GELU', value: LADDER.gelu, shown: LADDER.gelu.toFixed(3), spread: LADDER.geluSpread, tone: 7 },
-      { label: 'SwiGLU', value: LADDER.swiglu, shown: LADDER.swiglu.toFixed(3), spread: LADDER.swigluSpread, tone: 1 },
+      { label: 'GELU', value: gelu.loss, shown: gelu.loss.toFixed(3), spread: gelu.spread, tone: 7 },
+      { label: 'SwiGLU', value: swiglu.loss, shown: swiglu.loss.toFixed(3), spread: swiglu.spread, tone: 1 },
     ],
     { from: 1.65, to: 1.8 },
   )
   sheet.note(
-    `Lower is better. 0.80M and 0.81M parameters, characters, 2,000 steps, three seeds. Seed by seed the gate changes the loss by −${-LADDER.change} ± ${LADDER.changeSpread}.`,
+    `Lower is better. ${millions(gelu.parameters)} and ${millions(swiglu.parameters)} parameters, characters, ${steps.toLocaleString('en-US')} steps, ${seeds} seeds. Seed by seed the gate changes the loss by ${signed(change)} ± ${spread}.`,
   )
 }
 
