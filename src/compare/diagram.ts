@@ -168,7 +168,7 @@ function layout(architectures: Architecture[], features: Map<string, Difference>
       .filter(({ key, values }) => values.some((value) => value !== '–' && !(key === 'scale' && value === values[0])))
       .map(({ label, values }) => {
         const width = inner - textWidth(label, FONT) - 10
-        const wrapped = values.map((value) => wrap(value, width, FONT))
+        const wrapped = values.map((value) => wrap(value, width, FONT, /(?<=[,;]) /))
         return {
           label,
           values: wrapped,

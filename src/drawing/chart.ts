@@ -1,6 +1,6 @@
 /** Line charts as SVG: one pair of axes, a few series, readable in light and dark. */
 import { circle, document, line, n, path, text, turned } from './svg.ts'
-import { ticks } from './ticks.ts'
+import { limits, ticks } from './ticks.ts'
 
 export interface Series {
   name: string
@@ -118,13 +118,6 @@ function within(points: Series['points'], low: number, high: number): (readonly 
     if (inside(point)) parts.at(-1)!.push(point)
   })
   return parts
-}
-
-function limits(values: readonly number[]): [number, number] {
-  const low = Math.min(...values)
-  const high = Math.max(...values)
-  if (low === high) return [low - 0.5, high + 0.5]
-  return [low, high]
 }
 
 /** At most 400 points of a long series: means of equal stretches. */

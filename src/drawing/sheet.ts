@@ -2,8 +2,8 @@
  * Pictures as wide as a phone: one column of 360 units, no text below 11 units, light and dark. A sheet is filled from top to
  * bottom; every part moves `y` on. Tones are numbers: 0 blue, 1 orange, 2 green, 3 purple, 4 ochre, 5 teal, 6 red, 7 grey.
  */
-import { circle, document, line, n, path, rect, text, textWidth, turned, wrapWords } from './svg.ts'
-import { ticks } from './ticks.ts'
+import { circle, document, faded, line, n, path, rect, text, textWidth, turned, wrap } from './svg.ts'
+import { limits, ticks } from './ticks.ts'
 
 /** Width of the picture, and its left and right margin. */
 export const SHEET = 360
@@ -108,7 +108,7 @@ export class Sheet {
 
   /** A heading of a part of the picture. */
   part(title: string, className = 'part'): void {
-    for (const words of wrapWords(title, INNER, 13.5)) {
+    for (const words of wrap(title, INNER, 13.5)) {
       this.y += 15
       this.add(text(EDGE, this.y - 3, words, className))
     }
@@ -120,7 +120,7 @@ export class Sheet {
     content: string,
     { x = EDGE, width = SHEET - EDGE - x, className = 'dim' }: { x?: number; width?: number; className?: string } = {},
   ): void {
-    for (const words of wrapWords(content, width, SMALL)) {
+    for (const words of wrap(content, width, SMALL)) {
       this.y += LINE
       this.add(text(x, this.y - 3, words, className))
     }
@@ -194,8 +194,8 @@ export class Sheet {
   } {
     const points = curves.flatMap(({ points }) => points)
     const ends = curves.flatMap(({ points, spread }) => points.flatMap(([, y], i) => [y - (spread?.[i] ?? 0), y + (spread?.[i] ?? 0)]))
-    const [xLow, xHigh] = xRange ?? range(points.map(([x]) => x))
-    const [yLow, yHigh] = yRange ?? range(ends)
+    const [xLow, xHigh] = xRange ?? limits(points.map(([x]) => x))
+    const [yLow, yHigh] = yRange ?? limits(ends)
     const yTicks = ticks(yLow, yHigh)
     const left = EDGE + Math.max(...yTicks.map((y) => textWidth(yName(y), SMALL))) + 6
     const right = SHEET - EDGE - 4
@@ -246,7 +246,7 @@ export class Sheet {
         if (shade === null) return
         const at = [left + c * cell + 0.5, top + 0.5, cell - 1, cellHeight - 1] as const
         this.add(rect(...at, 'rest', 2))
-        if (shade > 0) this.add(rect(...at, `a${tone}`, 2).replace('/>', ` fill-opacity="${n2(shade)}"/>`))
+        if (shade > 0) this.add(faded(rect(...at, `a${tone}`, 2), shade))
         const word = words?.[r]?.[c]
         if (word) this.add(text(left + (c + 0.5) * cell, top + cellHeight / 2 + 4, word, shade > 0.7 ? 'inverse' : 'small', 'middle'))
       })
@@ -257,9 +257,9 @@ export class Sheet {
 
   /** The whole document: heading, what was drawn, source. */
   document({ title, describes, source }: About): string {
-    const heading = wrapWords(title, INNER, 17.5)
+    const heading = wrap(title, INNER, 17.5)
     const top = 16 + heading.length * 18
-    const sources = wrapWords(`Source: ${source}`, INNER, SMALL)
+    const sources = wrap(`Source: ${source}`, INNER, SMALL)
     const height = top + this.y + 12 + sources.length * LINE + 8
     const body = [
       rect(0, 0, SHEET, height, 'page'),
@@ -275,9 +275,3 @@ export class Sheet {
 
 /** With a minus sign in place of a hyphen. */
 const signed = (value: number): string => String(value).replace('-', '−')
-const n2 = (value: number): string => String(Math.round(value * 100) / 100)
-
-function range(values: readonly number[]): [number, number] {
-  const [low, high] = [Math.min(...values), Math.max(...values)]
-  return low === high ? [low - 0.5, high + 0.5] : [low, high]
-}

@@ -11,10 +11,10 @@ export const escapeXml = (text: string): string =>
 
 export const textWidth = (text: string, fontSize: number): number => text.length * fontSize * ADVANCE
 
-/** Cuts at ', ' or '; ' into lines that fit, as far as such places exist. */
-export function wrap(text: string, width: number, fontSize: number): string[] {
+/** Cuts at spaces, or at other places, into lines that fit, as far as such places exist. */
+export function wrap(text: string, width: number, fontSize: number, at: string | RegExp = ' '): string[] {
   const lines: string[] = []
-  for (const part of text.split(/(?<=[,;]) /)) {
+  for (const part of text.split(at)) {
     const joined = lines.length ? `${lines.at(-1)} ${part}` : part
     if (lines.length && textWidth(joined, fontSize) <= width) lines[lines.length - 1] = joined
     else lines.push(part)
@@ -27,6 +27,9 @@ export const n = (value: number): string => String(Math.round(value * 10) / 10)
 
 export const rect = (x: number, y: number, width: number, height: number, className: string, radius = 0): string =>
   `<rect x="${n(x)}" y="${n(y)}" width="${n(Math.max(0, width))}" height="${n(height)}"${radius ? ` rx="${radius}"` : ''} class="${className}"/>`
+
+/** A shape without text, more or less transparent. */
+export const faded = (shape: string, opacity: number): string => shape.replace('/>', ` fill-opacity="${Math.round(opacity * 100) / 100}"/>`)
 
 export const text = (x: number, y: number, content: string, className: string, anchor: 'start' | 'middle' | 'end' = 'start'): string =>
   `<text x="${n(x)}" y="${n(y)}" class="${className}"${anchor === 'start' ? '' : ` text-anchor="${anchor}"`}>${escapeXml(content)}</text>`
@@ -56,17 +59,6 @@ export const cells = (boxes: readonly Box[], className: string): string =>
   boxes.length
     ? path(boxes.map(([x, y, width, height]) => `M${n(x)} ${n(y)}h${n(width)}v${n(height)}h${n(-width)}z`).join(''), className)
     : ''
-
-/** Cuts at spaces into lines that fit, as far as single words do. */
-export function wrapWords(text: string, width: number, fontSize: number): string[] {
-  const lines: string[] = []
-  for (const word of text.split(' ')) {
-    const joined = lines.length ? `${lines.at(-1)} ${word}` : word
-    if (lines.length && textWidth(joined, fontSize) <= width) lines[lines.length - 1] = joined
-    else lines.push(word)
-  }
-  return lines
-}
 
 export interface DocumentOptions {
   /** The picture in words, for those who cannot see it. */

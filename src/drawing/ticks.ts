@@ -1,4 +1,10 @@
-/** Round numbers for the axes of charts. */
+/** Limits and round numbers for the axes of charts. */
+
+/** The least and the largest of some values; apart from each other, also where there is one value alone. */
+export function limits(values: readonly number[]): [low: number, high: number] {
+  const [low, high] = [Math.min(...values), Math.max(...values)]
+  return low === high ? [low - 0.5, high + 0.5] : [low, high]
+}
 
 /** Round numbers between low and high, about five of them. */
 export function ticks(low: number, high: number): number[] {

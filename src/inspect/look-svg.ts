@@ -1,6 +1,6 @@
 /** What `look` found as one picture: sizes and sinks by layer, answers of each layer, attention maps, and the load of experts. */
 import { EDGE, INNER, Sheet, SMALL } from '../drawing/sheet.ts'
-import { rect, text, textWidth } from '../drawing/svg.ts'
+import { faded, rect, text, textWidth } from '../drawing/svg.ts'
 import type { AttentionLook, AttentionRow, LayerLook, Look } from './look.ts'
 
 /** Columns of the table of answers, rows of a map, and maps at most. */
@@ -186,7 +186,7 @@ function loads(sheet: Sheet, layers: readonly LayerLook[]): void {
     sheet.add(text(left - 5, y + 11, names[r]!, 'dim', 'end'))
     experts!.load.forEach((count, e) => {
       const shape = rect(left + e * cell, y + 1, Math.max(0.8, cell - 0.6), 12, count ? 'a1' : 'rest')
-      sheet.add(count ? shape.replace('/>', ` fill-opacity="${Math.round(20 + (80 * count) / most) / 100}"/>`) : shape)
+      sheet.add(count ? faded(shape, 0.2 + (0.8 * count) / most) : shape)
     })
   })
   sheet.y += mixtures.length * 14 + 2

@@ -10,7 +10,7 @@ import { BOXES, present } from '../../compare/diagram.ts'
 import { short } from '../../compare/diagram-parts.ts'
 import { sideBySide } from '../../compare/difference.ts'
 import { EDGE, SHEET, type Sheet, SMALL } from '../../drawing/sheet.ts'
-import { type Box, cells, circle, path, rect, text, textWidth, wrapWords } from '../../drawing/svg.ts'
+import { type Box, cells, circle, path, rect, text, textWidth, wrap } from '../../drawing/svg.ts'
 
 const LINE = 14
 const PAD = 8
@@ -89,7 +89,7 @@ function heading(sheet: Sheet, models: readonly Architecture[], columns: Columns
 
 /** Values in columns; `sheet.y` moves below the longest. */
 function cellsOf(sheet: Sheet, { width, x }: Columns, values: readonly string[], className: string): void {
-  const lines = values.map((value) => wrapWords(value, width - 14, SMALL))
+  const lines = values.map((value) => wrap(value, width - 14, SMALL))
   lines.forEach((words, index) => {
     words.forEach((word, i) => {
       sheet.add(text(x(index), sheet.y + 11 + i * LINE, word, className))
@@ -111,7 +111,7 @@ function valueRow(sheet: Sheet, columns: Columns, values: readonly string[], cla
     return
   }
   const room = WIDE - (label === undefined ? 0 : textWidth(label, SMALL) + 10)
-  const lines = wrapWords(values[0]!, room, SMALL)
+  const lines = wrap(values[0]!, room, SMALL)
   for (const words of lines) {
     sheet.add(
       label === undefined ? text(LEFT + PAD, sheet.y + 11, words, className) : text(RIGHT - PAD, sheet.y + 11, words, className, 'end'),
