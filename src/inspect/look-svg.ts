@@ -1,6 +1,7 @@
 /** What `look` found as one picture: sizes and sinks by layer, answers of each layer, attention maps, and the load of experts. */
 import { EDGE, INNER, Sheet, SMALL } from '../drawing/sheet.ts'
 import { faded, rect, text, textWidth } from '../drawing/svg.ts'
+import { mean } from '../numbers/statistics.ts'
 import type { AttentionLook, AttentionRow, LayerLook, Look } from './look.ts'
 
 /** Columns of the table of answers, rows of a map, and maps at most. */
@@ -82,8 +83,8 @@ const layerNames = (layers: readonly LayerLook[]): (readonly [number, string])[]
 function sinks(sheet: Sheet, layers: readonly LayerLook[]): void {
   const shares = layers.flatMap(({ layer, attention }) => {
     if (attention.kind === 'stateSpace') return []
-    const mean = (key: 'sink' | 'firstToken'): number => attention.heads.reduce((sum, head) => sum + head[key], 0) / attention.heads.length
-    return [{ layer, sink: mean('sink'), first: mean('firstToken'), learned: attention.learnedSinks }]
+    const { heads, learnedSinks: learned } = attention
+    return [{ layer, sink: mean(heads.map(({ sink }) => sink)), first: mean(heads.map(({ firstToken }) => firstToken)), learned }]
   })
   if (!shares.length) {
     sheet.part('State-space layers alone: there are no attention maps')

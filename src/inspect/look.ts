@@ -196,7 +196,7 @@ export async function look(model: LookModel, ids: readonly number[], options: Lo
     tokens,
     embedding: { sizes: embedding.sizes(), hidden: hidden ? embedding.rows() : undefined },
     layers: found,
-    normed: hidden ? Float32Array.from(normed.flatMap((rows) => [...rows])) : undefined,
+    normed: hidden ? joined(normed) : undefined,
   }
 }
 
@@ -208,6 +208,16 @@ function checkText({ name, vocabSize, maxPositionEmbeddings: longest }: Architec
 }
 
 const range = (from: number, to: number): number[] => Array.from({ length: to - from }, (_, i) => from + i)
+
+function joined(parts: readonly Float32Array[]): Float32Array {
+  const all = new Float32Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let at = 0
+  for (const part of parts) {
+    all.set(part, at)
+    at += part.length
+  }
+  return all
+}
 
 /** Sorted indices without repetition; undefined where nothing was chosen. */
 function chosen(what: string, count: number, indices: readonly number[] | undefined): number[] | undefined {
@@ -248,15 +258,8 @@ class StreamReader {
 
   /** [R, D] */
   rows(): Float32Array {
-    if (this.#kept.length > 1) {
-      const joined = new Float32Array(this.#kept.reduce((sum, { length }) => sum + length, 0))
-      this.#kept.reduce((at, row) => {
-        joined.set(row, at)
-        return at + row.length
-      }, 0)
-      this.#kept = [joined]
-    }
-    return this.#kept[0] ?? new Float32Array(0)
+    if (this.#kept.length !== 1) this.#kept = [joined(this.#kept)]
+    return this.#kept[0]!
   }
 }
 
@@ -273,7 +276,6 @@ class LayerReader {
   readonly #layer: number
   readonly #tokens: ReadonlySet<number>
   readonly #top: number
-  readonly #wholeRows: boolean
   readonly #heads: HeadLook[] = []
   readonly #mean: AttentionRow[] = []
   readonly #attention = new SizeSum()
@@ -286,10 +288,9 @@ class LayerReader {
     this.#layer = layer
     this.#tokens = new Set(tokens)
     this.#top = top
-    this.#wholeRows = heads !== undefined
     if (!hasHeads(slot.attention)) return
     for (const head of chosen('head', slot.attention.heads, heads) ?? range(0, slot.attention.heads))
-      this.#heads.push({ head, sink: 0, firstToken: 0, distance: 0, entropy: 0, rows: [], map: this.#wholeRows ? [] : undefined })
+      this.#heads.push({ head, sink: 0, firstToken: 0, distance: 0, entropy: 0, rows: [], map: heads && [] })
   }
 
   take(observation: Observation, from: number): void {

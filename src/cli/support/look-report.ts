@@ -1,5 +1,6 @@
 /** The report of `lineage look` for terminals of 60 columns and more, and its JSON. */
 import type { AttentionLook, AttentionRow, ExpertsLook, LayerLook, LensRow, Look, Sizes } from '../../inspect/look.ts'
+import { mean } from '../../numbers/statistics.ts'
 import { type Cell, type Paint, painter, short, table } from './terminal.ts'
 
 interface View {
@@ -70,11 +71,6 @@ function heading(look: Look, paint: Paint, width: number): string {
   return [paint(`${model}: ${ids.length} tokens${shown} (${backend})`, 'bold'), ...lines].join('\n')
 }
 
-const mean = (
-  heads: readonly { [key in 'sink' | 'firstToken' | 'distance' | 'entropy']: number }[],
-  key: 'sink' | 'firstToken' | 'distance' | 'entropy',
-) => heads.reduce((sum, head) => sum + head[key], 0) / heads.length
-
 /** A line for each layer. */
 function overview(look: Look, paint: Paint): string {
   const last = look.tokens.at(-1)
@@ -116,9 +112,9 @@ function attentionCells(attention: AttentionLook): string[] {
   const { heads, window, learnedSinks } = attention
   return [
     window === null ? 'all' : String(window),
-    learnedSinks ? percent(mean(heads, 'sink')) : '–',
-    percent(mean(heads, 'firstToken')),
-    mean(heads, 'distance').toFixed(1),
+    learnedSinks ? percent(mean(heads.map(({ sink }) => sink))) : '–',
+    percent(mean(heads.map(({ firstToken }) => firstToken))),
+    mean(heads.map(({ distance }) => distance)).toFixed(1),
   ]
 }
 
