@@ -46,6 +46,17 @@ test('tables align and paint without moving', () => {
   assert.equal(table(rows, painter(false)), 'a     long  x\nname  1     y')
   assert.equal(table(rows, painter(false), [false, true]), 'a     long  x\nname     1  y')
   assert.equal(table(rows, painter(true)), 'a     \u001b[1mlong\u001b[22m  x\nname  1     y')
+  // Han characters take two columns.
+  assert.equal(
+    table(
+      [
+        ['東京', 'x'],
+        ['abcde', 'y'],
+      ],
+      painter(false),
+    ),
+    '東京   x\nabcde  y',
+  )
 })
 
 test('long cells break at blanks until the table fits', () => {

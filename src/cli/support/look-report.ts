@@ -1,7 +1,7 @@
 /** The report of `lineage look` for terminals of 60 columns and more, and its JSON. */
 import type { AttentionLook, AttentionRow, ExpertsLook, LayerLook, LensRow, Look, Sizes } from '../../inspect/look.ts'
 import { mean } from '../../numbers/statistics.ts'
-import { type Cell, type Paint, painter, short, table } from './terminal.ts'
+import { type Cell, columnsOf, type Paint, painter, short, table } from './terminal.ts'
 
 interface View {
   /** Whole layers in place of a line for each. */
@@ -46,9 +46,6 @@ const percent = (share: number): string => (share > 0 && share < 0.005 ? '<1 %' 
 const size = (value: number): string => (value >= 1000 ? short(Math.round(value)) : value.toPrecision(3))
 /** The text of a token on one line, or its id. */
 const quoted = (text: string | undefined, id: number): string => (text === undefined ? `#${id}` : JSON.stringify(text))
-/** Characters that take two columns of a terminal. */
-const WIDE = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}]/u
-const columnsOf = (text: string): number => [...text].reduce((sum, character) => sum + (WIDE.test(character) ? 2 : 1), 0)
 
 function cut(text: string, columns: number): string {
   if (columnsOf(text) <= columns) return text
@@ -64,7 +61,7 @@ function heading(look: Look, paint: Paint, width: number): string {
   const lines: string[] = []
   for (const token of tokens) {
     const word = named(look, token)
-    if (lines.length && lines.at(-1)!.length + word.length + 3 <= width) lines[lines.length - 1] += `   ${word}`
+    if (lines.length && columnsOf(lines.at(-1)!) + columnsOf(word) + 3 <= width) lines[lines.length - 1] += `   ${word}`
     else lines.push(word)
   }
   const shown = tokens.length < ids.length ? `, ${tokens.length} of them shown` : ''

@@ -30,18 +30,24 @@ export interface Cell {
   styles?: Style[]
 }
 
+/** Characters that take two columns of a terminal. */
+const WIDE = /[\p{Script=Han}\p{Script=Hiragana}\p{Script=Katakana}\p{Script=Hangul}\p{Emoji_Presentation}]/u
+
+/** How many columns of a terminal a text takes. */
+export const columnsOf = (text: string): number => [...text].reduce((sum, character) => sum + (WIDE.test(character) ? 2 : 1), 0)
+
 /** Rows of cells as aligned text. `right` selects the columns to align right. */
 export function table(rows: (string | Cell)[][], paint: Paint, right: readonly boolean[] = []): string {
   const cells = rows.map((row) => row.map((cell) => (typeof cell === 'string' ? { text: cell } : cell)))
   const widths: number[] = []
   for (const row of cells) {
-    for (const [column, { text }] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, text.length)
+    for (const [column, { text }] of row.entries()) widths[column] = Math.max(widths[column] ?? 0, columnsOf(text))
   }
   return cells
     .map((row) =>
       row
         .map(({ text, styles = [] }, column) => {
-          const gap = ' '.repeat(widths[column]! - text.length)
+          const gap = ' '.repeat(widths[column]! - columnsOf(text))
           const last = column === row.length - 1
           return right[column] ? gap + paint(text, ...styles) : paint(text, ...styles) + (last ? '' : gap)
         })
