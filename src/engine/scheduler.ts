@@ -11,6 +11,7 @@ import type { Batch } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import type { Job } from './job.ts'
 import { commonPrefix, PrefixCache } from './prefix-cache.ts'
+import { promptRows } from './prompt-rows.ts'
 import type { Model } from './read-logits.ts'
 
 /** A job that has a slot; positions below `done` are in the cache. */
@@ -41,10 +42,6 @@ interface Row {
 const MIN_PIECE = 16
 /** A job waits for another's prompt if that saves it at least this many rows. */
 const WORTH_WAITING = 32
-/** Share of a step's prompt rows for the prompts that came first; the rest is for those that have the fewest rows left. */
-const FIRST_SHARE = 0.5
-/** A step that ends a prompt while others wait has at least this share of a chunk, so that reading the weights pays. */
-const LEAST_OF_CHUNK = 0.25
 /** A job decodes at least this long, and as long as its prompt took, before its slot goes to a key that has none. */
 const MIN_TURN_MS = 2000
 /** So many times as long, if its key has no other slot: the ids of a job that comes back are computed again. */
@@ -253,10 +250,7 @@ export class Scheduler {
     })
   }
 
-  /**
-   * Decode rows first, then prompt rows up to the chunk or `maxStallMs`. Half of these go to the prompts that came first, half to those
-   * that are done soonest: the prompts of a burst end one after another, and a short prompt does not stand behind a long one.
-   */
+  /** Decode rows first, then prompt rows up to the chunk or `maxStallMs`. */
   #plan(): Piece[] {
     const able = this.#running.filter(({ job }) => !job.ended && !job.paused)
     // A step has one pass with the weights of one adapter: the next kind of pass that has work has its turn.
@@ -267,25 +261,14 @@ export class Scheduler {
     const pieces: Piece[] = ready.filter((r) => pending(r) === 1).map((running) => ({ running, rows: 1 }))
     const { maxRows } = this.#cache.spec
     const decodes = able.some((r) => pending(r) === 1)
-    const promptRows = decodes ? Math.max(MIN_PIECE, Math.floor(this.#maxStallMs * this.speeds.promptRowsPerMs)) : maxRows
-    let budget = Math.min(maxRows - pieces.length, promptRows)
+    const bearable = decodes ? Math.max(MIN_PIECE, Math.floor(this.#maxStallMs * this.speeds.promptRowsPerMs)) : maxRows
     const prompts = ready.filter((r) => pending(r) > 1)
-    const rows = new Map<Running, number>()
-    const mostRows = (running: Running) => Math.min(pending(running), running.job.maxRows(running.done), this.#rowsToSnapshot(running))
-    const give = (running: Running, most: number) => {
-      const before = rows.get(running) ?? 0
-      const more = Math.max(0, Math.min(most, mostRows(running) - before))
-      rows.set(running, before + more)
-      budget -= more
-      return more
-    }
-    const ends = rowsUntilOneEnds(prompts, pending)
-    if (ends <= budget) budget = Math.min(budget, Math.max(ends, Math.ceil(maxRows * LEAST_OF_CHUNK)))
-    let first = Math.ceil(budget * FIRST_SHARE)
-    for (const running of prompts) first -= give(running, first)
-    const left = (running: Running) => pending(running) - rows.get(running)!
-    for (const running of prompts.toSorted((a, b) => left(a) - left(b))) give(running, budget)
-    for (const [running, count] of rows) if (count > 0) pieces.push({ running, rows: count })
+    const waiting = prompts.map((running) => ({
+      pending: pending(running),
+      most: Math.min(pending(running), running.job.maxRows(running.done), this.#rowsToSnapshot(running)),
+    }))
+    const rows = promptRows(waiting, Math.min(maxRows - pieces.length, bearable), maxRows)
+    for (const [n, running] of prompts.entries()) if (rows[n]! > 0) pieces.push({ running, rows: rows[n]! })
     return pieces
   }
 
@@ -346,7 +329,7 @@ export class Scheduler {
       }
     }
     const options = { cache: this.#cache, logitRows: Int32Array.from(logitRows), output }
-    // The results of the layers end with this scope: a backend that computes later lets them share memory.
+    // All but the logits ends with this scope, before they are waited for: a backend that computes later lets the layers share memory.
     const run = () => backend.scope('pass', () => forward(backend, architecture, weights, batch, options))
     if (rows.length === 0) {
       // The middle of a prompt: only keys and values are needed.
@@ -357,7 +340,7 @@ export class Scheduler {
     // The draws are made while the pass runs: a mask may take a moment.
     let draws: (Draw | undefined)[] = []
     const drawn = backend.scope('step', () => {
-      const logits = backend.scope('pass', run) // all but the logits ends before they are waited for
+      const logits = run()
       draws = rows.map(drawOfRow)
       return backend.draw && draws.every((draw) => draw !== undefined)
         ? backend.draw(logits, draws as Draw[])
@@ -391,17 +374,6 @@ export class Scheduler {
     if (rows >= pieces.length + MIN_PIECE - 1) this.speeds.promptRowsPerMs = smooth(this.speeds.promptRowsPerMs, rows / ms)
     else this.speeds.stepsPerMs = smooth(this.speeds.stepsPerMs, 1 / ms)
   }
-}
-
-/**
- * Rows of a step with which the first of several prompts ends: its id is drawn when the step ends, so rows of the others would only delay it.
- * Infinity for one prompt.
- */
-function rowsUntilOneEnds(prompts: readonly Running[], pending: (running: Running) => number): number {
-  if (prompts.length < 2) return Number.POSITIVE_INFINITY
-  const oldest = pending(prompts[0]!)
-  const shortest = Math.min(...prompts.map(pending))
-  return oldest === shortest ? oldest : Math.ceil(Math.min(shortest / (1 - FIRST_SHARE), oldest / FIRST_SHARE))
 }
 
 /** So many positions of the prompt are worth keeping for other jobs: the last row of a prompt is always computed. */

@@ -6,6 +6,7 @@ import { isObject } from '../json/json.ts'
 import { parsePythonJson } from '../json/python.ts'
 import { tokenizerFromGpt2 } from './gpt2-files.ts'
 import { parseTokenizerJson } from './merge-text.ts'
+import { spelling } from './special-tokens.ts'
 import type { Tokenizer } from './tokenizer.ts'
 import { tokenizerFromJson } from './tokenizer-json.ts'
 
@@ -28,6 +29,20 @@ export async function tokenizerFiles(read: (name: string) => Promise<Uint8Array 
   const config = await readJson(read, 'tokenizer_config.json')
   const json = await readJson(read, 'tokenizer.json')
   if (json !== undefined) return tokenizerFromJson(json, 'tokenizer.json', { bos: bosToken(config) })
+  const own = await gpt2Files(read, config)
+  if (own) return tokenizerFromGpt2(own.vocab, own.merges, own.file)
+  throw new Error('no tokenizer: expected tokenizer.json, vocab.json + merges.txt, or encoder.json + vocab.bpe beside the weights')
+}
+
+/**
+ * The vocabulary and the merges of GPT-2's or OpenAI's pair of files, and the names of both; undefined without such a pair.
+ * @param config tokenizer_config.json
+ * @throws Error when they are malformed, or written for another tokenizer
+ */
+export async function gpt2Files(
+  read: (name: string) => Promise<Uint8Array | undefined>,
+  config: unknown,
+): Promise<{ vocab: unknown; merges: string; file: string } | undefined> {
   for (const [vocabName, mergesName] of [
     ['vocab.json', 'merges.txt'],
     ['encoder.json', 'vocab.bpe'],
@@ -40,16 +55,14 @@ export async function tokenizerFiles(read: (name: string) => Promise<Uint8Array 
       throw new Error(
         `${vocabName}: written for ${kind}; only GPT-2's can be used without tokenizer.json. Fetch the model's tokenizer.json`,
       )
-    return tokenizerFromGpt2(vocab, new TextDecoder('utf-8', { fatal: true }).decode(merges), `${vocabName} and ${mergesName}`)
+    return { vocab, merges: new TextDecoder('utf-8', { fatal: true }).decode(merges), file: `${vocabName} and ${mergesName}` }
   }
-  throw new Error('no tokenizer: expected tokenizer.json, vocab.json + merges.txt, or encoder.json + vocab.bpe beside the weights')
+  return undefined
 }
 
 /** The BOS spelling that a tokenizer_config.json asks for. */
 function bosToken(config: unknown): string | undefined {
-  const bos = field(config, 'bos_token') // a string, or a whole added token
-  const spelling = typeof bos === 'object' ? field(bos, 'content') : bos
-  return field(config, 'add_bos_token') === true && typeof spelling === 'string' ? spelling : undefined
+  return field(config, 'add_bos_token') === true ? spelling(field(config, 'bos_token')) : undefined
 }
 
 const field = (value: unknown, name: string): unknown =>

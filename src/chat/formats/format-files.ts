@@ -3,6 +3,7 @@
  * Reading is the caller's business, as for the tokenizer's files.
  */
 import { readJson, templateFiles } from '../../jinja/template-files.ts'
+import { idsOf, spelling } from '../../tokenizer/special-tokens.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import type { SamplingOptions } from '../messages.ts'
 import type { FormatSource } from './format.ts'
@@ -44,17 +45,6 @@ export async function formatFiles(read: (name: string) => Promise<Uint8Array | u
     eosTokenIds: idsOf(generation?.eos_token_id) ?? idsOf(config?.eos_token_id),
     sampling: samplingOf(generation ?? {}),
   }
-}
-
-/** A string, or a whole added token. */
-function spelling(value: unknown): string | undefined {
-  const text = typeof value === 'object' && value !== null ? (value as Fields).content : value
-  return typeof text === 'string' ? text : undefined
-}
-
-function idsOf(value: unknown): number[] | undefined {
-  const ids = Array.isArray(value) ? value : [value]
-  return ids.length > 0 && ids.every((id) => Number.isInteger(id) && id >= 0) ? ids : undefined
 }
 
 function samplingOf(generation: Fields): SamplingOptions | undefined {

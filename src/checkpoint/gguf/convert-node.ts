@@ -7,9 +7,9 @@ import type { Architecture, RopeScaling } from '../../architecture/architecture.
 import { claimFile } from '../../files/output-node.ts'
 import { readJson, templateFiles } from '../../jinja/template-files.ts'
 import { describe, isObject, type Json } from '../../json/json.ts'
-import { parsePythonJson } from '../../json/python.ts'
 import { storedBytes } from '../../ops/dtype.ts'
 import { size } from '../../ops/tensor.ts'
+import { gpt2Files } from '../../tokenizer/files.ts'
 import { gpt2TokenizerJson } from '../../tokenizer/gpt2-files.ts'
 import { openModel } from '../load.ts'
 import { QuantizeError, type QuantizeOptions, type QuantizeResult } from '../quantize-node.ts'
@@ -93,16 +93,10 @@ async function textFiles(folder: Folder): Promise<TextFiles> {
     }
   }
   const config = (await readJson(read, 'tokenizer_config.json')) ?? {}
-  const [vocab, merges] = [
-    (await read('vocab.json')) ?? (await read('encoder.json')),
-    (await read('merges.txt')) ?? (await read('vocab.bpe')),
-  ]
-  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes)
-  const tokenizer =
-    (await readJson(read, 'tokenizer.json')) ??
-    (vocab && merges ? gpt2TokenizerJson(parsePythonJson(text(vocab)), text(merges)) : undefined)
+  const json = await readJson(read, 'tokenizer.json')
+  const own = json ? undefined : await gpt2Files(read, config)
   return {
-    tokenizer,
+    tokenizer: own ? gpt2TokenizerJson(own.vocab, own.merges) : json,
     config,
     generation: (await readJson(read, 'generation_config.json')) ?? {},
     templates: await templateFiles(read, config.chat_template),

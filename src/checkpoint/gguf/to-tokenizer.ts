@@ -4,8 +4,9 @@
  */
 import type { Architecture } from '../../architecture/architecture.ts'
 import { Fields } from '../../json/fields.ts'
-import { isObject, type Json } from '../../json/json.ts'
+import type { Json } from '../../json/json.ts'
 import { preTokenizer } from '../../tokenizer/pre-tokenizer.ts'
+import { idsOf, spelling } from '../../tokenizer/special-tokens.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { tokenizerFromJson } from '../../tokenizer/tokenizer-json.ts'
 import { WrongFormatError } from '../errors.ts'
@@ -191,17 +192,6 @@ function requireSameIds(published: Tokenizer, entries: readonly Entry[], file: s
   const at = wanted.findIndex((id, n) => found[n] !== id)
   if (at >= 0 || found.length !== wanted.length)
     unwritable(file, 'a tokenizer whose ids a GGUF file gives again', `other ids from place ${Math.max(at, 0)} of a text on`)
-}
-
-/** A string, or a whole added token. */
-function spelling(value: unknown): string | undefined {
-  const text = isObject(value) ? value.content : value
-  return typeof text === 'string' ? text : undefined
-}
-
-function idsOf(value: unknown): number[] | undefined {
-  const ids = Array.isArray(value) ? value : [value]
-  return ids.every((id) => Number.isInteger(id)) ? (ids as number[]) : undefined
 }
 
 function unwritable(file: string, expected: string, came: string): never {

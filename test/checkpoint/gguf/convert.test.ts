@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
@@ -86,6 +86,23 @@ for (const [name, problem] of Object.entries(REFUSED))
     await assert.rejects(convertToGguf(join(fixtures, name), out), problem)
     assert.ok(!readdirSync(temporary).some((file) => join(temporary, file).startsWith(out)))
   })
+
+test('vocab.json and merges.txt are written only where they are of GPT-2: others need another splitting expression', async () => {
+  const folder = join(temporary, 'pairs')
+  cpSync(join(fixtures, 'tiny-gpt2'), folder, { recursive: true })
+  const vocab = Object.fromEntries(['h', 'e', 'he', '<|endoftext|>'].map((token, id) => [token, id]))
+  writeFileSync(join(folder, 'vocab.json'), JSON.stringify(vocab))
+  writeFileSync(join(folder, 'merges.txt'), '#version: 0.2\nh e\n')
+  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify({ tokenizer_class: 'Qwen2Tokenizer' }))
+  await assert.rejects(convertToGguf(folder, place()), /vocab\.json: written for Qwen2Tokenizer; only GPT-2's can be used/)
+  writeFileSync(join(folder, 'tokenizer_config.json'), JSON.stringify({ tokenizer_class: 'GPT2Tokenizer' }))
+  const out = place()
+  await convertToGguf(folder, out)
+  const bytes = readFileSync(out)
+  const { metadata } = await readGgufHeader(bytesSource(bytes, out))
+  assert.equal(metadata.get('tokenizer.ggml.pre'), 'gpt-2')
+  assert.deepEqual(metadata.get('tokenizer.ggml.merges'), ['h e'])
+})
 
 /** Largest relative error of each type on random values, a little above what it is for normal ones. */
 const BOUNDS = { Q8_0: 0.006, Q4_0: 0.085, MXFP4: 0.125, BF16: 0.002, F16: 0.0003, F32: 0 }
