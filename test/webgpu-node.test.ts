@@ -5,15 +5,16 @@
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import { gpuReport } from '../src/cli/gpu.ts'
 import { servedEntries } from '../src/cli/support/served-entry.ts'
 import { createGpuBackend, mustHaveFree } from '../src/gpu-node.ts'
 import { BackendFailedError, load } from '../src/index.ts'
 import { createBackend } from '../src/load-model-node.ts'
 import { MemoryError } from '../src/ops/backend.ts'
-import type { WebgpuBackend } from '../src/ops/webgpu/webgpu.ts'
+import { createWebgpuBackend, type WebgpuBackend } from '../src/ops/webgpu/webgpu.ts'
 import { createApp } from '../src/server/http/app.ts'
 import { lineage } from './cli/run.ts'
-import { noAdapter } from './ops/webgpu/adapters.ts'
+import { noAdapter, nullGpu } from './ops/webgpu/adapters.ts'
 
 const tiny = fileURLToPath(new URL('fixtures/gguf/tiny-qwen2.gguf', import.meta.url))
 const onlySoftware = noAdapter || (process.env.VK_ICD_FILENAMES?.includes('swiftshader') ? false : 'this machine may have a GPU of its own')
@@ -37,6 +38,17 @@ describe('backends by name', () => {
     const { code, err } = lineage(['gpu'])
     assert.equal(code, 1)
     assert.match(err, /computes on the CPU/)
+  })
+
+  test('`lineage gpu` says only of features of the device that the kernels use them', async () => {
+    // The null backend computes nothing, so the results are wrong, but the report is made quickly.
+    const backend = await createWebgpuBackend({ gpu: await nullGpu() })
+    const { features, used } = await gpuReport(backend)
+    assert.deepEqual(
+      used.filter((name) => !features.includes(name)),
+      [],
+    )
+    await backend.dispose()
   })
 
   test('memory that is not free is a MemoryError', { skip: noAdapter }, async () => {

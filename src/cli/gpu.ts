@@ -51,7 +51,7 @@ export interface GpuReport {
   software: boolean
   limits: Record<(typeof LIMITS)[number], number>
   features: string[]
-  /** What the shaders use of the features. */
+  /** Those of the features that the kernels use. */
   used: string[]
   /** Kernels whose results differ from the reference. Empty: all are right. */
   wrong: string[]
@@ -79,7 +79,7 @@ export async function gpuReport(backend: WebgpuBackend): Promise<GpuReport> {
     software,
     limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])) as GpuReport['limits'],
     features: [...device.features].sort(),
-    used: Object.entries(variants).flatMap(([name, used]) => (used ? [name] : [])),
+    used: variants.subgroups ? ['subgroups'] : [],
     wrong: checks.flatMap(({ name, problem }) => (problem === undefined ? [] : [`${name}: ${problem}`])),
     checked: checks.length,
     copyBytesPerSecond: await copyBandwidth(device, software ? COPIED.software : COPIED.gpu),
