@@ -231,8 +231,8 @@ export class Buffers {
     return result
   }
 
-  /** Bytes of weights that are not buffers of their own, and of everything else that is shared. */
-  get shared(): { vectors: number; temporaries: number } {
-    return { vectors: this.#vectorsUsed * 4, temporaries: this.#temporaries.size + this.#host.size + (this.#counters?.size ?? 0) }
+  /** Bytes of the shared buffers that hold no weights. */
+  get temporaryBytes(): number {
+    return this.#temporaries.size + this.#host.size + (this.#counters?.size ?? 0)
   }
 }

@@ -16,8 +16,6 @@ export interface Dispatch {
   readonly values: Readonly<Record<string, Value>>
   readonly buffers: readonly GPUBuffer[]
   readonly grid: readonly [number, number, number]
-  /** Bytes of weights that are read. */
-  readonly weightBytes: number
 }
 
 /** What nodes are lowered to. */
@@ -53,9 +51,8 @@ export class Lowering {
     values: Readonly<Record<string, Value>>,
     grid: readonly [number, number, number],
     buffers: readonly GPUBuffer[] = [],
-    weightBytes = 0,
   ): void {
-    this.dispatches.push({ shader, values, buffers, grid, weightBytes })
+    this.dispatches.push({ shader, values, buffers, grid })
   }
 }
 

@@ -111,15 +111,6 @@ export class Queue {
     )
   }
 
-  /** The same bits as whole numbers. */
-  async readWords(x: Temporary): Promise<Int32Array> {
-    return this.#download(
-      x.count * 4,
-      () => [this.#buffers.temporaries, x.place! * 4],
-      (data) => new Int32Array(data, 0, x.count).slice(),
-    )
-  }
-
   /** Bytes of any buffer. */
   download(source: GPUBuffer, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
     return this.#download(

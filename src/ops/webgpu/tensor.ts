@@ -46,8 +46,6 @@ export interface Weight extends Tensor {
   readonly name: string
   readonly format: WeightFormat
   readonly pieces: readonly Piece[]
-  /** Bytes as published. */
-  readonly bytes: number
   /** A number of its own: passes are compared by it. */
   readonly id: number
 }

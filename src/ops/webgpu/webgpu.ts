@@ -3,7 +3,7 @@
  * (plan.ts, queue.ts). Activations are f32, weights stay as published; a row has the same result alone and among others where it is decoded.
  */
 import type { Backend, CacheSpec } from '../backend.ts'
-import type { AttentionOptions, ExpertsAdapter, LayerCache, Routing } from '../ops.ts'
+import type { AttentionOptions, ExpertsAdapter, Routing } from '../ops.ts'
 import { advance } from '../state.ts'
 import { columns, matricesOf, rowsOf, size, type Tensor } from '../tensor.ts'
 import { Buffers } from './buffers.ts'
@@ -141,12 +141,11 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const [q, k, v] = [temporary(query, 'attention'), temporary(key, 'attention'), values && temporary(values, 'attention')]
       const { heads, kvHeads, keyDim, valueDim, scale, window, softcap } = options
       const batch = recorder.batch(rows)
-      const cache = options.cache as (LayerCache & GpuLayerCache) | undefined
+      const cache = options.cache as GpuLayerCache | undefined
       if (cache && batch.longest > cache.capacity)
         throw new RangeError(`attention: position ${batch.longest - 1} is beyond the cache's ${cache.capacity} positions`)
       const sinks = vectorOf(options.sinks, 'attention')
       const y = recorder.temporary([batch.rows, heads * valueDim])
-      // Beyond PIECE positions a row is split; how often doubles, so that a plan serves long.
       const detail = `${name(q)} ${name(k)} ${v ? name(v) : '-'} ${batch.form} ${batch.slots} ${heads} ${kvHeads} ${keyDim} ${valueDim} ${scale} ${window} ${softcap}`
       const node = { op: 'attention', q, k, v, batch, heads, kvHeads, keyDim, valueDim, scale, window, softcap, sinks, cache, y } as const
       return record(node, `${detail} ${nameOfVector(sinks)} c${cache?.id ?? '-'} ${piecesOf(node)}`)
@@ -270,7 +269,7 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
     },
     settled: () => queue.settled(),
     failed: queue.failed,
-    memory: () => ({ weights: held.weights, caches: held.caches, temporaries: buffers.shared.temporaries }),
+    memory: () => ({ weights: held.weights, caches: held.caches, temporaries: buffers.temporaryBytes }),
     async dispose() {
       device.release()
     },

@@ -75,7 +75,7 @@ export async function loadWeight(buffers: Buffers, spec: WeightSpec, fill: Fill)
     for (const { buffer } of pieces) buffers.release(buffer)
     throw error
   }
-  return { weight: { name, shape, dtype, format, pieces, bytes: storedBytes(dtype, size(shape)), id: weights++ }, bytes }
+  return { weight: { name, shape, dtype, format, pieces, id: weights++ }, bytes }
 }
 
 function concatenated(part: Uint8Array, zeros: number): Uint8Array<ArrayBuffer> {

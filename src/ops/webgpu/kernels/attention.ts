@@ -7,10 +7,10 @@ import type { Lowering, Value } from '../plan.ts'
 import type { AttentionNode, Norm, Placing } from '../record.ts'
 import type { Temporary } from '../tensor.ts'
 import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, TEAM_WORKGROUP, teamGrid, teams, type Variants, workgroupOf } from '../wgsl.ts'
-import { normBytes, subgroupKey } from './norm.ts'
+import { subgroupKey } from './norm.ts'
 
 /** Positions of a piece. */
-export const PIECE = 256
+const PIECE = 256
 /** Positions that a team takes together. */
 const TOGETHER = 4
 /** Pieces that a split row has at least: a plan then serves until a row has more, and the next has twice as many. */
@@ -71,20 +71,10 @@ function attendRows(node: AttentionNode, prompt: boolean, to: Lowering): void {
       ...(place ? placeValues(place) : {}),
     }
     const buffers = group ? [group.keys, ...(v ? [group.values] : [])] : []
-    to.dispatch(
-      attend(node, prompt, partial !== undefined, to),
-      values,
-      teamGrid(to.variants, heads * rows, pieces),
-      buffers,
-      vectorBytes(node),
-    )
+    to.dispatch(attend(node, prompt, partial !== undefined, to), values, teamGrid(to.variants, heads * rows, pieces), buffers)
   }
   if (partial) combine(node, partial, pieces, rows, to)
 }
-
-/** Bytes of the sinks, and of the norms of heads that are fused. */
-const vectorBytes = ({ sinks, place }: AttentionNode): number =>
-  (sinks?.bytes ?? 0) + (place?.qNorm ? normBytes(place.qNorm) : 0) + (place?.kNorm ? normBytes(place.kNorm) : 0)
 
 /** Keys and values of the rows into the cache. */
 function store({ batch, cache, kvHeads, k, v }: AttentionNode, prompt: boolean, to: Lowering): void {

@@ -24,7 +24,6 @@ for (var j = 0u; j < 4u; j++) {
   const n = rows * unitsOf(width)
   for (const piece of pieces) {
     const values = { index, y, n, width, units: unitsOf(width), first: piece.row, rows: piece.rows, scale }
-    const bytes = (rows * table.bytes) / table.shape[0]! / pieces.length
-    to.dispatch(shader, { ...values, ...planeValues(format, 0, piece) }, grid(Math.ceil(n / EACH_WORKGROUP)), [piece.buffer], bytes)
+    to.dispatch(shader, { ...values, ...planeValues(format, 0, piece) }, grid(Math.ceil(n / EACH_WORKGROUP)), [piece.buffer])
   }
 }

@@ -100,8 +100,7 @@ function products(node: GroupedProduct, to: Lowering): void {
   const activation = gated ? gatedValues(gated) : {}
   for (const piece of weight.pieces) {
     const part = { first: piece.row / O, count: piece.rows / O, ...planeValues(weight.format, 0, piece) }
-    const bytes = (weight.bytes + (bias?.bytes ?? 0)) / weight.pieces.length
-    to.dispatch(shader, { ...values, ...activation, ...part }, teamGrid(variants, teamCount, most), [piece.buffer], bytes)
+    to.dispatch(shader, { ...values, ...activation, ...part }, teamGrid(variants, teamCount, most), [piece.buffer])
   }
 }
 

@@ -193,8 +193,7 @@ function dispatchExperts(node: ExpertProduct, piece: Piece, later: boolean, to: 
     ...planeValues(weight.format, 0, piece),
     ...(gated ? gatedValues(gated) : {}),
   }
-  const bytes = ((weight.bytes + (bias?.bytes ?? 0)) * Math.min(experts, T * active)) / experts / weight.pieces.length
-  to.dispatch(shader, { ...values, wide, n: count }, teamGrid(to.variants, count, T), [piece.buffer], bytes)
+  to.dispatch(shader, { ...values, wide, n: count }, teamGrid(to.variants, count, T), [piece.buffer])
 }
 
 function textOf(node: ExpertProduct, N: number, ragged: boolean, later: boolean, workgroup: number, { variants }: Lowering) {

@@ -43,9 +43,6 @@ export const normValues = ({ width, eps, gain, bias }: Norm): Record<string, num
   normBias: bias?.at ?? 0,
 })
 
-/** Bytes of the vectors of a norm. */
-export const normBytes = ({ gain, bias }: Norm): number => (gain?.bytes ?? 0) + (bias?.bytes ?? 0)
-
 /** What the text of a norm depends on. */
 export const normKey = ({ kind, gain, bias, unitOffset }: Norm): string =>
   `${kind}${gain ? ' gain' : ''}${bias ? ' bias' : ''}${unitOffset ? ' +1' : ''}`
@@ -70,5 +67,5 @@ ${statistics(node.kind, ['base'])}
 for (var d = member; d < $width; d += members) { let v = act[base + d]; act[$y + team * $width + d] = ${normed('v', 'd', 0, node)}; }`,
     }
   })
-  to.dispatch(shader, { x: node.x, y: node.y, n: groups, ...normValues(node) }, teamGrid(variants, groups), [], normBytes(node))
+  to.dispatch(shader, { x: node.x, y: node.y, n: groups, ...normValues(node) }, teamGrid(variants, groups))
 }

@@ -11,7 +11,7 @@ import type { Norm, Part, ValueKind } from '../record.ts'
 import type { Piece, Temporary } from '../tensor.ts'
 import { ACTIVATIONS, teamGrid, teams, workgroupOf } from '../wgsl.ts'
 import { gatedExpression, gatedParams, gatedValues, valueExpression } from './elementwise.ts'
-import { NORM_PARAMS, normBytes, normed, normKey, normValues, statistics, subgroupKey } from './norm.ts'
+import { NORM_PARAMS, normed, normKey, normValues, statistics, subgroupKey } from './norm.ts'
 
 export interface Product {
   readonly op: 'product'
@@ -33,7 +33,7 @@ export interface Product {
 const rowsTogether = (rows: number): number => (rows === 1 ? 1 : rows <= 16 ? 4 : 8)
 
 /** Rows of the matrix per team: few where the matrix is small, so that there are many teams. */
-export const rowsEach = (rows: number): number => (rows < 4096 ? 1 : rows < 16384 ? 2 : 4)
+const rowsEach = (rows: number): number => (rows < 4096 ? 1 : rows < 16384 ? 2 : 4)
 
 /** Eight values of row `base` of x from place `k` on, as `xa_r` and `xb_r`; zero beyond the width of a ragged matrix. */
 export function loadX(r: number, base: string, ragged: boolean, norm: Norm | undefined): string {
@@ -107,19 +107,12 @@ function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): 
     values[`value${n}`] = value
   })
   if (gated) Object.assign(values, gatedValues(gated))
-  const bytes = pieces.reduce((sum, piece, n) => sum + pieceBytes(parts[n]!, piece), norm ? normBytes(norm) : 0)
   to.dispatch(
     shader,
     values,
     teamGrid(to.variants, count, Math.ceil(T / R)),
     pieces.map(({ buffer }) => buffer),
-    bytes,
   )
-}
-
-const pieceBytes = ({ weight, bias }: Part, { rows }: Piece): number => {
-  const all = weight.pieces.reduce((sum, piece) => sum + piece.rows, 0)
-  return (weight.bytes * rows) / all + (bias ? (bias.bytes * rows) / all : 0)
 }
 
 function keyOf({ parts, norm, keep, gated, values, residual }: Product, { R, N, ragged, grouped, workgroup }: Shape, to: Lowering): string {
