@@ -172,6 +172,25 @@ export const BLOCK_FORMATS: Readonly<Record<BlockDType, BlockFormat>> = {
   int8_groups: groups(8, 0, (i) => [bits(3 + i, 0, 8)]),
 }
 
+/** Where the f16 or e8m0 numbers of a block begin: its scale, and its offset where that is another number. */
+export const scalePlaces = ({ scale, offset }: BlockFormat): number[] =>
+  offset && offset.at !== scale.at ? [scale.at, offset.at] : [scale.at]
+
+/**
+ * For kernels that read scales as finite numbers.
+ * @param offset bytes of the weight before these blocks
+ * @throws RangeError for a scale or offset that is infinite or no number
+ */
+export function requireFiniteScales(name: string, dtype: BlockDType, blocks: Uint8Array, offset: number): void {
+  const format = BLOCK_FORMATS[dtype]
+  const { bytes, scale } = format
+  const finite = scale.format === 'e8m0' ? (at: number) => blocks[at] !== 255 : (at: number) => (blocks[at + 1]! & 0x7c) !== 0x7c
+  for (const at of scalePlaces(format))
+    for (let block = 0; block < blocks.length; block += bytes)
+      if (!finite(block + at))
+        throw new RangeError(`${name}: a scale of block ${(offset + block) / bytes} is not a finite number; the file is damaged`)
+}
+
 /** How many bits some fields of a block make together. */
 export const fieldBits = (fields: readonly Field[]): number => fields.reduce((sum, { bits }) => sum + bits, 0)
 

@@ -5,7 +5,17 @@
 import type { Fill, WeightSpec } from './backend.ts'
 import { decodeBlocks } from './block-formats.ts'
 import type { DType } from './dtype.ts'
-import { decodeFp8, FP4_VALUES, fromE8m0, fromF16, isBlocks, MXFP4_BLOCK, MXFP4_BLOCK_BYTES, requireBlocks, storedBytes } from './dtype.ts'
+import {
+  decodeFp8,
+  FP4_VALUES,
+  fromE8m0,
+  fromF16,
+  isBlocks,
+  MXFP4_BLOCK,
+  MXFP4_BLOCK_BYTES,
+  requirePublished,
+  storedBytes,
+} from './dtype.ts'
 import { size } from './tensor.ts'
 
 export interface StoredWeight {
@@ -25,10 +35,8 @@ export async function storedWeight(
   fill: Fill,
   allocate: (bytes: number) => Uint8Array = (bytes) => new Uint8Array(bytes),
 ): Promise<StoredWeight> {
-  const { name, shape, dtype } = spec
-  requireBlocks(spec)
-  if (dtype === 'int8')
-    throw new TypeError(`${name}: int8 is a backend's own format, not a published one; expected f32, f16, bf16 or mxfp4`)
+  const { shape, dtype } = spec
+  requirePublished(spec)
   const count = size(shape)
   const packed = dtype === 'mxfp4'
   const bytes = allocate(packed ? (count / MXFP4_BLOCK) * MXFP4_BLOCK_BYTES : storedBytes(dtype, count))
@@ -83,7 +91,7 @@ export function decodeStored({ dtype, bytes, scales }: StoredWeight, from: numbe
 }
 
 /** All values of a weight. */
-export async function weightValues(spec: WeightSpec, fill: Fill): Promise<Float32Array> {
+export async function weightValues(spec: WeightSpec, fill: Fill): Promise<Float32Array<ArrayBuffer>> {
   const count = size(spec.shape)
   const out = new Float32Array(count)
   decodeStored(await storedWeight(spec, fill), 0, count, out, 0)

@@ -4,6 +4,7 @@
  */
 import type { BlockDType, DType } from '../architecture/architecture.ts'
 import { fromE4m3, fromE8m0 } from '../numbers/f16.ts'
+import type { WeightSpec } from './backend.ts'
 import { BLOCK_FORMATS } from './block-formats.ts'
 
 export { fromBf16, toBf16 } from '../numbers/bf16.ts'
@@ -40,8 +41,10 @@ export const dtypeName = (dtype: DType): string =>
     .replace(/^int(\d)_groups$/, 'INT$1 groups')
     .replace(/^[^ ]+/, (name) => name.toUpperCase())
 
-/** @throws RangeError for a weight whose rows are no whole blocks, TypeError for a vector in blocks */
-export function requireBlocks({ name, shape, dtype, use }: { name: string; shape: readonly number[]; dtype: DType; use?: string }): void {
+/** @throws RangeError for a weight whose rows are no whole blocks, TypeError for a vector in blocks and for int8, which no file has */
+export function requirePublished({ name, shape, dtype, use }: Omit<WeightSpec, 'use'> & { use?: string }): void {
+  if (dtype === 'int8')
+    throw new TypeError(`${name}: int8 is a backend's own format, not a published one; expected f32, f16, bf16 or mxfp4`)
   if (!isBlocks(dtype) && dtype !== 'mxfp4' && dtype !== 'fp8') return
   if (use === 'vector') throw new TypeError(`${name}: a vector cannot be ${dtypeName(dtype)}; expected f32, f16 or bf16`)
   const length = isBlocks(dtype) ? BLOCK_FORMATS[dtype].length : dtype === 'fp8' ? FP8_BLOCK : MXFP4_BLOCK
@@ -54,6 +57,15 @@ export function storedBytes(dtype: DType, count: number): number {
   if (!isBlocks(dtype)) return (count * BITS[dtype]) / 8
   const { length, bytes } = BLOCK_FORMATS[dtype]
   return (count / length) * bytes
+}
+
+/**
+ * @param first number of the block that the first scale belongs to, for the error
+ * @throws RangeError for a scale of MXFP4 that is no number
+ */
+export function requireScales(name: string, scales: Uint8Array, first: number): void {
+  const bad = scales.indexOf(255)
+  if (bad >= 0) throw new RangeError(`${name}: the scale of block ${first + bad} is 255, which is not a number; the file is damaged`)
 }
 
 /** FP8 (E4M3) code -> value. */

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { BLOCK_FORMATS, decodeBlocks } from '../../src/ops/block-formats.ts'
-import { type BlockDType, dtypeName, fromBf16, fromF16, requireBlocks, storedBytes } from '../../src/ops/dtype.ts'
+import { type BlockDType, dtypeName, fromBf16, fromF16, requirePublished, storedBytes } from '../../src/ops/dtype.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import { readTensors } from '../model/read-golden.ts'
 
@@ -70,7 +70,7 @@ test('weights that are no whole blocks are refused by name', () => {
     [weight('mxfp4_gguf', 31), /rows of MXFP4 must be a multiple of 32/],
     [weight('q6_k', 256, 'vector'), /a vector cannot be Q6_K/],
   ] as const)
-    assert.throws(() => requireBlocks(spec), message)
-  for (const spec of [weight('q4_k', 512), weight('q5_0', 96), weight('mxfp4', 64)]) requireBlocks(spec)
+    assert.throws(() => requirePublished(spec), message)
+  for (const spec of [weight('q4_k', 512), weight('q5_0', 96), weight('mxfp4', 64)]) requirePublished(spec)
   assert.throws(() => decodeBlocks('q4_0', new Uint8Array(19)), /q4_0: expected whole blocks of 18 bytes, got 19 bytes/)
 })

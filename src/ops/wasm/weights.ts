@@ -3,8 +3,18 @@
  * keep their published form are read into their place, bytes that are repacked go through a small staging area.
  */
 import { DISK_ALIGNMENT, type Fill, type ReadRow, type WeightPart, type WeightSpec } from '../backend.ts'
-import { BLOCK_FORMATS, decodeBlocks } from '../block-formats.ts'
-import { type BlockDType, type DType, decodeFp8, fromBf16, fromF16, isBlocks, requireBlocks, storedBytes } from '../dtype.ts'
+import { decodeBlocks, requireFiniteScales } from '../block-formats.ts'
+import {
+  type BlockDType,
+  type DType,
+  decodeFp8,
+  fromBf16,
+  fromF16,
+  isBlocks,
+  requirePublished,
+  requireScales,
+  storedBytes,
+} from '../dtype.ts'
 import { size } from '../tensor.ts'
 import type { OpContext, Precision } from './context.ts'
 import { FORMAT, type Format, formatOfBlocks, GROUP_ROWS, isGrouped, matrixBytes } from './formats.ts'
@@ -95,9 +105,7 @@ function aligned(address: number, fill: Fill, part: WeightPart, offset: number):
 
 export async function loadWeight(context: LoadingContext, spec: WeightSpec, fill: Fill): Promise<{ tensor: WasmTensor; bytes: number }> {
   const { name, shape, dtype, use } = spec
-  if (dtype === 'int8')
-    throw new TypeError(`${name}: int8 is a backend's own format, not a published one; expected f32, f16, bf16 or mxfp4`)
-  requireBlocks(spec)
+  requirePublished(spec)
   if (use === 'vector') return loadVector(context, spec, fill)
   const width = shape.at(-1)!
   const matrices = use === 'experts' ? size(shape.slice(0, -2)) : 1 // other matrices of one weight lie one after the other
@@ -241,9 +249,7 @@ const loadMxfp4: LoadMatrix = async (context, spec, place, m, rows, width, fill)
     const scales = aligned(blocks + count * 16, fill, 'scales', m * count)
     const bytes = context.bytes(scales, count)
     await Promise.all([fill('blocks', m * count * 16, context.bytes(blocks, count * 16)), fill('scales', m * count, bytes)])
-    const bad = bytes.indexOf(255)
-    if (bad >= 0)
-      throw new RangeError(`${spec.name}: the scale of block ${m * count + bad} is 255, which is not a number; the file is damaged`)
+    requireScales(spec.name, bytes, m * count)
     const { arena, address } = place
     context.pool.enqueue(repackKernel, { arena, to: address, from: blocks, scales, format: FORMAT.mxfp4, rows, columns: width })
   } finally {
@@ -272,16 +278,6 @@ const loadBlocks: LoadMatrix = async (context, { name, dtype }, place, m, rows, 
     }
   }
   await Promise.all(Array.from({ length: Math.ceil(rows / band) }, (_, i) => convert(i * band)))
-}
-
-/** @throws RangeError for a scale or offset that is infinite or no number: kernels read them as finite */
-function requireFiniteScales(name: string, dtype: BlockDType, blocks: Uint8Array, offset: number): void {
-  const { bytes, scale, offset: added } = BLOCK_FORMATS[dtype]
-  const finite = scale.format === 'e8m0' ? (at: number) => blocks[at] !== 255 : (at: number) => (blocks[at + 1]! & 0x7c) !== 0x7c
-  for (const at of added ? [scale.at, added.at] : [scale.at])
-    for (let block = 0; block < blocks.length; block += bytes)
-      if (!finite(block + at))
-        throw new RangeError(`${name}: a scale of block ${(offset + block) / bytes} is not a finite number; the file is damaged`)
 }
 
 /** Published bytes as f32. Exact. */

@@ -8,7 +8,7 @@
  *
  * A shader reads units of eight neighbouring values.
  */
-import { BLOCK_FORMATS, type BlockFormat, fieldBits } from '../block-formats.ts'
+import { BLOCK_FORMATS, type BlockFormat, fieldBits, scalePlaces } from '../block-formats.ts'
 import { type DType, FP8_BLOCK, isBlocks, MXFP4_BLOCK } from '../dtype.ts'
 
 /** Values of a unit. */
@@ -54,7 +54,6 @@ const scaled = (name: string, low: 8 | 4, block: number, scaleBits: 8 | 32): Wei
 function ofBlocks(name: string, blocks: BlockFormat): WeightFormat {
   const { bits, length, span, scale, factor, offset } = blocks
   const low = bits === 8 ? 8 : bits >= 4 ? 4 : 2
-  const separate = offset !== undefined && offset.at !== scale.at
   return {
     name,
     low,
@@ -63,7 +62,7 @@ function ofBlocks(name: string, blocks: BlockFormat): WeightFormat {
     span,
     factorBits: factor ? fieldBits(factor.of(0)) : 0,
     multipleBits: offset?.of ? fieldBits(offset.of(0)) : 0,
-    scaleBits: scale.format === 'e8m0' ? 8 : separate ? 32 : 16,
+    scaleBits: scale.format === 'e8m0' ? 8 : scalePlaces(blocks).length === 2 ? 32 : 16,
     blocks,
   }
 }

@@ -4,7 +4,7 @@
  */
 import { uniform } from '../../random/counter.ts'
 import type { Backend } from '../backend.ts'
-import { BLOCK_FORMATS } from '../block-formats.ts'
+import { BLOCK_FORMATS, scalePlaces } from '../block-formats.ts'
 import { type Draw, drawRows } from '../draw.ts'
 import { type DType, FP8_BLOCK_BYTES, isBlocks, storedBytes } from '../dtype.ts'
 import type { Batch, Ops } from '../ops.ts'
@@ -65,10 +65,10 @@ function bytesOf(dtype: DType, count: number, next: () => number): Record<string
     for (let at = 0; at < data.length; at += FP8_BLOCK_BYTES) data.set([0, 0, 0x80, 0x3d], at)
   }
   if (!isBlocks(dtype)) return { data }
-  const { bytes, scale, offset } = BLOCK_FORMATS[dtype]
-  for (let at = 0; at < data.length; at += bytes)
-    if (scale.format === 'e8m0') data[at] = 122 + (data[at]! & 3)
-    else for (const from of offset && offset.at !== scale.at ? [scale.at, offset.at] : [scale.at]) half(at + from + 1)
+  const format = BLOCK_FORMATS[dtype]
+  for (let at = 0; at < data.length; at += format.bytes)
+    if (format.scale.format === 'e8m0') data[at] = 122 + (data[at]! & 3)
+    else for (const from of scalePlaces(format)) half(at + from + 1)
   return { data }
 }
 

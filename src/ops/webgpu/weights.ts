@@ -3,8 +3,9 @@
  * does not read as published is rearranged on the way: rows that are no whole units, FP8 blocks, the blocks of block-formats.ts.
  */
 import type { Fill, WeightSpec } from '../backend.ts'
-import type { BlockFormat, Field } from '../block-formats.ts'
-import { type DType, FP8_BLOCK, FP8_BLOCK_BYTES, fromBf16, fromF16, requireBlocks, storedBytes } from '../dtype.ts'
+import { BLOCK_FORMATS, type BlockFormat, type Field, requireFiniteScales, scalePlaces } from '../block-formats.ts'
+import { weightValues } from '../decode.ts'
+import { FP8_BLOCK, FP8_BLOCK_BYTES, isBlocks, requirePublished, requireScales, storedBytes } from '../dtype.ts'
 import { size } from '../tensor.ts'
 import type { Buffers } from './buffers.ts'
 import { formatOf, planeBytes, planesOf, UNIT, unitsOf, type WeightFormat } from './formats.ts'
@@ -20,24 +21,15 @@ const WAIT_BYTES = 64 << 20
 let weights = 0
 
 export async function loadVector(buffers: Buffers, spec: WeightSpec, fill: Fill): Promise<Vector> {
-  requireBlocks(spec)
   const { name, shape, dtype } = spec
-  const bytes = storedBytes(dtype, size(shape))
-  const raw = new Uint8Array(bytes)
-  await fill('data', 0, raw)
-  return { name, shape, dtype, at: buffers.vector(toF32(raw, dtype)), bytes }
-}
-
-function toF32(raw: Uint8Array<ArrayBuffer>, dtype: DType): Float32Array<ArrayBuffer> {
-  if (dtype === 'f32') return new Float32Array(raw.buffer, raw.byteOffset, raw.byteLength / 4)
-  return Float32Array.from(new Uint16Array(raw.buffer, raw.byteOffset, raw.byteLength / 2), dtype === 'bf16' ? fromBf16 : fromF16)
+  const values = await weightValues(spec, fill)
+  return { name, shape, dtype, at: buffers.vector(values), bytes: storedBytes(dtype, values.length) }
 }
 
 /** @throws MemoryError that names the weight; whatever `fill` throws */
 export async function loadWeight(buffers: Buffers, spec: WeightSpec, fill: Fill): Promise<{ weight: Weight; bytes: number }> {
   const { name, shape, dtype, use } = spec
-  if (dtype === 'int8') throw new TypeError(`${name}: int8 is a format of the wasm backend, not of files`)
-  requireBlocks(spec)
+  requirePublished(spec)
   const format = formatOf(dtype)
   const width = shape.at(-1)!
   const rows = size(shape) / width
@@ -62,7 +54,7 @@ export async function loadWeight(buffers: Buffers, spec: WeightSpec, fill: Fill)
         parts.forEach((part, n) => {
           if (part.length === 0) return
           const at = planes[n]! * 4 + planeBytes(format, from * padded)[n]!
-          const even = part.length % 4 === 0 ? part : concatenated(part, 4 - (part.length % 4))
+          const even = part.length % 4 === 0 ? part : withZeros(part, 4 - (part.length % 4))
           buffers.device.queue.writeBuffer(buffer, at, even)
           sent += part.length
         })
@@ -78,7 +70,7 @@ export async function loadWeight(buffers: Buffers, spec: WeightSpec, fill: Fill)
   return { weight: { name, shape, dtype, format, pieces, id: weights++ }, bytes }
 }
 
-function concatenated(part: Uint8Array, zeros: number): Uint8Array<ArrayBuffer> {
+function withZeros(part: Uint8Array, zeros: number): Uint8Array<ArrayBuffer> {
   const longer = new Uint8Array(part.length + zeros)
   longer.set(part)
   return longer
@@ -100,17 +92,15 @@ async function readRows(
     const blocks = new Uint8Array((count * width) / 2)
     const scales = new Uint8Array((count * width) / 32)
     await Promise.all([fill('blocks', (row * width) / 2, blocks), fill('scales', (row * width) / 32, scales)])
-    const bad = scales.indexOf(255)
-    if (bad >= 0)
-      throw new RangeError(`${name}: the scale of block ${(row * width) / 32 + bad} is 255, which is not a number; the file is damaged`)
+    requireScales(name, scales, (row * width) / 32)
     return [blocks, none, none, scales]
   }
   const raw = new Uint8Array(storedBytes(dtype, count * width))
   await fill('data', storedBytes(dtype, row * width), raw)
   if (dtype === 'fp8') return fp8Planes(raw)
-  if (format.blocks) {
-    requireFiniteScales(name, format.blocks, raw, storedBytes(dtype, row * width) / format.blocks.bytes)
-    return blockPlanes(format, format.blocks, raw)
+  if (isBlocks(dtype)) {
+    requireFiniteScales(name, dtype, raw, storedBytes(dtype, row * width))
+    return blockPlanes(format, BLOCK_FORMATS[dtype], raw)
   }
   if (padded === width) return [raw, none, none, none]
   const each = raw.length / count / width
@@ -128,15 +118,6 @@ function fp8Planes(raw: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer>[] {
     codes.set(raw.subarray(b * FP8_BLOCK_BYTES + 4, (b + 1) * FP8_BLOCK_BYTES), b * FP8_BLOCK)
   }
   return [codes, new Uint8Array(0), new Uint8Array(0), scales]
-}
-
-/** @throws RangeError for a scale or offset that is infinite or no number */
-function requireFiniteScales(name: string, { bytes, scale, offset }: BlockFormat, raw: Uint8Array, first: number): void {
-  const finite = scale.format === 'e8m0' ? (at: number) => raw[at] !== 255 : (at: number) => (raw[at + 1]! & 0x7c) !== 0x7c
-  for (const at of offset ? [scale.at, offset.at] : [scale.at])
-    for (let block = 0; block < raw.length; block += bytes)
-      if (!finite(block + at))
-        throw new RangeError(`${name}: a scale of block ${first + block / bytes} is not a finite number; the file is damaged`)
 }
 
 /** A string of bits, written from its beginning. */
@@ -186,8 +167,8 @@ function blockPlanes(format: WeightFormat, blocks: BlockFormat, raw: Uint8Array)
   const factorOf = factor ? fieldTable(factor.of, length / span) : undefined
   const multipleOf = offset?.of ? fieldTable(offset.of, length / span) : undefined
   const lowMask = 2 ** low - 1
+  const places = scalePlaces(blocks)
   const scaleBytes = scale.format === 'e8m0' ? 1 : 2
-  const separate = offset !== undefined && offset.at !== scale.at
   for (let b = 0, at = 0; b < count; b++) {
     const from = b * blocks.bytes
     for (let i = 0; i < length; i++) {
@@ -199,8 +180,7 @@ function blockPlanes(format: WeightFormat, blocks: BlockFormat, raw: Uint8Array)
       if (factorOf) runs.put(factorOf(raw, from, s), factorBits)
       if (multipleOf) runs.put(multipleOf(raw, from, s), multipleBits)
     }
-    for (const place of separate ? [scale.at, offset.at] : [scale.at])
-      for (let i = 0; i < scaleBytes; i++) scales[at++] = raw[from + place + i]!
+    for (const place of places) for (let i = 0; i < scaleBytes; i++) scales[at++] = raw[from + place + i]!
   }
   return [lows.bytes(bytes[0]!), highs.bytes(bytes[1]!), runs.bytes(bytes[2]!), scales]
 }
