@@ -3,6 +3,7 @@
  * Batches are compared by their contents, since a caller may reuse its arrays. The last few are kept.
  */
 import type { Batch, Rotation } from '../ops.ts'
+import { writeRotations } from '../rotation.ts'
 import type { Block } from './memory.ts'
 
 export interface BatchData {
@@ -93,22 +94,12 @@ export class Batches {
     return data.plain
   }
 
-  /** Heap address of R/2 cosines and R/2 sines per row, computed in f64. */
+  /** Heap address of R/2 cosines and R/2 sines per row. */
   rotationTable(data: BatchData, rotation: Rotation): number {
     const known = data.rotations.get(rotation)
     if (known !== undefined) return known
-    const { floats } = this.#staging
-    const { inverseFrequencies, amplitude, rotaryDim } = rotation
-    const half = rotaryDim / 2
-    const block = this.#staging.hostBlock(data.positions.length * rotaryDim * 4)
-    data.positions.forEach((position, t) => {
-      const at = block.address / 4 + t * rotaryDim
-      for (let i = 0; i < half; i++) {
-        const angle = position * inverseFrequencies[i]!
-        floats[at + i] = Math.cos(angle) * amplitude
-        floats[at + half + i] = Math.sin(angle) * amplitude
-      }
-    })
+    const block = this.#staging.hostBlock(data.positions.length * rotation.rotaryDim * 4)
+    writeRotations(rotation, data.positions, this.#staging.floats, block.address / 4)
     data.rotations.set(rotation, block.address)
     data.blocks.push(block)
     return block.address

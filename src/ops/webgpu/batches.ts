@@ -1,5 +1,5 @@
-/** What shaders need to know of a batch, as words of the pass: slots, positions, runs of rows; and rotations, computed in f64. */
-import type { Batch, Rotation } from '../ops.ts'
+/** What shaders need to know of a batch, as words of the pass: slots, positions, runs of rows. */
+import type { Batch } from '../ops.ts'
 import { runsOf } from '../state.ts'
 
 export interface BatchWords {
@@ -47,18 +47,4 @@ export function describeBatch(batch: Batch, words: (values: Int32Array) => numbe
     longestSingle: single.reduce((most, { position }) => Math.max(most, position), 0) + 1,
     form: `${rows} ${runs.length} ${single.length}`,
   }
-}
-
-/** R/2 cosines and R/2 sines per row. */
-export function rotationWords({ batch }: BatchWords, { inverseFrequencies, amplitude, rotaryDim }: Rotation): Float32Array {
-  const half = rotaryDim / 2
-  const table = new Float32Array(batch.positions.length * rotaryDim)
-  batch.positions.forEach((position, t) => {
-    for (let i = 0; i < half; i++) {
-      const angle = position * inverseFrequencies[i]!
-      table[t * rotaryDim + i] = Math.cos(angle) * amplitude
-      table[t * rotaryDim + half + i] = Math.sin(angle) * amplitude
-    }
-  })
-  return table
 }

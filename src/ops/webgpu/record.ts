@@ -5,8 +5,9 @@
  */
 import type { Gated, Router } from '../../architecture/architecture.ts'
 import type { Batch, Rotation } from '../ops.ts'
+import { writeRotations } from '../rotation.ts'
 import { type Tensor, tensorsIn } from '../tensor.ts'
-import { type BatchWords, describeBatch, rotationWords } from './batches.ts'
+import { type BatchWords, describeBatch } from './batches.ts'
 import type { GpuLayerCache, GpuStatePart } from './kv-cache.ts'
 import type { Lowering } from './plan.ts'
 import { Temporary, type Vector, type Weight } from './tensor.ts'
@@ -258,7 +259,9 @@ export class Recorder {
     }
     let table = tables.get(rotation)
     if (table === undefined) {
-      table = this.words(rotationWords(batch, rotation))
+      const values = new Float32Array(batch.rows * rotation.rotaryDim)
+      writeRotations(rotation, batch.batch.positions, values)
+      table = this.words(values)
       tables.set(rotation, table)
     }
     return table
