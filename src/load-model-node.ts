@@ -7,7 +7,7 @@ import type { IdsModel, Model } from './load-model.ts'
 import * as anywhere from './load-model.ts'
 import { engineCacheSpec } from './model/cache-spec.ts'
 import type { Backend } from './ops/backend.ts'
-import { cacheBytes as referenceCacheBytes } from './ops/reference/cache.ts'
+import { cacheBytes as plainCacheBytes } from './ops/cache-size.ts'
 import { createReferenceBackend } from './ops/reference/reference.ts'
 
 export { type IdsModel, type Model, withAdapter } from './load-model.ts'
@@ -82,8 +82,7 @@ function checkName(option: string, name: string, names: readonly string[]): void
 /** Bytes of the KV cache that a model will reserve when it is loaded with these options. */
 export async function cacheBytes(architecture: Architecture, { backend = 'wasm', precision, ...options }: LoadIdsOptions): Promise<number> {
   const spec = engineCacheSpec(architecture, options)
-  if (backend === 'reference') return referenceCacheBytes(spec)
-  if (backend !== 'wasm') return (await import('./ops/webgpu/kv-cache.ts')).cacheBytes(spec)
+  if (backend !== 'wasm') return plainCacheBytes(spec)
   return (await import('./ops/wasm/kv-cache.ts')).cacheBytes(spec, precision)
 }
 

@@ -3,6 +3,7 @@
  * position p at p mod ring, so that a chunk can be written before its first row is read. A state is overwritten row by row.
  */
 import { type CacheSnapshot, type CacheSpec, type KeysAndValuesSpec, type KvCache, MemoryError } from '../backend.ts'
+import { cacheBytes, ringLength } from '../cache-size.ts'
 import type { LayerCache, LayerState, StatePart } from '../ops.ts'
 import { mustStandAt } from '../state.ts'
 
@@ -26,18 +27,6 @@ interface HostState extends LayerState {
 interface HostSnapshot extends CacheSnapshot {
   readonly values: Float32Array
 }
-
-/** Positions a layer keeps per slot. */
-export const ringLength = (spec: CacheSpec, window: number | null): number =>
-  window === null ? spec.capacity : Math.min(spec.capacity, window - 1 + spec.maxRows)
-
-/** Bytes of keys, values and states in f32. */
-export const cacheBytes = (spec: CacheSpec): number =>
-  spec.layers.reduce((sum, layer) => {
-    if ('state' in layer) return sum + 4 * spec.slots * layer.state.reduce((a, b) => a + b, 0)
-    const { kvHeads, keyDim, valueDim, valuesInKeys, window } = layer
-    return sum + 4 * spec.slots * ringLength(spec, window) * kvHeads * (keyDim + (valuesInKeys ? 0 : valueDim))
-  }, 0)
 
 function keysAndValues(spec: CacheSpec, layer: KeysAndValuesSpec): HostLayerCache {
   const ring = ringLength(spec, layer.window)

@@ -3,12 +3,13 @@
  * compared with it. With `precision: 'f64'` temporaries keep f64, for gradient checks.
  */
 import type { Backend } from '../backend.ts'
+import { cacheBytes } from '../cache-size.ts'
 import { weightValues } from '../decode.ts'
 import { drawRows } from '../draw.ts'
 import type { Batch } from '../ops.ts'
 import type { Tensor } from '../tensor.ts'
 import { attention } from './attention.ts'
-import { cacheBytes, createCache } from './cache.ts'
+import { createCache } from './cache.ts'
 import { add, clamp, dropout, gated, gelu, join, scale, softcap } from './elementwise.ts'
 import { embed } from './embed.ts'
 import { linear } from './linear.ts'

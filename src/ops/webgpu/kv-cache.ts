@@ -4,6 +4,7 @@
  */
 import type { CacheSnapshot, CacheSpec, KeysAndValuesSpec, KvCache } from '../backend.ts'
 import { MemoryError } from '../backend.ts'
+import { cacheBytes, ringLength } from '../cache-size.ts'
 import type { LayerCache, LayerState, StatePart } from '../ops.ts'
 import { mustStandAt } from '../state.ts'
 import type { Buffers } from './buffers.ts'
@@ -40,22 +41,11 @@ interface HostSnapshot extends CacheSnapshot {
 
 let ids = 0
 
-/** Positions that a layer keeps per slot. */
-const ringOf = ({ capacity, maxRows }: CacheSpec, window: number | null): number =>
-  window === null ? capacity : Math.min(capacity, window - 1 + maxRows)
-
 /** Bytes of the keys and of the values of one slot. */
 function slotBytes(spec: CacheSpec, { kvHeads, keyDim, valueDim, valuesInKeys, window }: KeysAndValuesSpec): [number, number] {
-  const positions = 4 * kvHeads * ringOf(spec, window)
+  const positions = 4 * kvHeads * ringLength(spec, window)
   return [positions * keyDim, valuesInKeys ? 0 : positions * valueDim]
 }
-
-export const cacheBytes = (spec: CacheSpec): number =>
-  spec.layers.reduce((sum, layer) => {
-    if ('state' in layer) return sum + 4 * spec.slots * layer.state.reduce((a, b) => a + b, 0)
-    const [keys, values] = slotBytes(spec, layer)
-    return sum + spec.slots * (keys + values)
-  }, 0)
 
 /** @throws MemoryError that names the layer and the context that fits */
 export async function createCache(spec: CacheSpec, buffers: Buffers, queue: Queue): Promise<KvCache> {
@@ -79,7 +69,7 @@ export async function createCache(spec: CacheSpec, buffers: Buffers, queue: Queu
       const k = await make(`keys of layer ${index}`, slots * keys)
       groups.push({ first, slots, keys: k, values: values ? await make(`values of layer ${index}`, slots * values) : k })
     }
-    return { ...layer, id: ids++, ring: ringOf(spec, layer.window), capacity: spec.capacity, groups }
+    return { ...layer, id: ids++, ring: ringLength(spec, layer.window), capacity: spec.capacity, groups }
   }
   const layers: (GpuLayerCache | GpuState)[] = []
   try {

@@ -2,7 +2,8 @@
  * The backend on WebGPU. Ops check shapes and record nodes (record.ts); what waits turns the nodes into dispatches and submits them
  * (plan.ts, queue.ts). Activations are f32, weights stay as published; a row has the same result alone and among others where it is decoded.
  */
-import type { Backend, CacheSpec } from '../backend.ts'
+import type { Backend } from '../backend.ts'
+import { cacheBytes } from '../cache-size.ts'
 import type { AttentionOptions, ExpertsAdapter, Routing } from '../ops.ts'
 import { advance } from '../state.ts'
 import { columns, matricesOf, rowsOf, size, type Tensor } from '../tensor.ts'
@@ -11,7 +12,7 @@ import { type Device, type DeviceOptions, openDevice } from './device.ts'
 import { recordDraw } from './draw.ts'
 import { fuse } from './fuse.ts'
 import { piecesOf } from './kernels/attention.ts'
-import { cacheBytes, createCache, type GpuLayerCache, type GpuStatePart } from './kv-cache.ts'
+import { createCache, type GpuLayerCache, type GpuStatePart } from './kv-cache.ts'
 import { Plans } from './plan.ts'
 import { Queue } from './queue.ts'
 import { type ExpertMatrix, type Node, Recorder, type Route, type ValueKind } from './record.ts'
@@ -230,7 +231,7 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       return weight
     },
 
-    cacheBytes: (spec: CacheSpec) => cacheBytes(spec),
+    cacheBytes,
     async cache(spec) {
       queue.mustWork()
       const cache = await createCache(spec, buffers, queue)
