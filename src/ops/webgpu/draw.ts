@@ -9,21 +9,21 @@ import {
   CHANGE_WORDS,
   type DrawKernel,
   drawShader,
+  FARTHEST,
+  GREEDY,
   HEADER_WORDS,
+  MASK,
   MAX_GROUPS,
   ROW_WORDS,
   STATE_WORDS,
   TOP_K_LEVELS,
+  TOP_P,
   TOP_P_LEVELS,
 } from './kernels/draw.ts'
+import type { Lowering } from './plan.ts'
 import type { Recorder } from './record.ts'
 import type { Temporary } from './tensor.ts'
 
-const GREEDY = 1
-const TOP_P = 2
-const MASK = 4
-/** Ids farther below the largest logit, in temperatures, are never drawn. */
-const FARTHEST = 64
 const LARGEST_FLOAT = 3e38
 /** Ids that a thread of a workgroup should pass over, so that a workgroup has work. */
 const IDS_PER_GROUP = 1024
@@ -47,7 +47,7 @@ export function recordDraw(recorder: Recorder, buffers: Buffers, x: Temporary, d
   const words = recorder.words(drawWords(draws, vocabulary))
   const steps = drawSteps(draws, vocabulary)
   const y = recorder.temporary([rows])
-  const lower: Extract<Parameters<Recorder['add']>[0], { op: 'other' }>['lower'] = (to) => {
+  const lower = (to: Lowering): void => {
     for (const { kernel, level, groups } of steps) {
       const { key, ...text } = drawShader(kernel, vocabulary <= NARROW_VOCABULARY)
       const values = { vocabulary, logits: x, words, y, groups: groupsOf(vocabulary), level, nothing: MINUS_INFINITY }

@@ -2,8 +2,10 @@
  * WGSL of the draw: the rule of `ops/draw.ts` for one row of logits per y of the grid. Logits are compared as integer keys that
  * have the order of the numbers, and all sums are of integers, so no result depends on the order of atomic operations. A cut is
  * found as a radix sort would find it: four levels of 8 bits each, by counts (top-k) or by weights in units of 2^-40 (top-p).
+ * The arithmetic stands in draw-numbers.ts.
  */
 import type { ShaderText } from '../wgsl.ts'
+import { DRAW_NUMBERS } from './draw-numbers.ts'
 
 /** Words before those of the rows: the number of changes, and the first word of the changes. */
 export const HEADER_WORDS = 2
@@ -11,6 +13,12 @@ export const HEADER_WORDS = 2
 export const ROW_WORDS = 8
 /** Words of one entry of the changes. */
 export const CHANGE_WORDS = 4
+/** Bits of a row's flags. */
+export const GREEDY = 1
+export const TOP_P = 2
+export const MASK = 4
+/** Ids farther below the largest logit, in temperatures, are never drawn. */
+export const FARTHEST = 64
 /** Bins of a level, and threads of the workgroups that count in them. */
 const BINS = 256
 /** Threads of all workgroups where the vocabulary is small. */
@@ -34,13 +42,12 @@ export const TOP_K_LEVELS = [0, 1, 2, 3] as const
 export const TOP_P_LEVELS = [4, 5, 6, 7] as const
 
 const common = (threads: number): string => `
-
 const NONE = 0xffffffffu;
 const INFINITY_KEY = 0xff800000u;
-const GREEDY = 1u;
-const TOP_P = 2u;
-const MASK = 4u;
-const FARTHEST = 64.0;
+const GREEDY = ${GREEDY}u;
+const TOP_P = ${TOP_P}u;
+const MASK = ${MASK}u;
+const FARTHEST = ${FARTHEST}.0;
 
 var<workgroup> first: array<u32, ${threads}>;
 var<workgroup> second: array<u32, ${threads}>;
@@ -54,77 +61,11 @@ fn flags(r: u32) -> u32 { return word(r, 3u); }
 fn limit(r: u32) -> f32 { return bitcast<f32>(word(r, 4u)); }
 fn noise(r: u32) -> u32 { return word(r, 5u); }
 
-/** A number whose order is that of the logits; 0 for -Infinity and what is no number, which are never drawn. */
-fn keyOf(bits: u32) -> u32 {
-  let magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u || bits == 0xff800000u) { return 0u; }
-  if (magnitude == 0u) { return 0x80000000u; }
-  return select(bits | 0x80000000u, ~bits, bits > 0x7fffffffu);
-}
-fn logitOf(key: u32) -> f32 { return bitcast<f32>(select(~key, key & 0x7fffffffu, key > 0x7fffffffu)); }
-
 fn placeOf(r: u32, id: u32) -> u32 { return $logits + r * $vocabulary + id; }
 fn keyAt(r: u32, id: u32) -> u32 { return keyOf(bitcast<u32>(act[placeOf(r, id)])); }
 
 /** Distance below the largest logit in temperatures. */
 fn distanceOf(key: u32, best: u32, r: u32) -> f32 { return (logitOf(best) - logitOf(key)) * inverseTemperature(r); }
-
-/** e^x for -64 <= x <= 0 to 1e-7; the built-in function may be off by a hundred times that. */
-fn exponential(x: f32) -> f32 {
-  let k = round(x * 1.4426950408889634);
-  let t = (x - k * 0.693359375) + k * 2.12194440e-4;
-  let p = 1.0 + t * (1.0 + t * (0.5 + t * (0.16666667 + t * (0.041666668 + t * (0.008333334 + t * 0.0013888889)))));
-  return p * bitcast<f32>(u32(i32(k) + 127) << 23u);
-}
-
-/** -ln((bits + 0.5) / 2^32), to 3e-7 of itself also where it is small. */
-fn waiting(bits: u32) -> f32 {
-  if (bits >= 0xb504f334u) {
-    let w = (f32(~bits) + 0.5) * 2.3283064365386963e-10;
-    return series(w / (2.0 - w));
-  }
-  let u = f32(bits) + 0.5;
-  let exponent = (bitcast<u32>(u * 1.4142135) >> 23u) - 127u;
-  let m = u * bitcast<f32>((127u - exponent) << 23u);
-  return f32(32u - exponent) * 0.6931471805599453 + series((1.0 - m) / (1.0 + m));
-}
-/** ln((1 + s) / (1 - s)) for |s| < 0.18. */
-fn series(s: f32) -> f32 {
-  let q = s * s;
-  return 2.0 * s * (1.0 + q * (0.33333334 + q * (0.2 + q * (0.14285715 + q * (0.11111111 + q * 0.09090909)))));
-}
-
-fn hash(seed: u32, id: u32) -> u32 {
-  var x = (id ^ (id >> 16u)) * 0x7feb352du;
-  x = (x ^ (x >> 15u)) * 0x846ca68bu;
-  x ^= (x >> 16u) ^ seed;
-  x = (x ^ (x >> 16u)) * 0x7feb352du;
-  x = (x ^ (x >> 15u)) * 0x846ca68bu;
-  return x ^ (x >> 16u);
-}
-
-// Numbers of 64 bits are (low, high).
-fn add(a: vec2u, b: vec2u) -> vec2u { let low = a.x + b.x; return vec2u(low, a.y + b.y + select(0u, 1u, low < a.x)); }
-fn subtract(a: vec2u, b: vec2u) -> vec2u { return vec2u(a.x - b.x, a.y - b.y - select(0u, 1u, a.x < b.x)); }
-fn less(a: vec2u, b: vec2u) -> bool { return a.y < b.y || (a.y == b.y && a.x < b.x); }
-fn product(a: u32, b: u32) -> vec2u {
-  let low = (a & 0xffffu) * (b & 0xffffu);
-  let middle = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
-  let other = (a & 0xffffu) * (b >> 16u) + (middle & 0xffffu);
-  return vec2u((other << 16u) | (low & 0xffffu), (a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u));
-}
-fn times(a: vec2u, n: u32) -> vec2u { let low = product(a.x, n); return vec2u(low.x, low.y + a.y * n); }
-/** a · share / 2^32, rounded up. */
-fn shareOf(a: vec2u, share: u32) -> vec2u {
-  let low = product(a.x, share);
-  return add(add(product(a.y, share), vec2u(low.y, 0u)), vec2u(select(0u, 1u, low.x != 0u), 0u));
-}
-/** The weight e^-distance in units of 2^-40. */
-fn weightOf(distance: f32) -> vec2u {
-  let scaled = exponential(-distance) * 256.0;
-  let high = floor(scaled);
-  return vec2u(u32((scaled - high) * 4294967296.0), u32(high));
-}
 
 fn load(at: u32) -> u32 { return atomicLoad(&b0[at]); }
 fn store(at: u32, value: u32) { atomicStore(&b0[at], value); }
@@ -461,7 +402,7 @@ export function drawShader(kernel: DrawKernel, narrow: boolean): ShaderText {
     params: 'vocabulary logits words y groups level nothing',
     bindings: [['w', 'atomic<u32>']],
     workgroup: threads,
-    module: common(threads) + (counts ? CUTS : ''),
+    module: DRAW_NUMBERS + common(threads) + (counts ? CUTS : ''),
     body: row(threads) + BODIES[kernel],
   }
 }
