@@ -54,7 +54,8 @@ export async function openDevice(options: DeviceOptions = {}): Promise<Device> {
   const subgroups = adapter.features.has('subgroups') && subgroupSize <= TEAM_WORKGROUP && !options.without?.includes('subgroups')
   const requiredLimits = Object.fromEntries(WANTED_LIMITS.map((name) => [name, adapter.limits[name]]))
   const device = await adapter.requestDevice({ requiredLimits, requiredFeatures: subgroups ? ['subgroups'] : [] })
-  const { info, limits } = { info: adapter.info, limits: device.limits }
+  const { info } = adapter
+  const { limits } = device
   const largestBinding = Math.min(options.largestBinding ?? LARGEST_BINDING, limits.maxStorageBufferBindingSize, limits.maxBufferSize)
   let released = false
   const failed = new Promise<BackendFailedError>((resolve) => {

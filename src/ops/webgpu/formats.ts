@@ -175,7 +175,6 @@ function fewBits({ low, high, name, blocks }: WeightFormat, n: number): { codes:
         ? `let h = ${plane} >> ((unit & 3u) * 8u); ca |= ((vec4<u32>(h) >> vec4<u32>(0u, 1u, 2u, 3u)) & vec4<u32>(1u)) << vec4<u32>(${low}u); cb |= ((vec4<u32>(h) >> vec4<u32>(4u, 5u, 6u, 7u)) & vec4<u32>(1u)) << vec4<u32>(${low}u);`
         : `let h = ${plane} >> ((unit & 1u) * 16u); ca |= ((vec4<u32>(h) >> vec4<u32>(0u, 2u, 4u, 6u)) & vec4<u32>(3u)) << vec4<u32>(${low}u); cb |= ((vec4<u32>(h) >> vec4<u32>(8u, 10u, 12u, 14u)) & vec4<u32>(3u)) << vec4<u32>(${low}u);`
   const codes = `${lows} ${highs} let a = number${n}(ca); let b = number${n}(cb);`
-  const table = name === 'mxfp4' || name === 'mxfp4_gguf' ? undefined : blocks?.table
   if (name === 'mxfp4' || name === 'mxfp4_gguf')
     // Twice the value of a code of FP4 is a digit of 0xc8643210.
     return {
@@ -185,10 +184,10 @@ function fewBits({ low, high, name, blocks }: WeightFormat, n: number): { codes:
   return select(m, -m, c > vec4<u32>(7u));
 }`,
     }
-  if (table)
+  if (blocks?.table)
     return {
       codes,
-      numbers: `const table${n} = array<f32, 16>(${table.map((v) => v.toFixed(1)).join(', ')});
+      numbers: `const table${n} = array<f32, 16>(${blocks.table.map((v) => v.toFixed(1)).join(', ')});
 fn number${n}(c: vec4<u32>) -> vec4<f32> { var t = table${n}; return vec4<f32>(t[c.x], t[c.y], t[c.z], t[c.w]); }`,
     }
   return { codes, numbers: `fn number${n}(c: vec4<u32>) -> vec4<f32> { return vec4<f32>(c) - vec4<f32>(${blocks!.zero}.0); }` }

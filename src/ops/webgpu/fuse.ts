@@ -1,13 +1,15 @@
 /**
- * Six rules by which fewer dispatches compute the same. A node disappears into its consumer (or its producer) where its result has one
- * reader in the pass and nobody outside can ask for it; the memory of what it read stays, because memory is laid out after fusion.
+ * Rules by which fewer dispatches compute the same. A node becomes a part of the node that reads its result, or of the one whose result
+ * it reads, where that result has one reader in the pass and nobody outside can ask for it. What the node read stays in memory until
+ * then, because places in memory are given after fusion.
  *
- *   1  norm -> products              the products norm their rows themselves      6 products of one input -> one dispatch (q, k, v)
- *   2  gate, up -> gated             one dispatch writes the gated values
- *   3  product -> activation, factor, soft cap
- *   4  product or experts -> add     the residual is added where the branch is written
- *   5  (norm) rope -> attention      queries and keys are placed where they are read
- *      norm -> router, router -> experts   the router norms its rows and keeps them; the experts choose from its logits
+ *   norm -> products              the products norm their rows themselves
+ *   products of one input         one dispatch (q, k, v)
+ *   gate, up -> gated             one dispatch writes the gated values
+ *   product -> activation, factor, soft cap
+ *   product or experts -> add     the residual is added where the branch is written
+ *   (norm) rope -> attention      queries and keys are placed where they are read
+ *   norm -> router -> experts     the router norms its rows and keeps them; the experts choose from its logits
  */
 import type { Lowered } from './kernels/kernels.ts'
 import type { Product } from './kernels/product.ts'
@@ -60,7 +62,7 @@ export function fuse(nodes: readonly Node[]): readonly Lowered[] {
     for (const y of 'ys' in node ? node.ys : [node.y]) made.set(y, out.length)
     out.push(node)
   }
-  /** A node takes the place of the one that made `x`, or comes now. */
+  /** Removes the node that made `x`: another one computes it too. */
   const take = (x: Temporary): void => {
     out[made.get(x)!] = undefined
   }

@@ -7,6 +7,7 @@ import type { Lowering, Value } from '../plan.ts'
 import type { AttentionNode, Norm, Placing } from '../record.ts'
 import type { Temporary } from '../tensor.ts'
 import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, TEAM_WORKGROUP, teamGrid, teams, type Variants, workgroupOf } from '../wgsl.ts'
+import { pairText } from './elementwise.ts'
 import { subgroupKey } from './norm.ts'
 
 /** Positions of a piece. */
@@ -210,14 +211,11 @@ function placed(into: string, base: string, of: 'q' | 'k', norm: Norm | undefine
 for (var i = member; i < $keyDim; i += members) { let x = act[${of}Base + i]; ${of}Squares += x * x; }
 let ${of}Factor = inverseSqrt(teamAdd(${of}Squares, lane) / f32($keyDim) + $${of}Eps);`
     : ''
-  const [partner, first, angle] =
-    rope?.pairing === 'interleaved'
-      ? ['(i ^ 1u)', '(i & 1u) == 0u', 'i / 2u']
-      : ['select(i - half, i + half, i < half)', 'i < half', 'i % half']
-  const rotated = rope
+  const pair = rope && pairText(rope.pairing, 'i')
+  const rotated = pair
     ? `let half = $rotary / 2u; if (i < $rotary) {
-  let row = $table + t * $rotary + ${angle}; let p = ${partner}; let other = ${value('p')};
-  x = x * bitcast<f32>(host[row]) + select(other, -other, ${first}) * bitcast<f32>(host[row + half]);
+  let row = $table + t * $rotary + ${pair.angle}; let p = ${pair.partner}; let other = ${value('p')};
+  x = x * bitcast<f32>(host[row]) + select(other, -other, ${pair.first}) * bitcast<f32>(host[row + half]);
 }`
     : ''
   return `let ${of}Base = ${base};

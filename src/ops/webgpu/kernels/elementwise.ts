@@ -1,5 +1,6 @@
 /** The ops that treat every value alone, as expressions (for fused dispatches too) and as dispatches; rows of temporaries; joined columns. */
 import type { Gated } from '../../../architecture/architecture.ts'
+import type { Rotation } from '../../ops.ts'
 import { columns } from '../../tensor.ts'
 import type { Lowering } from '../plan.ts'
 import type { Node, ValueKind } from '../record.ts'
@@ -103,11 +104,14 @@ if (at < $left) { act[$y + i] = act[$a + head * $left + at]; } else { act[$y + i
   to.dispatch(shader, { a, b, y, n: y.count, left, right }, each(y.count))
 }
 
+/** Expressions for place `i` of a head that is rotated: its partner, whether it is the first of the two, and the number of their angle. */
+export const pairText = (pairing: Rotation['pairing'], i: string): { partner: string; first: string; angle: string } =>
+  pairing === 'halves'
+    ? { partner: `select(${i} - half, ${i} + half, ${i} < half)`, first: `${i} < half`, angle: `${i} % half` }
+    : { partner: `(${i} ^ 1u)`, first: `(${i} & 1u) == 0u`, angle: `${i} / 2u` }
+
 export function lowerRope({ x, headDim, rotaryDim, pairing, table, y }: Of<'rope'>, to: Lowering): void {
-  const [partner, first, angle] =
-    pairing === 'halves'
-      ? ['select(at - half, at + half, at < half)', 'at < half', 'at % half']
-      : ['(at ^ 1u)', '(at & 1u) == 0u', 'at / 2u']
+  const { partner, first, angle } = pairText(pairing, 'at')
   const shader = to.shader(`rope ${pairing}`, () => ({
     params: 'x y n width head rotary table',
     workgroup: EACH_WORKGROUP,

@@ -10,7 +10,7 @@ import type { Lowering, Value } from '../plan.ts'
 import type { Norm, Part, ValueKind } from '../record.ts'
 import type { Piece, Temporary } from '../tensor.ts'
 import { ACTIVATIONS, teamGrid, teams, workgroupOf } from '../wgsl.ts'
-import { gatedExpression, gatedParams, gatedValues, valueExpression } from './elementwise.ts'
+import { gatedExpression, gatedKey, gatedParams, gatedValues, valueExpression } from './elementwise.ts'
 import { NORM_PARAMS, normed, normKey, normValues, statistics, subgroupKey } from './norm.ts'
 
 export interface Product {
@@ -117,9 +117,7 @@ function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): 
 
 function keyOf({ parts, norm, keep, gated, values, residual }: Product, { R, N, ragged, grouped, workgroup }: Shape, to: Lowering): string {
   const formats = parts.map(({ weight, bias }) => `${weight.format.name}${bias ? '+' : ''}`).join(' ')
-  return `product ${formats} ${R}x${N}${ragged ? ' ragged' : ''}${grouped ? ' grouped' : ''}${norm ? ` norm ${normKey(norm)}${keep ? ' keep' : ''}` : ''}${
-    gated ? ` ${gated.kind} ${'approximation' in gated ? gated.approximation : ''}` : ''
-  }${(values ?? []).map(({ kind }) => ` ${kind}`).join('')}${residual ? ' residual' : ''} ${subgroupKey(to.variants)} ${workgroup}`
+  return `product ${formats} ${R}x${N}${ragged ? ' ragged' : ''}${grouped ? ' grouped' : ''}${norm ? ` norm ${normKey(norm)}${keep ? ' keep' : ''}` : ''}${gated ? ` ${gatedKey(gated)}` : ''}${(values ?? []).map(({ kind }) => ` ${kind}`).join('')}${residual ? ' residual' : ''} ${subgroupKey(to.variants)} ${workgroup}`
 }
 
 /** The first team keeps the normed rows. */
