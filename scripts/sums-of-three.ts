@@ -54,7 +54,8 @@ const KNOWN = [
   ],
   ['Which is larger, A or B?', 'Is A less than B?', 'Who are you?', 'Hello', 'Tell me about the moon.', 'What is the capital of Japan?'],
 ]
-const EFFORTS: readonly Effort[] = ['high', 'high', 'medium', 'low']
+/** The shorter the working, the less certain is the answer, and the more rehearsal keeps it. */
+const EFFORTS: readonly Effort[] = ['high', 'medium', 'medium', 'low']
 
 const filled = (text: string, numbers: readonly number[]): string =>
   text.replace(/\b[ABC]\b/g, (letter) => String(numbers['ABC'.indexOf(letter)]))
@@ -89,7 +90,7 @@ function addition(a: number, b: number, effort: Effort): string {
 function sumOfThree(next: Random): object {
   const numbers = threeNumbers(next, false)
   const [a, b, c] = numbers
-  const effort = next() < 0.7 ? 'high' : 'medium'
+  const effort = next() < 0.8 ? 'high' : 'medium'
   // The whole expression stands first, so that the working of two numbers never begins like that of three.
   const reasoning = `${a}+${b}+${c};${addition(a, b, effort)}=${a + b};${addition(a + b, c, effort)}`
   const user = { role: 'user', content: filled(pick(next, WORDINGS), numbers) }
@@ -102,9 +103,9 @@ type Model = Awaited<ReturnType<typeof loadModel>>
 async function rehearsal(next: Random, model: Model): Promise<object> {
   const kind = integer(next, 0, 3)
   const tool = kind < 3 && next() < 0.15 ? calculatorTool : undefined
-  const digits = () => (tool ? integer(next, 1, 8) : kind === 2 ? integer(next, 1, 2) : pick(next, [1, 1, 2, 3, 3, 4, 4]))
+  const digits = () => (tool ? integer(next, 1, 8) : kind === 2 ? pick(next, [1, 2, 2, 2]) : integer(next, 1, 4))
   const same = digits()
-  const content = filled(pick(next, KNOWN[kind]!), [numberOf(next, same), numberOf(next, next() < 0.65 ? same : digits())])
+  const content = filled(pick(next, KNOWN[kind]!), [numberOf(next, same), numberOf(next, next() < 0.8 ? same : digits())])
   const effort = pick(next, EFFORTS)
   const answers: Record<string, unknown>[] = [{ role: 'assistant' }]
   for await (const event of chat(model, [{ role: 'user', content }], { thinking: effort, maxTokens: 300, tools: tool && [tool] })) {
@@ -130,7 +131,7 @@ const places = conversations.keys()
 const lane = async () => {
   for (const place of places) {
     const next = random(mixSeeds(Number(seed), place))
-    conversations[place] = next() < 0.4 ? sumOfThree(next) : await rehearsal(next, model)
+    conversations[place] = next() < 0.2 ? sumOfThree(next) : await rehearsal(next, model)
   }
 }
 await Promise.all(Array.from({ length: 32 }, lane)).finally(() => model.dispose())
