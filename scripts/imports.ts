@@ -40,7 +40,7 @@ const MAY_IMPORT: Record<string, string[]> = {
   verify: ['model', 'ops', 'architecture', 'compare', 'chat', 'tokenizer', 'train'],
 }
 for (const leaf of LEAVES) MAY_IMPORT[leaf] = []
-const ROOTS = ['cli', 'index', 'web', 'public', 'load-model', 'load-model-node', 'gpu-node', 'app']
+const ROOTS = ['cli', 'index', 'web', 'public', 'load-model', 'load-model-node', 'gpu', 'gpu-node', 'app']
 /** Folders that serve every model and therefore never ask which one it is. */
 const FAMILY_BLIND = ['model', 'ops', 'ops/reference', 'ops/wasm', 'ops/webgpu', 'ops/training', 'engine']
 const FAMILY = /gpt[-_ ]?2|gpt[-_ ]?oss|qwen|llama|mistral|mixtral|gemma|olmo|\bmodelType\b|\btensorLayout\b/i

@@ -2,6 +2,7 @@
  * WebGPU in Node.js. The optional peer dependency `webgpu` (Dawn) is loaded when a GPU is asked for, and never before.
  * Source of the options: Dawn's node binding, `src/dawn/node/README.md`.
  */
+import type { Examined, GpuBackend, GpuOptions } from './gpu.ts'
 import type { WebgpuBackend } from './ops/webgpu/webgpu.ts'
 
 /** Dawn crashes the process when the object of `create` is collected while a device lives. So it is kept. */
@@ -30,44 +31,26 @@ export async function nodeGpu(options: readonly string[] = []): Promise<GPU> {
   return gpu
 }
 
+/** A GPU of this machine: `examine` and `createCheckedBackend` of gpu.ts, where adapters that compute on the CPU are taken by request only. */
+const onThisMachine = async (options: GpuOptions): Promise<GpuOptions> => ({
+  ...options,
+  software: options.software ?? false,
+  gpu: await nodeGpu(),
+  powerPreference: 'high-performance',
+})
+
 /**
  * The backend on the GPU of this machine, after a check of its results.
- * @param software also accept an adapter that computes on the CPU
- * @throws Error that says why there is none, and what can be used instead
+ * @throws WrongResultsError; Error that says why there is no GPU, and what can be used instead
  */
-export async function createGpuBackend({ software = false, check = true } = {}): Promise<WebgpuBackend> {
-  const gpu = await nodeGpu()
-  const { createWebgpuBackend } = await import('./ops/webgpu/webgpu.ts')
-  const backend = await createWebgpuBackend({ gpu, powerPreference: 'high-performance' })
-  try {
-    if (!backend.device.software) {
-      if (check) await mustBeRight(backend)
-    } else if (!software)
-      throw new Error(
-        `the only WebGPU adapter here is ${adapterName(backend)}, which computes on the CPU; use the backend wasm, or webgpu:software for tests`,
-      )
-    return backend
-  } catch (error) {
-    await backend.dispose()
-    throw error
-  }
+export async function createGpuBackend(options: GpuOptions = {}): Promise<GpuBackend> {
+  return (await import('./gpu.ts')).createCheckedBackend(await onThisMachine(options))
 }
 
-/** @throws Error that names the kernels whose results are wrong */
-async function mustBeRight(backend: WebgpuBackend): Promise<void> {
-  const [{ selfCheck }, { createReferenceBackend }] = await Promise.all([
-    import('./ops/webgpu/self-check.ts'),
-    import('./ops/reference/reference.ts'),
-  ])
-  const wrong = (await selfCheck(backend, createReferenceBackend())).filter(({ problem }) => problem !== undefined)
-  if (wrong.length === 0) return
-  const listed = wrong.map(({ name, problem }) => `${name} ${problem}`).join('; ')
-  throw new Error(`${adapterName(backend)} computes wrongly (${listed}); update its driver, or use the backend wasm`)
+/** The same with all that the check has found, also where results are wrong. */
+export async function examineGpu(options: GpuOptions = {}): Promise<Examined> {
+  return (await import('./gpu.ts')).examine(await onThisMachine(options))
 }
-
-/** What people call the adapter. */
-export const adapterName = ({ device: { info } }: WebgpuBackend): string =>
-  info.description || info.device || `${info.vendor} ${info.architecture}`.trim() || 'an unnamed adapter'
 
 /**
  * Reserves memory of the device and frees it again: WebGPU has no other way to ask whether so much is free.

@@ -6,9 +6,11 @@ import { fileFolder } from './checkpoint/source-node.ts'
 import type { IdsModel, Model } from './load-model.ts'
 import * as anywhere from './load-model.ts'
 import { engineCacheSpec } from './model/cache-spec.ts'
+import { leaves } from './model/weights.ts'
 import type { Backend } from './ops/backend.ts'
 import { cacheBytes as plainCacheBytes } from './ops/cache-size.ts'
 import { createReferenceBackend } from './ops/reference/reference.ts'
+import type { Formats } from './ops/webgpu/self-check.ts'
 
 export { type IdsModel, type Model, withAdapter } from './load-model.ts'
 
@@ -23,7 +25,7 @@ export interface BackendOptions {
    * compare with.
    */
   backend?: BackendName
-  /** Told which backend `auto` has taken, and why. */
+  /** Told which backend `auto` has taken, and why; and what a GPU does without, because its results with it were wrong. */
   onBackend?: (choice: string) => void
   /** Of wasm. `faithful` (default): dense weights as published, activations of mxfp4 experts in 16 bits per block. `fast`: 8 bits. */
   precision?: 'faithful' | 'fast'
@@ -38,14 +40,22 @@ interface Places extends BackendOptions {
 export interface LoadIdsOptions extends Places, Omit<anywhere.LoadIdsOptions, 'adapters'> {}
 export interface LoadModelOptions extends Places, Omit<anywhere.LoadModelOptions, 'adapters'> {}
 
+/** What a GPU must know of the model that it will run. */
+interface Wanted {
+  /** Of the weights and of the cache. */
+  readonly bytes: number
+  readonly formats: Formats
+}
+
 /**
- * @param wanted bytes that the model takes, for `auto`
- * @throws RangeError for a backend or precision that does not exist; Error where `webgpu` finds no GPU
+ * @param wanted by the model, for a GPU: its results are checked for these formats, and `auto` asks whether there is memory
+ * @throws RangeError for a backend or precision that does not exist; Error where `webgpu` finds no GPU, WrongResultsError where it is wrong
  */
-export async function createBackend(options: BackendOptions = {}, wanted: () => Promise<number> = async () => 0): Promise<Backend> {
+export async function createBackend(options: BackendOptions = {}, wanted?: () => Promise<Wanted>): Promise<Backend> {
   const { backend = 'wasm', precision, threads, onBackend = () => {} } = options
   checkName('backend', backend, BACKENDS)
   checkName('precision', precision ?? 'faithful', PRECISIONS)
+  const formats = wanted && (async () => (await wanted()).formats)
   switch (backend) {
     case 'wasm': {
       const [{ createWasmBackend }, { coreCount }] = await Promise.all([import('./ops/wasm/wasm.ts'), import('./ops/wasm/host.ts')])
@@ -54,15 +64,17 @@ export async function createBackend(options: BackendOptions = {}, wanted: () => 
     case 'webgpu':
     case 'webgpu:software': {
       const { createGpuBackend } = await import('./gpu-node.ts')
-      return createGpuBackend({ software: backend === 'webgpu:software' })
+      const gpu = await createGpuBackend({ software: backend === 'webgpu:software', formats })
+      if (gpu.dropped !== undefined) onBackend((await import('./gpu.ts')).choiceOf(gpu))
+      return gpu
     }
     case 'auto': {
-      const { adapterName, createGpuBackend, mustHaveFree } = await import('./gpu-node.ts')
+      const { createGpuBackend, mustHaveFree } = await import('./gpu-node.ts')
       let gpu: Awaited<ReturnType<typeof createGpuBackend>> | undefined
       try {
-        gpu = await createGpuBackend()
-        await mustHaveFree(gpu, await wanted())
-        onBackend(`backend webgpu: ${adapterName(gpu)}`)
+        gpu = await createGpuBackend({ formats })
+        await mustHaveFree(gpu, (await wanted?.())?.bytes ?? 0)
+        onBackend((await import('./gpu.ts')).choiceOf(gpu))
         return gpu
       } catch (error) {
         await gpu?.dispose()
@@ -86,18 +98,18 @@ export async function cacheBytes(architecture: Architecture, { backend = 'wasm',
   return (await import('./ops/wasm/kv-cache.ts')).cacheBytes(spec, precision)
 }
 
-/** Bytes of the weights and of the cache. */
-async function bytesOf(folder: Folder, options: LoadIdsOptions): Promise<number> {
-  const { checkpoint, weightBytes, architecture } = await openModel(folder, options.signal)
+async function wantedBy(folder: Folder, options: LoadIdsOptions): Promise<Wanted> {
+  const { formatsOf } = await import('./ops/webgpu/self-check.ts')
+  const { checkpoint, weightBytes, architecture, tree } = await openModel(folder, options.signal)
   await checkpoint.close()
-  return weightBytes + (await cacheBytes(architecture, options))
+  return { bytes: weightBytes + (await cacheBytes(architecture, options)), formats: formatsOf(leaves(tree)) }
 }
 
 /** `loadIds` of load-model.ts for the path of a directory or of a `.safetensors` file, or for a folder. */
 export async function loadIds(place: string | Folder, options: LoadIdsOptions = {}): Promise<IdsModel> {
   const folder = await folderAt(place)
   const adapters = await folders(options.adapters)
-  return anywhere.loadIds(folder, await createBackend(options, () => bytesOf(folder, options)), { ...options, adapters })
+  return anywhere.loadIds(folder, await createBackend(options, () => wantedBy(folder, options)), { ...options, adapters })
 }
 
 /** `loadModel` of load-model.ts for the path of a directory or of a `.safetensors` file, or for a folder. */
@@ -106,7 +118,7 @@ export async function loadModel(place: string | Folder, options: LoadModelOption
   const adapters = await folders(options.adapters)
   return anywhere.loadModel(
     folder,
-    createBackend(options, () => bytesOf(folder, options)),
+    createBackend(options, () => wantedBy(folder, options)),
     { ...options, adapters },
   )
 }

@@ -4,32 +4,60 @@
  * Threads need a page that is cross-origin isolated (COOP and COEP headers); elsewhere one thread computes.
  */
 import { ggufFolder, withGguf } from './checkpoint/gguf/folder.ts'
+import { openModel } from './checkpoint/load.ts'
 import type { Folder } from './checkpoint/source.ts'
 import { httpFolder } from './checkpoint/source-http.ts'
+import { choiceOf, createCheckedBackend } from './gpu.ts'
 import { type LoadModelOptions, loadModel } from './load-model.ts'
+import { leaves } from './model/weights.ts'
 import type { Backend } from './ops/backend.ts'
 import { createWasmBackend, type WasmOptions } from './ops/wasm/wasm.ts'
+import { formatsOf } from './ops/webgpu/self-check.ts'
 import { type Model, withMethods } from './public.ts'
 
-export { createWebgpuBackend, type WebgpuBackend, type WebgpuOptions } from './ops/webgpu/webgpu.ts'
+export { createCheckedBackend as createWebgpuBackend, type GpuBackend, type GpuOptions, WrongResultsError } from './gpu.ts'
 export * from './public.ts'
 
 export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precision' | 'threads' | 'memoryBytes'> {
-  /** Default: WebAssembly with `precision`, `threads` and `memoryBytes`. The backend belongs to the model and is disposed of with it. */
-  backend?: Backend | Promise<Backend>
+  /**
+   * Default `wasm`: WebAssembly with `precision`, `threads` and `memoryBytes`. `webgpu`: the GPU of `navigator.gpu`, after a check of its
+   * results with the formats of the model's weights. A backend belongs to the model and is disposed of with it.
+   */
+  backend?: 'wasm' | 'webgpu' | Backend | Promise<Backend>
+  /** Told what a GPU does without, because its results with it were wrong. */
+  onBackend?: (choice: string) => void
 }
 
 /**
  * Loads a model.
  * @param place the URL of a directory with config.json, tokenizer and safetensors, or of a GGUF file, on a server that answers range
  * requests; or a folder such as `blobFolder(input.files)`
- * @throws CheckpointError, ConfigError, MemoryError; Error and ChatError about tokenizer or format files; the signal's reason
+ * @throws CheckpointError, ConfigError, MemoryError; Error and ChatError about tokenizer or format files; the signal's reason; WrongResultsError
  */
 export async function load(
   place: string | URL | Folder,
-  { backend, precision, threads, memoryBytes, ...options }: LoadOptions = {},
+  { backend = 'wasm', onBackend, precision, threads, memoryBytes, ...options }: LoadOptions = {},
 ): Promise<Model> {
-  return withMethods(await loadModel(await folderAt(place), backend ?? createWasmBackend({ precision, threads, memoryBytes }), options))
+  const folder = await folderAt(place)
+  const chosen =
+    backend === 'wasm'
+      ? createWasmBackend({ precision, threads, memoryBytes })
+      : backend === 'webgpu'
+        ? gpuFor(folder, onBackend, options.signal)
+        : backend
+  return withMethods(await loadModel(folder, chosen, options))
+}
+
+async function gpuFor(folder: Folder, onBackend: LoadOptions['onBackend'], signal: AbortSignal | undefined): Promise<Backend> {
+  const gpu = await createCheckedBackend({
+    async formats() {
+      const { checkpoint, tree } = await openModel(folder, signal)
+      await checkpoint.close()
+      return formatsOf(leaves(tree))
+    },
+  })
+  if (gpu.dropped !== undefined) onBackend?.(choiceOf(gpu))
+  return gpu
 }
 
 async function folderAt(place: string | URL | Folder): Promise<Folder> {

@@ -7,11 +7,12 @@ import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { gpuReport } from '../src/cli/gpu.ts'
 import { servedEntries } from '../src/cli/support/served-entry.ts'
+import { examine } from '../src/gpu.ts'
 import { createGpuBackend, mustHaveFree } from '../src/gpu-node.ts'
 import { BackendFailedError, load } from '../src/index.ts'
 import { createBackend } from '../src/load-model-node.ts'
 import { MemoryError } from '../src/ops/backend.ts'
-import { createWebgpuBackend, type WebgpuBackend } from '../src/ops/webgpu/webgpu.ts'
+import type { WebgpuBackend } from '../src/ops/webgpu/webgpu.ts'
 import { createApp } from '../src/server/http/app.ts'
 import { lineage } from './cli/run.ts'
 import { noAdapter, nullGpu } from './ops/webgpu/adapters.ts'
@@ -42,13 +43,15 @@ describe('backends by name', () => {
 
   test('`lineage gpu` says only of features of the device that the kernels use them', async () => {
     // The null backend computes nothing, so the results are wrong, but the report is made quickly.
-    const backend = await createWebgpuBackend({ gpu: await nullGpu() })
-    const { features, used } = await gpuReport(backend)
+    const examined = await examine({ gpu: await nullGpu(), check: true })
+    const { features, used, dropped, wrong } = await gpuReport(examined)
     assert.deepEqual(
       used.filter((name) => !features.includes(name)),
       [],
     )
-    await backend.dispose()
+    assert.ok(wrong.length > 0)
+    assert.equal(dropped !== null, examined.backend.dropped !== undefined)
+    await examined.backend.dispose()
   })
 
   test('memory that is not free is a MemoryError', { skip: noAdapter }, async () => {

@@ -1,6 +1,6 @@
 /** `lineage gpu`: the GPU that the backend webgpu would use, what it offers, whether it computes rightly and how fast it copies. */
 import type { Command } from 'commander'
-import type { WebgpuBackend } from '../ops/webgpu/webgpu.ts'
+import type { Examined } from '../gpu.ts'
 import { painter, table } from './support/terminal.ts'
 
 interface Options {
@@ -31,14 +31,14 @@ export function register(program: Command): void {
     .option('--json', 'print everything as JSON')
     .addHelpText('after', '\nExamples:\n  lineage gpu\n  lineage gpu --json')
     .action(async (options: Options) => {
-      const { createGpuBackend } = await import('../gpu-node.ts')
-      const backend = await createGpuBackend({ software: options.software, check: false })
+      const [{ examineGpu }, { ALL_FORMATS }] = await Promise.all([import('../gpu-node.ts'), import('../ops/webgpu/self-check.ts')])
+      const examined = await examineGpu({ software: options.software, check: true, formats: async () => ALL_FORMATS })
       try {
-        const report = await gpuReport(backend)
+        const report = await gpuReport(examined)
         process.stdout.write(options.json ? `${JSON.stringify(report, null, 2)}\n` : `${asText(report)}\n`)
         if (report.wrong.length > 0) process.exitCode = 1
       } finally {
-        await backend.dispose()
+        await examined.backend.dispose()
       }
     })
 }
@@ -53,6 +53,8 @@ export interface GpuReport {
   features: string[]
   /** Those of the features that the kernels use. */
   used: string[]
+  /** What the kernels do without, because their results with it were wrong; null: nothing. */
+  dropped: string | null
   /** Kernels whose results differ from the reference. Empty: all are right. */
   wrong: string[]
   checked: number
@@ -62,15 +64,9 @@ export interface GpuReport {
   submissionSeconds: number
 }
 
-export async function gpuReport(backend: WebgpuBackend): Promise<GpuReport> {
-  const [{ adapterName }, { copyBandwidth, dispatchCost }, { ALL_FORMATS, selfCheck }, { createReferenceBackend }] = await Promise.all([
-    import('../gpu-node.ts'),
-    import('../ops/webgpu/measure.ts'),
-    import('../ops/webgpu/self-check.ts'),
-    import('../ops/reference/reference.ts'),
-  ])
+export async function gpuReport({ backend, checks }: Examined): Promise<GpuReport> {
+  const [{ adapterName }, { copyBandwidth, dispatchCost }] = await Promise.all([import('../gpu.ts'), import('../ops/webgpu/measure.ts')])
   const { device, info, software, limits, variants } = backend.device
-  const checks = await selfCheck(backend, createReferenceBackend(), ALL_FORMATS)
   const { dispatch, submission } = await dispatchCost(device, software ? [5, 50] : [50, 800])
   return {
     adapter: adapterName(backend),
@@ -80,6 +76,7 @@ export async function gpuReport(backend: WebgpuBackend): Promise<GpuReport> {
     limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])) as GpuReport['limits'],
     features: [...device.features].sort(),
     used: variants.subgroups ? ['subgroups'] : [],
+    dropped: backend.dropped ?? null,
     wrong: checks.flatMap(({ name, problem }) => (problem === undefined ? [] : [`${name}: ${problem}`])),
     checked: checks.length,
     copyBytesPerSecond: await copyBandwidth(device, software ? COPIED.software : COPIED.gpu),
@@ -89,12 +86,13 @@ export async function gpuReport(backend: WebgpuBackend): Promise<GpuReport> {
 }
 
 function asText(report: GpuReport): string {
-  const { adapter, vendor, architecture, software, limits, features, used, wrong, checked } = report
+  const { adapter, vendor, architecture, software, limits, features, used, dropped, wrong, checked } = report
   const rows = [
     ['adapter', `${adapter} (${[vendor, architecture].filter(Boolean).join(', ')})${software ? ', which computes on the CPU' : ''}`],
     ...Object.entries(limits).map(([name, value]) => [name, name.endsWith('Size') ? bytes(value) : String(value)]),
     ['features', features.join(' ') || 'none'],
     ['used by the kernels', used.join(' ') || 'none: the baseline'],
+    ...(dropped === null ? [] : [['done without', dropped]]),
     ['self-check', wrong.length === 0 ? `${checked} kernels agree with the reference` : `WRONG: ${wrong.join('; ')}`],
     ['copy', `${(report.copyBytesPerSecond / 1e9).toFixed(1)} GB/s read and written`],
     [

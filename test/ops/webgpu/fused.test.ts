@@ -68,7 +68,7 @@ describe('fusion on WebGPU', { skip: noAdapter }, async () => {
     const found = (await selfCheck(wrong, reference)).filter(({ problem }) => problem !== undefined)
     assert.deepEqual(
       found.map(({ name }) => name),
-      ['norms'],
+      ['norms', 'attention of a decoded row', 'feed-forward of a row'],
     )
   })
 })
