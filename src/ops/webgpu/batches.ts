@@ -1,6 +1,7 @@
 /** What shaders need to know of a batch, as words of the pass: slots, positions, runs of rows. */
 import type { Batch } from '../ops.ts'
 import { runsOf } from '../state.ts'
+import { type Split, splitForm, splitRows } from './rows.ts'
 
 export interface BatchWords {
   readonly batch: Batch
@@ -9,6 +10,9 @@ export interface BatchWords {
   readonly slots: number
   readonly positions: number
   readonly firsts: number
+  /** The first row of the run of each row. */
+  readonly runOf: Int32Array
+  readonly split: Split
   /** Four words per run: slot, first row, rows, first position. */
   readonly runs: number
   readonly runCount: number
@@ -32,12 +36,15 @@ export function describeBatch(batch: Batch, words: (values: Int32Array) => numbe
   const single = runs.filter((run) => run.rows === 1)
   const longer = new Int32Array(rows).fill(1)
   for (const { first } of single) longer[first] = 0
+  const split = splitRows(firsts, words)
   return {
     batch,
     rows,
     slots: words(batch.slots),
     positions: words(batch.positions),
     firsts: words(firsts),
+    runOf: firsts,
+    split,
     runs: words(Int32Array.from(runs.flatMap(({ slot, first, rows, position }) => [slot, first, rows, position]))),
     runCount: runs.length,
     singles: words(Int32Array.from(single, ({ first }) => first)),
@@ -45,6 +52,6 @@ export function describeBatch(batch: Batch, words: (values: Int32Array) => numbe
     longer: words(longer),
     longest: batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1,
     longestSingle: single.reduce((most, { position }) => Math.max(most, position), 0) + 1,
-    form: `${rows} ${runs.length} ${single.length}`,
+    form: `${rows} ${runs.length} ${single.length} ${splitForm(split)}`,
   }
 }

@@ -5,6 +5,7 @@
 import type { Buffers } from './buffers.ts'
 import { type Lowered, lower } from './kernels/kernels.ts'
 import type { Node, Recorder } from './record.ts'
+import { oneRun, type Split, splitsOf } from './rows.ts'
 import { Temporary } from './tensor.ts'
 import { PARAMETER_BYTES, type Shader, type ShaderText, shader, type Variants } from './wgsl.ts'
 
@@ -23,9 +24,11 @@ export class Lowering {
   readonly variants: Variants
   readonly dispatches: Dispatch[] = []
   readonly #shaders: Map<string, Shader>
+  readonly #splits: ReadonlyMap<Temporary, Split>
 
-  constructor(variants: Variants, shaders: Map<string, Shader>) {
+  constructor(variants: Variants, shaders: Map<string, Shader>, splits: ReadonlyMap<Temporary, Split>) {
     this.variants = variants
+    this.#splits = splits
     this.#shaders = shaders
   }
 
@@ -37,6 +40,12 @@ export class Lowering {
       this.#shaders.set(key, known)
     }
     return known
+  }
+
+  /** How the rows of a temporary are computed. Rows that belong to no batch are one run. */
+  splitOf(x: Temporary, rows: number): Split {
+    const split = this.#splits.get(x)
+    return split?.rows === rows ? split : oneRun(rows)
   }
 
   /** Memory that only the dispatches of one node need. */
@@ -112,7 +121,7 @@ export class Plans {
   }
 
   #make(recorder: Recorder, form: readonly string[], open: readonly Temporary[]): Plan {
-    const lowering = new Lowering(this.#buffers.variants, this.#shaders)
+    const lowering = new Lowering(this.#buffers.variants, this.#shaders, splitsOf(recorder.nodes))
     for (const node of this.#fuse(recorder.nodes)) lower(node, lowering)
     const { dispatches } = lowering
     const places = layOut(dispatches, open, this.#buffers.blocks())

@@ -10,6 +10,7 @@ import { type Tensor, tensorsIn } from '../tensor.ts'
 import { type BatchWords, describeBatch } from './batches.ts'
 import type { GpuLayerCache, GpuStatePart } from './kv-cache.ts'
 import type { Lowering } from './plan.ts'
+import { oneRun, type Split, splitRows } from './rows.ts'
 import { Temporary, type Vector, type Weight } from './tensor.ts'
 
 export interface Norm {
@@ -135,7 +136,7 @@ export type Node =
       readonly scale: number
       readonly y: Temporary
     }
-  | { readonly op: 'select'; readonly x: Temporary; readonly index: number; readonly rows: number; readonly y: Temporary }
+  | { readonly op: 'select'; readonly x: Temporary; readonly index: number; readonly split: Split; readonly y: Temporary }
   | { readonly op: 'add'; readonly a: Temporary; readonly b: Temporary; readonly factor: number; readonly y: Temporary }
   | { readonly op: 'value'; readonly kind: ValueKind; readonly x: Temporary; readonly value: number; readonly y: Temporary }
   | { readonly op: 'gated'; readonly gate: Temporary; readonly up: Temporary; readonly activation: Gated; readonly y: Temporary }
@@ -249,6 +250,17 @@ export class Recorder {
       this.#batches.set(batch, known)
     }
     return known
+  }
+
+  /** How some rows of the newest batch are computed: those of a run that are chosen together are a run by themselves. */
+  selection(rows: number, index: Int32Array): Split {
+    const batch = [...this.#batches.values()].findLast((each) => each.rows === rows)
+    return batch
+      ? splitRows(
+          index.map((row) => batch.runOf[row]!),
+          (values) => this.words(values),
+        )
+      : oneRun(index.length)
   }
 
   rotation(batch: BatchWords, rotation: Rotation): number {

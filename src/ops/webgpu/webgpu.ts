@@ -16,6 +16,7 @@ import { createCache, type GpuLayerCache, type GpuStatePart } from './kv-cache.t
 import { Plans } from './plan.ts'
 import { Queue } from './queue.ts'
 import { type ExpertMatrix, type Node, Recorder, type Route, type ValueKind } from './record.ts'
+import { splitForm } from './rows.ts'
 import { type Temporary, temporary, vector, weight } from './tensor.ts'
 import { loadVector, loadWeight } from './weights.ts'
 
@@ -82,7 +83,8 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       for (const row of index) if (row < 0 || row >= rowsOf(x)) throw new RangeError(`select: row ${row} of ${rowsOf(x)}`)
       const y = recorder.temporary([index.length, columns(x)])
       const words = recorder.words(index)
-      return record({ op: 'select', x, index: words, rows: index.length, y }, `${name(x)} ${words} ${y.shape}`)
+      const split = recorder.selection(rowsOf(x), index)
+      return record({ op: 'select', x, index: words, split, y }, `${name(x)} ${words} ${y.shape} ${splitForm(split)}`)
     },
 
     add(first, second, factor = 1) {

@@ -123,10 +123,18 @@ async function shadersOf(features: readonly string[]): Promise<Set<string>> {
     const architecture = await readArchitecture(await fileFolder(directory + name))
     const model = await modelOf(architecture, 2, 64, features)
     const { backend, counts } = model
-    const prompt = Int32Array.from({ length: 20 }, (_, i) => i)
-    const batch = { ids: prompt, slots: new Int32Array(20), positions: prompt }
-    await pass(model, batch, Int32Array.of(19), [GREEDY])
-    await decode(model, 20, 1, EVERY)
+    for (const length of [20, 40]) {
+      const prompt = Int32Array.from({ length }, (_, i) => i)
+      await pass(model, { ids: prompt, slots: new Int32Array(length), positions: prompt }, Int32Array.of(length - 1), [GREEDY])
+      // A row that is decoded beside the prompt.
+      const mixed = {
+        ids: new Int32Array(length + 1),
+        slots: Int32Array.from([1, ...new Int32Array(length)]),
+        positions: Int32Array.from([0, ...prompt]),
+      }
+      await pass(model, mixed, Int32Array.of(0, length), [GREEDY, GREEDY])
+    }
+    await decode(model, 40, 1, EVERY)
     for (const shader of counts.shaders) shaders.add(shader)
     await backend.dispose()
   }

@@ -6,8 +6,9 @@ import { lowerAdd, lowerGated, lowerJoin, lowerRope, lowerSelect, lowerUpload, l
 import { lowerEmbed } from './embed.ts'
 import { lowerMoe, lowerRoute } from './moe.ts'
 import { lowerNorm } from './norm.ts'
-import { lowerProduct, type Product } from './product.ts'
+import type { Product } from './product.ts'
 import { lowerConvolution, lowerScan } from './state.ts'
+import { lowerProduct } from './tile.ts'
 
 /** A node as it is recorded, or after fusion. */
 export type Lowered = Node | Product

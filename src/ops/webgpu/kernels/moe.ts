@@ -3,20 +3,22 @@
  * expert of a row t; the matrices of all experts lie one after the other. Contracts of `route` and `moe` in ops.ts.
  */
 import type { Gated, Router } from '../../../architecture/architecture.ts'
-import { columns } from '../../tensor.ts'
+import { columns, rowsOf } from '../../tensor.ts'
 import { EIGHT, elementOf, loadFunction, planeParams, planeValues, UNIT, unitsOf } from '../formats.ts'
 import type { Lowering, Value } from '../plan.ts'
 import type { ExpertMatrix, Moe, Route } from '../record.ts'
+import { allRows } from '../rows.ts'
 import type { Piece, Temporary, Vector, Weight } from '../tensor.ts'
 import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, LINEAR, teamGrid, teams, type Variants, workgroupOf } from '../wgsl.ts'
 import { gatedExpression, gatedKey, gatedParams, gatedValues } from './elementwise.ts'
 import { lowerGrouped, worthGrouping } from './grouped.ts'
 import { subgroupKey } from './norm.ts'
-import { loadX, lowerProduct } from './product.ts'
+import { loadX, lowerFew } from './product.ts'
 
 export function lowerRoute(node: Route, to: Lowering): void {
   const { x, weight, bias, logits, router, norm } = node
-  lowerProduct({ op: 'product', x: norm?.x ?? x, norm, keep: norm?.y, parts: [{ weight, bias }], ys: [logits] }, to)
+  // A router is small, and a near tie of experts should not depend on how many rows a chunk has.
+  lowerFew({ op: 'product', x: norm?.x ?? x, norm, keep: norm?.y, parts: [{ weight, bias }], ys: [logits] }, allRows(rowsOf(logits)), to)
   if (choosesInExperts(node, to)) return
   const { kind } = router
   const groups = kind === 'topkSoftmax' ? undefined : router.groups

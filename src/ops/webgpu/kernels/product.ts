@@ -8,6 +8,7 @@ import { matricesOf } from '../../tensor.ts'
 import { EIGHT, elementOf, loadFunction, planeParams, planeValues, UNIT, unitsOf } from '../formats.ts'
 import type { Lowering, Value } from '../plan.ts'
 import type { Norm, Part, ValueKind } from '../record.ts'
+import type { Rows } from '../rows.ts'
 import type { Piece, Temporary } from '../tensor.ts'
 import { ACTIVATIONS, teamGrid, teams, workgroupOf } from '../wgsl.ts'
 import { gatedExpression, gatedKey, gatedParams, gatedValues, valueExpression } from './elementwise.ts'
@@ -52,61 +53,78 @@ interface Shape {
   N: number
   ragged: boolean
   grouped: boolean
+  /** Rows are taken from a list. */
+  listed: boolean
   workgroup: number
 }
 
-export function lowerProduct(node: Product, to: Lowering): void {
-  const [first, ...others] = node.parts
-  if (others.length)
-    dispatchPieces(
-      node,
-      node.parts.map(({ weight }) => weight.pieces[0]!),
-      to,
-    )
-  else for (const piece of first!.weight.pieces) dispatchPieces(node, [piece], to)
+/** The pieces of each dispatch: one of each matrix, or one after the other of a single one. */
+export const piecesOf = ({ parts }: Product): readonly (readonly Piece[])[] =>
+  parts.length > 1 ? [parts.map(({ weight }) => weight.pieces[0]!)] : parts[0]!.weight.pieces.map((piece) => [piece])
+
+/** Some rows, each with the sums that it has alone. */
+export function lowerFew(node: Product, rows: Rows, to: Lowering): void {
+  for (const pieces of piecesOf(node)) dispatchPieces(node, pieces, rows, to)
 }
 
-function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): void {
-  const { parts, norm, gated, residual, x, ys } = node
+/** Parameters of a product of some rows with pieces of its matrices. */
+export function valuesOf(node: Product, pieces: readonly Piece[], rows: Rows): Record<string, Value> {
+  const { parts, x, ys, residual, gated } = node
+  const [groups, , inner] = matricesOf(parts[0]!.weight)
+  const values: Record<string, Value> = {
+    x,
+    rows: rows.count,
+    list: rows.list ?? 0,
+    stride: groups * inner,
+    residual: residual ? residual.a : 0,
+    factor: residual?.factor ?? 1,
+  }
+  parts.forEach(({ weight, bias }, n) => {
+    const [count, rows] = matricesOf(weight)
+    Object.assign(values, planeValues(weight.format, n, pieces[n]!))
+    values[`y${n}`] = ys[Math.min(n, ys.length - 1)]!
+    values[`row${n}`] = pieces[n]!.row
+    values[`width${n}`] = count * rows
+    values[`bias${n}`] = bias?.at ?? 0
+  })
+  node.values?.forEach(({ value }, n) => {
+    values[`value${n}`] = value
+  })
+  return Object.assign(values, gated ? gatedValues(gated) : {})
+}
+
+function dispatchPieces(node: Product, pieces: readonly Piece[], { count: T, list }: Rows, to: Lowering): void {
+  const { parts, norm, gated } = node
   const [groups, perGroup, inner] = matricesOf(parts[0]!.weight)
-  const T = x.count / (groups * inner)
   const R = rowsTogether(T)
   const outputs = gated ? pieces[0]!.rows : pieces.reduce((sum, { rows }) => sum + rows, 0)
   let N = R === 8 ? 2 : Math.min(rowsEach(outputs), R > 1 ? 2 : 4)
   while (groups > 1 && (perGroup % N !== 0 || pieces.some(({ rows, row }) => rows % N !== 0 || row % N !== 0))) N /= 2
   const counts = (gated ? pieces.slice(0, 1) : pieces).map(({ rows }) => Math.ceil(rows / N))
   const count = counts.reduce((a, b) => a + b)
-  const shape: Shape = { R, N, ragged: inner % UNIT !== 0, grouped: groups > 1, workgroup: workgroupOf(to.variants, count) }
+  const shape: Shape = {
+    R,
+    N,
+    ragged: inner % UNIT !== 0,
+    grouped: groups > 1,
+    listed: list !== undefined,
+    workgroup: workgroupOf(to.variants, count),
+  }
   const shader = to.shader(keyOf(node, shape, to), () => textOf(node, shape, to))
   const values: Record<string, Value> = {
-    x,
-    rows: T,
+    ...valuesOf(node, pieces, { count: T, list }),
     inner,
-    stride: groups * inner,
     units: unitsOf(inner),
     ...(norm ? normValues(norm) : { width: 0, eps: 0, gain: 0, normBias: 0 }),
-    residual: residual ? residual.a : 0,
     keep: node.keep ?? 0,
-    factor: residual?.factor ?? 1,
+    perGroup,
   }
   let first = 0
-  parts.forEach(({ weight, bias }, n) => {
-    const piece = pieces[n]!
-    const [count, rows] = matricesOf(weight)
-    Object.assign(values, planeValues(weight.format, n, piece))
-    values[`y${n}`] = ys[Math.min(n, ys.length - 1)]!
-    values[`rows${n}`] = piece.rows
-    values[`row${n}`] = piece.row
-    values[`width${n}`] = count * rows
-    values[`bias${n}`] = bias?.at ?? 0
+  pieces.forEach(({ rows }, n) => {
+    values[`rows${n}`] = rows
     values[`first${n}`] = first
     first += counts[n] ?? 0
   })
-  values.perGroup = perGroup
-  node.values?.forEach(({ value }, n) => {
-    values[`value${n}`] = value
-  })
-  if (gated) Object.assign(values, gatedValues(gated))
   to.dispatch(
     shader,
     values,
@@ -115,9 +133,13 @@ function dispatchPieces(node: Product, pieces: readonly Piece[], to: Lowering): 
   )
 }
 
-function keyOf({ parts, norm, keep, gated, values, residual }: Product, { R, N, ragged, grouped, workgroup }: Shape, to: Lowering): string {
+function keyOf(
+  { parts, norm, keep, gated, values, residual }: Product,
+  { R, N, ragged, grouped, listed, workgroup }: Shape,
+  to: Lowering,
+): string {
   const formats = parts.map(({ weight, bias }) => `${weight.format.name}${bias ? '+' : ''}`).join(' ')
-  return `product ${formats} ${R}x${N}${ragged ? ' ragged' : ''}${grouped ? ' grouped' : ''}${norm ? ` norm ${normKey(norm)}${keep ? ' keep' : ''}` : ''}${gated ? ` ${gatedKey(gated)}` : ''}${(values ?? []).map(({ kind }) => ` ${kind}`).join('')}${residual ? ' residual' : ''} ${subgroupKey(to.variants)} ${workgroup}`
+  return `product ${formats} ${R}x${N}${ragged ? ' ragged' : ''}${grouped ? ' grouped' : ''}${listed ? ' listed' : ''}${norm ? ` norm ${normKey(norm)}${keep ? ' keep' : ''}` : ''}${gated ? ` ${gatedKey(gated)}` : ''}${(values ?? []).map(({ kind }) => ` ${kind}`).join('')}${residual ? ' residual' : ''} ${subgroupKey(to.variants)} ${workgroup}`
 }
 
 /** The first team keeps the normed rows. */
@@ -127,11 +149,12 @@ const keepRow = (r: number, norm: Norm): string => `if (team == 0u) {
 
 function textOf(node: Product, shape: Shape, { variants }: Lowering) {
   const { parts, norm, gated, residual } = node
-  const { R, N, ragged, grouped, workgroup } = shape
+  const { R, N, ragged, grouped, listed, workgroup } = shape
   const all = Array.from({ length: R }, (_, r) => r)
   const rows = Array.from({ length: N }, (_, n) => n)
   const { module, body } = teams(variants, workgroup)
-  const xAt = (r: number) => `$x + min(wg.z * ${R}u + ${r}u, $rows - 1u) * $stride`
+  const numberOf = (r: string) => (listed ? `host[$list + ${r}]` : r)
+  const xAt = (r: number) => `$x + ${numberOf(`min(wg.z * ${R}u + ${r}u, $rows - 1u)`)} * $stride`
   const base = (n: number) => (grouped ? `($row${n} + o) / $perGroup * $inner + ` : '')
   /** The sums of part `n`, one for each of its rows and row of x, as the array `s<n>`. */
   const sumsOf = (n: number) => {
@@ -151,8 +174,8 @@ var s${n} = array<f32, ${names.length}>(${names.map((name) => `teamAdd(${name}, 
     for (const [i, { kind }] of (node.values ?? []).entries()) y = valueExpression(kind, y, `$value${i}`)
     if (residual) y = `act[$residual + t * $width${n} + $row${n} + row] + $factor * ${y}`
     return `for (var i = member; i < ${N * R}u; i += members) {
-  let row = o + i / ${R}u; let t = wg.z * ${R}u + i % ${R}u;
-  if (row < $rows${n} && t < $rows) { act[$y${n} + t * $width${n} + $row${n} + row] = ${y}; }
+  let row = o + i / ${R}u; let r = wg.z * ${R}u + i % ${R}u;
+  if (row < $rows${n} && r < $rows) { let t = ${numberOf('r')}; act[$y${n} + t * $width${n} + $row${n} + row] = ${y}; }
 }`
   }
   const sum = (n: number) => (parts[n]!.bias ? `(s${n}[i] + vectors[$bias${n} + $row${n} + row])` : `s${n}[i]`)
@@ -169,7 +192,7 @@ ${finish(0, gatedExpression(gated!, sum(0), sum(1)))}`
     n + 1 < parts.length ? `if (team < $first${n + 1}) {\n${part(n)}\n} else {\n${one(n + 1)}\n}` : part(n)
   return {
     params: [
-      'x rows inner stride units residual factor:f keep perGroup',
+      'x rows list inner stride units residual factor:f keep perGroup',
       NORM_PARAMS,
       ...parts.map(({ weight }, n) => `y${n} rows${n} row${n} width${n} bias${n} first${n} ${planeParams(weight.format, n)}`),
       ...(node.values ?? []).map((_, n) => `value${n}:f`),
