@@ -25,7 +25,7 @@ export interface BatchWords {
   readonly longest: number
   readonly longestSingle: number
   /** What the dispatches of a pass depend on. */
-  readonly form: string
+  readonly form: readonly number[]
 }
 
 export function describeBatch(batch: Batch, words: (values: Int32Array) => number): BatchWords {
@@ -52,6 +52,6 @@ export function describeBatch(batch: Batch, words: (values: Int32Array) => numbe
     longer: words(longer),
     longest: batch.positions.reduce((a, b) => Math.max(a, b), 0) + 1,
     longestSingle: single.reduce((most, { position }) => Math.max(most, position), 0) + 1,
-    form: `${rows} ${runs.length} ${single.length} ${splitForm(split)}`,
+    form: [rows, runs.length, single.length, ...splitForm(split)],
   }
 }

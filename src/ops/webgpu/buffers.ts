@@ -88,12 +88,6 @@ export class Buffers {
     return [...this.#occupied.values()]
   }
 
-  occupied(): string {
-    return this.blocks()
-      .map(({ at, count }) => `${at}+${count}`)
-      .join(' ')
-  }
-
   // Vectors and words of a pass.
 
   /** Adds f32 values that stay. Returns the first one's number. */

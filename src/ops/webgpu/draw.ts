@@ -59,8 +59,8 @@ export function recordDraw(recorder: Recorder, buffers: Buffers, x: Temporary, d
       )
     }
   }
-  const form = steps.map(({ kernel, level, groups }) => `${kernel} ${level} ${groups}`)
-  return recorder.add({ op: 'other', reads: [x], lower, y }, `draw ${recorder.nameOf(x)} ${rows} ${vocabulary} ${words} ${form}`).y
+  const form = steps.flatMap(({ kernel, level, groups }) => [recorder.nameOf(kernel), level, groups])
+  return recorder.add({ op: 'other', reads: [x], lower, y }, [recorder.numberOf(x), rows, vocabulary, words, steps.length, ...form]).y
 }
 
 /** Workgroups per row in dispatches that pass over the vocabulary. */

@@ -66,7 +66,7 @@ export class Lowering {
 }
 
 export interface Plan {
-  readonly form: readonly string[]
+  readonly form: Float64Array
   readonly dispatches: readonly Dispatch[]
   readonly encoded: readonly { readonly pipeline: GPUComputePipeline; readonly group: GPUBindGroup; readonly grid: readonly number[] }[]
   /** Places of the temporaries that outlive the pass, by number. */
@@ -95,11 +95,17 @@ export class Plans {
   /** The plan of what is recorded. Temporaries that stay open get their places. */
   of(recorder: Recorder): Plan {
     const open = recorder.made.filter((temporary) => temporary.open)
-    const form = [...recorder.form, `open ${open.map(({ id }) => id)} beside ${this.#buffers.occupied()}`]
+    const { form } = recorder
+    form.push(open.length)
+    for (const { id } of open) form.push(id)
+    for (const { at, count } of this.#buffers.blocks()) {
+      form.push(at)
+      form.push(count)
+    }
     this.#buffers.needWords(recorder.used)
-    const at = this.#plans.findIndex((plan) => plan.form.length === form.length && plan.form.every((part, i) => part === form[i]))
+    const at = this.#plans.findIndex((plan) => form.equals(plan.form))
     let plan: Plan
-    if (at < 0) plan = this.#make(recorder, form, open)
+    if (at < 0) plan = this.#make(recorder, open)
     else plan = this.#plans.splice(at, 1)[0]!
     this.#plans.unshift(plan)
     for (const old of this.#plans.splice(KEPT_PLANS)) old.parameters?.destroy()
@@ -120,7 +126,7 @@ export class Plans {
     for (const { parameters } of this.#plans.splice(0)) parameters?.destroy()
   }
 
-  #make(recorder: Recorder, form: readonly string[], open: readonly Temporary[]): Plan {
+  #make(recorder: Recorder, open: readonly Temporary[]): Plan {
     const lowering = new Lowering(this.#buffers.variants, this.#shaders, splitsOf(recorder.nodes))
     for (const node of this.#fuse(recorder.nodes)) lower(node, lowering)
     const { dispatches } = lowering
@@ -136,7 +142,7 @@ export class Plans {
       const place = places.of.get(recorder.made[id]!)
       return place === undefined ? [] : [{ id, place }]
     })
-    return { form, dispatches, encoded, kept, parameters }
+    return { form: recorder.form.copy(), dispatches, encoded, kept, parameters }
   }
 
   #parameters(dispatches: readonly Dispatch[], places: ReadonlyMap<Temporary, number>): GPUBuffer {

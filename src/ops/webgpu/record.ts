@@ -1,7 +1,7 @@
 /**
  * What a pass consists of: one node per op, in order, with the temporaries it reads and makes. Nothing is computed until somebody waits;
- * then the nodes become dispatches (plan.ts). `form` says everything that the dispatches depend on, as strings to compare: passes of the
- * same form share a plan, and differ only in the words of the pass (ids, positions, rotations, uploads).
+ * then the nodes become dispatches (plan.ts). The form of a pass says everything that the dispatches depend on, as numbers to compare: passes
+ * of the same form share a plan, and differ only in the words of the pass (ids, positions, rotations, uploads).
  */
 import type { Gated, Router } from '../../architecture/architecture.ts'
 import type { Batch, Rotation } from '../ops.ts'
@@ -170,9 +170,39 @@ export type Node =
       readonly y: Temporary
     }
 
+/** Numbers in a row, compared much faster than texts. */
+export class Numbers {
+  #values = new Float64Array(1 << 10)
+  length = 0
+
+  push(value: number): void {
+    if (this.length === this.#values.length) {
+      const longer = new Float64Array(2 * this.length)
+      longer.set(this.#values)
+      this.#values = longer
+    }
+    this.#values[this.length++] = value
+  }
+
+  clear(): void {
+    this.length = 0
+  }
+
+  equals(others: Float64Array): boolean {
+    const [values, { length }] = [this.#values, this]
+    if (others.length !== length) return false
+    for (let i = 0; i < length; i++) if (values[i] !== others[i]) return false
+    return true
+  }
+
+  copy(): Float64Array {
+    return this.#values.slice(0, this.length)
+  }
+}
+
 export class Recorder {
   nodes: Node[] = []
-  form: string[] = []
+  readonly form = new Numbers()
   /** Temporaries of this pass, by number. */
   made: Temporary[] = []
   /** Values of the host for this pass. */
@@ -182,6 +212,8 @@ export class Recorder {
   #batches = new Map<Batch, BatchWords>()
   #rotations = new Map<BatchWords, Map<Rotation, number>>()
   readonly #scopes: Temporary[][] = []
+  readonly #texts = new Map<string, number>()
+  readonly #objects = new WeakMap<object, number>()
   /** Called when a temporary with a place of its own ends. */
   readonly #release: (temporary: Temporary) => void
 
@@ -216,16 +248,31 @@ export class Recorder {
     return made
   }
 
-  /** Adds a node; `detail` names all that its dispatches depend on, besides temporaries. */
-  add<N extends Node>(node: N, detail: string): N {
+  /** Adds a node; `detail` holds all that its dispatches depend on, always so many numbers for the same first ones. */
+  add<N extends Node>(node: N, detail: readonly number[]): N {
     this.nodes.push(node)
-    this.form.push(detail)
+    this.form.push(this.nameOf(node.op))
+    for (const value of detail) this.form.push(value)
     return node
   }
 
-  /** How a temporary is named in the form of a pass. */
-  nameOf(x: Temporary): string {
-    return x.place === undefined ? `${x.id}` : `@${x.place}`
+  /** A temporary in the form of a pass: its number in the pass, or where it lies, as a negative number. */
+  numberOf(x: Temporary): number {
+    return x.place === undefined ? x.id : -1 - x.place
+  }
+
+  /** A text, or an object of plain values, in the form of a pass: the same number for the same. */
+  nameOf(x: string | object): number {
+    let number = typeof x === 'string' ? this.#texts.get(x) : this.#objects.get(x)
+    if (number !== undefined) return number
+    if (typeof x === 'string') {
+      number = this.#texts.size
+      this.#texts.set(x, number)
+    } else {
+      number = this.nameOf(JSON.stringify(x))
+      this.#objects.set(x, number)
+    }
+    return number
   }
 
   /** Puts values among the words of the pass. Returns the first word. */
@@ -291,7 +338,7 @@ export class Recorder {
   /** Begins the next pass. */
   clear(): void {
     this.nodes = []
-    this.form = []
+    this.form.clear()
     this.made = []
     this.#used = 0
     this.#batches = new Map()

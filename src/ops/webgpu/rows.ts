@@ -48,7 +48,7 @@ export function splitRows(runs: Int32Array, words: (values: Int32Array) => numbe
 }
 
 /** What a plan depends on. */
-export const splitForm = ({ few, tiled }: Split): string => `${few.count}+${tiled.count} ${few.list ?? '-'} ${tiled.list ?? '-'}`
+export const splitForm = ({ few, tiled }: Split): readonly number[] => [few.count, few.list ?? -1, tiled.count, tiled.list ?? -1]
 
 /** The split of each temporary that has the rows of a batch or of a selection: nodes keep the rows of what they read. */
 export function splitsOf(nodes: readonly Node[]): Map<Temporary, Split> {

@@ -1,12 +1,14 @@
 /** What tensors are to this backend: temporaries of a pass, vectors in one buffer, and weights in pieces of whole rows. */
 import type { DType } from '../dtype.ts'
-import type { Tensor } from '../tensor.ts'
+import { size, type Tensor } from '../tensor.ts'
 import type { WeightFormat } from './formats.ts'
 
 /** A result of an op. It has a place in memory from the end of its pass on, and only if it outlives the pass. */
 export class Temporary implements Tensor {
   readonly shape: readonly number[]
   readonly dtype: DType = 'f32'
+  /** Number of values. */
+  readonly count: number
   /** Its number in the pass that makes it. */
   readonly id: number
   /** Its scope has not ended: its values may still be asked for. */
@@ -16,11 +18,8 @@ export class Temporary implements Tensor {
 
   constructor(shape: readonly number[], id: number) {
     this.shape = shape
+    this.count = size(shape)
     this.id = id
-  }
-
-  get count(): number {
-    return this.shape.reduce((product, n) => product * n, 1)
   }
 }
 

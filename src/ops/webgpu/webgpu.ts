@@ -31,6 +31,9 @@ export interface WebgpuBackend extends Backend {
   readonly plans: Plans
 }
 
+/** In the form of a pass: there is none. No number of a temporary, no place and no size is this. */
+const NOTHING = -0.5
+
 interface GpuRouting extends Routing {
   readonly route: Route
 }
@@ -45,21 +48,23 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
   const queue = new Queue(device, buffers, recorder, plans)
   const held = { weights: 0, caches: 0 }
 
-  const name = (x: Temporary) => recorder.nameOf(x)
-  const nameOfVector = (x: { at: number } | undefined) => (x ? `v${x.at}` : '-')
-  const record = <N extends Node>(node: N, detail: string): N['y'] => {
+  // Parts of the form of a pass.
+  const name = (x: string | object) => recorder.nameOf(x)
+  const number = (x: Temporary | undefined) => (x ? recorder.numberOf(x) : NOTHING)
+  const place = (x: { at: number } | undefined) => (x ? x.at : NOTHING)
+  const record = <N extends Node>(node: N, ...detail: readonly number[]): N['y'] => {
     queue.mustWork()
-    return recorder.add(node, `${node.op} ${detail}`).y
+    return recorder.add(node, detail).y
   }
   const vectorOf = (x: Tensor | undefined, what: string) => x && vector(x, what)
   const value = (kind: ValueKind, input: Tensor, by: number): Tensor => {
     const x = temporary(input, kind)
-    return record({ op: 'value', kind, x, value: by, y: recorder.temporary(x.shape) }, `${kind} ${name(x)} ${by}`)
+    return record({ op: 'value', kind, x, value: by, y: recorder.temporary(x.shape) }, name(kind), number(x), x.count, by)
   }
   const adapterOf = (adapter: ExpertsAdapter | undefined) =>
     adapter && { a: weight(adapter.a, 'moe'), b: weight(adapter.b, 'moe'), scale: adapter.scale }
-  const nameOfExperts = ({ weight, bias, adapter }: ExpertMatrix) =>
-    `w${weight.id} ${nameOfVector(bias)} ${adapter ? `w${adapter.a.id} w${adapter.b.id} ${adapter.scale}` : ''}`
+  const expertsOf = ({ weight, bias, adapter }: ExpertMatrix) =>
+    [weight.id, place(bias), ...(adapter ? [adapter.a.id, adapter.b.id, adapter.scale] : [NOTHING])] as const
 
   return {
     name: 'webgpu',
@@ -75,7 +80,7 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       for (const row of index) if (row < 0 || row >= rows) throw new RangeError(`${table.name ?? 'table'}: row ${row} of ${rows}`)
       const y = recorder.temporary([index.length, D])
       const words = recorder.words(index)
-      return record({ op: 'embed', table: w, index: words, rows: index.length, scale, y }, `w${w.id} ${words} ${index.length} ${scale}`)
+      return record({ op: 'embed', table: w, index: words, rows: index.length, scale, y }, w.id, words, index.length, scale)
     },
 
     select(input, index) {
@@ -84,13 +89,13 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const y = recorder.temporary([index.length, columns(x)])
       const words = recorder.words(index)
       const split = recorder.selection(rowsOf(x), index)
-      return record({ op: 'select', x, index: words, split, y }, `${name(x)} ${words} ${y.shape} ${splitForm(split)}`)
+      return record({ op: 'select', x, index: words, split, y }, number(x), words, columns(x), ...splitForm(split))
     },
 
     add(first, second, factor = 1) {
       const [a, b] = [temporary(first, 'add'), temporary(second, 'add')]
       if (a.count !== b.count) throw new RangeError(`add: [${a.shape}] and [${b.shape}] differ`)
-      return record({ op: 'add', a, b, factor, y: recorder.temporary(a.shape) }, `${name(a)} ${name(b)} ${factor}`)
+      return record({ op: 'add', a, b, factor, y: recorder.temporary(a.shape) }, number(a), number(b), a.count, factor)
     },
 
     linear(input, matrix, bias) {
@@ -99,13 +104,13 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       if (columns(x) !== groups * I) throw new RangeError(`linear ${w.name}: input has ${columns(x)} columns, the weight [${w.shape}]`)
       const y = recorder.temporary([...x.shape.slice(0, -1), groups * rows])
       const part = { weight: w, bias: vectorOf(bias, 'linear') }
-      return record({ op: 'linear', x, part, y }, `${name(x)} ${rowsOf(x)} w${w.id} ${nameOfVector(part.bias)}`)
+      return record({ op: 'linear', x, part, y }, number(x), x.count, w.id, place(part.bias))
     },
 
     join(left, right, heads) {
       const [a, b] = [temporary(left, 'join'), temporary(right, 'join')]
       const y = recorder.temporary([rowsOf(a), columns(a) + columns(b)])
-      return record({ op: 'join', a, b, heads, y }, `${name(a)} ${name(b)} ${heads} ${y.shape}`)
+      return record({ op: 'join', a, b, heads, y }, number(a), number(b), heads, a.count, b.count, columns(y))
     },
 
     layerNorm(input, gain, bias, eps) {
@@ -114,7 +119,13 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const y = recorder.temporary(x.shape)
       return record(
         { op: 'norm', kind: 'layer', x, gain: g, bias: b, eps, unitOffset: 0, width: columns(x), y },
-        `layer ${name(x)} ${y.shape} ${nameOfVector(g)} ${nameOfVector(b)} ${eps}`,
+        name('layer'),
+        number(x),
+        y.count,
+        columns(y),
+        place(g),
+        place(b),
+        eps,
       )
     },
 
@@ -125,7 +136,14 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const y = recorder.temporary(x.shape)
       return record(
         { op: 'norm', kind: 'rms', x, gain: g, bias: undefined, eps, unitOffset, width, y },
-        `rms ${name(x)} ${y.shape} v${g.at} ${width} ${eps} ${unitOffset}`,
+        name('rms'),
+        number(x),
+        y.count,
+        columns(y),
+        g.at,
+        width,
+        eps,
+        unitOffset,
       )
     },
 
@@ -136,7 +154,13 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const y = recorder.temporary(x.shape)
       return record(
         { op: 'rope', x, headDim, rotaryDim, pairing, table, y },
-        `${name(x)} ${y.shape} ${headDim} ${rotaryDim} ${pairing} ${table}`,
+        number(x),
+        y.count,
+        columns(y),
+        headDim,
+        rotaryDim,
+        name(pairing),
+        table,
       )
     },
 
@@ -149,9 +173,10 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
         throw new RangeError(`attention: position ${batch.longest - 1} is beyond the cache's ${cache.capacity} positions`)
       const sinks = vectorOf(options.sinks, 'attention')
       const y = recorder.temporary([batch.rows, heads * valueDim])
-      const detail = `${name(q)} ${name(k)} ${v ? name(v) : '-'} ${batch.form} ${batch.slots} ${heads} ${kvHeads} ${keyDim} ${valueDim} ${scale} ${window} ${softcap}`
       const node = { op: 'attention', q, k, v, batch, heads, kvHeads, keyDim, valueDim, scale, window, softcap, sinks, cache, y } as const
-      return record(node, `${detail} ${nameOfVector(sinks)} c${cache?.id ?? '-'} ${piecesOf(node)}`)
+      const shape = [heads, kvHeads, keyDim, valueDim, scale, window ?? NOTHING, softcap ?? NOTHING] as const
+      const kept = [place(sinks), cache?.id ?? NOTHING, piecesOf(node)] as const
+      return record(node, number(q), number(k), number(v), ...batch.form, batch.slots, ...shape, ...kept)
     },
 
     convolution(input, kernel, bias, rows, state) {
@@ -162,7 +187,13 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const y = recorder.temporary(x.shape)
       return record(
         { op: 'convolution', x, weight: w, bias: b, batch, state: part, y },
-        `${name(x)} v${w.at} ${nameOfVector(b)} ${batch.form} ${batch.runs} s${part?.id ?? '-'}`,
+        number(x),
+        x.count,
+        w.at,
+        place(b),
+        ...batch.form,
+        batch.runs,
+        part?.id ?? NOTHING,
       )
     },
 
@@ -176,7 +207,17 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const y = recorder.temporary(x.shape)
       return record(
         { op: 'scan', x, step, input: entering, output: leaving, logRate, skip, batch, state: part, y },
-        `${name(x)} ${name(step)} ${name(entering)} ${name(leaving)} v${logRate.at} v${skip.at} ${batch.form} ${batch.runs} s${part?.id ?? '-'}`,
+        number(x),
+        x.count,
+        number(step),
+        number(entering),
+        entering.count,
+        number(leaving),
+        logRate.at,
+        skip.at,
+        ...batch.form,
+        batch.runs,
+        part?.id ?? NOTHING,
       )
     },
 
@@ -188,7 +229,7 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
     gated(first, second, activation) {
       const [gate, up] = [temporary(first, 'gated'), temporary(second, 'gated')]
       const y = recorder.temporary(gate.shape)
-      return record({ op: 'gated', gate, up, activation, y }, `${name(gate)} ${name(up)} ${Object.values(activation)}`)
+      return record({ op: 'gated', gate, up, activation, y }, number(gate), number(up), gate.count, name(activation))
     },
 
     route(input, matrix, bias, active, router, correction): GpuRouting {
@@ -201,7 +242,7 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
         [T, active],
       ].map((shape) => recorder.temporary(shape))
       const route: Route = { op: 'route', x, weight: w, bias: b, correction: c, active, router, logits: logits!, chosen: chosen!, y: y! }
-      record(route, `${name(x)} ${T} w${w.id} ${nameOfVector(b)} ${nameOfVector(c)} ${active} ${JSON.stringify(router)}`)
+      record(route, number(x), T, w.id, place(b), place(c), active, name(router))
       return { experts, active, weights: route.y, route }
     },
 
@@ -217,7 +258,13 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const y = recorder.temporary(x.shape)
       return record(
         { op: 'moe', x, route, gateUp, down, activation, y },
-        `${name(x)} ${y.shape} ${name(route.chosen)} ${name(route.y)} ${nameOfExperts(gateUp)} ${nameOfExperts(down)} ${Object.values(activation)}`,
+        number(x),
+        y.count,
+        number(route.chosen),
+        number(route.y),
+        ...expertsOf(gateUp),
+        ...expertsOf(down),
+        name(activation),
       )
     },
 
@@ -252,7 +299,7 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       if (values.length !== size(shape)) throw new RangeError(`upload: ${values.length} values for the shape [${shape}]`)
       const y = recorder.temporary(shape)
       const words = recorder.words(values)
-      return record({ op: 'upload', words, y }, `${words} ${shape}`)
+      return record({ op: 'upload', words, y }, words, y.count)
     },
 
     read: (x, into) => queue.read(temporary(x, 'read'), into),

@@ -21,6 +21,37 @@ export interface Model {
   counts: Counts
 }
 
+/** Bytes of a buffer that `slim` leaves as it is. */
+const SMALL = 1 << 16
+/** Shared buffers of the backend, by label. */
+const SHARED = ['temporaries', 'vectors', 'words of a pass', 'parameters', 'readback', 'counters']
+
+/** The null backend holds half a GiB, so buffers of weights and caches are cut to 64 KiB; nothing is written to them. */
+export function slim(gpu: GPU): GPU {
+  const requestAdapter = async (options?: GPURequestAdapterOptions) => {
+    const adapter = (await gpu.requestAdapter(options))!
+    const request = adapter.requestDevice.bind(adapter)
+    adapter.requestDevice = async (descriptor) => {
+      const device = await request(descriptor)
+      const create = device.createBuffer.bind(device)
+      const write = device.queue.writeBuffer.bind(device.queue)
+      const cut = new Set<GPUBuffer>()
+      device.createBuffer = (wanted) => {
+        const whole = wanted.size <= SMALL || SHARED.includes(wanted.label ?? '')
+        const buffer = create(whole ? wanted : { ...wanted, size: SMALL })
+        if (!whole) cut.add(buffer)
+        return buffer
+      }
+      device.queue.writeBuffer = (...args: Parameters<GPUQueue['writeBuffer']>) => {
+        if (!cut.has(args[0])) write(...args)
+      }
+      return device
+    }
+    return adapter
+  }
+  return { requestAdapter, wgslLanguageFeatures: gpu.wgslLanguageFeatures } as unknown as GPU
+}
+
 /** A model of full size on a device that computes nothing. Weights are zeros. */
 export async function modelOf(
   architecture: Architecture,
@@ -29,17 +60,27 @@ export async function modelOf(
   features: readonly string[] = ['subgroups'],
 ): Promise<Model> {
   const { gpu, counts } = count(fakeGpu({ features }))
+  return { ...(await modelOn(gpu, architecture, slots, capacity)), counts }
+}
+
+/** The same on a given device. */
+export async function modelOn(gpu: GPU, architecture: Architecture, slots: number, capacity: number): Promise<Omit<Model, 'counts'>> {
   const backend = await createWebgpuBackend({ gpu })
   const made = new Map<WeightSpec, Tensor>()
   const tree = weightSpecs(architecture)
   const specs = leaves(tree)
   for (const spec of specs) made.set(spec, await backend.weight(spec, async () => {}))
   const cache = await backend.cache(cacheSpec(architecture, slots, capacity, 512))
-  return { architecture, specs, weights: mapWeights(tree, (spec: WeightSpec) => made.get(spec)!), backend, cache, counts }
+  return { architecture, specs, weights: mapWeights(tree, (spec: WeightSpec) => made.get(spec)!), backend, cache }
 }
 
 /** One pass that decodes a row of each slot at a position, and draws. */
-export async function decode({ backend, architecture, weights, cache }: Model, position: number, slots = 1, draw = GREEDY): Promise<void> {
+export async function decode(
+  { backend, architecture, weights, cache }: Omit<Model, 'counts'>,
+  position: number,
+  slots = 1,
+  draw = GREEDY,
+): Promise<void> {
   const row = Array.from({ length: slots }, (_, slot) => slot)
   const batch = { ids: Int32Array.from(row, () => 1), slots: Int32Array.from(row), positions: Int32Array.from(row, () => position) }
   await pass(
