@@ -1,7 +1,7 @@
 /**
  * Which rows of a pass are computed in tiles. A row of a long run (of a prompt) shares what is read of the weights with its run; a row of a
- * short run (of a sequence that is decoded) keeps the sums that it has alone. The length of its own run decides, never the other rows
- * of the pass.
+ * short run (of a sequence that is decoded) keeps the sums that it has alone. The length of its own run decides, never the other rows of
+ * the pass. Experts alone ask for enough rows of all long runs together (grouped.ts).
  */
 import { reads } from './fuse.ts'
 import type { Node } from './record.ts'

@@ -7,6 +7,7 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
+import type { Mixture } from '../../../src/architecture/architecture.ts'
 import { preset } from '../../../src/architecture/presets.ts'
 import { readArchitecture } from '../../../src/checkpoint/load.ts'
 import { fileFolder } from '../../../src/checkpoint/source-node.ts'
@@ -40,6 +41,16 @@ function bytesRead({ specs, architecture }: Model, { label, bindings }: Dispatch
     if (spec.use !== 'experts') return sum + binding.size
     return sum + (binding.size * active[Number(/\d+/.exec(spec.name)![0])]!) / spec.shape[0]!
   }, 0)
+}
+
+/** Bytes of weights that the workgroups of a dispatch of a prompt read: a matrix once per run of rows; experts as if each got as many rows. */
+function bytesOfPrompt(model: Model, dispatch: Dispatch, rows: number): number {
+  const { label, depth } = dispatch
+  const { experts, expertsPerToken } = model.architecture.layers[0]!.feedForward as Mixture
+  const together = label.startsWith('tile of experts') ? 32 : label.startsWith('grouped') ? 8 : 0
+  if (label.startsWith('embed')) return bytesRead(model, dispatch, rows)
+  if (together === 0) return bytesRead(model, dispatch) * depth
+  return bytesRead(model, dispatch) * (experts / expertsPerToken) * Math.ceil((rows * expertsPerToken) / experts / together)
 }
 
 /** The meter's bytes of matrices and tables for one decoded token. Vectors lie in one buffer and are read in parts. */
@@ -104,7 +115,12 @@ describe('a decoded token', () => {
     const { backend, cache, counts, specs } = model
     const prompt = Int32Array.from({ length: 512 }, (_, i) => i)
     const batch = { ids: prompt, slots: new Int32Array(512), positions: prompt }
+    counts.reset()
     await pass(model, batch, Int32Array.of(511), [EVERY])
+    const few = counts.dispatches.filter((each) => bytesRead(model, each) > 0 && each.workgroups < AT_LEAST)
+    assert.deepEqual([...new Set(few.map(({ label, workgroups }) => `${label}: ${workgroups} workgroups`))], [])
+    const perRow = counts.dispatches.reduce((sum, dispatch) => sum + bytesOfPrompt(model, dispatch, 512), 0) / 512
+    assert.ok(perRow < 85e6, `${(perRow / 1e6).toFixed(1)} MB of weights read per row of the prompt`)
     await decode(model, 512, 4, EVERY)
     const published = specs.reduce((sum, { dtype, shape }) => sum + storedBytes(dtype, size(shape)), 0)
     assert.ok(published > 13.7e9)

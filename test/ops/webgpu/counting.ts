@@ -21,6 +21,8 @@ export interface Dispatch {
   readonly pipeline: GPUComputePipeline
   /** Number of workgroups, x · y · z. */
   readonly workgroups: number
+  /** Those along z: runs of rows. */
+  readonly depth: number
   readonly bindings: readonly Binding[]
 }
 
@@ -197,7 +199,7 @@ function watchPass(
   })
   replace(pass, 'dispatchWorkgroups', (dispatch) => (x, y = 1, z = 1) => {
     if (!pipeline) throw new Error('dispatch without a pipeline')
-    counts.dispatches.push({ label: labels.get(pipeline) ?? '', pipeline, workgroups: x * y * z, bindings: bound.flat() })
+    counts.dispatches.push({ label: labels.get(pipeline) ?? '', pipeline, workgroups: x * y * z, depth: z, bindings: bound.flat() })
     return dispatch(x, y, z)
   })
   return pass

@@ -33,7 +33,12 @@ describe('tiles on WebGPU', { skip: noAdapter }, async () => {
   after(() => Promise.all([backend, inPieces].map((each) => each.dispose())))
 
   /** Runs `body` on the reference and on a backend, compares, and returns the labels of what was dispatched. */
-  async function agree(on: WebgpuBackend, what: string, body: (on: Backend) => Promise<(ops: Ops) => Tensor>): Promise<string[]> {
+  async function agree(
+    on: WebgpuBackend,
+    what: string,
+    body: (on: Backend) => Promise<(ops: Ops) => Tensor>,
+    tolerance = TOLERANCE,
+  ): Promise<string[]> {
     const run = async (each: Backend) => {
       const call = await body(each)
       return each.run(() => call(each))
@@ -42,7 +47,7 @@ describe('tiles on WebGPU', { skip: noAdapter }, async () => {
     const largest = expected.reduce((a, b) => Math.max(a, Math.abs(b)), 1e-30)
     assert.equal(actual.length, expected.length)
     for (const [i, value] of expected.entries())
-      assert.ok(Math.abs(actual[i]! - value) <= TOLERANCE * largest, `${what}: value ${i} is ${actual[i]}, expected ${value}`)
+      assert.ok(Math.abs(actual[i]! - value) <= tolerance * largest, `${what}: value ${i} is ${actual[i]}, expected ${value}`)
     return on.plans.last!.dispatches.map(({ shader }) => shader.key)
   }
   const inTiles = (keys: readonly string[]) => keys.filter((key) => key.startsWith('tile'))
@@ -113,6 +118,34 @@ describe('tiles on WebGPU', { skip: noAdapter }, async () => {
     assert.equal(inTiles(keys).length, 1)
   })
 
+  for (const [dtype, T, D, F, E, A] of [
+    ['mxfp4', 40, 64, 96, 4, 2],
+    ['bf16', 67, 40, 33, 5, 3],
+    ['q4_k', 33, 256, 256, 3, 2],
+  ] as const)
+    test(`experts in ${dtype}`, async () => {
+      const draw = random(`tiles of experts ${dtype}`)
+      const x = draw.normals(T * D)
+      const [router, biases] = [draw.weight('router', [E, D], 'f32'), draw.weight('biases', [E, 2 * F], 'f32', 'vector')]
+      const gateUp = draw.weight('gateUp', [E, 2 * F, D], dtype, 'experts')
+      const down = draw.weight('down', [E, D, F], dtype, 'experts')
+      const keys = await agree(
+        dtype === 'mxfp4' ? inPieces : backend,
+        'experts',
+        async (on) => {
+          const [r, b, gu, d] = [await router(on), await biases(on), await gateUp(on), await down(on)]
+          return (ops) => {
+            const input = on.upload(x, [T, D])
+            const routing = ops.route(input, r, undefined, A, { kind: 'topkSoftmax', bias: false, auxLossCoef: 0 })
+            const experts = { gateUp: gu, gateUpBias: b, down: d }
+            return ops.moe(input, routing, experts, { kind: 'clampedSwiglu', alpha: 1.7, limit: 7 })
+          }
+        },
+        3 * TOLERANCE,
+      )
+      assert.equal(inTiles(keys).length, 2, keys.join(', '))
+    })
+
   for (const checkpoint of ['tiny-gpt-oss', 'tiny-qwen3'])
     test(`${checkpoint}: rows that are decoded keep their bits beside a prompt in tiles, in any place`, async () => {
       const { architecture, weights } = await loadCheckpoint(fixtures + checkpoint, backend)
@@ -144,7 +177,12 @@ describe('tiles on WebGPU', { skip: noAdapter }, async () => {
         [2, 0, 40],
         [4, 4, 1],
       ])
-      assert.ok(inTiles(backend.plans.last!.dispatches.map(({ shader }) => shader.key)).length > 0)
+      const keys = inTiles(backend.plans.last!.dispatches.map(({ shader }) => shader.key))
+      assert.ok(keys.length > 0)
+      assert.equal(
+        keys.some((key) => key.startsWith('tile of experts')),
+        checkpoint === 'tiny-gpt-oss',
+      )
       assert.deepEqual(beside.subarray(0, width), alone[0], 'before the prompt')
       assert.deepEqual(beside.subarray(2 * width), alone[1], 'behind the prompt')
       const prompt = await run([[5, 0, 40]])

@@ -7,11 +7,11 @@ import { columns, rowsOf } from '../../tensor.ts'
 import { EIGHT, elementOf, loadFunction, planeParams, planeValues, UNIT, unitsOf } from '../formats.ts'
 import type { Lowering, Value } from '../plan.ts'
 import type { ExpertMatrix, Moe, Route } from '../record.ts'
-import { allRows } from '../rows.ts'
+import { allFew, allRows, type Rows } from '../rows.ts'
 import type { Piece, Temporary, Vector, Weight } from '../tensor.ts'
 import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, LINEAR, teamGrid, teams, type Variants, workgroupOf } from '../wgsl.ts'
 import { gatedExpression, gatedKey, gatedParams, gatedValues } from './elementwise.ts'
-import { lowerGrouped, worthGrouping } from './grouped.ts'
+import { lowerGrouped, worthGrouping, worthTiling } from './grouped.ts'
 import { subgroupKey } from './norm.ts'
 import { loadX, lowerFew } from './product.ts'
 
@@ -127,6 +127,8 @@ for (var a = 0u; a < $active; a++) { let e = u32(act[to + a]); act[$y + t * $act
 
 /** The matrix of each chosen expert times a row. */
 interface ExpertProduct {
+  /** Those of the T rows that are computed. */
+  rows: Rows
   weight: Weight
   bias: Vector | undefined
   /** [T, I], or [T·A, I] with `own`: a row for each of the experts. */
@@ -160,7 +162,7 @@ function dispatchExperts(node: ExpertProduct, piece: Piece, later: boolean, to: 
   const { weight, bias, x, own, active, gated, mix, addTo, y } = node
   const [experts, O, I] = weight.shape as [number, number, number]
   const { route } = node
-  const T = node.chosen.count / active
+  const { rows } = node
   const outputs = gated ? O / 2 : O
   const N = outputs < 2048 || outputs % 2 ? 1 : 2
   const ragged = I % UNIT !== 0
@@ -169,7 +171,7 @@ function dispatchExperts(node: ExpertProduct, piece: Piece, later: boolean, to: 
   const workgroup = workgroupOf(to.variants, count)
   const key = `experts ${weight.format.name}${bias ? '+' : ''} x${N}${ragged ? ' ragged' : ''}${own ? ' own' : ''}${gated ? ` ${gatedKey(gated)}` : ''}${
     mix ? ` mix${mix.residual ? ' residual' : ''}` : ''
-  }${addTo === undefined ? '' : ' add'}${later ? ' later' : ''}${
+  }${rows.list === undefined ? '' : ' listed'}${addTo === undefined ? '' : ' add'}${later ? ' later' : ''}${
     route ? ` choose ${active} of ${experts}` : ''
   } ${subgroupKey(to.variants)} ${workgroup}`
   const shader = to.shader(key, () => textOf(node, N, ragged, later, workgroup, to))
@@ -178,6 +180,7 @@ function dispatchExperts(node: ExpertProduct, piece: Piece, later: boolean, to: 
     y,
     chosen: route ? 0 : node.chosen,
     logits: route ? route.logits : 0,
+    list: rows.list ?? 0,
     experts,
     routed: route?.router.kind === 'softmaxTopk' ? (route.router.scale ?? 1) : 1,
     active,
@@ -195,7 +198,7 @@ function dispatchExperts(node: ExpertProduct, piece: Piece, later: boolean, to: 
     ...planeValues(weight.format, 0, piece),
     ...(gated ? gatedValues(gated) : {}),
   }
-  to.dispatch(shader, { ...values, wide, n: count }, teamGrid(to.variants, count, T), [piece.buffer])
+  to.dispatch(shader, { ...values, wide, n: count }, teamGrid(to.variants, count, rows.count), [piece.buffer])
 }
 
 function textOf(node: ExpertProduct, N: number, ragged: boolean, later: boolean, workgroup: number, { variants }: Lowering) {
@@ -242,7 +245,7 @@ ${mine} {
   if (o / ${per}u + i < $outputs) { act[to] = ${old}${one}; }
 }`
   return {
-    params: `n wide x y chosen logits experts routed:f active inner units outputs rows first count bias scale:f weights residual factor:f ${planeParams(weight.format, 0)} ${
+    params: `n wide x y list chosen logits experts routed:f active inner units outputs rows first count bias scale:f weights residual factor:f ${planeParams(weight.format, 0)} ${
       gated ? gatedParams(gated) : ''
     }`,
     bindings: [['r', elementOf(weight.format)] as const],
@@ -251,14 +254,25 @@ ${mine} {
     module: `${EIGHT}\n${ACTIVATIONS}\n${loadFunction(weight.format, 0)}\n${module}\n${
       route ? chooseInTeam(node.active, weight.shape[0]!, variants) : expertText(variants.subgroups)
     }`,
-    body: `${teamText}\nif (team >= $n) { return; }\nlet t = wg.z; let o = team % $wide * ${N * per}u;\n${body}`,
+    body: `${teamText}\nif (team >= $n) { return; }\nlet t = ${node.rows.list === undefined ? 'wg.z' : 'host[$list + wg.z]'}; let o = team % $wide * ${N * per}u;\n${body}`,
   }
 }
 
 export function lowerMoe(node: Moe, to: Lowering): void {
-  if (worthGrouping(node, to)) {
-    const each = lowerGrouped(node, to)
-    lowerMix(each, node.route.y, node.route.active, node.residual, node.y, to)
+  const split = to.splitOf(node.x, rowsOf(node.x))
+  const { few, tiled } = worthTiling(node, split.tiled) ? split : allFew(split.rows)
+  if (tiled.count) {
+    const each = lowerGrouped(node, tiled, true, to)
+    lowerMix(each, node.route.y, node.route.active, node.residual, node.y, tiled, to)
+  }
+  if (few.count) lowerFewRows(node, few, to)
+}
+
+/** Some rows, each with the sums that it has alone. */
+function lowerFewRows(node: Moe, rows: Rows, to: Lowering): void {
+  if (worthGrouping(node, rows, to)) {
+    const each = lowerGrouped(node, rows, false, to)
+    lowerMix(each, node.route.y, node.route.active, node.residual, node.y, rows, to)
     return
   }
   const { x, route, gateUp, down, activation, y, residual } = node
@@ -266,7 +280,7 @@ export function lowerMoe(node: Moe, to: Lowering): void {
   const pairs = chosen.count
   const F = columns(down.weight)
   const hidden = to.scratch(pairs, F)
-  const choice = { chosen, active, route: choosesInExperts(route, to) ? route : undefined }
+  const choice = { rows, chosen, active, route: choosesInExperts(route, to) ? route : undefined }
   if (gateUp.adapter) {
     const wide = to.scratch(pairs, 2 * F)
     adapted(gateUp, x, false, wide, choice, to)
@@ -275,7 +289,7 @@ export function lowerMoe(node: Moe, to: Lowering): void {
   if (down.adapter) {
     const each = to.scratch(pairs, columns(y))
     adapted(down, hidden, true, each, choice, to)
-    lowerMix(each, route.y, active, residual, y, to)
+    lowerMix(each, route.y, active, residual, y, rows, to)
     return
   }
   const mix = { weights: route.y, residual: residual?.a, factor: residual?.factor ?? 1 }
@@ -288,7 +302,7 @@ function adapted(
   x: Temporary,
   own: boolean,
   y: Temporary,
-  choice: Pick<ExpertProduct, 'chosen' | 'active' | 'route'>,
+  choice: Pick<ExpertProduct, 'rows' | 'chosen' | 'active' | 'route'>,
   to: Lowering,
 ) {
   const { a, b, scale } = matrix.adapter!
@@ -309,15 +323,25 @@ function lowerPairs(x: Temporary, y: Temporary, activation: Gated, to: Lowering)
   to.dispatch(shader, { x, y, n: y.count, ...gatedValues(activation) }, grid(Math.ceil(y.count / EACH_WORKGROUP)))
 }
 
-/** Σ_a weight[t, a]·x[t·A + a], plus a residual. */
-function lowerMix(x: Temporary, weights: Temporary, active: number, residual: Moe['residual'], y: Temporary, to: Lowering): void {
-  const shader = to.shader(`mix${residual ? ' residual' : ''}`, () => ({
-    params: 'x y n weights active width residual factor:f',
+/** Σ_a weight[t, a]·x[t·A + a], plus a residual, of some rows. */
+function lowerMix(
+  x: Temporary,
+  weights: Temporary,
+  active: number,
+  residual: Moe['residual'],
+  y: Temporary,
+  rows: Rows,
+  to: Lowering,
+): void {
+  const listed = rows.list !== undefined
+  const shader = to.shader(`mix${residual ? ' residual' : ''}${listed ? ' listed' : ''}`, () => ({
+    params: 'x y n list weights active width residual factor:f',
     workgroup: EACH_WORKGROUP,
-    body: eachValue(`let t = i / $width; let d = i % $width; var sum = 0.0;
+    body: eachValue(`let t = ${listed ? 'host[$list + i / $width]' : 'i / $width'}; let d = i % $width; let at = t * $width + d; var sum = 0.0;
 for (var a = 0u; a < $active; a++) { sum += act[$weights + t * $active + a] * act[$x + (t * $active + a) * $width + d]; }
-act[$y + i] = ${residual ? 'act[$residual + i] + $factor * sum' : 'sum'};`),
+act[$y + at] = ${residual ? 'act[$residual + at] + $factor * sum' : 'sum'};`),
   }))
-  const values = { x, y, n: y.count, weights, active, width: columns(y), residual: residual?.a ?? 0, factor: residual?.factor ?? 1 }
-  to.dispatch(shader, values, grid(Math.ceil(y.count / EACH_WORKGROUP)))
+  const [width, n] = [columns(y), rows.count * columns(y)]
+  const values = { x, y, n, list: rows.list ?? 0, weights, active, width, residual: residual?.a ?? 0, factor: residual?.factor ?? 1 }
+  to.dispatch(shader, values, grid(Math.ceil(n / EACH_WORKGROUP)))
 }
