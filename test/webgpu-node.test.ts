@@ -14,6 +14,7 @@ import { createBackend } from '../src/load-model-node.ts'
 import { MemoryError } from '../src/ops/backend.ts'
 import type { WebgpuBackend } from '../src/ops/webgpu/webgpu.ts'
 import { createApp } from '../src/server/http/app.ts'
+import { listen } from '../src/server/node.ts'
 import { lineage } from './cli/run.ts'
 import { noAdapter, nullGpu } from './ops/webgpu/adapters.ts'
 
@@ -86,7 +87,7 @@ describe('a device that is lost', { skip: noAdapter }, () => {
     assert.deepEqual((await again.generate('the', greedy).result).ids, before)
   })
 
-  test('server: eight answers are told, the next request loads the model again', async () => {
+  test('server over HTTP: eight answers are told, streamed or not, and the next request loads the model again', async () => {
     const entry = (await servedEntries(tiny, { ...options, parallel: 8 }))[0]!
     const backends: WebgpuBackend[] = []
     const app = createApp({
@@ -102,17 +103,18 @@ describe('a device that is lost', { skip: noAdapter }, () => {
       ],
       log: () => {},
     })
+    const server = await listen(app, { port: 0 })
     const ask = (body: object) =>
-      app.fetch(
-        new Request('http://localhost/v1/completions', {
-          method: 'POST',
-          body: JSON.stringify({ model: entry.id, prompt: 'the', temperature: 0, max_tokens: 6, ...body }),
-          headers: { 'content-type': 'application/json' },
-        }),
-      )
+      fetch(`${server.url}/v1/completions`, {
+        method: 'POST',
+        body: JSON.stringify({ model: entry.id, prompt: 'the', temperature: 0, max_tokens: 6, ...body }),
+        headers: { 'content-type': 'application/json' },
+      })
     const text = async (response: Response) => (await response.json()).choices[0].text
     const first = await text(await ask({}))
-    const streams = await Promise.all(Array.from({ length: 8 }, () => ask({ stream: true, max_tokens: 100, ignore_eos: true })))
+    const long = { max_tokens: 100, ignore_eos: true }
+    const whole = [0, 1].map(() => ask(long))
+    const streams = await Promise.all(Array.from({ length: 6 }, () => ask({ ...long, stream: true })))
     const readers = streams.map((response) => response.body!.pipeThrough(new TextDecoderStream()).getReader())
     const began = await Promise.all(readers.map((reader) => reader.read()))
     backends[0]!.device.device.destroy()
@@ -127,8 +129,12 @@ describe('a device that is lost', { skip: noAdapter }, () => {
       assert.match(all, /"code":"model_failed"/)
       assert.doesNotMatch(all, /\[DONE\]/)
     }
+    for (const response of await Promise.all(whole)) {
+      assert.equal(response.status, 503)
+      assert.equal((await response.json()).error.code, 'model_failed')
+    }
     assert.equal(await text(await ask({})), first)
     assert.equal(backends.length, 2)
-    await app.close(0)
+    await server.close(0)
   })
 })

@@ -69,4 +69,39 @@ describe('long rows on WebGPU', { skip: noAdapter }, async () => {
         if (window === null) assert.deepEqual(alone.subarray(H * K), both.subarray(H * K), 'the short row alone')
       })
   }
+
+  test('values too wide for one workgroup are joined by a further dispatch', async () => {
+    const [U, before] = [300, 520]
+    const numbers = random('wide values')
+    const make = (count: number) => [numbers.normals(count * 2 * K), numbers.normals(count * K), numbers.normals(count * U)] as const
+    const [first, next] = [make(before), make(1)]
+    const decode = async (on: Backend) => {
+      const cache = await on.cache({
+        layers: [{ kvHeads: 1, keyDim: K, valueDim: U, window: null }],
+        slots: 1,
+        capacity: before + 1,
+        maxRows: before,
+      })
+      const run = (from: number, [q, k, v]: typeof first, window: number | null) => {
+        const count = k.length / K
+        const batch = rows(
+          Array.from({ length: count }, () => 0),
+          Array.from({ length: count }, (_, t) => from + t),
+        )
+        const layer = cache.layers[0] as LayerCache
+        const options = { heads: 2, kvHeads: 1, keyDim: K, valueDim: U, scale: 0.5, window, softcap: null, cache: layer }
+        return on.run(() => on.attention(on.upload(q, [count, 2 * K]), on.upload(k, [count, K]), on.upload(v, [count, U]), batch, options))
+      }
+      await run(0, first, 2)
+      const decoded = await run(before, next, null)
+      cache.dispose()
+      return decoded
+    }
+    const [, fused] = backends[0]
+    const [expected, actual] = [await decode(createReferenceBackend({ precision: 'f64' })), await decode(fused)]
+    assert.match(fused.plans.last!.dispatches.map(({ shader }) => shader.key).join(), /attention cached split.*combine/)
+    const largest = expected.reduce((a, b) => Math.max(a, Math.abs(b)), 0)
+    for (const [i, value] of expected.entries())
+      assert.ok(Math.abs(actual[i]! - value) <= 1e-5 * largest, `value ${i}: ${actual[i]}, expected ${value}`)
+  })
 })

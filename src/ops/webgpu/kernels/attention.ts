@@ -1,12 +1,23 @@
 /**
  * Attention of one row and head per team, whose members hold some places of the query and of the result each. A long row of a decoding batch
- * is split into pieces of 256 positions, counted from the oldest visible one: a team per piece, then one dispatch that joins them. Keys and
- * values of a batch are stored in the cache first. Contract in ops.ts; online softmax: Milakov & Gimelshein 2018; split rows: Dao et al. 2023.
+ * is split into pieces of 256 positions, counted from the oldest visible one: a team per piece; a workgroup joins its few pieces, one more
+ * dispatch many. Keys and values of a batch are stored in the cache first. Contract in ops.ts; online softmax: Milakov & Gimelshein 2018; split rows: Dao et al. 2023.
  */
 import type { Lowering, Value } from '../plan.ts'
 import type { AttentionNode, Norm, Placing } from '../record.ts'
 import type { Temporary } from '../tensor.ts'
-import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, TEAM_WORKGROUP, teamGrid, teams, type Variants, workgroupOf } from '../wgsl.ts'
+import {
+  ACTIVATIONS,
+  EACH_WORKGROUP,
+  eachValue,
+  grid,
+  LINEAR,
+  TEAM_WORKGROUP,
+  teamGrid,
+  teams,
+  type Variants,
+  workgroupOf,
+} from '../wgsl.ts'
 import { pairText } from './elementwise.ts'
 import { subgroupKey } from './norm.ts'
 
@@ -43,7 +54,8 @@ function attendRows(node: AttentionNode, prompt: boolean, to: Lowering): void {
   if (cache && !place) store(node, prompt, to)
   const pieces = prompt ? 1 : piecesOf(node)
   const rows = place ? batch.singleCount : batch.rows
-  const partial = pieces > 1 ? to.scratch(rows * heads * pieces, valueDim + 2) : undefined
+  const joined = pieces > 1 && fitsTogether(pieces, valueDim, to.variants)
+  const partial = pieces > 1 && !joined ? to.scratch(rows * heads * pieces, valueDim + 2) : undefined
   const k = place?.k ?? node.k
   for (const group of cache?.groups ?? [undefined]) {
     const values: Record<string, Value> = {
@@ -72,7 +84,8 @@ function attendRows(node: AttentionNode, prompt: boolean, to: Lowering): void {
       ...(place ? placeValues(place) : {}),
     }
     const buffers = group ? [group.keys, ...(v ? [group.values] : [])] : []
-    to.dispatch(attend(node, prompt, partial !== undefined, to), values, teamGrid(to.variants, heads * rows, pieces), buffers)
+    const workgroups = joined ? grid(heads * rows) : teamGrid(to.variants, heads * rows, pieces)
+    to.dispatch(attend(node, prompt, joined ? 'joined' : partial ? 'split' : 'whole', to), values, workgroups, buffers)
   }
   if (partial) combine(node, partial, pieces, rows, to)
 }
@@ -109,16 +122,34 @@ const finish = (sinks: boolean): string =>
 const places = (width: number, { subgroups, leastSubgroup }: Variants): number =>
   2 ** Math.ceil(Math.log2(Math.max(1, width / (subgroups ? leastSubgroup : TEAM_WORKGROUP))))
 
-function attend(node: AttentionNode, prompt: boolean, split: boolean, to: Lowering) {
+/** One team for all positions of a row, one for each piece, or one for each piece in a workgroup that joins them. */
+type Teams = 'whole' | 'split' | 'joined'
+
+/** Invocations of a workgroup that joins the pieces of a row and head. */
+const JOINING = 256
+/** Most values of a result that such a workgroup keeps per piece. */
+const MOST_KEPT = 256
+
+/** f32 that a piece keeps of its result, before its largest score and its sum. */
+const keptWidth = (valueDim: number, variants: Variants): number => places(valueDim, variants) * variants.leastSubgroup
+
+/** Whether the pieces of a row are few and small enough for one workgroup, so that nothing has to be joined after it. */
+const fitsTogether = (pieces: number, valueDim: number, variants: Variants): boolean =>
+  variants.subgroups && pieces <= LEAST_PIECES && keptWidth(valueDim, variants) <= MOST_KEPT
+
+function attend(node: AttentionNode, prompt: boolean, kind: Teams, to: Lowering) {
   const { variants } = to
   const { cache, v, softcap, sinks, heads, keyDim, valueDim, place } = node
-  const workgroup = workgroupOf(variants, heads * (place ? node.batch.singleCount : node.batch.rows))
+  const joined = kind === 'joined'
+  const workgroup = joined ? JOINING : workgroupOf(variants, heads * (place ? node.batch.singleCount : node.batch.rows))
   const [ofKey, ofValue] = [places(keyDim, variants), places(valueDim, variants)]
-  const key = `attention ${cache ? 'cached ' : ''}${v ? '' : 'keys '}${softcap === null ? '' : 'cap '}${sinks ? 'sinks ' : ''}${split ? 'split ' : ''}${
+  const key = `attention ${cache ? 'cached ' : ''}${v ? '' : 'keys '}${softcap === null ? '' : 'cap '}${sinks ? 'sinks ' : ''}${kind === 'whole' ? '' : `${kind} `}${
     prompt ? 'prompt ' : ''
   }${place ? placeKey(place) : ''}`
   return to.shader(`${key}${ofKey} ${ofValue} ${subgroupKey(variants)} ${workgroup}`, () => {
     const { module, body } = teams(variants, workgroup)
+    const kept = keptWidth(valueDim, variants)
+    const stride = kept + 2
     const each = (f: (n: number) => string, between = '\n') => Array.from({ length: TOGETHER }, (_, n) => f(n)).join(between)
     const rowOf = (n: number) =>
       cache
@@ -134,8 +165,8 @@ function attend(node: AttentionNode, prompt: boolean, split: boolean, to: Loweri
       bindings: cache ? [['w', 'f32'] as const, ...(v ? [['w', 'f32'] as const] : [])] : [],
       workgroup,
       subgroups: variants.subgroups,
-      module: `${ACTIVATIONS}\n${module}`,
-      body: `${body}
+      module: `${ACTIVATIONS}\n${module}${joined ? `\nvar<workgroup> kept: array<f32, ${LEAST_PIECES * stride}>;` : ''}`,
+      body: `${joined ? `let members = subgroupSize; let member = subgroupLane; let team = ${LINEAR};` : body}
 if (team >= $n) { return; }
 let h = team % $heads; let r = team / $heads; let t = ${place ? 'host[$rowList + r]' : 'r'};
 ${prompt ? 'if (host[$firsts + t] == t && (t + 1u == $n / $heads || host[$firsts + t + 1u] == t + 1u)) { return; }' : ''}
@@ -155,10 +186,16 @@ ${placed('newKey', '$k + (t * $kvHeads + g) * $keyDim', 'k', place.kNorm, place,
 let own = visible - 1u;`
     : `for (var c = 0u; c < ${ofKey}u; c++) { let i = member + c * members; if (i < $keyDim) { query[c] = act[$q + (t * $heads + h) * $keyDim + i]; } }`
 }
+${
+  joined
+    ? `for (var piece = lane / subgroupSize; piece * ${PIECE}u < visible; piece += ${JOINING}u / subgroupSize) {
+for (var c = 0u; c < ${ofValue}u; c++) { result[c] = 0.0; }`
+    : ''
+}
 var m = -3.0e38; var l = 0.0;
-let start = ${split ? `wg.z * ${PIECE}u` : '0u'};
-let end = ${split ? `min(visible, start + ${PIECE}u)` : 'visible'};
-${split ? 'if (start >= end) { return; }' : ''}
+let start = ${joined ? `piece * ${PIECE}u` : kind === 'split' ? `wg.z * ${PIECE}u` : '0u'};
+let end = ${kind === 'whole' ? 'visible' : `min(visible, start + ${PIECE}u)`};
+${kind === 'split' ? 'if (start >= end) { return; }' : ''}
 let last = end - 1u;
 ${place ? storeOwn(ofKey, ofValue) : ''}
 for (var j = start; j < end; j += ${TOGETHER}u) {
@@ -176,15 +213,39 @@ for (var j = start; j < end; j += ${TOGETHER}u) {
   }
 }
 ${
-  split
-    ? `let to = $y + ((r * $heads + h) * $pieces + wg.z) * ($valueDim + 2u);
-for (var c = 0u; c < ${ofValue}u; c++) { let u = member + c * members; if (u < $valueDim) { act[to + u] = result[c]; } }
-if (member == 0u) { act[to + $valueDim] = m; act[to + $valueDim + 1u] = l; }`
-    : `${finish(sinks !== undefined)}
+  kind === 'whole'
+    ? `${finish(sinks !== undefined)}
 for (var c = 0u; c < ${ofValue}u; c++) { let u = member + c * members; if (u < $valueDim) { act[$y + (t * $heads + h) * $valueDim + u] = result[c] * part; } }`
+    : joined
+      ? `${keepPiece('kept', `piece * ${stride}u`, `${kept}u`, ofValue)}
+}
+workgroupBarrier();
+${joinPieces(`(visible - 1u) / ${PIECE}u + 1u`, (p, i) => `kept[${p} * ${stride}u + ${i}]`, `${kept}u`, JOINING, sinks !== undefined)}`
+      : keepPiece('act', '$y + ((r * $heads + h) * $pieces + wg.z) * ($valueDim + 2u)', '$valueDim', ofValue)
 }`,
     }
   })
+}
+
+/** Statements that keep the result of a piece, its largest score and its sum, in `array` from `at` on. */
+const keepPiece = (array: string, at: string, width: string, ofValue: number): string => `let to = ${at};
+for (var c = 0u; c < ${ofValue}u; c++) { let u = member + c * members; if (u < $valueDim) { ${array}[to + u] = result[c]; } }
+if (member == 0u) { ${array}[to + ${width}] = m; ${array}[to + ${width} + 1u] = l; }`
+
+/** Statements that join the pieces of a row and head, in their order; `read` gives value `i` of piece `p`. */
+const joinPieces = (used: string, read: (p: string, i: string) => string, width: string, workgroup: number, sinks: boolean): string => {
+  const [top, sum] = [read('p', width), read('p', `${width} + 1u`)]
+  return `let used = ${used};
+var m = -3.0e38;
+for (var p = 0u; p < used; p++) { m = max(m, ${top}); }
+var l = 0.0;
+for (var p = 0u; p < used; p++) { l += ${sum} * exp(${top} - m); }
+${finish(sinks)}
+for (var u = lane; u < $valueDim; u += ${workgroup}u) {
+  var sum = 0.0;
+  for (var p = 0u; p < used; p++) { sum += ${read('p', 'u')} * exp(${top} - m); }
+  act[$y + (t * $heads + h) * $valueDim + u] = sum * part;
+}`
 }
 
 const PLACE_PARAMS = 'qGain kGain qEps:f kEps:f qOffset:f kOffset:f rotary table'
@@ -238,18 +299,8 @@ function combine(node: AttentionNode, partial: Temporary, pieces: number, rows: 
     workgroup: EACH_WORKGROUP,
     body: `let h = wg.x; let t = ${place ? 'host[$rowList + wg.y]' : 'wg.y'};
 ${VISIBLE}
-let used = (position - oldest) / ${PIECE}u + 1u;
 let begun = $x + (wg.y * $heads + h) * $pieces * ($valueDim + 2u);
-var m = -3.0e38;
-for (var p = 0u; p < used; p++) { m = max(m, act[begun + p * ($valueDim + 2u) + $valueDim]); }
-var l = 0.0;
-for (var p = 0u; p < used; p++) { let at = begun + p * ($valueDim + 2u) + $valueDim; l += act[at + 1u] * exp(act[at] - m); }
-${finish(sinks !== undefined)}
-for (var u = lane; u < $valueDim; u += ${EACH_WORKGROUP}u) {
-  var sum = 0.0;
-  for (var p = 0u; p < used; p++) { let at = begun + p * ($valueDim + 2u); sum += act[at + u] * exp(act[at + $valueDim] - m); }
-  act[$y + (t * $heads + h) * $valueDim + u] = sum * part;
-}`,
+${joinPieces(`(position - oldest) / ${PIECE}u + 1u`, (p, i) => `act[begun + ${p} * ($valueDim + 2u) + ${i}]`, '$valueDim', EACH_WORKGROUP, sinks !== undefined)}`,
   }))
   const values = {
     x: partial,
