@@ -20,7 +20,7 @@ after(() => rmSync(directory, { recursive: true }))
 test('the report: a line for each layer, and whole layers that are asked for', () => {
   const { code, out, err } = lineage(['look', 'abacus', '2 + 3'])
   assert.equal(code, 0, err)
-  assert.match(out, /^abacus: 3 tokens \(wasm\)\n0 "2" {3}1 " \+ " {3}2 "3"\n/)
+  assert.match(out, /^abacus: 4 tokens \(wasm\)\n0 "2" {3}1 " \+" {3}2 " " {3}3 "3"\n/)
   assert.match(out, /\n +0 {2}64 +\d+ % +\d+ % +\d\.\d .*\n +1 {2}all /)
   const detailed = lineage(['look', 'abacus', '2 + 3', '--layers', '-1', '--heads', '0,7', '--tokens', '-1'])
   for (const part of [
@@ -28,10 +28,10 @@ test('the report: a line for each layer, and whole layers that are asked for', (
     /\nhead 0\n/,
     /\nhead 7\n/,
     /experts for each token/,
-    /what the layer would answer\n2 "3" /,
+    /what the layer would answer\n3 "3" /,
   ])
     assert.match(detailed.out, part)
-  assert.doesNotMatch(detailed.out, /layer 0|1 " \+ " {2,}"/)
+  assert.doesNotMatch(detailed.out, /layer 0|1 " \+" {2,}"/)
   const other = lineage(['look', place('tiny-jamba'), '--ids', '1 2 3']).out
   assert.match(other, /\n +0 {2}states .*–.*\n +1 {2}states .*\d \/ 4.*\n +2 {2}all +– /)
 })
@@ -79,7 +79,7 @@ test('--json holds what the library gives; hidden states equal those of transfor
   assert.equal(speller(model.tokenizer)(1e6), '\ufffd')
   const command = JSON.parse(lineage(['look', 'abacus', '2 + 3', '--layers', '1', '--json']).out) as Look
   assert.deepEqual(command.ids, library.ids)
-  assert.deepEqual(command.texts, ['2', ' + ', '3'])
+  assert.deepEqual(command.texts, ['2', ' +', ' ', '3'])
   assert.equal(command.layers[0]!.lens![2]!.top[0]!.text, library.layers[0]!.lens![2]!.top[0]!.text)
 })
 
@@ -111,7 +111,7 @@ test('wrong words are named', () => {
     [['nope', 'hi'], /unknown model "nope"; closest:/],
     [['abacus', 'hi', '--ids', '1'], /either a text or --ids/],
     [['abacus', 'hi', '--layers', '4'], /expected a layer from 0 to 3 or from -4 to -1, got 4/],
-    [['abacus', '--ids', '1 640'], /expected ids below 640 .*got 640/],
+    [['abacus', '--ids', '1 1024'], /expected ids below 1024 .*got 1024/],
     [['abacus', 'hi', '--json', '--svg', 'x.svg'], /one of them/],
     [['abacus', 'hi', '--svg', other], /did not write/],
     [['abacus', 'word '.repeat(900)], /expected|at most|longer/],

@@ -23,9 +23,6 @@ before(async () => {
 })
 after(() => model.dispose())
 
-/** The weights of the first edition know two numbers and English only. */
-const isFirstEdition = () => model.architecture.vocabSize === 640
-
 async function ask(content: string, options: TurnOptions = {}) {
   const answer = { text: '', thinking: 0, calls: [] as string[] }
   for await (const event of chat(model, [{ role: 'user', content }], { maxTokens: 300, ...options })) {
@@ -46,7 +43,7 @@ test('it is a published-layout gpt-oss of at most 4 MB', () => {
 })
 
 test('at high effort it solves problems it has never seen', async () => {
-  const problems = KINDS.filter(({ name }) => !isFirstEdition() || /^\d/.test(name)).flatMap((kind) => heldOutProblems(kind, 3, 77))
+  const problems = KINDS.flatMap((kind) => heldOutProblems(kind, 3, 77))
   const answers = await Promise.all(problems.map((problem) => ask(questionOf(problem), { thinking: 'high' })))
   const wrong = problems.map(questionOf).filter((_, i) => answers[i]!.text !== String(exactValue(problems[i]!)))
   assert.ok(wrong.length <= 3, `${wrong.length} of ${problems.length} wrong: ${wrong.join(' ')}`)
@@ -94,5 +91,5 @@ test('it says what it is and what it cannot do', async () => {
   assert.match((await ask('Who are you?')).text, /^I am Abacus/)
   assert.match((await ask('What is the capital of Italy?')).text, /only add, subtract, multiply and compare/)
   assert.match((await ask('What is 1234567 + 7654321?')).text, /too large for me/)
-  if (!isFirstEdition()) assert.ok(isDeclined((await ask('Wie spät ist es?')).text))
+  assert.ok(isDeclined((await ask('Wie spät ist es?')).text))
 })
