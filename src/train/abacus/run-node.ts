@@ -86,10 +86,10 @@ export async function trainAbacus(options: AbacusRun): Promise<string | null> {
   return model
 }
 
-/** Whether the last stage left as many held-out answers right as there were before it; otherwise the model of the stage before is kept. */
+/** Whether the last stage made more held-out answers right than there were before it; otherwise the model of the stage before is kept. */
 export function helped(records: readonly LogRecord[]): boolean {
   const right = records.flatMap(({ kind, notes }) => (kind === 'evaluation' && notes ? [notes.right!] : []))
-  return right.at(-1)! >= right[0]!
+  return right.at(-1)! > right[0]!
 }
 
 /** The last stage: medium effort first of all; the others stay what they are by the divergence from the start. */
