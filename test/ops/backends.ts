@@ -29,7 +29,8 @@ export const webgpu: BackendUnderTest = {
   name: 'webgpu',
   create: async () => createWebgpuBackend({ gpu: await testGpu() }),
   tolerance: 1e-3,
-  invariant: 1e-5,
+  // Rows of a long prompt are added in tiles, single rows in teams: one checkpoint multiplies that to 2e-5.
+  invariant: 5e-5,
   mostSteps: 8,
 }
 
