@@ -21,7 +21,7 @@ const fixtures = fileURLToPath(new URL('../fixtures/', import.meta.url))
 const checkpoints = ['checkpoints', 'quantized'].flatMap((folder) => readdirSync(fixtures + folder).map((name) => `${folder}/${name}`))
 
 /** Declares the tests of every checkpoint on one backend. */
-export function goldenTests({ name, create, tolerance, invariant, mostSteps = 200 }: BackendUnderTest): void {
+export function goldenTests({ name, create, tolerance, invariant, mostSteps = 200, longest = 200 }: BackendUnderTest): void {
   describe(name, async () => {
     const backend = await create()
     after(() => backend.dispose())
@@ -30,7 +30,7 @@ export function goldenTests({ name, create, tolerance, invariant, mostSteps = 20
         const { architecture, weights } = await loadCheckpoint(fixtures + checkpoint, backend)
         const golden = readGolden(`${fixtures}${checkpoint}/golden.safetensors`)
         const model: Model = { backend, architecture, weights }
-        const long = golden.ids[2]!.slice(0, Math.min(mostSteps < 200 ? 110 : 200, architecture.maxPositionEmbeddings))
+        const long = golden.ids[2]!.slice(0, Math.min(longest, architecture.maxPositionEmbeddings))
 
         test('logits', async () => {
           for (const [n, ids] of golden.ids.entries()) {

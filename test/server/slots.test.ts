@@ -70,10 +70,8 @@ test('a conversation goes on after a restart', { skip }, async () => {
   assert.deepEqual([restored.status, restored.json.id_slot, restored.json.n_restored, restored.json.n_read], [200, 2, n_saved, n_written])
   const got = (await send(second.url, '/v1/chat/completions', next(answer))).json
   assert.deepEqual(got.choices[0], { ...expected.choices[0] })
-  // A server that goes on may hold some positions more in another slot.
-  const { prompt_tokens_details: cached, ...usage } = got.usage
-  assert.deepEqual({ ...usage, prompt_tokens_details: expected.usage.prompt_tokens_details }, expected.usage)
-  assert.ok(cached.cached_tokens > 20)
+  assert.deepEqual(got.usage, expected.usage)
+  assert.ok(got.usage.prompt_tokens_details.cached_tokens > 20)
   // Bob has files of his own.
   assert.equal((await send(second.url, '/slots/0?action=restore', { filename: 'sums.bin' }, 'bob')).status, 404)
   assert.equal((await send(second.url, '/slots/2?action=save', { filename: 'sums.bin' }, 'bob')).status, 400)

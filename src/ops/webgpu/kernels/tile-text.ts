@@ -1,7 +1,7 @@
 /**
  * The shader text of a tile of rows × outputs: some values of each of its rows and of each of its rows of the matrix are staged in workgroup
- * memory at a time, the weights decoded on the way. An invocation adds up 4 × 4 sums over the whole width in one order, so a row has the
- * same result in a tile of any size beside any other rows.
+ * memory at a time, the weights decoded on the way. An invocation adds up 4 × 4 sums over the whole width in one order, by parts of as many
+ * values in every tile, so a row has the same result in a tile of any size beside any other rows.
  */
 import { loadFunction, UNIT, type WeightFormat } from '../formats.ts'
 
@@ -25,6 +25,8 @@ const ENOUGH_WORKGROUPS = 1000
 const LARGEST_STEP = 32
 /** Rows, and outputs, of an invocation. */
 const EACH = 4
+/** Vectors that are summed up by themselves: a sum of sums loses less to rounding than one long sum. Every step is a multiple. */
+const PART_VECTORS = 4
 
 const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i)
 
@@ -77,7 +79,7 @@ export function tileBody({ tile, ragged, rowOf, unitOf, matrixOf, put, pairs }: 
   }
   const load = (n: number) => `load(${matrixOf ? `matrix_${n}` : '0u'}, unit_${n} + first)`
   const each = range(EACH)
-  const sums = each.map((r) => `sum_${r} += vec4<f32>(${each.map((n) => `dot(x_${r}, w_${n})`).join(', ')});`)
+  const sums = each.map((r) => `part_${r} += vec4<f32>(${each.map((n) => `dot(x_${r}, w_${n})`).join(', ')});`)
   const shown = pairs ? EACH / 2 : EACH
   return `${vectors.map((n) => `let column_${n} = (${at(n)}) % ${stepVectors}u * 4u; let row_${n} = ${rowOf(`(${at(n)}) / ${stepVectors}u`)} + column_${n};`).join('\n')}
 ${units
@@ -101,10 +103,14 @@ for (var first = 0u; first < $units; first += ${stepUnits}u) {
     })
     .join('\n  ')}
   workgroupBarrier();
-  for (var v = 0u; v < ${stepVectors}u; v++) {
-    ${each.map((r) => `let x_${r} = staged[v * ${rows}u + x + ${(r * rows) / EACH}u];`).join(' ')}
-    ${each.map((n) => `let w_${n} = staged[${matrix}u + v * ${outputs}u + y + ${n * across}u];`).join(' ')}
-    ${sums.join('\n    ')}
+  for (var part_begin = 0u; part_begin < ${stepVectors}u; part_begin += ${PART_VECTORS}u) {
+    ${each.map((r) => `var part_${r} = vec4<f32>();`).join(' ')}
+    for (var v = part_begin; v < part_begin + ${PART_VECTORS}u; v++) {
+      ${each.map((r) => `let x_${r} = staged[v * ${rows}u + x + ${(r * rows) / EACH}u];`).join(' ')}
+      ${each.map((n) => `let w_${n} = staged[${matrix}u + v * ${outputs}u + y + ${n * across}u];`).join(' ')}
+      ${sums.join('\n      ')}
+    }
+    ${each.map((r) => `sum_${r} += part_${r};`).join(' ')}
   }
   workgroupBarrier();
 }
