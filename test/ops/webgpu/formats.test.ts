@@ -2,16 +2,14 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import type { Backend } from '../../../src/ops/backend.ts'
-import { BLOCK_FORMATS } from '../../../src/ops/block-formats.ts'
-import type { DType } from '../../../src/ops/dtype.ts'
 import { createReferenceBackend } from '../../../src/ops/reference/reference.ts'
+import { ALL_FORMATS } from '../../../src/ops/webgpu/self-check.ts'
 import { createWebgpuBackend } from '../../../src/ops/webgpu/webgpu.ts'
 import { random } from '../random.ts'
 import { noAdapter, testGpu } from './adapters.ts'
 
 /** Products of f32 sums, relative to the largest value. */
 const TOLERANCE = 2e-6
-const FORMATS = ['f32', 'bf16', 'f16', 'fp8', 'mxfp4', ...Object.keys(BLOCK_FORMATS)] as DType[]
 
 describe('weights on WebGPU', { skip: noAdapter }, async () => {
   if (noAdapter) return
@@ -23,7 +21,7 @@ describe('weights on WebGPU', { skip: noAdapter }, async () => {
   ] as const
   after(() => Promise.all(cases.map(([, backend]) => backend.dispose())))
   for (const [name, backend] of cases)
-    for (const dtype of FORMATS)
+    for (const dtype of ALL_FORMATS.matrices)
       test(`${name}: ${dtype}`, async () => {
         const draw = random(`formats ${dtype}`)
         const [T, I, O] = [3, 512, 70]

@@ -8,11 +8,10 @@ import { fileURLToPath } from 'node:url'
 import { cacheSpec } from '../../../src/model/cache-spec.ts'
 import { forward } from '../../../src/model/transformer.ts'
 import type { Backend } from '../../../src/ops/backend.ts'
-import { BLOCK_FORMATS } from '../../../src/ops/block-formats.ts'
-import type { DType } from '../../../src/ops/dtype.ts'
 import type { Batch, Ops } from '../../../src/ops/ops.ts'
 import { createReferenceBackend } from '../../../src/ops/reference/reference.ts'
 import type { Tensor } from '../../../src/ops/tensor.ts'
+import { ALL_FORMATS } from '../../../src/ops/webgpu/self-check.ts'
 import { createWebgpuBackend, type WebgpuBackend } from '../../../src/ops/webgpu/webgpu.ts'
 import { loadCheckpoint } from '../../checkpoint/load-directory.ts'
 import { random } from '../random.ts'
@@ -22,7 +21,6 @@ const fixtures = fileURLToPath(new URL('../../fixtures/checkpoints/', import.met
 
 /** Relative to the largest value. */
 const TOLERANCE = 2e-6
-const FORMATS = ['f32', 'bf16', 'f16', 'fp8', 'mxfp4', ...Object.keys(BLOCK_FORMATS)] as DType[]
 
 describe('tiles on WebGPU', { skip: noAdapter }, async () => {
   if (noAdapter) return
@@ -52,7 +50,7 @@ describe('tiles on WebGPU', { skip: noAdapter }, async () => {
   }
   const inTiles = (keys: readonly string[]) => keys.filter((key) => key.startsWith('tile'))
 
-  for (const dtype of FORMATS)
+  for (const dtype of ALL_FORMATS.matrices)
     test(`${dtype}`, async () => {
       const draw = random(`tiles ${dtype}`)
       const pieces = dtype === 'bf16'

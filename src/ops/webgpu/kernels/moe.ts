@@ -13,7 +13,7 @@ import { ACTIVATIONS, EACH_WORKGROUP, eachValue, grid, LINEAR, teamGrid, teams, 
 import { gatedExpression, gatedKey, gatedParams, gatedValues } from './elementwise.ts'
 import { lowerGrouped, worthGrouping, worthTiling } from './grouped.ts'
 import { subgroupKey } from './norm.ts'
-import { loadX, lowerFew } from './product.ts'
+import { loadX, lowerFew, rowNumber } from './product.ts'
 
 export function lowerRoute(node: Route, to: Lowering): void {
   const { x, weight, bias, logits, router, norm } = node
@@ -254,7 +254,7 @@ ${mine} {
     module: `${EIGHT}\n${ACTIVATIONS}\n${loadFunction(weight.format, 0)}\n${module}\n${
       route ? chooseInTeam(node.active, weight.shape[0]!, variants) : expertText(variants.subgroups)
     }`,
-    body: `${teamText}\nif (team >= $n) { return; }\nlet t = ${node.rows.list === undefined ? 'wg.z' : 'host[$list + wg.z]'}; let o = team % $wide * ${N * per}u;\n${body}`,
+    body: `${teamText}\nif (team >= $n) { return; }\nlet t = ${rowNumber('wg.z', node.rows.list !== undefined)}; let o = team % $wide * ${N * per}u;\n${body}`,
   }
 }
 
@@ -337,7 +337,7 @@ function lowerMix(
   const shader = to.shader(`mix${residual ? ' residual' : ''}${listed ? ' listed' : ''}`, () => ({
     params: 'x y n list weights active width residual factor:f',
     workgroup: EACH_WORKGROUP,
-    body: eachValue(`let t = ${listed ? 'host[$list + i / $width]' : 'i / $width'}; let d = i % $width; let at = t * $width + d; var sum = 0.0;
+    body: eachValue(`let t = ${rowNumber('i / $width', listed)}; let d = i % $width; let at = t * $width + d; var sum = 0.0;
 for (var a = 0u; a < $active; a++) { sum += act[$weights + t * $active + a] * act[$x + (t * $active + a) * $width + d]; }
 act[$y + at] = ${residual ? 'act[$residual + at] + $factor * sum' : 'sum'};`),
   }))

@@ -133,14 +133,36 @@ function dispatchPieces(node: Product, pieces: readonly Piece[], { count: T, lis
   )
 }
 
-function keyOf(
-  { parts, norm, keep, gated, values, residual }: Product,
-  { R, N, ragged, grouped, listed, workgroup }: Shape,
-  to: Lowering,
+/** The matrices of a product and what is fused with it, in the key of its shader. */
+export function productKey(
+  { parts, gated, values = [], residual }: Product,
+  flags: { [name in 'ragged' | 'grouped' | 'listed']: boolean },
 ): string {
-  const formats = parts.map(({ weight, bias }) => `${weight.format.name}${bias ? '+' : ''}`).join(' ')
-  return `product ${formats} ${R}x${N}${ragged ? ' ragged' : ''}${grouped ? ' grouped' : ''}${listed ? ' listed' : ''}${norm ? ` norm ${normKey(norm)}${keep ? ' keep' : ''}` : ''}${gated ? ` ${gatedKey(gated)}` : ''}${(values ?? []).map(({ kind }) => ` ${kind}`).join('')}${residual ? ' residual' : ''} ${subgroupKey(to.variants)} ${workgroup}`
+  const formats = parts.map(({ weight, bias }) => `${weight.format.name}${bias ? '+' : ''}`)
+  const set = Object.entries(flags).flatMap(([name, on]) => (on ? [name] : []))
+  return [
+    ...formats,
+    ...set,
+    ...(gated ? [gatedKey(gated)] : []),
+    ...values.map(({ kind }) => kind),
+    ...(residual ? ['residual'] : []),
+  ].join(' ')
 }
+
+function keyOf(node: Product, { R, N, ragged, grouped, listed, workgroup }: Shape, to: Lowering): string {
+  const norm = node.norm ? ` norm ${normKey(node.norm)}${node.keep ? ' keep' : ''}` : ''
+  return `product ${productKey(node, { ragged, grouped, listed })} ${R}x${N}${norm} ${subgroupKey(to.variants)} ${workgroup}`
+}
+
+/** A statement: `value` and what is fused with it becomes output `row` of row `t`. */
+export function storeText({ values = [], residual }: Product, part: number, value: string): string {
+  const at = `t * $width${part} + $row${part} + row`
+  const y = values.reduce((text, { kind }, i) => valueExpression(kind, text, `$value${i}`), value)
+  return `act[$y${part} + ${at}] = ${residual ? `act[$residual + ${at}] + $factor * ${y}` : y};`
+}
+
+/** The number of a row, which may stand in a list. */
+export const rowNumber = (r: string, listed: boolean): string => (listed ? `host[$list + ${r}]` : r)
 
 /** The first team keeps the normed rows. */
 const keepRow = (r: number, norm: Norm): string => `if (team == 0u) {
@@ -148,13 +170,12 @@ const keepRow = (r: number, norm: Norm): string => `if (team == 0u) {
 }`
 
 function textOf(node: Product, shape: Shape, { variants }: Lowering) {
-  const { parts, norm, gated, residual } = node
+  const { parts, norm, gated } = node
   const { R, N, ragged, grouped, listed, workgroup } = shape
   const all = Array.from({ length: R }, (_, r) => r)
   const rows = Array.from({ length: N }, (_, n) => n)
   const { module, body } = teams(variants, workgroup)
-  const numberOf = (r: string) => (listed ? `host[$list + ${r}]` : r)
-  const xAt = (r: number) => `$x + ${numberOf(`min(wg.z * ${R}u + ${r}u, $rows - 1u)`)} * $stride`
+  const xAt = (r: number) => `$x + ${rowNumber(`min(wg.z * ${R}u + ${r}u, $rows - 1u)`, listed)} * $stride`
   const base = (n: number) => (grouped ? `($row${n} + o) / $perGroup * $inner + ` : '')
   /** The sums of part `n`, one for each of its rows and row of x, as the array `s<n>`. */
   const sumsOf = (n: number) => {
@@ -169,15 +190,10 @@ for (var u = member; u < $units; u += members) {
 }
 var s${n} = array<f32, ${names.length}>(${names.map((name) => `teamAdd(${name}, lane)`).join(', ')});`
   }
-  const finish = (n: number, value: string) => {
-    let y = value
-    for (const [i, { kind }] of (node.values ?? []).entries()) y = valueExpression(kind, y, `$value${i}`)
-    if (residual) y = `act[$residual + t * $width${n} + $row${n} + row] + $factor * ${y}`
-    return `for (var i = member; i < ${N * R}u; i += members) {
+  const finish = (n: number, value: string) => `for (var i = member; i < ${N * R}u; i += members) {
   let row = o + i / ${R}u; let r = wg.z * ${R}u + i % ${R}u;
-  if (row < $rows${n} && r < $rows) { let t = ${numberOf('r')}; act[$y${n} + t * $width${n} + $row${n} + row] = ${y}; }
+  if (row < $rows${n} && r < $rows) { let t = ${rowNumber('r', listed)}; ${storeText(node, n, value)} }
 }`
-  }
   const sum = (n: number) => (parts[n]!.bias ? `(s${n}[i] + vectors[$bias${n} + $row${n} + row])` : `s${n}[i]`)
   const part = (n: number) => `let o = (team - $first${n}) * ${N}u;
 if (o >= $rows${n}) { return; }

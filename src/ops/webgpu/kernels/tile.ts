@@ -8,9 +8,9 @@ import type { Lowering, Value } from '../plan.ts'
 import { allFew, type Rows } from '../rows.ts'
 import type { Piece } from '../tensor.ts'
 import { ACTIVATIONS, grid, LINEAR } from '../wgsl.ts'
-import { gatedExpression, gatedKey, gatedParams, valueExpression } from './elementwise.ts'
+import { gatedExpression, gatedParams } from './elementwise.ts'
 import { lowerNorm } from './norm.ts'
-import { lowerFew, type Product, piecesOf, valuesOf } from './product.ts'
+import { lowerFew, type Product, piecesOf, productKey, rowNumber, storeText, valuesOf } from './product.ts'
 import { isRagged, type Tile, type TileText, tileBody, tileFor, tileInvocations, tileKey, tileModule } from './tile-text.ts'
 
 /** Matrices with fewer rows would leave most of a tile empty. */
@@ -41,7 +41,7 @@ function lowerTiles(node: Product, rows: Rows, to: Lowering): void {
 }
 
 function dispatchTiles(node: Product, pieces: readonly Piece[], rows: Rows, to: Lowering): void {
-  const { parts, gated, residual } = node
+  const { parts, gated } = node
   const [groups, perGroup, inner] = matricesOf(parts[0]!.weight)
   const grouped = groups > 1
   /** Rows of the matrix that tiles do not cross. */
@@ -52,13 +52,9 @@ function dispatchTiles(node: Product, pieces: readonly Piece[], rows: Rows, to: 
   const tile = tileFor((tile) => count(tile) * Math.ceil(rows.count / tile.rows))
   const ragged = isRagged(inner)
   const listed = rows.list !== undefined
-  const formats = parts.map(({ weight, bias }) => `${weight.format.name}${bias ? '+' : ''}`).join(' ')
-  const key = `tile ${tileKey(tile)} ${formats}${ragged ? ' ragged' : ''}${grouped ? ' grouped' : ''}${listed ? ' listed' : ''}${gated ? ` ${gatedKey(gated)}` : ''}${(
-    node.values ?? []
+  const shader = to.shader(`tile ${tileKey(tile)} ${productKey(node, { ragged, grouped, listed })}`, () =>
+    textOf(node, tile, ragged, grouped, listed),
   )
-    .map(({ kind }) => ` ${kind}`)
-    .join('')}${residual ? ' residual' : ''}`
-  const shader = to.shader(key, () => textOf(node, tile, ragged, grouped, listed))
   const values: Record<string, Value> = { ...valuesOf(node, pieces, rows), inner, units: unitsOf(inner) }
   let first = 0
   pieces.forEach((_, n) => {
@@ -75,32 +71,28 @@ function dispatchTiles(node: Product, pieces: readonly Piece[], rows: Rows, to: 
 }
 
 function textOf(node: Product, tile: Tile, ragged: boolean, grouped: boolean, listed: boolean) {
-  const { parts, gated, residual } = node
+  const { parts, gated } = node
   const matrices = [...parts.keys()]
   /** A parameter of the matrix `part`. */
   const param = (name: string, part: string) =>
     matrices.slice(1).reduce((text, n) => `select(${text}, $${name}${n}, ${part} == ${n}u)`, `$${name}0`)
   const outputs = gated ? tile.outputs / 2 : tile.outputs
-  const number = (r: string) => (listed ? `host[$list + ${r}]` : r)
-  const store = (n: number, value: string): string => {
-    let y = value
-    for (const [i, { kind }] of (node.values ?? []).entries()) y = `${valueExpression(kind, y, `$value${i}`)}`
-    const at = `t * $width${n} + $row${n} + row`
-    return `act[$y${n} + ${at}] = ${residual ? `act[$residual + ${at}] + $factor * ${y}` : y};`
-  }
   const biased = (n: number, value: string) => (parts[n]!.bias ? `(${value} + vectors[$bias${n} + $row${n} + row])` : value)
   const stored = gated
-    ? store(0, gatedExpression(gated, biased(0, 'value'), biased(1, 'up')))
+    ? storeText(node, 0, gatedExpression(gated, biased(0, 'value'), biased(1, 'up')))
     : matrices
         .map((n) =>
-          n + 1 < parts.length ? `if (part == ${n}u) { ${store(n, biased(n, 'value'))} return; }` : store(n, biased(n, 'value')),
+          n + 1 < parts.length
+            ? `if (part == ${n}u) { ${storeText(node, n, biased(n, 'value'))} return; }`
+            : storeText(node, n, biased(n, 'value')),
         )
         .join('\n  ')
   const text: TileText = {
     tile,
     formats: parts.map(({ weight }) => weight.format),
     ragged,
-    rowOf: (r) => `$x + ${number(`min(wg.z * ${tile.rows}u + ${r}, $rows - 1u)`)} * $stride${grouped ? ' + begin / whole * $inner' : ''}`,
+    rowOf: (r) =>
+      `$x + ${rowNumber(`min(wg.z * ${tile.rows}u + ${r}, $rows - 1u)`, listed)} * $stride${grouped ? ' + begin / whole * $inner' : ''}`,
     unitOf: (n) => `min(begin + ${gated ? `(${n}) % ${outputs}u` : n}, end - 1u) * $units`,
     matrixOf: parts.length === 1 ? undefined : gated ? (n) => `(${n}) / ${outputs}u` : () => 'part',
     put: (r, n, value, up) => `put(part, wg.z * ${tile.rows}u + ${r}, begin + ${n}, end, ${value}, ${gated ? up : '0.0'});`,
@@ -120,7 +112,7 @@ ${ACTIVATIONS}
 ${tileModule(text)}
 fn put(part: u32, r: u32, row: u32, end: u32, value: f32, up: f32) {
   if (r >= $rows || row >= end) { return; }
-  let t = ${number('r')};
+  let t = ${rowNumber('r', listed)};
   ${stored}
 }`,
     body: `let tile = ${LINEAR};
