@@ -55,7 +55,9 @@ export async function createBackend(options: BackendOptions = {}, wanted?: () =>
   const { backend = 'wasm', precision, threads, onBackend = () => {} } = options
   checkName('backend', backend, BACKENDS)
   checkName('precision', precision ?? 'faithful', PRECISIONS)
-  const formats = wanted && (async () => (await wanted()).formats)
+  let told: Promise<Wanted> | undefined
+  const ask = wanted && (() => (told ??= wanted()))
+  const formats = ask && (async () => (await ask()).formats)
   switch (backend) {
     case 'wasm': {
       const [{ createWasmBackend }, { coreCount }] = await Promise.all([import('./ops/wasm/wasm.ts'), import('./ops/wasm/host.ts')])
@@ -73,7 +75,7 @@ export async function createBackend(options: BackendOptions = {}, wanted?: () =>
       let gpu: Awaited<ReturnType<typeof createGpuBackend>> | undefined
       try {
         gpu = await createGpuBackend({ formats })
-        await mustHaveFree(gpu, (await wanted?.())?.bytes ?? 0)
+        await mustHaveFree(gpu, (await ask?.())?.bytes ?? 0)
         onBackend((await import('./gpu.ts')).choiceOf(gpu))
         return gpu
       } catch (error) {
