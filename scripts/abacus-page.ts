@@ -74,8 +74,11 @@ function effortTable({ cells }: Measured): string {
 }
 
 function questionTable({ files, calls }: Measured): string {
-  const row = (what: string, score: Score) =>
-    `| ${what} | ${score.problems} | ${score.right} (${interval(score)} %) | ${score.declined} | ${score.wrong} |`
+  const row = (what: string, score: Score) => {
+    // Of questions that should all be declined none can be right.
+    const right = score.right === 0 ? '–' : `${score.right} (${interval(score)} %)`
+    return `| ${what} | ${score.problems} | ${right} | ${score.declined} | ${score.wrong} |`
+  }
   return [
     '| questions, high effort | number | right | declined | wrong |',
     '|---|---|---|---|---|',
