@@ -16,7 +16,7 @@ export async function freeBytes(directory: string): Promise<number> {
   return bavail * bsize
 }
 
-/** @throws DiskSpaceError when fewer than `needed` bytes (and a little more) are free. */
+/** @throws DiskSpaceError when fewer than `needed` bytes and the margin are free. */
 export async function requireSpace(
   directory: string,
   needed: number,
@@ -26,7 +26,7 @@ export async function requireSpace(
   const available = await free(directory)
   if (available >= needed + MARGIN_BYTES) return
   throw new DiskSpaceError(
-    `${directory}: ${binary(needed)} must still be written, but only ${binary(available)} are free. Free some space or choose another disk, then run the command again.`,
+    `${directory}: ${binary(needed)} must still be written, but only ${binary(available)} are free, of which ${binary(MARGIN_BYTES)} stay free. Free some space or choose another disk, then run the command again.`,
   )
 }
 

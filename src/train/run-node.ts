@@ -10,7 +10,7 @@ import { saveAdapter } from '../checkpoint/adapter-node.ts'
 import type { AdapterMeta, TrainedAdapter } from '../checkpoint/adapter-out.ts'
 import { writableForm } from '../checkpoint/published.ts'
 import { chartSvg } from '../drawing/chart.ts'
-import { requireSpace } from '../files/disk-space-node.ts'
+import { diskFull, requireSpace } from '../files/disk-space-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
 import { adapterParts, type LowRankTraining } from './low-rank.ts'
 import { byName } from './parameters.ts'
@@ -159,7 +159,9 @@ async function trainOn(
     if (!files || pending === '') return
     const text = pending
     pending = ''
-    await appendFile(files.log, text)
+    await appendFile(files.log, text).catch((error) => {
+      throw diskFull(error, files.log)
+    })
   }
   const hooks: TrainerHooks = {
     signal,

@@ -95,7 +95,7 @@ export class Kernel<W extends Words = Words> {
   }
 }
 
-/** Work of `rows` rows of x times so many weights. Reading a weight takes as long as about three multiply-adds of a batch, whose x is at hand. */
+/** Work of `rows` rows of x times so many weights: one for each weight of a single row. Reading a weight takes about as long as three multiply-adds. */
 export const productWork = (rows: number, weights: number): number => (weights * (3 + rows)) / 4
 
 /** This worker's range of `units`, which are handed out in multiples of `step`. Every unit belongs to one worker. */
