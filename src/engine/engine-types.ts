@@ -26,6 +26,11 @@ export interface EngineOptions {
   chunk?: number
   /** While others decode, a prompt chunk is cut so that a step takes about this long. Default 1000. */
   maxStallMs?: number
+  /**
+   * On a backend that keeps drawn ids (WebGPU) the next step is enqueued before the ids of this one have come back, where it does not depend on
+   * them. false: it waits for them. The answers are the same. Default true.
+   */
+  runAhead?: boolean
   /** Generations that may wait for a slot; one more is refused with a BusyError. Default: no limit. */
   maxWaiting?: number
 }
@@ -35,7 +40,7 @@ export interface Driver<E> {
   /**
    * Called before each draw with the number of ids that may still come (at least 1). Returns a bitset
    * of the allowed ids (id i is bit i & 31 of word i >> 5; missing words: none allowed), or undefined
-   * for all ids. If no id is allowed, the generation fails with a RangeError.
+   * for all ids. If no id is allowed, the generation fails with a RangeError. May be called more than once before the same draw.
    */
   mask?(tokensLeft: number): Uint32Array | undefined
   /** Called with each id, forced ids included, before the next call of `mask`. */

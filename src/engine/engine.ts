@@ -27,6 +27,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
     chunk = DEFAULT_CHUNK,
     maxStallMs = 1000,
     maxWaiting = Number.POSITIVE_INFINITY,
+    runAhead = true,
   } = options
   const longest = architecture.maxPositionEmbeddings
   const spec = engineCacheSpec(architecture, options)
@@ -35,7 +36,7 @@ export async function createEngine(options: EngineOptions): Promise<Engine> {
   checkCount('slots', slots, 1, 4096)
   checkCount('chunk', chunk, 1, 65536)
   const cache = await backend.cache(spec)
-  const scheduler = new Scheduler({ backend, architecture, weights }, new Map(Object.entries(adapters)), cache, maxStallMs)
+  const scheduler = new Scheduler({ backend, architecture, weights }, new Map(Object.entries(adapters)), cache, maxStallMs, runAhead)
   void backend.failed.then((error) => scheduler.fail(error))
 
   const checkIds = (name: string, ids: readonly number[], least: number, most: number) => {

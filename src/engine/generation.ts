@@ -30,7 +30,10 @@ export class GenerationJob<E> implements Job, Generation<E> {
   readonly #counts = new Map<number, number>()
   /** Ids of prompt and answer, for the repetition penalty; of the answer alone without one. */
   readonly #all: Set<number>
+  /** Ids drawn so far: the number of the next draw. */
   #draws = 0
+  /** Whether the newest draw had a mask. Then the next one may have another. */
+  #masked = false
   #cachedTokens = 0
   /** Generations ahead in the queue, as last reported. */
   #ahead: number | undefined
@@ -108,6 +111,17 @@ export class GenerationJob<E> implements Job, Generation<E> {
     return this.#options.logprobs === undefined ? this.#nextDraw() : undefined
   }
 
+  drawAhead(): Draw | 'unknown' | 'none' {
+    const { repetitionPenalty = 1, presencePenalty = 0, frequencyPenalty = 0 } = this.#options.sampling ?? {}
+    if (this.#masked || repetitionPenalty !== 1 || presencePenalty !== 0 || frequencyPenalty !== 0) return 'unknown'
+    return this.#tokensLeft <= 1 ? 'none' : this.#drawNumber(this.#draws + 1, undefined)
+  }
+
+  /** A draw without a mask does not hold where the driver has one by now. */
+  holds(position: number): boolean {
+    return !this.wants(position) || this.#mask() === undefined
+  }
+
   receive(_position: number, logits: Float32Array): void {
     const own = logprobs(logits.slice(), this.#options.logprobs!)
     const id = drawId(logits, this.#nextDraw())
@@ -116,6 +130,7 @@ export class GenerationJob<E> implements Job, Generation<E> {
 
   chosen(id: number, token: GeneratedToken = { id }): void {
     if (id < 0) throw new RangeError('no id can be drawn: the mask and bias forbid all, or the logits are not numbers')
+    this.#draws++
     const next = this.#append(token)
     if (this.#stopIds.has(id) || next === 'stop') {
       this.#finish('stop')
@@ -128,10 +143,22 @@ export class GenerationJob<E> implements Job, Generation<E> {
     }
   }
 
+  get #tokensLeft(): number {
+    return Math.min(this.#limit - this.#generated.length, this.#context - this.ids.length)
+  }
+
+  #mask(): Uint32Array | undefined {
+    const mask = this.#driver.mask?.(this.#tokensLeft)
+    this.#masked = mask !== undefined
+    return mask
+  }
+
   #nextDraw(): Draw {
-    const tokensLeft = Math.min(this.#limit - this.#generated.length, this.#context - this.ids.length)
-    const seen = { counts: this.#counts, all: this.#all }
-    return drawOf(this.#options.sampling ?? {}, this.#seed, this.#draws++, seen, this.#driver.mask?.(tokensLeft))
+    return this.#drawNumber(this.#draws, this.#mask())
+  }
+
+  #drawNumber(index: number, mask: Uint32Array | undefined): Draw {
+    return drawOf(this.#options.sampling ?? {}, this.#seed, index, { counts: this.#counts, all: this.#all }, mask)
   }
 
   fail(error: unknown): void {

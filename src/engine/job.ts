@@ -27,6 +27,13 @@ export interface Job {
   start(cachedTokens: number): boolean
   /** How the id after `position` is drawn; undefined: the job wants the logits themselves. May throw. */
   draw(position: number): Draw | undefined
+  /**
+   * How the id after the one that is being drawn will be drawn, whatever that one is. 'unknown': this depends on it. 'none': it is the last.
+   * Called only where `draw` has given a draw. Absent: 'unknown'.
+   */
+  drawAhead?(): Draw | 'unknown' | 'none'
+  /** Whether the draw that `drawAhead` gave for the id after `position` is right, now that the ids before are known. May throw. */
+  holds?(position: number): boolean
   /** Logits [V], or what `output` says, at `position`, valid until this returns. May append ids, end the job, or throw. */
   receive(position: number, row: Float32Array): void
   /** The id that `draw` asked for; -1: none was allowed. May append ids, end the job, or throw. */

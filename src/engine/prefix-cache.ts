@@ -60,10 +60,13 @@ export class PrefixCache {
   readonly hasStates: boolean
   /** Smallest window of a sliding layer; null: no layer slides. */
   readonly #window: number | null
+  /** So many positions beyond its ids a slot may have been written, by passes whose rows were dropped. */
+  readonly #beyond: number
   #clock = 0
 
-  constructor(cache: KvCache) {
+  constructor(cache: KvCache, beyond = 0) {
     this.#cache = cache
+    this.#beyond = beyond
     const { layers, capacity } = cache.spec
     this.hasStates = layers.some((layer) => 'state' in layer)
     const windows = layers.flatMap((layer) => ('state' in layer || layer.window === null || layer.window >= capacity ? [] : [layer.window]))
@@ -112,9 +115,9 @@ export class PrefixCache {
     const slot = this.#slots[index]!
     for (const id of ids) slot.ids.push(id)
     const { maxRows } = this.#cache.spec
+    const written = slot.ids.length + this.#beyond
     if (this.hasStates) slot.floor = slot.ids.length
-    else if (this.#window !== null && slot.ids.length > this.#window - 1 + maxRows)
-      slot.floor = Math.max(slot.floor, slot.ids.length - maxRows)
+    else if (this.#window !== null && written > this.#window - 1 + maxRows) slot.floor = Math.max(slot.floor, written - maxRows)
   }
 
   /** Takes a snapshot so that the slot can be truncated to `position` later. Not needed where every layer is full. */

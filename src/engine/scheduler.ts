@@ -3,40 +3,13 @@
  * the waiting prompts, so that all of them share one reading of the weights. Knows jobs, not their purpose.
  * Orca: Yu et al. 2022 (iteration-level scheduling); Sarathi: Agrawal et al. 2023 (chunked prefill).
  */
-import { forward } from '../model/transformer.ts'
 import type { Weights } from '../model/weights.ts'
 import type { KvCache } from '../ops/backend.ts'
-import { type Draw, drawId } from '../ops/draw.ts'
-import type { Batch } from '../ops/ops.ts'
-import type { Tensor } from '../ops/tensor.ts'
 import type { Job } from './job.ts'
 import { commonPrefix, PrefixCache } from './prefix-cache.ts'
 import { promptRows } from './prompt-rows.ts'
 import type { Model } from './read-logits.ts'
-
-/** A job that has a slot; positions below `done` are in the cache. */
-interface Running {
-  readonly job: Job
-  readonly slot: number
-  done: number
-  /** When it got the slot, and when its ids up to then were in the cache (0: not yet), as `performance.now()`. */
-  readonly since: number
-  caughtUp: number
-  /** Positions of the prompt at which other jobs may continue: its end, and where they part from it. */
-  readonly ends: number[]
-}
-
-/** The next `rows` ids of a job. */
-interface Piece {
-  readonly running: Running
-  readonly rows: number
-}
-
-/** A row of a step whose logits a job needs. */
-interface Row {
-  readonly job: Job
-  readonly position: number
-}
+import { type Pass, Passes, type Piece, type Running, type Values, withoutDropped } from './step.ts'
 
 /** While sequences decode, a step has at least this many prompt rows, even if it takes longer than `maxStallMs`. */
 const MIN_PIECE = 16
@@ -54,8 +27,7 @@ export class Scheduler {
   readonly speeds = { promptRowsPerMs: 0, stepsPerMs: 0 }
   lastStepAt = 0
   readonly prefixes: PrefixCache
-  readonly #model: Model
-  readonly #adapters: ReadonlyMap<string, Weights>
+  readonly #passes: Passes
   readonly #cache: KvCache
   readonly #maxStallMs: number
   /** Of the last step. */
@@ -63,7 +35,10 @@ export class Scheduler {
   /** When a key last got a slot, as a count. Empty while there is no work. */
   readonly #served = new Map<string, number>()
   #admitted = 0
-  #logits = new Float32Array(0)
+  /** The pass that was enqueued before the ids of the last one were known. */
+  #ahead: Pass | undefined
+  /** When the last step ended, as `performance.now()`. */
+  #endedAt = 0
   #waiting: Job[] = []
   #running: Running[] = []
   readonly #tasks = new Set<Promise<unknown>>()
@@ -73,12 +48,14 @@ export class Scheduler {
   #sleeper: (() => void) | undefined
   #idle: Promise<void> = Promise.resolve()
 
-  constructor(model: Model, adapters: ReadonlyMap<string, Weights>, cache: KvCache, maxStallMs: number) {
-    this.#model = model
-    this.#adapters = adapters
+  /** @param runAhead enqueue a step before the ids of the one before are known, where the backend can */
+  constructor(model: Model, adapters: ReadonlyMap<string, Weights>, cache: KvCache, maxStallMs: number, runAhead: boolean) {
+    // A state cannot be taken back when a row is dropped.
+    const keeps = runAhead && model.backend.drawAndKeep !== undefined && !cache.spec.layers.some((layer) => 'state' in layer)
+    this.#passes = new Passes(model, adapters, cache, keeps)
     this.#cache = cache
     this.#maxStallMs = maxStallMs
-    this.prefixes = new PrefixCache(cache)
+    this.prefixes = new PrefixCache(cache, keeps ? 1 : 0)
   }
 
   get running(): number {
@@ -142,10 +119,10 @@ export class Scheduler {
       // Lets timers, sockets and signals run, and new jobs join the next step.
       await nextTask()
       await this.#sweep()
-      if (this.#waiting.length + this.#running.length === 0) break
+      if (this.#waiting.length + this.#running.length === 0 && !this.#ahead) break
       await this.#admit()
-      const pieces = this.#plan()
-      if (pieces.length > 0) await this.#step(pieces)
+      const pieces = this.#ahead ? [] : this.#plan()
+      if (this.#ahead || pieces.length > 0) await this.#step(pieces)
       else if (!this.#running.some(({ job }) => job.ended || !job.paused))
         await new Promise<void>((resolve) => {
           this.#sleeper = resolve
@@ -161,6 +138,8 @@ export class Scheduler {
     for (const { slot } of this.#running) this.prefixes.forget(slot)
     this.#waiting = []
     this.#running = []
+    this.#ahead?.kept?.release()
+    this.#ahead = undefined
     this.#active = false
   }
 
@@ -278,12 +257,20 @@ export class Scheduler {
     return Math.min(...ends.filter((end) => end > done).map((end) => end - done))
   }
 
-  /** One forward pass. An error in it ends the jobs that took part, and no others. */
-  async #step(pieces: readonly Piece[]): Promise<void> {
-    const started = performance.now()
-    let deliver: () => void
+  /**
+   * Waits for the pass that is enqueued already, without what was dropped of it, or starts one; before it waits, it enqueues the next one if
+   * that can be. An error in a pass ends the jobs that took part, and no others.
+   */
+  async #step(planned: readonly Piece[]): Promise<void> {
+    let pass = this.#ahead
+    if (pass) pass.pieces = withoutDropped(pass, this.#running)
+    const pieces = pass?.pieces ?? planned
+    this.#ahead = undefined
+    let values: Values
     try {
-      deliver = await this.#forward(pieces)
+      pass ??= this.#passes.start(pieces)
+      this.#ahead = this.#passes.follow(pass, this.#running)
+      values = await pass.result
       for (const { running, rows: count } of pieces) {
         const { job, slot, done } = running
         this.prefixes.wrote(slot, job.ids.slice(done, done + count))
@@ -302,71 +289,18 @@ export class Scheduler {
         this.prefixes.forget(running.slot)
       }
       return
+    } finally {
+      pass?.kept?.release()
     }
-    this.#measure(pieces, performance.now() - started)
-    deliver()
+    if (pieces.length > 0) this.#measure(pass)
+    this.#passes.deliver(pass, values)
   }
 
-  /** Runs the pieces as one batch. What comes back tells the jobs their ids or logits. */
-  async #forward(pieces: readonly Piece[]): Promise<() => void> {
-    const { backend, architecture } = this.#model
-    const { adapter, output } = pieces[0]!.running.job
-    const weights = adapter === undefined ? this.#model.weights : this.#adapters.get(adapter)!
-    const count = pieces.reduce((sum, piece) => sum + piece.rows, 0)
-    const batch: Batch = { ids: new Int32Array(count), slots: new Int32Array(count), positions: new Int32Array(count) }
-    const logitRows: number[] = []
-    const rows: Row[] = []
-    let t = 0
-    for (const piece of pieces) {
-      const { job, slot, done } = piece.running
-      for (let position = done; position < done + piece.rows; position++, t++) {
-        batch.ids[t] = job.ids[position]!
-        batch.slots[t] = slot
-        batch.positions[t] = position
-        if (!job.wants(position)) continue
-        logitRows.push(t)
-        rows.push({ job, position })
-      }
-    }
-    const options = { cache: this.#cache, logitRows: Int32Array.from(logitRows), output }
-    // All but the logits ends with this scope, before they are waited for: a backend that computes later lets the layers share memory.
-    const run = () => backend.scope('pass', () => forward(backend, architecture, weights, batch, options))
-    if (rows.length === 0) {
-      // The middle of a prompt: only keys and values are needed.
-      backend.scope('step', () => void run())
-      await backend.settled()
-      return () => {}
-    }
-    // The draws are made while the pass runs: a mask may take a moment.
-    let draws: (Draw | undefined)[] = []
-    const drawn = backend.scope('step', () => {
-      const logits = run()
-      draws = rows.map(drawOfRow)
-      return backend.draw && draws.every((draw) => draw !== undefined)
-        ? backend.draw(logits, draws as Draw[])
-        : this.#read(logits, rows.length * (output ? architecture.hiddenSize : architecture.vocabSize))
-    })
-    const values = await drawn
-    if (values instanceof Int32Array)
-      return () => {
-        for (const [r, row] of rows.entries()) tell(row, ({ job }) => job.chosen!(values[r]!))
-      }
-    const width = values.length / rows.length
-    return () =>
-      rows.forEach((row, r) => {
-        const own = values.subarray(r * width, (r + 1) * width)
-        if (draws[r]) tell(row, ({ job }) => job.chosen!(drawId(own, draws[r]!)))
-        else tell(row, ({ job, position }) => job.receive(position, own)) // [V]
-      })
-  }
-
-  /** Into one array for all steps: new megabytes in every step would cost garbage collection. */
-  #read(logits: Tensor, size: number): Promise<Float32Array> {
-    if (this.#logits.length < size) this.#logits = new Float32Array(size)
-    return this.#model.backend.read(logits, this.#logits)
-  }
-
-  #measure(pieces: readonly Piece[], ms: number): void {
+  #measure({ pieces, started }: Pass): void {
+    // A pass that ran ahead begins on the device when the one before it has ended.
+    const now = performance.now()
+    const ms = now - Math.max(started, this.#endedAt)
+    this.#endedAt = now
     this.totals.steps++
     this.lastStepAt = Date.now()
     const rows = pieces.reduce((sum, piece) => sum + piece.rows, 0)
@@ -385,28 +319,6 @@ const passOf = ({ adapter = '', output }: Job): string => `${output ?? ''}\0${ad
 /** Keys and values of one adapter are of no use to another. */
 export const prefixKey = ({ adapter, cacheKey }: Pick<Job, 'adapter' | 'cacheKey'>): string =>
   adapter === undefined ? cacheKey : `${adapter}\0${cacheKey}`
-
-/** An error of a job's own code ends this job alone. */
-function tell(row: Row, what: (row: Row) => void): void {
-  const { job, position } = row
-  if (job.ended || !job.wants(position)) return
-  try {
-    what(row)
-  } catch (error) {
-    job.fail(error)
-  }
-}
-
-/** How a row is drawn; undefined where its job wants logits. A job that failed here is drawn in vain. */
-function drawOfRow(row: Row): Draw | undefined {
-  let draw: Draw | undefined = GREEDY
-  tell(row, ({ job, position }) => {
-    draw = job.draw(position)
-  })
-  return draw
-}
-
-const GREEDY: Draw = { temperature: 0, topK: 0, topP: 1, minP: 0, noise: 0 }
 
 /** Resolves after the pending events were handled; a resolved promise would not wait for them. */
 function nextTask(): Promise<void> {

@@ -5,7 +5,7 @@
  */
 import type { Architecture } from '../architecture/architecture.ts'
 import type { KvCache } from '../ops/backend.ts'
-import type { Batch, Ops } from '../ops/ops.ts'
+import type { Batch, DrawnIds, Ops } from '../ops/ops.ts'
 import type { Tensor } from '../ops/tensor.ts'
 import { attentionBlock } from './attention.ts'
 import { feedForwardBlock } from './feed-forward.ts'
@@ -20,6 +20,8 @@ export interface ForwardOptions {
   logitRows?: Int32Array
   /** `hidden`: the rows after the final norm in place of their logits. `stream`: before it, for those who make `logits` piece by piece. */
   output?: 'hidden' | 'stream'
+  /** The ids of the rows, in place of `batch.ids`: those of an earlier draw, which are not known on the host yet. Needs ops that have `embedDrawn`. */
+  drawn?: DrawnIds
   /** For trainers only: drops values at random with these probabilities. Needs ops that have `dropout`. */
   dropout?: Architecture['dropout']
 }
@@ -32,7 +34,7 @@ export interface ForwardOptions {
  */
 export function forward(ops: Ops, architecture: Architecture, weights: Weights, batch: Batch, options: ForwardOptions = {}): Tensor {
   const { residualScale } = architecture
-  const { dropout } = options
+  const { drawn, dropout } = options
   if (dropout && !ops.dropout)
     throw new TypeError('forward: expected ops with dropout, because options.dropout is given; train with ops/training')
   const drop = (x: Tensor, p: number | undefined) => (p ? ops.dropout!(x, p) : x)
@@ -40,8 +42,9 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
   let x = ops.scope('embedding', () => {
     const { embed, embedAdapter } = weights
     const scale = embeddingScale(architecture)
-    let rows = ops.embed(embed, batch.ids, scale) // [T, D]
-    if (embedAdapter) rows = adapt(ops, rows, ops.embed(embedAdapter.a, batch.ids, scale), embedAdapter)
+    const lookUp = (table: Tensor) => (drawn ? ops.embedDrawn!(table, drawn, scale) : ops.embed(table, batch.ids, scale))
+    let rows = lookUp(embed) // [T, D]
+    if (embedAdapter) rows = adapt(ops, rows, lookUp(embedAdapter.a), embedAdapter)
     if (weights.position) rows = ops.add(rows, ops.embed(weights.position, batch.positions, 1))
     return drop(rows, dropout?.embedding)
   })

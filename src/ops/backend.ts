@@ -130,6 +130,11 @@ export interface Backend extends Ops {
    * Absent: the engine reads the logits and draws by the same rule.
    */
   draw?(logits: Tensor, draws: readonly Draw[]): Promise<Int32Array>
+  /**
+   * As `draw`, and the ids stay on the device for `embedDrawn`, so that the next pass can be enqueued before they have come back.
+   * Absent: the ids of a pass must be known before it is enqueued.
+   */
+  drawAndKeep?(logits: Tensor, draws: readonly Draw[]): KeptDraw
   /** Waits for everything enqueued so far, without reading anything. */
   settled(): Promise<void>
   /**
@@ -141,6 +146,16 @@ export interface Backend extends Ops {
   memory(): { weights: number; caches: number; temporaries: number }
   /** Stops threads and frees memory; the backend is unusable afterwards. */
   dispose(): Promise<void>
+}
+
+/** Ids that a draw has chosen. */
+export interface KeptDraw {
+  /** On the host, once the device has come so far. */
+  readonly ids: Promise<Int32Array>
+  /** [R, 1] On the device, until `release` or the end of the enclosing scope. */
+  readonly drawn: Tensor
+  /** Ends them; what is enqueued already may read them. A second call does nothing. */
+  release(): void
 }
 
 /** A backend has failed and its contents are lost. Load the model again, into a new backend. */

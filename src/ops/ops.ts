@@ -23,6 +23,13 @@ export interface Batch {
   readonly positions: Int32Array
 }
 
+/** Ids on the device, where `Backend.drawAndKeep` left them: row t has the id of row rows[t] of that draw. */
+export interface DrawnIds {
+  /** [R, 1] */
+  readonly drawn: Tensor
+  readonly rows: Int32Array
+}
+
 /** Frequencies of a rotary embedding, computed from the architecture in f64 (`model/rope.ts`). */
 export interface Rotation {
   readonly headDim: number
@@ -129,6 +136,9 @@ export interface Ops {
 
   /** Rows of a table, times `scale`. y[t] = table[index[t]]·scale. table [V, D] -> [T, D]. Used for tokens (batch.ids) and learned positions (batch.positions). */
   embed(table: Tensor, index: Int32Array, scale: number): Tensor
+
+  /** The same with ids that are on the device, on backends that keep drawn ids. An id of -1 gives any row. table [V, D] -> [T, D]. */
+  embedDrawn?(table: Tensor, index: DrawnIds, scale: number): Tensor
 
   /** Elementwise a + factor·b, factor 1 if absent. [T, D] + [T, D] -> [T, D]. */
   add(a: Tensor, b: Tensor, factor?: number): Tensor

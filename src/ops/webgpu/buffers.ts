@@ -4,8 +4,7 @@
  */
 import { MemoryError } from '../backend.ts'
 import type { Device } from './device.ts'
-import type { Block } from './plan.ts'
-import { roundUp } from './plan.ts'
+import { type Block, FIRST_PLACE, MOST_DRAWN, roundUp } from './plan.ts'
 import type { Temporary } from './tensor.ts'
 import { PARAMETER_BYTES, type Shader, type Variants } from './wgsl.ts'
 
@@ -78,6 +77,14 @@ export class Buffers {
 
   occupy(temporary: Temporary): void {
     this.#occupied.set(temporary, { at: temporary.place!, count: roundUp(temporary.count) })
+  }
+
+  /** Gives drawn ids a place before they are computed. Without a free one they are placed like other temporaries. */
+  keepDrawn(ids: Temporary): void {
+    const taken = new Set(this.blocks().map(({ at }) => at))
+    for (let at = 0; at < FIRST_PLACE && ids.place === undefined; at += MOST_DRAWN)
+      if (ids.count <= MOST_DRAWN && !taken.has(at)) ids.place = at
+    if (ids.place !== undefined) this.occupy(ids)
   }
 
   free(temporary: Temporary): void {

@@ -39,14 +39,18 @@ export interface DrawStep {
   readonly groups: number
 }
 
-/** Records the draw of one id per row of logits [R, V]. -> R ids, as f32. @throws RangeError */
-export function recordDraw(recorder: Recorder, buffers: Buffers, x: Temporary, draws: readonly Draw[]): Temporary {
+/**
+ * Records the draw of one id per row of logits [R, V]. -> R ids as f32 [R, 1], which `keep` gives a place where ids wait for the next pass.
+ * @throws RangeError
+ */
+export function recordDraw(recorder: Recorder, buffers: Buffers, x: Temporary, draws: readonly Draw[], keep = false): Temporary {
   const [rows, vocabulary] = [rowsOf(x), columns(x)]
   if (draws.length !== rows) throw new RangeError(`draw: ${rows} rows of logits, but ${draws.length} draws`)
   buffers.needCounters(rows * STATE_WORDS * 4)
   const words = recorder.words(drawWords(draws, vocabulary))
   const steps = drawSteps(draws, vocabulary)
-  const y = recorder.temporary([rows])
+  const y = recorder.temporary([rows, 1])
+  if (keep) buffers.keepDrawn(y)
   const lower = (to: Lowering): void => {
     for (const { kernel, level, groups } of steps) {
       const { key, ...text } = drawShader(kernel, vocabulary <= NARROW_VOCABULARY)
@@ -60,7 +64,15 @@ export function recordDraw(recorder: Recorder, buffers: Buffers, x: Temporary, d
     }
   }
   const form = steps.flatMap(({ kernel, level, groups }) => [recorder.nameOf(kernel), level, groups])
-  return recorder.add({ op: 'other', reads: [x], lower, y }, [recorder.numberOf(x), rows, vocabulary, words, steps.length, ...form]).y
+  return recorder.add({ op: 'other', reads: [x], lower, y }, [
+    recorder.numberOf(x),
+    rows,
+    vocabulary,
+    words,
+    recorder.numberOf(y),
+    steps.length,
+    ...form,
+  ]).y
 }
 
 /** Workgroups per row in dispatches that pass over the vocabulary. */

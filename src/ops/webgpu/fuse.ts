@@ -20,8 +20,9 @@ import type { Temporary } from './tensor.ts'
 export function reads(node: Lowered): readonly Temporary[] {
   switch (node.op) {
     case 'upload':
-    case 'embed':
       return []
+    case 'embed':
+      return node.drawn ? [node.drawn] : []
     case 'add':
     case 'join':
       return [node.a, node.b]

@@ -74,10 +74,14 @@ export interface Plan {
   readonly parameters: GPUBuffer | undefined
 }
 
-/** How many plans are kept: a few widths of decoding, prompts of a few lengths. */
-const KEPT_PLANS = 24
+/** How many plans are kept: a few widths of decoding with ids of the host and of the device, prompts of a few lengths. */
+const KEPT_PLANS = 32
 /** Temporaries begin at multiples of so many f32. */
 const ALIGNED = 4
+/** So many drawn ids that wait for the next pass have one of four places before all others: a pass then has the same form each time. */
+export const MOST_DRAWN = 64
+/** Where other temporaries begin, in f32. */
+export const FIRST_PLACE = 4 * MOST_DRAWN
 
 export class Plans {
   readonly #buffers: Buffers
@@ -175,9 +179,9 @@ function layOut(dispatches: readonly Dispatch[], open: readonly Temporary[], blo
   const stay = new Set(open)
   const of = new Map<Temporary, number>()
   const used = [...blocks].sort((a, b) => a.at - b.at)
-  let end = used.reduce((most, { at, count }) => Math.max(most, at + count), 0)
+  let end = used.reduce((most, { at, count }) => Math.max(most, at + count), FIRST_PLACE)
   const place = (count: number): number => {
-    let at = 0
+    let at = FIRST_PLACE
     let index = 0
     for (; index < used.length; index++) {
       if (used[index]!.at - at >= count) break

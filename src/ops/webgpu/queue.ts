@@ -5,7 +5,7 @@
 import { BackendFailedError } from '../backend.ts'
 import type { Buffers } from './buffers.ts'
 import type { Device } from './device.ts'
-import { encode, type Plans } from './plan.ts'
+import { encode, FIRST_PLACE, type Plans } from './plan.ts'
 import type { Recorder } from './record.ts'
 import type { Temporary } from './tensor.ts'
 
@@ -40,9 +40,9 @@ export class Queue {
     if (this.#error) throw this.#error
   }
 
-  /** Frees a temporary's place once what is recorded has been submitted. */
+  /** Frees a temporary's place once what is recorded has been submitted; those of drawn ids at once, as only later draws take them. */
   end(temporary: Temporary): void {
-    if (this.#recorder.nodes.length) this.#ended.push(temporary)
+    if (this.#recorder.nodes.length && temporary.place! >= FIRST_PLACE) this.#ended.push(temporary)
     else this.#buffers.free(temporary)
   }
 

@@ -131,7 +131,9 @@ export type Node =
   | {
       readonly op: 'embed'
       readonly table: Weight
+      /** First word of the ids; of the rows of `drawn` that have them, where the ids are on the device. */
       readonly index: number
+      readonly drawn: Temporary | undefined
       readonly rows: number
       readonly scale: number
       readonly y: Temporary

@@ -173,8 +173,24 @@ const product = (dtype: DType, rows: number): Problem => {
 const table = (dtype: DType): Problem => {
   return async (on, numbers) => {
     const w = await numbers.weight(on, [96, WIDTH], dtype)
-    return on.run(() => on.embed(w, Int32Array.of(95, 0, 17), 1))
+    const known = await on.run(() => on.embed(w, Int32Array.of(95, 0, 17), 1))
+    return Float32Array.of(...known, ...(await rowsOfDrawn(on, w, numbers.values(3 * 96))))
   }
+}
+
+/** Two rows of a table by ids that a draw has left where it was made. */
+async function rowsOfDrawn(on: Backend, table: Tensor, logits: Float32Array): Promise<Float32Array> {
+  const draws = [GREEDY, GREEDY, GREEDY]
+  const rows = Int32Array.of(2, 0)
+  if (!on.drawAndKeep) {
+    const ids = await on.scope('self-check', () => on.draw!(on.upload(logits, [3, 96]), draws))
+    const chosen = rows.map((row) => ids[row]!)
+    return on.run(() => on.embed(table, chosen, 1))
+  }
+  const kept = on.scope('self-check', () => on.drawAndKeep!(on.upload(logits, [3, 96]), draws))
+  const found = on.run(() => on.embedDrawn!(table, { drawn: kept.drawn, rows }, 1))
+  kept.release()
+  return (await Promise.all([found, kept.ids]))[0]
 }
 
 const experts = (dtype: DType, rows: number, router: Router = { kind: 'topkSoftmax', bias: false, auxLossCoef: 0 }): Problem => {
@@ -192,8 +208,10 @@ const experts = (dtype: DType, rows: number, router: Router = { kind: 'topkSoftm
   }
 }
 
+const GREEDY: Draw = { temperature: 0, topK: 0, topP: 1, minP: 0, noise: 1 }
+
 export const DRAWS: readonly Draw[] = [
-  { temperature: 0, topK: 0, topP: 1, minP: 0, noise: 1 },
+  GREEDY,
   { temperature: 1, topK: 5, topP: 0.9, minP: 0, noise: 2 },
   { temperature: 2, topK: 0, topP: 0.5, minP: 0.1, noise: 3 },
 ]

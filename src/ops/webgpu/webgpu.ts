@@ -80,7 +80,18 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       for (const row of index) if (row < 0 || row >= rows) throw new RangeError(`${table.name ?? 'table'}: row ${row} of ${rows}`)
       const y = recorder.temporary([index.length, D])
       const words = recorder.words(index)
-      return record({ op: 'embed', table: w, index: words, rows: index.length, scale, y }, w.id, words, index.length, scale)
+      const node = { op: 'embed', table: w, index: words, drawn: undefined, rows: index.length, scale, y } as const
+      return record(node, w.id, words, index.length, scale, NOTHING)
+    },
+
+    embedDrawn(table, { drawn, rows: index }, scale) {
+      const [w, ids] = [weight(table, 'embedDrawn'), temporary(drawn, 'embedDrawn')]
+      if (!ids.open) throw new TypeError('embedDrawn: these drawn ids were released; look them up before')
+      for (const row of index) if (row < 0 || row >= ids.count) throw new RangeError(`embedDrawn: row ${row} of ${ids.count} drawn ids`)
+      const y = recorder.temporary([index.length, columns(table)])
+      const words = recorder.words(index)
+      const node = { op: 'embed', table: w, index: words, drawn: ids, rows: index.length, scale, y } as const
+      return record(node, w.id, words, index.length, scale, number(ids))
     },
 
     select(input, index) {
@@ -316,6 +327,18 @@ function assemble(device: Device, fused: boolean): WebgpuBackend {
       const drawn = queue.read(ids)
       recorder.close(ids)
       return Int32Array.from(await drawn)
+    },
+    drawAndKeep(logits, draws) {
+      queue.mustWork()
+      const ids = recordDraw(recorder, buffers, temporary(logits, 'draw'), draws, true)
+      const values = queue.read(ids)
+      return {
+        ids: values.then((drawn) => Int32Array.from(drawn)),
+        drawn: ids,
+        release: () => {
+          if (ids.open) recorder.close(ids)
+        },
+      }
     },
     settled: () => queue.settled(),
     failed: queue.failed,

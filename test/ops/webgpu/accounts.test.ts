@@ -12,13 +12,14 @@ import { preset } from '../../../src/architecture/presets.ts'
 import { readArchitecture } from '../../../src/checkpoint/load.ts'
 import { fileFolder } from '../../../src/checkpoint/source-node.ts'
 import { meterDecode } from '../../../src/compare/account.ts'
+import { createEngine } from '../../../src/engine/engine.ts'
 import type { WeightSpec } from '../../../src/ops/backend.ts'
 import type { Draw } from '../../../src/ops/draw.ts'
 import { storedBytes } from '../../../src/ops/dtype.ts'
 import { size } from '../../../src/ops/tensor.ts'
 import { nullGpu } from './adapters.ts'
 import { type Dispatch, GIB } from './counting.ts'
-import { decode, GREEDY, type Model, modelOf, pass } from './full-size.ts'
+import { decode, decodeAhead, GREEDY, type Model, modelOf, pass } from './full-size.ts'
 
 /** All ways of drawing at once. */
 const EVERY: Draw = {
@@ -127,6 +128,34 @@ describe('a decoded token', () => {
       await model.backend.dispose()
     })
 
+  for (const slots of [1, 4])
+    test(`${slots} answers of the engine: the next pass is submitted before an id is told; the same accounts`, async () => {
+      const model = await modelOf(preset('gpt2')!, 1, 16)
+      const { backend, counts } = model
+      const engine = await createEngine({ ...model, context: 64, slots })
+      const told: Record<string, number>[] = []
+      const watching = {
+        take() {
+          const { submissions, writes, readbacks, readBytes, created } = counts
+          const objects = Object.values(created).reduce((a, b) => a + b, 0)
+          told.push({ submissions, writes, readbacks, readBytes, objects })
+          return {}
+        },
+      }
+      const answer = (n: number) =>
+        engine.generate([1, 2, 3 + n], { stopIds: [], maxTokens: 12, driver: n === 0 ? watching : undefined }).result
+      await Promise.all(Array.from({ length: slots }, (_, n) => answer(n)))
+      const since = (n: number) => Object.fromEntries(Object.entries(told[n]!).map(([name, count]) => [name, count - told[n - 1]![name]!]))
+      // The prompts end alone, because what they leave in the cache is kept for others first. Then two passes are under way at a time.
+      assert.equal(since(1).submissions, 2)
+      // A pass makes an encoder and nothing else. No pass comes after that of the last id.
+      const pass = { submissions: 1, writes: 1, readbacks: 1, readBytes: 4 * slots, objects: 1 }
+      for (let n = 2; n < 11; n++) assert.deepEqual(since(n), pass, `id ${n}`)
+      assert.equal(since(11).submissions, 0)
+      await engine.close()
+      await backend.dispose()
+    })
+
   test('gpt-oss-20b: no buffer and no binding above 1 GiB, and at most 100 MB beside weights and cache', async () => {
     const model = await modelOf(preset('gpt-oss-20b')!, 4, 8192)
     const { backend, cache, counts, specs } = model
@@ -168,6 +197,7 @@ async function shadersOf(features: readonly string[]): Promise<Set<string>> {
       await pass(model, mixed, Int32Array.of(0, length), [GREEDY, GREEDY])
     }
     await decode(model, 40, 1, EVERY)
+    await decodeAhead(model, 41)
     // A long row. A state cannot skip positions.
     const skips = architecture.layers.every(({ attention }) => attention.kind !== 'stateSpace')
     if (skips && architecture.maxPositionEmbeddings > 300) await decode(model, 300)

@@ -121,6 +121,41 @@ describe('the draw on the device', { skip: noAdapter }, () => {
     assert.deepEqual(await drawn(logits, draws), expected)
   })
 
+  test('ids that are kept are looked up where they are, however many there are', async () => {
+    const [rows, width] = [200, 4]
+    const values = Float32Array.from({ length: rows * width }, (_, i) => i)
+    const spec = { name: 'table', shape: [rows, width], dtype: 'f32', use: 'table' } as const
+    const table = await backend.weight(spec, async (_, offset, into) =>
+      into.set(new Uint8Array(values.buffer).subarray(offset, offset + into.length)),
+    )
+    // Some are none (-1): their rows are any, and nobody reads them.
+    const wanted = [3, 64, 1, 100, 2, 5].map((count, n) =>
+      Int32Array.from({ length: count }, (_, row) => (row === 4 ? -1 : (31 * row + n) % rows)),
+    )
+    const keep = (ids: Int32Array) => {
+      const logits = new Float32Array(ids.length * rows).fill(Number.NEGATIVE_INFINITY)
+      for (const [row, id] of ids.entries()) if (id >= 0) logits[row * rows + id] = 1
+      return backend.scope('test', () => {
+        const draws = Array.from(ids, () => GREEDY)
+        return backend.drawAndKeep!(backend.upload(logits, [ids.length, rows]), draws)
+      })
+    }
+    const kept = wanted.map(keep)
+    for (const [n, { drawn, ids, release }] of kept.entries()) {
+      const own = wanted[n]!
+      const chosen = Int32Array.from({ length: own.length + 1 }, (_, i) => (7 * i) % own.length).filter((row) => own[row]! >= 0)
+      const found = backend.run(() => backend.embedDrawn!(table, { drawn, rows: chosen }, 2))
+      assert.throws(() => backend.embedDrawn!(table, { drawn, rows: Int32Array.of(own.length) }, 1), /row \d+ of \d+ drawn ids/)
+      release()
+      release()
+      assert.throws(() => backend.embedDrawn!(table, { drawn, rows: Int32Array.of(0) }, 1), /released/)
+      assert.deepEqual(await ids, own)
+      const expected = [...chosen].flatMap((row) => [0, 1, 2, 3].map((column) => 2 * (width * own[row]! + column)))
+      assert.deepEqual([...(await found)], expected)
+    }
+    assert.deepEqual(backend.buffers.blocks(), [])
+  })
+
   test('a wrong number of draws is refused', async () => {
     const body = () => backend.draw!(backend.upload(new Float32Array(6), [2, 3]), [GREEDY, GREEDY, GREEDY])
     await assert.rejects(backend.scope('test', body), /2 rows of logits, but 3 draws/)

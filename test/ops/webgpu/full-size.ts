@@ -5,7 +5,7 @@ import { forward } from '../../../src/model/transformer.ts'
 import { leaves, mapWeights, type Weights, weightSpecs } from '../../../src/model/weights.ts'
 import type { KvCache, WeightSpec } from '../../../src/ops/backend.ts'
 import type { Draw } from '../../../src/ops/draw.ts'
-import type { Batch } from '../../../src/ops/ops.ts'
+import type { Batch, DrawnIds } from '../../../src/ops/ops.ts'
 import type { Tensor } from '../../../src/ops/tensor.ts'
 import { createWebgpuBackend, type WebgpuBackend } from '../../../src/ops/webgpu/webgpu.ts'
 import { type Counts, count, fakeGpu } from './counting.ts'
@@ -102,3 +102,17 @@ export const pass = (
     const logits = backend.scope('pass', () => forward(backend, architecture, weights, batch, { cache, logitRows }))
     return backend.draw!(logits, draws)
   })
+
+/** Two passes that decode a row, the second of which is enqueued before the id of the first is known. */
+export async function decodeAhead({ backend, architecture, weights, cache }: Omit<Model, 'counts'>, position: number): Promise<void> {
+  const run = (at: number, drawn?: DrawnIds) =>
+    backend.scope('step', () => {
+      const batch = { ids: Int32Array.of(1), slots: Int32Array.of(0), positions: Int32Array.of(at) }
+      const logits = backend.scope('pass', () => forward(backend, architecture, weights, batch, { cache, drawn }))
+      return backend.drawAndKeep!(logits, [GREEDY])
+    })
+  const first = run(position)
+  const second = run(position + 1, { drawn: first.drawn, rows: Int32Array.of(0) })
+  for (const { release } of [first, second]) release()
+  await Promise.all([first.ids, second.ids])
+}
