@@ -22,7 +22,7 @@ import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import type { Tensor } from '../../src/ops/tensor.ts'
 import { copyBandwidth, dispatchCost } from '../../src/ops/webgpu/measure.ts'
 import { selfCheck } from '../../src/ops/webgpu/self-check.ts'
-import { GREEDY, pass } from '../../test/ops/webgpu/full-size.ts'
+import { decodeAhead, GREEDY, pass } from '../../test/ops/webgpu/full-size.ts'
 
 const { values } = parseArgs({ options: { small: { type: 'boolean', default: false }, seconds: { type: 'string', default: '360' } } })
 const { small } = values
@@ -111,7 +111,10 @@ async function experts(rows: number, budget: number) {
   return { experts: E, rows, microseconds: seconds * 1e6, gigabytesPerSecond: read / seconds / 1e9 }
 }
 
-/** Tokens per second of one and of four answers, and of a prompt. */
+/** Tokens that are timed together where one is begun before the other has ended. */
+const TOGETHER = 8
+
+/** Tokens per second of one answer, waiting for each id and running ahead; of four answers; and of a prompt. */
 async function model(name: string, budget: number) {
   const fixture = fileURLToPath(new URL('../../test/fixtures/checkpoints/tiny-gpt-oss', import.meta.url))
   const architecture = small ? await readArchitecture(await fileFolder(fixture)) : preset(name)!
@@ -162,6 +165,7 @@ async function model(name: string, budget: number) {
   }
   const share = budget / 8
   const token = await fastest((n) => decodeAt(1, 20 + (n % 100) * (small ? 0 : 1)), share)
+  const ahead = (await fastest(() => decodeAhead(given, 20, TOGETHER), share)) / TOGETHER
   const four = await fastest(() => decodeAt(4, 20), share)
   const chunk = await fastest(read, share)
   const bytes = meterDecode(architecture, 21).total().weightBytes
@@ -170,6 +174,8 @@ async function model(name: string, budget: number) {
     loadSeconds,
     tokensPerSecond: 1 / token,
     gigabytesPerSecond: bytes / token / 1e9,
+    runningAheadTokensPerSecond: 1 / ahead,
+    runningAheadGigabytesPerSecond: bytes / ahead / 1e9,
     fourAnswersTokensPerSecond: 4 / four,
     promptTokensPerSecond: prompt / chunk,
     plan: backend.plans.last?.dispatches.length,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { BackendFailedError, createEngine, type GenerateOptions } from '../../src/engine/engine.ts'
-import { createWebgpuBackend } from '../../src/ops/webgpu/webgpu.ts'
+import { createWebgpuBackend, type WebgpuBackend } from '../../src/ops/webgpu/webgpu.ts'
 import { noAdapter, testGpu } from '../ops/webgpu/adapters.ts'
 import { greedy, someIds, tiny } from './model.ts'
 
@@ -34,13 +34,24 @@ describe('webgpu', { skip: noAdapter }, async () => {
 
   test('a lost device ends every answer with the reason; a new backend gives the same answers', async () => {
     const lost = await create()
-    const doomed = await createEngine({ ...(await tiny(CHECKPOINT, lost)), ...SIZES })
+    let ahead = 0
+    const watchedBackend: WebgpuBackend = {
+      ...lost,
+      embedDrawn(...given) {
+        ahead++
+        return lost.embedDrawn!(...given)
+      },
+    }
+    const doomed = await createEngine({ ...(await tiny(CHECKPOINT, lost)), ...SIZES, backend: watchedBackend })
     const running = prompts.map((ids) => doomed.generate(ids, { ...NEVER, maxTokens: 30 }))
     for (const { result } of running) result.catch(() => {})
     const watched = async () => {
-      for await (const _ of running[0]!) lost.device.device.destroy()
+      // After some ids all prompts are computed, and a pass is under way whose ids before are not known yet.
+      let told = 0
+      for await (const _ of running[0]!) if (++told === 12) lost.device.device.destroy()
     }
     await assert.rejects(watched(), BackendFailedError)
+    assert.ok(ahead > 0)
     for (const [n, { result }] of running.entries())
       await assert.rejects(
         result,

@@ -329,4 +329,19 @@ describe('on WebGPU', { skip: noAdapter }, async () => {
       assert.ok(ahead > 5, `${ahead} passes ran ahead`)
       assert.deepEqual(backend.buffers.blocks(), [])
     })
+
+  test('two engines on one backend keep their ids apart', async () => {
+    const model = await tiny('tiny-gpt2', backend)
+    const engines = [await createEngine({ ...model, context: 64 }), await createEngine({ ...model, context: 64 })]
+    const ask = async (engine: Engine, n: number) => {
+      const { ids } = await engine.generate(someIds(4 + n, model.architecture.vocabSize, n), { ...NEVER, maxTokens: 9 }).result
+      await engine.close()
+      return ids
+    }
+    const together = await Promise.all(engines.map(ask))
+    const reference = await tiny('tiny-gpt2')
+    for (const [n, ids] of together.entries())
+      assert.deepEqual(ids, await greedy(reference, someIds(4 + n, model.architecture.vocabSize, n), 9))
+    assert.deepEqual(backend.buffers.blocks(), [])
+  })
 })

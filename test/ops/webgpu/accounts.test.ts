@@ -197,7 +197,7 @@ async function shadersOf(features: readonly string[]): Promise<Set<string>> {
       await pass(model, mixed, Int32Array.of(0, length), [GREEDY, GREEDY])
     }
     await decode(model, 40, 1, EVERY)
-    await decodeAhead(model, 41)
+    await decodeAhead(model, 41, 2)
     // A long row. A state cannot skip positions.
     const skips = architecture.layers.every(({ attention }) => attention.kind !== 'stateSpace')
     if (skips && architecture.maxPositionEmbeddings > 300) await decode(model, 300)

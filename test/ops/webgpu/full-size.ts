@@ -3,9 +3,9 @@ import type { Architecture } from '../../../src/architecture/architecture.ts'
 import { cacheSpec } from '../../../src/model/cache-spec.ts'
 import { forward } from '../../../src/model/transformer.ts'
 import { leaves, mapWeights, type Weights, weightSpecs } from '../../../src/model/weights.ts'
-import type { KvCache, WeightSpec } from '../../../src/ops/backend.ts'
+import type { KeptDraw, KvCache, WeightSpec } from '../../../src/ops/backend.ts'
 import type { Draw } from '../../../src/ops/draw.ts'
-import type { Batch, DrawnIds } from '../../../src/ops/ops.ts'
+import type { Batch } from '../../../src/ops/ops.ts'
 import type { Tensor } from '../../../src/ops/tensor.ts'
 import { createWebgpuBackend, type WebgpuBackend } from '../../../src/ops/webgpu/webgpu.ts'
 import { type Counts, count, fakeGpu } from './counting.ts'
@@ -103,16 +103,24 @@ export const pass = (
     return backend.draw!(logits, draws)
   })
 
-/** Two passes that decode a row, the second of which is enqueued before the id of the first is known. */
-export async function decodeAhead({ backend, architecture, weights, cache }: Omit<Model, 'counts'>, position: number): Promise<void> {
-  const run = (at: number, drawn?: DrawnIds) =>
-    backend.scope('step', () => {
-      const batch = { ids: Int32Array.of(1), slots: Int32Array.of(0), positions: Int32Array.of(at) }
+/** Decodes `count` rows one after another. Each pass is enqueued before the id of the one before is known, as by an engine that runs ahead. */
+export async function decodeAhead(
+  { backend, architecture, weights, cache }: Omit<Model, 'counts' | 'specs'>,
+  position: number,
+  count: number,
+): Promise<void> {
+  let before: KeptDraw | undefined
+  for (let n = 0; n < count; n++) {
+    const drawn = before && { drawn: before.drawn, rows: Int32Array.of(0) }
+    const batch = { ids: Int32Array.of(1), slots: Int32Array.of(0), positions: Int32Array.of(position + n) }
+    const kept = backend.scope('step', () => {
       const logits = backend.scope('pass', () => forward(backend, architecture, weights, batch, { cache, drawn }))
+      before?.release()
       return backend.drawAndKeep!(logits, [GREEDY])
     })
-  const first = run(position)
-  const second = run(position + 1, { drawn: first.drawn, rows: Int32Array.of(0) })
-  for (const { release } of [first, second]) release()
-  await Promise.all([first.ids, second.ids])
+    await before?.ids
+    before = kept
+  }
+  before?.release()
+  await before?.ids
 }
