@@ -5,77 +5,15 @@
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
 import { createEngine, type Driver, type Engine, type EngineOptions, type GenerateOptions } from '../../src/engine/engine.ts'
+import { logprobs } from '../../src/engine/logprobs.ts'
 import type { Backend } from '../../src/ops/backend.ts'
-import { drawRows } from '../../src/ops/draw.ts'
-import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
-import { values } from '../../src/ops/reference/values.ts'
-import type { Tensor } from '../../src/ops/tensor.ts'
 import { createWebgpuBackend } from '../../src/ops/webgpu/webgpu.ts'
 import { noAdapter, testGpu } from '../ops/webgpu/adapters.ts'
-import { greedy, someIds, type TestModel, tiny } from './model.ts'
+import { aheads, late } from './late.ts'
+import { greedy, lastLogits, someIds, type TestModel, tiny } from './model.ts'
 
 const NEVER = { stopIds: [] } satisfies GenerateOptions
 const nextTask = () => new Promise((resolve) => setImmediate(resolve))
-
-/** The reference as a device: ids are kept, and come to the host some time after they were asked for. */
-interface Late {
-  backend: Backend
-  /** 'pass 3', then 'ids 3' when they have come, and 'pass 4 ahead' for one with ids that are not on the host. */
-  events: string[]
-  /** Draws that are not released. */
-  kept: Set<Tensor>
-  /** Throws or rejects from this pass on. */
-  breaks: { pass: number; how: 'throws' | 'rejects' } | undefined
-}
-
-function late(): Late {
-  const base = createReferenceBackend()
-  const ids = new Map<Tensor, Int32Array>()
-  let passes = 0
-  let ahead = ''
-  /** One pass is computed after the other. */
-  let computed: Promise<unknown> = Promise.resolve()
-  const device: Late = {
-    events: [],
-    kept: new Set(),
-    breaks: undefined,
-    backend: {
-      ...base,
-      embedDrawn(table, { drawn, rows }, scale) {
-        ahead = ' ahead'
-        const index = rows.map((row) => Math.max(0, ids.get(drawn)![row]!))
-        return base.embed(table, index, scale)
-      },
-      drawAndKeep(logits, draws) {
-        const { breaks } = device
-        const pass = passes++
-        device.events.push(`pass ${pass}${ahead}`)
-        ahead = ''
-        if (breaks?.how === 'throws' && pass >= breaks.pass) throw new Error('no memory left')
-        const chosen = drawRows(Float32Array.from(values(logits)), draws)
-        const drawn: Tensor = { shape: [draws.length, 1], dtype: 'f32' }
-        ids.set(drawn, chosen)
-        device.kept.add(drawn)
-        const before = computed
-        const arrive = async () => {
-          await before
-          for (let turn = 0; turn < 3; turn++) await nextTask()
-          if (breaks?.how === 'rejects' && pass >= breaks.pass) throw new Error('lost on the way')
-          device.events.push(`ids ${pass}`)
-          return chosen
-        }
-        const release = () => {
-          ids.delete(drawn)
-          device.kept.delete(drawn)
-        }
-        const arriving = arrive()
-        computed = arriving.catch(() => {})
-        return { ids: arriving, drawn, release }
-      },
-    },
-  }
-  return device
-}
 
 /** Forces ids, masks and stops depending on the last id. */
 function moody(vocabSize: number): Driver<number> {
@@ -139,9 +77,6 @@ async function agree(model: TestModel, options: Partial<EngineOptions>, count: n
   await Promise.all([ahead.close(), patient.close()])
 }
 
-/** How often a pass was enqueued before the ids of the one before had come. */
-const aheads = ({ events }: Late): number => events.filter((event) => event.endsWith('ahead')).length
-
 describe('on a backend that keeps ids', async () => {
   for (const checkpoint of ['tiny-gpt-oss', 'tiny-gemma3', 'tiny-gpt2', 'tiny-qwen3'])
     for (const [slots, chunk] of [
@@ -201,6 +136,19 @@ describe('on a backend that keeps ids', async () => {
     assert.deepEqual(second.ids, await greedy(model, turn, 6))
     await engine.close()
     assert.equal(device.kept.size, 0)
+  })
+
+  test('turns that go on from anywhere in an answer that was stopped', async () => {
+    const stop = expected.findIndex((id, n) => n > 5 && expected.indexOf(id) === n)
+    for (const chunk of [1, 2, 5, 16])
+      for (const kept of [0, 3, Math.max(0, stop - chunk), stop, stop + 1]) {
+        const engine = await engineOf({ chunk, slots: 2 })
+        const { ids } = await engine.generate(prompt, { stopIds: [expected[stop]!] }).result
+        const turn = [...prompt, ...ids.slice(0, kept), ...someIds(4, vocabSize, 2)]
+        for await (const { top } of engine.generate(turn, { ...NEVER, maxTokens: 1, logprobs: vocabSize }))
+          assert.deepEqual(top, logprobs(await lastLogits(model, turn), vocabSize).top, `chunks of ${chunk}, ${kept} ids kept`)
+        await engine.close()
+      }
   })
 
   for (const [name, options] of [
@@ -265,20 +213,26 @@ describe('on a backend that keeps ids', async () => {
     await engine.close()
   })
 
-  test('a consumer that reads slowly gets every id once', async () => {
-    const engine = await engineOf({ context: 400 })
-    const seen: number[] = []
-    const generation = engine.generate(prompt.slice(0, 2), { ...NEVER, maxTokens: 300, sampling: { temperature: 1, seed: 3 } })
-    for await (const { id } of generation) {
-      seen.push(id)
-      if (seen.length === 1) while (engine.load().steps < 256) await new Promise((resolve) => setTimeout(resolve, 1))
-    }
-    assert.deepEqual(seen, (await generation.result).ids)
-    await engine.close()
+  test('a consumer that reads slowly loses its slot, and gets every id once', async () => {
+    const options = { ...NEVER, maxTokens: 300, sampling: { temperature: 1, seed: 3 } }
     const patient = await engineOf({ context: 400, runAhead: false })
-    const again = patient.generate(prompt.slice(0, 2), { ...NEVER, maxTokens: 300, sampling: { temperature: 1, seed: 3 } })
-    assert.deepEqual(seen, (await again.result).ids)
+    const { ids } = await patient.generate(prompt.slice(0, 2), options).result
     await patient.close()
+    const engine = await engineOf({ context: 400, slots: 1 })
+    const slow = engine.generate(prompt.slice(0, 2), options)
+    const other = engine.generate(prompt, { ...NEVER, maxTokens: 4 })
+    const seen: number[] = []
+    for await (const { id } of slow) {
+      seen.push(id)
+      if (seen.length > 1) continue
+      assert.deepEqual((await other.result).ids, expected.slice(0, 4))
+      const turn = await engine.generate([...prompt, ...expected.slice(0, 4)], { ...NEVER, maxTokens: 4 }).result
+      assert.deepEqual([turn.ids, turn.cachedTokens], [expected.slice(4, 8), prompt.length + 3])
+    }
+    assert.deepEqual(seen, ids)
+    assert.deepEqual((await slow.result).ids, ids)
+    await engine.close()
+    assert.equal(device.kept.size, 0)
   })
 
   for (const how of ['throws', 'rejects'] as const)
