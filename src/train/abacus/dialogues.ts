@@ -10,8 +10,8 @@ import { chain, combine, drawSign, type Expression, exactValue, MIXED, numberOf,
 import type { Language } from './number-words.ts'
 import { drawRefusal, REFUSAL, TOO_LARGE, topic, WHO, WHO_ANSWER, word } from './refusals.ts'
 import { hasHeldOut, leakIn } from './split.ts'
-import { fill } from './templates.ts'
-import { ask, COMPARISONS, drawLanguage, drawNumbers, ITEMS, NAMES, STORIES, vary } from './wordings.ts'
+import { casual, fill, vary } from './templates.ts'
+import { ask, COMPARISONS, drawLanguage, drawNumbers, ITEMS, NAMES, PLACES, STORIES, typed } from './wordings.ts'
 
 /** One exchange. */
 export interface Exchange {
@@ -22,7 +22,7 @@ export interface Exchange {
   call?: { expression: string; result: string }
   final: string
   /** What a further question about the result is about. */
-  about?: { expression: Expression; language: Language }
+  about?: { expression: Expression; language: Language; effort: Effort }
 }
 
 export interface Dialogue {
@@ -104,6 +104,9 @@ function pairDigits(next: Random, op: Operator): [number, number] {
   return next() < 0.65 ? [first, first] : [first, one()]
 }
 
+/** Sometimes both operands are equal. */
+const isSame = (next: Random): boolean => next() < 0.03
+
 /** An expression that the model works out itself. `digits`: of the operands, drawn if absent. */
 export function drawExpression(next: Random, shape: Shape, digits?: readonly number[]): Expression {
   const op = pick(next, ['+', '-', '*'] as const)
@@ -111,12 +114,14 @@ export function drawExpression(next: Random, shape: Shape, digits?: readonly num
   switch (shape) {
     case 'pair': {
       const [m, n] = digits ?? pairDigits(next, op)
-      return combine(op, numberOf(next, m!), numberOf(next, n!))
+      const a = numberOf(next, m!)
+      return combine(op, a, isSame(next) ? a : numberOf(next, n!))
     }
     case 'negative': {
       const small = op === '*' ? 2 : 4
       const [m, n] = digits ?? [integer(next, 1, small), integer(next, 1, small)]
-      const [a, b] = [numberOf(next, m!), numberOf(next, n!)]
+      const a = numberOf(next, m!)
+      const b = isSame(next) && m! <= small ? a : numberOf(next, n!)
       const which = next()
       return combine(op, which < 0.8 ? -a : a, which > 0.6 ? -b : b)
     }
@@ -131,9 +136,13 @@ export function drawExpression(next: Random, shape: Shape, digits?: readonly num
       )
     }
     case 'mixed': {
+      if (!digits && next() < 0.2) {
+        const product = () => combine('*', numberOf(next, 1), numberOf(next, next() < 0.7 ? 1 : 2))
+        return next() < 0.4 ? combine('*', product(), numberOf(next, 1)) : combine(sign(), product(), product())
+      }
       const form = integer(next, 0, MIXED.length - 1)
       // A sum in parentheses must stay a factor of two digits.
-      const most = form < 2 ? [1, 1, 2] : [1, 2, 2]
+      const most = form < 2 ? [1, 1, 2] : [1, 1, 2, 2]
       const [a, b, c] = Array.from({ length: 3 }, (_, i) => numberOf(next, digits?.[i] ?? pick(next, most)))
       return MIXED[form]!(a!, b!, c!, sign())
     }
@@ -159,9 +168,15 @@ function allowed(draw: () => Expression): Expression {
   }
 }
 
+/**
+ * Some workings at medium effort are written as at high effort: rewards for right answers find from them where the longer working is needed.
+ */
+const LONGER = 0.25
+const lengthOf = (next: Random, effort: Effort): Effort => (effort === 'medium' && next() < LONGER ? 'high' : effort)
+
 /** The answer to a question for a value, with working or through the calculator. */
 export function answerTo(expression: Expression, effort: Effort, tool: boolean, user: string, language: Language): Exchange {
-  const about = { expression, language }
+  const about = { expression, language, effort }
   const result = String(exactValue(expression))
   if (tool) return { user, analysis: '', call: { expression: textOf(expression), result }, final: result, about }
   const { text, complete } = workingOf(expression, effort)
@@ -172,7 +187,7 @@ export function answerTo(expression: Expression, effort: Effort, tool: boolean, 
 export function arithmetic(next: Random, shape: Shape, effort: Effort, tool: boolean): Exchange {
   const language = drawLanguage(next)
   const expression = allowed(() => (tool ? (next() < 0.8 ? drawLong(next) : drawExpression(next, shape)) : drawExpression(next, shape)))
-  return answerTo(expression, effort, tool, ask(next, expression, language), language)
+  return answerTo(expression, lengthOf(next, effort), tool, ask(next, expression, language), language)
 }
 
 export function story(next: Random, effort: Effort, tool: boolean): Exchange {
@@ -188,14 +203,9 @@ export function story(next: Random, effort: Effort, tool: boolean): Exchange {
   const capital = (text: string) => text[0]!.toUpperCase() + text.slice(1)
   const number = drawNumbers(next, language)
   const [N, M] = [capital(made(NAMES[language])), capital(made(NAMES[language]))]
-  const user = fill(vary(next, pick(next, STORIES[language][op])), {
-    A: number(expression.left),
-    B: number(expression.right),
-    N,
-    M,
-    T: made(ITEMS[language]),
-  })
-  return answerTo(expression, effort, tool, user, language)
+  const values = { A: number(expression.left), B: number(expression.right), N, M, T: made(ITEMS[language]), P: made(PLACES[language]) }
+  const user = casual(next, capital(fill(vary(next, pick(next, STORIES[language][op])), values)))
+  return answerTo(expression, lengthOf(next, effort), tool, user, language)
 }
 
 export function comparison(next: Random, effort: Effort): Exchange {
@@ -203,7 +213,8 @@ export function comparison(next: Random, effort: Effort): Exchange {
   const drawn = allowed(() => drawExpression(next, 'pair', pairDigits(next, '+'))) as { left: number; right: number }
   const [a, b] = [drawn.left, next() < 0.04 ? drawn.left : drawn.right]
   const { text, answer: say } = pick(next, COMPARISONS[language])
-  return { user: fill(text, { A: String(a), B: String(b) }), analysis: comparing(a, b, effort), final: say(a, b) }
+  const user = typed(next, fill(text, { A: String(a), B: String(b) }), language)
+  return { user, analysis: comparing(a, b, effort), final: say(a, b) }
 }
 
 function refused(next: Random): Exchange {
@@ -232,7 +243,7 @@ function tooLarge(next: Random, effort: Effort): Exchange {
 
 const drawShape = (next: Random): Shape => {
   const draw = next()
-  return draw < 0.62 ? 'pair' : draw < 0.72 ? 'negative' : draw < 0.88 ? 'sum' : 'mixed'
+  return draw < 0.5 ? 'pair' : draw < 0.6 ? 'negative' : draw < 0.79 ? 'sum' : 'mixed'
 }
 
 /** Draws a dialogue for training, again and again until nothing in it is held out; about three in five are at high effort. */
@@ -273,10 +284,10 @@ function anyDialogue(next: Random): Dialogue {
   let category = exchanges[0]!.category
   const follows = next()
   if (follows < 0.05 && exchanges[0]!.about) {
-    const { expression, language } = exchanges[0]!.about
+    const { expression, language, effort: written } = exchanges[0]!.about
     const called = exchanges[0]!.call !== undefined
-    const final = explanation(expression, effort, language, called)!
-    const analysis = called ? '' : workingOf(expression, effort).text
+    const final = explanation(expression, written, language, called)!
+    const analysis = called ? '' : workingOf(expression, written).text
     exchanges.push({ category: 'explain', user: pick(next, HOW[language]), analysis, final })
     category = 'explain'
   } else if (follows < 0.11) {

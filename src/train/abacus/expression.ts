@@ -35,15 +35,17 @@ export interface Spelling {
   /** Between number and sign. */
   space: string
   number: (n: number) => string
+  /** Before a negative number. */
+  negative: string
 }
-export const PLAIN: Spelling = { sign: { '+': '+', '-': '-', '*': '*' }, space: '', number: String }
+export const PLAIN: Spelling = { sign: { '+': '+', '-': '-', '*': '*' }, space: '', number: String, negative: '-' }
 
 /** Text with the parentheses that are needed; a negative number after a sign stands in parentheses. */
 export function textOf(expression: Expression, spelling: Spelling = PLAIN): string {
   const write = (part: Expression, parent: Operator | null, isRight: boolean): string => {
     if (typeof part === 'number') {
-      const text = `${part < 0 ? '-' : ''}${spelling.number(Math.abs(part))}`
-      return part < 0 && isRight ? `(${text})` : text
+      const text = `${part < 0 ? spelling.negative : ''}${spelling.number(Math.abs(part))}`
+      return part < 0 && isRight && spelling.negative === '-' ? `(${text})` : text
     }
     const { op, left, right } = part
     const text = `${write(left, op, false)}${spelling.space}${spelling.sign[op]}${spelling.space}${write(right, op, true)}`

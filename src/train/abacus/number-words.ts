@@ -23,11 +23,11 @@ export type Language = 'en' | 'de' | 'zh'
 
 const IN_WORDS: Record<Language, (n: number) => string> = { en: english, de: german, zh: chinese }
 
-/** 0…100 in words, larger numbers in digits. */
+/** 0…100 in words, larger numbers in digits. `hyphen`: between English tens and units. */
 export const inWords =
-  (language: Language) =>
+  (language: Language, hyphen = '-') =>
   (n: number): string =>
-    n <= 100 ? IN_WORDS[language](n) : String(n)
+    n <= 100 ? IN_WORDS[language](n).replace('-', hyphen) : String(n)
 
 /** Word -> number, of all three languages. */
 export const NUMBER_WORDS: ReadonlyMap<string, number> = new Map(

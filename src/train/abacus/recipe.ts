@@ -77,7 +77,7 @@ const SETTINGS: Record<StageName, TrainingSettings> = {
   /** Questions, workings and answers as plain text: every token counts. */
   pretrain: { ...COMMON, steps: 1600, warmup: 150, learningRate: 3e-3, finalLearningRate: 1.5e-3 },
   /** Dialogues; the experts are read through MXFP4 in the last fifth. */
-  dialogues: { ...COMMON, steps: 6000, warmup: 50, learningRate: 2.5e-3, finalLearningRate: 5e-5, quantiseFrom: 4800 },
+  dialogues: { ...COMMON, steps: 6600, warmup: 50, learningRate: 2.5e-3, finalLearningRate: 5e-5, quantiseFrom: 5280 },
   /** Answers that are checked; mostly at medium effort. */
   reinforce: {
     ...COMMON,

@@ -6,7 +6,7 @@ import { integer, pick, type Random } from '../../random/stream.ts'
 import { numberOf } from './expression.ts'
 import type { Language } from './number-words.ts'
 import { OTHER_ARITHMETIC, OTHER_LANGUAGES, REQUESTS, TOPICS } from './refused-questions.ts'
-import { fill, lines } from './templates.ts'
+import { casual, fill, lines, vary } from './templates.ts'
 
 export const REFUSAL: Record<Language, string> = {
   en: 'Sorry, I cannot do that. I only add, subtract, multiply and compare whole numbers.',
@@ -159,23 +159,16 @@ export function drawRefusal(next: Random, language: Language, known: (language: 
     T: () => (language === 'zh' ? hanzi(next) : word(next)),
   }
   const draw = next()
-  if (draw < 0.4) return { text: casual(next, fill(pick(next, OTHER_ARITHMETIC[language]), values)), language }
+  if (draw < 0.4) return { text: casual(next, fill(vary(next, pick(next, OTHER_ARITHMETIC[language])), values)), language }
   if (draw < 0.68) return { text: casual(next, fill(pick(next, REQUESTS[language]), values)), language }
-  if (draw < 0.74) return { text: fill(pick(next, OTHER_LANGUAGES), values), language: 'en' }
-  if (draw < 0.88) return { text: spoilt(next, known(language), language), language }
+  if (draw < 0.73) return { text: fill(pick(next, OTHER_LANGUAGES), values), language: 'en' }
+  if (draw < 0.9) return { text: spoilt(next, known(language), language), language }
   return { text: babble(next, language), language }
 }
 
 const name = (next: Random, language: Language): string => {
   const made = word(next)
   return language === 'zh' ? hanzi(next) : made[0]!.toUpperCase() + made.slice(1)
-}
-
-/** Sometimes as people type: without capitals and marks. */
-function casual(next: Random, text: string): string {
-  const draw = next()
-  if (draw < 0.12) return text.toLowerCase()
-  return draw < 0.2 ? text.replace(/[?.!？。]$/, '') : text
 }
 
 const UNITS = [
@@ -233,13 +226,19 @@ const UNKNOWN_SIGNS = [
 function spoilt(next: Random, text: string, language: Language): string {
   const numbers = [...text.matchAll(/\d+/g)]
   const draw = next()
-  if (numbers.length > 1 && draw < 0.4) {
+  const words = [...text.matchAll(/[a-zäöüß]{3,}/gi)]
+  if (words.length > 0 && draw < 0.25) {
+    // A word that decides what is asked becomes one that nobody knows.
+    const { index, 0: known } = pick(next, words)
+    return `${text.slice(0, index)}${word(next)}${text.slice(index + known.length)}`
+  }
+  if (numbers.length > 1 && draw < 0.5) {
     const { index, 0: digits } = pick(next, numbers)
     const unit = pick(next, UNITS)
     const fraction = /^[.,]/.test(unit) && next() < 0.7 ? `${unit[0]}${integer(next, 1, 99)}` : unit
     return text.slice(0, index + digits.length) + fraction + text.slice(index + digits.length)
   }
-  if (numbers.length > 1 && draw < 0.75) {
+  if (numbers.length > 1 && draw < 0.8) {
     // What stands between the first two numbers becomes another sign, or a word that nobody knows.
     const [first, second] = numbers as [RegExpMatchArray, RegExpMatchArray]
     const sign = next() < 0.6 ? pick(next, UNKNOWN_SIGNS) : language === 'zh' ? hanzi(next) : word(next)

@@ -211,6 +211,44 @@ export const OTHER_ARITHMETIC: Record<Language, string[]> = {
     N X A T and M X B. How many did N X more often?
     N needs A minutes for B T. How long does N need for C?
     There are A T. Every third one is X. How many are X?
+    A T are {shared|split|divided} {by|among|between} B {people|boys|girls|men|workers|T}. How many {does each get|T does each get|T are that for each}?
+    {Share|Split|Divide} A T {among|between} B {people|boys|girls}. How many does each get?
+    A T {go|are put} into B boxes. How many are in each box?
+    _A T is cut into A {pieces|parts|slices}. N eats {half|a third|a fifth|some}. How many are left?
+    There are A T. {Half|A quarter|A third|Some|Most|All} of them {leave|are sold|are eaten|are lost}. How many are left?
+    N had A T and ate {half|a third|some} of them. How many T are left?
+    N has A T and T B. How many T does N have?
+    N T A T and T B more. How many T does N T?
+    T A and B.
+    T A from B
+    T A by B.
+    A T B
+    Please T A and B.
+    What is the T of A and B?
+    What is the {reciprocal|inverse|double|digit sum|last digit|negative|square} of A?
+    What is the {absolute value|magnitude|negative|opposite} of -A?
+    -A in words
+    |-A|
+    abs(-A)
+    sqrt(-A)
+    What is -A / B?
+    -A^B
+    A -
+    A *
+    A + B +
+    A * B -
+    (A
+    A)
+    + A + B
+    A + * B
+    A - / B
+    A + B - x
+    A plus plus B
+    A times
+    times A
+    minus
+    plus
+    + +
     N is A cm tall and M is B m tall. Who is taller?`),
   de: lines(`Was ist A / B?
     A geteilt durch B

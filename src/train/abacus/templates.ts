@@ -1,5 +1,7 @@
 /** Wordings with single capital letters in the places of numbers, names and things. A letter after an underscore is a word: "_A bag has B nuts". */
 
+import { pick, type Random } from '../../random/stream.ts'
+
 /** One wording per line. */
 export const lines = (text: string): string[] =>
   text
@@ -15,3 +17,16 @@ export const fill = (text: string, values: Readonly<Record<string, string | (() 
       return typeof value === 'function' ? value() : value
     })
     .replaceAll('_', '')
+
+/** Sometimes as people type: without capitals and marks, with blanks around. */
+export function casual(next: Random, text: string): string {
+  const draw = next()
+  if (draw < 0.12) return text.toLowerCase()
+  if (draw < 0.2) return text.replace(/[?.!？。]$/, '')
+  if (draw < 0.23) return `${text} `
+  return draw < 0.24 ? ` ${text}` : text
+}
+
+/** Chooses one of the words in {braces|like these}; a blank too many goes. */
+export const vary = (next: Random, text: string): string =>
+  text.replace(/\{([^}]*)\}/g, (_, words: string) => pick(next, words.split('|'))).replace(/ +(?=[ ?.])/g, '')
