@@ -113,7 +113,8 @@ lineage train abacus --out runs/abacus     # add --resume to go on after an inte
 
 Three stages follow one another, each a run with log, curve and state of its own: texts of question, working and answer, where every token counts; dialogues as harmony renders
 them, in whose last fifth the experts are read through MXFP4; and group-relative rewards for checked answers ([training.md](training.md)), three quarters of them at medium effort.
-The order of stages is that of the article's section 4.1. \`--scale 0.01\` tries the whole recipe in a minute. Logs: [abacus-log.jsonl](abacus-log.jsonl) (every fiftieth step, all evaluations).
+The order of stages is that of the article's section 4.1. A quarter of the workings at medium effort are written out as at high effort in the second stage; in the third one the
+model finds out by its rewards for which problems the longer working pays. \`--scale 0.01\` tries the whole recipe in a minute. Logs: [abacus-log.jsonl](abacus-log.jsonl) (every fiftieth step, all evaluations).
 
 ${stageTable(logs)}
 
@@ -136,7 +137,7 @@ reader that does not know how it was made, and draws again where it finds one; a
 | effort | 47 + 85 |
 |---|---|
 | low | nothing; it answers at once |
-| medium | \`${high(combine('+', 47, 85), 'medium')}\` column sums, carries left to the answer |
+| medium | \`${high(combine('+', 47, 85), 'medium')}\` column sums, carries left to the answer; where that often fails, as at high effort |
 | high | \`${high(combine('+', 47, 85))}\` one fact about digits per line: two digits and the ten carried |
 
 A subtraction first compares the operands from the left, then subtracts the smaller (\`b\`: ten was borrowed): \`${high(combine('-', 47, 85))}\`. A product is two partial products and a sum:

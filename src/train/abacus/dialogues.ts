@@ -8,10 +8,12 @@ import { comparing, workingOf } from './arithmetic.ts'
 import { explanation, HOW } from './explain.ts'
 import { chain, combine, drawSign, type Expression, exactValue, MIXED, numberOf, type Operator, textOf } from './expression.ts'
 import type { Language } from './number-words.ts'
+import { COMPARISONS } from './question-wordings.ts'
 import { drawRefusal, REFUSAL, TOO_LARGE, topic, WHO, WHO_ANSWER, word } from './refusals.ts'
 import { hasHeldOut, leakIn } from './split.ts'
+import { ITEMS, NAMES, PLACES, STORIES } from './story-wordings.ts'
 import { casual, fill, vary } from './templates.ts'
-import { ask, COMPARISONS, drawLanguage, drawNumbers, ITEMS, NAMES, PLACES, STORIES, typed } from './wordings.ts'
+import { ask, drawLanguage, drawNumbers, typed } from './wordings.ts'
 
 /** One exchange. */
 export interface Exchange {
