@@ -42,7 +42,7 @@ async function reinforceRun({ label, seed, model, effort, lengthPrice, rounds, p
   const options = { ...REINFORCE, prompts: 64, lengthPrice, maxTokens: 256, parts: 1, seed }
   const data = reinforcementData(workers, reference, sampler, { ...task, heldOut }, options, () => [])
   const steps = rounds * options.updates
-  const settings = { ...DEFAULT_SETTINGS, steps, warmup: 8, learningRate: 2e-4, finalLearningRate: 3e-5, beta2: 0.99, weightDecay: 0 }
+  const settings = { ...DEFAULT_SETTINGS, steps, warmup: 8, learningRate: 8e-4, finalLearningRate: 2e-4, beta2: 0.99, weightDecay: 0 }
   const points: LivePoint[] = []
   const log = ({ kind, step, notes }: LogRecord) => {
     if (kind === 'evaluation') points.push({ step, right: notes!.right, of: notes!.heldOut, tokens: notes!.answerTokens })

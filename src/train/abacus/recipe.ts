@@ -81,10 +81,10 @@ const SETTINGS: Record<StageName, TrainingSettings> = {
   /** Answers that are checked; mostly at medium effort. */
   reinforce: {
     ...COMMON,
-    steps: 160,
+    steps: 80,
     warmup: 8,
-    learningRate: 2e-4,
-    finalLearningRate: 3e-5,
+    learningRate: 6e-4,
+    finalLearningRate: 1e-4,
     weightDecay: 0,
     beta2: 0.99,
     evaluateEvery: 20,

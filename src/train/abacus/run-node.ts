@@ -116,9 +116,9 @@ async function reinforcing(
     seed,
   })
   const sizes = scale < 0.1 ? { prompts: 4, group: 4 } : { prompts: 64, group: 8 }
-  const data = reinforcementData(workers, reference, sampler, task, { ...REINFORCE, ...sizes, parts: shards, seed, maxTokens: 300 }, () =>
-    abacusData(shards, seed).evaluation(),
-  )
+  // A longer working must be worth its length.
+  const settings = { ...REINFORCE, ...sizes, lengthPrice: 0.1, parts: shards, seed, maxTokens: 300 }
+  const data = reinforcementData(workers, reference, sampler, task, settings, () => abacusData(shards, seed).evaluation())
   return {
     ...data,
     async close() {

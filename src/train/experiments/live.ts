@@ -1,5 +1,5 @@
 /**
- * Experiments whose runs learn from their own answers or from a teacher: GRPO on abacus at medium effort, free and with a price of length,
+ * Experiments whose runs learn from their own answers or from a teacher: GRPO on abacus at medium effort, with and without a price of length,
  * and a small student taught by a larger model against the same student on the text alone. A run is plain data, for a thread.
  */
 import type { Effort } from '../../chat/messages.ts'
@@ -70,13 +70,14 @@ const first = ({ points }: LiveResult) => points[0]!
 const last = ({ points }: LiveResult) => points.at(-1)!
 const share = ({ right = 0, of = 1 }: LivePoint) => right / of
 
-const PRICES = { free: 0, 'dear length': 1 } as const
+/** Taken from the reward per 100 tokens of an answer. */
+const PRICES = { 'no price': 0, 'price 0.3': 0.3, 'price 1': 1 } as const
 
 export const reinforce = (model: string): LiveExperiment => ({
   name: 'reinforce',
   title: 'Rewards for checked answers at medium effort',
   expectation:
-    'Group-relative rewards raise the accuracy of medium effort on held-out problems beyond its interval with every seed; with a price of length the answers become shorter.',
+    'Group-relative rewards raise the accuracy of medium effort on held-out problems beyond its interval with every seed; the higher the price of length, the shorter are the answers and the fewer are right.',
   source: 'GRPO, arXiv:2402.03300',
   runs: (scale, seeds) =>
     Object.entries(PRICES).flatMap(([label, lengthPrice]) =>
@@ -84,28 +85,36 @@ export const reinforce = (model: string): LiveExperiment => ({
         { length: seeds },
         (_, i): ReinforceRun => ({
           ...{ kind: 'reinforce', label, seed: i + 1, model, effort: 'medium', lengthPrice },
-          rounds: Math.max(1, Math.round(60 * scale)),
+          rounds: Math.max(1, Math.round(24 * scale)),
           problems: Math.max(22, Math.round(1000 * Math.min(1, scale))),
         }),
       ),
     ),
   conclude(results) {
-    const free = of(results, 'free')
+    const free = of(results, 'no price')
     const raised = free.filter((run) => wilson(last(run).right!, last(run).of!)[0] > wilson(first(run).right!, first(run).of!)[1])
-    const dear = of(results, 'dear length')
-    const shorter = dear.filter((run) => last(run).tokens! < 0.95 * first(run).tokens!)
+    const ends = Object.keys(PRICES).map((label) => of(results, label).map(last))
+    const falls = (what: (point: LivePoint) => number) => {
+      const means = ends.map((points) => mean(points.map(what)))
+      return means.slice(1).every((value, i) => value < means[i]!)
+    }
+    const along = falls(({ tokens }) => tokens!) && falls(share)
     const shown = ({ right, of: problems, tokens }: LivePoint) => {
       const [low, high] = wilson(right!, problems!)
       return `${percent(right! / problems!)} (${percent(low)} to ${percent(high)}), ${tokens!.toFixed(1)} tokens`
     }
     return {
       verdict: verdict(
-        raised.length === free.length && shorter.length === dear.length,
+        raised.length === free.length && along,
         free.every((run) => share(last(run)) < share(first(run))),
       ),
       findings: [
         { label: 'raised beyond the interval', value: `${raised.length} of ${free.length} seeds` },
-        { label: 'shorter with a price', value: `${shorter.length} of ${dear.length} seeds` },
+        { label: 'shorter and less often right with the price', value: along ? 'yes' : 'no' },
+        ...ends.map((points, i) => ({
+          label: `${Object.keys(PRICES)[i]}, mean of the seeds`,
+          value: `${percent(mean(points.map(share)))}, ${mean(points.map(({ tokens }) => tokens!)).toFixed(1)} tokens`,
+        })),
         ...results.flatMap((run) => [
           { label: `${run.label}, seed ${run.seed}: before`, value: shown(first(run)) },
           { label: `${run.label}, seed ${run.seed}: after`, value: shown(last(run)) },
