@@ -109,6 +109,13 @@ function pairDigits(next: Random, op: Operator): [number, number] {
 /** Sometimes both operands are equal. */
 const isSame = (next: Random): boolean => next() < 0.03
 
+/** Any expression of so many small numbers. */
+function drawTree(next: Random, count: number): Expression {
+  if (count === 1) return numberOf(next, next() < 0.85 ? 1 : 2)
+  const left = integer(next, 1, count - 1)
+  return combine(pick(next, ['+', '+', '-', '*'] as const), drawTree(next, left), drawTree(next, count - left))
+}
+
 /** An expression that the model works out itself. `digits`: of the operands, drawn if absent. */
 export function drawExpression(next: Random, shape: Shape, digits?: readonly number[]): Expression {
   const op = pick(next, ['+', '-', '*'] as const)
@@ -138,10 +145,7 @@ export function drawExpression(next: Random, shape: Shape, digits?: readonly num
       )
     }
     case 'mixed': {
-      if (!digits && next() < 0.2) {
-        const product = () => combine('*', numberOf(next, 1), numberOf(next, next() < 0.7 ? 1 : 2))
-        return next() < 0.4 ? combine('*', product(), numberOf(next, 1)) : combine(sign(), product(), product())
-      }
+      if (!digits && next() < 0.35) return drawTree(next, next() < 0.4 ? 3 : 4)
       const form = integer(next, 0, MIXED.length - 1)
       // A sum in parentheses must stay a factor of two digits.
       const most = form < 2 ? [1, 1, 2] : [1, 1, 2, 2]

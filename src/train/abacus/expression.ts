@@ -37,15 +37,17 @@ export interface Spelling {
   number: (n: number) => string
   /** Before a negative number. */
   negative: string
+  /** A negative number after a sign stands without parentheses. */
+  bare: boolean
 }
-export const PLAIN: Spelling = { sign: { '+': '+', '-': '-', '*': '*' }, space: '', number: String, negative: '-' }
+export const PLAIN: Spelling = { sign: { '+': '+', '-': '-', '*': '*' }, space: '', number: String, negative: '-', bare: false }
 
-/** Text with the parentheses that are needed; a negative number after a sign stands in parentheses. */
+/** Text with the parentheses that are needed. */
 export function textOf(expression: Expression, spelling: Spelling = PLAIN): string {
   const write = (part: Expression, parent: Operator | null, isRight: boolean): string => {
     if (typeof part === 'number') {
       const text = `${part < 0 ? spelling.negative : ''}${spelling.number(Math.abs(part))}`
-      return part < 0 && isRight && spelling.negative === '-' ? `(${text})` : text
+      return part < 0 && isRight && !spelling.bare ? `(${text})` : text
     }
     const { op, left, right } = part
     const text = `${write(left, op, false)}${spelling.space}${spelling.sign[op]}${spelling.space}${write(right, op, true)}`

@@ -205,6 +205,7 @@ export const OF_TWO: Record<Language, Record<Operator, string[]>> = {
       Start with A and add B.
       Increase A by B.
       What is B more than A?
+      B more than A
       What is the total of A and B?
       Total of A and B?
       Put A and B together.
@@ -242,6 +243,8 @@ export const OF_TWO: Record<Language, Record<Operator, string[]>> = {
       Decrease A by B.
       Reduce A by B.
       What is B less than A?
+      B less than A
+      B fewer than A
       How much more is A than B?
       By how much is A larger than B?
       I have A and lose B. How many are left?
@@ -423,11 +426,11 @@ const each = (texts: string, answer: Comparison['answer']): Comparison[] => line
 export const COMPARISONS: Record<Language, Comparison[]> = {
   en: [
     ...each(
-      'Which is larger, A or B?\nWhich number is bigger: A or B?\nWhich is bigger, A or B?\nWhich is greater, A or B?\nWhich is more, A or B?\nWhat is larger, A or B?\nThe larger of A and B?\nA or B, which is larger?\nWhich of A and B is larger?\nWhich of A and B is the bigger one?\nWhat is the larger number: A or B?\nTell me which is larger, A or B.\nA or B: which is more?',
+      'Which is larger, A or B?\nWhich number is bigger: A or B?\nWhich is bigger, A or B?\nWhich is greater, A or B?\nWhich is more, A or B?\nWhat is larger, A or B?\nThe larger of A and B?\nA or B, which is larger?\nWhich of A and B is larger?\nWhich is the larger number, A or B?\nThe larger number: A or B?\nWhich of A and B is the bigger one?\nWhat is the larger number: A or B?\nTell me which is larger, A or B.\nA or B: which is more?',
       larger('They are equal.'),
     ),
     ...each(
-      'Which is smaller, A or B?\nWhich number is less: A or B?\nWhich is less, A or B?\nA or B, which is smaller?\nWhich of A and B is smaller?\nThe smaller of A and B?\nWhat is the smaller number: A or B?\nWhat is less, A or B?',
+      'Which is smaller, A or B?\nWhich number is less: A or B?\nWhich is less, A or B?\nA or B, which is smaller?\nWhich of A and B is smaller?\nWhich is the smaller number, A or B?\nThe smaller of A and B?\nWhat is the smaller number: A or B?\nWhat is less, A or B?',
       smaller('They are equal.'),
     ),
     ...each(

@@ -244,6 +244,14 @@ export const OTHER_ARITHMETIC: Record<Language, string[]> = {
     A - / B
     A + B - x
     A plus plus B
+    {Half|_A quarter|_A third|Three quarters} of A {plus|minus|times} B
+    Twice A {plus|minus} B
+    A squared {plus|minus} B
+    Add A and B, then {multiply|divide} by C.
+    Add A and B and {halve|double|square} it.
+    Subtract A from B and divide by C.
+    A {groups|teams} share B T. How many does each get?
+    A of B T are X. How many percent is that?
     A times
     times A
     minus

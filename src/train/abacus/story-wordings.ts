@@ -29,7 +29,9 @@ export const STORIES: Record<Language, Record<Operator, string[]>> = {
       A {boys|men|red T|small T|old T} and B {girls|women|blue T|big T|new T} {are here|came|are in the P|stand at the P}. How many {are there|are they together|is that|are here}?
       N has A T {in the P|here} and B {T |}{in the P|at home|there}. How many T {does N have|is that|are there}?
       N needs A T and M needs B. How many T do they need?
-      A T, then B more. How many T is that?`),
+      A T, then B more. How many T is that?
+      N is A years old. M is B years older. How old is M?
+      N is A. M is B years older. How old is M?`),
     '-': lines(`N has A T and {gives away|loses|sells|uses|eats|breaks|throws away} B {|of them}. How many T are left?
       N has A T and gives B to M. How many T does N have left?
       N had A T and {lost|sold|used|gave away|broke|spent} B. How many T does N have {now|left}?
@@ -48,7 +50,10 @@ export const STORIES: Record<Language, Record<Operator, string[]>> = {
       {I|We} {have|had|own} A T and {lose|sell|eat|use|break|lost|sold|ate|used} B{| of them}. How many T {do I have left|do we have left|are left|remain|do I still have}?
       {_A|The|One|Our} P has A T and B {of them |}are {used|full|gone|broken|sold|closed}. How many {T |}are {left|not|still there}?
       N wants A T and has B. How many T {are missing|does N need|does N still need}?
-      N needs A T and has only B. How many more T does N need?`),
+      N needs A T and has only B. How many more T does N need?
+      N is A years old. M is B years younger. How old is M?
+      N {makes|bakes|brings|grows} A T and {sells|uses|eats} B. How many T are {not sold|left|left over}?
+      {I|We} had A T, B {are|were} {sold|broken|lost|eaten}. How many {T |}are left?`),
     '*': lines(`There are A {boxes|bags|shelves|tables|rows|packs|baskets} with B T each. How many T are there?
       There are A boxes with B T in each box. How many T are there in total?
       N buys A bags of B T. How many T is that?
@@ -66,6 +71,10 @@ export const STORIES: Record<Language, Record<Operator, string[]>> = {
       N {writes|makes|eats|picks|buys|needs|sells} B T {every day|a day|each day|per day}. How many T {is that|are that} in A days?
       {Each|Every|One} {tray|bus|crate|jar|page|wall|team|basket|drawer|P} {has|holds|contains|carries} B T. How many T are {in|on} A of them?
       {Each|Every} T has B M. How many M do A T have?
+      _A T has B legs. How many legs do A T have?
+      One T has B wheels. How many wheels do A T have?
+      Each T has B pages. How many pages are in A T?
+      If A {people|children|boxes|T} have B T each, how many T {are there|is that}?
       A {boxes|bags|trays|jars|rows|P} {hold|have|contain} B T each. How many T {are there|is that}?`),
   },
   de: {
@@ -82,6 +91,8 @@ export const STORIES: Record<Language, Record<Operator, string[]>> = {
       N hat A T und verkauft B. Wie viele T sind übrig?
       Von A T sind B weg. Wie viele T sind übrig?
       N {hat|hatte|besitzt} A T. {N|Er|Sie} {verliert|verkauft|isst|verschenkt|verbraucht} B{| davon}. Wie viele T {bleiben|bleiben übrig|hat N noch|hat N jetzt|sind es noch}?
+      N hat A T, {er|sie} {verliert|verkauft|verschenkt|isst} B. Wie viele {T |}hat {er|sie|N} noch?
+      A T {liegen|sind|stehen} {im Korb|da|im Haus|auf dem Boden}. B werden {gegessen|genommen|verkauft}. Wie viele T {sind noch da|sind übrig|bleiben}?
       {Ich habe|Wir haben} A T und {verliere|verkaufe|esse} B. Wie viele T {bleiben|habe ich noch|sind übrig}?
       {Auf|In|An|Bei} P {sind|stehen|liegen|sitzen} A T. B {gehen weg|werden verkauft|fallen um|verschwinden|werden genommen}. Wie viele T {bleiben|sind noch da|sind übrig}?`),
     '*': lines(`Es gibt A Kisten mit je B T. Wie viele T sind das?

@@ -1,5 +1,5 @@
 /** A question in words: language, numbers, signs and wording are drawn, and how people type. */
-import { pick, type Random } from '../../random/stream.ts'
+import { integer, pick, type Random } from '../../random/stream.ts'
 import { type Expression, operands, type Spelling, textOf } from './expression.ts'
 import { inWords, type Language } from './number-words.ts'
 import { AFTER, AROUND, BEFORE, NEGATIVE, OF_THREE, OF_TWO, SPELLINGS } from './question-wordings.ts'
@@ -14,7 +14,7 @@ export const drawLanguage = (next: Random): Language => {
 export function drawNumbers(next: Random, language: Language): (n: number) => string {
   const draw = next()
   if (draw < 0.12) return inWords(language, draw < 0.04 ? ' ' : '-')
-  return draw < 0.14 ? (n) => `${next() < 0.5 ? '0' : '00'}${n}` : String
+  return draw < 0.14 ? (n) => `${'0'.repeat(integer(next, 1, 3))}${n}` : String
 }
 
 /** As people type: with a word before or after, with a capital first, without capitals, without the mark at the end. */
@@ -42,6 +42,7 @@ export function ask(next: Random, expression: Expression, language: Language): s
   const words = /[a-z]/.test(sign['+'])
   const space = words || (language !== 'zh' && next() < 0.65) || sign['*'] === 'x' ? ' ' : ''
   const spelled = words || sign['+'].startsWith('加')
-  const spelling: Spelling = { sign, space, number, negative: spelled && next() < 0.7 ? pick(next, NEGATIVE[language]) : '-' }
+  const negative = spelled && next() < 0.7 ? pick(next, NEGATIVE[language]) : '-'
+  const spelling: Spelling = { sign, space, number, negative, bare: negative !== '-' || next() < 0.25 }
   return say(pick(next, AROUND[language]), { E: textOf(expression, spelling) })
 }
