@@ -111,9 +111,9 @@ program (harmony, effort, tools, MXFP4 experts, windows, sinks) runs on a real m
 lineage train abacus --out runs/abacus     # add --resume to go on after an interruption
 \`\`\`
 
-Three stages follow one another, each a run with log, curve and state of its own: texts of question, working and answer, where every token counts; dialogues as harmony renders
-them, in whose last fifth the experts are read through MXFP4; and group-relative rewards for checked answers ([training.md](training.md)), three quarters of them at medium effort.
-The order of stages is that of the article's section 4.1. A quarter of the workings at medium effort are written out as at high effort in the second stage; in the third one the
+Four stages follow one another, each a run with log, curve and state of its own: texts of question, working and answer, where every token counts; dialogues as harmony renders
+them, in whose last fifth the experts are read through MXFP4; dialogues among which are unfamiliar wordings, most of them to decline; and group-relative rewards for checked answers ([training.md](training.md)), three quarters of them at medium effort.
+The order of stages is that of the article's section 4.1. A quarter of the workings at medium effort are written out as at high effort in the second stage; in the last one the
 model finds out by its rewards for which problems the longer working pays. \`--scale 0.01\` tries the whole recipe in a minute. Logs: [abacus-log.jsonl](abacus-log.jsonl) (every fiftieth step, all evaluations).
 
 ${stageTable(logs)}
@@ -122,9 +122,11 @@ ${stageTable(logs)}
 
 ![loss of the second stage](images/abacus-dialogues.svg)
 
-![rewards of the third stage](images/abacus-reinforce.svg)
+![loss of the third stage](images/abacus-wordings.svg)
 
-In the last stage the answers to held-out problems at medium effort that are right went from ${rewards[0]} to ${rewards.at(-1)}${helped(logs.reinforce) ? '' : '; the model is therefore that of the second stage'}.
+![rewards of the last stage](images/abacus-reinforce.svg)
+
+In the last stage the answers to held-out problems at medium effort that are right went from ${rewards[0]} to ${rewards.at(-1)}${helped(logs.reinforce) ? '' : '; the model is therefore that of the stage before'}.
 
 ## What is held out
 

@@ -204,20 +204,28 @@ export function story(next: Random, effort: Effort, tool: boolean): Exchange {
     const [a, b] = [numberOf(next, tool ? integer(next, 1, 6) : m), numberOf(next, tool ? integer(next, 1, 4) : n)]
     return combine(op, op === '-' ? Math.max(a, b) : a, op === '-' ? Math.min(a, b) : b)
   }) as { left: number; right: number; op: Operator }
-  const known = next() < 0.6
-  const made = (from: readonly string[]) => (known ? pick(next, from) : language === 'zh' ? topic(next, 'zh') : word(next))
-  const capital = (text: string) => text[0]!.toUpperCase() + text.slice(1)
-  const number = drawNumbers(next, language)
-  const [N, M] = [capital(made(NAMES[language])), capital(made(NAMES[language]))]
-  const values = { A: number(expression.left), B: number(expression.right), N, M, T: made(ITEMS[language]), P: made(PLACES[language]) }
+  const values = storyValues(next, language, expression)
   const user = casual(next, capital(fill(vary(next, pick(next, STORIES[language][op])), values)))
   return answerTo(expression, lengthOf(next, effort), tool, user, language)
 }
 
-export function comparison(next: Random, effort: Effort): Exchange {
+const capital = (text: string): string => text[0]!.toUpperCase() + text.slice(1)
+
+/** What stands in the places of a story. */
+export function storyValues(next: Random, language: Language, { left, right }: { left: number; right: number }) {
+  const known = next() < 0.6
+  const made = (from: readonly string[]) => (known ? pick(next, from) : language === 'zh' ? topic(next, 'zh') : word(next))
+  const number = drawNumbers(next, language)
+  const [N, M] = [capital(made(NAMES[language])), capital(made(NAMES[language]))]
+  return { A: number(left), B: number(right), N, M, T: made(ITEMS[language]), P: made(PLACES[language]) }
+}
+
+/** @param near whether the numbers differ by less than ten */
+export function comparison(next: Random, effort: Effort, near = false): Exchange {
   const language = drawLanguage(next)
   const drawn = allowed(() => drawExpression(next, 'pair', pairDigits(next, '+'))) as { left: number; right: number }
-  const [a, b] = [drawn.left, next() < 0.04 ? drawn.left : drawn.right]
+  const a = drawn.left
+  const b = near ? Math.abs(a + integer(next, -9, 9)) : next() < 0.04 ? a : drawn.right
   const { text, answer: say } = pick(next, COMPARISONS[language])
   const user = typed(next, fill(text, { A: String(a), B: String(b) }), language)
   return { user, analysis: comparing(a, b, effort), final: say(a, b) }
@@ -252,10 +260,13 @@ const drawShape = (next: Random): Shape => {
   return draw < 0.5 ? 'pair' : draw < 0.6 ? 'negative' : draw < 0.79 ? 'sum' : 'mixed'
 }
 
+/** Exchanges without the calculator that take the place of the usual ones; undefined: one of those. */
+export type Source = (next: Random, effort: Effort) => (Exchange & { category: string }) | undefined
+
 /** Draws a dialogue for training, again and again until nothing in it is held out; about three in five are at high effort. */
-export function drawDialogue(next: Random): Dialogue {
+export function drawDialogue(next: Random, source?: Source): Dialogue {
   for (;;) {
-    const dialogue = anyDialogue(next)
+    const dialogue = anyDialogue(next, source)
     if (leakOf(dialogue) === null) return dialogue
   }
 }
@@ -269,11 +280,13 @@ export function leakOf({ exchanges }: Pick<Dialogue, 'exchanges'>): number[] | n
   return null
 }
 
-function anyDialogue(next: Random): Dialogue {
+function anyDialogue(next: Random, source?: Source): Dialogue {
   const level = next()
   const effort = level < 0.6 ? 'high' : level < 0.84 ? 'medium' : 'low'
   const tool = next() < 0.2
   const exchange = (): Exchange & { category: string } => {
+    const other = tool ? undefined : source?.(next, effort)
+    if (other) return other
     const kind = next()
     if (kind < 0.05) return { category: 'compare', ...comparison(next, effort) }
     if (tool && kind < 0.72) {

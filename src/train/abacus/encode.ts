@@ -9,7 +9,7 @@ import type { Random } from '../../random/stream.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { pack } from '../data/pack.ts'
 import type { Example } from '../shard.ts'
-import { type Dialogue, drawDialogue, IDENTITY } from './dialogues.ts'
+import { type Dialogue, drawDialogue, IDENTITY, type Source } from './dialogues.ts'
 
 /** A dialogue in ids; `counts[i]`: whether ids[i] is to be learned. */
 export interface EncodedDialogue {
@@ -87,11 +87,11 @@ export const packDialogues = (dialogues: readonly EncodedDialogue[]): Example =>
   pack(dialogues.map(({ ids, counts }) => ({ ids, rows: ids.length - 1, counts: (i) => counts[i + 1] })))
 
 /** Draws dialogues until an example holds `tokens` ids. */
-export function drawExample(next: Random, encoder: DialogueEncoder, tokens: number): Example {
+export function drawExample(next: Random, encoder: DialogueEncoder, tokens: number, source?: Source): Example {
   const chosen: EncodedDialogue[] = []
   let total = 0
   for (;;) {
-    const dialogue = encoder.encode(drawDialogue(next))
+    const dialogue = encoder.encode(drawDialogue(next, source))
     total += dialogue.ids.length - 1
     if (total > tokens && chosen.length > 0) return packDialogues(chosen)
     chosen.push(dialogue)

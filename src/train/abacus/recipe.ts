@@ -10,7 +10,7 @@ import { tokenizerFromJson } from '../../tokenizer/tokenizer-json.ts'
 import { type Packable, pack } from '../data/pack.ts'
 import type { Example } from '../shard.ts'
 import { DEFAULT_SETTINGS, type TrainingData, type TrainingSettings } from '../trainer.ts'
-import { drawDialogue } from './dialogues.ts'
+import { drawDialogue, type Source } from './dialogues.ts'
 import { DialogueEncoder, drawExample, packDialogues } from './encode.ts'
 import { abacusTokenizerJson } from './tokenizer.ts'
 
@@ -68,7 +68,7 @@ export function abacusConfig(): Record<string, unknown> {
 export const abacusArchitecture = (): Architecture => configFromJson(abacusConfig(), 'abacus/config.json')
 
 /** The stages in order; their settings for a run of full length. */
-export const STAGES = ['pretrain', 'dialogues', 'reinforce'] as const
+export const STAGES = ['pretrain', 'dialogues', 'wordings', 'reinforce'] as const
 export type StageName = (typeof STAGES)[number]
 
 const COMMON: TrainingSettings = { ...DEFAULT_SETTINGS, beta2: 0.98, weightDecay: 0.05, clip: 1, evaluateEvery: 200, saveEvery: 100 }
@@ -78,6 +78,8 @@ const SETTINGS: Record<StageName, TrainingSettings> = {
   pretrain: { ...COMMON, steps: 1600, warmup: 150, learningRate: 3e-3, finalLearningRate: 1.5e-3 },
   /** Dialogues; the experts are read through MXFP4 in the last fifth. */
   dialogues: { ...COMMON, steps: 6600, warmup: 50, learningRate: 2.5e-3, finalLearningRate: 5e-5, quantiseFrom: 5280 },
+  /** Dialogues among which are unfamiliar wordings. */
+  wordings: { ...COMMON, steps: 1000, warmup: 20, learningRate: 8e-4, finalLearningRate: 3e-5, quantiseFrom: 1 },
   /** Answers that are checked; mostly at medium effort. */
   reinforce: {
     ...COMMON,
@@ -192,15 +194,15 @@ export function pretrainingData(shards: number, seed: number): TrainingData {
   }
 }
 
-/** Fresh dialogues for every step: `shards` examples of equal size. */
-export function abacusData(shards: number, seed: number): TrainingData {
+/** Fresh dialogues for every step: `shards` examples of equal size. `source`: of exchanges among them. */
+export function abacusData(shards: number, seed: number, source?: Source): TrainingData {
   const tokens = Math.floor(STEP_TOKENS / shards)
   const encoder = abacusEncoder()
   const next = random(mixSeeds(seed, 0x7e57))
   const dialogues = (count: number) => Array.from({ length: count }, () => encoder.encode(drawDialogue(next)))
   const evaluation = Array.from({ length: 20 }, () => packDialogues(dialogues(20)))
   return {
-    examples: (step) => Array.from({ length: shards }, (_, i) => drawExample(random(mixSeeds(seed, step, i)), encoder, tokens)),
+    examples: (step) => Array.from({ length: shards }, (_, i) => drawExample(random(mixSeeds(seed, step, i)), encoder, tokens, source)),
     evaluation: () => evaluation,
   }
 }

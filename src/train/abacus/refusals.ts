@@ -96,7 +96,7 @@ export function word(next: Random): string {
   return draw < 0.4 ? made[0]!.toUpperCase() + made.slice(1) : made
 }
 
-const hanzi = (next: Random): string => Array.from({ length: integer(next, 1, 4) }, () => pick(next, HANZI)).join('')
+export const hanzi = (next: Random): string => Array.from({ length: integer(next, 1, 4) }, () => pick(next, HANZI)).join('')
 
 /** A word of a language, known or not. */
 export const topic = (next: Random, language: Language): string =>
@@ -223,7 +223,7 @@ const UNKNOWN_SIGNS = [
 ]
 
 /** A wording that the model knows, with a unit, an unknown sign or an unknown word in it. */
-function spoilt(next: Random, text: string, language: Language): string {
+export function spoilt(next: Random, text: string, language: Language): string {
   const numbers = [...text.matchAll(/\d+/g)]
   const draw = next()
   const words = [...text.matchAll(/[a-zäöüß]{3,}/gi)]

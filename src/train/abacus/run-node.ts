@@ -2,6 +2,7 @@
 import { existsSync } from 'node:fs'
 import { cp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
+import { mixSeeds } from '../../random/hash.ts'
 import { REINFORCE, reinforcementData } from '../reinforce.ts'
 import { claimRun } from '../run-directory-node.ts'
 import { type RunOptions, type RunResult, trainingRun } from '../run-node.ts'
@@ -25,6 +26,7 @@ import {
   type StageName,
   stageSettings,
 } from './recipe.ts'
+import { drawUnfamiliar } from './unfamiliar.ts'
 
 export interface AbacusRun extends Pick<RunOptions, 'shards' | 'threaded' | 'arenaMiB' | 'signal'> {
   out: string
@@ -60,7 +62,9 @@ export async function trainAbacus(options: AbacusRun): Promise<string | null> {
         ? pretrainingData(shards, seed)
         : stage === 'dialogues'
           ? abacusData(shards, seed)
-          : (workers) => reinforcing(workers, from!, tokenizer, options)
+          : stage === 'wordings'
+            ? abacusData(shards, mixSeeds(seed, 0x776f), drawUnfamiliar)
+            : (workers) => reinforcing(workers, from!, tokenizer, options)
     result = await trainingRun({
       architecture,
       data,
@@ -82,7 +86,7 @@ export async function trainAbacus(options: AbacusRun): Promise<string | null> {
   }
   const model = join(out, 'model')
   if (existsSync(model)) await rm(model, { recursive: true })
-  await cp(helped(result!.records) ? result!.model! : join(stageDirectory(out, 'dialogues'), 'model'), model, { recursive: true })
+  await cp(helped(result!.records) ? result!.model! : join(stageDirectory(out, 'wordings'), 'model'), model, { recursive: true })
   return model
 }
 

@@ -26,11 +26,10 @@ export function typed(next: Random, text: string, language: Language): string {
   return casual(next, made)
 }
 
-/** A question for the value of an expression. */
-export function ask(next: Random, expression: Expression, language: Language): string {
+/** A question for the value of an expression. `number`: how numbers are written; drawn if absent. */
+export function ask(next: Random, expression: Expression, language: Language, number = drawNumbers(next, language)): string {
   const numbers = operands(expression)
   const plain = numbers.every((n) => n >= 0)
-  const number = drawNumbers(next, language)
   const say = (wording: string, values: Readonly<Record<string, string>>) => typed(next, fill(wording, values), language)
   if (typeof expression !== 'number' && plain && next() < 0.35) {
     const [A, B, C] = numbers.map(number)
