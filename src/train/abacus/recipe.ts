@@ -83,9 +83,9 @@ const SETTINGS: Record<StageName, TrainingSettings> = {
   /** Answers that are checked; mostly at medium effort. */
   reinforce: {
     ...COMMON,
-    steps: 80,
+    steps: 60,
     warmup: 8,
-    learningRate: 6e-4,
+    learningRate: 8e-4,
     finalLearningRate: 1e-4,
     weightDecay: 0,
     beta2: 0.99,

@@ -112,16 +112,14 @@ async function reinforcing(
   const sampler = policySampler(architecture, workers.layout, workers.values, { context: 384, threads: shards, stopIds, rounded: true })
   const task = abacusTask(tokenizer, {
     efforts: [
-      ['medium', 0.75],
-      ['high', 0.15],
-      ['low', 0.1],
+      ['medium', 0.8],
+      ['high', 0.2],
     ],
     heldOut: scale < 1 ? 22 : 220,
     seed,
   })
   const sizes = scale < 0.1 ? { prompts: 4, group: 4 } : { prompts: 64, group: 8 }
-  // A longer working must be worth its length.
-  const settings = { ...REINFORCE, ...sizes, lengthPrice: 0.1, parts: shards, seed, maxTokens: 300 }
+  const settings = { ...REINFORCE, ...sizes, parts: shards, seed, maxTokens: 300 }
   const data = reinforcementData(workers, reference, sampler, task, settings, () => abacusData(shards, seed).evaluation())
   return {
     ...data,
