@@ -47,7 +47,7 @@ async function reinforceRun({ label, seed, model, effort, lengthPrice, rounds, p
   const log = ({ kind, step, notes }: LogRecord) => {
     if (kind === 'evaluation') points.push({ step, right: notes!.right, of: notes!.heldOut, tokens: notes!.answerTokens })
   }
-  const every = Math.max(2, Math.ceil(steps / 8))
+  const every = Math.max(2, Math.ceil(steps / 4))
   await train(workers, data, { ...settings, evaluateEvery: every, quantiseFrom: rounded ? 1 : null, seed }, { log, evaluateFirst: true })
   await data.close?.()
   return { label, seed, points }

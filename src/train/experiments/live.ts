@@ -85,7 +85,7 @@ export const reinforce = (model: string): LiveExperiment => ({
         { length: seeds },
         (_, i): ReinforceRun => ({
           ...{ kind: 'reinforce', label, seed: i + 1, model, effort: 'medium', lengthPrice },
-          rounds: Math.max(1, Math.round(24 * scale)),
+          rounds: Math.max(1, Math.round(16 * scale)),
           problems: Math.max(22, Math.round(1000 * Math.min(1, scale))),
         }),
       ),
