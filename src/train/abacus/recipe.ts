@@ -79,7 +79,7 @@ const SETTINGS: Record<StageName, TrainingSettings> = {
   /** Dialogues; the experts are read through MXFP4 in the last fifth. */
   dialogues: { ...COMMON, steps: 6600, warmup: 50, learningRate: 2.5e-3, finalLearningRate: 5e-5, quantiseFrom: 5280 },
   /** Dialogues among which are unfamiliar wordings. */
-  wordings: { ...COMMON, steps: 1000, warmup: 20, learningRate: 8e-4, finalLearningRate: 3e-5, quantiseFrom: 1 },
+  wordings: { ...COMMON, steps: 900, warmup: 20, learningRate: 4e-4, finalLearningRate: 3e-5, quantiseFrom: 1 },
   /** Answers that are checked; mostly at medium effort. */
   reinforce: {
     ...COMMON,

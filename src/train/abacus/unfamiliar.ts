@@ -16,13 +16,13 @@ import { ask, drawLanguage } from './wordings.ts'
 /** An exchange of this stage, or undefined for one of the dialogues. */
 export function drawUnfamiliar(next: Random, effort: Effort): (Exchange & { category: string }) | undefined {
   const draw = next()
-  if (draw < 0.4) return undefined
+  if (draw < 0.55) return undefined
   const language = drawLanguage(next)
-  if (draw < 0.62) return declined(strangeStory(next, language), language)
-  if (draw < 0.7) return declined(spoilt(next, ask(next, drawExpression(next, 'pair'), language), language), language)
-  if (draw < 0.78) return { category: 'compare', ...comparison(next, effort, next() < 0.5) }
+  if (draw < 0.71) return declined(strangeStory(next, language), language)
+  if (draw < 0.76) return declined(spoilt(next, ask(next, drawExpression(next, 'pair'), language), language), language)
+  if (draw < 0.82) return { category: 'compare', ...comparison(next, effort, next() < 0.5) }
   for (;;) {
-    const long = draw > 0.93
+    const long = draw > 0.96
     const expression = long ? longSum(next) : next() < 0.8 ? inWordsPair(next) : drawExpression(next, 'mixed')
     if (hasHeldOut(expression)) continue
     const question = ask(next, expression, language, long ? undefined : inWords(language, next() < 0.3 ? ' ' : '-'))
