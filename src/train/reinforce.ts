@@ -98,7 +98,8 @@ interface Graded extends Answered {
 /**
  * The steps of reinforcement learning as training data. A round begins at every `updates`-th step, so a run that is resumed there repeats
  * exactly; one resumed within a round begins a new one.
- * @param reference the weights at the start · `evaluation`: examples whose loss is logged
+ * @param reference the weights at the start · `evaluation`: examples whose loss is logged · `rehearsal`: texts that are learned in the same
+ * step, so that what the rewards do not ask for is kept (Ouyang et al. 2022, arXiv:2203.02155)
  */
 export function reinforcementData(
   policy: Scorer,
@@ -107,6 +108,7 @@ export function reinforcementData(
   task: CheckableTask,
   options: ReinforceOptions,
   evaluation: () => Example[],
+  rehearsal: (step: number) => Example[] = () => [],
 ): LiveData {
   const { prompts, updates, seed, temperature, maxTokens } = options
   let steps: Example[][] = []
@@ -131,7 +133,7 @@ export function reinforcementData(
     async examples(step) {
       const at = (step - 1) % updates
       if (at === 0 || steps.length === 0) await beginRound(Math.floor((step - 1) / updates))
-      return steps[at]!
+      return [...steps[at]!, ...rehearsal(step)]
     },
     evaluation,
     notes: () => notes,

@@ -86,12 +86,21 @@ export class DialogueEncoder {
 export const packDialogues = (dialogues: readonly EncodedDialogue[]): Example =>
   pack(dialogues.map(({ ids, counts }) => ({ ids, rows: ids.length - 1, counts: (i) => counts[i + 1] })))
 
+export interface Selection {
+  /** Of exchanges among the usual ones. */
+  source?: Source
+  /** Whether a dialogue is taken. */
+  takes?: (dialogue: Dialogue) => boolean
+}
+
 /** Draws dialogues until an example holds `tokens` ids. */
-export function drawExample(next: Random, encoder: DialogueEncoder, tokens: number, source?: Source): Example {
+export function drawExample(next: Random, encoder: DialogueEncoder, tokens: number, { source, takes }: Selection = {}): Example {
   const chosen: EncodedDialogue[] = []
   let total = 0
   for (;;) {
-    const dialogue = encoder.encode(drawDialogue(next, source))
+    const drawn = drawDialogue(next, source)
+    if (takes && !takes(drawn)) continue
+    const dialogue = encoder.encode(drawn)
     total += dialogue.ids.length - 1
     if (total > tokens && chosen.length > 0) return packDialogues(chosen)
     chosen.push(dialogue)

@@ -10,8 +10,8 @@ import { tokenizerFromJson } from '../../tokenizer/tokenizer-json.ts'
 import { type Packable, pack } from '../data/pack.ts'
 import type { Example } from '../shard.ts'
 import { DEFAULT_SETTINGS, type TrainingData, type TrainingSettings } from '../trainer.ts'
-import { drawDialogue, type Source } from './dialogues.ts'
-import { DialogueEncoder, drawExample, packDialogues } from './encode.ts'
+import { drawDialogue } from './dialogues.ts'
+import { DialogueEncoder, drawExample, packDialogues, type Selection } from './encode.ts'
 import { abacusTokenizerJson } from './tokenizer.ts'
 
 export const VOCABULARY = 1024
@@ -85,8 +85,8 @@ const SETTINGS: Record<StageName, TrainingSettings> = {
     ...COMMON,
     steps: 60,
     warmup: 8,
-    learningRate: 8e-4,
-    finalLearningRate: 1e-4,
+    learningRate: 6e-4,
+    finalLearningRate: 5e-5,
     weightDecay: 0,
     beta2: 0.99,
     evaluateEvery: 20,
@@ -194,15 +194,15 @@ export function pretrainingData(shards: number, seed: number): TrainingData {
   }
 }
 
-/** Fresh dialogues for every step: `shards` examples of equal size. `source`: of exchanges among them. */
-export function abacusData(shards: number, seed: number, source?: Source): TrainingData {
+/** Fresh dialogues for every step: `shards` examples of equal size. */
+export function abacusData(shards: number, seed: number, selection: Selection = {}): TrainingData {
   const tokens = Math.floor(STEP_TOKENS / shards)
   const encoder = abacusEncoder()
   const next = random(mixSeeds(seed, 0x7e57))
   const dialogues = (count: number) => Array.from({ length: count }, () => encoder.encode(drawDialogue(next)))
   const evaluation = Array.from({ length: 20 }, () => packDialogues(dialogues(20)))
   return {
-    examples: (step) => Array.from({ length: shards }, (_, i) => drawExample(random(mixSeeds(seed, step, i)), encoder, tokens, source)),
+    examples: (step) => Array.from({ length: shards }, (_, i) => drawExample(random(mixSeeds(seed, step, i)), encoder, tokens, selection)),
     evaluation: () => evaluation,
   }
 }

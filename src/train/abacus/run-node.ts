@@ -14,6 +14,7 @@ import type { TrainingWorkers } from '../workers.ts'
 import { inlineWorkers } from '../workers.ts'
 import { threadWorkers } from '../workers-node.ts'
 import { abacusTask } from './checkable.ts'
+import type { Dialogue } from './dialogues.ts'
 import {
   ABACUS_CHAT_TEMPLATE,
   ABACUS_GENERATION,
@@ -63,7 +64,7 @@ export async function trainAbacus(options: AbacusRun): Promise<string | null> {
         : stage === 'dialogues'
           ? abacusData(shards, seed)
           : stage === 'wordings'
-            ? abacusData(shards, mixSeeds(seed, 0x776f), drawUnfamiliar)
+            ? abacusData(shards, mixSeeds(seed, 0x776f), { source: drawUnfamiliar })
             : (workers) => reinforcing(workers, from!, tokenizer, options)
     result = await trainingRun({
       architecture,
@@ -120,7 +121,10 @@ async function reinforcing(
   })
   const sizes = scale < 0.1 ? { prompts: 4, group: 4 } : { prompts: 64, group: 8 }
   const settings = { ...REINFORCE, ...sizes, parts: shards, seed, maxTokens: 300 }
-  const data = reinforcementData(workers, reference, sampler, task, settings, () => abacusData(shards, seed).evaluation())
+  // The workings of the effort that learns from rewards are not rehearsed: these would undo it.
+  const takes = ({ effort, exchanges }: Dialogue) => effort !== 'medium' || exchanges.every(({ analysis }) => analysis === '')
+  const rehearsal = abacusData(shards, mixSeeds(seed, 0x7265), { source: drawUnfamiliar, takes })
+  const data = reinforcementData(workers, reference, sampler, task, settings, abacusData(shards, seed).evaluation, rehearsal.examples)
   return {
     ...data,
     async close() {
