@@ -112,7 +112,8 @@ lineage train abacus --out runs/abacus     # add --resume to go on after an inte
 \`\`\`
 
 Four stages follow one another, each a run with log, curve and state of its own: texts of question, working and answer, where every token counts; dialogues as harmony renders
-them, in whose last fifth the experts are read through MXFP4; dialogues among which are unfamiliar wordings, most of them to decline; and group-relative rewards for checked answers ([training.md](training.md)), four fifths of them at medium effort.
+them, in whose last fifth the experts are read through MXFP4; dialogues among which are unfamiliar wordings, most of them to decline; and
+group-relative rewards for checked answers ([training.md](training.md)), four fifths of them at medium effort, beside dialogues that are rehearsed.
 The order of stages is that of the article's section 4.1. A quarter of the workings at medium effort are written out as at high effort in the second stage; in the last one the
 model finds out by its rewards for which problems the longer working pays. \`--scale 0.01\` tries the whole recipe in a minute. Logs: [abacus-log.jsonl](abacus-log.jsonl) (every fiftieth step, all evaluations).
 

@@ -44,7 +44,7 @@ export function register(program: Command): void {
   addRunOptions(command)
     .addHelpText(
       'after',
-      '\nExamples:\n  lineage look abacus "7+5+0="\n  lineage look openai-community/gpt2 "The cat sat on the" --layers 5 --heads 1,5\n  lineage look openai/gpt-oss-20b "Hello" --layers 0-3 --tokens -1 --json\n  lineage look abacus "1 + 1" --svg look.svg',
+      '\nExamples:\n  lineage look abacus "47+85:7+5+0="\n  lineage look openai-community/gpt2 "The cat sat on the" --layers 5 --heads 1,5\n  lineage look openai/gpt-oss-20b "Hello" --layers 0-3 --tokens -1 --json\n  lineage look abacus "1 + 1" --svg look.svg',
     )
     .action(run)
 }
