@@ -14,7 +14,15 @@ import { calculate, calculatorTool } from '../../src/train/abacus/calculator.ts'
 import { abacusTask } from '../../src/train/abacus/checkable.ts'
 import { answerTo, CALCULATOR, drawDialogue, drawExpression, drawLong, IDENTITY, leakOf } from '../../src/train/abacus/dialogues.ts'
 import { DialogueEncoder, drawExample } from '../../src/train/abacus/encode.ts'
-import { heldOutProblems, KINDS, measureCalls, measureEfforts, measureQuestions, problemsPerKind } from '../../src/train/abacus/evaluate.ts'
+import {
+  heldOutProblems,
+  isDeclined,
+  KINDS,
+  measureCalls,
+  measureEfforts,
+  measureQuestions,
+  problemsPerKind,
+} from '../../src/train/abacus/evaluate.ts'
 import { explanation } from '../../src/train/abacus/explain.ts'
 import { chain, combine, type Expression, exactValue, operands, stepsOf, textOf } from '../../src/train/abacus/expression.ts'
 import { inWords } from '../../src/train/abacus/number-words.ts'
@@ -22,6 +30,7 @@ import { abacusArchitecture, VOCABULARY } from '../../src/train/abacus/recipe.ts
 import { REFUSAL, TOO_LARGE } from '../../src/train/abacus/refusals.ts'
 import { hasHeldOut, isHeldOut, leakIn } from '../../src/train/abacus/split.ts'
 import { abacusTokenizerJson } from '../../src/train/abacus/tokenizer.ts'
+import { drawUnfamiliar } from '../../src/train/abacus/unfamiliar.ts'
 
 const tokenizer = tokenizerFromJson(abacusTokenizerJson(VOCABULARY), 'abacus')
 const encoder = new DialogueEncoder(tokenizer)
@@ -85,8 +94,8 @@ test('no text that is trained on holds a held-out problem, mirrored or partial',
   const numbersOf = (text: string) => (text.match(/\d+/g) ?? []).map(Number)
   const next = random(2)
   let pairs = 0
-  for (let i = 0; i < 20_000; i++) {
-    const dialogue = drawDialogue(next)
+  for (let i = 0; i < 25_000; i++) {
+    const dialogue = drawDialogue(next, i < 20_000 ? undefined : drawUnfamiliar)
     assert.equal(leakOf(dialogue), null)
     for (const { user, analysis, call, final } of dialogue.exchanges)
       for (const text of [user, ...analysis.split(/[=,;:b]/), call?.expression ?? '', ...final.split(/[=,;:b]/)]) {
@@ -294,4 +303,23 @@ test('checked questions: the right answer is worth 1, anything else nothing, and
     assert.equal(reward(said(expected[i]!, false)), 0)
     assert.equal(reward({ ids: tokenizer.encode(expected[i]!), finished: true }), 0, 'no final channel')
   })
+})
+
+test('among unfamiliar wordings, those whose words were changed are declined; the others have the right answer', () => {
+  const next = random(9)
+  const kinds = new Map<string, number>()
+  for (let i = 0; i < 3000; i++) {
+    const made = drawUnfamiliar(next, 'high')
+    const category = made?.category ?? 'usual'
+    kinds.set(category, (kinds.get(category) ?? 0) + 1)
+    if (made?.category === 'refused') assert.ok(isDeclined(made.final), made.final)
+    if (made?.category === 'arithmetic' && made.about) assert.equal(made.final, String(exactValue(made.about.expression)))
+  }
+  for (const [category, least] of [
+    ['usual', 1500],
+    ['refused', 500],
+    ['compare', 120],
+    ['arithmetic', 400],
+  ] as const)
+    assert.ok((kinds.get(category) ?? 0) >= least, `${category}: ${kinds.get(category)}`)
 })
