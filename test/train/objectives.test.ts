@@ -196,6 +196,22 @@ test('a price per token makes answers shorter', async () => {
   assert.ok(lengths.at(-1)! < 0.7 * lengths[0]!, lengths.map((n) => n.toFixed(1)).join(' '))
 })
 
+test('texts that are rehearsed are learned in the same steps', async () => {
+  const lossAfter = async (rehearsal?: () => Example[]) => {
+    const workers = makeWorkers()
+    const sampler = policySampler(architecture, workers.layout, workers.values, { context: 8, slots: 16, threads: 1, stopIds: [7] })
+    const data = reinforcementData(workers, makeWorkers(), sampler, SEVEN, OPTIONS, () => [example()], rehearsal)
+    const rewards: number[] = []
+    await train(workers, data, settings, { log: (record) => record.kind === 'step' && rewards.push(record.notes!.reward!) })
+    await data.close!()
+    const { loss, rows } = await workers.evaluate([example()])
+    return { loss: loss / rows, reward: rewards.at(-1)! }
+  }
+  const [alone, beside] = [await lossAfter(), await lossAfter(() => [example()])]
+  assert.ok(beside.loss < 0.8 * alone.loss, `${alone.loss} ${beside.loss}`)
+  assert.ok(beside.reward > 0.6, String(beside.reward))
+})
+
 test('a student that is distilled moves to its teacher', async () => {
   const [student, teacher] = [makeWorkers(1), makeWorkers(5)]
   const away = async () => {
