@@ -115,7 +115,7 @@ Four stages follow one another, each a run with log, curve and state of its own:
 them, in whose last fifth the experts are read through MXFP4; dialogues among which are unfamiliar wordings, half of them to decline; and
 group-relative rewards for checked answers ([training.md](training.md)), four fifths of them at medium effort, beside dialogues that are rehearsed.
 The order of stages is that of the article's section 4.1. A quarter of the workings at medium effort are written out as at high effort in the second stage; in the last one the
-model finds out by its rewards for which problems the longer working pays. \`--scale 0.01\` tries the whole recipe in a minute. Logs: [abacus-log.jsonl](abacus-log.jsonl) (every fiftieth step, all evaluations).
+model finds out by its rewards for which problems the longer working pays. \`--scale 0.01\` tries the whole recipe in about a minute. Logs: [abacus-log.jsonl](abacus-log.jsonl) (every fiftieth step, all evaluations).
 
 ${stageTable(logs)}
 
@@ -171,7 +171,7 @@ fractions, division, percentages, dates, currencies, general questions, code, jo
 
 - Four digits for sums and differences, two for factors and for sums in parentheses, unless it may call the calculator.
 - Wordings far from those it was trained on: it declines most of them and misreads some.
-- Results of the calculator with four and more equal digits in a row: it sometimes writes one too many.
+- Results of the calculator with four and more equal digits in a row: it sometimes writes too many of them.
 - Conversation.
 `
 }

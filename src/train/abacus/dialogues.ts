@@ -12,7 +12,7 @@ import { COMPARISONS } from './question-wordings.ts'
 import { drawRefusal, REFUSAL, TOO_LARGE, topic, WHO, WHO_ANSWER, word } from './refusals.ts'
 import { hasHeldOut, leakIn } from './split.ts'
 import { ITEMS, NAMES, PLACES, STORIES } from './story-wordings.ts'
-import { casual, fill, vary } from './templates.ts'
+import { capital, casual, fill, vary } from './templates.ts'
 import { ask, drawLanguage, drawNumbers, typed } from './wordings.ts'
 
 /** One exchange. */
@@ -26,6 +26,9 @@ export interface Exchange {
   /** What a further question about the result is about. */
   about?: { expression: Expression; language: Language; effort: Effort }
 }
+
+/** An exchange with the name of its kind. */
+export type Categorised = Exchange & { category: string }
 
 export interface Dialogue {
   category: string
@@ -167,7 +170,7 @@ export function drawLong(next: Random): Expression {
 }
 
 /** An expression in which nothing is held out. */
-function allowed(draw: () => Expression): Expression {
+export function allowed(draw: () => Expression): Expression {
   for (;;) {
     const expression = draw()
     if (!hasHeldOut(expression)) return expression
@@ -208,8 +211,6 @@ export function story(next: Random, effort: Effort, tool: boolean): Exchange {
   const user = casual(next, capital(fill(vary(next, pick(next, STORIES[language][op])), values)))
   return answerTo(expression, lengthOf(next, effort), tool, user, language)
 }
-
-const capital = (text: string): string => text[0]!.toUpperCase() + text.slice(1)
 
 /** What stands in the places of a story. */
 export function storyValues(next: Random, language: Language, { left, right }: { left: number; right: number }) {
@@ -261,7 +262,7 @@ const drawShape = (next: Random): Shape => {
 }
 
 /** Exchanges without the calculator that take the place of the usual ones; undefined: one of those. */
-export type Source = (next: Random, effort: Effort) => (Exchange & { category: string }) | undefined
+export type Source = (next: Random, effort: Effort) => Categorised | undefined
 
 /** Draws a dialogue for training, again and again until nothing in it is held out; about three in five are at high effort. */
 export function drawDialogue(next: Random, source?: Source): Dialogue {
@@ -284,7 +285,7 @@ function anyDialogue(next: Random, source?: Source): Dialogue {
   const level = next()
   const effort = level < 0.6 ? 'high' : level < 0.84 ? 'medium' : 'low'
   const tool = next() < 0.2
-  const exchange = (): Exchange & { category: string } => {
+  const exchange = (): Categorised => {
     const other = tool ? undefined : source?.(next, effort)
     if (other) return other
     const kind = next()

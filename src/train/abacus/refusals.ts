@@ -6,7 +6,7 @@ import { integer, pick, type Random } from '../../random/stream.ts'
 import { numberOf } from './expression.ts'
 import type { Language } from './number-words.ts'
 import { OTHER_ARITHMETIC, OTHER_LANGUAGES, REQUESTS, TOPICS } from './refused-questions.ts'
-import { casual, fill, lines, vary } from './templates.ts'
+import { capital, casual, fill, lines, vary } from './templates.ts'
 
 export const REFUSAL: Record<Language, string> = {
   en: 'Sorry, I cannot do that. I only add, subtract, multiply and compare whole numbers.',
@@ -93,7 +93,7 @@ export function word(next: Random): string {
   if (draw < 0.25)
     return Array.from({ length: integer(next, 2, 8) }, () => pick(next, Array.from('abcdefghijklmnopqrstuvwxyzaeiouéüöä'))).join('')
   const made = Array.from({ length: integer(next, 1, 4) }, () => pick(next, SYLLABLES)).join('')
-  return draw < 0.4 ? made[0]!.toUpperCase() + made.slice(1) : made
+  return draw < 0.4 ? capital(made) : made
 }
 
 export const hanzi = (next: Random): string => Array.from({ length: integer(next, 1, 4) }, () => pick(next, HANZI)).join('')
@@ -168,7 +168,7 @@ export function drawRefusal(next: Random, language: Language, known: (language: 
 
 const name = (next: Random, language: Language): string => {
   const made = word(next)
-  return language === 'zh' ? hanzi(next) : made[0]!.toUpperCase() + made.slice(1)
+  return language === 'zh' ? hanzi(next) : capital(made)
 }
 
 const UNITS = [

@@ -58,17 +58,15 @@ export async function trainAbacus(options: AbacusRun): Promise<string | null> {
     const start: RunOptions['start'] = from === undefined ? undefined : (layout, values) => loadValues(from, layout, values)
     const { shards, threaded, arenaMiB, log } = options
     const architecture = abacusArchitecture()
-    const data: RunOptions['data'] =
-      stage === 'pretrain'
-        ? pretrainingData(shards, seed)
-        : stage === 'dialogues'
-          ? abacusData(shards, seed)
-          : stage === 'wordings'
-            ? abacusData(shards, mixSeeds(seed, 0x776f), { source: drawUnfamiliar })
-            : (workers) => reinforcing(workers, from!, tokenizer, options)
+    const data: Record<StageName, () => RunOptions['data']> = {
+      pretrain: () => pretrainingData(shards, seed),
+      dialogues: () => abacusData(shards, seed),
+      wordings: () => abacusData(shards, mixSeeds(seed, 0x776f), { source: drawUnfamiliar }),
+      reinforce: () => (workers) => reinforcing(workers, from!, tokenizer, options),
+    }
     result = await trainingRun({
       architecture,
-      data,
+      data: data[stage](),
       settings,
       out: directory,
       start,

@@ -30,3 +30,5 @@ export function casual(next: Random, text: string): string {
 /** Chooses one of the words in {braces|like these}; a blank too many goes. */
 export const vary = (next: Random, text: string): string =>
   text.replace(/\{([^}]*)\}/g, (_, words: string) => pick(next, words.split('|'))).replace(/ +(?=[ ?.])/g, '')
+
+export const capital = (text: string): string => text[0]!.toUpperCase() + text.slice(1)

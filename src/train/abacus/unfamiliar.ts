@@ -4,35 +4,31 @@
  */
 import type { Effort } from '../../chat/messages.ts'
 import { integer, pick, type Random } from '../../random/stream.ts'
-import { answerTo, comparison, drawExpression, type Exchange, storyValues } from './dialogues.ts'
+import { allowed, answerTo, type Categorised, comparison, drawExpression, storyValues } from './dialogues.ts'
 import { chain, combine, drawSign, numberOf } from './expression.ts'
 import { inWords, type Language } from './number-words.ts'
 import { hanzi, REFUSAL, spoilt, word } from './refusals.ts'
-import { hasHeldOut } from './split.ts'
 import { STORIES } from './story-wordings.ts'
 import { casual, fill, vary } from './templates.ts'
 import { ask, drawLanguage } from './wordings.ts'
 
 /** An exchange of this stage, or undefined for one of the dialogues. */
-export function drawUnfamiliar(next: Random, effort: Effort): (Exchange & { category: string }) | undefined {
+export function drawUnfamiliar(next: Random, effort: Effort): Categorised | undefined {
   const draw = next()
   if (draw < 0.55) return undefined
   const language = drawLanguage(next)
   if (draw < 0.71) return declined(strangeStory(next, language), language)
   if (draw < 0.76) return declined(spoilt(next, ask(next, drawExpression(next, 'pair'), language), language), language)
   if (draw < 0.82) return { category: 'compare', ...comparison(next, effort, next() < 0.5) }
-  for (;;) {
-    const long = draw > 0.96
-    const expression = long ? longSum(next) : next() < 0.8 ? inWordsPair(next) : drawExpression(next, 'mixed')
-    if (hasHeldOut(expression)) continue
-    const question = ask(next, expression, language, long ? undefined : inWords(language, next() < 0.3 ? ' ' : '-'))
-    return { category: 'arithmetic', ...answerTo(expression, effort, false, question, language) }
-  }
+  const long = draw > 0.96
+  const expression = allowed(() => (long ? longSum(next) : next() < 0.8 ? smallPair(next) : drawExpression(next, 'mixed')))
+  const question = ask(next, expression, language, long ? undefined : inWords(language, next() < 0.3 ? ' ' : '-'))
+  return { category: 'arithmetic', ...answerTo(expression, effort, false, question, language) }
 }
 
 const declined = (user: string, language: Language) => ({ category: 'refused', user, analysis: '', final: REFUSAL[language] })
 
-const inWordsPair = (next: Random) =>
+const smallPair = (next: Random) =>
   combine(pick(next, ['+', '-', '*'] as const), numberOf(next, integer(next, 1, 2)), numberOf(next, integer(next, 1, 2)))
 
 /** Often the same number again and again. */
@@ -46,13 +42,9 @@ function longSum(next: Random) {
 }
 
 /** The words of a story that are no names, things or places. */
-const OWN_WORDS: Record<Language, RegExp> = {
-  en: /(?<![\p{L}'])\p{L}{3,}/gu,
-  de: /(?<![\p{L}'])\p{L}{3,}/gu,
-  zh: /[一-鿿]+/gu,
-}
-const KNOWN = Object.values(STORIES).map((of) => Object.values(of).flat().join(' '))
-const ENGLISH = KNOWN[0]!.match(OWN_WORDS.en)!
+const LATIN = /(?<![\p{L}'])\p{L}{3,}/gu
+const OWN_WORDS: Record<Language, RegExp> = { en: LATIN, de: LATIN, zh: /[一-鿿]+/gu }
+const ENGLISH = Object.values(STORIES.en).flat().join(' ').match(LATIN)!
 
 function strangeStory(next: Random, language: Language): string {
   let text = vary(next, pick(next, STORIES[language][pick(next, ['+', '-', '*'] as const)]))

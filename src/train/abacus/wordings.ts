@@ -3,7 +3,7 @@ import { integer, pick, type Random } from '../../random/stream.ts'
 import { type Expression, operands, type Spelling, textOf } from './expression.ts'
 import { inWords, type Language } from './number-words.ts'
 import { AFTER, AROUND, BEFORE, NEGATIVE, OF_THREE, OF_TWO, SPELLINGS } from './question-wordings.ts'
-import { casual, fill } from './templates.ts'
+import { capital, casual, fill } from './templates.ts'
 
 export const drawLanguage = (next: Random): Language => {
   const draw = next()
@@ -22,7 +22,7 @@ export function typed(next: Random, text: string, language: Language): string {
   let made = text
   if (next() < 0.08) made = `${pick(next, BEFORE[language])}${language === 'zh' ? '' : ' '}${made}`
   if (next() < 0.06) made = made.replace(/[?.!？。]?$/, (mark) => pick(next, AFTER[language]) + mark)
-  if (next() < 0.3) made = made[0]!.toUpperCase() + made.slice(1)
+  if (next() < 0.3) made = capital(made)
   return casual(next, made)
 }
 
