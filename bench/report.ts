@@ -11,7 +11,6 @@ import {
   type PeerFigures,
   type PeerRow,
   type Results,
-  type RooflineFigures,
   resultsIn,
   type ServerFigures,
   type TypeFigures,
@@ -206,20 +205,22 @@ ${table(['type', 'faithful: answer', 'prompt', 'fast: answer', 'prompt'], rows)}
 `
 }
 
-function rooflineSection({ date, figures }: { date: string; figures: RooflineFigures[] }): string {
+function rooflineSection({ date, cpu, node, figures }: Extract<Results, { kind: 'roofline' }>): string {
   const devices = figures[0]!.tokensPerSecond.map(([device]) => device)
-  const rows = figures.map(({ name, decodeGB, dispatches, tokensPerSecond }) => [
+  const rows = figures.map(({ name, decodeGB, dispatches, encodeMs, encodeFastMs, tokensPerSecond }) => [
     name,
     `${decodeGB.toFixed(2)} GB`,
     String(dispatches),
+    `${encodeMs.toFixed(2)} ms (${encodeFastMs.toFixed(2)})`,
     ...tokensPerSecond.map(([, fast, slow]) => `${fast} / ${slow}`),
   ])
   return `## GPUs, predicted
 
 ${date}. **Not measured**: no GPU was at hand. Tokens per second of one answer by the roofline: bytes of the weights that a token reads, at 80 % of the published bandwidth (M2 100, M4 Max 546, RTX 4090 1008,
 H200 4800 GB/s), and its dispatches at 3 µs / 10 µs each. Bytes are the meter's; dispatches are counted on a device that computes nothing (\`node bench/gpu/roofline.ts\`). \`node bench/gpu/device.ts\` measures a GPU.
+Host: to record, encode and submit a token on Dawn's null backend, ${cpu}, Node ${node}; median of 500, and the fastest tenth.
 
-${table(['model', 'weights read', 'dispatches', ...devices], rows)}
+${table(['model', 'weights read', 'dispatches', 'host', ...devices], rows)}
 `
 }
 

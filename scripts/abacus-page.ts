@@ -112,8 +112,9 @@ lineage train abacus --out runs/abacus     # add --resume to go on after an inte
 \`\`\`
 
 Four stages follow one another, each a run with log, curve and state of its own: texts of question, working and answer, where every token counts; dialogues as harmony renders
-them, in whose last fifth the experts are read through MXFP4; dialogues among which are unfamiliar wordings, half of them to decline; and
-group-relative rewards for checked answers ([training.md](training.md)), four fifths of them at medium effort, beside dialogues that are rehearsed.
+them, in whose last fifth the experts are read through MXFP4; dialogues among which are unfamiliar wordings, about a third of them to decline; and
+group-relative rewards for checked answers at medium effort ([training.md](training.md)), beside dialogues at the other efforts that are rehearsed. A right answer is worth 1, to decline
+what can be answered 0.25, a wrong one nothing: so guessing does not pay.
 The order of stages is that of the article's section 4.1. A quarter of the workings at medium effort are written out as at high effort in the second stage; in the last one the
 model finds out by its rewards for which problems the longer working pays. \`--scale 0.01\` tries the whole recipe in about a minute. Logs: [abacus-log.jsonl](abacus-log.jsonl) (every fiftieth step, all evaluations).
 
@@ -134,7 +135,7 @@ In the last stage the answers to held-out problems at medium effort that are rig
 One in eight of all pairs and triples of numbers, by a hash of the numbers without order and sign, whatever is done with them. No text that is trained on holds such a pair or triple: not in a
 question in any wording or language, not in a line or a partial result of a working, not in a call of the calculator, not in an explanation. The generator reads every finished dialogue with a
 reader that does not know how it was made, and draws again where it finds one; a test reads 25,000 dialogues with another reader.
-The questions of the last stage are drawn in the same way; the model's own answers to them are not read. Pairs of single digits are taught: every working consists of them.
+The questions of the last stage are drawn in the same way, and nothing is held out in their right workings at medium and high effort; wrong ones that the model writes itself are not read. Pairs of single digits are taught: every working consists of them.
 
 ## What it writes while thinking
 

@@ -270,7 +270,7 @@ test('a thousand held-out problems: equally many of each kind, all different', (
   assert.ok(Math.max(...shares) - Math.min(...shares) <= 1)
 })
 
-test('checked questions: the right answer is worth 1, anything else nothing, and none is held out', () => {
+test('checked questions: the right answer is worth 1, to decline a little, a wrong one nothing, and none is held out', () => {
   const task = abacusTask(tokenizer, {
     efforts: [
       ['medium', 0.5],
@@ -300,6 +300,7 @@ test('checked questions: the right answer is worth 1, anything else nothing, and
   task.heldOut().forEach(({ reward }, i) => {
     assert.equal(reward(said(expected[i]!)), 1)
     assert.equal(reward(said(`${expected[i]}0`)), 0)
+    assert.equal(reward(said(REFUSAL.en)), 0.25)
     assert.equal(reward(said(expected[i]!, false)), 0)
     assert.equal(reward({ ids: tokenizer.encode(expected[i]!), finished: true }), 0, 'no final channel')
   })
@@ -308,18 +309,19 @@ test('checked questions: the right answer is worth 1, anything else nothing, and
 test('among unfamiliar wordings, those whose words were changed are declined; the others have the right answer', () => {
   const next = random(9)
   const kinds = new Map<string, number>()
-  for (let i = 0; i < 3000; i++) {
-    const made = drawUnfamiliar(next, 'high')
+  for (let i = 0; i < 4000; i++) {
+    const made = drawUnfamiliar(next, 'high', i >= 3000)
     const category = made?.category ?? 'usual'
     kinds.set(category, (kinds.get(category) ?? 0) + 1)
     if (made?.category === 'refused') assert.ok(isDeclined(made.final), made.final)
-    if (made?.category === 'arithmetic' && made.about) assert.equal(made.final, String(exactValue(made.about.expression)))
+    if ((made?.category === 'arithmetic' || made?.call) && made.about) assert.equal(made.final, String(exactValue(made.about.expression)))
   }
   for (const [category, least] of [
     ['usual', 1500],
     ['refused', 500],
-    ['compare', 120],
+    ['compare', 160],
     ['arithmetic', 400],
+    ['tool', 60],
   ] as const)
     assert.ok((kinds.get(category) ?? 0) >= least, `${category}: ${kinds.get(category)}`)
 })

@@ -35,6 +35,7 @@ export const oneRun = (rows: number): Split => (rows < LEAST_TILED ? allFew(rows
  * @param words puts numbers among the words of the pass
  */
 export function splitRows(runs: Int32Array, words: (values: Int32Array) => number): Split {
+  if (runs.length < LEAST_TILED) return allFew(runs.length)
   const lengths = new Map<number, number>()
   for (const run of runs) lengths.set(run, (lengths.get(run) ?? 0) + 1)
   const rows = runs.length

@@ -1,15 +1,18 @@
 /**
  * Questions with answers that can be checked, for reinforcement learning: what the dialogues ask, mostly at medium effort, and some questions
- * to decline. A right answer is worth 1, anything else nothing.
+ * to decline. A right answer is worth 1, to decline what can be answered a little, anything else nothing: so guessing does not pay.
  */
 import { harmonyFormat } from '../../chat/formats/harmony/harmony.ts'
 import type { Effort } from '../../chat/messages.ts'
 import { mixSeeds } from '../../random/hash.ts'
 import { random } from '../../random/stream.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
-import { type CheckableTask, type CheckedPrompt, finalText } from '../reinforce.ts'
+import { type CheckableTask, type CheckedPrompt, finalText, type Sampled } from '../reinforce.ts'
+import { workingOf } from './arithmetic.ts'
 import { drawDialogue, IDENTITY } from './dialogues.ts'
-import { heldOutProblems, KINDS, problemsPerKind, withAnswer } from './evaluate.ts'
+import { heldOutProblems, isDeclined, KINDS, problemsPerKind, withAnswer } from './evaluate.ts'
+import { leakIn } from './split.ts'
+import { drawUnfamiliar } from './unfamiliar.ts'
 
 /** Efforts and their shares. */
 export type Efforts = readonly (readonly [effort: Effort, share: number])[]
@@ -23,12 +26,21 @@ export interface CheckableOptions {
   seed: number
 }
 
+/** What it is worth to decline a question that can be answered. */
+const DECLINED = 0.25
+
+const WORKED: readonly Effort[] = ['medium', 'high']
+
 export function abacusTask(tokenizer: Tokenizer, { efforts, heldOut, seed, declines = true }: CheckableOptions): CheckableTask {
   const format = harmonyFormat(tokenizer)
   const checked = (question: string, effort: Effort, expected: string, own: boolean): CheckedPrompt => {
     const identity = own ? { identity: IDENTITY, knowledgeCutoff: null } : {}
     const ids = format.render([{ role: 'user', content: question }], { thinking: effort, ...identity })
-    return { ids, reward: (answer) => (answer.finished && finalText(format, ids, answer, {}).trim() === expected ? 1 : 0) }
+    const reward = (answer: Sampled) => {
+      const text = answer.finished ? finalText(format, ids, answer, {}).trim() : ''
+      return text === expected ? 1 : isDeclined(text) ? DECLINED : 0
+    }
+    return { ids, reward }
   }
   const problems = problemsPerKind(heldOut).flatMap((count, i) => heldOutProblems(KINDS[i]!, count, seed))
   const held = problems.map(withAnswer).map(({ question, expected }) => checked(question, efforts[0]![0], expected, false))
@@ -37,10 +49,12 @@ export function abacusTask(tokenizer: Tokenizer, { efforts, heldOut, seed, decli
       const next = random(mixSeeds(seed, round, 0xc4ec))
       return Array.from({ length: count }, () => {
         for (;;) {
-          const { exchanges, tool, category } = drawDialogue(next)
+          const { exchanges, tool, category } = drawDialogue(next, declines && next() < 0.5 ? drawUnfamiliar : undefined)
           if (tool || exchanges.length > 1 || category === 'who') continue
           if (!declines && category !== 'arithmetic') continue
-          const { user, final } = exchanges[0]!
+          const { user, final, about } = exchanges[0]!
+          // Nothing is held out in the right working of any effort.
+          if (about && WORKED.some((effort) => leakIn(workingOf(about.expression, effort).text, true))) continue
           return checked(user, chosen(efforts, next()), final, next() < 0.5)
         }
       })

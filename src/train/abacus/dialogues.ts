@@ -8,12 +8,12 @@ import { comparing, workingOf } from './arithmetic.ts'
 import { explanation, HOW } from './explain.ts'
 import { chain, combine, drawSign, type Expression, exactValue, MIXED, numberOf, type Operator, textOf } from './expression.ts'
 import type { Language } from './number-words.ts'
-import { COMPARISONS } from './question-wordings.ts'
+import { COMPARISONS, type Comparison } from './question-wordings.ts'
 import { drawRefusal, REFUSAL, TOO_LARGE, topic, WHO, WHO_ANSWER, word } from './refusals.ts'
 import { hasHeldOut, leakIn } from './split.ts'
 import { ITEMS, NAMES, PLACES, STORIES } from './story-wordings.ts'
 import { capital, casual, fill, vary } from './templates.ts'
-import { ask, drawLanguage, drawNumbers, typed } from './wordings.ts'
+import { ask, drawLanguage, drawNumbers, type Spoken, typed } from './wordings.ts'
 
 /** One exchange. */
 export interface Exchange {
@@ -199,38 +199,43 @@ export function arithmetic(next: Random, shape: Shape, effort: Effort, tool: boo
   return answerTo(expression, lengthOf(next, effort), tool, ask(next, expression, language), language)
 }
 
-export function story(next: Random, effort: Effort, tool: boolean): Exchange {
-  const language = drawLanguage(next)
+/** @param number how numbers are written; drawn if absent */
+export function story(next: Random, effort: Effort, tool: boolean, language = drawLanguage(next), number?: Spoken): Exchange {
   const op = pick(next, ['+', '-', '*'] as const)
   const expression = allowed(() => {
     const [m, n] = op === '*' ? pairDigits(next, op) : [integer(next, 1, 3), integer(next, 1, 3)]
     const [a, b] = [numberOf(next, tool ? integer(next, 1, 6) : m), numberOf(next, tool ? integer(next, 1, 4) : n)]
     return combine(op, op === '-' ? Math.max(a, b) : a, op === '-' ? Math.min(a, b) : b)
   }) as { left: number; right: number; op: Operator }
-  const values = storyValues(next, language, expression)
+  const values = storyValues(next, language, expression, number)
   const user = casual(next, capital(fill(vary(next, pick(next, STORIES[language][op])), values)))
   return answerTo(expression, lengthOf(next, effort), tool, user, language)
 }
 
 /** What stands in the places of a story. */
-export function storyValues(next: Random, language: Language, { left, right }: { left: number; right: number }) {
+export function storyValues(next: Random, language: Language, { left, right }: { left: number; right: number }, spoken?: Spoken) {
   const known = next() < 0.6
   const made = (from: readonly string[]) => (known ? pick(next, from) : language === 'zh' ? topic(next, 'zh') : word(next))
-  const number = drawNumbers(next, language)
+  const number = spoken ?? drawNumbers(next, language)
   const [N, M] = [capital(made(NAMES[language])), capital(made(NAMES[language]))]
   return { A: number(left), B: number(right), N, M, T: made(ITEMS[language]), P: made(PLACES[language]) }
 }
 
-/** @param near whether the numbers differ by less than ten */
-export function comparison(next: Random, effort: Effort, near = false): Exchange {
-  const language = drawLanguage(next)
+/** @param hard numbers differ by less than ten or are each other's digits backwards, and most questions are answered with yes or no */
+export function comparison(next: Random, effort: Effort, language: Language, hard = false): Exchange {
   const drawn = allowed(() => drawExpression(next, 'pair', pairDigits(next, '+'))) as { left: number; right: number }
   const a = drawn.left
-  const b = near ? Math.abs(a + integer(next, -9, 9)) : next() < 0.04 ? a : drawn.right
-  const { text, answer: say } = pick(next, COMPARISONS[language])
+  const b = hard ? neighbour(next, a) : next() < 0.04 ? a : drawn.right
+  const wordings = COMPARISONS[language]
+  const { text, answer: say } = pick(next, hard && next() < 0.6 ? wordings.filter(isYesOrNo) : wordings)
   const user = typed(next, fill(text, { A: String(a), B: String(b) }), language)
   return { user, analysis: comparing(a, b, effort), final: say(a, b) }
 }
+
+const isYesOrNo = ({ answer }: Comparison): boolean => !/\d/.test(answer(1, 2))
+
+const neighbour = (next: Random, n: number): number =>
+  n > 9 && next() < 0.3 ? Number(Array.from(String(n)).reverse().join('')) : Math.abs(n + integer(next, -9, 9))
 
 function refused(next: Random): Exchange {
   const known = (language: Language) => ask(next, drawExpression(next, pick(next, ['pair', 'pair', 'sum'] as const)), language)
@@ -261,8 +266,8 @@ const drawShape = (next: Random): Shape => {
   return draw < 0.5 ? 'pair' : draw < 0.6 ? 'negative' : draw < 0.79 ? 'sum' : 'mixed'
 }
 
-/** Exchanges without the calculator that take the place of the usual ones; undefined: one of those. */
-export type Source = (next: Random, effort: Effort) => Categorised | undefined
+/** Exchanges that take the place of the usual ones; undefined: one of those. `tool`: whether there is the calculator. */
+export type Source = (next: Random, effort: Effort, tool: boolean) => Categorised | undefined
 
 /** Draws a dialogue for training, again and again until nothing in it is held out; about three in five are at high effort. */
 export function drawDialogue(next: Random, source?: Source): Dialogue {
@@ -286,10 +291,10 @@ function anyDialogue(next: Random, source?: Source): Dialogue {
   const effort = level < 0.6 ? 'high' : level < 0.84 ? 'medium' : 'low'
   const tool = next() < 0.2
   const exchange = (): Categorised => {
-    const other = tool ? undefined : source?.(next, effort)
+    const other = source?.(next, effort, tool)
     if (other) return other
     const kind = next()
-    if (kind < 0.05) return { category: 'compare', ...comparison(next, effort) }
+    if (kind < 0.05) return { category: 'compare', ...comparison(next, effort, drawLanguage(next)) }
     if (tool && kind < 0.72) {
       const made = next() < 0.25 ? story(next, effort, true) : arithmetic(next, drawShape(next), effort, true)
       return { category: 'tool', ...made }

@@ -137,17 +137,13 @@ function scoreOf(questions: readonly Question[], answers: readonly Answer[]): Sc
   const verdicts = questions.map(({ expected }, i) => verdict(answers[i]!.text, expected))
   const count = (which: Verdict) => verdicts.filter((verdict) => verdict === which).length
   const [low, high]: Interval = wilson(count('right'), questions.length)
-  const mistakes = questions.flatMap(({ question, expected }, i) =>
-    verdicts[i] === 'wrong' || (verdicts[i] === 'declined' && expected !== null)
-      ? [
-          {
-            question,
-            expected: expected ?? 'declined',
-            came: `${answers[i]!.calls.join(' ')}${answers[i]!.calls.length ? ' -> ' : ''}${answers[i]!.text}`,
-          },
-        ]
-      : [],
-  )
+  const shown = (which: Verdict) =>
+    questions.flatMap(({ question, expected }, i) => {
+      const { calls, text } = answers[i]!
+      return verdicts[i] === which && !(which === 'declined' && expected === null)
+        ? [{ question, expected: expected ?? 'declined', came: `${calls.join(' ')}${calls.length ? ' -> ' : ''}${text}` }]
+        : []
+    })
   return {
     problems: questions.length,
     right: count('right'),
@@ -155,7 +151,7 @@ function scoreOf(questions: readonly Question[], answers: readonly Answer[]): Sc
     wrong: count('wrong'),
     low,
     high,
-    mistakes: mistakes.slice(0, 20),
+    mistakes: [...shown('wrong'), ...shown('declined')].slice(0, 20),
   }
 }
 

@@ -415,7 +415,7 @@ export const OF_THREE: Record<Language, string[]> = {
     A、B、C相加`),
 }
 
-interface Comparison {
+export interface Comparison {
   text: string
   answer: (a: number, b: number) => string
 }

@@ -89,13 +89,13 @@ export async function trainAbacus(options: AbacusRun): Promise<string | null> {
   return model
 }
 
-/** Whether the last stage made more held-out answers right than there were before it; otherwise the model of the stage before is kept. */
+/** Whether rewards made more held-out answers right than there were before; otherwise the model of the stage before is kept. */
 export function helped(records: readonly LogRecord[]): boolean {
   const right = records.flatMap(({ kind, notes }) => (kind === 'evaluation' && notes ? [notes.right!] : []))
   return right.at(-1)! > right[0]!
 }
 
-/** The last stage: medium effort first of all; the others stay what they are by the divergence from the start. */
+/** The last stage: medium effort; the others stay what they are by the divergence from the start and by what is rehearsed. */
 async function reinforcing(
   workers: TrainingWorkers,
   start: string,
@@ -109,18 +109,11 @@ async function reinforcing(
   await reference.quantise(true)
   const stopIds = ABACUS_GENERATION.eos_token_id
   const sampler = policySampler(architecture, workers.layout, workers.values, { context: 384, threads: shards, stopIds, rounded: true })
-  const task = abacusTask(tokenizer, {
-    efforts: [
-      ['medium', 0.8],
-      ['high', 0.2],
-    ],
-    heldOut: scale < 1 ? 22 : 220,
-    seed,
-  })
+  const task = abacusTask(tokenizer, { efforts: [['medium', 1]], heldOut: scale < 1 ? 22 : 220, seed })
   const sizes = scale < 0.1 ? { prompts: 4, group: 4 } : { prompts: 64, group: 8 }
   const settings = { ...REINFORCE, ...sizes, parts: shards, seed, maxTokens: 300 }
-  // The workings of the effort that learns from rewards are not rehearsed: these would undo it.
-  const takes = ({ effort, exchanges }: Dialogue) => effort !== 'medium' || exchanges.every(({ analysis }) => analysis === '')
+  // Medium effort is not rehearsed: its workings would undo what is learned from rewards, and without them it would only be seen declining.
+  const takes = ({ effort, tool }: Dialogue) => effort !== 'medium' || tool !== null
   const rehearsal = abacusData(shards, mixSeeds(seed, 0x7265), { source: drawUnfamiliar, takes })
   const data = reinforcementData(workers, reference, sampler, task, settings, abacusData(shards, seed).evaluation, rehearsal.examples)
   return {

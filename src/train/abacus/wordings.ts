@@ -10,8 +10,11 @@ export const drawLanguage = (next: Random): Language => {
   return draw < 0.64 ? 'en' : draw < 0.83 ? 'de' : 'zh'
 }
 
-/** How numbers are written: digits, seldom words or leading zeros. */
-export function drawNumbers(next: Random, language: Language): (n: number) => string {
+/** How numbers are written. */
+export type Spoken = (n: number) => string
+
+/** Digits, seldom words or leading zeros. */
+export function drawNumbers(next: Random, language: Language): Spoken {
   const draw = next()
   if (draw < 0.12) return inWords(language, draw < 0.04 ? ' ' : '-')
   return draw < 0.14 ? (n) => `${'0'.repeat(integer(next, 1, 3))}${n}` : String
