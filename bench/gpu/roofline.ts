@@ -34,7 +34,7 @@ const WARM_UP = 500
 const MEASURED = 500
 
 /** Median time, and that of the fastest tenth, to record, encode and submit a decoded token on the null backend of Dawn, in ms. */
-async function encodeTimes(architecture: Architecture): Promise<[median: number, fast: number]> {
+async function encodeTimes(architecture: Architecture, dispatches: number): Promise<[median: number, fast: number]> {
   const model = await modelOn(slim(await nullGpu()), architecture, 1, 1024)
   const times: number[] = []
   for (let n = 0; n < WARM_UP + MEASURED; n++) {
@@ -43,6 +43,8 @@ async function encodeTimes(architecture: Architecture): Promise<[median: number,
     times.push(performance.now() - began)
     await drawn
   }
+  const planned = model.backend.plans.last!.dispatches.length
+  if (planned !== dispatches) throw new Error(`${planned} dispatches on the null backend, but ${dispatches} were counted`)
   await model.backend.dispose()
   const sorted = times.slice(WARM_UP).sort((a, b) => a - b)
   return [sorted[MEASURED >> 1]!, sorted[Math.floor(MEASURED / 10)]!]
@@ -58,7 +60,7 @@ async function costOf(name: string): Promise<RooflineFigures> {
   const dispatches = model.counts.dispatches.length
   await model.backend.dispose()
   const bytes = meterDecode(architecture, POSITION + 1).total().weightBytes
-  const [median, fast] = await encodeTimes(architecture)
+  const [median, fast] = await encodeTimes(architecture, dispatches)
   return {
     name,
     decodeGB: Number((bytes / 1e9).toFixed(3)),

@@ -8,7 +8,7 @@ import type { Draw } from '../../../src/ops/draw.ts'
 import type { Batch } from '../../../src/ops/ops.ts'
 import type { Tensor } from '../../../src/ops/tensor.ts'
 import { createWebgpuBackend, type WebgpuBackend } from '../../../src/ops/webgpu/webgpu.ts'
-import { type Counts, count, fakeGpu } from './counting.ts'
+import { type Counts, count, fakeGpu, GIB } from './counting.ts'
 
 export const GREEDY: Draw = { temperature: 0, topK: 0, topP: 1, minP: 0, noise: 0 }
 
@@ -26,13 +26,18 @@ const SMALL = 1 << 16
 /** Shared buffers of the backend, by label. */
 const SHARED = ['temporaries', 'vectors', 'words of a pass', 'parameters', 'readback', 'counters']
 
-/** The null backend holds half a GiB, so buffers of weights and caches are cut to 64 KiB; nothing is written to them. */
+/**
+ * The null backend holds half a GiB, binds 128 MiB, and its groups of invocations are of any size up to 128. Here it seems to be an adapter that
+ * can hold such a model: it binds 1 GiB and has subgroups of 32. Buffers of weights and caches are cut to 64 KiB; nothing is written to them.
+ */
 export function slim(gpu: GPU): GPU {
   const requestAdapter = async (options?: GPURequestAdapterOptions) => {
     const adapter = (await gpu.requestAdapter(options))!
+    Object.defineProperty(adapter, 'info', { value: seeming(adapter.info, { subgroupMinSize: 32, subgroupMaxSize: 32 }) })
     const request = adapter.requestDevice.bind(adapter)
     adapter.requestDevice = async (descriptor) => {
       const device = await request(descriptor)
+      Object.defineProperty(device, 'limits', { value: seeming(device.limits, { maxBufferSize: GIB, maxStorageBufferBindingSize: GIB }) })
       const create = device.createBuffer.bind(device)
       const write = device.queue.writeBuffer.bind(device.queue)
       const cut = new Set<GPUBuffer>()
@@ -51,6 +56,10 @@ export function slim(gpu: GPU): GPU {
   }
   return { requestAdapter, wgslLanguageFeatures: gpu.wgslLanguageFeatures } as unknown as GPU
 }
+
+/** An object of WebGPU with some values changed. */
+const seeming = <T extends object>(object: T, values: Partial<T>): T =>
+  new Proxy(object, { get: (target, name) => (name in values ? values[name as keyof T] : Reflect.get(target, name, target)) })
 
 /** A model of full size on a device that computes nothing. Weights are zeros. */
 export async function modelOf(
