@@ -218,7 +218,7 @@ function rooflineSection({ date, cpu, node, figures }: Extract<Results, { kind: 
 
 ${date}. **Not measured**: no GPU was at hand. Tokens per second of one answer by the roofline: bytes of the weights that a token reads, at 80 % of the published bandwidth (M2 100, M4 Max 546, RTX 4090 1008,
 H200 4800 GB/s), and its dispatches at 3 µs / 10 µs each. Bytes are the meter's; dispatches are counted on a device that computes nothing (\`node bench/gpu/roofline.ts\`). \`node bench/gpu/device.ts\` measures a GPU.
-Host: to record, encode and submit a token on Dawn's null backend, ${cpu}, Node ${node}; median of 500, and the fastest tenth.
+Host: to record, encode and submit a token on Dawn's null backend, ${cpu}, Node ${node}; median of nine rounds in turns and, in parentheses, the fastest tenth of the fastest round. The machine is shared with others, which makes rounds up to twice as slow.
 
 ${table(['model', 'weights read', 'dispatches', 'host', ...devices], rows)}
 `

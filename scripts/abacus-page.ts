@@ -172,7 +172,7 @@ fractions, division, percentages, dates, currencies, general questions, code, jo
 
 - Four digits for sums and differences, two for factors and for sums in parentheses, unless it may call the calculator.
 - Wordings far from those it was trained on: it declines most of them and misreads some.
-- Results of the calculator with four and more equal digits in a row: it sometimes writes too many of them.
+- Numbers with three and more equal digits in a row, on the way to the calculator and back: it sometimes copies too many or too few of them.
 - Conversation.
 `
 }
