@@ -100,8 +100,9 @@ export interface RooflineFigures {
   name: string
   decodeGB: number
   dispatches: number
-  /** To record, encode and submit a token on a device that computes nothing: median, and the fastest tenth. */
+  /** To record, encode and submit a token on a device that computes nothing: the median. */
   encodeMs: number
+  /** The same in the fastest tenth. */
   encodeFastMs: number
   /** At a dispatch of 3 µs and of 10 µs. */
   tokensPerSecond: [device: string, fast: number, slow: number][]

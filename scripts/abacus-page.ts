@@ -113,8 +113,8 @@ lineage train abacus --out runs/abacus     # add --resume to go on after an inte
 
 Four stages follow one another, each a run with log, curve and state of its own: texts of question, working and answer, where every token counts; dialogues as harmony renders
 them, in whose last fifth the experts are read through MXFP4; dialogues among which are unfamiliar wordings, about a third of them to decline; and
-group-relative rewards for checked answers at medium effort ([training.md](training.md)), beside dialogues at the other efforts that are rehearsed. A right answer is worth 1, to decline
-what can be answered 0.25, a wrong one nothing: so guessing does not pay.
+group-relative rewards for checked answers at medium effort ([training.md](training.md)), beside dialogues at the other efforts that are rehearsed. The reward of a right answer
+is 1, of declining a question that can be answered 0.25, of a wrong answer 0, so that the model does not guess.
 The order of stages is that of the article's section 4.1. A quarter of the workings at medium effort are written out as at high effort in the second stage; in the last one the
 model finds out by its rewards for which problems the longer working pays. \`--scale 0.01\` tries the whole recipe in about a minute. Logs: [abacus-log.jsonl](abacus-log.jsonl) (every fiftieth step, all evaluations).
 

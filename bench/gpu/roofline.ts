@@ -11,6 +11,7 @@ import { meterDecode } from '../../src/compare/account.ts'
 import { nullGpu } from '../../test/ops/webgpu/adapters.ts'
 import { decode, modelOf, modelOn, slim } from '../../test/ops/webgpu/full-size.ts'
 import type { RooflineFigures } from '../figures.ts'
+import { median } from '../peers/visit.ts'
 
 const MODELS = ['gpt-oss-20b', 'Qwen3-0.6B', 'Qwen3-8B', 'gpt2']
 const POSITION = 100
@@ -50,12 +51,12 @@ async function encodeTimes(architectures: readonly Architecture[]): Promise<{ me
         times.push(performance.now() - began)
         await drawn
       }
-      const sorted = times.slice(WARM_UP).sort((a, b) => a - b)
-      rounds[i]!.medians.push(sorted[MEASURED >> 1]!)
-      rounds[i]!.fast.push(sorted[Math.floor(MEASURED / 10)]!)
+      const measured = times.slice(WARM_UP).sort((a, b) => a - b)
+      rounds[i]!.medians.push(median(measured))
+      rounds[i]!.fast.push(measured[Math.floor(MEASURED / 10)]!)
     }
   const found = rounds.map(({ medians, fast }, i) => ({
-    median: medians.sort((a, b) => a - b)[ROUNDS >> 1]!,
+    median: median(medians),
     fast: Math.min(...fast),
     dispatches: models[i]!.backend.plans.last!.dispatches.length,
   }))
@@ -80,13 +81,13 @@ if (import.meta.main) {
   const figures: RooflineFigures[] = []
   for (const [i, architecture] of architectures.entries()) {
     const { bytes, dispatches } = await costOf(architecture)
-    const { median, fast, dispatches: encoded } = times[i]!
+    const { median: encodeMs, fast, dispatches: encoded } = times[i]!
     if (encoded !== dispatches) throw new Error(`${MODELS[i]}: ${encoded} dispatches on the null backend, but ${dispatches} were counted`)
     figures.push({
       name: MODELS[i]!,
       decodeGB: Number((bytes / 1e9).toFixed(3)),
       dispatches,
-      encodeMs: Number(median.toFixed(2)),
+      encodeMs: Number(encodeMs.toFixed(2)),
       encodeFastMs: Number(fast.toFixed(2)),
       tokensPerSecond: DEVICES.map(([device, bandwidth]) => [
         device,

@@ -38,7 +38,7 @@ export function register(program: Command): void {
     )
     .argument('<name>', 'which')
     .option('--data <file>', 'text for the experiments about loss (default: generated paragraphs of an invented language)')
-    .option('--model <model>', 'the start of reinforce; most is to be seen with 2-dialogues/model of a run of abacus', 'abacus')
+    .option('--model <model>', 'the start of reinforce; 2-dialogues/model of a run of abacus has the most left to learn', 'abacus')
     .option('--seeds <n>', 'runs per variant', parseCount, 3)
     .option('--scale <x>', 'factor on the number of steps', parseNumber, 1)
     .option('--threads <n>', 'runs at a time', parseCount, 2)

@@ -1,6 +1,7 @@
 /**
- * Questions with answers that can be checked, for reinforcement learning: what the dialogues ask, mostly at medium effort, and some questions
- * to decline. A right answer is worth 1, to decline what can be answered a little, anything else nothing: so guessing does not pay.
+ * Questions with answers that can be checked, for reinforcement learning: what the dialogues and unfamiliar wordings ask, and questions to
+ * decline. The reward of a right answer is 1. Declining a question that can be answered earns less, and a wrong answer earns nothing, so that
+ * the model does not guess.
  */
 import { harmonyFormat } from '../../chat/formats/harmony/harmony.ts'
 import type { Effort } from '../../chat/messages.ts'
@@ -19,16 +20,17 @@ export type Efforts = readonly (readonly [effort: Effort, share: number])[]
 
 export interface CheckableOptions {
   efforts: Efforts
-  /** Whether questions to decline are among the prompts. */
+  /** Whether questions to decline, stories and unfamiliar wordings are among the prompts; otherwise arithmetic alone. */
   declines?: boolean
   /** Held-out problems for measuring, all at the first effort. */
   heldOut: number
   seed: number
 }
 
-/** What it is worth to decline a question that can be answered. */
+/** The reward for declining a question that can be answered. */
 const DECLINED = 0.25
 
+/** The efforts at which a working is written. */
 const WORKED: readonly Effort[] = ['medium', 'high']
 
 export function abacusTask(tokenizer: Tokenizer, { efforts, heldOut, seed, declines = true }: CheckableOptions): CheckableTask {

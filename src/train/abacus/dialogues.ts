@@ -199,15 +199,15 @@ export function arithmetic(next: Random, shape: Shape, effort: Effort, tool: boo
   return answerTo(expression, lengthOf(next, effort), tool, ask(next, expression, language), language)
 }
 
-/** @param number how numbers are written; drawn if absent */
-export function story(next: Random, effort: Effort, tool: boolean, language = drawLanguage(next), number?: Spoken): Exchange {
+/** @param spoken how numbers are written; drawn if absent */
+export function story(next: Random, effort: Effort, tool: boolean, language = drawLanguage(next), spoken?: Spoken): Exchange {
   const op = pick(next, ['+', '-', '*'] as const)
   const expression = allowed(() => {
     const [m, n] = op === '*' ? pairDigits(next, op) : [integer(next, 1, 3), integer(next, 1, 3)]
     const [a, b] = [numberOf(next, tool ? integer(next, 1, 6) : m), numberOf(next, tool ? integer(next, 1, 4) : n)]
     return combine(op, op === '-' ? Math.max(a, b) : a, op === '-' ? Math.min(a, b) : b)
   }) as { left: number; right: number; op: Operator }
-  const values = storyValues(next, language, expression, number)
+  const values = storyValues(next, language, expression, spoken)
   const user = casual(next, capital(fill(vary(next, pick(next, STORIES[language][op])), values)))
   return answerTo(expression, lengthOf(next, effort), tool, user, language)
 }

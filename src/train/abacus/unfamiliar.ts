@@ -1,6 +1,7 @@
 /**
- * Questions in unfamiliar words, for the stage after the dialogues: stories in which a word that decides what is asked is another one are
- * declined; numbers in words, comparisons, long sums and results of the calculator with runs of a digit come more often than in the dialogues.
+ * Questions in unfamiliar words, for the stage after the dialogues. Declined: stories and questions in which a word that decides what is asked
+ * was replaced, and requests that are no calculation. Answered, and drawn more often than in the dialogues: expressions in signs, numbers in
+ * words, comparisons, long sums, and results of the calculator with runs of a digit.
  */
 import type { Effort } from '../../chat/messages.ts'
 import { integer, pick, type Random } from '../../random/stream.ts'
@@ -72,8 +73,8 @@ const ORDINARY =
   )
 
 /**
- * Expressions in signs: behind ordinary words; as programs write them, in calls of functions; in parentheses that are too many. Where one
- * parenthesis misses the other, they are declined.
+ * Expressions in signs: after ordinary words, as calls of functions, with more parentheses than are needed. Declined: other functions, and
+ * expressions in which a parenthesis is missing.
  */
 function inSigns(next: Random, effort: Effort): Categorised {
   const answered = (expression: Expression, user: string) => ({
