@@ -100,10 +100,12 @@ export interface RooflineFigures {
   name: string
   decodeGB: number
   dispatches: number
-  /** To record, encode and submit a token on a device that computes nothing: the median. */
+  /** To record and encode a token on a device that computes nothing: the median. */
   encodeMs: number
   /** The same in the fastest tenth. */
   encodeFastMs: number
+  /** To submit it and ask for the result. */
+  submitMs: number
   /** At a dispatch of 3 µs and of 10 µs. */
   tokensPerSecond: [device: string, fast: number, slow: number][]
 }

@@ -207,20 +207,21 @@ ${table(['type', 'faithful: answer', 'prompt', 'fast: answer', 'prompt'], rows)}
 
 function rooflineSection({ date, cpu, node, figures }: Extract<Results, { kind: 'roofline' }>): string {
   const devices = figures[0]!.tokensPerSecond.map(([device]) => device)
-  const rows = figures.map(({ name, decodeGB, dispatches, encodeMs, encodeFastMs, tokensPerSecond }) => [
+  const rows = figures.map(({ name, decodeGB, dispatches, encodeMs, encodeFastMs, submitMs, tokensPerSecond }) => [
     name,
     `${decodeGB.toFixed(2)} GB`,
     String(dispatches),
     `${encodeMs.toFixed(2)} ms (${encodeFastMs.toFixed(2)})`,
+    `${submitMs.toFixed(2)} ms`,
     ...tokensPerSecond.map(([, fast, slow]) => `${fast} / ${slow}`),
   ])
   return `## GPUs, predicted
 
 ${date}. **Not measured**: no GPU was at hand. Tokens per second of one answer by the roofline: bytes of the weights that a token reads, at 80 % of the published bandwidth (M2 100, M4 Max 546, RTX 4090 1008,
 H200 4800 GB/s), and its dispatches at 3 µs / 10 µs each. Bytes are the meter's; dispatches are counted on a device that computes nothing (\`node bench/gpu/roofline.ts\`). \`node bench/gpu/device.ts\` measures a GPU.
-Host: to record, encode and submit a token on Dawn's null backend, ${cpu}, Node ${node}; median of nine rounds in turns and, in parentheses, the fastest tenth of the fastest round. The machine is shared with others, which makes rounds up to twice as slow.
+Host: to record and encode a token on Dawn's null backend, ${cpu}, Node ${node}; median of nine rounds in turns and, in parentheses, the fastest tenth of the fastest round; then to submit it and ask for the result. The machine is shared with others, which makes rounds up to twice as slow.
 
-${table(['model', 'weights read', 'dispatches', 'host', ...devices], rows)}
+${table(['model', 'weights read', 'dispatches', 'host', 'submission', ...devices], rows)}
 `
 }
 

@@ -32,6 +32,9 @@ if (!files.length) {
 // Test processes inherit the environment: tests of WebGPU find a driver that computes on the CPU.
 Object.assign(process.env, await swiftshaderEnvironment())
 
+// What Node.js makes of a source file is kept for the other test processes, and for the programs that they start.
+process.env.NODE_COMPILE_CACHE ??= join(root, 'node_modules', '.cache', 'compile')
+
 const started = performance.now()
 const tallies = new Map<string, Tally>(files.map((file) => [file, { passed: 0, failed: 0, skipped: 0, ms: 0 }]))
 const failures: string[] = []

@@ -36,32 +36,51 @@ const WARM_UP = 300
 const MEASURED = 500
 
 /**
- * Times to record, encode and submit a decoded token on the null backend of Dawn, in ms: per architecture the median of all rounds' medians and
- * the lowest of their fastest tenths. The architectures take turns, as the machine may be slow for a while.
+ * Times to record and encode a decoded token on the null backend of Dawn, and to submit it and ask for the result, in ms: per architecture the
+ * median of all rounds' medians, and the lowest of the fastest tenths. The architectures take turns, as the machine may be slow for a while.
  */
-async function encodeTimes(architectures: readonly Architecture[]): Promise<{ median: number; fast: number; dispatches: number }[]> {
+async function encodeTimes(architectures: readonly Architecture[]) {
   const models = await Promise.all(architectures.map(async (architecture) => modelOn(slim(await nullGpu()), architecture, 1, 1024)))
-  const rounds = models.map(() => ({ medians: [] as number[], fast: [] as number[] }))
+  const submissions = models.map(({ backend }) => watchSubmissions(backend.device.device.queue))
+  const rounds = models.map(() => ({ medians: [] as number[], fast: [] as number[], submitting: [] as number[] }))
   for (let round = 0; round < ROUNDS; round++)
     for (const [i, model] of models.entries()) {
-      const times: number[] = []
+      const encoding: number[] = []
+      const submitting: number[] = []
       for (let n = 0; n < WARM_UP + MEASURED; n++) {
         const began = performance.now()
         const drawn = decode(model, POSITION)
-        times.push(performance.now() - began)
+        const ended = performance.now()
+        encoding.push(submissions[i]!.began - began)
+        submitting.push(ended - submissions[i]!.began)
         await drawn
       }
-      const measured = times.slice(WARM_UP).sort((a, b) => a - b)
+      const measured = encoding.slice(WARM_UP).sort((a, b) => a - b)
       rounds[i]!.medians.push(median(measured))
       rounds[i]!.fast.push(measured[Math.floor(MEASURED / 10)]!)
+      rounds[i]!.submitting.push(median(submitting.slice(WARM_UP)))
     }
-  const found = rounds.map(({ medians, fast }, i) => ({
-    median: median(medians),
-    fast: Math.min(...fast),
+  const found = rounds.map(({ medians, fast, submitting }, i) => ({
+    encodeMs: rounded(median(medians)),
+    encodeFastMs: rounded(Math.min(...fast)),
+    submitMs: rounded(median(submitting)),
     dispatches: models[i]!.backend.plans.last!.dispatches.length,
   }))
   for (const { backend } of models) await backend.dispose()
   return found
+}
+
+const rounded = (ms: number): number => Number(ms.toFixed(2))
+
+/** When the newest submission to a queue began. */
+function watchSubmissions(queue: GPUQueue): { began: number } {
+  const watched = { began: 0 }
+  const submit = queue.submit.bind(queue)
+  queue.submit = (commands) => {
+    watched.began = performance.now()
+    submit(commands)
+  }
+  return watched
 }
 
 /** Bytes and dispatches of a decoded token. */
@@ -81,14 +100,13 @@ if (import.meta.main) {
   const figures: RooflineFigures[] = []
   for (const [i, architecture] of architectures.entries()) {
     const { bytes, dispatches } = await costOf(architecture)
-    const { median: encodeMs, fast, dispatches: encoded } = times[i]!
+    const { dispatches: encoded, ...host } = times[i]!
     if (encoded !== dispatches) throw new Error(`${MODELS[i]}: ${encoded} dispatches on the null backend, but ${dispatches} were counted`)
     figures.push({
       name: MODELS[i]!,
       decodeGB: Number((bytes / 1e9).toFixed(3)),
       dispatches,
-      encodeMs: Number(encodeMs.toFixed(2)),
-      encodeFastMs: Number(fast.toFixed(2)),
+      ...host,
       tokensPerSecond: DEVICES.map(([device, bandwidth]) => [
         device,
         ...DISPATCH_SECONDS.map((seconds) => Math.round(predicted(bytes, dispatches, bandwidth, seconds))),

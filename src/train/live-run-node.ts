@@ -36,9 +36,10 @@ async function reinforceRun({ label, seed, model, effort, lengthPrice, rounds, p
   const stopIds = architecture.eosTokenIds
   const sampler = policySampler(architecture, workers.layout, workers.values, { context: 384, threads: 1, stopIds, rounded })
   // The held-out problems are those of every seed; the prompts are not.
-  const [task, { heldOut }] = [seed, 1].map((s) =>
-    abacusTask(tokenizer, { efforts: [[effort, 1]], heldOut: problems, seed: s, declines: false }),
-  ) as [ReturnType<typeof abacusTask>, ReturnType<typeof abacusTask>]
+  const [task, { heldOut }] = [seed, 1].map((s) => abacusTask(tokenizer, { effort, heldOut: problems, seed: s, declines: false })) as [
+    ReturnType<typeof abacusTask>,
+    ReturnType<typeof abacusTask>,
+  ]
   const options = { ...REINFORCE, prompts: 64, lengthPrice, maxTokens: 256, parts: 1, seed }
   const data = reinforcementData(workers, reference, sampler, { ...task, heldOut }, options, () => [])
   const steps = rounds * options.updates

@@ -44,6 +44,8 @@ export interface CheckedPrompt {
   ids: readonly number[]
   /** The reward of an answer, before the price of its length; 1 for a right one. */
   reward(answer: Sampled): number
+  /** Ids of an answer that joins the group where it earns more than the worst answer drawn, so that it is learned although it is seldom drawn. */
+  alternative?: readonly number[]
 }
 
 export interface CheckableTask {
@@ -93,6 +95,8 @@ interface Answered {
 interface Graded extends Answered {
   reward: number
   advantage: number
+  /** Whether the policy drew it; otherwise it is the alternative. */
+  drawn: boolean
 }
 
 /**
@@ -120,13 +124,13 @@ export function reinforcementData(
     const shares = Array.from({ length: updates }, (_, u) => learned.filter((_, i) => i % updates === u))
     steps = []
     for (const share of shares) steps.push(await policyExamples(policy, reference, share, options))
-    const answers = graded.flat()
+    const answers = graded.flat().filter(({ drawn }) => drawn)
     const mean = (of: (each: Graded) => number) => answers.reduce((sum, each) => sum + of(each), 0) / answers.length
     notes = {
       reward: mean(({ reward }) => reward),
       answerTokens: mean(({ answer }) => answer.ids.length),
       divergence: divergence(steps.flat()),
-      groups: learned.length / options.group,
+      groups: learned.filter(({ drawn }) => drawn).length / options.group,
     }
   }
   return {
@@ -159,10 +163,19 @@ async function drawGroups(asked: readonly CheckedPrompt[], sampler: Sampler, opt
     { temperature, maxTokens, seed: seed >>> 0 },
   )
   return asked.map((prompt, p) => {
+    const grade = (answer: Sampled) => prompt.reward(answer) - (lengthPrice * answer.ids.length) / 100
     const own = answers.slice(p * group, (p + 1) * group)
-    const rewards = own.map((answer) => prompt.reward(answer) - (lengthPrice * answer.ids.length) / 100)
+    const rewards = own.map(grade)
+    if (prompt.alternative) {
+      const alternative = { ids: [...prompt.alternative], finished: true }
+      const reward = grade(alternative)
+      if (reward > Math.min(...rewards)) {
+        own.push(alternative)
+        rewards.push(reward)
+      }
+    }
     const advantages = groupAdvantages(rewards)
-    return own.map((answer, i) => ({ prompt: prompt.ids, answer, reward: rewards[i]!, advantage: advantages[i]! }))
+    return own.map((answer, i) => ({ prompt: prompt.ids, answer, reward: rewards[i]!, advantage: advantages[i]!, drawn: i < group }))
   })
 }
 

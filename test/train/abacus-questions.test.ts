@@ -3,7 +3,9 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { test } from 'node:test'
 import { random } from '../../src/random/stream.ts'
-import { drawDialogue } from '../../src/train/abacus/dialogues.ts'
+import { drawDialogue, type Source } from '../../src/train/abacus/dialogues.ts'
+import { drawRewarded } from '../../src/train/abacus/rewarded.ts'
+import { drawUnfamiliar } from '../../src/train/abacus/unfamiliar.ts'
 
 const questions = (name: string): { question: string; answer: string | null }[] =>
   readFileSync(new URL(`../fixtures/abacus/${name}.jsonl`, import.meta.url), 'utf8')
@@ -22,7 +24,12 @@ const wording = (text: string) =>
 test('at least 300 questions to decline and 100 to answer have wordings that training never shows', () => {
   const next = random(11)
   const known = new Set<string>()
-  for (let i = 0; i < 40_000; i++) for (const { user } of drawDialogue(next).exchanges) known.add(wording(user))
+  const draw = (count: number, source?: Source) => {
+    for (let i = 0; i < count; i++) for (const { user } of drawDialogue(next, source).exchanges) known.add(wording(user))
+  }
+  draw(40_000)
+  draw(10_000, drawUnfamiliar)
+  draw(10_000, drawRewarded)
   const unknown = (name: string) => questions(name).filter(({ question }) => !known.has(wording(question)))
   const declined = unknown('out-of-scope')
   assert.ok(declined.length >= 300, `${declined.length}`)

@@ -271,14 +271,7 @@ test('a thousand held-out problems: equally many of each kind, all different', (
 })
 
 test('checked questions: the right answer is worth 1, to decline a little, a wrong one nothing, and none is held out', () => {
-  const task = abacusTask(tokenizer, {
-    efforts: [
-      ['medium', 0.5],
-      ['low', 0.5],
-    ],
-    heldOut: 11,
-    seed: 1,
-  })
+  const task = abacusTask(tokenizer, { effort: 'medium', heldOut: 11, seed: 1 })
   const marker = (name: string) => tokenizer.specials.get(`<|${name}|>`)!
   const said = (text: string, finished = true) => ({
     ids: [marker('channel'), ...tokenizer.encode('final'), marker('message'), ...tokenizer.encode(text), marker('return')],
@@ -292,7 +285,13 @@ test('checked questions: the right answer is worth 1, to decline a little, a wro
   )
   assert.notDeepEqual(task.prompts(4, 40)[0]!.ids, prompts[0]!.ids)
   const efforts = prompts.map(({ ids }) => /Reasoning: (\w+)/.exec(tokenizer.decode([...ids]))![1])
-  assert.deepEqual([...new Set(efforts)].sort(), ['low', 'medium'])
+  assert.deepEqual([...new Set(efforts)].sort(), ['high', 'medium'])
+  for (const [i, { alternative }] of prompts.entries()) assert.equal(alternative !== undefined, efforts[i] === 'high')
+  for (const { alternative, reward } of prompts.filter(({ alternative }) => alternative)) {
+    const text = tokenizer.decode(alternative!.slice(3, -1))
+    assert.ok(isDeclined(text), text)
+    assert.equal(reward({ ids: [...alternative!], finished: true }), 1, 'in these wordings declining is as good as the right answer')
+  }
   for (const { ids } of prompts) assert.equal(leakIn(/user<\|message\|>(.*)<\|end/s.exec(tokenizer.decode([...ids]))![1]!, false), null)
   const expected = problemsPerKind(11).flatMap((count, i) =>
     heldOutProblems(KINDS[i]!, count, 1).map((problem) => String(exactValue(problem))),

@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { random } from '../../src/random/stream.ts'
+import { pack, promptAndAnswer } from '../../src/train/data/pack.ts'
 import { distilled } from '../../src/train/distill.ts'
 import { groupAdvantages, type Objective, objectiveLoss, objectiveRows } from '../../src/train/objectives.ts'
-import { type CheckableTask, REINFORCE, reinforcementData } from '../../src/train/reinforce.ts'
+import { type CheckableTask, REINFORCE, reinforcementData, type Sampler } from '../../src/train/reinforce.ts'
 import { policySampler } from '../../src/train/sample-node.ts'
 import type { Example } from '../../src/train/shard.ts'
 import { smallModels } from '../../src/train/small-models.ts'
@@ -194,6 +195,28 @@ test('a price per token makes answers shorter', async () => {
   await train(workers, data, settings, { log: (record) => record.kind === 'step' && lengths.push(record.notes!.answerTokens!) })
   await data.close!()
   assert.ok(lengths.at(-1)! < 0.7 * lengths[0]!, lengths.map((n) => n.toFixed(1)).join(' '))
+})
+
+test('an alternative that earns more than what is drawn becomes likely, and one that earns less does not', async () => {
+  const likelihood = async (worth: number) => {
+    const workers = makeWorkers()
+    // Always the same answer is drawn; it earns 0.5.
+    const sampler: Sampler = { sample: async (prompts) => prompts.map(() => ({ ids: [5], finished: true })), close: async () => {} }
+    const reward = ({ ids }: { ids: number[] }) => (ids[0] === 3 ? worth : 0.5)
+    const task: CheckableTask = {
+      ...SEVEN,
+      prompts: (round, count) => SEVEN.prompts(round, count).map(({ ids }) => ({ ids, reward, alternative: [3] })),
+    }
+    const data = reinforcementData(workers, makeWorkers(), sampler, task, OPTIONS, () => [example()])
+    const notes: Record<string, number>[] = []
+    await train(workers, data, settings, { log: (record) => record.kind === 'step' && notes.push(record.notes!) })
+    assert.ok(notes.every(({ reward, answerTokens }) => reward === 0.5 && answerTokens === 1))
+    const { ids } = SEVEN.prompts(0, 1)[0]!
+    const [scores] = await workers.score([pack([promptAndAnswer(ids, [3])])])
+    return Math.exp(scores!.at(-1)!)
+  }
+  const [better, worse] = [await likelihood(1), await likelihood(0.2)]
+  assert.ok(better > 0.8 && worse < 0.3, `${better} ${worse}`)
 })
 
 test('texts that are rehearsed are learned in the same steps', async () => {

@@ -200,7 +200,14 @@ export function arithmetic(next: Random, shape: Shape, effort: Effort, tool: boo
 }
 
 /** @param spoken how numbers are written; drawn if absent */
-export function story(next: Random, effort: Effort, tool: boolean, language = drawLanguage(next), spoken?: Spoken): Exchange {
+export function story(
+  next: Random,
+  effort: Effort,
+  tool: boolean,
+  language = drawLanguage(next),
+  spoken?: Spoken,
+  from = STORIES,
+): Exchange {
   const op = pick(next, ['+', '-', '*'] as const)
   const expression = allowed(() => {
     const [m, n] = op === '*' ? pairDigits(next, op) : [integer(next, 1, 3), integer(next, 1, 3)]
@@ -208,7 +215,7 @@ export function story(next: Random, effort: Effort, tool: boolean, language = dr
     return combine(op, op === '-' ? Math.max(a, b) : a, op === '-' ? Math.min(a, b) : b)
   }) as { left: number; right: number; op: Operator }
   const values = storyValues(next, language, expression, spoken)
-  const user = casual(next, capital(fill(vary(next, pick(next, STORIES[language][op])), values)))
+  const user = casual(next, capital(fill(vary(next, pick(next, from[language][op])), values)))
   return answerTo(expression, lengthOf(next, effort), tool, user, language)
 }
 

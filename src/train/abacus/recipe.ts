@@ -80,7 +80,7 @@ const SETTINGS: Record<StageName, TrainingSettings> = {
   dialogues: { ...COMMON, steps: 6600, warmup: 50, learningRate: 2.5e-3, finalLearningRate: 5e-5, quantiseFrom: 5280 },
   /** Dialogues among which are unfamiliar wordings. */
   wordings: { ...COMMON, steps: 2200, warmup: 20, learningRate: 8e-4, finalLearningRate: 3e-5, quantiseFrom: 1 },
-  /** Answers that are checked; mostly at medium effort. */
+  /** Answers that are checked. */
   reinforce: {
     ...COMMON,
     steps: 40,

@@ -109,7 +109,7 @@ async function reinforcing(
   await reference.quantise(true)
   const stopIds = ABACUS_GENERATION.eos_token_id
   const sampler = policySampler(architecture, workers.layout, workers.values, { context: 384, threads: shards, stopIds, rounded: true })
-  const task = abacusTask(tokenizer, { efforts: [['medium', 1]], heldOut: scale < 1 ? 22 : 220, seed })
+  const task = abacusTask(tokenizer, { effort: 'medium', heldOut: scale < 1 ? 22 : 220, seed })
   const sizes = scale < 0.1 ? { prompts: 4, group: 4 } : { prompts: 64, group: 8 }
   const settings = { ...REINFORCE, ...sizes, parts: shards, seed, maxTokens: 300 }
   // Medium effort is not rehearsed: its workings would undo what is learned from rewards, and without them it would only be seen declining.

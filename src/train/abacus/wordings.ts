@@ -1,6 +1,6 @@
 /** A question in words: language, numbers, signs and wording are drawn, and how people type. */
 import { integer, pick, type Random } from '../../random/stream.ts'
-import { type Expression, operands, type Spelling, textOf } from './expression.ts'
+import { type Expression, type Operator, operands, type Spelling, textOf } from './expression.ts'
 import { inWords, type Language } from './number-words.ts'
 import { AFTER, AROUND, BEFORE, NEGATIVE, OF_THREE, OF_TWO, SPELLINGS } from './question-wordings.ts'
 import { capital, casual, fill } from './templates.ts'
@@ -29,14 +29,21 @@ export function typed(next: Random, text: string, language: Language): string {
   return casual(next, made)
 }
 
+/** Around any expression, and of two numbers. */
+export interface Wordings {
+  around: Record<Language, string[]>
+  ofTwo: Record<Language, Record<Operator, string[]>>
+}
+const TAUGHT: Wordings = { around: AROUND, ofTwo: OF_TWO }
+
 /** A question for the value of an expression. `number`: how numbers are written; drawn if absent. */
-export function ask(next: Random, expression: Expression, language: Language, number = drawNumbers(next, language)): string {
+export function ask(next: Random, expression: Expression, language: Language, number = drawNumbers(next, language), from = TAUGHT): string {
   const numbers = operands(expression)
   const plain = numbers.every((n) => n >= 0)
   const say = (wording: string, values: Readonly<Record<string, string>>) => typed(next, fill(wording, values), language)
   if (typeof expression !== 'number' && plain && next() < 0.35) {
     const [A, B, C] = numbers.map(number)
-    if (numbers.length === 2) return say(pick(next, OF_TWO[language][expression.op]), { A: A!, B: B! })
+    if (numbers.length === 2) return say(pick(next, from.ofTwo[language][expression.op]), { A: A!, B: B! })
     const isSum = numbers.length === 3 && expression.op === '+' && typeof expression.left !== 'number' && expression.left.op === '+'
     if (isSum) return say(pick(next, OF_THREE[language]), { A: A!, B: B!, C: C! })
   }
@@ -46,5 +53,5 @@ export function ask(next: Random, expression: Expression, language: Language, nu
   const spelled = words || sign['+'].startsWith('加')
   const negative = spelled && next() < 0.7 ? pick(next, NEGATIVE[language]) : '-'
   const spelling: Spelling = { sign, space, number, negative, bare: negative !== '-' || next() < 0.25 }
-  return say(pick(next, AROUND[language]), { E: textOf(expression, spelling) })
+  return say(pick(next, from.around[language]), { E: textOf(expression, spelling) })
 }
