@@ -32,7 +32,7 @@ export const webgpu: BackendUnderTest = {
   create: async () => createWebgpuBackend({ gpu: await testGpu() }),
   tolerance: 1e-3,
   invariant: 1e-5,
-  mostSteps: 4,
+  mostSteps: 8,
   longest: 110,
 }
 

@@ -1,6 +1,6 @@
 /** A question in words: language, numbers, signs and wording are drawn, and how people type. */
 import { integer, pick, type Random } from '../../random/stream.ts'
-import { type Expression, type Operator, operands, type Spelling, textOf } from './expression.ts'
+import { type Expression, operands, type Spelling, textOf } from './expression.ts'
 import { inWords, type Language } from './number-words.ts'
 import { AFTER, AROUND, BEFORE, NEGATIVE, OF_THREE, OF_TWO, SPELLINGS } from './question-wordings.ts'
 import { capital, casual, fill } from './templates.ts'
@@ -29,14 +29,10 @@ export function typed(next: Random, text: string, language: Language): string {
   return casual(next, made)
 }
 
-/** Around any expression, and of two numbers. */
-export interface Wordings {
-  around: Record<Language, string[]>
-  ofTwo: Record<Language, Record<Operator, string[]>>
-}
-const TAUGHT: Wordings = { around: AROUND, ofTwo: OF_TWO }
+/** What the dialogues ask: around any expression, and of two numbers. */
+const TAUGHT = { around: AROUND, ofTwo: OF_TWO }
 
-/** A question for the value of an expression. `number`: how numbers are written; drawn if absent. */
+/** A question for the value of an expression. `number`: how numbers are written; drawn if absent. `from`: the wordings. */
 export function ask(next: Random, expression: Expression, language: Language, number = drawNumbers(next, language), from = TAUGHT): string {
   const numbers = operands(expression)
   const plain = numbers.every((n) => n >= 0)
