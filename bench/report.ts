@@ -219,7 +219,7 @@ function rooflineSection({ date, cpu, node, figures }: Extract<Results, { kind: 
 
 ${date}. **Not measured**: no GPU was at hand. Tokens per second of one answer by the roofline: bytes of the weights that a token reads, at 80 % of the published bandwidth (M2 100, M4 Max 546, RTX 4090 1008,
 H200 4800 GB/s), and its dispatches at 3 µs / 10 µs each. Bytes are the meter's; dispatches are counted on a device that computes nothing (\`node bench/gpu/roofline.ts\`). \`node bench/gpu/device.ts\` measures a GPU.
-Host: to record and encode a token on Dawn's null backend, ${cpu}, Node ${node}; median of nine rounds in turns and, in parentheses, the fastest tenth of the fastest round; then to submit it and ask for the result. The machine is shared with others, which makes rounds up to twice as slow.
+Host: to record and encode a token on Dawn's null backend, ${cpu}, Node ${node}; median of nine rounds in turns and, in parentheses, the fastest tenth of the fastest round; then to submit it and ask for the result. The machine is shared with others, which makes rounds slower. An AMD EPYC that was shared more needed 0.90 to 1.45 ms for gpt-oss-20b, 0.81 to 1.50 ms for Qwen3-0.6B and 0.37 to 0.65 ms for GPT-2, in three runs.
 
 ${table(['model', 'weights read', 'dispatches', 'host', 'submission', ...devices], rows)}
 `
