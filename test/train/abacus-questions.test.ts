@@ -37,6 +37,7 @@ test('at least 300 questions to decline and 100 to answer have wordings that tra
   const answered = unknown('wordings')
   assert.ok(answered.length >= 100, `${answered.length}`)
   assert.ok(answered.every(({ answer }) => answer !== null))
-  for (const name of ['out-of-scope', 'wordings'])
+  assert.ok(questions('further').every(({ answer }) => answer !== null))
+  for (const name of ['out-of-scope', 'wordings', 'further'])
     assert.equal(new Set(questions(name).map(({ question }) => question)).size, questions(name).length, `${name}: each question once`)
 })

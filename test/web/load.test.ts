@@ -20,7 +20,7 @@ test('a chosen directory answers on any backend; copies in its subdirectories do
   for (const options of [{ threads: 1 }, { backend: createReferenceBackend() }]) {
     await using model = await load(folder(), { ...options, context: 256, slots: 1 })
     let text = ''
-    for await (const event of model.chat([{ role: 'user', content: 'What is 12 + 30?' }], { thinking: 'low' }))
+    for await (const event of model.chat([{ role: 'user', content: 'What is 12 + 30?' }], { thinking: 'high' }))
       if (event.type === 'text-delta') text += event.delta
     answers.push(text)
   }

@@ -33,10 +33,10 @@ export interface CheckableOptions {
  * The reward for declining a question that can be answered: little where training shows such wordings, as much as for the right answer where it
  * shows none.
  */
-const DECLINED = { known: 0.25, unknown: 1 }
+const DECLINED = { known: 0.4, unknown: 1 }
 
 /** Share of the prompts in wordings that are only rewarded. */
-const REWARDED = 0.4
+const REWARDED = 0.5
 
 /** Ids of an answer that the prompt ends with: <|start|>assistant. */
 const START = 2
@@ -67,12 +67,12 @@ export function abacusTask(tokenizer: Tokenizer, { effort, heldOut, seed, declin
           const { exchanges, tool, category } = drawDialogue(next, rewarded ? drawRewarded : undefined)
           if (tool || exchanges.length > 1 || category === 'who') continue
           if (!declines && category !== 'arithmetic') continue
-          const { user, final, about } = exchanges[0]!
+          const { user, final, about, language = about?.language } = exchanges[0]!
           // Nothing is held out in the right working of any effort.
           if (about && WORKED.some((effort) => leakIn(workingOf(about.expression, effort).text, true))) continue
           const own = next() < 0.5
           if (!rewarded) return checked(user, effort, final, own)
-          return { ...checked(user, 'high', final, own, DECLINED.unknown), alternative: said(about ? REFUSAL[about.language] : final) }
+          return { ...checked(user, 'high', final, own, DECLINED.unknown), alternative: said(language ? REFUSAL[language] : final) }
         }
       })
     },

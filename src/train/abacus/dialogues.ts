@@ -25,6 +25,8 @@ export interface Exchange {
   final: string
   /** What a further question about the result is about. */
   about?: { expression: Expression; language: Language; effort: Effort }
+  /** Of a comparison. */
+  language?: Language
 }
 
 /** An exchange with the name of its kind. */
@@ -229,14 +231,14 @@ export function storyValues(next: Random, language: Language, { left, right }: {
 }
 
 /** @param hard numbers differ by less than ten or are each other's digits backwards, and most questions are answered with yes or no */
-export function comparison(next: Random, effort: Effort, language: Language, hard = false): Exchange {
+export function comparison(next: Random, effort: Effort, language: Language, hard = false, from = COMPARISONS): Exchange {
   const drawn = allowed(() => drawExpression(next, 'pair', pairDigits(next, '+'))) as { left: number; right: number }
   const a = drawn.left
   const b = hard ? neighbour(next, a) : next() < 0.04 ? a : drawn.right
-  const wordings = COMPARISONS[language]
+  const wordings = from[language]
   const { text, answer: say } = pick(next, hard && next() < 0.6 ? wordings.filter(isYesOrNo) : wordings)
-  const user = typed(next, fill(text, { A: String(a), B: String(b) }), language)
-  return { user, analysis: comparing(a, b, effort), final: say(a, b) }
+  const user = typed(next, fill(vary(next, text), { A: String(a), B: String(b) }), language)
+  return { user, analysis: comparing(a, b, effort), final: say(a, b), language }
 }
 
 const isYesOrNo = ({ answer }: Comparison): boolean => !/\d/.test(answer(1, 2))
@@ -244,7 +246,8 @@ const isYesOrNo = ({ answer }: Comparison): boolean => !/\d/.test(answer(1, 2))
 const neighbour = (next: Random, n: number): number =>
   n > 9 && next() < 0.3 ? Number(Array.from(String(n)).reverse().join('')) : Math.abs(n + integer(next, -9, 9))
 
-function refused(next: Random): Exchange {
+/** A question to decline. */
+export function refused(next: Random): Exchange {
   const known = (language: Language) => ask(next, drawExpression(next, pick(next, ['pair', 'pair', 'sum'] as const)), language)
   const { text, language } = drawRefusal(next, drawLanguage(next), known)
   return { user: text, analysis: '', final: REFUSAL[language] }

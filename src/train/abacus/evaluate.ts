@@ -126,8 +126,9 @@ export async function measureQuestions(ask: Ask, questions: readonly Question[],
 
 type Verdict = 'right' | 'declined' | 'wrong'
 
+/** A sentence is right where its only number is the expected one: "76 is larger." */
 function verdict(text: string, expected: string | null): Verdict {
-  if (expected !== null && text.trim() === expected) return 'right'
+  if (expected !== null && (text.trim() === expected || text.match(/-?\d+/g)?.join(' ') === expected)) return 'right'
   if (isDeclined(text)) return 'declined'
   // Somebody who greets, and says what the model is, has answered nothing wrongly.
   return expected === null && !/\d/.test(text) ? 'declined' : 'wrong'

@@ -419,9 +419,11 @@ export interface Comparison {
   text: string
   answer: (a: number, b: number) => string
 }
-const larger = (same: string) => (a: number, b: number) => (a === b ? same : String(Math.max(a, b)))
-const smaller = (same: string) => (a: number, b: number) => (a === b ? same : String(Math.min(a, b)))
-const each = (texts: string, answer: Comparison['answer']): Comparison[] => lines(texts).map((text) => ({ text, answer }))
+/** Answers of comparisons: `same` where both numbers are equal. */
+export const larger = (same: string) => (a: number, b: number) => (a === b ? same : String(Math.max(a, b)))
+export const smaller = (same: string) => (a: number, b: number) => (a === b ? same : String(Math.min(a, b)))
+/** Wordings with the same answer, one per line. */
+export const each = (texts: string, answer: Comparison['answer']): Comparison[] => lines(texts).map((text) => ({ text, answer }))
 
 export const COMPARISONS: Record<Language, Comparison[]> = {
   en: [

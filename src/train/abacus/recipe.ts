@@ -79,14 +79,14 @@ const SETTINGS: Record<StageName, TrainingSettings> = {
   /** Dialogues; the experts are read through MXFP4 in the last fifth. */
   dialogues: { ...COMMON, steps: 6600, warmup: 50, learningRate: 2.5e-3, finalLearningRate: 5e-5, quantiseFrom: 5280 },
   /** Dialogues among which are unfamiliar wordings. */
-  wordings: { ...COMMON, steps: 2200, warmup: 20, learningRate: 8e-4, finalLearningRate: 3e-5, quantiseFrom: 1 },
+  wordings: { ...COMMON, steps: 3400, warmup: 20, learningRate: 1e-3, finalLearningRate: 3e-5, quantiseFrom: 1 },
   /** Answers that are checked. */
   reinforce: {
     ...COMMON,
-    steps: 40,
+    steps: 60,
     warmup: 6,
-    learningRate: 6e-4,
-    finalLearningRate: 5e-5,
+    learningRate: 3.5e-4,
+    finalLearningRate: 3e-5,
     weightDecay: 0,
     beta2: 0.99,
     evaluateEvery: 20,

@@ -1,6 +1,6 @@
 /** Wordings with single capital letters in the places of numbers, names and things. A letter after an underscore is a word: "_A bag has B nuts". */
 
-import { pick, type Random } from '../../random/stream.ts'
+import { integer, pick, type Random } from '../../random/stream.ts'
 
 /** One wording per line. */
 export const lines = (text: string): string[] =>
@@ -27,8 +27,20 @@ export function casual(next: Random, text: string): string {
   return draw < 0.24 ? ` ${text}` : text
 }
 
-/** Chooses one of the words in {braces|like these}; a blank too many goes. */
-export const vary = (next: Random, text: string): string =>
-  text.replace(/\{([^}]*)\}/g, (_, words: string) => pick(next, words.split('|'))).replace(/ +(?=[ ?.])/g, '')
+/**
+ * Chooses one of the words in {braces|like these}; a blank too many goes. All braces that begin with # choose the word of the same place:
+ * "{#cats|dogs} and {#mice|bones}".
+ */
+export const vary = (next: Random, text: string): string => {
+  let place: number | undefined
+  const chosen = (linked: string, words: string[]) => {
+    if (!linked) return pick(next, words)
+    place ??= integer(next, 0, words.length - 1)
+    return words[place]!
+  }
+  return text
+    .replace(/\{(#?)([^}]*)\}/g, (_, linked: string, words: string) => chosen(linked, words.split('|')))
+    .replace(/ +(?=[ ?.])/g, '')
+}
 
 export const capital = (text: string): string => text[0]!.toUpperCase() + text.slice(1)

@@ -1,44 +1,195 @@
 /**
  * Questions in unfamiliar words, for the stage after the dialogues. Declined: stories and questions in which a word that decides what is asked
  * was replaced, and requests that are no calculation. Answered, and drawn more often than in the dialogues: expressions in signs, numbers in
- * words, comparisons, long sums, and results of the calculator with runs of a digit.
+ * words, numbers that end in zeros, lists, comparisons, long sums, further wordings (unfamiliar-wordings.ts), and results of the calculator with
+ * runs of a digit.
  */
 import type { Effort } from '../../chat/messages.ts'
 import { integer, pick, type Random } from '../../random/stream.ts'
-import { allowed, answerTo, type Categorised, comparison, drawExpression, story, storyValues } from './dialogues.ts'
-import { chain, combine, drawSign, type Expression, numberOf, type Operator, PLAIN, textOf } from './expression.ts'
+import { allowed, answerTo, type Categorised, comparison, drawExpression, refused, story, storyValues } from './dialogues.ts'
+import { chain, combine, drawSign, type Expression, exactValue, numberOf, type Operator, operands, PLAIN, textOf } from './expression.ts'
 import { inWords, type Language } from './number-words.ts'
+import { COMPARISONS } from './question-wordings.ts'
 import { hanzi, REFUSAL, spoilt, word } from './refusals.ts'
 import { STORIES } from './story-wordings.ts'
 import { capital, casual, fill, vary } from './templates.ts'
-import { ask, drawLanguage, type Spoken } from './wordings.ts'
+import {
+  BETWEEN_ITEMS,
+  CLAIMS,
+  FURTHER_AROUND,
+  FURTHER_COMPARISONS,
+  FURTHER_OF_TWO,
+  FURTHER_STORIES,
+  LISTS,
+  NESTED,
+  OTHER_LISTS,
+  STORIES_OF_THREE,
+} from './unfamiliar-wordings.ts'
+import { ask, drawLanguage, type Spoken, typed } from './wordings.ts'
+
+const FURTHER = { around: FURTHER_AROUND, ofTwo: FURTHER_OF_TWO }
 
 /** An exchange of this stage, or undefined for one of the dialogues. */
 export function drawUnfamiliar(next: Random, effort: Effort, tool: boolean): Categorised | undefined {
   const draw = next()
   if (tool) return draw < 0.9 ? undefined : calculated(next, effort)
-  if (draw < 0.37) return undefined
+  if (draw < 0.25) return undefined
+  if (draw < 0.28) return { category: 'refused', ...refused(next) }
   const language = drawLanguage(next)
-  if (draw < 0.43) return inSigns(next, effort)
-  if (draw < 0.45) return declined(strangeRequest(next), 'en')
-  if (draw < 0.57) return declined(strangeStory(next, language), language)
-  if (draw < 0.62) {
+  if (draw < 0.345) return inSigns(next, effort)
+  if (draw < 0.365) return declined(strangeRequest(next), 'en')
+  if (draw < 0.465) return declined(strangeStory(next, language), language)
+  if (draw < 0.49) return declined(next() < 0.6 ? strangeComparison(next, language) : claim(next, language), language)
+  if (draw < 0.53) {
     const known = next() < 0.3 ? comparison(next, effort, language).user : ask(next, drawExpression(next, 'pair'), language)
     return declined(spoilt(next, known, language), language)
   }
-  if (draw < 0.74) return { category: 'compare', ...comparison(next, effort, language, next() < 0.6) }
-  const words = drawWords(next, language)
-  if (draw < 0.83) return { category: 'story', ...story(next, effort, false, language, next() < 0.5 ? words : undefined) }
+  if (draw < 0.64) {
+    const from = next() < 0.6 ? FURTHER_COMPARISONS : undefined
+    return { category: 'compare', ...comparison(next, effort, language, next() < 0.6, from) }
+  }
+  if (draw < 0.67) return storyOfThree(next, effort, language)
+  if (draw < 0.78) {
+    const [from, words] = [next() < 0.7 ? FURTHER_STORIES : undefined, next() < 0.3 ? drawWords(next, language) : undefined]
+    return { category: 'story', ...story(next, effort, false, language, words, from) }
+  }
+  if (draw < 0.8) return listed(next, effort, language)
+  if (draw < 0.815) return declined(fill(vary(next, pick(next, OTHER_LISTS[language])), listValues(next, language)), language)
+  if (draw < 0.84) return nested(next, effort, language)
+  const words = next() < 0.4 ? drawWords(next, language) : undefined
+  const expression = allowed(() => (words && next() < 0.6 ? spokenPair(next) : drawAsked(next)))
+  const question = next() < 0.35 ? askOfTwo(next, expression, language, words) : undefined
+  const user = question ?? ask(next, expression, language, words, next() < 0.5 ? FURTHER : undefined)
+  return { category: 'arithmetic', ...answerTo(expression, effort, false, user, language) }
+}
+
+/** A question in one of the further wordings for two numbers that are not negative; undefined for other expressions. */
+function askOfTwo(next: Random, expression: Expression, language: Language, words: Spoken = String): string | undefined {
+  if (typeof expression === 'number') return undefined
+  const { op, left, right } = expression
+  if (typeof left !== 'number' || typeof right !== 'number' || left < 0 || right < 0) return undefined
+  return typed(next, fill(vary(next, pick(next, FURTHER_OF_TWO[language][op])), { A: words(left), B: words(right) }), language)
+}
+
+function drawAsked(next: Random): Expression {
   const kind = next()
-  const expression = allowed(() => (kind < 0.2 ? longSum(next) : kind < 0.55 ? mixed(next) : smallPair(next)))
-  const question = ask(next, expression, language, kind < 0.5 ? undefined : words)
-  return { category: 'arithmetic', ...answerTo(expression, effort, false, question, language) }
+  return kind < 0.1 ? longSum(next) : kind < 0.3 ? mixed(next) : kind < 0.55 ? withZeros(next) : smallPair(next)
+}
+
+/** Two numbers as they are said in words: with hundreds, and often round. */
+function spokenPair(next: Random): Expression {
+  const one = () => {
+    const draw = next()
+    return draw < 0.35 ? integer(next, 1, 99) : draw < 0.6 ? integer(next, 1, 9) * (next() < 0.8 ? 100 : 1000) : integer(next, 100, 999)
+  }
+  const [a, b] = [one(), next() < 0.15 ? 10 * integer(next, 10, 999) : one()]
+  const op = pick(next, ['+', '-'] as const)
+  return next() < 0.8 ? combine(op, Math.max(a, b), Math.min(a, b)) : combine(op, a, b)
+}
+
+function storyOfThree(next: Random, effort: Effort, language: Language): Categorised {
+  const from = STORIES_OF_THREE[language]
+  const signs = pick(next, Object.keys(from)) as keyof typeof from
+  const ops = Array.from(signs) as Operator[]
+  const expression = allowed(() => {
+    const digits = integer(next, 1, 2)
+    const one = () => numberOf(next, integer(next, 1, digits))
+    const [b, c] = [one(), one()]
+    const least = (ops[0] === '-' ? b : 0) + (ops[1] === '-' ? c : 0)
+    return chain([least + one(), b, c], ops)
+  })
+  const [left, right, third] = operands(expression) as [number, number, number]
+  const number = next() < 0.2 ? drawWords(next, language) : String
+  const values = { ...storyValues(next, language, { left, right }, number), C: number(third) }
+  const user = casual(next, capital(fill(vary(next, pick(next, from[signs]!)), values)))
+  return { category: 'story', ...answerTo(expression, effort, false, user, language) }
+}
+
+/** What is done with two numbers, and then with the third. */
+function nested(next: Random, effort: Effort, language: Language): Categorised {
+  const from = NESTED[language]
+  const signs = pick(next, Object.keys(from)) as keyof typeof from
+  const [first, second] = Array.from(signs) as [Operator, Operator]
+  const [most, least] = signs.includes('*') ? [1, 1] : [3, 2]
+  const one = (digits: number) => numberOf(next, integer(next, 1, digits))
+  const expression = allowed(() => combine(second, combine(first, one(most + (first === '*' ? 1 : 0)), one(least)), one(least)))
+  const number = next() < 0.15 ? drawWords(next, language) : String
+  const [A, B, C] = operands(expression).map(number) as [string, string, string]
+  const user = typed(next, fill(vary(next, pick(next, from[signs]!)), { A, B, C }), language)
+  return { category: 'arithmetic', ...answerTo(expression, effort, false, user, language) }
+}
+
+/** Says the value of an expression, which may be another, and asks whether that is so. */
+function claim(next: Random, language: Language): string {
+  const expression = next() < 0.7 ? smallPair(next) : mixed(next)
+  const value = Number(exactValue(expression)) + (next() < 0.5 ? 0 : integer(next, -12, 12))
+  const text = textOf(expression, { ...PLAIN, space: next() < 0.7 ? ' ' : '' })
+  return typed(next, fill(vary(next, pick(next, CLAIMS[language])), { E: text, C: String(value) }), language)
+}
+
+/** A comparison of what is no whole number from 0: of negative numbers, or of expressions. */
+function strangeComparison(next: Random, language: Language): string {
+  const { text } = pick(next, (next() < 0.5 ? COMPARISONS : FURTHER_COMPARISONS)[language])
+  const number = () => String(numberOf(next, integer(next, 1, 3)))
+  const strange = () => (next() < 0.4 ? `-${number()}` : textOf(smallPair(next), { ...PLAIN, space: next() < 0.6 ? ' ' : '' }))
+  const both = next() < 0.4
+  const [a, b] = both ? [strange(), strange()] : next() < 0.5 ? [strange(), number()] : [number(), strange()]
+  return typed(next, fill(vary(next, text), { A: a, B: b }), language)
+}
+
+/** A list of numbers that are added. */
+function listed(next: Random, effort: Effort, language: Language): Categorised {
+  const tens = next() < 0.3
+  const digits = integer(next, 1, 3)
+  const one = () => (tens ? 10 * integer(next, 1, 40) : numberOf(next, next() < 0.7 ? digits : integer(next, 1, digits)))
+  const numbers = operands(allowed(() => sumOf(Array.from({ length: pick(next, [2, 3, 3, 3, 4, 5]) }, one))))
+  const [between, last] = pick(next, BETWEEN_ITEMS[language])
+  const words = next() < 0.15 ? drawWords(next, language) : String
+  const list = numbers.slice(0, -1).map(words).join(between) + last + words(numbers.at(-1)!)
+  const user = typed(next, fill(vary(next, pick(next, LISTS[language])), { L: list }), language)
+  return { category: 'arithmetic', ...answerTo(sumOf(numbers), effort, false, user, language) }
+}
+
+/** A list, and the ends of a range. */
+function listValues(next: Random, language: Language) {
+  const digits = integer(next, 1, 3)
+  const numbers = Array.from({ length: integer(next, 2, 7) }, () => numberOf(next, digits))
+  const first = numberOf(next, integer(next, 1, 2))
+  return { L: numbers.join(pick(next, BETWEEN_ITEMS[language])[0]), F: String(first), U: String(first + integer(next, 2, 99)) }
+}
+
+const sumOf = (numbers: readonly number[]): Expression =>
+  chain(
+    numbers,
+    numbers.slice(1).map(() => '+'),
+  )
+
+/** Two numbers, of which at least one ends in zeros. */
+export function withZeros(next: Random): Expression {
+  const ending = () => (next() < 0.6 ? integer(next, 1, 9) * 10 ** integer(next, 1, 3) : 10 * integer(next, 1, 999))
+  const a = ending()
+  if (next() < 0.12) return combine('*', 10 * integer(next, 1, 9), numberOf(next, integer(next, 1, 2)))
+  const b = next() < 0.4 ? ending() : next() < 0.2 ? Math.abs(a + integer(next, -9, 9)) : numberOf(next, integer(next, 1, 4))
+  const op = pick(next, ['+', '-', '-'] as const)
+  return next() < 0.7 ? combine(op, Math.max(a, b), Math.min(a, b)) : combine(op, Math.min(a, b), Math.max(a, b))
 }
 
 /** Numbers in words, often with a capital, as at the beginning of a sentence. */
-function drawWords(next: Random, language: Language): Spoken {
-  const words = inWords(language, next() < 0.3 ? ' ' : '-')
+export function drawWords(next: Random, language: Language): Spoken {
+  const plain = inWords(language, next() < 0.3 ? ' ' : '-', next() < 0.3 ? 100 : 9999)
+  const other = next() < 0.5
+  const words = other ? (n: number) => OTHERWISE[language].reduce((text, [from, to]) => text.replace(from, to), plain(n)) : plain
   return next() < 0.35 ? (n) => capital(words(n)) : words
+}
+
+/** Other ways to say some numbers. */
+const OTHERWISE: Record<Language, (readonly [RegExp, string])[]> = {
+  en: [
+    [/hundred (?=.)/, 'hundred and '],
+    [/^one (?=hundred|thousand)/, 'a '],
+  ],
+  de: [[/^(?=hundert|tausend)/, 'ein']],
+  zh: [[/二(?=[百千])/g, '两']],
 }
 
 /** Sums and products of several numbers; what is not multiplied may have three digits. */
@@ -66,6 +217,16 @@ const FUNCTIONS: Readonly<Record<string, Operator>> = {
 }
 const OTHER_FUNCTIONS = ['max', 'min', 'div', 'divide', 'pow', 'mod', 'avg', 'gcd', 'sqrt', 'log']
 
+/** The same expression with one of its numbers negative. */
+function oneNegative(next: Random, expression: Expression): Expression {
+  if (typeof expression === 'number') return -expression
+  const { op, left, right } = expression
+  return next() < 0.6 ? combine(op, oneNegative(next, left), right) : combine(op, left, oneNegative(next, right))
+}
+
+/** Beside a sign, as somebody types who does not care. */
+const SPACES = ['', '', ' ', ' ', '  ']
+
 /** Words that change nothing before an expression in signs. */
 const ORDINARY =
   'about again all also and any as at but can could do even for from have here how I if in is it just let like look may me my need next now of on please say see should so such tell that the then there they this to try want was we well what when which will with would you'.split(
@@ -73,7 +234,7 @@ const ORDINARY =
   )
 
 /**
- * Expressions in signs: after ordinary words, as calls of functions, with more parentheses than are needed. Declined: other functions, and
+ * Expressions in signs: after ordinary words, as calls of functions, with uneven spaces, with more parentheses than are needed. Declined: other functions, and
  * expressions in which a parenthesis is missing.
  */
 function inSigns(next: Random, effort: Effort): Categorised {
@@ -88,8 +249,30 @@ function inSigns(next: Random, effort: Effort): Categorised {
     const user = `${name}(${left},${next() < 0.7 ? ' ' : ''}${right})`
     return op ? answered(combine(op, left, right), user) : declined(user, 'en')
   }
-  const expression = allowed(() => (next() < 0.6 ? smallPair(next) : mixed(next)))
-  const text = textOf(expression, { ...PLAIN, space: next() < 0.6 ? ' ' : '' })
+  const kind = next()
+  const expression = allowed(() =>
+    kind < 0.4
+      ? smallPair(next)
+      : kind < 0.7
+        ? mixed(next)
+        : kind < 0.85
+          ? oneNegative(next, mixed(next))
+          : drawExpression(next, 'negative'),
+  )
+  const spelling = { ...PLAIN, space: next() < 0.6 ? ' ' : '' }
+  const text = textOf(expression, spelling)
+  const parts = typeof expression === 'number' ? [] : [expression.left, expression.right]
+  if (parts.some((part) => typeof part !== 'number') && next() < 0.3) {
+    // Every part of several numbers in parentheses, whether it needs them or not.
+    const [left, right] = parts.map((part) => (typeof part === 'number' && part >= 0 ? String(part) : `(${textOf(part, spelling)})`))
+    const { op } = expression as Exclude<Expression, number>
+    return answered(expression, `${left}${spelling.space}${op}${spelling.space}${right}`)
+  }
+  if (next() < 0.2)
+    return answered(
+      expression,
+      text.replace(/[-+*()]/g, (sign) => `${pick(next, SPACES)}${sign}${pick(next, SPACES)}`),
+    )
   if (next() < 0.45) {
     const lead = Array.from({ length: integer(next, 1, 3) }, () => pick(next, ORDINARY)).join(' ')
     return answered(expression, `${next() < 0.4 ? capital(lead) : lead} ${text}${next() < 0.6 ? '?' : ''}`)
@@ -136,7 +319,10 @@ function longSum(next: Random) {
 /** The words of a story that are no names, things or places. */
 const LATIN = /(?<![\p{L}'])\p{L}{3,}/gu
 const OWN_WORDS: Record<Language, RegExp> = { en: LATIN, de: LATIN, zh: /[一-鿿]+/gu }
-const ENGLISH = Object.values(STORIES.en).flat().join(' ').match(LATIN)!
+const ENGLISH = [STORIES.en, FURTHER_STORIES.en]
+  .flatMap((from) => Object.values(from).flat())
+  .join(' ')
+  .match(LATIN)!
 
 const VERBS =
   'bend bind blend boil carry close copy cover cut drag draw drop fill fold hide join keep knock lift link melt mix move open pack paint pick pour press print pull push send share shift sort stack swap throw tie trade turn twist wash watch weigh wrap'.split(
@@ -159,7 +345,8 @@ function strangeRequest(next: Random): string {
 }
 
 function strangeStory(next: Random, language: Language): string {
-  let text = vary(next, pick(next, STORIES[language][pick(next, ['+', '-', '*'] as const)]))
+  const from = next() < 0.5 ? STORIES : FURTHER_STORIES
+  let text = vary(next, pick(next, from[language][pick(next, ['+', '-', '*'] as const)]))
   for (let count = integer(next, 1, 3); count > 0; count--) {
     const words = [...text.matchAll(OWN_WORDS[language])]
     if (words.length === 0) break

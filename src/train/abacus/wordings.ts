@@ -3,7 +3,7 @@ import { integer, pick, type Random } from '../../random/stream.ts'
 import { type Expression, operands, type Spelling, textOf } from './expression.ts'
 import { inWords, type Language } from './number-words.ts'
 import { AFTER, AROUND, BEFORE, NEGATIVE, OF_THREE, OF_TWO, SPELLINGS } from './question-wordings.ts'
-import { capital, casual, fill } from './templates.ts'
+import { capital, casual, fill, vary } from './templates.ts'
 
 export const drawLanguage = (next: Random): Language => {
   const draw = next()
@@ -36,7 +36,8 @@ const TAUGHT = { around: AROUND, ofTwo: OF_TWO }
 export function ask(next: Random, expression: Expression, language: Language, number = drawNumbers(next, language), from = TAUGHT): string {
   const numbers = operands(expression)
   const plain = numbers.every((n) => n >= 0)
-  const say = (wording: string, values: Readonly<Record<string, string>>) => typed(next, fill(wording, values), language)
+  const chosen = (wording: string) => (wording.includes('{') ? vary(next, wording) : wording)
+  const say = (wording: string, values: Readonly<Record<string, string>>) => typed(next, fill(chosen(wording), values), language)
   if (typeof expression !== 'number' && plain && next() < 0.35) {
     const [A, B, C] = numbers.map(number)
     if (numbers.length === 2) return say(pick(next, from.ofTwo[language][expression.op]), { A: A!, B: B! })
