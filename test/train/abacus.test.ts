@@ -273,6 +273,15 @@ test('the measurement counts right, declined and wrong answers', async () => {
   const { right, declined, wrong, mistakes } = await measureQuestions(ask, questions, 'high')
   assert.deepEqual({ right, declined, wrong }, { right: 1, declined: 1, wrong: 1 })
   assert.equal(mistakes[0]!.came, '10')
+  const said = async (text: string, expected: string | null) => {
+    const score = await measureQuestions(async () => ({ text, reasoningTokens: 0, calls: [] }), [{ question: '', expected }], 'high')
+    return score.right ? 'right' : score.declined ? 'declined' : 'wrong'
+  }
+  assert.equal(await said('76 is larger.', '76'), 'right')
+  assert.equal(await said('76 is larger than 67.', '76'), 'wrong')
+  assert.equal(await said('-4', '4'), 'wrong')
+  assert.equal(await said('Yes.', 'No.'), 'wrong')
+  assert.equal(await said(REFUSAL.zh, '76'), 'declined')
 })
 
 test('numbers that are too large are declined, and a result is explained in one sentence', () => {
