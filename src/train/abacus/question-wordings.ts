@@ -419,50 +419,113 @@ export interface Comparison {
   text: string
   answer: (a: number, b: number) => string
 }
-/** Answers of comparisons: `same` where both numbers are equal. */
-export const larger = (same: string) => (a: number, b: number) => (a === b ? same : String(Math.max(a, b)))
-export const smaller = (same: string) => (a: number, b: number) => (a === b ? same : String(Math.min(a, b)))
-/** Wordings with the same answer, one per line. */
-export const each = (texts: string, answer: Comparison['answer']): Comparison[] => lines(texts).map((text) => ({ text, answer }))
+
+/** What is asked of two numbers A and B, one wording per line. */
+interface Compared {
+  /** For the larger one, or for the smaller one. */
+  larger: string
+  smaller: string
+  /** To be answered with yes or no: whether A is larger, smaller, equal. */
+  isLarger: string
+  isSmaller: string
+  equal?: string
+  /** To be compared. */
+  both?: string
+}
+
+const ANSWERS: Record<Language, { yes: string; no: string; same: string; larger: string }> = {
+  en: { yes: 'Yes.', no: 'No.', same: 'They are equal.', larger: ' is larger.' },
+  de: { yes: 'Ja.', no: 'Nein.', same: 'Sie sind gleich.', larger: ' ist größer.' },
+  zh: { yes: '是。', no: '不是。', same: '一样大。', larger: '更大。' },
+}
+
+/** Wordings with their answers, in the order of `wordings`. */
+export function comparisons(language: Language, wordings: Compared): Comparison[] {
+  const { yes, no, same, larger } = ANSWERS[language]
+  const answers: Record<keyof Compared, Comparison['answer']> = {
+    larger: (a, b) => (a === b ? same : String(Math.max(a, b))),
+    smaller: (a, b) => (a === b ? same : String(Math.min(a, b))),
+    isLarger: (a, b) => (a > b ? yes : no),
+    isSmaller: (a, b) => (a < b ? yes : no),
+    equal: (a, b) => (a === b ? yes : no),
+    both: (a, b) => (a === b ? same : `${Math.max(a, b)}${larger}`),
+  }
+  return Object.entries(wordings).flatMap(([kind, texts]) =>
+    lines(texts).map((text) => ({ text, answer: answers[kind as keyof Compared] })),
+  )
+}
 
 export const COMPARISONS: Record<Language, Comparison[]> = {
-  en: [
-    ...each(
-      'Which is larger, A or B?\nWhich number is bigger: A or B?\nWhich is bigger, A or B?\nWhich is greater, A or B?\nWhich is more, A or B?\nWhat is larger, A or B?\nThe larger of A and B?\nA or B, which is larger?\nWhich of A and B is larger?\nWhich is the larger number, A or B?\nThe larger number: A or B?\nWhich of A and B is the bigger one?\nWhat is the larger number: A or B?\nTell me which is larger, A or B.\nA or B: which is more?',
-      larger('They are equal.'),
-    ),
-    ...each(
-      'Which is smaller, A or B?\nWhich number is less: A or B?\nWhich is less, A or B?\nA or B, which is smaller?\nWhich of A and B is smaller?\nWhich is the smaller number, A or B?\nThe smaller of A and B?\nWhat is the smaller number: A or B?\nWhat is less, A or B?',
-      smaller('They are equal.'),
-    ),
-    ...each(
-      'Is A larger than B?\nIs A greater than B?\nIs A bigger than B?\nIs A more than B?\nIs A above B?\nIs A > B?\nis A > B?\nA > B?\nDo you think A is larger than B?',
-      (a, b) => (a > b ? 'Yes.' : 'No.'),
-    ),
-    ...each('Is A less than B?\nIs A smaller than B?\nIs A below B?\nIs A < B?\nA < B?\nIs A fewer than B?', (a, b) =>
-      a < b ? 'Yes.' : 'No.',
-    ),
-    ...each('Is A equal to B?\nAre A and B equal?\nAre A and B the same?\nIs A the same as B?', (a, b) => (a === b ? 'Yes.' : 'No.')),
-    ...each('Compare A and B.\nCompare A with B', (a, b) => (a === b ? 'They are equal.' : `${Math.max(a, b)} is larger.`)),
-  ],
-  de: [
-    ...each(
-      'Was ist größer, A oder B?\nWelche Zahl ist größer: A oder B?\nWas ist mehr, A oder B?\nWelche ist größer, A oder B?\nA oder B, was ist größer?',
-      larger('Sie sind gleich.'),
-    ),
-    ...each(
-      'Was ist kleiner, A oder B?\nWelche Zahl ist kleiner: A oder B?\nA oder B, was ist kleiner?\nWas ist weniger, A oder B?',
-      smaller('Sie sind gleich.'),
-    ),
-    ...each('Ist A größer als B?\nIst A mehr als B?', (a, b) => (a > b ? 'Ja.' : 'Nein.')),
-    ...each('Ist A kleiner als B?', (a, b) => (a < b ? 'Ja.' : 'Nein.')),
-  ],
-  zh: [
-    ...each('A和B哪个大？\nA和B哪个更大？\nA与B哪个数大？', larger('一样大。')),
-    ...each('A和B哪个小？\nA和B哪个更小？', smaller('一样大。')),
-    ...each('A比B大吗？', (a, b) => (a > b ? '是。' : '不是。')),
-    ...each('A比B小吗？', (a, b) => (a < b ? '是。' : '不是。')),
-  ],
+  en: comparisons('en', {
+    larger: `Which is larger, A or B?
+      Which number is bigger: A or B?
+      Which is bigger, A or B?
+      Which is greater, A or B?
+      Which is more, A or B?
+      What is larger, A or B?
+      The larger of A and B?
+      A or B, which is larger?
+      Which of A and B is larger?
+      Which is the larger number, A or B?
+      The larger number: A or B?
+      Which of A and B is the bigger one?
+      What is the larger number: A or B?
+      Tell me which is larger, A or B.
+      A or B: which is more?`,
+    smaller: `Which is smaller, A or B?
+      Which number is less: A or B?
+      Which is less, A or B?
+      A or B, which is smaller?
+      Which of A and B is smaller?
+      Which is the smaller number, A or B?
+      The smaller of A and B?
+      What is the smaller number: A or B?
+      What is less, A or B?`,
+    isLarger: `Is A larger than B?
+      Is A greater than B?
+      Is A bigger than B?
+      Is A more than B?
+      Is A above B?
+      Is A > B?
+      is A > B?
+      A > B?
+      Do you think A is larger than B?`,
+    isSmaller: `Is A less than B?
+      Is A smaller than B?
+      Is A below B?
+      Is A < B?
+      A < B?
+      Is A fewer than B?`,
+    equal: `Is A equal to B?
+      Are A and B equal?
+      Are A and B the same?
+      Is A the same as B?`,
+    both: `Compare A and B.
+      Compare A with B`,
+  }),
+  de: comparisons('de', {
+    larger: `Was ist größer, A oder B?
+      Welche Zahl ist größer: A oder B?
+      Was ist mehr, A oder B?
+      Welche ist größer, A oder B?
+      A oder B, was ist größer?`,
+    smaller: `Was ist kleiner, A oder B?
+      Welche Zahl ist kleiner: A oder B?
+      A oder B, was ist kleiner?
+      Was ist weniger, A oder B?`,
+    isLarger: `Ist A größer als B?
+      Ist A mehr als B?`,
+    isSmaller: 'Ist A kleiner als B?',
+  }),
+  zh: comparisons('zh', {
+    larger: `A和B哪个大？
+      A和B哪个更大？
+      A与B哪个数大？`,
+    smaller: `A和B哪个小？
+      A和B哪个更小？`,
+    isLarger: 'A比B大吗？',
+    isSmaller: 'A比B小吗？',
+  }),
 }
 
 /** What people say around a question. */

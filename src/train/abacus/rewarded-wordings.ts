@@ -5,7 +5,7 @@
  */
 import type { Operator } from './expression.ts'
 import type { Language } from './number-words.ts'
-import { type Comparison, each, larger, smaller } from './question-wordings.ts'
+import { type Comparison, comparisons } from './question-wordings.ts'
 import { lines } from './templates.ts'
 
 /** Around any expression. */
@@ -302,52 +302,49 @@ export const REWARDED_STORIES: Record<Language, Record<Operator, string[]>> = {
 }
 
 export const REWARDED_COMPARISONS: Record<Language, Comparison[]> = {
-  en: [
-    ...each(
-      `Between A and B, who wins?
+  en: comparisons('en', {
+    larger: `Between A and B, who wins?
       A against B: the larger is
       Of A and B I want the bigger
       Who is ahead, A or B?
       From A and B take the larger.`,
-      larger('They are equal.'),
-    ),
-    ...each(
-      `A against B: the smaller is
+    smaller: `A against B: the smaller is
       Of A and B I want the smaller
       Who is behind, A or B?
       From A and B take the smaller.`,
-      smaller('They are equal.'),
-    ),
-    ...each(
-      `Can I say that A is over B?
+    isLarger: `Can I say that A is over B?
       Tell me if A is larger than B
       A bigger than B, yes or no?
       Is it so that A is greater than B?
       Isn't A larger than B?`,
-      (a, b) => (a > b ? 'Yes.' : 'No.'),
-    ),
-    ...each(
-      `Can I say that A is under B?
+    isSmaller: `Can I say that A is under B?
       Tell me if A is smaller than B
       A smaller than B, yes or no?
       Is it so that A is less than B?
       Isn't A smaller than B?`,
-      (a, b) => (a < b ? 'Yes.' : 'No.'),
-    ),
-    ...each('Do A and B have the same value?\nTell me if A equals B', (a, b) => (a === b ? 'Yes.' : 'No.')),
-  ],
-  de: [
-    ...each('Wer gewinnt, A oder B?\nVon A und B die größere', larger('Sie sind gleich.')),
-    ...each('Von A und B die kleinere\nWer ist hinten, A oder B?', smaller('Sie sind gleich.')),
-    ...each('Sag mir, ob A größer als B ist\nA größer als B, ja oder nein?\nLiegt A über B?', (a, b) => (a > b ? 'Ja.' : 'Nein.')),
-    ...each('Sag mir, ob A kleiner als B ist\nA kleiner als B, ja oder nein?\nLiegt A unter B?', (a, b) => (a < b ? 'Ja.' : 'Nein.')),
-  ],
-  zh: [
-    ...each('A大还是B大？\nA和B，大的是几？', larger('一样大。')),
-    ...each('A小还是B小？\nA和B，小的是几？', smaller('一样大。')),
-    ...each('A大于B，对吗？', (a, b) => (a > b ? '是。' : '不是。')),
-    ...each('A小于B，对吗？', (a, b) => (a < b ? '是。' : '不是。')),
-  ],
+    equal: `Do A and B have the same value?
+      Tell me if A equals B`,
+  }),
+  de: comparisons('de', {
+    larger: `Wer gewinnt, A oder B?
+      Von A und B die größere`,
+    smaller: `Von A und B die kleinere
+      Wer ist hinten, A oder B?`,
+    isLarger: `Sag mir, ob A größer als B ist
+      A größer als B, ja oder nein?
+      Liegt A über B?`,
+    isSmaller: `Sag mir, ob A kleiner als B ist
+      A kleiner als B, ja oder nein?
+      Liegt A unter B?`,
+  }),
+  zh: comparisons('zh', {
+    larger: `A大还是B大？
+      A和B，大的是几？`,
+    smaller: `A小还是B小？
+      A和B，小的是几？`,
+    isLarger: 'A大于B，对吗？',
+    isSmaller: 'A小于B，对吗？',
+  }),
 }
 
 /** Stories that cannot be answered from their numbers, or only by arithmetic that the model does not do. */

@@ -5,7 +5,7 @@
  */
 import type { Operator } from './expression.ts'
 import type { Language } from './number-words.ts'
-import { type Comparison, each, larger, smaller } from './question-wordings.ts'
+import { type Comparison, comparisons } from './question-wordings.ts'
 import { lines } from './templates.ts'
 
 /** Around any expression. */
@@ -411,59 +411,44 @@ export const STORIES_OF_THREE: Record<Language, Partial<Record<`${Operator}${Ope
 
 /** Most are those of languages in which the dialogues have few. */
 export const FURTHER_COMPARISONS: Record<Language, Comparison[]> = {
-  en: [
-    ...each(
-      `What is {the maximum|the bigger|the greater|the higher|the largest} of A and B?
+  en: comparisons('en', {
+    larger: `What is {the maximum|the bigger|the greater|the higher|the largest} of A and B?
       {Which|What} {number |}is {the highest|the biggest|the larger one|higher|the greatest}{,|:} A or B?
       {Pick|Choose|Name|Give me} the {larger|bigger|greater} {one|number|}{:|,| of} A {or|and} B`,
-      larger('They are equal.'),
-    ),
-    ...each(
-      `What is {the minimum|the lesser|the smaller|the lower|the lowest} of A and B?
+    smaller: `What is {the minimum|the lesser|the smaller|the lower|the lowest} of A and B?
       {Which|What} {number |}is {the lowest|the smallest|the smaller one|lower|the least}{,|:} A or B?
       {Pick|Choose|Name|Give me} the {smaller|lesser|lower} {one|number|}{:|,| of} A {or|and} B`,
-      smaller('They are equal.'),
-    ),
-    ...each(
-      '{Does|So does} A {exceed|beat|come after|lie above} B?\n{Would you say|Is it true that|Am I right that} A is {larger|more|greater|bigger} than B?',
-      (a, b) => (a > b ? 'Yes.' : 'No.'),
-    ),
-    ...each(
-      'Does A {come before|lie below} B?\n{Would you say|Is it true that|Am I right that} A is {smaller|less|lower} than B?',
-      (a, b) => (a < b ? 'Yes.' : 'No.'),
-    ),
-    ...each('{Compare|Please compare} {the numbers |}A {and|with|to} B{.|}', (a, b) =>
-      a === b ? 'They are equal.' : `${Math.max(a, b)} is larger.`,
-    ),
-  ],
-  de: [
-    ...each(
-      `{Was|Welche Zahl|Welche} ist {größer|höher|mehr|die größere|die höhere}{,|:} A oder B?
+    isLarger: `{Does|So does} A {exceed|beat|come after|lie above} B?
+      {Would you say|Is it true that|Am I right that} A is {larger|more|greater|bigger} than B?`,
+    isSmaller: `Does A {come before|lie below} B?
+      {Would you say|Is it true that|Am I right that} A is {smaller|less|lower} than B?`,
+    both: '{Compare|Please compare} {the numbers |}A {and|with|to} B{.|}',
+  }),
+  de: comparisons('de', {
+    larger: `{Was|Welche Zahl|Welche} ist {größer|höher|mehr|die größere|die höhere}{,|:} A oder B?
       {Nenne|Nimm|Sag} die größere{ Zahl|}: A oder B{.|}
       Die größere {Zahl |}von A und B{?|}`,
-      larger('Sie sind gleich.'),
-    ),
-    ...each(
-      `{Was|Welche Zahl|Welche} ist {kleiner|niedriger|weniger|die kleinere}{,|:} A oder B?
+    smaller: `{Was|Welche Zahl|Welche} ist {kleiner|niedriger|weniger|die kleinere}{,|:} A oder B?
       {Nenne|Nimm|Sag} die kleinere{ Zahl|}: A oder B{.|}
       Die kleinere {Zahl |}von A und B{?|}`,
-      smaller('Sie sind gleich.'),
-    ),
-    ...each('{Ist|Sind} A {größer|höher|mehr} als B?\n{Stimmt es, dass|Ist es wahr, dass} A {größer|mehr} als B ist?', (a, b) =>
-      a > b ? 'Ja.' : 'Nein.',
-    ),
-    ...each('{Ist|Sind} A {kleiner|weniger|niedriger} als B?\n{Stimmt es, dass|Ist es wahr, dass} A kleiner als B ist?', (a, b) =>
-      a < b ? 'Ja.' : 'Nein.',
-    ),
-    ...each('{Ist A gleich B|Sind A und B gleich|Sind A und B gleich groß}?', (a, b) => (a === b ? 'Ja.' : 'Nein.')),
-    ...each('{Vergleiche|Vergleich} A {und|mit} B{.|}', (a, b) => (a === b ? 'Sie sind gleich.' : `${Math.max(a, b)} ist größer.`)),
-  ],
-  zh: [
-    ...each('A{和|与|跟}B{哪个|谁|哪一个}{大|更大|大一些|多}？\n{A和B|A与B}{中|里}{大的|较大的}{是|是哪个}？', larger('一样大。')),
-    ...each('A{和|与|跟}B{哪个|谁|哪一个}{小|更小|小一些|少}？\n{A和B|A与B}{中|里}{小的|较小的}{是|是哪个}？', smaller('一样大。')),
-    ...each('A{比B大|大于B|比B多}吗？\nA{是不是|是否}{比B大|大于B}？', (a, b) => (a > b ? '是。' : '不是。')),
-    ...each('A{比B小|小于B|比B少}吗？\nA{是不是|是否}{比B小|小于B}？', (a, b) => (a < b ? '是。' : '不是。')),
-    ...each('A{和|与}B{相等|一样大|一样}吗？\nA等于B吗？', (a, b) => (a === b ? '是。' : '不是。')),
-    ...each('{比较|比一比|请比较}{一下|}A{和|与}B{的大小|}', (a, b) => (a === b ? '一样大。' : `${Math.max(a, b)}更大。`)),
-  ],
+    isLarger: `{Ist|Sind} A {größer|höher|mehr} als B?
+      {Stimmt es, dass|Ist es wahr, dass} A {größer|mehr} als B ist?`,
+    isSmaller: `{Ist|Sind} A {kleiner|weniger|niedriger} als B?
+      {Stimmt es, dass|Ist es wahr, dass} A kleiner als B ist?`,
+    equal: '{Ist A gleich B|Sind A und B gleich|Sind A und B gleich groß}?',
+    both: '{Vergleiche|Vergleich} A {und|mit} B{.|}',
+  }),
+  zh: comparisons('zh', {
+    larger: `A{和|与|跟}B{哪个|谁|哪一个}{大|更大|大一些|多}？
+      {A和B|A与B}{中|里}{大的|较大的}{是|是哪个}？`,
+    smaller: `A{和|与|跟}B{哪个|谁|哪一个}{小|更小|小一些|少}？
+      {A和B|A与B}{中|里}{小的|较小的}{是|是哪个}？`,
+    isLarger: `A{比B大|大于B|比B多}吗？
+      A{是不是|是否}{比B大|大于B}？`,
+    isSmaller: `A{比B小|小于B|比B少}吗？
+      A{是不是|是否}{比B小|小于B}？`,
+    equal: `A{和|与}B{相等|一样大|一样}吗？
+      A等于B吗？`,
+    both: '{比较|比一比|请比较}{一下|}A{和|与}B{的大小|}',
+  }),
 }
