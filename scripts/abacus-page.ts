@@ -112,9 +112,10 @@ lineage train abacus --out runs/abacus     # add --resume to go on after an inte
 \`\`\`
 
 Four stages follow one another, each a run with log, curve and state of its own: texts of question, working and answer, where every token counts; dialogues as harmony renders
-them, in whose last fifth the experts are read through MXFP4; dialogues among which are further wordings (numbers in words and with zeros, lists, nested sums, stories whose verb
-decides, comparisons) and questions to decline in which a word that decides was replaced; and group-relative rewards for checked answers ([training.md](training.md)), beside dialogues at the other efforts that are rehearsed. Arithmetic is rewarded at medium effort. Half of the
-questions are at high effort and in wordings that no text of the other stages shows. There declining is worth as much as the right answer, 1, and a wrong answer nothing, so
+them, in whose last fifth the experts are read through MXFP4; dialogues with further wordings (numbers in words, numbers that end in zeros, lists, three numbers one after another,
+stories in which the verb says what to calculate, comparisons) and with questions to decline, in many of which one important word was replaced; and group-relative rewards for checked
+answers ([training.md](training.md)), beside dialogues at the other efforts that are rehearsed. Arithmetic is rewarded at medium effort. Half of the questions are at high effort and in
+wordings that no text of the other stages shows. There declining is worth as much as the right answer, 1, and a wrong answer nothing, so
 that the model learns to decline what it does not read rightly; declining joins every group of those questions in which an answer is wrong, as it is seldom drawn. Elsewhere declining a
 question that can be answered is worth 0.4.
 The order of stages is that of the article's section 4.1. A quarter of the workings at medium effort are written out as at high effort in the second stage; in the last one the

@@ -13,7 +13,7 @@ import { drawRefusal, REFUSAL, TOO_LARGE, topic, WHO, WHO_ANSWER, word } from '.
 import { hasHeldOut, leakIn } from './split.ts'
 import { ITEMS, NAMES, PLACES, STORIES } from './story-wordings.ts'
 import { capital, casual, fill, vary } from './templates.ts'
-import { ask, drawLanguage, drawNumbers, type Spoken, typed } from './wordings.ts'
+import { ask, drawLanguage, drawNumbers, type Spoken, say } from './wordings.ts'
 
 /** One exchange. */
 export interface Exchange {
@@ -25,7 +25,7 @@ export interface Exchange {
   final: string
   /** What a further question about the result is about. */
   about?: { expression: Expression; language: Language; effort: Effort }
-  /** Of a comparison. */
+  /** Of a comparison, which is no expression that `about` could hold. */
   language?: Language
 }
 
@@ -236,9 +236,9 @@ export function comparison(next: Random, effort: Effort, language: Language, har
   const a = drawn.left
   const b = hard ? neighbour(next, a) : next() < 0.04 ? a : drawn.right
   const wordings = from[language]
-  const { text, answer: say } = pick(next, hard && next() < 0.6 ? wordings.filter(isYesOrNo) : wordings)
-  const user = typed(next, fill(vary(next, text), { A: String(a), B: String(b) }), language)
-  return { user, analysis: comparing(a, b, effort), final: say(a, b), language }
+  const { text, answer } = pick(next, hard && next() < 0.6 ? wordings.filter(isYesOrNo) : wordings)
+  const user = say(next, text, { A: String(a), B: String(b) }, language)
+  return { user, analysis: comparing(a, b, effort), final: answer(a, b), language }
 }
 
 const isYesOrNo = ({ answer }: Comparison): boolean => !/\d/.test(answer(1, 2))

@@ -1,12 +1,15 @@
 /**
- * Wordings that the third stage adds to those of the dialogues: what is asked of two numbers, of a list of numbers, in a story, and in a
- * comparison. E stands for an expression, L for a list of numbers, A and B for numbers, N and M for names, T for things, P for places; one of
- * the words in {braces|like these} is chosen. The wordings of the tests are others.
+ * Wordings that the third stage adds to those of the dialogues: what is asked of two or three numbers, of a list of numbers, in a story, and in
+ * a comparison. E stands for an expression, L for a list of numbers, A, B and C for numbers, N and M for names, T for things, P for places; one
+ * of the words in {braces|like these} is chosen. The wordings of the tests are others.
  */
 import type { Operator } from './expression.ts'
 import type { Language } from './number-words.ts'
 import { type Comparison, comparisons } from './question-wordings.ts'
 import { lines } from './templates.ts'
+
+/** Wordings for three numbers A, B and C, by the sign before B and the sign before C. */
+export type BySigns = Partial<Record<`${Operator}${Operator}`, string[]>>
 
 /** Around any expression. */
 export const FURTHER_AROUND: Record<Language, string[]> = {
@@ -118,8 +121,8 @@ export const FURTHER_OF_TWO: Record<Language, Record<Operator, string[]>> = {
   },
 }
 
-/** Three numbers of which the first two come together: the sign between them, the sign before C, and wordings for both. */
-export const NESTED: Record<Language, Partial<Record<`${Operator}${Operator}`, string[]>>> = {
+/** What is done with A and B, and then with C. */
+export const NESTED: Record<Language, BySigns> = {
   en: {
     '++': lines(`{Add|Put} C to the sum of A and B{.|}
       {Take|Start with} A, {add|and add} B{, then| and then|, and} add C{.|}`),
@@ -374,8 +377,8 @@ export const FURTHER_STORIES: Record<Language, Record<Operator, string[]>> = {
   },
 }
 
-/** Stories with three numbers A, B and C; the signs before B and before C. */
-export const STORIES_OF_THREE: Record<Language, Partial<Record<`${Operator}${Operator}`, string[]>>> = {
+/** Stories with three numbers. */
+export const STORIES_OF_THREE: Record<Language, BySigns> = {
   en: {
     '++': lines(`There are A {#red|small|old|wooden} T, B {#blue|big|new|plastic} T and C {#green|huge|broken|glass} T. How many T {are there|are that|is that}?
       {There are|N has|N sees|I count} A {#red|small|old|wooden}, B {#blue|big|new|plastic} and C {#green|huge|broken|glass} T. How many T {are there|are that|is that}{ in all|}?

@@ -1,8 +1,8 @@
 /**
  * Questions in unfamiliar words, for the stage after the dialogues. Declined: stories and questions in which a word that decides what is asked
- * was replaced, and requests that are no calculation. Answered, and drawn more often than in the dialogues: expressions in signs, numbers in
- * words, numbers that end in zeros, lists, comparisons, long sums, further wordings (unfamiliar-wordings.ts), and results of the calculator with
- * runs of a digit.
+ * was replaced, requests that are no calculation, and claims, lists and comparisons that ask for something else. Answered, and drawn more often
+ * than in the dialogues: expressions in signs, numbers in words, numbers that end in zeros, lists, comparisons, long sums, further wordings
+ * (unfamiliar-wordings.ts), and results of the calculator with runs of a digit.
  */
 import type { Effort } from '../../chat/messages.ts'
 import { integer, pick, type Random } from '../../random/stream.ts'
@@ -15,6 +15,7 @@ import { STORIES } from './story-wordings.ts'
 import { capital, casual, fill, vary } from './templates.ts'
 import {
   BETWEEN_ITEMS,
+  type BySigns,
   CLAIMS,
   FURTHER_AROUND,
   FURTHER_COMPARISONS,
@@ -25,7 +26,7 @@ import {
   OTHER_LISTS,
   STORIES_OF_THREE,
 } from './unfamiliar-wordings.ts'
-import { ask, drawLanguage, type Spoken, typed } from './wordings.ts'
+import { ask, drawLanguage, type Spoken, say } from './wordings.ts'
 
 const FURTHER = { around: FURTHER_AROUND, ofTwo: FURTHER_OF_TWO }
 
@@ -68,7 +69,7 @@ function askOfTwo(next: Random, expression: Expression, language: Language, word
   if (typeof expression === 'number') return undefined
   const { op, left, right } = expression
   if (typeof left !== 'number' || typeof right !== 'number' || left < 0 || right < 0) return undefined
-  return typed(next, fill(vary(next, pick(next, FURTHER_OF_TWO[language][op])), { A: words(left), B: words(right) }), language)
+  return say(next, pick(next, FURTHER_OF_TWO[language][op]), { A: words(left), B: words(right) }, language)
 }
 
 function drawAsked(next: Random): Expression {
@@ -87,10 +88,14 @@ function spokenPair(next: Random): Expression {
   return next() < 0.8 ? combine(op, Math.max(a, b), Math.min(a, b)) : combine(op, a, b)
 }
 
+/** Two signs, and the wordings for them. */
+function drawSigns(next: Random, from: BySigns): { ops: [Operator, Operator]; wordings: string[] } {
+  const [signs, wordings] = pick(next, Object.entries(from))
+  return { ops: Array.from(signs) as [Operator, Operator], wordings }
+}
+
 function storyOfThree(next: Random, effort: Effort, language: Language): Categorised {
-  const from = STORIES_OF_THREE[language]
-  const signs = pick(next, Object.keys(from)) as keyof typeof from
-  const ops = Array.from(signs) as Operator[]
+  const { ops, wordings } = drawSigns(next, STORIES_OF_THREE[language])
   const expression = allowed(() => {
     const digits = integer(next, 1, 2)
     const one = () => numberOf(next, integer(next, 1, digits))
@@ -101,40 +106,39 @@ function storyOfThree(next: Random, effort: Effort, language: Language): Categor
   const [left, right, third] = operands(expression) as [number, number, number]
   const number = next() < 0.2 ? drawWords(next, language) : String
   const values = { ...storyValues(next, language, { left, right }, number), C: number(third) }
-  const user = casual(next, capital(fill(vary(next, pick(next, from[signs]!)), values)))
+  const user = casual(next, capital(fill(vary(next, pick(next, wordings)), values)))
   return { category: 'story', ...answerTo(expression, effort, false, user, language) }
 }
 
 /** What is done with two numbers, and then with the third. */
 function nested(next: Random, effort: Effort, language: Language): Categorised {
-  const from = NESTED[language]
-  const signs = pick(next, Object.keys(from)) as keyof typeof from
-  const [first, second] = Array.from(signs) as [Operator, Operator]
-  const [most, least] = signs.includes('*') ? [1, 1] : [3, 2]
+  const { ops, wordings } = drawSigns(next, NESTED[language])
+  const [first, second] = ops
+  const [most, least] = ops.includes('*') ? [1, 1] : [3, 2]
   const one = (digits: number) => numberOf(next, integer(next, 1, digits))
   const expression = allowed(() => combine(second, combine(first, one(most + (first === '*' ? 1 : 0)), one(least)), one(least)))
   const number = next() < 0.15 ? drawWords(next, language) : String
   const [A, B, C] = operands(expression).map(number) as [string, string, string]
-  const user = typed(next, fill(vary(next, pick(next, from[signs]!)), { A, B, C }), language)
+  const user = say(next, pick(next, wordings), { A, B, C }, language)
   return { category: 'arithmetic', ...answerTo(expression, effort, false, user, language) }
 }
 
-/** Says the value of an expression, which may be another, and asks whether that is so. */
+/** Claims a value of an expression, right or wrong, and asks whether it is right. */
 function claim(next: Random, language: Language): string {
   const expression = next() < 0.7 ? smallPair(next) : mixed(next)
   const value = Number(exactValue(expression)) + (next() < 0.5 ? 0 : integer(next, -12, 12))
   const text = textOf(expression, { ...PLAIN, space: next() < 0.7 ? ' ' : '' })
-  return typed(next, fill(vary(next, pick(next, CLAIMS[language])), { E: text, C: String(value) }), language)
+  return say(next, pick(next, CLAIMS[language]), { E: text, C: String(value) }, language)
 }
 
-/** A comparison of what is no whole number from 0: of negative numbers, or of expressions. */
+/** A comparison in which a number is negative, or an expression stands in its place. */
 function strangeComparison(next: Random, language: Language): string {
   const { text } = pick(next, (next() < 0.5 ? COMPARISONS : FURTHER_COMPARISONS)[language])
   const number = () => String(numberOf(next, integer(next, 1, 3)))
   const strange = () => (next() < 0.4 ? `-${number()}` : textOf(smallPair(next), { ...PLAIN, space: next() < 0.6 ? ' ' : '' }))
   const both = next() < 0.4
   const [a, b] = both ? [strange(), strange()] : next() < 0.5 ? [strange(), number()] : [number(), strange()]
-  return typed(next, fill(vary(next, text), { A: a, B: b }), language)
+  return say(next, text, { A: a, B: b }, language)
 }
 
 /** A list of numbers that are added. */
@@ -146,7 +150,7 @@ function listed(next: Random, effort: Effort, language: Language): Categorised {
   const [between, last] = pick(next, BETWEEN_ITEMS[language])
   const words = next() < 0.15 ? drawWords(next, language) : String
   const list = numbers.slice(0, -1).map(words).join(between) + last + words(numbers.at(-1)!)
-  const user = typed(next, fill(vary(next, pick(next, LISTS[language])), { L: list }), language)
+  const user = say(next, pick(next, LISTS[language]), { L: list }, language)
   return { category: 'arithmetic', ...answerTo(sumOf(numbers), effort, false, user, language) }
 }
 
@@ -224,7 +228,7 @@ function oneNegative(next: Random, expression: Expression): Expression {
   return next() < 0.6 ? combine(op, oneNegative(next, left), right) : combine(op, left, oneNegative(next, right))
 }
 
-/** Beside a sign, as somebody types who does not care. */
+/** Blanks beside a sign in a carelessly typed expression. */
 const SPACES = ['', '', ' ', ' ', '  ']
 
 /** Words that change nothing before an expression in signs. */
@@ -234,8 +238,8 @@ const ORDINARY =
   )
 
 /**
- * Expressions in signs: after ordinary words, as calls of functions, with uneven spaces, with more parentheses than are needed. Declined: other functions, and
- * expressions in which a parenthesis is missing.
+ * Expressions in signs: after ordinary words, as calls of functions, with uneven blanks, with more parentheses than are needed. Declined: other
+ * functions, and expressions in which a parenthesis is missing.
  */
 function inSigns(next: Random, effort: Effort): Categorised {
   const answered = (expression: Expression, user: string) => ({
@@ -263,7 +267,7 @@ function inSigns(next: Random, effort: Effort): Categorised {
   const text = textOf(expression, spelling)
   const parts = typeof expression === 'number' ? [] : [expression.left, expression.right]
   if (parts.some((part) => typeof part !== 'number') && next() < 0.3) {
-    // Every part of several numbers in parentheses, whether it needs them or not.
+    // Every part but a single number stands in parentheses, whether it needs them or not.
     const [left, right] = parts.map((part) => (typeof part === 'number' && part >= 0 ? String(part) : `(${textOf(part, spelling)})`))
     const { op } = expression as Exclude<Expression, number>
     return answered(expression, `${left}${spelling.space}${op}${spelling.space}${right}`)

@@ -21,12 +21,17 @@ export function drawNumbers(next: Random, language: Language): Spoken {
 }
 
 /** As people type: with a word before or after, with a capital first, without capitals, without the mark at the end. */
-export function typed(next: Random, text: string, language: Language): string {
+function typed(next: Random, text: string, language: Language): string {
   let made = text
   if (next() < 0.08) made = `${pick(next, BEFORE[language])}${language === 'zh' ? '' : ' '}${made}`
   if (next() < 0.06) made = made.replace(/[?.!？。]?$/, (mark) => pick(next, AFTER[language]) + mark)
   if (next() < 0.3) made = capital(made)
   return casual(next, made)
+}
+
+/** A wording with its values, as people type it. Blanks before a mark go only where words are chosen. */
+export function say(next: Random, wording: string, values: Readonly<Record<string, string>>, language: Language): string {
+  return typed(next, fill(wording.includes('{') ? vary(next, wording) : wording, values), language)
 }
 
 /** What the dialogues ask: around any expression, and of two numbers. */
@@ -36,13 +41,11 @@ const TAUGHT = { around: AROUND, ofTwo: OF_TWO }
 export function ask(next: Random, expression: Expression, language: Language, number = drawNumbers(next, language), from = TAUGHT): string {
   const numbers = operands(expression)
   const plain = numbers.every((n) => n >= 0)
-  const chosen = (wording: string) => (wording.includes('{') ? vary(next, wording) : wording)
-  const say = (wording: string, values: Readonly<Record<string, string>>) => typed(next, fill(chosen(wording), values), language)
   if (typeof expression !== 'number' && plain && next() < 0.35) {
     const [A, B, C] = numbers.map(number)
-    if (numbers.length === 2) return say(pick(next, from.ofTwo[language][expression.op]), { A: A!, B: B! })
+    if (numbers.length === 2) return say(next, pick(next, from.ofTwo[language][expression.op]), { A: A!, B: B! }, language)
     const isSum = numbers.length === 3 && expression.op === '+' && typeof expression.left !== 'number' && expression.left.op === '+'
-    if (isSum) return say(pick(next, OF_THREE[language]), { A: A!, B: B!, C: C! })
+    if (isSum) return say(next, pick(next, OF_THREE[language]), { A: A!, B: B!, C: C! }, language)
   }
   const sign = pick(next, SPELLINGS[language])
   const words = /[a-z]/.test(sign['+'])
@@ -50,5 +53,5 @@ export function ask(next: Random, expression: Expression, language: Language, nu
   const spelled = words || sign['+'].startsWith('加')
   const negative = spelled && next() < 0.7 ? pick(next, NEGATIVE[language]) : '-'
   const spelling: Spelling = { sign, space, number, negative, bare: negative !== '-' || next() < 0.25 }
-  return say(pick(next, from.around[language]), { E: textOf(expression, spelling) })
+  return say(next, pick(next, from.around[language]), { E: textOf(expression, spelling) }, language)
 }
