@@ -81,12 +81,18 @@ export function publishedBytes(dtype: PublishedDtype, shape: readonly number[]):
   return (size(shape) * DTYPE_BITS[dtype]) / 8
 }
 
+/**
+ * Whether these are a length below 4 GiB and the beginning of an object. The length may be any number, so its bytes may be those with
+ * which files of other formats begin.
+ */
+const beginsAsHeader = (head: Uint8Array): boolean => head.subarray(4, 8).every((byte) => byte === 0) && head[8] === 0x7b
+
 /** Reads and checks the header of a safetensors file. Reads at most 100 MB and never more than the file holds. */
 export async function readHeader(source: Source, signal?: AbortSignal): Promise<Header> {
   const file = source.name
   const head = new Uint8Array(Math.min(SNIFFED_BYTES, source.size))
   await source.read(0, head, signal)
-  refuseOtherContent(file, head, 'a safetensors file')
+  if (!beginsAsHeader(head)) refuseOtherContent(file, head, 'a safetensors file')
   if (source.size < 8) {
     throw new HeaderLengthError({ file, expected: 'at least 8 bytes', came: `a file of ${source.size} bytes` })
   }

@@ -68,6 +68,17 @@ describe('what lies in model.safetensors', () => {
   ]
   for (const [name, content, message] of contents)
     test(name, () => refused(open(llama({ 'model.safetensors': content })), WrongFormatError, message))
+
+  test('a header may have the length that is the beginning of a pickle or of a compressed file', async () => {
+    const file = readFileSync(join(fixtures, 'tiny-llama', 'model.safetensors'))
+    const data = 8 + Number(file.readBigUInt64LE())
+    for (const length of [0x10280, 0x10480, 0x10580, 0x18b1f]) {
+      const header = Buffer.alloc(8 + length, ' ')
+      header.writeBigUInt64LE(BigInt(length))
+      file.copy(header, 8, 8, data)
+      await open(llama({ 'model.safetensors': Buffer.concat([header, file.subarray(data)]) }))
+    }
+  })
 })
 
 describe('a pointer or a page in place of a small file', () => {
