@@ -93,7 +93,7 @@ export const withMethods = (parts: ModelParts): Model => ({
 function generateText(model: ModelParts, prompt: string | readonly number[], ask: TextOptions = {}): TextGeneration {
   checkContinuation(ask, { special: true, bos: true })
   const ids = typeof prompt === 'string' ? promptOf(model, prompt, 'prompt', ask) : prompt
-  const continuation = new Continuation(model, ids, { maxTokens: 256, ...ask })
+  const continuation = new Continuation(model, ids, { ...ask, maxTokens: ask.maxTokens ?? 256 })
   const generation = continuation.start()
   return {
     result: generation.result,

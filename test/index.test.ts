@@ -65,6 +65,8 @@ describe('load', () => {
     assert.ok(finishes[1]!.usage.cachedTokens > 0)
   })
   test('plain text goes on', async () => {
+    const undecided = await model.generate('1+1=', { maxTokens: undefined, sampling: { temperature: 0 } }).result
+    assert.ok(undecided.ids.length <= 256)
     const generation = model.generate('1+1=', { maxTokens: 5, sampling: { temperature: 0 } })
     let text = ''
     for await (const part of generation) text += part

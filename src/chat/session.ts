@@ -104,10 +104,10 @@ export class ChatSession {
    */
   async *send(input: string | readonly Message[] = [], options: TurnOptions = {}): AsyncGenerator<ChatEvent, void> {
     if (this.#running) throw new Error('this session is answering; wait for its end or abort it')
-    this.#running = true
     const asked: readonly Message[] = typeof input === 'string' ? [{ role: 'user', content: input }] : input
     const turn = [...this.messages, ...asked]
     const begun = begunAnswer(turn, { ...this.options, ...options })
+    this.#running = true
     const partial = new AnswerCollector()
     let added: Message[] | undefined
     let failed = false

@@ -9,7 +9,7 @@ import { claimFile, OWN_SVG } from '../files/output-node.ts'
 import { type ArithmeticOptions, measureArithmetic } from './eval/arithmetic.ts'
 import { runTask, type TaskOptions } from './eval/task.ts'
 import { scoreText, type TextOptions } from './eval/text.ts'
-import { addAdapterOption, addBackendOptions, modelDirectory, parseCount, parseNumber } from './support/model.ts'
+import { addAdapterOption, addBackendOptions, modelDirectory, parseCount, parseNumber, parseShare } from './support/model.ts'
 import { parseTokens, UsageError } from './support/terminal.ts'
 
 interface Options extends TextOptions, ArithmeticOptions, TaskOptions {
@@ -50,7 +50,7 @@ export function register(program: Command): void {
     .argument('<model>', 'directory of a checkpoint, the name of a model, or with --url the name in requests')
     .option('--task <task>', `a file that describes a task, or one of ${Object.keys(BUILT_IN).join(', ')}`)
     .option('--data <files...>', 'the data of the task; without a task the text to predict')
-    .option('--held-out <share>', 'of a text: only this last share, as `lineage train` keeps it (0.1)', parseNumber)
+    .option('--held-out <share>', 'of a text: only this last share, as `lineage train` keeps it (0.1)', parseShare)
     .option('--block <tokens>', 'of a text: tokens per window (default: the context, at most 1024)', parseCount)
     .option('--windows <n>', 'of a text: most windows, at equal distances', parseCount, 400)
     .option('--shots-data <files...>', 'of a task: solved examples that stand before each question')

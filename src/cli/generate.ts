@@ -2,7 +2,6 @@
  * `lineage generate`: a model continues a text, or token ids where other programs and measurements want these. No chat format: a base
  * model, or a prompt that was rendered elsewhere. `lineage chat` is for conversations.
  */
-import { readFileSync } from 'node:fs'
 import type { Command } from 'commander'
 import { Continuation, type ContinuationAsk, promptOf } from '../answer/continuation.ts'
 import type { ChatEvent } from '../chat/messages.ts'
@@ -20,6 +19,7 @@ import {
   type RunOptions,
   residentMemory,
 } from './support/model.ts'
+import { readStandardInput } from './support/read-file.ts'
 import { UsageError } from './support/terminal.ts'
 
 interface Options extends RunOptions, FormFlags, Pick<SamplingOptions, 'temperature' | 'topK' | 'topP' | 'minP' | 'seed'> {
@@ -77,7 +77,7 @@ async function generate(name: string, text: string | undefined, options: Options
   if (stopText && ids) throw new UsageError('--stop-text needs a text; with --ids there is --stop')
   if (ids && FORM_FLAGS.some((name) => options[name])) throw new UsageError('--schema, --regex, --choice and --grammar need a text')
   const form = await readForm(options)
-  const prompt = ids ? '' : text === undefined || text === '-' ? readPrompt() : text
+  const prompt = ids ? '' : text === undefined || text === '-' ? await readPrompt() : text
   const signal = interruptSignal()
   const start = performance.now()
   const open = { ...options, slots: 1, signal }
@@ -98,11 +98,10 @@ async function generate(name: string, text: string | undefined, options: Options
   }
 }
 
-/** Standard input, less the newline with which programs end their output. */
-function readPrompt(): string {
-  const text = process.stdin.isTTY ? '' : readFileSync(process.stdin.fd, 'utf8')
+async function readPrompt(): Promise<string> {
+  const text = await readStandardInput()
   if (text === '') throw new UsageError('give a text after the model, a text on standard input, or --ids')
-  return text.replace(/\r?\n$/, '')
+  return text
 }
 
 async function onText(model: Model, prompt: string, options: Options, wanted: ContinuationAsk): Promise<Run> {

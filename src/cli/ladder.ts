@@ -11,9 +11,10 @@ import { random } from '../random/stream.ts'
 import { characterTokenizerJson } from '../tokenizer/build.ts'
 import { tokenizerFromJson } from '../tokenizer/tokenizer-json.ts'
 import { stories } from '../train/data/stories.ts'
-import { type LadderOptions, ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../train/ladder.ts'
+import { completeSeeds, type LadderOptions, ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../train/ladder.ts'
 import { clock } from '../train/live-line.ts'
 import { SMALL, smallModels, smallSideRoads, withEqualActive } from '../train/small-models.ts'
+import type { SmallRunResult } from '../train/small-run.ts'
 import { trainSmallRun } from '../train/small-run.ts'
 import { trainSmallRuns } from '../train/workers-node.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
@@ -87,15 +88,23 @@ async function run(options: Options): Promise<void> {
   const runs = ladderRuns(models, ladder)
   process.stderr.write(`${models.length} architectures, ${seeds} seeds, ${steps} optimiser steps each, ${threads} runs at a time\n`)
   const start = performance.now()
-  const results = await trainSmallRuns(runs, {
-    threads,
-    signal,
-    onResult: ({ label, seed, loss }, done, of) => {
-      const remaining = ((performance.now() - start) / 1000 / done) * (of - done)
-      process.stderr.write(`${done}/${of}  ${label}, seed ${seed}: ${loss.toFixed(4)}  ${clock(remaining)} left\n`)
-    },
+  const finished: SmallRunResult[] = []
+  const onResult = (result: SmallRunResult, done: number, of: number) => {
+    finished.push(result)
+    const { label, seed, loss } = result
+    const remaining = ((performance.now() - start) / 1000 / done) * (of - done)
+    process.stderr.write(`${done}/${of}  ${label}, seed ${seed}: ${loss.toFixed(4)}  ${clock(remaining)} left\n`)
+  }
+  await trainSmallRuns(runs, { threads, signal, onResult }).catch((error) => {
+    if (error !== signal.reason) throw error
   })
-  const summary = summarise(models, results, ladder, 1024)
+  // A ladder that was stopped is told for the seeds that all models have.
+  const complete = completeSeeds(finished, models.length)
+  if (complete === 0) throw signal.reason
+  const results = runs.flatMap(({ label, settings: { seed } }) =>
+    seed > complete ? [] : finished.filter((result) => result.label === label && result.seed === seed),
+  )
+  const summary = summarise(models, results, { ...ladder, seeds: complete }, 1024)
   const markdown = ladderMarkdown(summary)
   await writeFileAtomically(
     join(options.out, 'ladder.json'),
@@ -105,6 +114,9 @@ async function run(options: Options): Promise<void> {
   await writeFileAtomically(join(options.out, 'ladder.svg'), ladderSvg(summary))
   process.stdout.write(markdown)
   process.stderr.write(`written to ${options.out} after ${clock((performance.now() - start) / 1000)}\n`)
+  if (complete === seeds) return
+  process.stderr.write(`stopped after ${complete} of ${seeds} seeds\n`)
+  process.exitCode = 130
 }
 
 /** Steps per run so that all runs end within the budget. Measures every architecture for a few steps. */

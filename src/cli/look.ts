@@ -1,5 +1,4 @@
 /** `lineage look`: what happens inside a model while it reads a text, as a report, JSON or SVG. */
-import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { type Command, InvalidArgumentError } from 'commander'
 import { promptOf } from '../answer/continuation.ts'
@@ -9,6 +8,7 @@ import { lookSvg } from '../inspect/look-svg.ts'
 import { speller } from '../tokenizer/prompt.ts'
 import { asJson, report } from './support/look-report.ts'
 import { addRunOptions, interruptSignal, openIds, openModel, parseCount, parseIds, type RunOptions } from './support/model.ts'
+import { readStandardInput } from './support/read-file.ts'
 import { terminalWidth, UsageError } from './support/terminal.ts'
 
 interface Options extends RunOptions, Pick<LookOptions, 'layers' | 'heads' | 'tokens' | 'top' | 'lens' | 'hidden'> {
@@ -54,7 +54,7 @@ async function run(name: string, text: string | undefined, options: Options): Pr
   if (ids && text !== undefined) throw new UsageError('give either a text or --ids, not both')
   if (json && svg !== undefined) throw new UsageError('--json prints and --svg draws; ask for one of them')
   if (options.hidden && !json) throw new UsageError('--hidden needs --json')
-  const prompt = ids ? '' : text === undefined || text === '-' ? readFileSync(0, 'utf8').replace(/\r?\n$/, '') : text
+  const prompt = ids ? '' : text === undefined || text === '-' ? await readStandardInput() : text
   if (svg !== undefined) await claimFile(svg, { force, own: OWN_SVG })
   const signal = interruptSignal()
   const open = { ...options, context: options.context ?? (ids ? Math.max(2, ids.length) : undefined), slots: 1, chunk: 32, signal }

@@ -53,6 +53,10 @@ export async function main(args: string[]): Promise<void> {
     if (error.code === 'EPIPE') process.exit(0) // `lineage … | head` is no failure
     throw error
   })
+  // A server or a training goes on when nobody reads its messages any more.
+  process.stderr.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error
+  })
   try {
     process.exitCode = await run(rest)
   } catch (error) {

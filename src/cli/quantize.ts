@@ -5,7 +5,7 @@ import { quantizeGguf } from '../checkpoint/gguf/quantize-node.ts'
 import { relativeError } from '../checkpoint/quantize.ts'
 import { type QuantizeOptions, type QuantizeResult, quantizeModel } from '../checkpoint/quantize-node.ts'
 import { type TextLoss, textLoss } from './eval/text.ts'
-import { interruptSignal } from './support/model.ts'
+import { interruptSignal, modelDirectory, parseCount } from './support/model.ts'
 import { transferLine } from './support/progress.ts'
 import { binary, type Cell, painter, table } from './support/terminal.ts'
 
@@ -26,7 +26,7 @@ export function register(program: Command): void {
     .description(
       'Writes a model with its matrices packed into few bits, and copies everything else unchanged. An output name that ends with .gguf makes a GGUF file, of a directory too; with --dense bf16 --experts keep it only converts.\nExperts become MXFP4 (4.25 bits per value, to nearest). With --dense the matrices of attention and of plain feed-forwards are packed too: q4_0 (groups of 32 with the best scale that a search finds), MXFP4 or q8_0; with 4 bits the output matrix becomes q8_0.\nReports the error of every matrix: root mean square relative to the values, and the largest.',
     )
-    .argument('<model>', 'directory of a checkpoint, or a GGUF file')
+    .argument('<model>', 'directory of a checkpoint, a GGUF file, or a model that was pulled')
     .argument('<out>', 'directory to write, or the name of a GGUF file')
     .addOption(
       new Option('--experts <format>', 'format of expert matrices (default: mxfp4, or that of --dense if it has more bits)').choices([
@@ -36,22 +36,23 @@ export function register(program: Command): void {
     )
     .addOption(new Option('--dense <format>', 'format of the other matrices (default: as they are)').choices(FORMATS))
     .option('--text <file>', 'measure the loss on this text before and after')
-    .option('--windows <n>', 'windows of the text, evenly spaced', Number, 64)
+    .option('--windows <n>', 'windows of the text, evenly spaced', parseCount, 64)
     .option('--force', 'replace another model that is in OUT')
     .option('--json', 'print the report as JSON')
     .addHelpText(
       'after',
       '\nExamples:\n  lineage quantize models/Qwen3-30B-A3B models/Qwen3-30B-A3B-mxfp4\n  lineage quantize models/Qwen3-8B models/Qwen3-8B-q4 --dense q4_0 --text wiki.txt\n  lineage quantize models/Qwen3-8B Qwen3-8B-Q8_0.gguf --dense q8_0',
     )
-    .action(async (model: string, out: string, options: Options) => {
+    .action(async (name: string, out: string, options: Options) => {
       const { experts, dense, force, text } = options
       const signal = interruptSignal()
       const line = transferLine(process.stderr, out)
       const loss = async (directory: string) =>
         text && textLoss(directory, text, { windows: options.windows, block: undefined, heldOut: undefined })
       try {
-        const before = await loss(model)
         const isGguf = (path: string) => /\.gguf$/i.test(path)
+        const model = isGguf(name) ? name : await modelDirectory(name)
+        const before = await loss(model)
         const pack = isGguf(model) ? quantizeGguf : isGguf(out) ? convertToGguf : quantizeModel
         const result = await pack(model, out, { experts, dense, force, signal, onProgress: line.update })
         line.end()

@@ -31,7 +31,7 @@ import { readOptionFile } from './support/read-file.ts'
 import { short, UsageError } from './support/terminal.ts'
 import { reinforcing, withTeacher } from './train/answers.ts'
 import { fineTuning, MOST_BLOCK } from './train/fine-tuning.ts'
-import { changes, isConversations, type Options, type Prepared, quantised, shared } from './train/options.ts'
+import { changes, isConversations, type Options, type Prepared, quantised, refuseWithoutEffect, shared } from './train/options.ts'
 
 export function register(program: Command): void {
   program
@@ -98,13 +98,14 @@ export function register(program: Command): void {
 const stepModels = (sizes: SmallSizes) => [...smallModels(sizes), ...smallSideRoads(sizes)]
 const stepNames = (): string[] => stepModels({ ...SMALL, vocabSize: 65 }).map(({ name }) => name)
 
-async function run(what: string | undefined, options: Options): Promise<void> {
+async function run(what: string | undefined, options: Options, command: Command): Promise<void> {
   if (options.lora !== undefined && options.from === undefined) throw new UsageError('--lora needs --from MODEL')
   if ((what === undefined) === (options.from === undefined))
     throw new UsageError('give WHAT to train, or --from MODEL to start from its weights')
   if (options.reinforce !== undefined && (options.from === undefined || options.data !== undefined || options.distill !== undefined))
     throw new UsageError('--reinforce FILE needs --from MODEL, and takes neither --data nor --distill')
-  if (options.onPolicy && options.distill === undefined) throw new UsageError('--on-policy needs --distill TEACHER')
+  if (what !== undefined && what !== 'abacus') checkWhat(what)
+  refuseWithoutEffect(command, options, what === 'abacus' ? 'abacus' : stepNames().includes(what ?? '') ? 'step' : 'other')
   if (what === 'abacus') return abacus(options)
   const prepared =
     what !== undefined
@@ -133,7 +134,7 @@ async function run(what: string | undefined, options: Options): Promise<void> {
   const last = result.records.findLast((record) => record.kind === 'evaluation')
   if (last)
     process.stdout.write(
-      `held-out loss ${last.loss.toFixed(4)} after ${result.progress.step} steps, ${Math.round(result.progress.seconds)} s\n`,
+      `held-out loss ${last.loss.toFixed(4)} after ${last.step} steps; ${result.progress.step} steps in ${Math.round(result.progress.seconds)} s\n`,
     )
   if (result.savedLoss !== null) process.stdout.write(`held-out loss of the saved model ${result.savedLoss.toFixed(4)}\n`)
   process.stdout.write(
@@ -187,7 +188,6 @@ async function abacus(options: Options): Promise<void> {
 const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim())
 
 async function textRun(what: string, options: Options): Promise<Prepared> {
-  checkWhat(what)
   if (options.data === undefined) throw new UsageError('--data FILE is needed: the text to train on')
   if (isConversations(options.data)) throw new UsageError(`${options.data}: conversations need a model with a chat format: --from MODEL`)
   const text = readOptionFile('--data', options.data)

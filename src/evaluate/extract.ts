@@ -13,8 +13,8 @@ export const EXTRACTIONS = {
   text: (text: string) => text.trim() || undefined,
   /** The last \boxed{…} (or \fbox, \framebox) that is not empty; braces may nest. */
   boxed,
-  /** The last number, commas of thousands left out. */
-  number: (text: string) => lastOf(text.matchAll(NUMBER))?.replaceAll(',', ''),
+  /** The last number, commas of thousands left out. The minus may be that of typesetting (U+2212). */
+  number: (text: string) => lastOf(text.replaceAll('\u2212', '-').matchAll(NUMBER))?.replaceAll(',', ''),
   /** The last run of digits. */
   integer: (text: string) => lastOf(text.matchAll(/\d+/g)),
   /** The first line that is not empty. */

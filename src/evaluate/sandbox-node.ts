@@ -3,9 +3,10 @@
  * of a model can do whatever the command allows. The program comes on standard input, or in a file where the command has `{file}`.
  */
 import { spawn } from 'node:child_process'
+import { existsSync } from 'node:fs'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import type { Sandbox } from './kinds/generate.ts'
 
 const LONGEST_OUTPUT = 4000
@@ -15,7 +16,11 @@ const LONGEST_OUTPUT = 4000
  * @param timeoutMs the command is killed after it, with everything it started, and the program has failed
  */
 export function commandSandbox(command: string, timeoutMs = 30_000): Sandbox {
-  const words = command.trim().split(/\s+/)
+  // The command runs in a directory of its own, so what it names beside the user is named from the root.
+  const words = command
+    .trim()
+    .split(/\s+/)
+    .map((word, i) => (existsSync(word) && (i > 0 || word.includes('/')) ? resolve(word) : word))
   return async (program, signal) => {
     const directory = await mkdtemp(join(tmpdir(), 'lineage-eval-'))
     try {

@@ -1,5 +1,5 @@
 /** What commands write to places that the user names. Nothing is replaced that the command did not make, unless it is told to. */
-import { open, stat } from 'node:fs/promises'
+import { open, realpath, stat, writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 import { sweepTemporary, writeFileAtomically } from './write-node.ts'
 
@@ -42,7 +42,17 @@ export async function claimFile(path: string, { force = false, own }: OutputOpti
 /** Writes a small file unless another one is at the place. @throws OutputExistsError */
 export async function writeOutput(path: string, content: string, options: OutputOptions = {}): Promise<void> {
   await claimFile(path, options)
-  await writeFileAtomically(path, content)
+  await replaceFile(path, content)
+}
+
+/** Paths of what a process has open, where a file under another name would reach nobody. */
+const OPEN_FILES = /^\/(dev|proc)\//
+
+/** Writes a file at a place that was claimed: the file behind a link, and a pipe or a device as it is, without a temporary file. */
+export async function replaceFile(path: string, content: string): Promise<void> {
+  const found = await stat(path).catch(() => undefined)
+  if (found && (!found.isFile() || OPEN_FILES.test(path))) return writeFile(path, content)
+  await writeFileAtomically(found ? await realpath(path) : path, content)
 }
 
 /** The first bytes of a file as text. */

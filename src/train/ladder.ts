@@ -39,6 +39,13 @@ export function ladderRuns(models: readonly SmallModel[], options: LadderOptions
   return runs
 }
 
+/** How many seeds, from the first on, all models have been trained with. */
+export function completeSeeds(results: readonly SmallRunResult[], models: number): number {
+  let complete = 0
+  while (results.filter(({ seed }) => seed === complete + 1).length === models) complete++
+  return complete
+}
+
 export interface LadderRow {
   name: string
   title: string

@@ -31,6 +31,9 @@ export async function claimRun(directory: string, { resume = false, force = fals
   }
   if (isRun && resume) return
   if (isRun) throw new OutputExistsError(directory, 'the directory holds a run already; --resume continues it.')
-  const isAborted = there.length === 1 && there[0] === 'log.jsonl' && OWN_LOG.test(await beginOf(join(directory, 'log.jsonl')))
-  if (!isAborted) throw new OutputExistsError(directory, `there are files that no training run wrote (${there.join(', ')}).`)
+  // Of a run that ended before its first state there may be the log, and the best state so far.
+  const own: Readonly<Record<string, RegExp>> = { 'log.jsonl': OWN_LOG, 'state.bin.best': OWN_STATE }
+  const begins = await Promise.all(there.map(async (name) => own[name]?.test(await beginOf(join(directory, name)))))
+  if (begins.every(Boolean)) await rm(join(directory, 'state.bin.best'), { force: true })
+  else throw new OutputExistsError(directory, `there are files that no training run wrote (${there.join(', ')}).`)
 }

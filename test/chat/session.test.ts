@@ -288,6 +288,10 @@ test('a session: history, one turn at a time, failures leave no trace', async ()
   await first.next()
   await assert.rejects(session.send('d').next(), /is answering/)
   await first.return()
+  await assert.rejects(session.send('d', { continueFinalMessage: true }).next(), ChatError)
+  assert.deepEqual(session.messages, before)
+  await Array.fromAsync(session.send('e'))
+  assert.equal(session.messages.length, before.length + 2)
   const failing = new ChatSession(
     {
       ...model,

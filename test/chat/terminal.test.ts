@@ -224,6 +224,17 @@ test('Ctrl-C: clears the line, stops the answer, twice leaves', async () => {
     one.session.messages.map(({ role }) => role),
     ['user', 'assistant', 'user', 'assistant'],
   )
+  const retried = drive(scriptedModel([final('First.'), think('Hm. '.repeat(300)) + final('Second.')], { msPerToken: 2 }))
+  await retried.after('> ', 'go\r')
+  await retried.after('First.', '')
+  await retried.after('> ', '')
+  const said = structuredClone(retried.session.messages)
+  await retried.after('', '/retry\r')
+  await retried.after('Hm. Hm.', '\x03')
+  await retried.after('(stopped)', '')
+  await retried.after('> ', '\x04')
+  await retried.ended
+  assert.deepEqual(retried.session.messages, said, 'the first answer stays where the second one did not come')
   const two = drive(scriptedModel([long], { msPerToken: 2 }))
   await two.after('> ', 'go\r')
   await two.after('word word', '\x03\x03')

@@ -1,12 +1,15 @@
 /** generate, logits and bench as a person runs them, on a tiny published checkpoint. */
 import assert from 'node:assert/strict'
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { text as streamText } from 'node:stream/consumers'
 import { after, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { readGolden } from '../model/read-golden.ts'
-import { lineage } from './run.ts'
+import { entry, lineage } from './run.ts'
 
 const checkpoint = fileURLToPath(new URL('../fixtures/checkpoints/tiny-gpt-oss', import.meta.url))
 const golden = readGolden(join(checkpoint, 'golden.safetensors'))
@@ -47,6 +50,15 @@ test('generate --json: every figure, and log-probabilities', () => {
     ids,
   )
   assert.ok(tokens[0].logprob < 0 && tokens[0].top.length === 2 && tokens[0].top[0].logprob >= tokens[0].top[1].logprob)
+})
+
+test('generate reads a text that another program writes slowly', async () => {
+  const child = spawn(process.execPath, [entry, 'generate', 'abacus', '--max-tokens', '2', '--threads', '1'])
+  child.stdin.write('1+')
+  setTimeout(() => child.stdin.end('1='), 700)
+  const ended = once(child, 'exit')
+  assert.notEqual(await streamText(child.stdout), '')
+  assert.deepEqual(await ended, [0, null])
 })
 
 test('generate with a seed repeats itself', () => {

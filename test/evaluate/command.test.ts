@@ -4,7 +4,7 @@ import { appendFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, relative } from 'node:path'
 import { after, test } from 'node:test'
 import { openResults } from '../../src/evaluate/results-node.ts'
 import { commandSandbox } from '../../src/evaluate/sandbox-node.ts'
@@ -227,5 +227,8 @@ test('a sandbox: exit codes, standard input or a file, time limits, commands tha
     'require("child_process").spawn(process.execPath, ["-e", "setInterval(() => {}, 1000)"], { stdio: "inherit" }); setInterval(() => {}, 1000)'
   assert.deepEqual(await commandSandbox(`${node} -`, 1000)(endless), { passed: false, output: 'ended after 1000 ms' })
   assert.ok(performance.now() - started < 10_000)
+  const script = join(mkdtempSync(join(tmpdir(), 'lineage-sandbox-')), 'run.mjs')
+  writeFileSync(script, 'process.exit(0)')
+  assert.equal((await commandSandbox(`${node} ${relative(process.cwd(), script)}`)('')).passed, true, 'a path as the user sees it')
   await assert.rejects(commandSandbox('/no/such/command')(''), /the sandbox command "\/no\/such\/command" cannot run/)
 })

@@ -30,6 +30,7 @@ table('the last number', EXTRACTIONS.number, [
   ['1 + 1 = 2', '2'],
   ['$1,234,567.50 in all', '1234567.50'],
   ['down to -3', '-3'],
+  ['down to −3.', '-3'],
   ['a range of 1,2 things', '2'],
   ['version .5', '.5'],
   ['none', undefined],

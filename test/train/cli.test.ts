@@ -2,7 +2,7 @@
  * The commands train and eval as people type them: a run, its files, its resumption, and the same loss from the saved model in the engine.
  */
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -140,9 +140,22 @@ test('an early stop saves the best weights and says their loss', async () => {
   assert.match(stdout, new RegExp(`saved model ${best.toFixed(4)}`))
 })
 
+test('a training whose messages nobody reads goes on', async () => {
+  const out = join(directory, 'unread')
+  const child = spawn(process.execPath, [main, 'train', 'gpt2', ...small, '--steps', '12', '--evaluate-every', '2', '--out', out])
+  child.stderr.once('data', () => child.stderr.destroy())
+  assert.equal(await new Promise((resolve) => child.once('exit', resolve)), 0)
+  assert.ok(existsSync(join(out, 'model/config.json')))
+})
+
 test('wrong use is said in one line', async () => {
   await assert.rejects(lineage('train', 'gpt5', ...small), /unknown step "gpt5"/)
   await assert.rejects(lineage('train', 'gpt2'), /--data FILE is needed/)
+  await assert.rejects(lineage('train', 'gpt2', ...small, '--lora-alpha', '4'), /--lora-alpha needs --lora RANK/)
+  await assert.rejects(lineage('train', 'gpt2', ...small, '--kl', '1'), /--kl needs --reinforce FILE/)
+  await assert.rejects(lineage('train', '--from', 'abacus', '--data', text, '--width', '32'), /--width is for the steps/)
+  await assert.rejects(lineage('train', 'abacus', '--data', text), /--data is not for abacus/)
+  await assert.rejects(lineage('eval', 'abacus', '--data', text, '--held-out', '10'), /Expected a number above 0 and up to 1/)
   await assert.rejects(lineage('eval', 'abacus'), /either --data FILE or --effort/)
   await assert.rejects(lineage('experiment', 'nothing'), /unknown experiment/)
 })

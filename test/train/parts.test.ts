@@ -12,7 +12,7 @@ import { packTask, taskData } from '../../src/train/data/task-data.ts'
 import { induction } from '../../src/train/data/tasks.ts'
 import { textData } from '../../src/train/data/text.ts'
 import { experiments } from '../../src/train/experiments.ts'
-import { ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../../src/train/ladder.ts'
+import { completeSeeds, ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../../src/train/ladder.ts'
 import { clock, LiveLine } from '../../src/train/live-line.ts'
 import { parameterLayout, slice } from '../../src/train/parameters.ts'
 import { SMALL, smallModels, withEqualActive } from '../../src/train/small-models.ts'
@@ -180,6 +180,11 @@ test('the ladder’s table says which differences exceed the noise', () => {
   )
   assert.match(ladderMarkdown(ladder), /no-dropout: no dropout \| 1\.802 ± 0\.001 .* yes, better/)
   assert.ok(ladderSvg(ladder).includes('rmsnorm'))
+  assert.deepEqual(
+    [9, 8, 5, 3, 2, 0].map((count) => completeSeeds(results.slice(0, count), 3)),
+    [3, 2, 1, 1, 0, 0],
+    'seeds that all models have',
+  )
 })
 
 test('a run trains and measures; every experiment can be concluded', async () => {

@@ -80,8 +80,11 @@ export async function chatInTerminal(options: ReplOptions): Promise<number> {
       const last = session.messages.findLastIndex(({ role }) => role === 'user')
       const question = session.messages[last]
       if (question?.role !== 'user') return conversation.print('nothing to ask again')
-      session.messages = session.messages.slice(0, last)
+      const before = session.messages
+      session.messages = before.slice(0, last)
       await turn(question.content)
+      // Where nothing came, the question and its first answer stay.
+      if (session.messages.length <= last) session.messages = before
     },
   }
 

@@ -6,7 +6,7 @@ import type { Effort } from '../../chat/messages.ts'
 import { chat } from '../../chat/session.ts'
 import { chartSvg } from '../../drawing/chart.ts'
 import { EXTRACTIONS } from '../../evaluate/extract.ts'
-import { writeFileAtomically } from '../../files/write-node.ts'
+import { replaceFile } from '../../files/output-node.ts'
 import { calculatorTool } from '../../train/abacus/calculator.ts'
 import {
   type Ask,
@@ -83,8 +83,8 @@ export async function measureArithmetic(directory: string, options: ArithmeticOp
     ]
     for (const { question, expected, came } of shown.flat())
       process.stdout.write(`  wrong: ${question} ${expected}, said ${JSON.stringify(came)}\n`)
-    if (options.svg) await writeFileAtomically(options.svg, effortChart(cells, efforts))
-    if (options.json) await writeFileAtomically(options.json, `${JSON.stringify({ cells, calls, files }, null, 2)}\n`)
+    if (options.svg) await replaceFile(options.svg, effortChart(cells, efforts))
+    if (options.json) await replaceFile(options.json, `${JSON.stringify({ cells, calls, files }, null, 2)}\n`)
   } finally {
     await model.dispose()
   }

@@ -13,8 +13,7 @@ import { openResults } from '../../evaluate/results-node.ts'
 import { commandSandbox } from '../../evaluate/sandbox-node.ts'
 import type { Subject } from '../../evaluate/subject.ts'
 import type { Task } from '../../evaluate/task.ts'
-import { claimFile } from '../../files/output-node.ts'
-import { writeFileAtomically } from '../../files/write-node.ts'
+import { claimFile, replaceFile } from '../../files/output-node.ts'
 import { readTokenizer } from '../../load-model.ts'
 import type { Tokenizer } from '../../tokenizer/tokenizer.ts'
 import { type BackendOptions, interruptSignal, modelDirectory, openModel, type RunOptions } from '../support/model.ts'
@@ -173,13 +172,13 @@ async function report(task: Task, subject: Subject, evaluation: Evaluation, opti
   if (options.json) {
     const { kind, name } = task
     const all = { task: name, kind, model: subject.name, complete: interrupted === undefined, done: outcomes.length, total, summaries }
-    await writeFileAtomically(options.json, `${JSON.stringify(all, null, 2)}\n`)
+    await replaceFile(options.json, `${JSON.stringify(all, null, 2)}\n`)
   }
-  if (options.svg) await writeFileAtomically(options.svg, taskChart(task.name, subject.name, summaries))
+  if (options.svg) await replaceFile(options.svg, taskChart(task.name, subject.name, summaries))
   if (options.export) {
     const lines = outcomes
       .filter(({ error }) => error === undefined)
       .map(({ id, completion, text, effort, repeat }) => JSON.stringify({ task_id: id, completion: completion ?? text, effort, repeat }))
-    await writeFileAtomically(options.export, lines.map((line) => `${line}\n`).join(''))
+    await replaceFile(options.export, lines.map((line) => `${line}\n`).join(''))
   }
 }

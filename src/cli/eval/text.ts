@@ -1,5 +1,5 @@
 /** `lineage eval --data`: loss, perplexity and bits per byte of a text, in windows as `lineage train` cuts them. */
-import { writeFileAtomically } from '../../files/write-node.ts'
+import { replaceFile } from '../../files/output-node.ts'
 import { promptIds } from '../../tokenizer/prompt.ts'
 import { evaluationStarts } from '../../train/data/text.ts'
 import { type BackendOptions, openModel, type RunOptions } from '../support/model.ts'
@@ -27,7 +27,7 @@ export async function scoreText(directory: string, file: string, options: TextOp
   process.stdout.write(
     `loss ${result.loss.toFixed(4)} nats per token  perplexity ${result.perplexity.toFixed(3)}  ${result.bitsPerByte.toFixed(4)} bits per byte  (${result.tokens} tokens, windows of ${result.block})\n`,
   )
-  if (options.json) await writeFileAtomically(options.json, `${JSON.stringify(result, null, 2)}\n`)
+  if (options.json) await replaceFile(options.json, `${JSON.stringify(result, null, 2)}\n`)
 }
 
 export async function textLoss(directory: string, file: string, options: TextOptions): Promise<TextLoss> {

@@ -177,6 +177,13 @@ export function parseNumber(text: string): number {
   return Number(text)
 }
 
+/** For commander's argument parser. */
+export function parseShare(text: string): number {
+  const share = parseNumber(text)
+  if (share <= 0 || share > 1) throw new InvalidArgumentError('Expected a number above 0 and up to 1.')
+  return share
+}
+
 /** An AbortSignal for Ctrl-C. A second Ctrl-C ends the program. */
 export function interruptSignal(): AbortSignal {
   const controller = new AbortController()

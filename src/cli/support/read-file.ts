@@ -1,5 +1,6 @@
-/** Text files that options name. */
+/** Text files that options name, and standard input. */
 import { readFileSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
 import { expandPath } from '../../files/path-node.ts'
 import { type Fields, objectLines } from '../../json/fields.ts'
 import { UsageError } from './terminal.ts'
@@ -18,6 +19,11 @@ export function readOptionFile(option: string, path: string): string {
     const { code = '', message } = error as NodeJS.ErrnoException
     throw new UsageError(`${option} ${path}: ${PROBLEMS[code] ?? message}`)
   }
+}
+
+/** Standard input, less the newline with which programs end their output; '' where it is a terminal. */
+export async function readStandardInput(): Promise<string> {
+  return process.stdin.isTTY ? '' : (await text(process.stdin)).replace(/\r?\n$/, '')
 }
 
 /** The objects of a file of JSON Lines; errors of their fields name file and line. @throws UsageError for a line that is no JSON */

@@ -1,4 +1,4 @@
-import { basename } from 'node:path'
+import { basename, resolve } from 'node:path'
 import { fileFolder } from '../../checkpoint/source-node.ts'
 import { readText } from '../../load-model.ts'
 import { leaves, weightSpecs } from '../../model/weights.ts'
@@ -57,7 +57,7 @@ export async function fineTuning(options: Options): Promise<Prepared> {
     data,
     settings,
     ...(options.lora === undefined ? { start: start.fill } : { lowRank: lowRankOf(start, options) }),
-    out: options.out ?? `runs/${basename(directory)}-tuned`,
+    out: options.out ?? `runs/${basename(resolve(options.from!))}-tuned`,
     title: `${architecture.name} on ${basename(options.data)}`,
   }
 }

@@ -1,4 +1,5 @@
 /** The options of `lineage train`, and what its ways of training have in common. */
+import type { Command } from 'commander'
 import type { Architecture } from '../../architecture/architecture.ts'
 import { MXFP4_BLOCK } from '../../ops/dtype.ts'
 import type { RunOptions } from '../../train/run-node.ts'
@@ -53,6 +54,26 @@ export interface Options {
   threads: number
   memory: number
   inline?: boolean
+}
+
+/** Refuses options that have no effect without another one, so that nobody believes that they had. `what`: what is trained. */
+export function refuseWithoutEffect(command: Command, options: Options, what: 'abacus' | 'step' | 'other'): void {
+  const { lora, reinforce, distill, onPolicy } = options
+  const needs: readonly [string, boolean, readonly (keyof Options)[]][] = [
+    ['needs --lora RANK', lora !== undefined, ['loraAlpha', 'loraRs', 'loraOn']],
+    ['needs --reinforce FILE', reinforce !== undefined, ['group', 'updates', 'clipRatio', 'kl', 'lengthPrice']],
+    ['needs --reinforce FILE or --on-policy', reinforce !== undefined || !!onPolicy, ['prompts', 'temperature', 'answerTokens']],
+    ['needs --distill TEACHER', distill !== undefined, ['onPolicy', 'distillShare']],
+    ['is for abacus', what === 'abacus', ['scale']],
+    ['is not for abacus', what !== 'abacus', ['data', 'tokenizer', 'block', 'batch', 'accumulate', 'dropout', 'fresh', 'distill']],
+    ['is for the steps', what === 'step', ['layers', 'heads', 'width']],
+  ]
+  for (const [why, isMet, names] of needs) {
+    const name = names.find((each) => !isMet && command.getOptionValueSource(each) === 'cli')
+    if (name === undefined) continue
+    const flag = command.options.find((option) => option.attributeName() === name)!.long!
+    throw new UsageError(`${flag} ${why}`)
+  }
 }
 
 export type Prepared = Omit<RunOptions, 'log' | 'signal'>
