@@ -102,7 +102,8 @@ export async function openCheckpoint(folder: Folder, signal?: AbortSignal): Prom
  * @throws CheckpointError
  */
 export async function weightFiles(folder: Folder): Promise<{ files: string[]; index?: ReadonlyMap<string, string> }> {
-  const listed = (await folder.list())?.filter((file) => file.endsWith('.safetensors')).sort()
+  // macOS keeps attributes of a file in `._NAME` on disks of other systems.
+  const listed = (await folder.list())?.filter((file) => file.endsWith('.safetensors') && !file.startsWith('._')).sort()
   const indexSource = await folder.open(INDEX)
   if (indexSource) {
     try {

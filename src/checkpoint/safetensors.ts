@@ -63,6 +63,8 @@ export interface TensorEntry<D = PublishedDtype | GgmlName | PackedName> {
   readonly source: Source
   /** The same matrix packed, with its columns in another order: column j is input order[j], or zeros where that is -1. */
   readonly ordered?: { readonly entry: TensorEntry; readonly order: Int32Array }
+  /** The same matrix in F32, beside a packed form: blocks cannot be transposed. */
+  readonly plain?: TensorEntry
 }
 
 /** A valid header. */

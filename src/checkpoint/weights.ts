@@ -98,7 +98,8 @@ export function planWeights(configured: Architecture, checkpoint: Checkpoint): W
     const entries: TensorEntry[] = []
     for (const part of publishedParts(recipe, spec.shape)) {
       used.add(part.name)
-      const entry = tensors.get(part.name)
+      const stored = tensors.get(part.name)
+      const entry = isTransposed(recipe) ? (stored?.plain ?? stored) : stored
       const problem = entry ? problemOf(entry, part.shape, recipe, entries[0]) : `missing: ${part.name} [${part.shape.join(', ')}]`
       if (problem === undefined) entries.push(entry!)
       else problems.push(problem)
@@ -167,12 +168,15 @@ export function problemOf(
     return `wrong shape: ${name} is [${entry.shape.slice(0, 8).join(', ')}], expected [${shape.join(', ')}]`
   }
   const inner = INNER_DTYPE[entry.dtype]
-  if (recipe.form.startsWith('transposed') && inner !== undefined && isBlocks(inner))
+  if (isTransposed(recipe) && inner !== undefined && (isBlocks(inner) || inner === 'fp8'))
     return `wrong dtype: ${name} is ${entry.dtype}, expected F32, F16 or BF16, because its columns become rows`
   const wanted = recipe.form === 'mxfp4' ? 'U8' : (sibling?.dtype ?? 'F32, F16 or BF16')
   const fits = recipe.form === 'mxfp4' || sibling ? entry.dtype === wanted : inner !== undefined
   return fits ? undefined : `wrong dtype: ${name} is ${entry.dtype}, expected ${wanted}`
 }
+
+/** Whether columns of the published tensor become rows of the weight. */
+const isTransposed = ({ form }: Recipe): boolean => form === 'transposed' || form === 'transposedRuns'
 
 /** Whether the first published tensor of a recipe exists. If others are missing, they are reported. */
 function exists(recipe: Recipe, tensors: Tensors): boolean {

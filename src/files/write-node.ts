@@ -8,9 +8,14 @@ import { dirname, join } from 'node:path'
 import { fnv1a } from '../random/hash.ts'
 import { diskFull } from './disk-space-node.ts'
 
-/** This machine in the names of temporary files, since a disk may be shared with others. */
-const HOST = fnv1a(hostname()).toString(16)
-const TEMPORARY = /^.+\.(\d+)(?:-([0-9a-f]+))?\.[a-z0-9]{1,6}\.tmp$/
+/** This machine in the names of temporary files, since a disk may be shared with others: eight hexadecimal digits. */
+const HOST = (fnv1a(hostname()) >>> 0).toString(16).padStart(8, '0')
+
+const temporaryName = (path: string): string =>
+  `${path}.${process.pid}-${HOST}.${Math.random().toString(36).slice(2, 8).padEnd(6, '0')}.tmp`
+
+/** Exactly such a name: users have files that end in `.tmp` too. */
+const TEMPORARY = /^.+\.([1-9]\d*)-([0-9a-f]{8})\.[a-z0-9]{6}\.tmp$/
 const DAY_MS = 86_400_000
 
 /** Removes temporary files of processes that have ended; those of other machines after a day. */
@@ -38,9 +43,6 @@ export function isAlive(pid: number): boolean {
 export async function writeFileAtomically(path: string, content: string | Uint8Array): Promise<void> {
   await writeAtomically(path, (handle) => handle.writeFile(content))
 }
-
-const temporaryName = (path: string): string =>
-  `${path}.${process.pid}-${HOST}.${Math.random().toString(36).slice(2, 8).padEnd(6, '0')}.tmp`
 
 /** Runs `write` on a temporary directory and renames it to `path`, in place of the directory that is there. Removes it on failure. */
 export async function writeDirectoryAtomically(path: string, write: (directory: string) => Promise<void>): Promise<void> {

@@ -2,9 +2,10 @@
  * The files of a model that are in the cache before anything is downloaded: taking over what other tools left, checking bytes against
  * the hash in a file's name, and removing leftovers.
  */
-import { link, lstat, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
+import { copyFile, link, lstat, readdir, realpath, rename, rm, stat } from 'node:fs/promises'
 import { basename, dirname, join } from 'node:path'
 import { CheckpointError } from '../checkpoint/errors.ts'
+import { diskFull } from '../files/disk-space-node.ts'
 import { isIntact, type RemoteFile } from './download-node.ts'
 
 const MINUTE_MS = 60_000
@@ -12,16 +13,18 @@ const DAY_MS = 24 * 60 * MINUTE_MS
 
 /**
  * Makes a blob of a file of the right size and hash that has no blob yet: a regular file in a snapshot (a cache without links), or a
- * complete download of another tool (`HASH.incomplete`).
- * @returns where the bytes are: the blob, or the snapshot's file where links are refused; undefined when there are none
+ * complete download of another tool (`HASH.incomplete`). Where links are refused, a file of another commit's snapshot is copied.
+ * @param commit the commit whose snapshot is made
+ * @returns where the bytes are: the blob, or the file in this commit's snapshot where links are refused; undefined when there are none
  */
-export async function adopt(file: RemoteFile, blob: string, signal?: AbortSignal): Promise<string | undefined> {
+export async function adopt(file: RemoteFile, blob: string, commit: string, signal?: AbortSignal): Promise<string | undefined> {
   const blobs = dirname(blob)
   const snapshots = join(blobs, '../snapshots')
-  const commits = await readdir(snapshots).catch(() => [])
   const foreign = (await readdir(blobs).catch(() => [])).filter((name) => name.startsWith(file.hash.hex) && name.endsWith('.incomplete'))
-  const inSnapshots = commits.map((commit) => join(snapshots, commit, file.name))
-  for (const candidate of [...inSnapshots, ...foreign.map((name) => join(blobs, name))]) {
+  const inPlace = join(snapshots, commit, file.name)
+  const others = (await readdir(snapshots).catch(() => [])).filter((other) => other !== commit)
+  const elsewhere = others.map((other) => join(snapshots, other, file.name))
+  for (const candidate of [inPlace, ...foreign.map((name) => join(blobs, name)), ...elsewhere]) {
     const status = await lstat(candidate).catch(() => undefined)
     if (!status?.isFile() || status.size !== file.size || !(await isIntact(file, candidate, signal))) continue
     const linked = await link(candidate, blob).then(
@@ -29,11 +32,24 @@ export async function adopt(file: RemoteFile, blob: string, signal?: AbortSignal
       () => false,
     )
     if (linked) return blob
-    if (inSnapshots.includes(candidate)) return candidate
-    await rename(candidate, blob)
+    if (candidate === inPlace) return inPlace
+    if (elsewhere.includes(candidate)) await copyTo(blob, candidate)
+    else await rename(candidate, blob)
     return blob
   }
   return undefined
+}
+
+/** What an interrupted copy leaves is swept with the other unfinished files. */
+async function copyTo(blob: string, from: string): Promise<void> {
+  const temporary = `${blob}.copy.incomplete`
+  try {
+    await copyFile(from, temporary)
+    await rename(temporary, blob)
+  } catch (error) {
+    await rm(temporary, { force: true })
+    throw diskFull(error, blob)
+  }
 }
 
 /** A file of a snapshot whose bytes are not those that its blob's name promises. */

@@ -13,6 +13,7 @@ import { openModel } from '../checkpoint/load.ts'
 import { missingFrom } from '../checkpoint/other-formats.ts'
 import { fileFolder } from '../checkpoint/source-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
+import { FieldError } from '../json/fields.ts'
 import { sweepRemoved } from './blobs-node.ts'
 import { hubCacheDirectory } from './environment-node.ts'
 import { chooseGguf, parseReference } from './reference.ts'
@@ -121,7 +122,7 @@ async function datedCommits(folder: string): Promise<{ commit: string; modified:
   return (await Promise.all(dated)).sort((a, b) => b.modified.getTime() - a.modified.getTime())
 }
 
-/** Whether config.json and all safetensors files (by the index) exist and have valid headers. */
+/** Whether config.json and all safetensors files (by the index), or a GGUF file, exist and have valid headers. */
 export const isLoadable = async (directory: string): Promise<boolean> => (await problemOf(directory)) === undefined
 
 async function problemOf(directory: string): Promise<CheckpointError | undefined> {
@@ -134,6 +135,8 @@ async function problemOf(directory: string): Promise<CheckpointError | undefined
     return undefined
   } catch (error) {
     if (error instanceof CheckpointError) return error
+    // The files are whole. It is the loader that refuses a configuration, as it does beside safetensors files.
+    if (error instanceof FieldError) return undefined
     throw error
   }
 }

@@ -125,8 +125,9 @@ async function offline(id: string, cache: string, { revision, verify, signal, on
 
 const defaultCheck = async (folder: Folder): Promise<void> => (await openModel(folder)).checkpoint.close()
 
-/** A file to have on disk. `inPlace`: its bytes are in the snapshot itself, since links are refused there. */
+/** A content to have on disk. `inPlace`: its bytes are in the snapshot itself, since links are refused there. */
 interface Planned {
+  /** The first file that has it. */
   readonly file: RemoteFile
   present: number
   inPlace: boolean
@@ -143,6 +144,7 @@ class Pull {
   readonly #pieceBytes: number
   readonly #failure = new AbortController()
   readonly #signal: AbortSignal
+  /** By the name of the file. Files of the same content share one blob, and so one entry. */
   readonly #planned = new Map<string, Planned>()
   /** Names of files whose hash this run has computed. */
   readonly #intact = new Set<string>()
@@ -207,7 +209,7 @@ class Pull {
   ): Promise<PullResult> {
     const { check = defaultCheck, onEvent } = this.#options
     await this.#plan(repository, [...texts, ...weights])
-    const planned = [...this.#planned.values()]
+    const planned = [...this.#contents()]
     const totalBytes = planned.reduce((sum, { file }) => sum + file.size, 0)
     const files = planned.map(({ file, present }) => ({ name: file.name, size: file.size, present }))
     onEvent?.({ kind: 'plan', files, totalBytes })
@@ -255,6 +257,11 @@ class Pull {
     return files
   }
 
+  /** What is planned, every content once. */
+  #contents(names: Iterable<string> = this.#planned.keys()): Set<Planned> {
+    return new Set([...names].flatMap((name) => this.#planned.get(name) ?? []))
+  }
+
   #blobOf(file: RemoteFile): string {
     return join(this.#blobs, file.hash.hex)
   }
@@ -264,11 +271,16 @@ class Pull {
     for (const name of names.filter((name) => repository.names.includes(name) && !this.#planned.has(name))) {
       const file = await repository.file(name)
       const blob = this.#blobOf(file)
+      const same = [...this.#contents()].find((other) => !other.inPlace && this.#blobOf(other.file) === blob)
+      if (same) {
+        this.#planned.set(name, same)
+        continue
+      }
       const planned = { file, present: await bytesOnDisk(file, blob, this.#pieceBytes), inPlace: false }
       this.#planned.set(name, planned)
       this.#allBytes += planned.present
       if (this.#options.verify || !isWeights(name)) await this.#dropIfDamaged(planned)
-      const adopted = planned.present < file.size ? await adopt(file, blob, this.#signal) : undefined
+      const adopted = planned.present < file.size ? await adopt(file, blob, repository.commit, this.#signal) : undefined
       if (!adopted) continue
       this.#allBytes += file.size - planned.present
       planned.present = file.size
@@ -298,7 +310,7 @@ class Pull {
   async #fetch(client: HubClient, names: readonly string[], report = true): Promise<void> {
     const { connections = 8, onEvent, signal } = this.#options
     const gate = new Gate(connections)
-    const planned = names.flatMap((name) => this.#planned.get(name) ?? []).filter(({ inPlace }) => !inPlace)
+    const planned = [...this.#contents(names)].filter(({ inPlace }) => !inPlace)
     const fetchFile = async (each: Planned) => {
       const { file } = each
       const before = each.present
@@ -332,8 +344,7 @@ class Pull {
   }
 
   async #link(directory: string): Promise<void> {
-    for (const { file, inPlace } of this.#planned.values())
-      if (!inPlace) await linkIntoSnapshot(this.#blobOf(file), join(directory, file.name))
+    for (const [name, { file, inPlace }] of this.#planned) if (!inPlace) await linkIntoSnapshot(this.#blobOf(file), join(directory, name))
   }
 
   /**
@@ -351,7 +362,7 @@ class Pull {
         this.#signal.throwIfAborted()
         if (!isLoaderError(error)) throw error
         let damaged = false
-        if (!isRepaired) for (const planned of this.#planned.values()) if (await this.#dropIfDamaged(planned)) damaged = true
+        if (!isRepaired) for (const planned of this.#contents()) if (await this.#dropIfDamaged(planned)) damaged = true
         if (!damaged) {
           if (this.#options.anyway) return error
           const rest = this.#hasWeights ? '' : ' No weights were downloaded; --anyway downloads them.'

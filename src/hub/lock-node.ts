@@ -1,7 +1,7 @@
 /**
  * A lock between processes without native code: a file that only one process can create. Its holder
- * updates the file's time regularly. A lock is stale, and is taken over, when its process has ended or
- * (on a disk shared with other machines) when its time is too old.
+ * updates the file's time regularly. A lock is taken over when its process has ended, or when its time is
+ * too old: the process may run on another machine, or its number may be in use again by another process.
  */
 import { randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
@@ -12,7 +12,13 @@ import { sleep } from './http.ts'
 
 const REFRESH_MS = 5_000
 const STALE_MS = 60_000
+/** The same for a lock whose process runs on this machine: it may only be busy. */
+const RUNNING_STALE_MS = 10 * STALE_MS
 const POLL_MS = 200
+
+/** The ids of the locks that this thread holds. */
+const OWN = new Set<string>()
+const PROCESS_BEGAN = Date.now() - process.uptime() * 1000
 
 export interface LockOptions {
   readonly signal?: AbortSignal | undefined
@@ -22,8 +28,13 @@ export interface LockOptions {
 
 /** Waits for the lock, runs `body`, and always releases the lock. */
 export async function withLock<T>(path: string, body: () => Promise<T>, options: LockOptions = {}): Promise<T> {
-  const token = JSON.stringify({ process: process.pid, host: hostname(), id: randomUUID() })
-  await acquire(path, token, options)
+  const id = randomUUID()
+  const token = JSON.stringify({ process: process.pid, host: hostname(), id })
+  OWN.add(id)
+  await acquire(path, token, options).catch((error) => {
+    OWN.delete(id)
+    throw error
+  })
   const refresh = setInterval(() => void utimes(path, new Date(), new Date()).catch(() => {}), REFRESH_MS)
   refresh.unref()
   try {
@@ -32,22 +43,27 @@ export async function withLock<T>(path: string, body: () => Promise<T>, options:
     clearInterval(refresh)
     // Remove only our own lock: another process may have taken it over while the machine slept.
     if ((await readText(path)) === token) await rm(path, { force: true })
+    OWN.delete(id)
   }
 }
 
 /** Whether a running process holds the lock. */
 export async function isLocked(path: string): Promise<boolean> {
   const held = await readText(path)
-  return held !== undefined && !(await isStale(path, held))
+  return held !== undefined && (await stateOf(path, held)) === 'held'
 }
 
 async function acquire(path: string, token: string, { signal, onWait }: LockOptions): Promise<void> {
   await mkdir(dirname(path), { recursive: true })
-  for (let reported = false; ; ) {
+  for (let reported = false, silentPolls = 0; ; ) {
     signal?.throwIfAborted()
     if (await create(path, token)) return
     const held = await readText(path)
-    if (held !== undefined && (await isStale(path, held))) {
+    const state = held === undefined ? 'held' : await stateOf(path, held)
+    silentPolls = state === 'silent' ? silentPolls + 1 : 0
+    // When the machine has slept, a running holder needs a moment to refresh its lock.
+    if (held !== undefined && (state === 'left' || silentPolls * POLL_MS > 2 * REFRESH_MS)) {
+      silentPolls = 0
       await takeAway(path, held)
       continue
     }
@@ -92,20 +108,27 @@ async function takeAway(path: string, stale: string): Promise<void> {
   await rm(aside, { force: true })
 }
 
-async function isStale(path: string, held: string): Promise<boolean> {
-  const age = await stat(path).then(
-    ({ mtimeMs }) => Date.now() - mtimeMs,
-    () => 0,
+/** `left`: the process that held the lock has ended. `silent`: the lock was not refreshed for so long that nobody seems to hold it. */
+async function stateOf(path: string, held: string): Promise<'held' | 'silent' | 'left'> {
+  const now = Date.now()
+  const refreshed = await stat(path).then(
+    ({ mtimeMs }) => mtimeMs,
+    () => now,
   )
-  const { process: pid, host } = parse(held)
+  const isSilent = (most: number) => (now - refreshed > most ? 'silent' : 'held')
+  const { process: pid, host, id } = parse(held)
   // Empty or partial content may be a lock that is just being created.
-  if (pid === undefined || host !== hostname()) return age > STALE_MS
-  return !isAlive(pid)
+  if (pid === undefined || host !== hostname()) return isSilent(STALE_MS)
+  if (!isAlive(pid)) return 'left'
+  if (pid !== process.pid) return isSilent(RUNNING_STALE_MS)
+  if (id !== undefined && OWN.has(id)) return 'held'
+  // An earlier process had the number of this one, as in a container that was started again; or another thread holds the lock.
+  return refreshed < PROCESS_BEGAN ? 'left' : isSilent(RUNNING_STALE_MS)
 }
 
-function parse(held: string): { process?: number; host?: string } {
+function parse(held: string): { process?: number; host?: string; id?: string } {
   try {
-    return JSON.parse(held) as { process?: number; host?: string }
+    return JSON.parse(held) as { process?: number; host?: string; id?: string }
   } catch {
     return {}
   }

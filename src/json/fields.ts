@@ -136,7 +136,7 @@ export class Fields {
 
   /** The same object with these values where its own are absent or null. */
   with(defaults: Json): this {
-    const own = Object.entries(this.object).filter(([key, value]) => value !== null || defaults[key] == null)
+    const own = Object.entries(this.object).filter(([key, value]) => value !== undefined && (value !== null || defaults[key] == null))
     return this.#at({ ...defaults, ...Object.fromEntries(own) }, this.path)
   }
 

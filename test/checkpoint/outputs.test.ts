@@ -4,6 +4,7 @@ import { spawnSync } from 'node:child_process'
 import {
   cpSync,
   existsSync,
+  lstatSync,
   mkdirSync,
   mkdtempSync,
   readdirSync,
@@ -13,14 +14,16 @@ import {
   utimesSync,
   writeFileSync,
 } from 'node:fs'
-import { hostname, tmpdir } from 'node:os'
+import { readFile } from 'node:fs/promises'
+import { syncBuiltinESMExports } from 'node:module'
+import os, { hostname, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, describe, test } from 'node:test'
 import { claimDirectory, madeBy } from '../../src/checkpoint/output-node.ts'
 import { QuantizeError, quantizeModel } from '../../src/checkpoint/quantize-node.ts'
 import { synthesizeCheckpoint } from '../../src/checkpoint/synth-node.ts'
 import { claimFile, OutputExistsError, OWN_SVG, writeOutput } from '../../src/files/output-node.ts'
-import { sweepTemporary, writeAtomically } from '../../src/files/write-node.ts'
+import { sweepTemporary } from '../../src/files/write-node.ts'
 import { fnv1a } from '../../src/random/hash.ts'
 import { claimRun } from '../../src/train/run-directory-node.ts'
 import { lineage } from '../cli/run.ts'
@@ -155,32 +158,39 @@ describe('directories of models', () => {
 })
 
 describe('leftovers of killed runs', () => {
-  const host = fnv1a(hostname()).toString(16)
+  const host = (fnv1a(hostname()) >>> 0).toString(16).padStart(8, '0')
   const gone = spawnSync(process.execPath, ['-e', '0']).pid
 
   test('temporary files of ended processes go, of running ones and of other machines stay', async () => {
-    const path = foreign({
-      [`model.safetensors.${gone}-${host}.ab12cd.tmp`]: 'x',
-      [`model.safetensors.${process.pid}-${host}.ab12cd.tmp`]: 'x',
-      [`model.safetensors.${gone}-0123.ab12cd.tmp`]: 'x',
-      [`config.json.${gone}.ab12cd.tmp`]: 'x',
-      [`old.json.${gone}.ab12cd.tmp`]: 'x',
-      'notes.tmp': 'x',
-      'a.1.tmp': 'x',
-    })
+    const stay = [
+      `model.safetensors.${process.pid}-${host}.ab12cd.tmp`,
+      `model.safetensors.${gone}-01234567.ab12cd.tmp`,
+      `config.json.${gone}.ab12cd.tmp`,
+      'notes.tmp',
+      'a.1.tmp',
+    ]
+    const old = `old.json.${gone}-01234567.ab12cd.tmp`
+    const path = foreign(Object.fromEntries([`model.safetensors.${gone}-${host}.ab12cd.tmp`, old, ...stay].map((name) => [name, 'x'])))
     const past = new Date(Date.now() - 2 * 86_400_000)
-    utimesSync(join(path, `old.json.${gone}.ab12cd.tmp`), past, past)
+    utimesSync(join(path, old), past, past)
     await sweepTemporary(path)
-    assert.deepEqual(
-      readdirSync(path).sort(),
-      [
-        `model.safetensors.${process.pid}-${host}.ab12cd.tmp`,
-        `model.safetensors.${gone}-0123.ab12cd.tmp`,
-        `config.json.${gone}.ab12cd.tmp`,
-        'notes.tmp',
-        'a.1.tmp',
-      ].sort(),
-    )
+    assert.deepEqual(readdirSync(path).sort(), stay.sort())
+  })
+
+  test('files and directories of the user that have similar names stay, however old they are', async () => {
+    const names = [
+      'checkpoint.100.pt.tmp',
+      'results.2024.csv.tmp',
+      'a.2023-12.backup.tmp',
+      `x.${gone}-${host}.long.tmp`,
+      `x.${gone}.ab12cd.tmp`,
+      `${gone}-${host}.ab12cd.tmp`,
+    ]
+    const path = foreign({ ...Object.fromEntries(names.map((name) => [name, 'mine'])), 'photos.2023.raw.tmp/a': 'mine' })
+    const past = new Date(Date.now() - 3 * 86_400_000)
+    for (const name of readdirSync(path)) utimesSync(join(path, name), past, past)
+    await sweepTemporary(path)
+    assert.deepEqual(readdirSync(path).sort(), [...names, 'photos.2023.raw.tmp'].sort())
   })
 
   test('a killed quantize is begun anew and leaves nothing', async () => {
@@ -199,17 +209,24 @@ describe('leftovers of killed runs', () => {
     assert.deepEqual(readdirSync(path).sort(), ['big.safetensors.part', 'config.json', 'model.safetensors'])
   })
 
-  test('a file is written under a name that the sweep knows', async () => {
-    const path = place()
-    let name = ''
-    await writeAtomically(join(path, 'x.json'), async () => {
-      name = readdirSync(path)[0]!
+  for (const machine of [hostname(), 'host'])
+    test(`a file is written under a name that the sweep knows, on the machine "${machine}"`, async ({ mock }) => {
+      mock.method(os, 'hostname', () => machine)
+      syncBuiltinESMExports()
+      const url = new URL(`../../src/files/write-node.ts?${machine}`, import.meta.url).href
+      const { sweepTemporary, writeAtomically } = (await import(url)) as typeof import('../../src/files/write-node.ts')
+      mock.restoreAll()
+      syncBuiltinESMExports()
+      const path = place()
+      let name = ''
+      await writeAtomically(join(path, 'x.json'), async () => {
+        name = readdirSync(path)[0]!
+      })
+      assert.match(name, /\.tmp$/)
+      writeFileSync(join(path, name.replace(String(process.pid), String(gone))), 'x')
+      await sweepTemporary(path)
+      assert.deepEqual(readdirSync(path), ['x.json'])
     })
-    assert.match(name, /\.tmp$/)
-    writeFileSync(join(path, name.replace(String(process.pid), String(gone))), 'x')
-    await sweepTemporary(path)
-    assert.deepEqual(readdirSync(path), ['x.json'])
-  })
 })
 
 describe('single files', () => {
@@ -234,6 +251,20 @@ describe('single files', () => {
       }
       assert.equal(readFileSync(path, 'utf8'), svg)
     })
+
+  test('the file behind a link, and a pipe', { skip: process.platform === 'win32' }, async () => {
+    const [file, link, pipe] = [place(), place(), place()]
+    writeFileSync(file, '')
+    symlinkSync(file, link)
+    await writeOutput(link, svg)
+    assert.ok(lstatSync(link).isSymbolicLink())
+    assert.equal(readFileSync(file, 'utf8'), svg)
+    assert.equal(spawnSync('mkfifo', [pipe]).status, 0)
+    const read = readFile(pipe, 'utf8')
+    await writeOutput(pipe, svg)
+    assert.equal(await read, svg)
+    assert.ok(lstatSync(pipe).isFIFO())
+  })
 
   test('a directory, and a place in a directory that is not there', async () => {
     await assert.rejects(claimFile(temporary, { force: true }), /expected a place for a file, found a directory/)
@@ -272,6 +303,8 @@ describe('training runs', () => {
     ['a folder model', { 'model/config.json': '{}' }, false],
     ['a run', { 'state.bin': state, 'log.jsonl': record }, false],
     ['a run that was killed before its first state', { 'log.jsonl': record }, true],
+    ['one with a best state', { 'log.jsonl': record, 'state.bin.best': state }, true],
+    ['a foreign best state', { 'log.jsonl': record, 'state.bin.best': 'binary' }, false],
     ['an empty log', { 'log.jsonl': '' }, true],
     ['other files', { 'notes.txt': 'mine', 'data.jsonl': 'x' }, true],
   ]

@@ -3,20 +3,28 @@
  * Golden values of whole models: test/model/golden.test.ts.
  */
 import assert from 'node:assert/strict'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { test } from 'node:test'
 import { configFromJson, quantizationFromJson } from '../../src/architecture/config-json.ts'
 import { preset } from '../../src/architecture/presets.ts'
 import type { Quantization } from '../../src/architecture/quantization.ts'
 import { toConfigJson } from '../../src/architecture/to-config-json.ts'
 import type { Checkpoint } from '../../src/checkpoint/checkpoint.ts'
-import { openModel } from '../../src/checkpoint/load.ts'
+import { loadWeights, openModel } from '../../src/checkpoint/load.ts'
+import { publishedTensors } from '../../src/checkpoint/published.ts'
 import { unpacked } from '../../src/checkpoint/quantized/quantized.ts'
 import type { PublishedDtype, TensorEntry } from '../../src/checkpoint/safetensors.ts'
 import { bytesSource } from '../../src/checkpoint/source.ts'
+import { planWeights } from '../../src/checkpoint/weights.ts'
 import { decodeStored } from '../../src/ops/decode.ts'
 import type { DType } from '../../src/ops/dtype.ts'
 import { fromBf16, fromE4m3, fromF16 } from '../../src/ops/dtype.ts'
+import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import { random } from '../../src/random/stream.ts'
+import { memorySink } from './memory-sink.ts'
+
+const latentConfig = JSON.parse(readFileSync(join(import.meta.dirname, '../fixtures/quantized/tiny-deepseek-v3-fp8/config.json'), 'utf8'))
 
 const next = random(5)
 const below = (count: number) => Math.floor(next() * count)
@@ -193,6 +201,70 @@ for (const { shape, block, scaleShape, suffix = '_scale_inv', held } of [
     assert.equal(view.ordered !== undefined, held === 'F32')
     if (view.ordered) assert.deepEqual(await valuesInOrder(view), values)
   })
+
+/** Matrices whose columns are whole blocks, so that they are held packed wherever the model does not need them transposed. */
+for (const kind of ['FP8', 'AWQ', 'GPTQ'] as const)
+  test(`latent attention, ${kind}: the keys of every head are transposed in f32, the values stay packed`, async () => {
+    const [H, N, U, R] = [4, 128, 128, 256]
+    const architecture = configFromJson(
+      { ...latentConfig, num_hidden_layers: 1, vocab_size: 32, kv_lora_rank: R, qk_nope_head_dim: N, v_head_dim: U },
+      'config.json',
+    )
+    const name = 'model.layers.0.self_attn.kv_b_proj.weight'
+    const rest = publishedTensors(architecture).filter((tensor) => tensor.name !== name)
+    const zeros = rest.map(({ name, dtype, shape }) => {
+      const count = shape.reduce((a, b) => a * b, 1)
+      return entry(name, dtype, [...shape], dtype === 'F32' ? new Float32Array(count) : new Uint16Array(count))
+    })
+    const O = H * (N + U)
+    const { tensors, values, quantization } =
+      kind === 'FP8'
+        ? fp8Matrix(O, R)
+        : groups({ method: kind === 'AWQ' ? 'awq' : 'gptq', bits: 4, I: R, O, groupSize: 128, held: 'int4_groups' })
+    const named = tensors.map((one) => ({ ...one, name: one.name.replace('q.', name.replace('weight', '')) }))
+    const plan = planWeights(architecture, await unpacked(checkpointOf([...zeros, ...named]), quantization))
+    const sink = memorySink(10_007)
+    await loadWeights(plan, sink)
+    const held = (weight: string) => {
+      const { spec, bytes } = sink.held.get(`layers.0.attention.${weight}`)!
+      const out = new Float32Array(spec.shape.reduce((a, b) => a * b, 1))
+      decodeStored({ dtype: spec.dtype, bytes }, 0, out.length, out, 0)
+      return { dtype: spec.dtype, shape: spec.shape, values: out }
+    }
+    const published = (row: number, column: number) => values[row * R + column]!
+    const keys = Float32Array.from({ length: H * R * N }, (_, i) => {
+      const [head, r, n] = [Math.floor(i / (R * N)), Math.floor(i / N) % R, i % N]
+      return published(head * (N + U) + n, r)
+    })
+    const lasts = Float32Array.from({ length: H * U * R }, (_, i) => {
+      const [head, u, r] = [Math.floor(i / (U * R)), Math.floor(i / R) % U, i % R]
+      return published(head * (N + U) + N + u, r)
+    })
+    assert.deepEqual(held('kUp'), { dtype: 'f32', shape: [H, R, N], values: keys })
+    assert.deepEqual(held('vUp'), { dtype: kind === 'FP8' ? 'fp8' : 'int4_groups', shape: [H, U, R], values: lasts })
+    const backend = createReferenceBackend()
+    await loadWeights(plan, backend)
+    await backend.dispose()
+    // A packed matrix without its form in f32 is refused before anything is loaded.
+    const packed = await unpacked(checkpointOf([...zeros, ...named]), quantization)
+    const bare = new Map([...packed.tensors].map(([key, { plain, ...one }]) => [key, one]))
+    assert.throws(
+      () => planWeights(architecture, { ...packed, tensors: bare }),
+      /kv_b_proj\.weight is (fp8|int4_groups), expected F32, F16 or BF16, because its columns become rows/,
+    )
+  })
+
+/** A matrix of random codes with scales for blocks of 128 × 128. */
+function fp8Matrix(O: number, I: number): { tensors: TensorEntry[]; values: Float32Array; quantization: Quantization } {
+  const codes = Uint8Array.from(numbers(O * I, 254), (code) => (code < 127 ? code : code + 1))
+  const scales = Float32Array.from({ length: (O / 128) * (I / 128) }, () => next() / 100)
+  const scaleAt = (n: number) => scales[Math.floor(n / I / 128) * (I / 128) + Math.floor((n % I) / 128)]!
+  return {
+    tensors: [entry('q.weight', 'F8_E4M3', [O, I], codes), entry('q.weight_scale_inv', 'F32', [O / 128, I / 128], scales)],
+    values: Float32Array.from(codes, (code, n) => fromE4m3(code) * scaleAt(n)),
+    quantization: { kind: 'fp8', block: [128, 128] },
+  }
+}
 
 test('E4M3 has the published values', () => {
   const cases = [

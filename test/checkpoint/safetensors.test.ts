@@ -250,6 +250,13 @@ describe('shards', () => {
     }
   })
 
+  test('attributes that macOS keeps beside the files are none', async () => {
+    for (const name of ['weights', 'model-00001-of-00001']) {
+      const path = directory('macos', { [`${name}.safetensors`]: shard('a'), [`._${name}.safetensors`]: '\0\x05\x16\x07' })
+      await (await open(path)).close()
+    }
+  })
+
   const cases: [string, Record<string, string | Uint8Array>, ErrorClass, RegExp][] = [
     [
       'a missing shard',

@@ -10,6 +10,7 @@ import {
   readlinkSync,
   rmSync,
   statSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -531,11 +532,55 @@ describe('disk, interruption, processes', () => {
     assert.deepEqual(order, ['first', 'first ends', 'second'])
     assert.equal(holder, `process ${process.pid}`)
     assert.deepEqual(readdirSync(join(path, '..')), [])
+    // Another thread of this process may hold it.
     writeFileSync(path, JSON.stringify({ process: process.pid, host: hostname(), id: 'y' }))
     await assert.rejects(
       withLock(path, async () => {}, { signal: AbortSignal.timeout(50) }),
       /timeout/i,
     )
+  })
+
+  test('a lock of a killed process whose number is in use again is taken over', async ({ mock }) => {
+    const { hostname } = await import('node:os')
+    const path = join(mkdtempSync(join(temporary, 'lock-')), 'x.lock')
+    const leave = (pid: number, minutes: number) => {
+      const past = new Date(Date.now() - minutes * 60_000)
+      writeFileSync(path, JSON.stringify({ process: pid, host: hostname(), id: 'of the killed one' }))
+      utimesSync(path, past, past)
+    }
+    // The number of this process, as in a container that was started again.
+    leave(process.pid, 8)
+    assert.equal(await isLocked(path), false)
+    await withLock(path, async () => {}, { signal: AbortSignal.timeout(5000) })
+
+    // The number of another process that runs: the lock counts while it is refreshed, with a long margin.
+    let polls = 0
+    let onPoll = () => {}
+    mock.method(globalThis, 'setTimeout', (wake: () => void) => {
+      polls++
+      onPoll()
+      return setImmediate(wake)
+    })
+    const taken = async () => {
+      const stop = new AbortController()
+      polls = 0
+      const body = async () => true
+      const lock = withLock(path, body, { signal: stop.signal }).catch(() => false)
+      for (let done = false; !done && polls < 100; ) done = await Promise.race([lock, new Promise<false>((r) => setImmediate(r, false))])
+      stop.abort()
+      return lock
+    }
+    leave(process.ppid, 8)
+    assert.equal(await isLocked(path), true)
+    assert.equal(await taken(), false)
+    leave(process.ppid, 12)
+    assert.equal(await isLocked(path), false)
+    assert.equal(await taken(), true)
+    assert.ok(polls >= 50, `after ${polls} polls`)
+    // Both slept, and the holder refreshes its lock a moment later.
+    leave(process.ppid, 12)
+    onPoll = () => void (polls === 10 && utimesSync(path, new Date(), new Date()))
+    assert.equal(await taken(), false)
   })
 
   /** 'file:piece' of every piece that a journal calls finished. */

@@ -176,6 +176,42 @@ describe('GGUF files', () => {
     assert.equal(hub.requests.length, 0)
   })
 
+  test('a damaged header is repaired by the same pull', async () => {
+    serve({ 'tiny-Q8_0.gguf': gguf('llama') })
+    const { env, blob } = setUp()
+    await pull(MODEL, { env })
+    const bytes = readFileSync(blob('tiny-Q8_0.gguf'))
+    writeFileSync(blob('tiny-Q8_0.gguf'), bytes.fill(0xff, 40, 56))
+    const { directory, downloadedBytes } = await pull(MODEL, { env })
+    assert.equal(downloadedBytes, bytes.byteLength)
+    assert.equal(await family(directory), 'llama')
+  })
+
+  test('one whose configuration is refused is listed as unsupported beside the others', async () => {
+    serve(REPOSITORY)
+    const { env, cache } = setUp()
+    const { directory } = await pull(MODEL, { env })
+    const snapshots = join(cache, 'models--org--odd/snapshots')
+    for (const commit of [COMMIT, 'b'.repeat(40)]) {
+      mkdirSync(join(snapshots, commit), { recursive: true })
+      // 3 heads of keys do not divide the heads of queries.
+      const odd = gguf('llama')
+      const key = odd.indexOf('llama.attention.head_count_kv')
+      odd.writeUInt32LE(3, key + 'llama.attention.head_count_kv'.length + 4)
+      writeFileSync(join(snapshots, commit, 'odd.gguf'), odd)
+    }
+    await assert.rejects(readArchitecture(await fileFolder(join(snapshots, COMMIT, 'odd.gguf'))), { name: 'ConfigError' })
+    assert.deepEqual(
+      (await listCachedModels(cache)).map(({ id, state }) => [id, state]),
+      [
+        ['org/odd', 'unsupported'],
+        [MODEL, 'complete'],
+      ],
+    )
+    assert.equal((await findSnapshot(MODEL, { cache }))?.directory, directory)
+    assert.match((await findSnapshot('org/odd', { cache }))!.directory, /odd\.gguf$/)
+  })
+
   test('an interrupted download continues', async () => {
     serve(REPOSITORY)
     const { env } = setUp()
@@ -318,6 +354,16 @@ describe('mirrors', () => {
   })
 })
 
+/** What a script prints in a process of its own, errors too. */
+async function output(script: string, env: Record<string, string>): Promise<string> {
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], { env: { PATH: process.env.PATH, ...env } })
+  let out = ''
+  child.stdout.on('data', (data) => (out += data))
+  child.stderr.on('data', (data) => (out += data))
+  await new Promise((resolve) => child.on('close', resolve))
+  return out
+}
+
 describe('what is in the cache already', () => {
   const shard = 'model-00001-of-00002.safetensors'
   const damage = (path: string, from: number) => {
@@ -453,6 +499,50 @@ describe('what is in the cache already', () => {
     assert.deepEqual(await weights(directory), EXPECTED.sharded)
   })
 
+  for (const [name, commit] of [
+    ['this', COMMIT],
+    ['another', 'a'.repeat(40)],
+  ] as const)
+    test(`a disk without links, with the files of ${name} commit: nothing is fetched again, and the snapshot is whole`, async () => {
+      const { env, folder, snapshot } = setUp()
+      mkdirSync(join(folder, 'snapshots', commit), { recursive: true })
+      for (const [file, bytes] of hub.files) writeFileSync(join(folder, 'snapshots', commit, file), bytes)
+      const script = `
+        import fs from 'node:fs/promises'
+        import { syncBuiltinESMExports } from 'node:module'
+        fs.link = fs.symlink = async () => { throw Object.assign(new Error('not permitted'), { code: 'EPERM', syscall: 'link' }) }
+        syncBuiltinESMExports()
+        const { pull } = await import(${JSON.stringify(new URL('../../src/hub/hub-node.ts', import.meta.url).href)})
+        const { downloadedBytes, directory } = await pull(${JSON.stringify(MODEL)})
+        console.log(JSON.stringify({ downloadedBytes, directory }))`
+      assert.deepEqual(JSON.parse(await output(script, env)), { downloadedBytes: 0, directory: snapshot })
+      assert.deepEqual(await weights(snapshot), EXPECTED.sharded)
+      assert.deepEqual(readdirSync(snapshot).sort(), [...hub.files.keys()].sort())
+    })
+
+  test('files of the same content: one download, several links', async () => {
+    const more = { 'added_tokens.json': '{"a": 1}', 'special_tokens_map.json': '{"a": 1}', 'generation_config.json': '{"a": 1}' }
+    serve({ ...SHARDED, ...more })
+    const { run, snapshot, events, blob } = setUp()
+    const once = [...hub.files.values()].reduce((sum, { byteLength }) => sum + byteLength, 0) - 2 * 8
+    const { downloadedBytes, totalBytes, files } = await run()
+    assert.deepEqual([downloadedBytes, totalBytes, hub.bytesSent], [once, once, once])
+    assert.deepEqual([...files].sort(), [...hub.files.keys()].sort())
+    const plan = events.find((event) => event.kind === 'plan')!
+    assert.equal(
+      plan.files.reduce((sum, { size }) => sum + size, 0),
+      once,
+    )
+    for (const name of Object.keys(more)) {
+      assert.equal(readFileSync(join(snapshot, name), 'utf8'), '{"a": 1}')
+      assert.equal(blob(name), blob('added_tokens.json'))
+    }
+    assert.equal((await run()).downloadedBytes, 0)
+    damage(blob('added_tokens.json'), 0)
+    assert.equal((await run({ verify: true })).downloadedBytes, 8)
+    assert.equal(readFileSync(join(snapshot, 'generation_config.json'), 'utf8'), '{"a": 1}')
+  })
+
   test('complete downloads of other tools are taken over, wrong ones are not, and old leftovers go', async () => {
     const { run, blobs, cache } = setUp()
     mkdirSync(blobs, { recursive: true })
@@ -508,12 +598,7 @@ describe('load of the library repairs a damaged cache', () => {
         const model = await load(${JSON.stringify(MODEL)}, { backend: 'reference', context: 64 })
         console.log(model.architecture.modelType)
         await model.dispose()`
-      const child = spawn(process.execPath, ['--input-type=module', '-e', script], { env: { PATH: process.env.PATH, ...env } })
-      let out = ''
-      child.stdout.on('data', (data) => (out += data))
-      child.stderr.on('data', (data) => (out += data))
-      await new Promise((resolve) => child.on('close', resolve))
-      assert.equal(out, 'qwen3_moe\n')
+      assert.equal(await output(script, env), 'qwen3_moe\n')
       assert.ok(readFileSync(blob(file)).equals(hub.files.get(file)!))
     })
 })

@@ -24,6 +24,11 @@ test('values', () => {
   assert.equal(fields.has('inherited') || fields.has('constructor'), false)
 })
 
+test('defaults stand where a value is absent, null or undefined', () => {
+  const own = new Fields({ one: 1, none: null, absent: undefined, nothing: null, gone: undefined }, 'f.json')
+  assert.deepEqual(own.with({ one: 5, none: 6, absent: 7, more: 8 }).object, { one: 1, none: 6, absent: 7, more: 8, nothing: null })
+})
+
 test('errors name file, path, what was expected and what came', () => {
   const cases: [() => unknown, string][] = [
     [() => fields.below('a').list('list')[1]!.size('n'), 'a.list[1].n: expected a positive integer up to 67108864, got -1'],

@@ -104,7 +104,9 @@ function gemma3(parts: Parts): Json {
     final_logit_softcapping: fields.number('final_logit_softcapping'),
     sliding_window: fields.required('attention.sliding_window'),
     ...(Array.isArray(pattern) ? { layer_types: layerTypes(fields, layers) } : { sliding_window_pattern: pattern ?? 6 }),
-    rope_local_base_freq: fields.number('rope.freq_base_swa') ?? 10000,
+    // Ollama's converter has names of its own for the two bases.
+    rope_theta: fields.number('rope.freq_base') ?? fields.number('rope.global.freq_base') ?? 1e6,
+    rope_local_base_freq: fields.number('rope.freq_base_swa') ?? fields.number('rope.local.freq_base') ?? 10000,
     query_pre_attn_scalar: queryScalar(parts, 62),
   }
 }

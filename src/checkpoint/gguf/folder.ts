@@ -21,17 +21,17 @@ export const isGguf = (file: string): boolean => /\.gguf$/i.test(file)
 
 /**
  * The GGUF files of a folder that could be a model: the first of every split set, and what is no part of one. Projectors of images
- * and importance matrices are left out by their usual names.
+ * and importance matrices are left out by their usual names, and so are the attributes that macOS keeps in `._NAME` on other disks.
  */
 export function ggufFiles(names: readonly string[]): string[] {
-  const models = names.filter((name) => isGguf(name) && !/(^|[-_.])(mmproj|imatrix)/i.test(name))
+  const models = names.filter((name) => isGguf(name) && !/(^|[-_./])(mmproj|imatrix)|(^|\/)\._/i.test(name))
   return models.filter((name) => Number(SPLIT.exec(name)?.[2] ?? 1) === 1).sort()
 }
 
 /** The names of all files of a split set, or the name alone. */
 export function splitNames(file: string): string[] {
   const [, stem, , total, end] = SPLIT.exec(file) ?? []
-  if (total === undefined) return [file]
+  if (!Number(total)) return [file] // no split set, or one of no files
   return Array.from(
     { length: Math.min(Number(total), 99999) },
     (_, part) => `${stem}${String(part + 1).padStart(5, '0')}-of-${total}${end}`,
@@ -61,6 +61,14 @@ export function ggufFolder(folder: Folder, file: string): Folder {
   const place = `${folder.name.replace(/\/$/, '')}/${files[0]}`
   /** Headers are read and texts made once; the files are open only meanwhile. */
   let description: Promise<Description> | undefined
+  const described = (signal?: AbortSignal): Promise<Description> => {
+    description ??= describe(signal).catch((error) => {
+      // A file that was damaged may have been fetched again when it is read next.
+      description = undefined
+      throw error
+    })
+    return description
+  }
   const describe = async (signal?: AbortSignal): Promise<Description> => {
     const sources = await openAll(folder, files)
     try {
@@ -77,11 +85,11 @@ export function ggufFolder(folder: Folder, file: string): Folder {
     list: async () => [...DOCUMENTS, ...files],
     async open(name) {
       if (!DOCUMENTS.includes(name)) return files.includes(name) ? folder.open(name) : undefined
-      const text = (await (description ??= describe())).texts.get(name)
+      const text = (await described()).texts.get(name)
       return text && bytesSource(new TextEncoder().encode(JSON.stringify(text)), `${place}: ${name}`)
     },
     async checkpoint(signal): Promise<Checkpoint> {
-      const { headers, texts } = await (description ??= describe(signal))
+      const { headers, texts } = await described(signal)
       const sources = await openAll(folder, files)
       try {
         return ggufCheckpoint(

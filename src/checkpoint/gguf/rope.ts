@@ -26,9 +26,9 @@ export function ropeScaling(fields: MetadataFields, factors: RopeFactors, modelT
     }
   }
   if (factors.freqs) return llama3Scaling(fields, factors.freqs, context)
-  const linear = fields.number('rope.scale_linear')
-  const type = fields.text('rope.scaling.type') ?? (linear === undefined ? 'none' : 'linear')
-  const factor = fields.number('rope.scaling.factor') ?? linear ?? 1
+  // llama.cpp takes a factor without a type as linear, and 0 as no stretch.
+  const type = fields.text('rope.scaling.type') ?? 'linear'
+  const factor = (fields.number('rope.scaling.factor') ?? fields.number('rope.scale_linear')) || 1
   switch (type) {
     case 'none':
       return null

@@ -2,7 +2,7 @@
  * FP8 matrices: E4M3 bytes [O, I] and f32 scales, one for each block of some rows and columns (Qwen3-*-FP8, DeepSeek V3: 128 × 128), for each
  * row, or for the whole matrix. A number is code·scale. They become rows of the dtype fp8. Where blocks of 128 columns do not share a
  * scale, or widths are no multiples of 128, each run of columns with a scale is filled up with zeros (`ordered`), for backends that can do so
- * with activations; others get rows in f32.
+ * with activations; others get rows in f32. A matrix that the model needs transposed is read in f32 too (`plain`).
  */
 import { E4M3_VALUES, FP8_BLOCK, FP8_BLOCK_BYTES } from '../../ops/dtype.ts'
 import { size } from '../../ops/tensor.ts'
@@ -70,7 +70,6 @@ export function fp8View(name: string, codes: TensorEntry, scale: TensorEntry, bl
       return out
     })
   }
-  if (columns % FP8_BLOCK === 0 && blockColumns % FP8_BLOCK === 0) return inBlocks(columns)
   const plain = viewOf(name, 'F32', [rows, columns], columns * 4, codes, async (first, count, signal) => {
     const { bytes, scales } = await read(first, count, signal)
     const out = new Float32Array(count * columns)
@@ -78,6 +77,7 @@ export function fp8View(name: string, codes: TensorEntry, scale: TensorEntry, bl
       for (let column = 0; column < columns; column++, i++) out[i] = E4M3_VALUES[bytes[i]!]! * scales[placeOf(first + row, column)]!
     return new Uint8Array(out.buffer)
   })
+  if (columns % FP8_BLOCK === 0 && blockColumns % FP8_BLOCK === 0) return { ...inBlocks(columns), plain }
   const order = inRuns(columns, FP8_BLOCK, (column) => Math.floor(column / blockColumns))
   // Many short runs would take more bytes than f32.
   return order.length <= 2 * columns ? { ...plain, ordered: { entry: inBlocks(order.length, order), order } } : plain

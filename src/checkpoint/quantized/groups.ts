@@ -8,7 +8,8 @@
  *
  * They become blocks of 32 inputs (int4_groups, int8_groups), with the scale and the zero point of the group in every block. Where 32
  * neighbouring inputs do not share a group (act-order, odd sizes) the inputs are put in the order of their groups (`ordered`), for backends
- * that can bring activations into that order; others get rows in f32, without rounding. So does everybody where scales are not f16.
+ * that can bring activations into that order; others get rows in f32, without rounding. So does everybody where scales are not f16, and
+ * where the model needs a matrix transposed (`plain`).
  */
 import type { Quantization } from '../../architecture/quantization.ts'
 import { BLOCK_FORMATS } from '../../ops/block-formats.ts'
@@ -105,8 +106,7 @@ export async function groupView(
     })
   }
   const dtype = bits === 4 ? 'int4_groups' : 'int8_groups'
-  const isPlain = I % BLOCK === 0 && groupSize % BLOCK === 0 && !listed
-  if (isPlain && scales.dtype === 'F16') return rowsInBlocks(dtype, I)
+  const inOrder = I % BLOCK === 0 && groupSize % BLOCK === 0 && !listed
   const plain = viewOf(name, 'F32', [O, I], I * 4, qweight, async (first, count, signal) => {
     const out = new Float32Array(count * I)
     await withMatrix(signal, (matrix) => {
@@ -119,6 +119,7 @@ export async function groupView(
     return new Uint8Array(out.buffer)
   })
   if (scales.dtype !== 'F16') return plain
+  if (inOrder) return { ...rowsInBlocks(dtype, I), plain }
   const order = inRuns(I, BLOCK, group)
   return { ...plain, ordered: { entry: rowsInBlocks(dtype, order.length, order), order } }
 }

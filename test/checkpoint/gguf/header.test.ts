@@ -7,7 +7,7 @@ import { after, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ConfigError } from '../../../src/architecture/config-json.ts'
 import * as errors from '../../../src/checkpoint/errors.ts'
-import { ggufFolder } from '../../../src/checkpoint/gguf/folder.ts'
+import { ggufFiles, ggufFolder } from '../../../src/checkpoint/gguf/folder.ts'
 import { type GgufHeader, readGgufHeader } from '../../../src/checkpoint/gguf/header.ts'
 import { openModel } from '../../../src/checkpoint/load.ts'
 import { bytesSource, type Folder } from '../../../src/checkpoint/source.ts'
@@ -303,6 +303,24 @@ describe('split sets', () => {
     )
     const alien = { ...files, [second]: readFileSync(join(fixtures, 'tiny-qwen2.gguf')) }
     await assert.rejects(openModel(await fileFolder(inFolder(alien))), /expected split\.tensors\.count 63 in part 1 of 3, got 38/)
+  })
+
+  test('what is a model among the names of a folder', () => {
+    const cases: [names: string[], models: string[]][] = [
+      [['m.gguf', '._m.gguf', 'sub/._m.gguf'], ['m.gguf']],
+      [
+        ['m.gguf', 'mmproj-m.gguf', 'm-mmproj.gguf', 'vision/mmproj-m.gguf', 'mmproj/m.gguf', 'a/m.imatrix.gguf', 'a/imatrix.gguf'],
+        ['m.gguf'],
+      ],
+      [['Q4/m-00001-of-00002.gguf', 'Q4/m-00002-of-00002.gguf'], ['Q4/m-00001-of-00002.gguf']],
+    ]
+    for (const [names, models] of cases) assert.deepEqual(ggufFiles(names), models, names.join())
+  })
+
+  test('a name of a set of no files is that of one file', async () => {
+    const path = join(mkdtempSync(join(temporary, 'none-')), 'm-00001-of-00000.gguf')
+    writeFileSync(path, readFileSync(join(fixtures, 'tiny-qwen2.gguf')))
+    for (const place of [path, join(path, '..')]) await (await openModel(await fileFolder(place))).checkpoint.close()
   })
 
   test('a folder with a projector beside the model, and one with two models', async () => {
