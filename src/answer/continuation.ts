@@ -30,6 +30,38 @@ export function promptOf({ engine, tokenizer, format }: ChatModel, text: string,
   return ids.length > 0 ? ids : [tokenizer.specials.get('<|endoftext|>') ?? format.stopIds[0] ?? 0]
 }
 
+/** A prompt that is read into the cache, and nothing after it. The engine draws one id, which is left out. */
+export class PromptReading extends Generated {
+  readonly promptIds: readonly number[]
+
+  /** See Continuation. */
+  constructor(model: ChatModel, promptIds: readonly number[], ask: Pick<Ask, 'cacheKey'>, field = 'prompt') {
+    super(model, { cacheKey: ask.cacheKey, maxTokens: 1 })
+    checkFits(promptIds.length, model.engine.context, field)
+    this.promptIds = promptIds
+  }
+
+  take(): Taken<ChatEvent> {
+    return { next: 'stop' }
+  }
+
+  override finish(result: GenerationResult): ChatEvent[] {
+    return super.finish({ ...result, ids: [], completionTokens: 0, decodeMs: 0 })
+  }
+
+  protected defaults() {
+    return {}
+  }
+
+  protected begin(): ChatEvent[] {
+    return []
+  }
+
+  protected end({ reason }: GenerationResult): AnswerEnd {
+    return { events: [], reason: reason === 'stop' ? 'length' : reason, reasoningTokens: 0 }
+  }
+}
+
 export class Continuation extends Generated {
   readonly promptIds: readonly number[]
   readonly #stops: StopTexts

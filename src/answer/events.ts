@@ -7,6 +7,7 @@ import type { Guide } from './guide.ts'
 import { StopTexts } from './stop-texts.ts'
 
 const utf8 = new TextEncoder()
+const NEWLINE = 0x0a
 
 export class AnswerEvents {
   calls = 0
@@ -20,11 +21,14 @@ export class AnswerEvents {
   readonly #stops: StopTexts
   readonly #hidesReasoning: boolean
   #out: ChatEvent[] = []
+  /** Of the open part, not shown yet. */
   #tokens: TextToken[] = []
-  #tokenBytes = 0
+  /** Where in the text of the part the first of them begins. Below 0: it begins with newlines that the parser left out. */
+  #tokenStart = 0
+  /** Of the text of the part that is shown. */
   #textBytes = 0
   /** The open text part: shown as text, as reasoning, or not decided because nothing was written. */
-  #text: { phase: TextPhase; as: 'text' | 'reasoning' | undefined; written: string } | undefined
+  #text: { phase: TextPhase; as: 'text' | 'reasoning' | undefined; written: string; isRead: boolean } | undefined
   readonly #calls = new Set<string>()
   /** The final text that came out before the open part. */
   #before = ''
@@ -61,15 +65,16 @@ export class AnswerEvents {
   /** The answer is over: what was held back comes out. */
   end(): void {
     if (this.#text) this.#endText()
-    if (this.calls === 0) this.#out.push(...this.#tokens.splice(0)) // of an answer without text
+    if (this.calls === 0) this.#out.push(...this.#lastTokens()) // of an answer without text
   }
 
   #one(event: ChatEvent): void {
     switch (event.type) {
       case 'text-start':
-        this.#text = { phase: event.phase, as: undefined, written: '' }
+        this.#text = { phase: event.phase, as: undefined, written: '', isRead: false }
         return
       case 'text-delta':
+        this.#leaveOutNewlines(event.delta)
         this.#write(event.phase === 'final' && this.#guide.showsText ? this.#stops.push(event.delta) : event.delta)
         return
       case 'text-end':
@@ -128,22 +133,47 @@ export class AnswerEvents {
     this.#out.push({ type: 'text-delta', delta, phase: part.phase })
   }
 
+  /** Newlines before a text belong to the format where the parser leaves them out. So do the tokens that are nothing else. */
+  #leaveOutNewlines(firstDelta: string): void {
+    const part = this.#text
+    if (!part || part.isRead || firstDelta === '') return
+    part.isRead = true
+    const drawn = newlinesBefore(this.#tokens.flatMap(({ bytes }) => [...bytes]))
+    let more = Math.max(0, drawn - newlinesBefore(utf8.encode(firstDelta)))
+    while (this.#tokens.length > 0 && this.#tokens[0]!.bytes.length <= more) more -= this.#tokens.shift()!.bytes.length
+    this.#tokenStart = -more
+  }
+
   /** The tokens that begin within the text shown so far. */
   #showTokens(delta: string): void {
     this.#textBytes += utf8.encode(delta).length
-    while (this.#tokens.length > 0 && this.#tokenBytes < this.#textBytes) {
+    while (this.#tokens.length > 0 && this.#tokenStart < this.#textBytes) {
       const token = this.#tokens.shift()!
-      this.#tokenBytes += token.bytes.length
+      this.#tokenStart += token.bytes.length
       this.#out.push(token)
     }
+  }
+
+  /** The tokens whose text does not come out, such as a stop token; without newlines that the parser left out. */
+  #lastTokens(): TextToken[] {
+    const last = this.#tokens.splice(0)
+    return this.stopped ? last : last.filter(({ bytes }) => newlinesBefore(bytes) < bytes.length)
   }
 
   #endText(): void {
     if (this.#text?.phase === 'final' && this.#text.as !== 'reasoning') this.#write(this.#stops.rest())
     const part = this.#text
     this.#text = undefined
+    this.#tokenStart = 0
+    this.#textBytes = 0
     if (part?.as === 'text' && part.phase === 'final') this.#before = part.written
-    if (part?.as === 'text') this.#out.push(...this.#tokens.splice(0), { type: 'text-end', text: part.written, phase: part.phase })
+    if (part?.as === 'text') this.#out.push(...this.#lastTokens(), { type: 'text-end', text: part.written, phase: part.phase })
     else if (part?.as === 'reasoning') this.#reason({ type: 'reasoning-end', text: part.written })
   }
+}
+
+function newlinesBefore(bytes: ArrayLike<number>): number {
+  let count = 0
+  while (bytes[count] === NEWLINE) count++
+  return count
 }

@@ -15,7 +15,7 @@ import type { Scope, ServerContext } from './http/context.ts'
 import type { Limits } from './http/limits.ts'
 import { checkLongTexts } from './long-texts.ts'
 import type { ServedModel } from './models/model.ts'
-import { customTool as customToolSchema, type SamplingFields } from './schemas/common.ts'
+import { customTool as customToolSchema, engineSeed, type SamplingFields } from './schemas/common.ts'
 import type { GivenForm } from './schemas/forms.ts'
 
 /** A request: the conversation, what is asked of the answer, and how many answers. */
@@ -174,7 +174,7 @@ function samplingOf(body: SamplingFields, answer: number): SamplingOptions {
     frequencyPenalty: body.frequency_penalty ?? undefined,
     presencePenalty: body.presence_penalty ?? undefined,
     repetitionPenalty: body.repetition_penalty ?? undefined,
-    seed: typeof body.seed === 'number' ? body.seed + answer : undefined,
+    seed: typeof body.seed === 'number' ? engineSeed(body.seed) + answer : undefined,
     logitBias: bias.length > 0 ? new Map(bias) : undefined,
   }
 }

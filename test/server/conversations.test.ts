@@ -61,6 +61,45 @@ test('answers at the same time lose nothing', async () => {
   for (const text of ['a', 'f', 'answer 0', 'answer 5']) assert.ok(texts.includes(text), text)
 })
 
+test('a conversation that is deleted while items are written stays deleted', async () => {
+  const files = new Map<string, string>()
+  let writes = 0
+  const directory = {
+    list: async () => [...files.keys()],
+    read: async (name: string) => files.get(name)!,
+    async write(name: string, text: string) {
+      writes++
+      await new Promise((resolve) => setTimeout(resolve, 20))
+      files.set(name, text)
+    },
+    async remove(name: string) {
+      files.delete(name)
+    },
+  }
+  const server = scripted(() => final('ok'), 'harmony', { store: await DirectoryStore.open(directory, defaultLimits) })
+  const { id } = await started(server)
+  const adding = server.post(`/v1/conversations/${id}/items`, { items: [{ role: 'user', content: 'secret' }] })
+  while (writes < 2) await new Promise((resolve) => setTimeout(resolve, 1))
+  assert.equal((await remove(server, `/v1/conversations/${id}`)).status, 200)
+  assert.equal((await adding).status, 200)
+  assert.equal((await server.get(`/v1/conversations/${id}`)).status, 404)
+  assert.equal(files.size, 0)
+})
+
+test('a response whose conversation is deleted while it runs is stored all the same', async () => {
+  const server = scripted(() => final('x'.repeat(40)), 'harmony', { delayMs: 1 })
+  const { id } = await started(server)
+  const asked = { model: 'scripted', input: 'Hi', conversation: id }
+  const background = await jsonOf(server.post('/v1/responses', { ...asked, background: true }))
+  const whole = server.post('/v1/responses', asked)
+  await new Promise((resolve) => setTimeout(resolve, 20))
+  assert.equal((await remove(server, `/v1/conversations/${id}`)).status, 200)
+  assert.equal((await jsonOf(whole)).status, 'completed')
+  await eventsOf(await server.get(`/v1/responses/${background.id}?stream=true`))
+  assert.equal((await jsonOf(server.get(`/v1/responses/${background.id}`))).status, 'completed')
+  assert.equal((await server.get(`/v1/conversations/${id}`)).status, 404)
+})
+
 test('unknown ones, those of other keys, and two histories at once are refused', async () => {
   const server = scripted(() => final('ok'), 'harmony', { apiKeys: ['alice', 'bob'] })
   const as = (key: string) => ({ authorization: `Bearer ${key}` })

@@ -60,6 +60,9 @@ const changing: [path: string, fields: object, field: string][] = [
   [responses, { response_format: { type: 'json_object' } }, 'response_format'],
   [responses, { stop: ['x'] }, 'stop'],
   [responses, { text: { verbosity: 'low' } }, 'text.verbosity'],
+  [responses, { reasoning: { context: 'all_turns' } }, 'reasoning.context'],
+  [responses, { image: { context_compression: 'most' } }, 'image.context_compression'],
+  [chat, { image: 'data:image/png;base64,AAAA' }, 'image'],
   [ollamaChat, { options: { mirostat: 1 } }, 'options.mirostat'],
   [ollamaChat, { options: { typical_p: 0.2 } }, 'options.typical_p'],
   [ollamaChat, { options: { repeat_last_n: 0 } }, 'options.repeat_last_n'],
@@ -88,6 +91,8 @@ const harmless: [path: string, fields: object][] = [
   [chat, { stream_options: null, priority: 1, request_id: 'r', return_token_ids: false, provider: { order: ['x'] } }],
   [completions, { best_of: 1, suffix: null, add_special_tokens: true, metadata: { a: 'b' } }],
   [responses, { client_metadata: { a: 'b' }, conversation: null, prompt: null, text: { verbosity: 'medium' } }],
+  [chat, { prompt_cache_options: { mode: 'explicit', ttl: '30m' }, prompt_cache_key: 'k' }],
+  [responses, { prompt_cache_options: { ttl: '30m' }, reasoning: { context: 'auto' }, image: { context_compression: 'auto' } }],
   [ollamaChat, { logprobs: false, options: { num_ctx: 4096, num_gpu: 1, num_thread: 4, mirostat: 0, repeat_last_n: -1, num_keep: 4 } }],
   [ollamaGenerate, { context: [], template: '', suffix: '', shift: true, truncate: true, keep_alive: '5m' }],
 ]

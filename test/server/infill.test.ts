@@ -84,6 +84,78 @@ test('/completion continues a text', async () => {
   assert.equal((await post('/completion', { prompt: 'Hi', mirostat: 2 })).status, 400)
 })
 
+test('what llama.vim sends', async () => {
+  const { post, engine } = coder(QWEN)
+  const asked = {
+    input_prefix: 'return a',
+    input_suffix: ';',
+    input_extra: [],
+    prompt: '',
+    n_predict: 64,
+    n_indent: 4,
+    top_k: 40,
+    top_p: 0.9,
+    stream: false,
+    samplers: ['top_k', 'top_p', 'infill'],
+    cache_prompt: true,
+    t_max_prompt_ms: 500,
+    t_max_predict_ms: 1000,
+  }
+  const whole = await post('/infill', asked)
+  assert.equal(whole.headers.get('x-ignored-fields'), null)
+  const { content, timings } = await jsonOf(whole)
+  assert.equal(content, ' + b')
+  const named = { ...asked, response_fields: ['content', 'timings/predicted_n', 'generation_settings/top_k', 'none'] }
+  assert.deepEqual(await jsonOf(post('/infill', named)), { content, 'timings/predicted_n': timings.predicted_n })
+  // Before it asks, the editor has the other files read.
+  const warming = { ...asked, n_predict: 0, samplers: [], t_max_prompt_ms: 1, response_fields: [''] }
+  assert.deepEqual(await jsonOf(post('/infill', warming)), {})
+  assert.equal(engine.prompts.length, 3)
+})
+
+test('n_predict 0 reads the prompt and generates nothing', async () => {
+  const { post, engine } = scripted(() => 'one two<|return|>')
+  for (const limit of [{ n_predict: 0 }, { max_tokens: 0 }]) {
+    const { content, stop, stop_type, tokens_predicted, tokens_evaluated, timings } = await jsonOf(
+      post('/completion', { prompt: 'Hi', ...limit }),
+    )
+    assert.deepEqual([content, stop, stop_type, tokens_predicted, tokens_evaluated], ['', true, 'limit', 0, 2])
+    assert.deepEqual([timings.predicted_n, timings.predicted_ms, timings.predicted_per_second], [0, 0, 0])
+    assert.deepEqual([engine.prompts.at(-1), engine.options.at(-1)!.maxTokens], ['Hi', 1])
+  }
+  const events = await eventsOf(await post('/completion', { prompt: 'Hi', n_predict: 0, stream: true }))
+  assert.deepEqual(
+    events.map(({ data }) => [data.content, data.stop, data.tokens_predicted]),
+    [['', true, 0]],
+  )
+  assert.equal((await post('/completion', { prompt: 'x'.repeat(70_000), n_predict: 0 })).status, 400)
+})
+
+test('a seed of -1 is none for llama-server and Ollama, and one like any other elsewhere', async () => {
+  const { post, engine } = scripted(() => final('ok'))
+  const seedFor = async (path: string, body: object) => {
+    assert.equal((await post(path, { model: 'scripted', stream: false, ...body })).status, 200, path)
+    return engine.options.at(-1)!.sampling!.seed
+  }
+  const messages = [{ role: 'user', content: 'Hi' }]
+  const endpoints: [path: string, body: (seed: number) => object][] = [
+    ['/completion', (seed) => ({ prompt: 'Hi', seed })],
+    ['/api/chat', (seed) => ({ messages, options: { seed } })],
+    ['/api/generate', (seed) => ({ prompt: 'Hi', options: { seed } })],
+    ['/api/generate', (seed) => ({ prompt: 'Hi', raw: true, options: { seed } })],
+    ['/v1/chat/completions', (seed) => ({ messages, seed })],
+    ['/v1/completions', (seed) => ({ prompt: 'Hi', seed })],
+    ['/v1/responses', (seed) => ({ input: 'Hi', seed })],
+    ['/v1/messages', (seed) => ({ messages, max_tokens: 9, seed })],
+  ]
+  for (const [path, body] of endpoints) {
+    assert.equal(await seedFor(path, body(5)), 5)
+    assert.equal(await seedFor(path, body(-1)), path.startsWith('/v1/') ? 2 ** 53 - 8 : undefined, path)
+    assert.equal(await seedFor(path, body(-2)), 2 ** 53 - 9, path)
+    assert.equal(await seedFor(path, body(-(2 ** 53 - 8))), 1, path)
+  }
+})
+
 test("Ollama's log-probabilities, whole and streamed", async () => {
   const { post } = scripted(() => analysis('Hm.') + final('Hello'))
   const body = { model: 'scripted', messages: [{ role: 'user', content: 'Hi' }], logprobs: true, top_logprobs: 2 }

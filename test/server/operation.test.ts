@@ -337,6 +337,25 @@ test('retries and equal idempotency keys join the running request; it ends when 
   await idle(engine)
 })
 
+test('a retry does not join work that ends because its last client has left', async () => {
+  const requests: [path: string, body: object, textOf: (answer: Json) => string][] = [
+    [chat, hi, (answer) => answer.choices[0].message.content],
+    ['/v1/responses', { model: 'scripted', input: 'Hi' }, (answer) => answer.output[0].content[0].text],
+  ]
+  for (const [path, body, textOf] of requests) {
+    const { post, engine } = scripted(() => final('ABC'), 'harmony', { delayMs: 30 })
+    const client = new AbortController()
+    const first = post(path, body, { 'idempotency-key': 'k' }, client.signal)
+    await pause(100)
+    client.abort()
+    assert.equal(engine.running, 1, 'the work has not ended yet')
+    const again = await post(path, body, { 'idempotency-key': 'k' })
+    assert.deepEqual([again.status, textOf(await jsonOf(again))], [200, 'ABC'])
+    assert.equal(engine.prompts.length, 2)
+    await first
+  }
+})
+
 test('memory is flat over many requests', { timeout: 60_000 }, async () => {
   setFlagsFromString('--expose-gc')
   const collect = runInNewContext('gc') as () => void

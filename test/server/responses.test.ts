@@ -1,6 +1,8 @@
 /** The responses endpoint on scripted ids: the object, the order of events, every way of sending reasoning back, the store. */
 import assert from 'node:assert/strict'
 import test from 'node:test'
+import { defaultLimits } from '../../src/server/http/limits.ts'
+import { MemoryStore } from '../../src/server/responses/store.ts'
 import { checkEventStack } from './event-stack.ts'
 import { analysis, call, eventsOf, final, type Json, jsonOf, scripted } from './scripted-app.ts'
 
@@ -168,9 +170,51 @@ test('a background response outlives its request, is replayed from any event, an
 
   const second = await jsonOf(post('/v1/responses', { model: 'scripted', input: 'Hi', background: true }))
   assert.equal(second.status, 'queued')
+  assert.equal((await jsonOf(get(`/v1/responses/${second.id}`))).status, 'in_progress')
   const cancelled = await jsonOf(post(`/v1/responses/${second.id}/cancel`, {}))
   assert.equal(cancelled.status, 'cancelled')
   assert.equal(engine.running, 0)
+})
+
+test('a background response that is deleted while it runs does not come back', async () => {
+  const { post, get, app, engine } = scripted(() => final('x'.repeat(400)), 'harmony', { delayMs: 1 })
+  const { id } = await jsonOf(post('/v1/responses', { model: 'scripted', input: 'Secret', background: true }))
+  const path = `/v1/responses/${id}`
+  const deleted = await app.fetch(new Request(`http://localhost${path}`, { method: 'DELETE' }))
+  assert.deepEqual([deleted.status, engine.running], [200, 0])
+  await app.close(1_000)
+  for (const each of [path, `${path}/input_items`, `${path}?stream=true`]) assert.equal((await get(each)).status, 404, each)
+})
+
+test('an unfinished response without a job can be cancelled', async () => {
+  const store = new MemoryStore(defaultLimits)
+  const { post, get } = scripted(() => final('ok'), 'harmony', { store })
+  const id = `resp_${'0'.repeat(32)}`
+  const response = { id, object: 'response', status: 'queued', background: true, output: [] }
+  await store.put({ id, tenant: 'anonymous', storedAt: Date.now(), previousId: null, input: [], response })
+  assert.equal((await jsonOf(get(`/v1/responses/${id}`))).status, 'queued')
+  assert.equal((await jsonOf(post(`/v1/responses/${id}/cancel`, {}))).status, 'cancelled')
+  assert.equal((await jsonOf(get(`/v1/responses/${id}`))).status, 'cancelled')
+})
+
+test('input may be left out where something is continued', async () => {
+  const { post, engine } = scripted((_, n) => final(`answer ${n}`))
+  const { id: conversation } = await jsonOf(post('/v1/conversations', { items: [{ role: 'user', content: 'asked before' }] }))
+  const { id: previous } = await jsonOf(post('/v1/responses', { model: 'scripted', input: 'asked first' }))
+  for (const path of ['/v1/responses', '/v1/responses/compact'])
+    for (const input of [undefined, null]) {
+      for (const [fields, text] of [
+        [{ conversation }, 'asked before'],
+        [{ previous_response_id: previous }, 'asked first'],
+      ] as const) {
+        assert.equal((await post(path, { model: 'scripted', input, ...fields })).status, 200, path)
+        assert.ok(engine.prompts.at(-1)!.includes(text), text)
+      }
+      const refused = await post(path, { model: 'scripted', input })
+      const { error } = await jsonOf(refused)
+      assert.deepEqual([refused.status, error.param], [400, 'input'])
+      assert.match(error.message, /^input: expected a text or a list of items, received (null|nothing)/)
+    }
 })
 
 test('input_tokens counts the prompt that a request would have; truncation drops the oldest turns', async () => {

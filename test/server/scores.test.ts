@@ -4,6 +4,9 @@
  */
 import assert from 'node:assert/strict'
 import { test } from 'node:test'
+import { AnswerEvents } from '../../src/answer/events.ts'
+import type { Guide } from '../../src/answer/guide.ts'
+import type { ChatEvent, TextToken } from '../../src/chat/messages.ts'
 import { chat } from '../../src/chat/session.ts'
 import { withMethods } from '../../src/public.ts'
 import { analysis, eventsOf, type formats, type Json, jsonOf, scripted, scriptedModel } from './scripted-app.ts'
@@ -148,6 +151,101 @@ test('harmony: the entries are those of the final text and of its end', async ()
     assert.ok(!JSON.stringify(choices).includes('\ufffd'))
     if (scored) assert.deepEqual(Buffer.from(choices[0].logprobs.content.flatMap((entry: Json) => entry.bytes)), scored)
   }
+})
+
+test('each piece of a stream carries its own entries; newlines before a text or a call have none', async () => {
+  const tools = [{ type: 'function', function: { name: 'f', parameters: { type: 'object' } } }]
+  const think = '<think>\nHm\n</think>\n\n'
+  const cases: [script: string, more: object, pieces: [text: string | undefined, scored: string][]][] = [
+    [
+      `${think}Oé\n\n!<|im_end|>`,
+      {},
+      [
+        ['O', 'O'],
+        ['é', 'é'],
+        ['\n\n!', '\n\n!'],
+        [undefined, '<|im_end|>'],
+      ],
+    ],
+    [
+      '\n\nOn<|im_end|>',
+      {},
+      [
+        ['O', 'O'],
+        ['n', 'n'],
+        [undefined, '<|im_end|>'],
+      ],
+    ],
+    [
+      `${think}a\n<|im_end|>`,
+      {},
+      [
+        ['a', 'a'],
+        ['\n', '\n'],
+        [undefined, '<|im_end|>'],
+      ],
+    ],
+    [`${think}<|im_end|>`, {}, [[undefined, '<|im_end|>']]],
+    [`${think}END`, { stop: 'END' }, [[undefined, 'END']]],
+    [
+      `${think}aE\nb\n\nc`,
+      { stop: ['EN', '\n\n'] },
+      [
+        ['a', 'a'],
+        ['E\nb', 'E\nb'],
+        [undefined, '\n\nc'],
+      ],
+    ],
+    [
+      `${think}ab\n<tool_call>\n{"name":"f","arguments":{}}\n</tool_call><|im_end|>`,
+      { tools },
+      [
+        ['a', 'a'],
+        ['b', 'b'],
+      ],
+    ],
+  ]
+  for (const [script, more, pieces] of cases) {
+    const { post } = scripted(() => script, 'qwen')
+    const request = { model: 'scripted', messages: [{ role: 'user', content: 'x' }], logprobs: true, ...more }
+    const entries = (choice: Json) => Buffer.from((choice.logprobs?.content ?? []).flatMap((entry: Json) => entry.bytes)).toString()
+    const events = (await eventsOf(await post('/v1/chat/completions', { ...request, stream: true }))).slice(1, -1)
+    const choices = events.map(({ data }) => data.choices[0]).filter((choice) => choice.delta.content || choice.logprobs)
+    assert.deepEqual(
+      choices.map((choice) => [choice.delta.content, entries(choice)]),
+      pieces,
+      script,
+    )
+    const whole = (await jsonOf(post('/v1/chat/completions', request))).choices[0]
+    assert.equal(entries(whole), pieces.map(([, scored]) => scored).join(''))
+  }
+})
+
+test('entries of tokens that join newlines before the text with the text', () => {
+  const token = (text: string): TextToken => ({ type: 'text-token', id: 0, bytes: new TextEncoder().encode(text), logprob: -1, top: [] })
+  const shown = (events: readonly ChatEvent[]) =>
+    events.flatMap((event) =>
+      event.type === 'text-token' ? [new TextDecoder().decode(event.bytes)] : event.type === 'text-delta' ? [`=${event.delta}`] : [],
+    )
+  const events = new AnswerEvents({ showsText: true } as Guide, [], false)
+  for (const text of ['\n', '\nOne', ' two']) events.token(token(text))
+  events.add([
+    { type: 'text-start', phase: 'final' },
+    { type: 'text-delta', delta: 'One', phase: 'final' },
+  ])
+  events.add([{ type: 'text-delta', delta: ' two', phase: 'final' }])
+  assert.deepEqual(shown(events.take()), ['\nOne', '=One', ' two', '= two'])
+  // A second text begins where its own tokens do.
+  events.add([
+    { type: 'text-end', text: 'One two', phase: 'final' },
+    { type: 'text-start', phase: 'final' },
+  ])
+  for (const text of ['a', 'b']) events.token(token(text))
+  events.add([
+    { type: 'text-delta', delta: 'a', phase: 'final' },
+    { type: 'text-delta', delta: 'b', phase: 'final' },
+  ])
+  assert.deepEqual(shown(events.take()), ['=\n\n', 'a', '=a', 'b', '=b'])
 })
 
 test('a cut inside a character of the thinking or of arguments leaves none of it', async () => {

@@ -217,19 +217,23 @@ test('a seed that the engine refuses is a 400 that names the field, on every rou
     ['/api/generate', 'options.seed', (seed) => ({ prompt: 'Hi', raw: true, options: { seed } })],
   ]
   for (const [path, field, body] of routes) {
-    for (const seed of [-1, 1.5, Number.MAX_SAFE_INTEGER, 1e300]) {
+    for (const seed of [1.5, Number.MAX_SAFE_INTEGER, -Number.MAX_SAFE_INTEGER, 2 ** 63, -(2 ** 63), 1e300]) {
       const response = await post(path, { model: 'scripted', ...body(seed) })
       assert.equal(response.status, 400, `${path} ${seed}`)
       const { error } = await jsonOf(response)
-      assert.match(path.startsWith('/api/') ? error : error.message, new RegExp(`^${field}: `))
+      assert.match(
+        path.startsWith('/api/') ? error : error.message,
+        new RegExp(`^${field}: Expected an integer from -9007199254740984 to 9007199254740984`),
+      )
       if (!path.startsWith('/api/')) assert.equal(error.param, field)
     }
-    for (const seed of [0, Number.MAX_SAFE_INTEGER - 7])
+    for (const seed of [0, -1, Number.MAX_SAFE_INTEGER - 7, 7 - Number.MAX_SAFE_INTEGER])
       assert.equal((await post(path, { model: 'scripted', ...body(seed) })).status, 200, `${path} ${seed}`)
   }
   // The seeds of several answers count on from the one that was given.
   const most = { seed: Number.MAX_SAFE_INTEGER - 7, n: 8, temperature: 1 }
   assert.equal((await post(chat, { ...hi, ...most })).status, 200)
+  assert.equal((await post(chat, { ...hi, ...most, seed: -1 })).status, 200)
   assert.equal((await post('/v1/completions', { model: 'scripted', prompt: ['a', 'b'], ...most })).status, 200)
   assert.equal((await post(chat, { ...hi, repetition_penalty: 1e-9 })).status, 400)
 })

@@ -102,6 +102,24 @@ test('files of version 0.1, which have no version, are read; a time to come coun
     assert.equal((await open(path)).size, 3)
   }))
 
+test('a response that a former process did not finish has failed', () =>
+  inDirectory(async (path) => {
+    for (const [n, status] of ['queued', 'in_progress', 'completed', 'cancelled'].entries()) {
+      const response = { id: idOf(n), object: 'response', status, background: true, error: null, output: [] }
+      await writeFile(join(path, `${idOf(n)}.json`), JSON.stringify(record(idOf(n), { response })))
+    }
+    const { get, post } = await app(path)
+    const read = async (n: number) => jsonOf(get(`/v1/responses/${idOf(n)}`))
+    for (const n of [0, 1]) {
+      const { status, error } = await read(n)
+      assert.deepEqual([status, error.code], ['failed', 'server_error'])
+      assert.match(error.message, /ended before the response was finished/)
+      assert.equal((await jsonOf(post(`/v1/responses/${idOf(n)}/cancel`, {}))).status, 'failed')
+      assert.match(await (await get(`/v1/responses/${idOf(n)}?stream=true`)).text(), /event: response\.failed/)
+    }
+    assert.deepEqual([(await read(2)).status, (await read(3)).status], ['completed', 'cancelled'])
+  }))
+
 test('what a record says never names a file', () =>
   inDirectory(async (path) => {
     const inner = join(path, 'store')

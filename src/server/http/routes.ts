@@ -31,7 +31,7 @@ import { embeddingsRequest, ollamaEmbeddingsRequest, ollamaEmbedRequest, rerankR
 import { infillRequest, llamaCompletionRequest, slotRequest } from '../schemas/llama.ts'
 import { countTokensRequest, messagesRequest } from '../schemas/messages.ts'
 import { ollamaChatRequest, ollamaCopyRequest, ollamaGenerateRequest, ollamaNameRequest, ollamaShowRequest } from '../schemas/ollama.ts'
-import { compactRequest, conversationItemsRequest, conversationRequest, inputTokensRequest, responseRequest } from '../schemas/responses.ts'
+import { conversationItemsRequest, conversationRequest, inputTokensRequest, responseRequest } from '../schemas/responses.ts'
 import { completions } from '../text/completions.ts'
 import { infill, llamaCompletion } from '../text/llama.ts'
 import { applyTemplate, detokenize, tokenize } from '../text/tokenize.ts'
@@ -96,7 +96,7 @@ export const routes: readonly Route[] = [
     method: 'POST',
     path: '/v1/responses/compact',
     summary: 'A conversation in short, sealed.',
-    body: compactRequest,
+    body: responseRequest,
     handle: compactResponse,
   },
   { method: 'GET', path: '/v1/responses/:id', summary: 'A stored response, or its events.', handle: getResponse },

@@ -23,11 +23,12 @@ export class Joins {
   async run(ctx: ServerContext, scope: Scope, request: Request, body: unknown, work: Work): Promise<object> {
     const idempotencyKey = request.headers.get('idempotency-key')?.slice(0, 256) ?? ''
     const retries = Number(request.headers.get('x-stainless-retry-count') ?? 0) > 0
+    scope.client.throwIfAborted() // before anything is started for it
     const key = JSON.stringify([scope.tenant, new URL(request.url).pathname, idempotencyKey, body])
     let running = idempotencyKey !== '' || retries ? this.#running.get(key) : undefined
     if (running) scope.facts.joined = true
     else running = this.#start(ctx, key, work)
-    return this.#member(running, scope.client)
+    return this.#member(key, running, scope.client)
   }
 
   #start(ctx: ServerContext, key: string, work: Work): Running {
@@ -39,20 +40,25 @@ export class Joins {
       .catch(() => {})
       .finally(() => {
         limited.release()
-        if (this.#running.get(key) === running) this.#running.delete(key)
+        this.#forget(key, running)
       })
     if (!this.#running.has(key)) this.#running.set(key, running)
     return running
   }
 
-  async #member(running: Running, client: AbortSignal): Promise<object> {
+  #forget(key: string, running: Running): void {
+    if (this.#running.get(key) === running) this.#running.delete(key)
+  }
+
+  async #member(key: string, running: Running, client: AbortSignal): Promise<object> {
     running.members++
     const leave = () => {
-      if (--running.members === 0) running.controller.abort(client.reason)
+      if (--running.members > 0) return
+      this.#forget(key, running) // a retry starts anew while this work comes to its end
+      running.controller.abort(client.reason)
     }
     client.addEventListener('abort', leave, { once: true })
     try {
-      client.throwIfAborted()
       return await running.result
     } finally {
       client.removeEventListener('abort', leave)

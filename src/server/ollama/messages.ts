@@ -6,7 +6,7 @@ import { validate } from '../http/body.ts'
 import { badRequest } from '../http/errors.ts'
 import { type Asked, drawingOf, stopsOf, toolsOf } from '../prepare.ts'
 import { functionTool } from '../schemas/chat.ts'
-import { limitOf } from '../schemas/common.ts'
+import { limitOf, withoutSeed } from '../schemas/common.ts'
 import { type GivenForm, givenForm } from '../schemas/forms.ts'
 import type { OllamaChatRequest, OllamaGenerateRequest } from '../schemas/ollama.ts'
 
@@ -65,7 +65,7 @@ export function ollamaAsk(body: OllamaChatRequest | OllamaGenerateRequest, messa
 /** The options that an answer and a raw continuation share. */
 export function ollamaOptions(options: OllamaChatRequest['options']): Pick<Ask, 'sampling' | 'minTokens' | 'maxTokens' | 'stop'> {
   return {
-    ...drawingOf({ ...options, repetition_penalty: options?.repeat_penalty }),
+    ...drawingOf(withoutSeed({ ...options, repetition_penalty: options?.repeat_penalty })),
     maxTokens: limitOf(options?.num_predict), // also -2 means "as long as it fits"
     stop: stopsOf(options?.stop),
   }

@@ -9,16 +9,17 @@ import type { Scope, ServerContext } from '../http/context.ts'
 import { newId, unixSeconds } from '../http/names.ts'
 import { prepare } from '../prepare.ts'
 import { runAnswer, wholeAnswer, withModel } from '../run.ts'
-import { compactRequest } from '../schemas/responses.ts'
+import { responseRequest } from '../schemas/responses.ts'
 import { responseAsk } from './ask.ts'
 import { responsesUsage } from './builder.ts'
-import { inputItems } from './input.ts'
+import { checkInput, inputItems } from './input.ts'
 
 const REQUEST =
   'Summarise the conversation above so that it can be continued without it. Keep names, numbers, decisions, open questions and results of tools. Answer with the summary only.'
 
 export async function compactResponse(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const body = { input: [], ...(await readBody(ctx, scope, request, compactRequest)) }
+  const body = await readBody(ctx, scope, request, responseRequest)
+  checkInput(body)
   const asked = await responseAsk(ctx, scope, body, await inputItems(ctx, scope, body.input))
   return withModel(ctx, scope, body.model, async (lease) => {
     const messages: Message[] = [...asked.messages, { role: 'user', content: REQUEST }]

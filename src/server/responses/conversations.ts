@@ -38,12 +38,23 @@ export class Conversations {
 
   /** Replaces a conversation by what `change` makes of it. @throws 404 */
   change(tenant: string, id: string, change: (record: StoredResponse) => StoredResponse): Promise<StoredResponse> {
-    const key = `${tenant}\n${id}`
-    const run = async () => {
+    return this.#inTurn(tenant, id, async () => {
       const record = { ...change(await this.get(tenant, id)), storedAt: Date.now() }
       await this.#store.put(record)
       return record
-    }
+    })
+  }
+
+  /** Deletes it after the changes that came before; those that come after are refused. @throws 404 */
+  delete(tenant: string, id: string): Promise<void> {
+    return this.#inTurn(tenant, id, async () => {
+      await this.get(tenant, id)
+      await this.#store.delete(tenant, id)
+    })
+  }
+
+  #inTurn<T>(tenant: string, id: string, run: () => Promise<T>): Promise<T> {
+    const key = `${tenant}\n${id}`
     const result = (this.#tails.get(key) ?? Promise.resolve()).catch(() => {}).then(run)
     this.#tails.set(key, result)
     result.catch(() => {}).finally(() => this.#tails.get(key) === result && this.#tails.delete(key))
@@ -84,8 +95,7 @@ export async function updateConversation(ctx: ServerContext, scope: Scope, reque
 }
 
 export async function deleteConversation(ctx: ServerContext, scope: Scope, _request: Request, { id }: Params): Promise<Response> {
-  await ctx.conversations.get(scope.tenant, id!)
-  await ctx.store.delete(scope.tenant, id!)
+  await ctx.conversations.delete(scope.tenant, id!)
   return Response.json({ id, object: 'conversation.deleted', deleted: true })
 }
 

@@ -11,16 +11,21 @@ import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest, notFound, quote } from '../http/errors.ts'
 import { newId } from '../http/names.ts'
 import * as schemas from '../schemas/responses.ts'
-import type { StoredItem, StoredResponse } from './store.ts'
+import { isUnfinished, type StoredItem, type StoredResponse } from './store.ts'
 
 type Part = { type: string; text?: string | null; refusal?: string | null }
 
+/** @throws 400 where there is nothing to answer: no input, and nothing that is continued */
+export function checkInput({ input, conversation, previous_response_id: previous }: schemas.ResponseRequest): void {
+  if (input == null && !conversation && !previous)
+    throw badRequest(
+      `input: expected a text or a list of items, received ${input === null ? 'null' : 'nothing'}; only with conversation or previous_response_id it may be left out.`,
+      'input',
+    )
+}
+
 /** The input of a request as items with ids, references resolved. @throws 400 that names an item of unknown type */
-export async function inputItems(
-  ctx: ServerContext,
-  scope: Scope,
-  input: schemas.ResponseRequest['input'] | undefined,
-): Promise<StoredItem[]> {
+export async function inputItems(ctx: ServerContext, scope: Scope, input: schemas.ResponseRequest['input']): Promise<StoredItem[]> {
   if (typeof input === 'string')
     return [{ id: newId('msg'), type: 'message', role: 'user', content: [{ type: 'input_text', text: input }] }]
   const items: StoredItem[] = []
@@ -91,7 +96,7 @@ export async function previousResponses(
   for (let id = previousId ?? null; id !== null; ) {
     const record = await ctx.store.get(scope.tenant, id)
     const isResponse = record?.response.object === 'response'
-    const unfinished = record?.response.status === 'queued' || record?.response.status === 'in_progress'
+    const unfinished = record !== undefined && isUnfinished(record)
     if (!record || !isResponse || unfinished || chain.length >= 4096)
       throw badRequest(
         unfinished ? `The response ${quote(id)} is not finished yet.` : `The response ${quote(id)} is not stored here.`,

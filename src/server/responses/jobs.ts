@@ -22,6 +22,12 @@ export class ResponseJob {
     this.#notify()
   }
 
+  /** Aborts the work and waits until its last state is stored. */
+  async stop(): Promise<void> {
+    this.controller.abort(new Error('cancelled'))
+    while (!this.ended) await new Promise<void>((resolve) => this.#wake.push(resolve))
+  }
+
   /** The events after a sequence number: those that were, then those to come. */
   async *follow(after: number, signal: AbortSignal): AsyncGenerator<ResponseEvent> {
     for (let i = after + 1; ; ) {

@@ -14,13 +14,14 @@ import { type ResponseRequest, responseRequest } from '../schemas/responses.ts'
 import { prepareTruncated, responseAsk, wantsLogprobs } from './ask.ts'
 import { ResponseBuilder, type ResponseEvent } from './builder.ts'
 import { conversationOf } from './conversations.ts'
-import { inputItems } from './input.ts'
+import { checkInput, inputItems } from './input.ts'
 import { ResponseJob } from './jobs.ts'
 import { responseObject } from './object.ts'
 import type { StoredItem } from './store.ts'
 
 export async function createResponse(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(ctx, scope, request, responseRequest)
+  checkInput(body)
   if (body.background && body.store === false)
     throw badRequest('A background response must be stored; leave out "store": false.', 'background')
   const items = await inputItems(ctx, scope, body.input)
@@ -135,8 +136,12 @@ class ResponseWork {
     const { response } = this.#builder
     const conversation = conversationOf(this.#body)
     const hasEnded = response.status !== 'queued' && response.status !== 'in_progress'
-    if (conversation && hasEnded)
-      await this.#ctx.conversations.add(this.#scope.tenant, conversation, [...this.#items, ...structuredClone(response.output)])
+    if (conversation && hasEnded) {
+      const items = [...this.#items, ...structuredClone(response.output)]
+      await this.#ctx.conversations.add(this.#scope.tenant, conversation, items).catch((error: unknown) => {
+        if (toApiError(error).status !== 404) throw error // the conversation was deleted meanwhile; the response stays
+      })
+    }
     if (this.#body.store === false) return
     await this.#ctx.store.put({
       id: response.id,

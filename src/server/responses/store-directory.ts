@@ -5,7 +5,7 @@
  */
 import { z } from 'zod'
 import type { Limits } from '../http/limits.ts'
-import { MemoryStore, type StoredResponse } from './store.ts'
+import { isUnfinished, MemoryStore, type StoredResponse } from './store.ts'
 
 /** Of the files. Those of Lineage 0.1 have no version and the shape of 1. A new shape needs a step in `MIGRATIONS`. */
 const VERSION = 1
@@ -41,7 +41,7 @@ export class DirectoryStore extends MemoryStore {
       const id = /^((?:resp|conv)_[0-9a-f]{32})\.json$/.exec(name)?.[1]
       if (id === undefined) continue
       try {
-        records.push(recordOf(await directory.read(name), id))
+        records.push(ended(recordOf(await directory.read(name), id)))
       } catch {
         store.unreadable.push(name)
       }
@@ -94,6 +94,13 @@ const storedRecord = z.object({
   input: z.array(storedItem),
   response: z.looseObject({ id: z.string(), output: z.array(storedItem) }),
 })
+
+/** A response that a former process did not finish has failed: nothing computes it any more. */
+function ended(record: StoredResponse): StoredResponse {
+  if (!isUnfinished(record)) return record
+  const error = { code: 'server_error', message: 'The server ended before the response was finished. Send the request again.' }
+  return { ...record, response: { ...record.response, status: 'failed', error } }
+}
 
 /** @throws when the text is no record of this id */
 function recordOf(text: string, id: string): StoredResponse {

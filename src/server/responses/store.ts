@@ -24,6 +24,9 @@ export interface StoredResponse {
   response: { id: string; output: StoredItem[]; [field: string]: unknown }
 }
 
+/** Queued or running: its last state is not stored yet. */
+export const isUnfinished = ({ response: { status } }: StoredResponse): boolean => status === 'queued' || status === 'in_progress'
+
 export interface ResponseStore {
   /** Stores or replaces. */
   put(record: StoredResponse): Promise<void>

@@ -12,14 +12,14 @@ import { ResponseBuilder, type ResponseEvent } from './builder.ts'
 import { pageOf } from './conversations.ts'
 import { inputItems } from './input.ts'
 import { streamEvents } from './responses.ts'
-import type { StoredResponse } from './store.ts'
+import { isUnfinished, type StoredResponse } from './store.ts'
 
 type Params = Record<string, string>
 
 export async function getResponse(ctx: ServerContext, scope: Scope, request: Request, params: Params): Promise<Response> {
   const record = await find(ctx, scope, params.id!)
   const query = new URL(request.url).searchParams
-  if (query.get('stream') !== 'true') return Response.json(record.response)
+  if (query.get('stream') !== 'true') return Response.json(now(ctx, scope, record))
   const after = query.get('starting_after') ?? '-1'
   if (!/^-?\d{1,9}$/.test(after)) throw badRequest('starting_after must be a sequence number.', 'starting_after')
   const job = ctx.jobs.get(scope.tenant, record.id)
@@ -30,7 +30,7 @@ export async function getResponse(ctx: ServerContext, scope: Scope, request: Req
 
 export async function deleteResponse(ctx: ServerContext, scope: Scope, _request: Request, params: Params): Promise<Response> {
   const { id } = await find(ctx, scope, params.id!)
-  ctx.jobs.get(scope.tenant, id)?.controller.abort()
+  await ctx.jobs.get(scope.tenant, id)?.stop() // it stores its last state, which would bring the response back
   ctx.jobs.delete(id)
   await ctx.store.delete(scope.tenant, id)
   return Response.json({ id, object: 'response', deleted: true })
@@ -43,12 +43,13 @@ export async function listInputItems(ctx: ServerContext, scope: Scope, request: 
 export async function cancelResponse(ctx: ServerContext, scope: Scope, _request: Request, params: Params): Promise<Response> {
   const record = await find(ctx, scope, params.id!)
   if (record.response.background !== true) throw badRequest('Only background responses can be cancelled.', 'id')
-  const job = ctx.jobs.get(scope.tenant, record.id)
-  if (job && !job.ended) {
-    job.controller.abort(new Error('cancelled'))
-    for await (const _ of job.follow(job.events.length - 1, scope.signal));
-  }
-  return Response.json((await find(ctx, scope, record.id)).response)
+  await ctx.jobs.get(scope.tenant, record.id)?.stop()
+  const last = await find(ctx, scope, record.id)
+  if (!isUnfinished(last)) return Response.json(last.response)
+  // No job stores an end: the store failed when it ended, or another process had it.
+  const response = { ...last.response, status: 'cancelled' }
+  await ctx.store.put({ ...last, response })
+  return Response.json(response)
 }
 
 export async function inputTokens(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
@@ -59,6 +60,12 @@ export async function inputTokens(ctx: ServerContext, scope: Scope, request: Req
     const [answer] = await prepare(ctx, scope, model, asked)
     return Response.json({ object: 'response.input_tokens', input_tokens: answer!.promptIds.length })
   })
+}
+
+/** The response as it is now: while its job runs, the stored one still says `queued`. */
+function now(ctx: ServerContext, scope: Scope, record: StoredResponse): StoredResponse['response'] {
+  const runs = ctx.jobs.get(scope.tenant, record.id)?.ended === false
+  return runs && isUnfinished(record) ? { ...record.response, status: 'in_progress' } : record.response
 }
 
 async function find(ctx: ServerContext, scope: Scope, id: string): Promise<StoredResponse> {

@@ -21,6 +21,20 @@ export const limitOf = (limit: number | null | undefined): number | undefined =>
 /** What the engine takes, less the 7 by which the last of 8 answers to one prompt counts on from the seed of the first. */
 const MOST_SEED = Number.MAX_SAFE_INTEGER - 7
 
+const seed = z
+  .number()
+  .refine((value) => Number.isInteger(value) && Math.abs(value) <= MOST_SEED, {
+    error: ({ input }) => `Expected an integer from ${-MOST_SEED} to ${MOST_SEED}, received ${input}`,
+  })
+  .meta({ type: 'integer', minimum: -MOST_SEED, maximum: MOST_SEED })
+
+/** The seed of the engine, which takes none below 0: a negative seed stands for a large one, always the same. */
+export const engineSeed = (given: number): number => (given < 0 ? MOST_SEED + 1 + given : given)
+
+/** The fields of llama-server and Ollama, for which a seed of -1 is none. */
+export const withoutSeed = <T extends { seed?: number | null }>(fields: T): T =>
+  fields.seed === -1 ? { ...fields, seed: undefined } : fields
+
 export const effort = z.enum(['none', 'minimal', 'low', 'medium', 'high', 'xhigh', 'max'])
 
 export const samplingFields = {
@@ -31,7 +45,7 @@ export const samplingFields = {
   frequency_penalty: z.number().min(-2).max(2).nullish(),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   repetition_penalty: z.number().min(1e-6).max(10).nullish(),
-  seed: z.int().min(0).max(MOST_SEED).nullish(),
+  seed: seed.nullish(),
   /** Token id (as a string key) -> bias added to its logit. */
   logit_bias: z.record(z.string().regex(/^\d{1,7}$/), z.number().min(-100).max(100)).nullish(),
   min_tokens: int32(0).nullish().describe('No token that ends the answer is drawn before so many tokens.'),

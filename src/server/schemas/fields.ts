@@ -77,7 +77,7 @@ export const HARMLESS: ReadonlySet<string> = new Set(
   `cache_prompt cache_salt client_metadata dry_allowed_length dry_base dry_penalty_last_n dry_sequence_breakers dynatemp_exponent
   f16_kv include_obfuscation continuous_usage_stats num_ctx cache_control inference_geo metadata speed user guided_decoding_backend id_slot keep_alive logits_all low_vram main_gpu max_retries mirostat_eta mirostat_tau mm_processor_kwargs
   n_discard n_keep num_batch num_gpu num_keep num_thread numa parse_tool_calls post_sampling_probs prediction priority
-  prompt_cache_key prompt_cache_retention provider request_id return_progress return_tokens return_tokens_as_token_ids
+  prompt_cache_key prompt_cache_options prompt_cache_retention provider request_id return_progress return_tokens return_tokens_as_token_ids
   return_token_ids safety_identifier service_tier session_id shift spaces_between_special_tokens store stream_reasoning
   timings_per_token truncate use_mlock use_mmap vocab_only xtc_threshold`.split(/\s+/),
 )

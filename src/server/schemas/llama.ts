@@ -6,12 +6,21 @@ import { formFields } from './forms.ts'
 const { repetition_penalty, ...sampling } = common.samplingFields
 const shared = {
   model: common.modelName.nullish(),
-  n_predict: common.tokenLimit,
-  max_tokens: common.tokenLimit,
+  n_predict: common.int32(-1).nullish().describe('null and -1: what the context leaves. 0: the prompt is read and nothing is generated.'),
+  max_tokens: common.int32(-1).nullish().describe('As `n_predict`.'),
   ...sampling,
   repeat_penalty: repetition_penalty,
   stop: common.stopTexts,
   stream: z.boolean().nullish(),
+  response_fields: z
+    .array(z.string().max(256))
+    .max(256)
+    .nullish()
+    .describe('The fields of the whole answer; `timings/prompt_n` is a field of `timings` under that name.'),
+  samplers: z.unknown().optional().describe('Not used: the order of the cuts is fixed.'),
+  n_indent: z.int().min(0).nullish().describe('Not used: lines may be indented less.'),
+  t_max_prompt_ms: z.number().nullish().describe('Not used.'),
+  t_max_predict_ms: z.number().nullish().describe('Not used: n_predict is the limit.'),
   ...formFields,
 }
 

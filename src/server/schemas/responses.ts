@@ -88,7 +88,10 @@ const textFormat = z.discriminatedUnion('type', [
 
 export const responseRequest = z.looseObject({
   model: common.modelName,
-  input: z.union([z.string(), z.array(anyItem).max(4096)]),
+  input: z
+    .union([z.string(), z.array(anyItem).max(4096)])
+    .nullish()
+    .describe('May be left out where conversation or previous_response_id is there.'),
   instructions: z.string().nullish(),
   previous_response_id: z.string().min(1).max(256).nullish(),
   conversation: z
@@ -108,7 +111,17 @@ export const responseRequest = z.looseObject({
   tools: common.tools.nullish(),
   tool_choice: responseToolChoice.nullish(),
   parallel_tool_calls: z.boolean().nullish(),
-  reasoning: z.looseObject({ effort: common.effort.nullish(), summary: z.enum(['auto', 'concise', 'detailed']).nullish() }).nullish(),
+  reasoning: z
+    .looseObject({
+      effort: common.effort.nullish(),
+      summary: z.enum(['auto', 'concise', 'detailed']).nullish(),
+      context: z.literal('auto').nullish().describe('Which reasoning the model sees again; its chat template decides.'),
+    })
+    .nullish(),
+  image: z
+    .looseObject({ context_compression: z.enum(['auto', 'enabled', 'disabled']).nullish() })
+    .nullish()
+    .describe('How images are treated. It changes nothing: images are refused.'),
   truncation: z.enum(['auto', 'disabled']).nullish(),
   metadata: common.metadata,
   user: z.string().max(512).nullish(),
@@ -119,10 +132,7 @@ export const responseRequest = z.looseObject({
 })
 
 /** input_tokens takes the body of a response request in which only `input` matters. */
-export const inputTokensRequest = responseRequest.partial({ model: true, input: true })
-
-/** Compaction takes what a response would continue. */
-export const compactRequest = responseRequest.partial({ input: true })
+export const inputTokensRequest = responseRequest.partial({ model: true })
 
 /** Of POST /v1/conversations and /v1/conversations/{id}. */
 export const conversationRequest = z.looseObject({ items: z.array(anyItem).max(4096).nullish(), metadata: common.metadata })

@@ -1,5 +1,5 @@
 /** llama-server's own endpoints for texts: POST /completion, and /infill, which editors ask for the text at the cursor. */
-import { Continuation, promptOf } from '../../answer/continuation.ts'
+import { Continuation, PromptReading, promptOf } from '../../answer/continuation.ts'
 import type { FinishEvent } from '../../chat/messages.ts'
 import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
@@ -9,7 +9,7 @@ import { checkLongTexts } from '../long-texts.ts'
 import type { ServedModel } from '../models/model.ts'
 import { constraintOf, drawingOf, stopsOf } from '../prepare.ts'
 import { runAnswer, timingsOf, wholeAnswer, withModel } from '../run.ts'
-import { limitOf } from '../schemas/common.ts'
+import { limitOf, withoutSeed } from '../schemas/common.ts'
 import { givenForm } from '../schemas/forms.ts'
 import { infillRequest, type LlamaRequest, llamaCompletionRequest } from '../schemas/llama.ts'
 import { fillPrompt } from './fill.ts'
@@ -41,14 +41,15 @@ async function respond(
   return withModel(ctx, scope, body.model, async (lease) => {
     if (typeof body.prompt === 'string') await checkLongTexts([body.prompt], lease.model, 'prompt', scope.signal)
     const { ids, stops } = prompt(lease.model)
+    const limit = body.n_predict ?? body.max_tokens
     const ask = {
-      ...drawingOf({ ...body, repetition_penalty: body.repeat_penalty }),
-      maxTokens: Math.min(limitOf(body.n_predict ?? body.max_tokens) ?? Number.MAX_SAFE_INTEGER, ctx.limits.outputTokens),
+      ...drawingOf(withoutSeed({ ...body, repetition_penalty: body.repeat_penalty })),
+      maxTokens: Math.min(limitOf(limit) ?? Number.MAX_SAFE_INTEGER, ctx.limits.outputTokens),
       stop: [...stopsOf(body.stop), ...stops],
       cacheKey: scope.tenant,
     }
     const constraint = await constraintOf(ctx, scope, lease.model, givenForm(body))
-    const source = new Continuation(lease.model, ids, ask, 'prompt', constraint)
+    const source = limit === 0 ? new PromptReading(lease.model, ids, ask) : new Continuation(lease.model, ids, ask, 'prompt', constraint)
     ctx.admission.check(scope.tenant, lease)
     const last = (finish: FinishEvent) => ({
       stop: true,
@@ -63,14 +64,24 @@ async function respond(
     })
     if (!body.stream) {
       const { content, finish } = await wholeAnswer(runAnswer(ctx, scope, lease, source, scope.signal))
-      return Response.json({ content, ...last(finish) })
+      return Response.json(chosen(body.response_fields, { content, ...last(finish) }))
     }
     const options = { contentType: 'text/event-stream' as const, error: ({ body: error }: ApiError) => sse({ error }) }
     return streamResponse(ctx, scope, options, async (stream) => {
       for await (const event of runAnswer(ctx, scope, lease, source, stream.signal)) {
         if (event.type === 'text-delta') await stream.send(sse({ content: event.delta, stop: false }))
-        else if (event.type === 'finish') await stream.send(sse({ content: '', ...last(event) }))
+        else if (event.type === 'finish') await stream.send(sse(chosen(body.response_fields, { content: '', ...last(event) })))
       }
     })
   })
 }
+
+/** The fields that a request names, as llama-server gives them: `timings/prompt_n` under this name; unknown ones are left out. */
+function chosen(names: readonly string[] | null | undefined, answer: object): object {
+  if (!names?.length) return answer
+  const found = names.map((name): [string, unknown] => [name, name.split('/').reduce(fieldOf, answer)])
+  return Object.fromEntries(found.filter(([, value]) => value !== undefined))
+}
+
+const fieldOf = (value: unknown, key: string): unknown =>
+  typeof value === 'object' && value !== null && Object.hasOwn(value, key) ? (value as Record<string, unknown>)[key] : undefined
