@@ -7,6 +7,7 @@ import type { DType } from './ops/dtype.ts'
 import { createReferenceBackend } from './ops/reference/reference.ts'
 import { type Check, checkFormats, type Formats, selfCheck, USUAL_FORMATS } from './ops/webgpu/self-check.ts'
 import { createWebgpuBackend, type WebgpuBackend, type WebgpuOptions } from './ops/webgpu/webgpu.ts'
+import { WrongResultsError } from './ops/webgpu/wrong-results.ts'
 
 export interface GpuOptions extends WebgpuOptions {
   /** Whether an adapter that computes on the CPU is taken; default true. */
@@ -20,17 +21,6 @@ export interface GpuOptions extends WebgpuOptions {
 export interface GpuBackend extends WebgpuBackend {
   /** What the device does without, because its results with it were wrong: in words, with the kernels. */
   readonly dropped: string | undefined
-}
-
-/** Kernels of a device give wrong results, in every variant. */
-export class WrongResultsError extends Error {
-  override name = 'WrongResultsError'
-  readonly wrong: readonly Check[]
-
-  constructor(adapter: string, variants: string, wrong: readonly Check[]) {
-    super(`${adapter} computes wrongly${variants} (${listed(wrong)}); update its driver, or use the backend wasm`)
-    this.wrong = wrong
-  }
 }
 
 /** A device and what a check has found of it. */
@@ -51,7 +41,12 @@ export async function createCheckedBackend(options: GpuOptions = {}): Promise<Gp
   const wrong = wrongOf(checks)
   if (wrong.length > 0) {
     await backend.dispose()
-    throw new WrongResultsError(adapterName(backend), backend.dropped === undefined ? '' : ', with subgroups and without', wrong)
+    throw new WrongResultsError(
+      adapterName(backend),
+      backend.dropped === undefined ? '' : ', with subgroups and without',
+      wrong,
+      listed(wrong),
+    )
   }
   return checks.length === 0 ? backend : { ...backend, weight: checkedWeights(backend, formats) }
 }
@@ -94,7 +89,7 @@ function checkedWeights(backend: WebgpuBackend, { matrices, experts }: Formats):
   }
   const check = async (formats: Formats) => {
     const wrong = wrongOf(await checkFormats(backend, createReferenceBackend(), formats))
-    if (wrong.length > 0) throw new WrongResultsError(adapterName(backend), '', wrong)
+    if (wrong.length > 0) throw new WrongResultsError(adapterName(backend), '', wrong, listed(wrong))
   }
   return async (spec, ...rest) => {
     const kind = spec.use === 'experts' ? 'experts' : 'matrices'

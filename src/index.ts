@@ -10,10 +10,13 @@ import { dropDamaged } from './hub/blobs-node.ts'
 import type { PullEvent } from './hub/hub-node.ts'
 import { locateModel } from './hub/locate-node.ts'
 import { unknownOption } from './json/names.ts'
-import { checkModel } from './load-model.ts'
+import { checkModel, LOAD_OPTIONS } from './load-model.ts'
 import { type LoadModelOptions, loadModel } from './load-model-node.ts'
 import { type Model, withMethods } from './public.ts'
 
+export { DiskSpaceError } from './files/disk-space-node.ts'
+export { ModelIdError } from './hub/cache-node.ts'
+export { HubError } from './hub/http.ts'
 export * from './public.ts'
 
 export interface LoadOptions extends LoadModelOptions {
@@ -25,21 +28,11 @@ export interface LoadOptions extends LoadModelOptions {
 
 /** What `load` hands on. */
 const OPTIONS: Readonly<Record<keyof LoadModelOptions, true>> = {
+  ...LOAD_OPTIONS,
   backend: true,
   onBackend: true,
   precision: true,
   threads: true,
-  context: true,
-  slots: true,
-  chunk: true,
-  maxStallMs: true,
-  maxWaiting: true,
-  lowMemory: true,
-  adapters: true,
-  format: true,
-  genericTools: true,
-  signal: true,
-  onProgress: true,
 }
 
 /**

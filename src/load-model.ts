@@ -32,6 +32,21 @@ export interface LoadModelOptions extends LoadIdsOptions {
   genericTools?: boolean
 }
 
+/** Their names, to find misspelt ones. */
+export const LOAD_OPTIONS: Readonly<Record<keyof LoadModelOptions, true>> = {
+  context: true,
+  slots: true,
+  chunk: true,
+  maxStallMs: true,
+  maxWaiting: true,
+  lowMemory: true,
+  adapters: true,
+  format: true,
+  genericTools: true,
+  signal: true,
+  onProgress: true,
+}
+
 /** A model that speaks ids. */
 export interface IdsModel {
   readonly architecture: Architecture

@@ -14,9 +14,21 @@ import { type PromptOptions, speller } from './tokenizer/prompt.ts'
 export type { Ask } from './answer/ask.ts'
 export type { Architecture } from './architecture/architecture.ts'
 export { configFromJson } from './architecture/config-json.ts'
+export { ConfigError } from './architecture/fields.ts'
 export { preset, presetNames } from './architecture/presets.ts'
 export { steps } from './architecture/steps.ts'
-export type { ChatEvent, Effort, FinishReason, Message, SamplingOptions, Thinking, Tool, ToolDefinition } from './chat/messages.ts'
+export {
+  ChatError,
+  type ChatEvent,
+  type Effort,
+  type FinishReason,
+  type Message,
+  type SamplingOptions,
+  type Thinking,
+  type Tool,
+  type ToolChoice,
+  type ToolDefinition,
+} from './chat/messages.ts'
 export { ChatSession, type TurnOptions } from './chat/session.ts'
 export { CheckpointError } from './checkpoint/errors.ts'
 export type { LoadProgress } from './checkpoint/load.ts'
@@ -32,9 +44,10 @@ export { type AttentionMap, createProbe, type ExpertChoice, type NamedResult, ty
 export { initialize } from './model/initialize.ts'
 export { forward } from './model/transformer.ts'
 export { weightSpecs } from './model/weights.ts'
-export { type Backend, BackendFailedError } from './ops/backend.ts'
+export { type Backend, BackendFailedError, MemoryError } from './ops/backend.ts'
 export { createReferenceBackend } from './ops/reference/reference.ts'
 export { createWasmBackend } from './ops/wasm/wasm.ts'
+export { WrongResultsError } from './ops/webgpu/wrong-results.ts'
 export { tokenizerFiles } from './tokenizer/files.ts'
 export type { Tokenizer } from './tokenizer/tokenizer.ts'
 export { calculatorTool as calculator } from './train/abacus/calculator.ts'

@@ -8,14 +8,15 @@ import { openModel } from './checkpoint/load.ts'
 import type { Folder } from './checkpoint/source.ts'
 import { httpFolder } from './checkpoint/source-http.ts'
 import { choiceOf, createCheckedBackend } from './gpu.ts'
-import { type LoadModelOptions, loadModel } from './load-model.ts'
+import { unknownOption } from './json/names.ts'
+import { LOAD_OPTIONS, type LoadModelOptions, loadModel } from './load-model.ts'
 import { leaves } from './model/weights.ts'
 import type { Backend } from './ops/backend.ts'
 import { createWasmBackend, type WasmOptions } from './ops/wasm/wasm.ts'
 import { formatsOf } from './ops/webgpu/self-check.ts'
 import { type Model, withMethods } from './public.ts'
 
-export { createCheckedBackend as createWebgpuBackend, type GpuBackend, type GpuOptions, WrongResultsError } from './gpu.ts'
+export { createCheckedBackend as createWebgpuBackend, type GpuBackend, type GpuOptions } from './gpu.ts'
 export * from './public.ts'
 
 export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precision' | 'threads' | 'memoryBytes'> {
@@ -32,12 +33,14 @@ export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precis
  * Loads a model.
  * @param place the URL of a directory with config.json, tokenizer and safetensors, or of a GGUF file, on a server that answers range
  * requests; or a folder such as `blobFolder(input.files)`
- * @throws CheckpointError, ConfigError, MemoryError; Error and ChatError about tokenizer or format files; the signal's reason; WrongResultsError
+ * @throws TypeError for an option that does not exist; CheckpointError, ConfigError, MemoryError; Error and ChatError about tokenizer or format files; the signal's reason; WrongResultsError
  */
 export async function load(
   place: string | URL | Folder,
   { backend = 'wasm', onBackend, precision, threads, memoryBytes, ...options }: LoadOptions = {},
 ): Promise<Model> {
+  const unknown = unknownOption(options, LOAD_OPTIONS)
+  if (unknown) throw new TypeError(`load: ${unknown.name}: ${unknown.problem}`)
   const folder = await folderAt(place)
   const chosen =
     backend === 'wasm'

@@ -8,10 +8,11 @@ import { fileURLToPath } from 'node:url'
 import { openModel } from '../src/checkpoint/load.ts'
 import { fileFolder } from '../src/checkpoint/source-node.ts'
 import { gpuReport } from '../src/cli/gpu.ts'
-import { choiceOf, createCheckedBackend, examine, WrongResultsError } from '../src/gpu.ts'
+import { choiceOf, createCheckedBackend, examine } from '../src/gpu.ts'
 import { leaves } from '../src/model/weights.ts'
 import type { WeightSpec } from '../src/ops/backend.ts'
 import { type Formats, formatsOf } from '../src/ops/webgpu/self-check.ts'
+import { WrongResultsError } from '../src/ops/webgpu/wrong-results.ts'
 import { noAdapter, testGpu } from './ops/webgpu/adapters.ts'
 
 const NONE: Formats = { matrices: [], experts: [] }

@@ -7,7 +7,7 @@ import { join, relative } from 'node:path'
 import { after, before, describe, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { load, type Model } from '../src/index.ts'
+import { ChatError, load, type Model, ModelIdError } from '../src/index.ts'
 
 const root = fileURLToPath(new URL('..', import.meta.url))
 const run = promisify(execFile)
@@ -77,6 +77,9 @@ describe('load', () => {
   test('a model that is not there is named, with what to do', async () => {
     await assert.rejects(load('nobody/nothing', { pull: false }), /nobody\/nothing is not on this machine.*lineage pull nobody\/nothing/)
     await assert.rejects(load('./no/such/folder'), /no\/such\/folder/)
+    await assert.rejects(load('abaccus'), (error) => error instanceof ModelIdError && /closest: abacus/.test(error.message))
+    const wrong = model.chat([{ role: 'user', content: 'x' }], { schema: { type: 'nothing' } })
+    await assert.rejects(wrong.next(), (error) => error instanceof ChatError)
   })
   test('loading can be cancelled', async () => {
     await assert.rejects(load('abacus', { signal: AbortSignal.abort(new Error('changed my mind')) }), /changed my mind/)

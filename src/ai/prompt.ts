@@ -2,9 +2,10 @@
 import type { LanguageModelV3CallOptions, LanguageModelV3Prompt, LanguageModelV3ToolResultOutput, SharedV3Warning } from '@ai-sdk/provider'
 import { ANY_OBJECT, type ApiEffort, type Ask, type AskedTool, thinkingOf } from '../answer/ask.ts'
 import { type AssistantPart, ChatError, type JsonSchema, type Message } from '../chat/messages.ts'
+import { unknownOption } from '../json/names.ts'
 
-/** `providerOptions: { lineage: … }` */
-export interface LineageProviderOptions {
+/** `providerOptions: { lineage: … }`. A type and no interface, so that it fits the AI SDK's own type of JSON values. */
+export type LineageProviderOptions = {
   reasoningEffort?: ApiEffort
   /** Thinking on or off, where the model has a switch. */
   thinking?: boolean
@@ -14,8 +15,19 @@ export interface LineageProviderOptions {
   parallelToolCalls?: boolean
   /** What the answer must follow, where no schema is asked for: a regular expression, one of several texts, or a grammar. */
   regex?: string
-  choice?: readonly string[]
+  choice?: string[]
   grammar?: string
+}
+
+const NAMES: Readonly<Record<keyof LineageProviderOptions, true>> = {
+  reasoningEffort: true,
+  thinking: true,
+  thinkingBudget: true,
+  minP: true,
+  parallelToolCalls: true,
+  regex: true,
+  choice: true,
+  grammar: true,
 }
 
 export function aiAsk(
@@ -23,7 +35,7 @@ export function aiAsk(
   recall: (callId: string) => string | undefined,
 ): { messages: Message[]; ask: Ask; warnings: SharedV3Warning[] } {
   const warnings: SharedV3Warning[] = []
-  const own = (options.providerOptions?.lineage ?? {}) as LineageProviderOptions
+  const own = ownOptions(options.providerOptions?.lineage)
   const tools = (options.tools ?? []).flatMap((tool): AskedTool[] => {
     if (tool.type === 'function') {
       const { name, description, inputSchema, strict } = tool
@@ -55,6 +67,20 @@ export function aiAsk(
 }
 
 const EFFORTS: readonly unknown[] = ['none', 'minimal', 'low', 'medium', 'high', 'xhigh'] satisfies ApiEffort[]
+
+/** @throws ChatError for an option or an effort that does not exist */
+function ownOptions(given: object = {}): LineageProviderOptions {
+  const own = given as LineageProviderOptions
+  const unknown = unknownOption(own, NAMES)
+  if (unknown) throw new ChatError(`providerOptions.lineage.${unknown.name}`, unknown.problem)
+  const { reasoningEffort } = own
+  if (reasoningEffort !== undefined && ![...EFFORTS, 'max'].includes(reasoningEffort))
+    throw new ChatError(
+      'providerOptions.lineage.reasoningEffort',
+      `expected one of ${EFFORTS.join(', ')} or max, got ${JSON.stringify(reasoningEffort)}`,
+    )
+  return own
+}
 
 /** The option `reasoning` of AI SDK 7, which the types of version 6 do not have. */
 function effortFrom(options: LanguageModelV3CallOptions, warnings: SharedV3Warning[]): ApiEffort | undefined {

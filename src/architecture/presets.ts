@@ -43,8 +43,9 @@ export function presetNames(): string[] {
   return presets.map(({ name }) => name)
 }
 
-/** The names of published models closest to a mistyped one, best first. */
-export function nearestNames(wanted: string, count = 3): string[] {
-  const named = new Map(presets.flatMap(({ name, repositories }) => [name, ...repositories].map((each) => [each, name] as const)))
+/** The names of published models, and of `others`, closest to a mistyped one, best first. */
+export function nearestNames(wanted: string, count = 3, others: readonly string[] = []): string[] {
+  const models = [...presets, ...others.map((name) => ({ name, repositories: [] as readonly string[] }))]
+  const named = new Map(models.flatMap(({ name, repositories }) => [name, ...repositories].map((each) => [each, name] as const)))
   return [...new Set(closestNames(wanted, [...named.keys()], named.size).map((each) => named.get(each)!))].slice(0, count)
 }

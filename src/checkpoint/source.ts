@@ -80,9 +80,9 @@ export function blobSource(blob: Blob, name = 'name' in blob ? String(blob.name)
  * webkitdirectory>`). A file of the directory itself hides files of the same name in its
  * subdirectories.
  */
-export function blobFolder(files: Iterable<File>, name = 'chosen files'): Folder {
+export function blobFolder(files: Iterable<File> | null, name = 'chosen files'): Folder {
   const depth = ({ webkitRelativePath = '' }: File) => webkitRelativePath.split('/').length
-  const byName = new Map([...files].sort((a, b) => depth(b) - depth(a)).map((file) => [file.name, file]))
+  const byName = new Map([...(files ?? [])].sort((a, b) => depth(b) - depth(a)).map((file) => [file.name, file]))
   return {
     name,
     list: async () => [...byName.keys()],

@@ -16,14 +16,14 @@ interface Entry {
 /** In the order of the help text. Each file exports `register(program)`, which adds one command. */
 const COMMANDS: Record<string, Entry> = {
   chat: { summary: 'talk with a model', load: () => import('./chat.ts') },
-  serve: { summary: 'an OpenAI and Ollama compatible server', load: () => import('./serve.ts') },
-  generate: { summary: 'token ids in, token ids out', load: () => import('./generate.ts') },
+  serve: { summary: 'a server for clients of OpenAI, Anthropic, Ollama and llama.cpp', load: () => import('./serve.ts') },
+  generate: { summary: 'continue a text, or token ids', load: () => import('./generate.ts') },
   inspect: { summary: 'what a model is: parameters, bytes, cache, work per token', load: () => import('./inspect.ts') },
   compare: { summary: 'models side by side: what differs and what it costs', load: () => import('./compare.ts') },
   train: { summary: 'train a small model', load: () => import('./train.ts') },
   ladder: { summary: 'every step from GPT-2 to gpt-oss, trained and compared', load: () => import('./ladder.ts') },
   experiment: { summary: 'one effect of the steps from GPT-2 to gpt-oss, in small models', load: () => import('./experiment.ts') },
-  eval: { summary: 'how well a model predicts a text, or how well abacus calculates', load: () => import('./eval.ts') },
+  eval: { summary: 'published tasks, the loss on a text, or how well abacus calculates', load: () => import('./eval.ts') },
   steps: { summary: 'from GPT-2 to gpt-oss, step by step', load: () => import('./steps.ts') },
   verify: { summary: 'the claims of the article From GPT-2 to gpt-oss, checked', load: () => import('./verify.ts') },
   look: { summary: 'inside a model: attention, experts, sizes, and what each layer would answer', load: () => import('./look.ts') },
@@ -34,7 +34,7 @@ const COMMANDS: Record<string, Entry> = {
   list: { summary: 'the models in the cache', load: () => import('./list.ts') },
   remove: { summary: 'delete a model from the cache', load: () => import('./remove.ts') },
   synth: { summary: 'a random checkpoint at full size, for benchmarks', load: () => import('./synth.ts') },
-  quantize: { summary: 'the experts of a mixture in MXFP4', load: () => import('./quantize.ts') },
+  quantize: { summary: 'a model in fewer bits: MXFP4, Q4_0, Q8_0, or a GGUF file', load: () => import('./quantize.ts') },
   merge: { summary: 'a model with a LoRA adapter in its weights', load: () => import('./merge.ts') },
 }
 

@@ -46,6 +46,8 @@ export interface Evaluation {
  * other error, and the signal, end the run: `interrupted` holds them.
  */
 export async function evaluate(task: Task, subject: Subject, options: EvaluateOptions): Promise<Evaluation> {
+  const parallel = options.parallel ?? subject.parallel ?? 1
+  if (!Number.isSafeInteger(parallel) || parallel < 1) throw new RangeError(`parallel: expected an integer from 1, got ${parallel}`)
   const plan = planOf(task, subject, options)
   const known = new Map((options.earlier ?? []).filter(({ error }) => error === undefined).map((outcome) => [keyOf(outcome), outcome]))
   const outcomes: Outcome[] = plan.units.flatMap((unit) => known.get(keyOf(unit)) ?? [])
@@ -66,8 +68,7 @@ export async function evaluate(task: Task, subject: Subject, options: EvaluateOp
       }
     }
   }
-  const parallel = Math.min(options.parallel ?? subject.parallel, waiting.length)
-  await Promise.all(Array.from({ length: parallel }, work))
+  await Promise.all(Array.from({ length: Math.min(parallel, waiting.length) }, work))
   if (options.signal?.aborted) interrupted = options.signal.reason
   const place = new Map(plan.units.map((unit, i) => [keyOf(unit), i]))
   outcomes.sort((a, b) => place.get(keyOf(a))! - place.get(keyOf(b))!)

@@ -35,8 +35,8 @@ export interface Reply {
 
 export interface Subject {
   readonly name: string
-  /** So many requests are worth having open at once. */
-  readonly parallel: number
+  /** So many requests are worth having open at once. Default 1. */
+  readonly parallel?: number
   /** Log-likelihood of a continuation of a context. @throws ItemError when it cannot be scored */
   score(context: string, continuation: string, signal?: AbortSignal): Promise<Score>
   /** Log-likelihood of a whole text, by the rule of the windows. */

@@ -56,9 +56,12 @@ export async function locateModel(name: string, options: { cache?: string; revis
   checkModelId(name)
   throw new ModelIdError(
     unpublished(name) ??
-      `unknown model "${name}"; closest: ${nearestNames(name).join(', ')}. Give a directory, one of these names, or the id of a model on the hub (ORG/NAME).`,
+      `unknown model "${name}"; closest: ${nearestNames(name, 3, PACKAGED).join(', ')}. Give a directory, one of these names, or the id of a model on the hub (ORG/NAME).`,
   )
 }
+
+/** The models of this package. */
+export const PACKAGED: readonly string[] = ['abacus']
 
 /** The directory of a model of this package (models/NAME), if it exists. */
 export async function packagedModel(name: string): Promise<string | undefined> {

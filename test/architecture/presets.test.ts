@@ -18,6 +18,7 @@ test('a mistyped name gives the closest names', () => {
   assert.equal(nearestNames('gpt-oss-20')[0], 'gpt-oss-20b')
   assert.equal(nearestNames('gpt2-XLL')[0], 'gpt2-xl')
   assert.equal(nearestNames('qwen/qwen3-0.6')[0], 'Qwen3-0.6B')
+  assert.equal(nearestNames('abaccus', 3, ['abacus'])[0], 'abacus')
 })
 
 test('later revisions change what they published and nothing else', () => {

@@ -35,6 +35,19 @@ test('choices: raw, per character, per byte and per token', async () => {
   assert.deepEqual([acc!.value, acc!.interval, acc!.by], [1 / 3, wilson(1, 3), 'wilson'])
 })
 
+test('a subject without a number of requests is asked one after another; a wrong number is named', async () => {
+  const { parallel: _, ...subject } = scripted(() => '')
+  const task = taskOf({ kind: 'last-word', prompt: '{{ t }}', target: '{{ w }}' })
+  const data = [
+    lines([
+      { t: 'one', w: ' two' },
+      { t: 'two', w: ' three' },
+    ]),
+  ]
+  assert.equal((await evaluate(task, subject, { data })).outcomes.length, 2)
+  await assert.rejects(evaluate(task, subject, { data, parallel: 0 }), /parallel: expected an integer from 1, got 0/)
+})
+
 test('pairs, groups, records that are left out, items that cannot be scored', async () => {
   const records = [
     { good: 'a', bad: 'bb', kind: 'one' },

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import test from 'node:test'
 import { generateObject, generateText, stepCountIs, streamText, tool } from 'ai'
 import { z } from 'zod'
+import type { LineageProviderOptions } from '../../src/ai/prompt.ts'
 import { lineage } from '../../src/ai/provider.ts'
 import { analysis, call, counting, final, scriptedModel } from './scripted-app.ts'
 
@@ -91,6 +92,15 @@ test('what a text model cannot read is an error, what it can do without a warnin
   const { model } = scriptedModel(() => final('ok'))
   const file = { type: 'image' as const, image: new Uint8Array(4), mediaType: 'image/png' }
   await assert.rejects(generateText({ model: lineage(model), messages: [{ role: 'user', content: [file] }], maxRetries: 0 }), /text only/)
+})
+
+test('misspelt provider options are named', async () => {
+  const { model } = scriptedModel(() => final('x'))
+  const ask = (own: LineageProviderOptions) =>
+    generateText({ model: lineage(model), prompt: 'x', providerOptions: { lineage: own }, maxRetries: 0 })
+  assert.equal((await ask({ reasoningEffort: 'low', choice: ['x', 'y'] })).text, 'x')
+  await assert.rejects(ask({ reasoningEfort: 'low' } as object), /reasoningEfort: there is no such option; did you mean reasoningEffort/)
+  await assert.rejects(ask({ reasoningEffort: 'hihg' } as object), /reasoningEffort: expected one of none, .* or max, got "hihg"/)
 })
 
 test('the option `reasoning` of AI SDK 7 sets the effort; what it cannot mean is a warning', async () => {

@@ -27,6 +27,14 @@ test('a chosen directory answers on any backend; copies in its subdirectories do
   assert.deepEqual(answers, ['42', '42'])
 })
 
+test('a misspelt option is named; no chosen file is no model', async () => {
+  await assert.rejects(
+    load(blobFolder([]), { slotz: 3 } as object),
+    /^TypeError: load: slotz: there is no such option; did you mean slots\?$/,
+  )
+  await assert.rejects(load(blobFolder(null)), /chosen files/)
+})
+
 test('a GGUF file that was chosen, and one on a server', async () => {
   const bytes = Uint8Array.from(readFileSync(new URL('../fixtures/gguf/tiny-qwen2.gguf', import.meta.url)))
   const server = createServer((request, response) => {

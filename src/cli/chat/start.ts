@@ -32,7 +32,7 @@ export function modelAndQuestion(words: readonly string[], hasPrompt = false): {
   const isQuestion = /\s/.test(first) || (others.length === 0 && !hasPrompt && !looksLikeModel(first))
   if (isQuestion) return { model: DEFAULT_MODEL, question: words.join(' ') }
   throw new UsageError(
-    `unknown model "${first}"; closest: ${nearestNames(first).join(', ')}. To ask ${DEFAULT_MODEL}: lineage chat -p "${words.join(' ')}"`,
+    `unknown model "${first}"; closest: ${nearestNames(first, 3, [DEFAULT_MODEL]).join(', ')}. To ask ${DEFAULT_MODEL}: lineage chat -p "${words.join(' ')}"`,
   )
 }
 

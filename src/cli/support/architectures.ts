@@ -19,7 +19,7 @@ import { expandPath, isPathLike } from '../../files/path-node.ts'
 import { findCachedModel } from '../../hub/cache-node.ts'
 import { hubEndpoint, isOn } from '../../hub/environment-node.ts'
 import { HubNotFoundError, HubUnreachableError } from '../../hub/http.ts'
-import { packagedModel } from '../../hub/locate-node.ts'
+import { PACKAGED, packagedModel } from '../../hub/locate-node.ts'
 import { isOllamaName, locateOllama } from '../../hub/ollama-node.ts'
 import { chooseGguf, parseReference } from '../../hub/reference.ts'
 import { withHubFolder } from '../../hub/repository-node.ts'
@@ -57,8 +57,9 @@ export async function describeModel(model: string): Promise<Described> {
   const ollama = isOllamaName(model) ? await locateOllama(model) : undefined
   const directory = ollama ?? (await packagedModel(model)) ?? (isId ? await findCachedModel(model) : undefined)
   if (directory) return fromPath(directory, model)
-  const near = nearestNames(model)
-  const unknown = `unknown model "${model}"; closest: ${near.join(', ')} (${near[0]} is of the family ${preset(near[0]!)!.modelType}). ${HINT}`
+  const near = nearestNames(model, 3, PACKAGED)
+  const family = preset(near[0]!)?.modelType
+  const unknown = `unknown model "${model}"; closest: ${near.join(', ')}${family ? ` (${near[0]} is of the family ${family})` : ''}. ${HINT}`
   if (!isId || isOn(process.env.HF_HUB_OFFLINE)) throw new UsageError(unknown)
   try {
     const host = new URL(hubEndpoint()).host

@@ -21,7 +21,7 @@ export function addFormOptions(command: Command): Command {
     .option('--schema <file>', 'a JSON schema the answer must follow')
     .option('--regex <expression>', 'a regular expression that the whole answer must match')
     .option('--choice <text>', 'the answer is one of these texts; may be repeated', (text, all: string[] = []) => [...all, text])
-    .option('--grammar <file>', 'a grammar the answer must follow, in GBNF or EBNF')
+    .option('--grammar <file>', 'a grammar the answer must follow, in GBNF, EBNF or the notation of Lark')
 }
 
 /**

@@ -25,7 +25,11 @@ export function openapi(ctx: ServerContext, routes: readonly Route[]): Response 
   }
   return Response.json({
     openapi: '3.1.0',
-    info: { title: 'Lineage', version: ctx.version, description: 'OpenAI and Ollama compatible server for GPT-2 to gpt-oss and Qwen3.' },
+    info: {
+      title: 'Lineage',
+      version: ctx.version,
+      description: 'Server for clients of OpenAI, Anthropic, Ollama and llama.cpp: GPT-2 to gpt-oss and Qwen3.',
+    },
     components: { securitySchemes: { key: { type: 'http', scheme: 'bearer' } } },
     security: [{ key: [] }],
     paths,
