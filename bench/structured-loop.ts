@@ -16,14 +16,14 @@ const schemas: Record<string, object> = {
   '16 patterns': { type: 'object', properties: named(16, (i) => ({ type: 'string', pattern: `^(a|b|[^x${i}]){1,60}x[a-z]{1,9}$` })) },
   'one pattern too many': { type: 'object', properties: named(16, (i) => ({ type: 'string', pattern: `^.*(a|b${i}).{8}$` })) },
   'oneOf of 1000 constants': { oneOf: list(1000, (i) => ({ const: `v${i}` })) },
-  'oneOf of 500 objects': {
-    oneOf: list(500, (i) => ({ type: 'object', properties: { k: { const: `v${i}` } }, required: ['k'] })),
+  'oneOf of 256 objects': {
+    oneOf: list(256, (i) => ({ type: 'object', properties: { k: { const: `v${i}` } }, required: ['k'] })),
   },
-  '900 narrow ranges': { anyOf: list(900, (i) => ({ type: 'number', minimum: i + 1e-9, maximum: i + 2.5e-9 })) },
+  '256 narrow ranges': { anyOf: list(256, (i) => ({ type: 'number', minimum: i + 1e-9, maximum: i + 2.5e-9 })) },
   '1500 properties': { type: 'object', properties: named(1500, (i) => ({ type: 'string', minLength: i })) },
   'enum of 1000 long texts': { type: 'string', enum: list(1000, (i) => `${i}`.padEnd(60, 'x')) },
-  '700 references in a circle': {
-    $defs: named(700, (i) => ({ anyOf: [{ $ref: `#/$defs/p${(i * 7 + 3) % 700}` }, { type: 'null' }] })),
+  '250 references in a circle': {
+    $defs: named(250, (i) => ({ anyOf: [{ $ref: `#/$defs/p${(i * 7 + 3) % 250}` }, { type: 'null' }] })),
     $ref: '#/$defs/p0',
   },
 }

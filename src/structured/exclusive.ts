@@ -7,10 +7,13 @@ type Shape = Exclude<SchemaNode, { kind: 'either' }>
 
 export class Exclusive {
   readonly #nodes: readonly SchemaNode[]
+  readonly #spoken: ReadonlyMap<SchemaNode, readonly string[]>
   #comparisons = 0
 
-  constructor(nodes: readonly SchemaNode[]) {
+  /** @param spoken the types of nodes without `type`: their schemas also allow all values of other types, which are not written */
+  constructor(nodes: readonly SchemaNode[], spoken: ReadonlyMap<SchemaNode, readonly string[]>) {
     this.#nodes = nodes
+    this.#spoken = spoken
   }
 
   /** @throws UnsupportedSchemaError at a branch that may have a value in common with an earlier one */
@@ -21,7 +24,7 @@ export class Exclusive {
         if (!this.#disjoint(branch, before))
           refuse(
             `${path}/oneOf/${i}`,
-            'oneOf is supported only where its branches visibly exclude each other (by type, or by a required property with different constants); use anyOf',
+            'oneOf is supported only where its branches visibly exclude each other (by a declared type, or by a required property with different constants); use anyOf',
           )
       }
   }
@@ -46,7 +49,17 @@ export class Exclusive {
     return node.kind === 'either' ? node.branches.flatMap((branch) => this.#shapes(branch, seen)) : [node]
   }
 
+  /** Whether a schema without `type` allows values that another writes, because they are of a type that it does not speak of. */
+  #isSilent(node: Shape, other: Shape): boolean {
+    const spoken = this.#spoken.get(node)
+    if (spoken === undefined || other.kind === 'never') return false
+    if (other.kind === 'literal') this.#compare(other.texts.length)
+    const types = other.kind === 'literal' ? other.texts.map((text) => kindOf(JSON.parse(text))) : [other.kind]
+    return types.some((type) => !spoken.includes(type))
+  }
+
   #shapesDisjoint(a: Shape, b: Shape): boolean {
+    if (this.#isSilent(a, b) || this.#isSilent(b, a)) return false
     if (a.kind === 'never' || b.kind === 'never') return true
     if (a.kind === 'literal' && b.kind === 'literal') {
       // Two objects or arrays can be equal although their texts differ (order, spelling); numbers, too.

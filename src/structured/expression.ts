@@ -23,7 +23,7 @@ export interface Rules {
   readonly rules: ReadonlyMap<string, Expression>
 }
 
-/** The machine keeps at most 256 readings of a text, so no place may have more that begin alike. */
+/** The machine drops readings beyond its own limit, so no place may have more that begin alike. */
 const MOST_READINGS = 256
 const MOST_RULES = 2000
 

@@ -27,8 +27,11 @@ export interface State {
   readonly cost: number
 }
 
-/** Further readings are dropped. Then fewer texts are allowed, but no invalid one. */
-const MOST_STACKS = 256
+/**
+ * Further readings are dropped. Then fewer texts are allowed, but no invalid one. It is twice the number of alternatives
+ * that a schema or a grammar may have at one place, because each of them may go on with or without a blank.
+ */
+const MOST_STACKS = 512
 /** Cached sets of stacks; the cache is cleared when it is full. */
 const MOST_STATES = 20_000
 
@@ -89,15 +92,14 @@ export class Machine {
   #settle(cells: readonly Cell[]): State {
     const seen = new Set<Cell>()
     const stacks: Cell[] = []
-    let isEnd = false
+    let isEnd = cells.some(({ item }) => item === undefined)
     const open = [...cells].reverse()
-    for (let cell = open.pop(); cell !== undefined; cell = open.pop()) {
+    for (let cell = open.pop(); cell !== undefined && stacks.length < MOST_STACKS; cell = open.pop()) {
       if (seen.has(cell)) continue
       seen.add(cell)
       if (cell.item === undefined) isEnd = true
-      else if (cell.item.alternatives === undefined) {
-        if (stacks.length < MOST_STACKS) stacks.push(cell)
-      } else {
+      else if (cell.item.alternatives === undefined) stacks.push(cell)
+      else {
         const alternatives = cell.item.alternatives()
         for (let i = alternatives.length - 1; i >= 0; i--) open.push(this.push(alternatives[i]!, cell.below!))
       }

@@ -20,6 +20,7 @@ export type Regex =
 const LAST_CODE = 0x10ffff
 const LONGEST_PATTERN = 10_000
 const DEEPEST_GROUP = 50
+const MOST_REPEATS = 1_000_000_000
 
 const digits: CodeRange[] = [[0x30, 0x39]]
 const word: CodeRange[] = [
@@ -67,7 +68,9 @@ class Parser {
     const branches = this.#branches(0).map((parts): Regex => {
       const starts = isAnchor(parts[0], 'start')
       const ends = parts.length > (starts ? 1 : 0) && isAnchor(parts.at(-1), 'end')
-      const body = parts.slice(starts ? 1 : 0, ends ? -1 : undefined)
+      let body = parts.slice(starts ? 1 : 0, ends ? -1 : undefined)
+      if (around === anything && !starts) body = withoutExcess(body)
+      if (around === anything && !ends) body = withoutExcess(body.reverse()).reverse()
       return { sequence: [...(starts ? [] : [around]), ...body, ...(ends ? [] : [around])] }
     })
     if (this.#at < this.#codes.length) this.#refuse(`'${this.#peek()}' here`)
@@ -128,18 +131,29 @@ class Parser {
     else if (this.#skip('+')) [least, most] = [1, Number.POSITIVE_INFINITY]
     else if (this.#skip('?')) [least, most] = [0, 1]
     else if (this.#peek() === '{') {
-      const rest = String.fromCodePoint(...this.#codes.slice(this.#at, this.#at + 24))
-      const match = /^\{(\d{1,5})(?:(,)(\d{1,5})?)?\}/.exec(rest)
-      if (match === null) return repeat // a brace that stands for itself
-      this.#at += match[0].length
-      least = Number(match[1])
-      most = match[2] === undefined ? least : match[3] === undefined ? Number.POSITIVE_INFINITY : Number(match[3])
-      if (most < least) this.#refuse(`the quantifier ${match[0]}`)
+      const brace = this.#at++
+      const first = this.#digits()
+      const isRange = first !== '' && this.#skip(',')
+      const last = isRange ? this.#digits() : first
+      if (first === '' || !this.#skip('}')) {
+        this.#at = brace
+        return repeat // a brace that stands for itself
+      }
+      least = Number(first)
+      most = last === '' ? Number.POSITIVE_INFINITY : Number(last)
+      if (most < least) this.#refuse(`the quantifier {${first},${last}}`)
+      if (least > MOST_REPEATS || (last !== '' && most > MOST_REPEATS)) this.#refuse(`a count above ${MOST_REPEATS}`)
     } else return repeat
     this.#skip('?') // a lazy quantifier matches the same texts
     if (this.#peek() !== '' && '*+?'.includes(this.#peek())) this.#refuse('a quantifier of a quantifier')
     if ('ahead' in repeat || 'anchor' in repeat) this.#refuse('a quantifier of an assertion')
     return { repeat, least, most }
+  }
+
+  #digits(): string {
+    const start = this.#at
+    while (/^\d$/.test(this.#peek())) this.#at++
+    return String.fromCodePoint(...this.#codes.slice(start, this.#at))
   }
 
   #class(): CodeRange[] {
@@ -270,6 +284,17 @@ function unicodeSet(property: string): readonly CodeRange[] | undefined {
   ranges = found
   unicodeSets.set(property, ranges)
   return ranges
+}
+
+/**
+ * The parts of an expression after any text, without what that text may take over at their start: where x{2,500} matches,
+ * x{2} matches a little later.
+ */
+function withoutExcess(parts: readonly Regex[]): Regex[] {
+  const needed = parts.findIndex((part) => !('repeat' in part) || part.least > 0)
+  if (needed < 0) return []
+  const [first, ...rest] = parts.slice(needed) as [Regex, ...Regex[]]
+  return ['repeat' in first ? { ...first, most: first.least } : first, ...rest]
 }
 
 function isAnchor(part: Regex | undefined, at: 'start' | 'end'): boolean {

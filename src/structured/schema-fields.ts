@@ -21,6 +21,8 @@ export const schemaLimits = {
   nodes: 10_000,
   literalCharacters: 500_000,
   branches: 20_000,
+  /** Of one value, with all constants of a list counted as one. The machine follows no more; see MOST_STACKS. */
+  alternatives: 256,
   count: 65_536,
   comparisons: 20_000_000,
 } as const
@@ -75,7 +77,10 @@ export function attempt<T>(path: string, run: () => T): T {
   }
 }
 
-/** Lower and upper bounds of all schemas together. */
+/**
+ * Lower and upper bounds of all schemas together. Where several schemas contradict each other, the lower one is larger.
+ * @throws UnsupportedSchemaError when a single schema contradicts itself
+ */
 export function bounds(plains: readonly Plain[], least: string, most: string): [number, number] {
   let [low, high] = [0, Number.POSITIVE_INFINITY]
   for (const { schema, path } of plains) {
@@ -88,9 +93,13 @@ export function bounds(plains: readonly Plain[], least: string, most: string): [
       if (name === least) low = Math.max(low, value)
       else high = Math.min(high, value)
     }
-    if (low > high) refuse(`${path}/${schema[least] === undefined ? most : least}`, `no value has at least ${low} and at most ${high}`)
+    if (low > high && plains.length === 1) refuse(`${path}/${least}`, contradiction([low, high]))
   }
   return [low, high]
+}
+
+export function contradiction([least, most]: readonly [number, number]): string {
+  return `no value has at least ${least} and at most ${most}`
 }
 
 export function booleanOf({ schema, path }: Plain, name: string): boolean {

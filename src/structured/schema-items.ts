@@ -7,8 +7,8 @@ import { barrier, distinct, Earlier, fresh, recorded, shortest } from './distinc
 import { choice, costOfSequence, type Draft, type Item, noBytes, oneByte, reader, type Sequence } from './item.ts'
 import type { NumberAutomaton } from './number-automaton.ts'
 import { ByteAutomaton } from './pattern.ts'
-import type { ArrayNode, NodeId, ObjectNode, Property, SchemaNode, Undeclared } from './schema.ts'
-import { refuse } from './schema-fields.ts'
+import type { ArrayNode, EitherNode, NodeId, ObjectNode, Property, SchemaNode, Undeclared } from './schema.ts'
+import { refuse, schemaLimits } from './schema-fields.ts'
 import { bytesToClean, clean, closed, nextPhase } from './string-body.ts'
 import { type TextTrie, textNodes } from './text-trie.ts'
 
@@ -23,7 +23,8 @@ export class Items {
   readonly #tries = new Map<string, TextTrie>()
   readonly #costs = new Map<string, Float64Array>()
   readonly #nodeCost: number[]
-  readonly #uniqueLengths = new Map<ArrayNode, readonly number[]>()
+  /** Texts of a node that all differ, shortest first, as many as were asked for so far. */
+  readonly #different = new Map<NodeId, string[]>()
 
   private constructor(nodes: readonly SchemaNode[]) {
     this.#nodes = nodes
@@ -36,6 +37,7 @@ export class Items {
     const unique = nodes.filter((node): node is ArrayNode => node.kind === 'array' && node.unique !== undefined && node.least > 1)
     for (const node of unique) yield* items.#measureUnique(node)
     if (unique.length > 0) yield* items.#measure()
+    yield* items.#checkChoices()
     return items
   }
 
@@ -55,20 +57,68 @@ export class Items {
     }
   }
 
-  /** The lengths of the shortest elements that all differ. */
+  /** Finds the shortest elements that all differ. */
   *#measureUnique(node: ArrayNode): Steps<void> {
     if (node.items === undefined || this.#nodeCost[node.items] === Number.POSITIVE_INFINITY) return
-    const texts: string[] = []
-    const lengths: number[] = []
-    while (texts.length < node.least) {
+    for (let count = 1; count <= node.least; count++) {
       yield
-      const bytes = shortest([this.value(node.items)], new Earlier(texts))
-      if (bytes === undefined)
-        return refuse(node.unique!, `there are only ${texts.length} different elements, and minItems is ${node.least}`)
-      lengths.push(bytes.length)
+      if (!this.#hasDifferent(node.items, count))
+        return refuse(node.unique!, `there are only ${count - 1} different elements, and minItems is ${node.least}`)
+    }
+  }
+
+  /** Whether a node has so many different values. */
+  #hasDifferent(id: NodeId, count: number): boolean {
+    const texts = this.#different.get(id) ?? []
+    this.#different.set(id, texts)
+    while (texts.length < count) {
+      const bytes = shortest([this.value(id)], new Earlier(texts))
+      if (bytes === undefined) return false
       texts.push(new TextDecoder().decode(Uint8Array.from(bytes)))
     }
-    this.#uniqueLengths.set(node, lengths)
+    return true
+  }
+
+  /** @throws UnsupportedSchemaError at a choice with more alternatives than the machine follows */
+  *#checkChoices(): Steps<void> {
+    const checked = new Set<NodeId>()
+    for (const [id, node] of this.#nodes.entries()) {
+      yield
+      if (node.kind !== 'either' || node.path === undefined || checked.has(id)) continue
+      let count = 0
+      const open = new Set([id])
+      for (const each of open) {
+        const inner = this.#nodes[each]!
+        const { texts, others } = inner.kind === 'either' ? this.#alternatives(inner) : { texts: [each], others: [] }
+        if (texts.length > 0) count++
+        for (const other of others) open.add(other)
+      }
+      const most = schemaLimits.alternatives
+      if (count > most)
+        refuse(node.path, `${count} alternatives of anyOf or oneOf; at most ${most} are supported, all constants of a list counted as one`)
+      for (const each of open) checked.add(each) // a choice inside another has no more alternatives
+    }
+  }
+
+  /** The alternatives of a choice that have a value: its constants, and the other nodes. */
+  #alternatives({ branches }: EitherNode): { texts: string[]; others: NodeId[] } {
+    const texts: string[] = []
+    const others: NodeId[] = []
+    for (const id of branches) {
+      if (this.#nodeCost[id] === Number.POSITIVE_INFINITY) continue
+      const node = this.#nodes[id]!
+      const target = this.#behindReferences(node)
+      // A list behind a reference stays apart, because many places may share it.
+      if (target.kind === 'literal' && (target === node || target.texts.length === 1)) for (const text of target.texts) texts.push(text)
+      else others.push(id)
+    }
+    return { texts, others }
+  }
+
+  #behindReferences(node: SchemaNode): SchemaNode {
+    let target = node // it has a value, so the references end
+    while (target.kind === 'either' && target.branches.length === 1) target = this.#nodes[target.branches[0]!]!
+    return target
   }
 
   /** Length in bytes of the shortest value of a node; Infinity when no finite value exists. */
@@ -106,7 +156,7 @@ export class Items {
       case 'never':
         return []
       case 'either':
-        return node.branches.filter((branch) => this.#nodeCost[branch]! < Number.POSITIVE_INFINITY).map((branch) => [this.value(branch)])
+        return this.#branches(node, id)
       case 'literal': {
         const literals = this.#trie(`literal ${id}`, () => node.texts)
         return [[this.#text(`literal ${id}`, literals, 0, () => [])]]
@@ -123,6 +173,26 @@ export class Items {
       case 'array':
         return [[this.#byte('['), node.unique === undefined ? this.#elements(node, id, 0) : this.#uniqueElements(node, [])]]
     }
+  }
+
+  /** All constants share a trie, because the machine follows only so many alternatives. */
+  #branches(node: EitherNode, id: NodeId): readonly Sequence[] {
+    const { texts, others } = this.#alternatives(node)
+    const name = `constants ${id}`
+    const constants =
+      texts.length === 0
+        ? []
+        : [
+            [
+              this.#text(
+                name,
+                this.#trie(name, () => texts),
+                0,
+                () => [],
+              ),
+            ],
+          ]
+    return [...constants, ...others.map((other) => [this.value(other)])]
   }
 
   /** The rest of an object. Undeclared names come last. While they count toward `least`, they must all differ. */
@@ -252,7 +322,7 @@ export class Items {
       if (items === undefined || count >= most || this.#nodeCost[items] === Number.POSITIVE_INFINITY) return sequences
       const rest = this.#uniqueCost(node, count + 1)
       const mayEnd = count + 1 >= least ? [[this.#byte(']')]] : []
-      const mayGoOn = count + 1 < most ? [[...comma, barrier(rest)]] : []
+      const mayGoOn = this.#hasAnother(node, count + 1) ? [[...comma, barrier(this.#uniqueCost(node, count + 1, count + 2) - 1)]] : []
       const element = recorded([this.value(items)], new Earlier(used), {
         following: (text) => [this.#uniqueElements(node, [...used, text])],
         shown: [
@@ -271,9 +341,21 @@ export class Items {
     return fresh(choice(alternatives, cost))
   }
 
-  #uniqueCost(node: ArrayNode, count: number): number {
+  /** Whether an element certainly differs from any `count` others. One with an escape may not: it is not written after them all. */
+  #hasAnother({ items, most }: ArrayNode, count: number): boolean {
+    if (count >= most || !this.#hasDifferent(items!, count + 1)) return false
+    return !this.#different
+      .get(items!)!
+      .slice(0, count + 1)
+      .some((text) => text.includes('\\'))
+  }
+
+  /** @param least how many elements there are in the end, at least */
+  #uniqueCost(node: ArrayNode, count: number, least = 0): number {
+    const texts = this.#different.get(node.items!) ?? []
     let cost = 1
-    for (let i = count; i < node.least; i++) cost += (this.#uniqueLengths.get(node)?.[i] ?? this.#nodeCost[node.items!]!) + (i > 0 ? 1 : 0)
+    for (let i = count; i < Math.max(node.least, least); i++)
+      cost += (texts[i] === undefined ? this.#nodeCost[node.items!]! : utf8.encode(texts[i]).length) + (i > 0 ? 1 : 0)
     return cost
   }
 

@@ -2,7 +2,7 @@
 import { entriesOf } from '../json/lossless.ts'
 import type { StringRules } from './pattern.ts'
 import type { Property, SchemaNode, Undeclared } from './schema.ts'
-import { bounds, escapePointer, inner, type Located, objectOf, type Plain, refuse } from './schema-fields.ts'
+import { bounds, contradiction, escapePointer, inner, type Located, objectOf, type Plain, refuse } from './schema-fields.ts'
 import type { SchemaReader } from './schema-reader.ts'
 
 /** One schema of an object, with its keywords at hand. */
@@ -23,11 +23,12 @@ const MOST_COMBINED_PATTERNS = 3
 
 /** The node of schemas that hold together for an object. */
 export function objectNode(reader: SchemaReader, plains: readonly Plain[], path: string): SchemaNode {
+  const [least, most] = bounds(plains, 'minProperties', 'maxProperties')
+  if (least > most) return reader.conflict(plains, path, contradiction([least, most]))
   const parts = plains.map(partOf)
   const required = new Set<string>()
   for (const plain of plains) for (const name of requiredOf(plain)) required.add(name)
   const names = namesOf(reader, plains, path)
-  const [least, most] = bounds(plains, 'minProperties', 'maxProperties')
   const declared = new Set(parts.flatMap(({ properties }) => [...properties.keys()]))
   const isOpen = names.only === undefined && !restOf(parts).some(({ schema }) => schema === false)
   const isClosed = !isOpen || (isClosedByDefault(reader, parts, plains) && least <= new Set([...declared, ...required]).size)
@@ -48,7 +49,7 @@ export function objectNode(reader: SchemaReader, plains: readonly Plain[], path:
     properties.push({ name, node: reader.readAll(schemas, schemas[0]?.path ?? path), required: required.has(name) })
   }
   const hasPatterns = parts.some(({ patterns }) => patterns.length > 0)
-  const undeclared = isClosed && !hasPatterns ? [] : groups(reader, parts, properties, names.rules, isClosed, path)
+  const undeclared = names.only !== undefined || (isClosed && !hasPatterns) ? [] : groups(reader, parts, properties, names.rules, isClosed, path)
   const isCounted = least > 1 + properties.length
   if (isCounted && undeclared.some((group) => group.names !== undefined))
     return refuse(`${path}/minProperties`, 'more than one name that only a pattern describes is not supported')

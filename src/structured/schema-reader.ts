@@ -17,6 +17,7 @@ import {
   booleanOf,
   bounds,
   checkDepth,
+  contradiction,
   inner,
   keywordsOf,
   kindOf,
@@ -28,7 +29,7 @@ import {
 } from './schema-fields.ts'
 import { objectNode } from './schema-object.ts'
 import { References } from './schema-references.ts'
-import { filtered, hasType, limitsOf, pathOfPattern, stringRules, typesOf } from './schema-values.ts'
+import { filtered, hasType, limitsOf, pathOfPattern, spokenTypes, stringRules, typesOf } from './schema-values.ts'
 import { NoStringError, patternWork } from './subsets.ts'
 import { UnsupportedSchemaError } from './unsupported.ts'
 
@@ -54,6 +55,8 @@ export class SchemaReader {
   readonly #references: References
   readonly #nodes: SchemaNode[] = []
   readonly #byKey = new Map<string, NodeId>()
+  /** The types of nodes without `type`: their schemas also allow all values of other types, which are not written. */
+  readonly #spoken = new Map<SchemaNode, readonly string[]>()
   readonly #exclusive: { path: string; branches: NodeId[] }[] = []
   readonly #patternWork = patternWork()
   readonly #patterns = new Map<string, ByteAutomaton>()
@@ -74,7 +77,7 @@ export class SchemaReader {
 
   *read(): Steps<SchemaNodes> {
     const root = this.readAll([inner(this.#schema, '')], '')
-    const exclusive = new Exclusive(this.#nodes)
+    const exclusive = new Exclusive(this.#nodes, this.#spoken)
     for (const automaton of this.#automata) yield* automaton
     for (const filter of this.#filters) yield* filter
     for (const { path, branches } of this.#exclusive) yield* exclusive.check(branches, path)
@@ -118,7 +121,7 @@ export class SchemaReader {
     const beside = [...parts.plains, ...others.map(({ rest }) => rest)]
     const branches = choice.branches.map((branch) => this.readAll([...beside, branch], branch.path))
     if (choice.keyword === 'oneOf') this.#exclusive.push({ path: choice.path, branches })
-    return { kind: 'either', branches }
+    return { kind: 'either', branches, path: choice.path }
   }
 
   /** Where a schema leads that is nothing but a reference. */
@@ -182,12 +185,14 @@ export class SchemaReader {
   /** The node of schemas without alternatives. */
   #plain(plains: readonly Plain[], path: string): SchemaNode {
     if (plains.length === 0) return { kind: 'either', branches: [this.#anyValue(path)] }
-    const types = typesOf(plains)
+    const declared = typesOf(plains)
     const hasValues = plains.some(({ schema }) => schema.enum !== undefined || schema.const !== undefined)
-    if (hasValues) return this.#literal(plains, types, path)
+    if (hasValues) return this.#literal(plains, declared, path)
+    const types = declared ?? spokenTypes(plains)
     if (types === undefined) return { kind: 'either', branches: [this.#anyValue(path)] }
     if (types.length === 0) return { kind: 'never' }
     const nodes = types.map((type) => this.#typed(type, plains, path))
+    if (declared === undefined) for (const node of nodes) this.#spoken.set(node, types)
     return nodes.length === 1 ? nodes[0]! : { kind: 'either', branches: nodes.map((node) => this.add(node, path)) }
   }
 
@@ -209,7 +214,9 @@ export class SchemaReader {
     }
   }
 
-  #array(plains: readonly Plain[], path: string): ArrayNode {
+  #array(plains: readonly Plain[], path: string): ArrayNode | NeverNode {
+    const [least, most] = bounds(plains, 'minItems', 'maxItems')
+    if (least > most) return this.conflict(plains, path, contradiction([least, most]))
     const prefixes = plains.map((plain) => {
       const keyword = Array.isArray(plain.schema.items) ? 'items' : 'prefixItems'
       if (plain.schema[keyword] === undefined) return []
@@ -226,7 +233,6 @@ export class SchemaReader {
     const prefix = Array.from({ length }, (_, index) => this.readAll(at(index), at(index)[0]?.path ?? path))
     const rest = at(length)
     const isClosed = rest.some(({ schema }) => schema === false)
-    const [least, most] = bounds(plains, 'minItems', 'maxItems')
     const marked = plains.find((plain) => booleanOf(plain, 'uniqueItems'))
     const unique = marked === undefined || most <= 1 ? undefined : `${marked.path}/uniqueItems`
     const items = isClosed ? undefined : this.readAll(rest, rest[0]?.path ?? path)
@@ -245,11 +251,12 @@ export class SchemaReader {
     seen.add(id)
     if (node.kind === 'either') return node.branches.every((branch) => this.#isSimple(branch, seen))
     if (node.kind === 'literal') return node.texts.every((text) => JSON.stringify(JSON.parse(text)) === text)
-    return node.kind === 'string' || (node.kind === 'number' && node.integer)
+    return node.kind === 'never' || node.kind === 'string' || (node.kind === 'number' && node.integer)
   }
 
-  stringNode(plains: readonly Plain[], path: string): StringNode {
+  stringNode(plains: readonly Plain[], path: string): StringNode | NeverNode {
     const rules = stringRules(plains)
+    if (rules.least > rules.most && plains.length > 1) return this.conflict(plains, path, contradiction([rules.least, rules.most]))
     const node: StringNode = { kind: 'string', rules, pattern: undefined }
     const at = pathOfPattern(plains, path)
     if (rules.patterns.length > 0) this.automaton(rules, at, (automaton) => (node.pattern = automaton ?? 'none'), plains.length > 1)
@@ -319,7 +326,7 @@ export class SchemaReader {
    */
   conflict(plains: readonly Plain[], path: string, reason: string): NeverNode {
     if (plains.length === 1) return refuse(path, reason)
-    this.#conflict ??= `${path}: ${reason}`
+    this.#conflict ??= path === '' ? reason : `${path}: ${reason}`
     return { kind: 'never' }
   }
 
@@ -366,7 +373,7 @@ export class SchemaReader {
       const keyword = keywords.find((name) => other.schema[name] !== undefined)!
       if (type !== 'string' && type !== 'number') refuse(`${other.path}/${keyword}`, 'not supported beside enum or const')
       const sibling = type === 'string' ? this.stringNode(plains, path) : this.#number(false, plains, path)
-      if (sibling.kind === 'never') node.texts = []
+      if (sibling.kind === 'never') node.texts = node.texts.filter((text) => kindOf(JSON.parse(text)) !== type)
       else this.#filters.push(filtered(node, sibling))
     }
   }

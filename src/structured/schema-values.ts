@@ -7,7 +7,7 @@ import type { LiteralNode, NumberNode, StringNode } from './schema.ts'
 import { booleanOf, bounds, keywordsOf, kindOf, type Plain, refuse } from './schema-fields.ts'
 import { formatLengths, formatPatterns, UNSUPPORTED_FORMATS } from './string-formats.ts'
 
-/** The types that all schemas allow, or else those to which the keywords apply; undefined: any. */
+/** The types that all schemas allow; undefined where none of them has `type`. */
 export function typesOf(plains: readonly Plain[]): string[] | undefined {
   let types: string[] | undefined
   for (const plain of plains) {
@@ -28,7 +28,11 @@ export function typesOf(plains: readonly Plain[]): string[] | undefined {
         ? [...own]
         : [...new Set([...before].filter((type) => fits(type, own)).concat([...own].filter((type) => fits(type, before))))]
   }
-  if (types !== undefined) return types
+  return types
+}
+
+/** The types to which the keywords apply; undefined where there are none. */
+export function spokenTypes(plains: readonly Plain[]): string[] | undefined {
   const spoken = ['object', 'array', 'string', 'number'].filter((type) =>
     plains.some(({ schema }) => keywordsOf[type]!.some((name) => schema[name] !== undefined)),
   )

@@ -62,19 +62,20 @@ export interface ArrayNode {
   readonly unique: string | undefined
 }
 
+/** A value of one of these. */
+export interface EitherNode {
+  readonly kind: 'either'
+  readonly branches: readonly NodeId[]
+  /** The schema that lists them, if one does. */
+  readonly path?: string
+}
+
 /** No value. */
 export interface NeverNode {
   readonly kind: 'never'
 }
 
-export type SchemaNode =
-  | NeverNode
-  | { readonly kind: 'either'; readonly branches: readonly NodeId[] }
-  | LiteralNode
-  | StringNode
-  | NumberNode
-  | ObjectNode
-  | ArrayNode
+export type SchemaNode = NeverNode | EitherNode | LiteralNode | StringNode | NumberNode | ObjectNode | ArrayNode
 
 export interface SchemaNodes {
   readonly nodes: readonly SchemaNode[]

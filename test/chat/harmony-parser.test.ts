@@ -97,6 +97,24 @@ test('malformed output becomes text and warnings', () => {
   for (const [output, expected] of odd) assert.deepEqual(summary(parse(output)), expected, output)
 })
 
+test('a header without its end keeps only its known words; what follows them at once is the message', () => {
+  const unfinished: [output: string, expected: string[]][] = [
+    ['<|channel|>finalHello there<|return|>', ['! missing-header', 'text: Hello there']],
+    ['<|channel|>final Hello there', ['! missing-header', 'text: Hello there']],
+    ['<|channel|>analysisWe need<|end|>', ['! missing-header', 'reasoning: We need']],
+    [
+      '<|channel|>commentary to=functions.f <|constrain|>json{"harbour":"Brest"}<|call|>',
+      ['! malformed-header', '! missing-header', 'commentary: {"harbour":"Brest"}'],
+    ],
+    ['<|channel|>commentary to=functions.f{"a": 1}<|call|>', ['! malformed-header', '! missing-header', 'commentary: {"a": 1}']],
+    ['<|channel|>final<|constrain|>{"a": 1}<|return|>', ['! malformed-header', '! missing-header', 'text: {"a": 1}']],
+    ['<|channel|>––final answer<|return|>', ['! unknown-channel', '! missing-header', 'text: ––final answer']],
+  ]
+  for (const [output, expected] of unfinished) assert.deepEqual(summary(parse(output)), expected, output)
+  const words = 'one two three '.repeat(40)
+  assert.deepEqual(summary(parse(`<|channel|>final${words}<|return|>`)), ['! missing-header', `text: ${words}`])
+})
+
 test('calls without any tools on offer stay out of the answer and are not lost', () => {
   assert.deepEqual(summary(parse(' to=browser.search<|channel|>commentary json<|message|>{"q": 1}<|call|>', {})), [
     '! unknown-tool',

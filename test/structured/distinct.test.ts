@@ -3,6 +3,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { compileSchema, matcher, tokenTrie } from '../../src/structured/structured.ts'
 import { byteTokenizerJson } from '../../src/tokenizer/build.ts'
+import type { Tokenizer } from '../../src/tokenizer/tokenizer.ts'
 import { tokenizerFromJson } from '../../src/tokenizer/tokenizer-json.ts'
 import { random } from '../tokenizer/mixed-text.ts'
 import { allowedIds, randomText, validator } from './validator.ts'
@@ -81,6 +82,54 @@ test('what the mask allows is accepted, and single bytes that are accepted are a
       at.accept(allowed[Math.floor(next() * allowed.length)]!)
     }
   }
+})
+
+/** A vocabulary of these texts. */
+function vocabulary(texts: readonly string[]): Parameters<typeof tokenTrie>[0] {
+  const pieces = texts.map((text) => new TextEncoder().encode(text))
+  const decode = (ids: readonly number[]) => ids.map((id) => texts[id]).join('')
+  return { vocabSize: texts.length, isSpecial: () => false, bytes: (id: number) => pieces[id]!, decode } as unknown as Tokenizer
+}
+
+test('a token that ends an element and goes on is allowed exactly where another element is left', () => {
+  const pieces = '[ ] " , "," ", "] ,1 1 2 3 1, 2, 3, 2] 3] true false true, false, false] red green a b \\n'.split(' ')
+  const tokenizer = vocabulary(pieces)
+  const next = random(10)
+  let commas = 0
+  for (const items of [
+    { enum: ['red', 'green'] },
+    { enum: ['a', 'b', 'ab', 1, 2] },
+    { type: 'integer', minimum: 1, maximum: 3 },
+    { type: 'string', pattern: '^(\\n|ab)$' },
+    { type: 'string' },
+    { type: 'boolean' },
+  ])
+    for (const limits of [{}, { minItems: 2 }, { maxItems: 2 }]) {
+      const schema = { ...unique, items, ...limits }
+      if (JSON.stringify(schema).includes('\\\\n') && 'minItems' in limits) continue // after "ab" nothing would be left
+      const grammar = compileSchema(schema)
+      for (let round = 0; round < 20; round++) {
+        const at = matcher(grammar, tokenTrie(tokenizer))
+        let text = ''
+        for (let step = 0; step < 12; step++) {
+          const allowed = allowedIds(at.mask())
+          for (const [id, piece] of pieces.entries()) {
+            const runsOn = piece.slice(0, -1).includes(',') // ends inside the next element; the mask never allows it
+            if (allowed.includes(id)) assert.ok(at.clone().accept(id), `${piece} after ${text} under ${JSON.stringify(schema)}`)
+            else if (!runsOn && !text.includes('\\'))
+              assert.ok(!at.clone().accept(id), `no ${piece} after ${text} under ${JSON.stringify(schema)}`)
+          }
+          if (allowed.length === 0) break
+          const id = allowed[Math.floor(next() * allowed.length)]!
+          if (pieces[id]!.length > 1 && pieces[id]!.endsWith(',')) commas++
+          at.accept(id)
+          text += pieces[id]
+        }
+        const { complete } = randomText(matcher(grammar, tokenTrie(tokenizer)), tokenizer, next, grammar.start.cost + round)
+        assert.ok(complete, `within ${grammar.start.cost + round} tokens under ${JSON.stringify(schema)}`)
+      }
+    }
+  assert.ok(commas > 50)
 })
 
 test('too few different elements is an error that names the place', () => {

@@ -55,6 +55,7 @@ const rows: Record<string, Row> = {
   'quotes and line ends as they are': { form: { regex: '"[^"]*"\\n' }, good: ['"a\\b"\n', '"é\n"\n'], bad: ['"a"', '"a"\\n'] },
   'any characters': { form: { regex: '.{2}' }, good: ['ab', 'é😀', '名x'], bad: ['a', 'a\n', 'abc'] },
   'a set beyond ASCII': { form: { regex: '[à-ö]+[^a-z]' }, good: ['éà1', 'ö名', 'à😀'], bad: ['e1', 'éa', 'é'] },
+  'many repetitions': { form: { regex: 'a{1,100000}b' }, good: ['ab', `${'a'.repeat(300)}b`], bad: ['b', 'a{1,100000}b'] },
   'an empty text': { form: { regex: 'a*' }, good: ['', 'a', 'aaaa'], bad: ['b'] },
   'repetitions of what may be empty': { form: { regex: '(a?b?)*c' }, good: ['c', 'abbac', 'bac'], bad: ['', 'ab', 'ca'] },
   'a named group': { form: { regex: '(?<year>\\d{4})' }, good: ['1999'], bad: ['199'] },

@@ -76,6 +76,12 @@ const cases: [name: string, schema: unknown, yes: string[], no: string[]][] = [
     ['{"z":1}', '{"y":1}'],
   ],
   [
+    'propertyNames of a list beside patternProperties',
+    { type: 'object', propertyNames: { enum: ['a', 'b'] }, patternProperties: { '^x': integer } },
+    ['{"a":1}'],
+    ['{"xyz":1}'],
+  ],
+  [
     'propertyNames under a pattern',
     { type: 'object', propertyNames: { pattern: '^[a-z]{2,3}$' }, additionalProperties: integer },
     ['{"ab":1,"abc":2}'],
@@ -133,6 +139,33 @@ const cases: [name: string, schema: unknown, yes: string[], no: string[]][] = [
     ['{"a":"x","b":1}'],
     ['{"a":"x","b":1,"c":2}'],
   ],
+  [
+    'an alternative that contradicts the limits beside it',
+    {
+      type: ['string', 'array', 'object'],
+      ...{ minLength: 2, minItems: 2, minProperties: 2 },
+      anyOf: [
+        { maxLength: 1, maxItems: 1, maxProperties: 1 },
+        { maxLength: 3, maxItems: 3, maxProperties: 3, pattern: '^a' },
+      ],
+    },
+    ['"ab"', '"abc"', '[1,2]', '{"a":1,"b":2}'],
+    ['"a"', '"bc"', '"abcd"', '[1]', '{"a":1}', '""'],
+  ],
+  [
+    'an impossible alternative under uniqueItems',
+    { type: 'array', uniqueItems: true, items: { type: 'string', minLength: 1, anyOf: [{ maxLength: 0 }, { pattern: '^a' }] } },
+    ['["a","ab"]'],
+    ['[""]', '["a","a"]', '["b"]'],
+  ],
+  ['constants beside contradictory lengths', { enum: ['a', 5], minLength: 1, anyOf: [{ maxLength: 0 }, {}] }, ['"a"', '5'], ['""']],
+  ['a constant of a type of which no keyword speaks', { enum: ['a', 'abc', 5], minLength: 2 }, ['"abc"', '5'], ['"a"']],
+  [
+    'oneOf without type: no other values are written',
+    { oneOf: [object({ k: { const: 1 } }), object({ k: { const: 2 } })].map(({ type: _, ...rest }) => rest) },
+    ['{"k":1}', '{"k":2}'],
+    ['{"k":3}', '"x"'],
+  ],
   ['not {}', object({ a: string, b: { not: {} } }, ['a']), ['{"a":"x"}'], ['{"a":"x","b":1}']],
   [
     'OpenAPI 3.0',
@@ -145,6 +178,34 @@ const cases: [name: string, schema: unknown, yes: string[], no: string[]][] = [
     { $defs: { n: { $id: 'n', ...object({ k: { type: 'array', items: { $ref: 'n' } } }) } }, $ref: 'n' },
     ['{"k":[{"k":[]}]}'],
     ['{"k":[1]}'],
+  ],
+  [
+    'pointers inside an embedded schema with its own $id (JSON Schema 2020-12, bundled documents)',
+    {
+      $id: 'https://example.com/schemas/customer',
+      ...object({ shipping: { $ref: '/schemas/address' }, next: { $ref: 'https://example.com/schemas/customer#/$defs/state' } }),
+      $defs: {
+        address: {
+          $id: '/schemas/address',
+          ...object({ 'a/b': { $ref: '#/$defs/state' }, old: { $ref: '#/$defs/old' }, root: { $ref: '#/$defs/zip' } }, ['a/b']),
+          $defs: { state: { enum: ['CA', 'NY'] }, old: { type: 'array', items: { $ref: '#' } } },
+        },
+        state: integer,
+        zip: { const: 8001 },
+      },
+    },
+    ['{"shipping":{"a/b":"CA","old":[{"a/b":"NY"}],"root":8001},"next":3}'],
+    [
+      '{"shipping":{"a/b":3},"next":3}',
+      '{"shipping":{"a/b":"CA","old":[{"shipping":1}]},"next":3}',
+      '{"shipping":{"a/b":"CA"},"next":"CA"}',
+    ],
+  ],
+  [
+    'a property that is called $id is no embedded schema',
+    { ...object({ $id: string, k: { $ref: '#/$defs/s' } }), $defs: { s: integer } },
+    ['{"$id":"x","k":1}'],
+    ['{"$id":"x","k":"y"}'],
   ],
   ['undeclared names are closed', object({ a: string }, []), ['{"a":"x"}', '{}'], ['{"b":1}', '{"a":"x","b":1}']],
   ['undeclared names that are allowed', { ...object({ a: string }), additionalProperties: true }, ['{"a":"x","b":1}'], []],
@@ -216,6 +277,15 @@ test('what is not supported fails with its path and a true reason', () => {
       },
       /no finite value satisfies it \(\/allOf\/0\/required: "a" is required but neither declared nor allowed\)/,
     ],
+    [
+      { allOf: [{ type: 'array', minItems: 3 }, { maxItems: 2 }] },
+      'the schema: no finite value satisfies it (no value has at least 3 and at most 2)',
+    ],
+    [object({ a: { ...string, minLength: 3, maxLength: 2 } }), '/properties/a/minLength: no value has at least 3 and at most 2'],
+    [{ oneOf: [string, { properties: { a: integer }, required: ['a'] }] }, /^\/oneOf\/1: oneOf is supported only where/],
+    [{ oneOf: [{ enum: [1, 'x'] }, { required: ['a'] }] }, /^\/oneOf\/1: /],
+    [{ oneOf: [string, { allOf: [{ required: ['a'] }, { properties: { a: false } }] }] }, /^\/oneOf\/1: /],
+    [{ oneOf: [{ minLength: 1 }, { minimum: 1 }] }, /^\/oneOf\/1: /],
     [{ type: 'object', if: {} }, '/if: this keyword is not supported'],
     [
       { type: 'object', propertyNames: { pattern: '^a' }, minProperties: 3 },

@@ -232,6 +232,34 @@ test('references may not lead too deep, nor be compared without end', () => {
   assert.ok(process.cpuUsage(started).user < 5_000_000)
 })
 
+test('any number of constants as alternatives, also through references; too many others are refused', () => {
+  const list = <T>(count: number, entry: (i: number) => T) => Array.from({ length: count }, (_, i) => entry(i))
+  const constants = list(600, (i) => ({ const: `zone-${i}`, title: `Zone ${i}` }))
+  const $defs = Object.fromEntries(constants.map((constant, i) => [`c${i}`, constant]))
+  const references = list(600, (i) => ({ $ref: `#/$defs/c${i}` }))
+  const objects = (count: number) => list(count, (i) => ({ ...person, properties: { name: { const: `n${i}` } } }))
+  for (const schema of [
+    { oneOf: constants },
+    { type: 'string', anyOf: constants },
+    { $defs, anyOf: references },
+    { anyOf: [{ anyOf: constants.slice(0, 300) }, { anyOf: constants.slice(300) }, ...objects(200), { type: 'null' }] },
+  ]) {
+    for (const text of ['"zone-0"', '"zone-255"', '"zone-256"', '"zone-599"']) assert.ok(accepts(schema, text), text)
+    for (const text of ['"zone-600"', '"zone-"', '"x"', '1']) assert.ok(!accepts(schema, text), text)
+  }
+  assert.ok(accepts({ anyOf: [...constants, ...objects(255)] }, '{"name":"n254"}'))
+  assert.ok(accepts({ anyOf: [...objects(256), ...list(300, () => false)] }, '{"name":"n255"}'), 'what has no value does not count')
+  for (const [alternatives, count] of [
+    [objects(257), 257],
+    [[...constants, ...objects(256)], 257],
+    [[{ anyOf: [...constants, ...objects(128)] }, { anyOf: [{ anyOf: constants }, ...objects(128)] }], 258],
+    [[{ oneOf: objects(200) }, ...list(100, (i) => ({ type: 'array', maxItems: i }))], 300],
+  ] as const)
+    assert.throws(() => compileSchema({ properties: { a: { anyOf: alternatives } } }), {
+      message: `/properties/a: ${count} alternatives of anyOf or oneOf; at most 256 are supported, all constants of a list counted as one`,
+    })
+})
+
 test('compiling is bounded', () => {
   let deep: unknown = {}
   for (let i = 0; i < 5000; i++) deep = { type: 'array', items: deep }

@@ -32,14 +32,14 @@ export function readHeader(segments: readonly HeaderSegment[], role: HarmonyMess
 
   segments.forEach(({ marker, text }, i) => {
     let free = text
-    if (marker === 'channel') free = readChannel(header, text, warn)
+    if (marker === 'channel') free = readChannel(header, text, finished, warn)
     else if (marker === 'constrain') {
-      const [whole, type] = /^\s*(\S*)/.exec(text) as unknown as [string, string]
+      const [whole, type] = firstWord(text, finished, contentTypes)
       if (!/^[\w.+/-]+$/.test(type)) warn('malformed-header', `the marker of a type is followed by ${JSON.stringify(type)}`)
-      header.contentType = `<|constrain|>${type}`
+      if (finished || whole !== '') header.contentType = `<|constrain|>${type}`
       free = text.slice(whole.length)
     } else if (i === 0) free = readAuthor(header, text, role, warn)
-    const recipient = finished ? /(?:^|\s)to=\s*(\S*)/g : /^\s*to=(\S*)/g
+    const recipient = finished ? /(?:^|\s)to=\s*(\S*)/g : /^\s*to=([\w.-]*)/g
     free = free.replace(recipient, (_, name: string) => {
       if (header.recipient !== undefined && header.recipient !== name)
         warn('malformed-header', `another recipient after ${JSON.stringify(header.recipient)}; the last one counts`)
@@ -90,11 +90,22 @@ function readAuthor(header: Header, text: string, role: HarmonyMessage['role'] |
   return text.slice(whole.length)
 }
 
+/**
+ * The first word of a text, with the blanks before it. Without the header's end nothing shows where a word ends and the message
+ * begins. Then only a known word counts, and what follows it at once is the message: "finalHello".
+ */
+function firstWord(text: string, finished: boolean, known: readonly string[]): [whole: string, word: string] {
+  const [whole, blanks, word] = /^(\s*)(\S*)/.exec(text) as unknown as [string, string, string]
+  if (finished) return [whole, word]
+  const found = known.find((candidate) => word.startsWith(candidate))
+  return found === undefined ? ['', word] : [blanks + found, found]
+}
+
 /** Takes the channel from the beginning of the text and returns what follows it. */
-function readChannel(header: Header, text: string, warn: Warn): string {
+function readChannel(header: Header, text: string, finished: boolean, warn: Warn): string {
   if (header.channel !== undefined) warn('repeated-channel', `another channel after ${JSON.stringify(header.channel)}; the last one counts`)
-  const [whole, word] = /^\s*(\S*)/.exec(text) as unknown as [string, string]
-  const known = channels.find((channel) => word.includes(channel))
+  const [whole, word] = firstWord(text, finished, channels)
+  const known = channels.find((channel) => (finished ? word.includes(channel) : word === channel))
   if (known !== undefined) {
     header.channel = known
     if (known !== word) warn('malformed-header', `channel ${JSON.stringify(word)} read as ${known}`)
