@@ -9,7 +9,7 @@ import { formatFiles } from './chat/formats/format-files.ts'
 import type { ChatFormat } from './chat/messages.ts'
 import { type LoadProgress, loadFolder, openModel } from './checkpoint/load.ts'
 import { type LoadedAdapter, loadAdapter } from './checkpoint/load-adapter.ts'
-import { type Folder, readText as readSource } from './checkpoint/source.ts'
+import { cancellable, type Folder, readText as readSource } from './checkpoint/source.ts'
 import { createEngine, type Engine, type EngineOptions } from './engine/engine.ts'
 import type { Weights } from './model/weights.ts'
 import type { Backend, BackendFailedError } from './ops/backend.ts'
@@ -81,7 +81,7 @@ export async function loadIds(folder: Folder, backend: Backend, options: LoadIds
     close = loaded.close
     const adapters: Record<string, LoadedAdapter> = {}
     for (const [name, adapter] of Object.entries(options.adapters ?? {}))
-      adapters[name] = await loadAdapter(adapter, folder, architecture, weights, backend, { signal })
+      adapters[name] = await loadAdapter(cancellable(adapter, signal), folder, architecture, weights, backend, { signal })
     const trees = Object.fromEntries(Object.entries(adapters).map(([name, adapter]) => [name, adapter.weights]))
     const engine = await createEngine({ ...options, backend, architecture, weights, adapters: trees })
     return {
@@ -116,7 +116,7 @@ export const withAdapter = <M extends IdsModel>(model: M, name: string): M => {
 /**
  * Loads a checkpoint with its tokenizer and chat format.
  * @param backend may be a promise: its threads start while the tokenizer is read. It belongs to the model from here on.
- * @throws what `loadIds` throws; Error and ChatError about tokenizer or format files, before any weight is read
+ * @throws what `loadIds` throws; Error and ChatError about tokenizer or format files, before any weight is read. Then the backend was disposed of
  */
 export async function loadModel(folder: Folder, backend: Backend | Promise<Backend>, options: LoadModelOptions = {}): Promise<Model> {
   const [started, spoken] = await Promise.allSettled([backend, readText(folder, options)])
@@ -134,10 +134,11 @@ export const readTokenizer = (folder: Folder): Promise<Tokenizer> => tokenizerFi
 /** Tokenizer and chat format of a folder. */
 export async function readText(
   folder: Folder,
-  { format, genericTools }: LoadModelOptions = {},
+  { format, genericTools, signal }: LoadModelOptions = {},
 ): Promise<Pick<Model, 'tokenizer' | 'format'>> {
-  const read = (file: string) => readFile(folder, file)
-  const tokenizer = await readTokenizer(folder)
+  const files = cancellable(folder, signal)
+  const read = (file: string) => readFile(files, file)
+  const tokenizer = await readTokenizer(files)
   return { tokenizer, format: formatFor({ ...(await formatFiles(read, tokenizer)), genericTools }, format) }
 }
 

@@ -13,7 +13,7 @@ import { type PromptOptions, speller } from './tokenizer/prompt.ts'
 
 export type { Ask } from './answer/ask.ts'
 export type { Architecture } from './architecture/architecture.ts'
-export { configFromJson } from './architecture/config-json.ts'
+export { configFromJson, quantizationFromJson } from './architecture/config-json.ts'
 export { ConfigError } from './architecture/fields.ts'
 export { preset, presetNames } from './architecture/presets.ts'
 export { steps } from './architecture/steps.ts'

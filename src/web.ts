@@ -3,9 +3,9 @@
  * No file that is reached from here may import from Node.js; scripts/web-graph.ts bundles it for a browser to make sure.
  * Threads need a page that is cross-origin isolated (COOP and COEP headers); elsewhere one thread computes.
  */
-import { ggufFolder, withGguf } from './checkpoint/gguf/folder.ts'
+import { ggufFolder, isGguf, withGguf } from './checkpoint/gguf/folder.ts'
 import { openModel } from './checkpoint/load.ts'
-import type { Folder } from './checkpoint/source.ts'
+import { type Folder, unlessAborted } from './checkpoint/source.ts'
 import { httpFolder } from './checkpoint/source-http.ts'
 import { choiceOf, createCheckedBackend } from './gpu.ts'
 import { unknownOption } from './json/names.ts'
@@ -32,8 +32,8 @@ export interface LoadOptions extends LoadModelOptions, Pick<WasmOptions, 'precis
 /**
  * Loads a model.
  * @param place the URL of a directory with config.json, tokenizer and safetensors, or of a GGUF file, on a server that answers range
- * requests; or a folder such as `blobFolder(input.files)`
- * @throws TypeError for an option that does not exist; CheckpointError, ConfigError, MemoryError; Error and ChatError about tokenizer or format files; the signal's reason; WrongResultsError
+ * requests; or a folder such as `blobFolder(input.files)`. In a page a URL may be relative. A query goes with every file
+ * @throws TypeError for an option that does not exist, or for no URL; CheckpointError, ConfigError, MemoryError; Error and ChatError about tokenizer or format files; the signal's reason; WrongResultsError
  */
 export async function load(
   place: string | URL | Folder,
@@ -41,12 +41,20 @@ export async function load(
 ): Promise<Model> {
   const unknown = unknownOption(options, LOAD_OPTIONS)
   if (unknown) throw new TypeError(`load: ${unknown.name}: ${unknown.problem}`)
-  const folder = await folderAt(place)
+  const { signal } = options
+  let folder: Folder
+  try {
+    signal?.throwIfAborted()
+    folder = await folderAt(place, signal)
+  } catch (error) {
+    if (typeof backend !== 'string') await (await backend).dispose()
+    throw error
+  }
   const chosen =
     backend === 'wasm'
       ? createWasmBackend({ precision, threads, memoryBytes })
       : backend === 'webgpu'
-        ? gpuFor(folder, onBackend, options.signal)
+        ? gpuFor(folder, onBackend, signal)
         : backend
   return withMethods(await loadModel(folder, chosen, options))
 }
@@ -63,10 +71,16 @@ async function gpuFor(folder: Folder, onBackend: LoadOptions['onBackend'], signa
   return gpu
 }
 
-async function folderAt(place: string | URL | Folder): Promise<Folder> {
-  if (typeof place !== 'string' && !(place instanceof URL)) return withGguf(place)
-  const [, directory, file] = /^(.*\/)([^/?#]+\.gguf)$/i.exec(String(place)) ?? []
-  return directory !== undefined && file !== undefined
-    ? ggufFolder(httpFolder(directory), decodeURIComponent(file))
-    : httpFolder(String(place))
+async function folderAt(place: string | URL | Folder, signal: AbortSignal | undefined): Promise<Folder> {
+  if (typeof place !== 'string' && !(place instanceof URL)) return unlessAborted(() => withGguf(place), signal)
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href
+  if (!URL.canParse(String(place), base))
+    throw new TypeError(
+      `load: expected the URL of a directory or of a GGUF file, got ${JSON.stringify(place)}${base === undefined ? '; outside of a page it cannot be relative' : ''}`,
+    )
+  const url = new URL(place, base)
+  const file = url.pathname.split('/').at(-1)!
+  if (!isGguf(file)) return httpFolder(url.href)
+  url.pathname = url.pathname.slice(0, -file.length)
+  return ggufFolder(httpFolder(url.href), decodeURIComponent(file))
 }

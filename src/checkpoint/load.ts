@@ -17,7 +17,7 @@ import { CorruptConfigError } from './errors.ts'
 import { withModelNames } from './names.ts'
 import { missingFrom, refuseAdapter } from './other-formats.ts'
 import { refuseModelOpt, unpacked } from './quantized/quantized.ts'
-import { type Folder, readText } from './source.ts'
+import { cancellable, type Folder, readText } from './source.ts'
 import { type PlannedWeight, planWeights, type WeightPlan } from './weights.ts'
 
 export interface LoadProgress {
@@ -145,9 +145,10 @@ export interface OpenModel extends WeightPlan {
 
 /**
  * Reads config.json and the safetensors headers of a folder and checks that they agree. Reads no weights.
- * @throws CheckpointError subclasses and ConfigError that name the file, the field or the tensor.
+ * @throws CheckpointError subclasses and ConfigError that name the file, the field or the tensor; the signal's reason.
  */
-export async function openModel(folder: Folder, signal?: AbortSignal): Promise<OpenModel> {
+export async function openModel(place: Folder, signal?: AbortSignal): Promise<OpenModel> {
+  const folder = cancellable(place, signal)
   const { architecture, quantization } = await readConfig(folder)
   await refuseAdapter(folder)
   await refuseModelOpt(folder)

@@ -4,20 +4,23 @@
  * them share. A small file comes whole with the first request.
  */
 import { ReadFailedError } from './errors.ts'
-import { bytesSource, type Folder, readFailed, type Source, truncated } from './source.ts'
+import { bytesSource, type Folder, readFailed, SharedWork, type Source, truncated, unlessAborted } from './source.ts'
 
 /** Bytes of the request that opens a file: the whole of a small file, and of most headers. */
 const FIRST_BYTES = 1 << 20
 const WINDOW_BYTES = 8 << 20
 /** Bytes of windows that a folder keeps for reads to come. */
 const KEPT_BYTES = 64 << 20
+const DEFAULT_TRIES = 4
+const DEFAULT_RETRY_MS = 250
 
 export interface HttpOptions {
   /** In place of the global `fetch`. */
   readonly fetch?: typeof fetch
   readonly headers?: Record<string, string>
-  /** Tries per request without a byte of progress, and the wait before the second, doubled each time. */
+  /** Tries per request without a byte of progress; default 4. A file is opened again without an answer and after status 429 or 5xx. */
   readonly tries?: number
+  /** The wait before the second try, doubled each time; default 250. */
   readonly retryMs?: number
   /** Bytes per request; default 8 MB. The first request of a file asks for at most 1 MB. */
   readonly windowBytes?: number
@@ -27,21 +30,23 @@ export interface HttpOptions {
  * A directory on an HTTP server. Nothing is listed: only well-known names and those in the index are
  * found. A file is opened once: later calls get the same source, or undefined where the server
  * answered 404, without a request.
+ * @param url its query, such as a signature, goes with every file
  */
 export function httpFolder(url: string, options: HttpOptions = {}): Folder {
-  const base = url.endsWith('/') ? url : `${url}/`
+  const [, path = '', query = ''] = /^([^?#]*)(\?[^#]*)?/.exec(url)!
+  const base = path.endsWith('/') ? path : `${path}/`
   const windows = new Windows()
-  const opened = new Map<string, Promise<Source | undefined>>()
+  const opened = new Map<string, SharedWork<Source | undefined>>()
   return {
     name: base,
     list: async () => undefined,
-    open(file) {
+    async open(file, signal) {
+      signal?.throwIfAborted()
       const known = opened.get(file)
-      if (known) return known
-      const source = httpSource(base + encodeURIComponent(file), options, windows)
+      if (known?.isUsable) return known.result(signal)
+      const source = new SharedWork((stop) => httpSource(base + encodeURIComponent(file) + query, options, windows, stop))
       opened.set(file, source)
-      source.catch(() => opened.delete(file))
-      return source
+      return source.result(signal)
     },
   }
 }
@@ -49,17 +54,17 @@ export function httpFolder(url: string, options: HttpOptions = {}): Folder {
 /**
  * Opens a URL for range requests. A server that ignores ranges is refused.
  * @returns undefined when the server answers 404.
- * @throws ReadFailedError
+ * @throws ReadFailedError, the signal's reason
  */
-export async function httpSource(url: string, options: HttpOptions = {}, windows = new Windows()): Promise<Source | undefined> {
+export async function httpSource(
+  url: string,
+  options: HttpOptions = {},
+  windows = new Windows(),
+  signal?: AbortSignal,
+): Promise<Source | undefined> {
   const windowBytes = options.windowBytes ?? WINDOW_BYTES
   const firstBytes = Math.min(windowBytes, FIRST_BYTES)
-  let response: Response
-  try {
-    response = await request(url, 0, firstBytes, options)
-  } catch (cause) {
-    throw readFailed(url, 0, firstBytes, cause)
-  }
+  const response = await firstAnswer(url, firstBytes, options, signal)
   const size = rangeOf(response)?.size
   if (response.status !== 206 || size === undefined) {
     await response.body?.cancel()
@@ -75,7 +80,7 @@ export async function httpSource(url: string, options: HttpOptions = {}, windows
         : 'Check the address and your access to it.',
     })
   }
-  const first = await receive({ url, from: 0, length: Math.min(size, firstBytes), size }, options, undefined, response)
+  const first = await receive({ url, from: 0, length: Math.min(size, firstBytes), size }, options, signal, response)
   if (size <= firstBytes) return bytesSource(first, url)
   windows.add(`${url}#0`, first)
   return {
@@ -109,6 +114,30 @@ interface Range {
 const request = (url: string, from: number, length: number, options: HttpOptions, signal?: AbortSignal): Promise<Response> =>
   (options.fetch ?? fetch)(url, { headers: { ...options.headers, range: `bytes=${from}-${from + length - 1}` }, signal })
 
+/**
+ * The answer to the request that opens a file. It is made again where no answer comes, and where the server says that it has none now.
+ * @throws ReadFailedError, the signal's reason
+ */
+async function firstAnswer(url: string, length: number, options: HttpOptions, signal?: AbortSignal): Promise<Response> {
+  const { tries = DEFAULT_TRIES } = options
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const response = await request(url, 0, length, options, signal)
+      const isRefusal = response.status === 429 || response.status >= 500
+      if (!isRefusal || attempt >= tries) return response
+      await response.body?.cancel()
+    } catch (cause) {
+      signal?.throwIfAborted()
+      if (attempt >= tries) throw readFailed(url, 0, length, cause)
+    }
+    await pause(attempt, options, signal)
+  }
+}
+
+/** The wait after a try that failed. */
+const pause = (attempt: number, { retryMs = DEFAULT_RETRY_MS }: HttpOptions, signal: AbortSignal | undefined): Promise<void> =>
+  unlessAborted(() => new Promise((resolve) => setTimeout(resolve, retryMs * 2 ** (attempt - 1))), signal)
+
 function rangeOf(response: Response): { from: number; size: number } | undefined {
   const match = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get('content-range') ?? '')
   return match ? { from: Number(match[1]), size: Number(match[2]) } : undefined
@@ -120,7 +149,7 @@ function rangeOf(response: Response): { from: number; size: number } | undefined
  */
 async function receive(range: Range, options: HttpOptions, signal?: AbortSignal, response?: Response): Promise<Uint8Array> {
   const { url, from, length, size } = range
-  const { tries = 4, retryMs = 250 } = options
+  const { tries = DEFAULT_TRIES } = options
   const bytes = new Uint8Array(length)
   let at = 0
   for (let attempt = 1; ; attempt++) {
@@ -148,7 +177,7 @@ async function receive(range: Range, options: HttpOptions, signal?: AbortSignal,
       // Progress resets the number of tries.
       if (at > before) attempt = 1
       else if (attempt >= tries) throw readFailed(url, from + at, length - at, cause)
-      await new Promise((resolve) => setTimeout(resolve, retryMs * 2 ** attempt))
+      await pause(attempt, options, signal)
     } finally {
       if (at < length && !response?.bodyUsed) await response?.body?.cancel().catch(() => {})
       response = undefined
@@ -157,11 +186,9 @@ async function receive(range: Range, options: HttpOptions, signal?: AbortSignal,
 }
 
 interface Window {
-  readonly bytes: Promise<Uint8Array>
-  readonly stop: AbortController
+  readonly bytes: SharedWork<Uint8Array>
   /** Bytes that came; 0 while they are on their way. */
   size: number
-  readers: number
 }
 
 /** The windows that were read last, of all files of a folder together. */
@@ -170,7 +197,7 @@ class Windows {
   readonly #windows = new Map<string, Window>()
 
   add(key: string, bytes: Uint8Array): void {
-    this.#keep(key, { bytes: Promise.resolve(bytes), stop: new AbortController(), size: bytes.byteLength, readers: 0 })
+    this.#keep(key, { bytes: new SharedWork(async () => bytes), size: bytes.byteLength })
   }
 
   /** A window that is here, on its way, or loaded now. Loading stops when no reader waits for it any more. */
@@ -178,14 +205,10 @@ class Windows {
     signal?.throwIfAborted()
     const window = this.#windows.get(key) ?? this.#start(load)
     this.#keep(key, window)
-    window.readers++
     try {
-      return await unlessAborted(window.bytes, signal)
+      return await window.bytes.result(signal)
     } finally {
-      if (--window.readers === 0 && window.size === 0) {
-        window.stop.abort()
-        if (this.#windows.get(key) === window) this.#windows.delete(key)
-      }
+      if (!window.bytes.isUsable && this.#windows.get(key) === window) this.#windows.delete(key)
     }
   }
 
@@ -194,12 +217,12 @@ class Windows {
   }
 
   #start(load: (stop: AbortSignal) => Promise<Uint8Array>): Window {
-    const stop = new AbortController()
-    const bytes = load(stop.signal).then((bytes) => {
-      window.size = bytes.byteLength
-      return bytes
+    const bytes = new SharedWork(async (stop) => {
+      const loaded = await load(stop)
+      window.size = loaded.byteLength
+      return loaded
     })
-    const window: Window = { bytes, stop, size: 0, readers: 0 }
+    const window: Window = { bytes, size: 0 }
     return window
   }
 
@@ -214,18 +237,5 @@ class Windows {
       this.#windows.delete(key)
       kept -= size
     }
-  }
-}
-
-/** The promise, or the signal's reason as soon as it is aborted. */
-async function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (!signal) return promise
-  const aborted = Promise.withResolvers<never>()
-  const abort = () => aborted.reject(signal.reason)
-  signal.addEventListener('abort', abort, { once: true })
-  try {
-    return await Promise.race([promise, aborted.promise])
-  } finally {
-    signal.removeEventListener('abort', abort)
   }
 }

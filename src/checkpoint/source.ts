@@ -29,8 +29,8 @@ export interface Folder {
   readonly name: string
   /** Names of the files in it, or undefined where they cannot be listed (HTTP). */
   list(): Promise<string[] | undefined>
-  /** Opens a file by its plain name; undefined when there is none. */
-  open(file: string): Promise<Source | undefined>
+  /** Opens a file by its plain name; undefined when there is none. Throws the signal's reason where it waits for a server. */
+  open(file: string, signal?: AbortSignal): Promise<Source | undefined>
   /** Opens the tensors, where they are not in safetensors files. The caller closes them. */
   checkpoint?(signal?: AbortSignal): Promise<Checkpoint>
 }
@@ -105,6 +105,95 @@ export async function readText(source: Source, limit = 64 * 2 ** 20): Promise<st
   await source.read(0, bytes)
   refuseOtherContent(source.name, bytes, 'a text file of a checkpoint')
   return new TextDecoder().decode(bytes)
+}
+
+/**
+ * The folder with a signal that ends all waiting for it, also where the folder itself does not know signals. A file that opens after the
+ * abort is closed.
+ */
+export function cancellable(folder: Folder, signal: AbortSignal | undefined): Folder {
+  if (!signal) return folder
+  const close = (late: { close(): Promise<void> } | undefined) => late?.close()
+  return {
+    name: folder.name,
+    list: () => unlessAborted(() => folder.list(), signal),
+    async open(file) {
+      const source = await unlessAborted(() => folder.open(file, signal), signal, close)
+      return source && withSignal(source, signal)
+    },
+    checkpoint: folder.checkpoint && (() => unlessAborted(() => folder.checkpoint!(signal), signal, close)),
+  }
+}
+
+/** The source with a signal for the reads that have none. A read ends before its error is thrown, so that nothing is written afterwards. */
+const withSignal = (source: Source, signal: AbortSignal): Source => ({
+  name: source.name,
+  size: source.size,
+  read: (offset, into, own = signal) => source.read(offset, into, own),
+  readNow: source.readNow && ((offset, into) => source.readNow!(offset, into)),
+  close: () => source.close(),
+})
+
+/**
+ * What `work` gives, or the signal's reason as soon as it is aborted.
+ * @param late gets a result that comes after the abort
+ */
+export async function unlessAborted<T>(
+  work: () => Promise<T>,
+  signal: AbortSignal | undefined,
+  late: (result: T) => unknown = () => {},
+): Promise<T> {
+  if (!signal) return work()
+  signal.throwIfAborted()
+  const aborted = Promise.withResolvers<never>()
+  const abort = () => aborted.reject(signal.reason)
+  signal.addEventListener('abort', abort, { once: true })
+  const result = new Promise<T>((resolve) => resolve(work()))
+  try {
+    return await Promise.race([result, aborted.promise])
+  } catch (error) {
+    if (signal.aborted) result.then(late).catch(() => {})
+    throw error
+  } finally {
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** Work that several wait for. It is stopped when none of them waits any more. */
+export class SharedWork<T> {
+  readonly #stop = new AbortController()
+  readonly #result: Promise<T>
+  #state: 'running' | 'done' | 'failed' = 'running'
+  #waiting = 0
+
+  constructor(work: (stop: AbortSignal) => Promise<T>) {
+    this.#result = work(this.#stop.signal)
+    this.#result.then(
+      () => {
+        this.#state = 'done'
+      },
+      () => {
+        this.#state = 'failed'
+      },
+    )
+  }
+
+  /** Whether it has a result or is on the way to one: it was not stopped and has not failed. */
+  get isUsable(): boolean {
+    return this.#state !== 'failed'
+  }
+
+  async result(signal?: AbortSignal): Promise<T> {
+    this.#waiting++
+    try {
+      return await unlessAborted(() => this.#result, signal)
+    } finally {
+      if (--this.#waiting === 0 && this.#state === 'running') {
+        this.#state = 'failed'
+        this.#stop.abort()
+      }
+    }
+  }
 }
 
 export function truncated(file: string, offset: number, length: number, size: number): TruncatedFileError {

@@ -12,7 +12,7 @@ import { leaves, mapWeights, weightSpecs } from '../model/weights.ts'
 import type { WeightSpec } from '../ops/backend.ts'
 import { storedBytes } from '../ops/dtype.ts'
 import type { Batch } from '../ops/ops.ts'
-import { size } from '../ops/tensor.ts'
+import { size, type Tensor } from '../ops/tensor.ts'
 import { createMeter, type Meter, meterCache } from './meter.ts'
 
 export const COMPONENTS = [
@@ -102,7 +102,7 @@ export function account(architecture: Architecture, options: AccountOptions = {}
   }
   const total = sum(Object.values(byComponent))
   const inputOnly = byComponent.position + (architecture.tieWordEmbeddings ? 0 : byComponent.embedding)
-  const decode = meterDecode(architecture, context, options.cacheBytesPerValue).total()
+  const decode = meterDecode(architecture, context, options.cacheBytesPerValue, options.quantization).total()
   const kv = (tokens: number, slot: Architecture = architecture) => cacheBytes(slot, tokens, options.cacheBytesPerValue)
   // A window as long as the context never cuts anything.
   const cutting = architecture.layers.flatMap((layer) => {
@@ -180,8 +180,13 @@ export function fittingContext(architecture: Architecture, memoryBytes: number, 
 }
 
 /** The readings of the one token that ends a context of `context` tokens. */
-export function meterDecode(architecture: Architecture, context: number, cacheBytesPerValue = 2): Meter {
-  return meter(architecture, [context - 1], cacheBytesPerValue)
+export function meterDecode(
+  architecture: Architecture,
+  context: number,
+  cacheBytesPerValue = 2,
+  quantization: Quantization | undefined = undefined,
+): Meter {
+  return meter(architecture, [context - 1], cacheBytesPerValue, quantization)
 }
 
 /** The readings of a whole prompt in one call. */
@@ -193,9 +198,10 @@ export function meterPrompt(architecture: Architecture, tokens: number, cacheByt
   )
 }
 
-function meter(architecture: Architecture, positions: number[], cacheBytesPerValue: number): Meter {
-  const ops = createMeter(cacheBytesPerValue)
+function meter(architecture: Architecture, positions: number[], cacheBytesPerValue: number, quantization?: Quantization): Meter {
   const weights = mapWeights(weightSpecs(architecture), (spec: WeightSpec) => spec)
+  const bytes = new Map<Tensor, number>(leaves(weights).map((spec) => [spec, publishedForm(spec, quantization)[1]]))
+  const ops = createMeter(cacheBytesPerValue, (weight) => bytes.get(weight)!)
   const rows = positions.length
   const batch: Batch = { ids: new Int32Array(rows), slots: new Int32Array(rows), positions: Int32Array.from(positions) }
   const cache = meterCache(cacheSpec(architecture, 1, positions.at(-1)! + 1, rows))

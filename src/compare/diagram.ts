@@ -106,9 +106,11 @@ function attentionName({ layers }: Architecture): string {
 }
 
 /** Whether a model has the box at all. */
-export function present(id: string, { layers, embedding }: Architecture): boolean {
-  const placement = layers[0]!.placement
+export function present(id: string, { layers, embedding, finalNorm }: Architecture): boolean {
+  const { placement, norm } = layers[0]!
   if (placement === 'alone' && ['feed', 'preFeed', 'postFeed'].includes(id)) return false
+  if (id === 'finalNorm') return finalNorm.kind !== 'none'
+  if (/^(pre|post)/.test(id) && norm.kind === 'none') return false
   if (id === 'preAttention' || id === 'preFeed') return placement !== 'post'
   if (id === 'postAttention' || id === 'postFeed') return placement === 'post' || placement === 'sandwich'
   return id !== 'position' || embedding.position.kind === 'learned'
@@ -204,7 +206,8 @@ function stack(all: Architecture[], index: number, x: number, places: ReturnType
   // The wire from the tokens to the logits; boxes cover it. Parallel branches interrupt it.
   const at = (id: string) => rows.find((row) => row.id === id)!
   const parallel = architecture.layers[0]!.placement === 'parallel'
-  const gap = parallel ? `V${at('attention').y}M${middle} ${at('preFeed').y + at('preFeed').height}` : ''
+  const lowest = at(present('preFeed', architecture) ? 'preFeed' : 'feed')
+  const gap = parallel ? `V${at('attention').y}M${middle} ${lowest.y + lowest.height}` : ''
   out.push(path(`M${middle} ${bottom - 6}${gap}V${rows[0]!.y - 14}`, 'wire'), arrow(middle, rows[0]!.y - 14))
   out.push(rect(left - 8, blockTop, width + 16, blockBottom - blockTop, 'block', 10))
   out.push(...ladder(all, architecture, x, blockTop, blockBottom))

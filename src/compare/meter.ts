@@ -17,7 +17,7 @@ export interface Reading {
   /** Name of the first weight involved, where there is one. */
   weight?: string
   multiplyAdds: number
-  /** Bytes of weights in their published dtypes, each matrix once per call; of a mixture at most the chosen experts. */
+  /** Bytes of weights as they are published, each matrix once per call; of a mixture at most the chosen experts. */
   weightBytes: number
   /** Keys and values read from the cache, those of this call included. */
   cacheReadBytes: number
@@ -33,12 +33,18 @@ export interface Meter extends Ops {
   total(): Omit<Reading, 'op' | 'scope' | 'weight'>
 }
 
-/** @param cacheBytesPerValue 2 for a bf16 cache, the convention of published figures; 4 for f32. */
-export function createMeter(cacheBytesPerValue = 2): Meter {
+/**
+ * @param cacheBytesPerValue 2 for a bf16 cache, the convention of published figures; 4 for f32.
+ * @param storedAs bytes of a whole weight; by its dtype if absent
+ */
+export function createMeter(
+  cacheBytesPerValue = 2,
+  storedAs = ({ dtype, shape }: Tensor): number => storedBytes(dtype, size(shape)),
+): Meter {
   const readings: Reading[] = []
   const scopes: string[] = []
   const temporary = (...shape: number[]): Tensor => ({ shape, dtype: 'f32' })
-  const bytesOf = (weight: Tensor | undefined, share = 1): number => (weight ? storedBytes(weight.dtype, size(weight.shape)) * share : 0)
+  const bytesOf = (weight: Tensor | undefined, share = 1): number => (weight ? storedAs(weight) * share : 0)
   const note = (op: keyof Ops, weights: (Tensor | undefined)[], cost: Partial<Reading> = {}) => {
     const first = weights.find((weight) => weight?.name)
     const weightBytes = weights.reduce((sum, weight) => sum + bytesOf(weight), 0)

@@ -22,7 +22,7 @@ export interface EngineOptions {
   context?: number
   /** Sequences that can be resident, running or kept for reuse. Default 4. */
   slots?: number
-  /** Most rows in one forward pass: the prompt chunk. Default 512. */
+  /** Most rows in one forward pass: the prompt chunk. Where running sequences leave fewer than 16 of them to prompts, a pass has more. Default 512. */
   chunk?: number
   /** While others decode, a prompt chunk is cut so that a step takes about this long. Default 1000. */
   maxStallMs?: number
@@ -50,7 +50,10 @@ export interface Driver<E> {
 export interface Taken<E> {
   /** What the iteration yields for this id, in order. */
   events?: readonly E[]
-  /** 'stop' ends the generation. Ids are appended without a draw and count in `maxTokens`. */
+  /**
+   * 'stop' ends the generation; ids that were to be appended are not. Ids are appended without a draw, after those that are to be appended
+   * already, and count in `maxTokens`.
+   */
   next?: 'stop' | readonly number[]
 }
 
@@ -68,7 +71,7 @@ export interface GenerateOptions<E = GeneratedToken> {
   logprobs?: number
   /** Cached prefixes are shared only between generations with the same key. Waiting generations of different keys take turns. Default ''. */
   cacheKey?: string
-  /** Called in the queue with the number of generations ahead, on every change; undefined: a slot was found. */
+  /** Called in the queue with the number of generations ahead, on every change; undefined: a slot was found. An error ends the generation. */
   onQueue?: (ahead: number | undefined) => void
 }
 

@@ -96,12 +96,12 @@ export class GenerationJob<E> implements Job, Generation<E> {
   waits(ahead: number): void {
     if (ahead === this.#ahead || this.#times.started > 0) return
     this.#ahead = ahead
-    this.#options.onQueue?.(ahead)
+    this.#tellQueue(ahead)
   }
 
   start(cachedTokens: number): boolean {
     if (this.#times.started > 0) return false
-    this.#options.onQueue?.(undefined)
+    this.#tellQueue(undefined)
     this.#cachedTokens = cachedTokens
     this.#times.started = performance.now()
     return true
@@ -131,15 +131,26 @@ export class GenerationJob<E> implements Job, Generation<E> {
   chosen(id: number, token: GeneratedToken = { id }): void {
     if (id < 0) throw new RangeError('no id can be drawn: the mask and bias forbid all, or the logits are not numbers')
     this.#draws++
-    const next = this.#append(token)
-    if (this.#stopIds.has(id) || next === 'stop') {
-      this.#finish('stop')
-      return
-    }
-    if (this.#full()) return
-    for (const forced of next ?? []) {
-      this.#append({ id: forced, forced: true })
+    let next = this.#append(token)
+    if (this.#stopIds.has(id)) next = 'stop'
+    const forced: number[] = []
+    for (let at = 0; ; at++) {
+      if (next === 'stop') {
+        this.#finish('stop')
+        return
+      }
       if (this.#full()) return
+      for (const id of next ?? []) forced.push(id)
+      if (at === forced.length) return
+      next = this.#append({ id: forced[at]!, forced: true })
+    }
+  }
+
+  #tellQueue(ahead: number | undefined): void {
+    try {
+      this.#options.onQueue?.(ahead)
+    } catch (error) {
+      this.fail(error)
     }
   }
 

@@ -21,7 +21,7 @@ export interface Job {
   readonly output?: 'hidden'
   /** Whether the result of this position is wanted. */
   wants(position: number): boolean
-  /** No slot is free; `ahead` jobs are before this one in the queue. */
+  /** No slot is free; `ahead` jobs are before this one in the queue. Like `start` it must not throw. */
   waits?(ahead: number): void
   /** A slot was found. False: the job had one before, and continues. */
   start(cachedTokens: number): boolean

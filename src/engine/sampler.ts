@@ -7,6 +7,9 @@ import type { Draw } from '../ops/draw.ts'
 import { philox } from '../random/counter.ts'
 import type { SamplingOptions } from './sampling-options.ts'
 
+/** Ids are kept in 32 bits, where a larger one would be another id; no vocabulary has it. */
+const LARGEST_ID = 2 ** 31 - 1
+
 /** What penalties look at: how often each id occurs in the answer, and which ids occur at all. */
 export interface Seen {
   readonly counts: ReadonlyMap<number, number>
@@ -26,7 +29,7 @@ function changesOf(options: SamplingOptions, { counts, all }: Seen): Draw['chang
   const added = new Map<number, number>()
   if (presencePenalty !== 0 || frequencyPenalty !== 0)
     for (const [id, count] of counts) added.set(id, -(presencePenalty + frequencyPenalty * count))
-  for (const [id, bias] of logitBias ?? []) added.set(id, (added.get(id) ?? 0) + bias)
+  for (const [id, bias] of logitBias ?? []) if (id <= LARGEST_ID) added.set(id, (added.get(id) ?? 0) + bias)
   const repeated = repetitionPenalty === 1 ? new Set<number>() : all
   if (added.size + repeated.size === 0) return undefined
   const ids = Int32Array.from(new Set([...repeated, ...added.keys()]))

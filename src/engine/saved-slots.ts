@@ -85,7 +85,13 @@ export function savedSlots(parts: Parts): Slots {
   const { backend, architecture, weights, cache, scheduler, keyOf } = parts
   const { prefixes } = scheduler
   let identity: Promise<string> | undefined
-  const model = () => (identity ??= identify(backend, architecture, weights, cache))
+  const model = () => {
+    identity ??= identify(backend, architecture, weights, cache).catch((error) => {
+      identity = undefined // there may be memory for it the next time
+      throw error
+    })
+    return identity
+  }
 
   const transfer = (): CacheTransfer => {
     if (cache.transfer) return cache.transfer

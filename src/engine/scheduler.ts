@@ -11,7 +11,7 @@ import { promptRows } from './prompt-rows.ts'
 import type { Model } from './read-logits.ts'
 import { type Pass, Passes, type Piece, type Running, type Values, withoutDropped } from './step.ts'
 
-/** While sequences decode, a step has at least this many prompt rows, even if it takes longer than `maxStallMs`. */
+/** While sequences decode, a step has at least this many prompt rows, even if it takes longer than `maxStallMs` or exceeds the chunk. */
 const MIN_PIECE = 16
 /** A job waits for another's prompt if that saves it at least this many rows. */
 const WORTH_WAITING = 32
@@ -44,6 +44,7 @@ export class Scheduler {
   readonly #tasks = new Set<Promise<unknown>>()
   #active = false
   #closed = false
+  #ending: Promise<void> | undefined
   #failure: Error | undefined
   #sleeper: (() => void) | undefined
   #idle: Promise<void> = Promise.resolve()
@@ -101,7 +102,11 @@ export class Scheduler {
     return task.finally(() => this.#tasks.delete(task))
   }
 
-  async close(): Promise<void> {
+  close(): Promise<void> {
+    return (this.#ending ??= this.#end())
+  }
+
+  async #end(): Promise<void> {
     this.#closed = true
     for (const job of this.#jobs()) job.abort()
     this.#sleeper?.()
@@ -246,7 +251,9 @@ export class Scheduler {
       pending: pending(running),
       most: Math.min(pending(running), running.job.maxRows(running.done), this.#rowsToSnapshot(running)),
     }))
-    const rows = promptRows(waiting, Math.min(maxRows - pieces.length, bearable), maxRows)
+    // Sequences that decode may fill the chunk; prompts still go on beside them.
+    const beside = Math.max(maxRows - pieces.length, Math.min(MIN_PIECE, maxRows))
+    const rows = promptRows(waiting, Math.min(beside, bearable), maxRows)
     for (const [n, running] of prompts.entries()) if (rows[n]! > 0) pieces.push({ running, rows: rows[n]! })
     return pieces
   }
@@ -317,8 +324,7 @@ const reusableOfPrompt = ({ reusable, promptTokens }: Job): number => Math.min(r
 const passOf = ({ adapter = '', output }: Job): string => `${output ?? ''}\0${adapter}`
 
 /** Keys and values of one adapter are of no use to another. */
-export const prefixKey = ({ adapter, cacheKey }: Pick<Job, 'adapter' | 'cacheKey'>): string =>
-  adapter === undefined ? cacheKey : `${adapter}\0${cacheKey}`
+export const prefixKey = ({ adapter, cacheKey }: Pick<Job, 'adapter' | 'cacheKey'>): string => JSON.stringify([adapter ?? null, cacheKey])
 
 /** Resolves after the pending events were handled; a resolved promise would not wait for them. */
 function nextTask(): Promise<void> {

@@ -112,7 +112,7 @@ export interface LayerLook {
   layer: number
   attention: AttentionLook
   experts?: ExpertsLook
-  /** Of the whole text: the residual stream after the layer, and what its branches add. */
+  /** Of the whole text: the residual stream after the layer, and what its branches add to it, after their norms and factors. */
   sizes: { stream: Sizes; attention: Sizes; feedForward?: Sizes }
   lens?: LensRow[]
   /** [R, D]: the residual stream of the chosen tokens after the layer. */
@@ -153,9 +153,7 @@ export async function look(model: LookModel, ids: readonly number[], options: Lo
   checkText(architecture, ids)
   const tokens = chosen('token', ids.length, options.tokens) ?? range(Math.max(0, ids.length - SHOWN_TOKENS), ids.length)
   const layers = chosen('layer', architecture.layers.length, options.layers) ?? range(0, architecture.layers.length)
-  const seen = new Map(
-    layers.map((layer) => [layer, new LayerReader(architecture.layers[layer]!, layer, { tokens, top, heads: options.heads })]),
-  )
+  const seen = new Map(layers.map((layer) => [layer, new LayerReader(architecture, layer, { tokens, top, heads: options.heads })]))
   const embedding = new StreamReader(tokens)
   const normed: Float32Array[] = []
   let from = 0
@@ -274,6 +272,9 @@ class LayerReader {
   readonly stream: StreamReader
   readonly #slot: Layer
   readonly #layer: number
+  /** Names of the results that the branches add: after their own norms where they have some. */
+  readonly #added: { attention: string; feedForward: string }
+  readonly #residualScale: number
   readonly #tokens: ReadonlySet<number>
   readonly #top: number
   readonly #heads: HeadLook[] = []
@@ -282,7 +283,11 @@ class LayerReader {
   readonly #feedForward = new SizeSum()
   #experts: ExpertsLook | undefined
 
-  constructor(slot: Layer, layer: number, { tokens, top, heads }: Chosen) {
+  constructor({ layers, residualScale }: Architecture, layer: number, { tokens, top, heads }: Chosen) {
+    const slot = layers[layer]!
+    const end = slot.placement === 'post' || slot.placement === 'sandwich' ? 'PostNorm' : ''
+    this.#added = { attention: `layers.${layer}.attention${end}`, feedForward: `layers.${layer}.feedForward${end}` }
+    this.#residualScale = residualScale
     this.stream = new StreamReader(tokens)
     this.#slot = slot
     this.#layer = layer
@@ -299,9 +304,13 @@ class LayerReader {
     else {
       const { name, values, shape } = observation
       if (name === `layers.${this.#layer}`) this.stream.take(values, shape, from)
-      else if (name.endsWith('.attention')) this.#attention.add(values, shape.at(-1)!, from)
-      else if (name.endsWith('.feedForward')) this.#feedForward.add(values, shape.at(-1)!, from)
+      else if (name === this.#added.attention) this.#attention.add(this.#scaled(values), shape.at(-1)!, from)
+      else if (name === this.#added.feedForward) this.#feedForward.add(this.#scaled(values), shape.at(-1)!, from)
     }
+  }
+
+  #scaled(branch: Float32Array): Float32Array {
+    return this.#residualScale === 1 ? branch : branch.map((x) => x * this.#residualScale)
   }
 
   #takeAttention({ positions, rows, sinkMass }: AttentionMap): void {

@@ -11,7 +11,7 @@ import { attentionBlock } from './attention.ts'
 import { feedForwardBlock } from './feed-forward.ts'
 import { adapt, embeddingScale, normalize, project } from './parts.ts'
 import { rotations } from './rope.ts'
-import type { Weights } from './weights.ts'
+import type { NormWeights, Weights } from './weights.ts'
 
 export interface ForwardOptions {
   /** Keys and values of earlier positions; without it the rows see only this batch. */
@@ -57,6 +57,8 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
         name: `layers.${index}.attention`,
       })
     const join = (stream: Tensor, branch: Tensor) => ops.add(stream, drop(branch, dropout?.residual), residualScale) // [T, D]
+    const postNorm = (of: 'attention' | 'feedForward', norm: NormWeights, branch: Tensor) =>
+      ops.scope(`layers.${index}.${of}PostNorm`, () => normalize(ops, norm, branch))
     const stream = x // of its own for each layer: trainers may run the body again later
     x = ops.scope(`layers.${index}`, () => {
       if (layer.placement === 'alone') return join(stream, attend(normalize(ops, layer.attentionNorm, stream)))
@@ -67,14 +69,14 @@ export function forward(ops: Ops, architecture: Architecture, weights: Weights, 
           return join(y, feed(normalize(ops, layer.feedForwardNorm, y)))
         }
         case 'post': {
-          const y = join(stream, normalize(ops, layer.attentionPostNorm, attend(stream)))
-          return join(y, normalize(ops, layer.feedForwardPostNorm, feed(y)))
+          const y = join(stream, postNorm('attention', layer.attentionPostNorm, attend(stream)))
+          return join(y, postNorm('feedForward', layer.feedForwardPostNorm, feed(y)))
         }
         case 'sandwich': {
           const attended = attend(normalize(ops, layer.attentionNorm, stream))
-          const y = join(stream, normalize(ops, layer.attentionPostNorm, attended))
+          const y = join(stream, postNorm('attention', layer.attentionPostNorm, attended))
           const fed = feed(normalize(ops, layer.feedForwardNorm, y))
-          return join(y, normalize(ops, layer.feedForwardPostNorm, fed))
+          return join(y, postNorm('feedForward', layer.feedForwardPostNorm, fed))
         }
         case 'parallel': {
           const y = join(stream, attend(normalize(ops, layer.attentionNorm, stream)))

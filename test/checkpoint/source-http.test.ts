@@ -6,10 +6,10 @@ import assert from 'node:assert/strict'
 import { readFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type RequestListener, type ServerResponse } from 'node:http'
 import type { AddressInfo } from 'node:net'
-import { after, describe, test } from 'node:test'
+import { after, describe, mock, test } from 'node:test'
 import { fileURLToPath } from 'node:url'
 import { ReadFailedError, TruncatedFileError } from '../../src/checkpoint/errors.ts'
-import { httpFolder, httpSource } from '../../src/checkpoint/source-http.ts'
+import { type HttpOptions, httpFolder, httpSource } from '../../src/checkpoint/source-http.ts'
 import { loadModel } from '../../src/load-model-node.ts'
 
 const closing: (() => void)[] = []
@@ -146,6 +146,88 @@ describe('cancellation', () => {
   })
 })
 
+test('a file that several open is asked for until none of them waits', async () => {
+  const ended = Promise.withResolvers<void>()
+  const waiting: (() => void)[] = []
+  let requests = 0
+  const { url } = await serve((request, response) => {
+    requests++
+    if (requests === 2) response.on('close', () => ended.resolve())
+    waiting.push(() => answer(response, rangeOf(request, bytes.length), bytes))
+  })
+  const arrived = async (count: number) => {
+    while (requests < count) await new Promise((resolve) => setTimeout(resolve, 1))
+  }
+  const folder = httpFolder(url)
+  const [one, two] = [new AbortController(), new AbortController()]
+  const first = assert.rejects(folder.open('a', one.signal), /enough of one/)
+  const second = folder.open('a', two.signal)
+  await arrived(1)
+  one.abort(new Error('enough of one'))
+  await first
+  waiting[0]!()
+  assert.equal((await second)!.size, bytes.length)
+
+  const third = assert.rejects(folder.open('b', two.signal), /enough of two/)
+  await arrived(2)
+  two.abort(new Error('enough of two'))
+  await third
+  await ended.promise
+  await assert.rejects(folder.open('b', two.signal), /enough of two/)
+  assert.equal(requests, 2)
+  const again = folder.open('b')
+  await arrived(3)
+  waiting[2]!()
+  await read(await again, 5, 100)
+})
+
+describe('tries', () => {
+  /** The waits between the tries of what fails always, from the second request on where `opens`. */
+  async function waits(options: HttpOptions, opens: boolean, fail: () => Response): Promise<number[]> {
+    const found: number[] = []
+    const { setTimeout } = globalThis
+    const clock = mock.method(globalThis, 'setTimeout', (then: () => void, ms: number) => {
+      if (ms > 1000) return setTimeout(then, ms) // of others
+      found.push(ms)
+      return setTimeout(then, 0)
+    })
+    let requests = 0
+    const fetch = async () => {
+      if (requests++ > 0 || !opens) return fail()
+      return new Response(bytes.slice(0, 10), { status: 206, headers: { 'content-range': 'bytes 0-9/100' } })
+    }
+    try {
+      const all = { ...options, fetch: fetch as typeof globalThis.fetch, windowBytes: 10 }
+      const reading = httpSource('http://localhost/file', all).then((source) => source!.read(50, new Uint8Array(5)))
+      await assert.rejects(reading, ReadFailedError)
+      assert.equal(requests, (options.tries ?? 4) + Number(opens))
+    } finally {
+      clock.mock.restore()
+    }
+    return found
+  }
+  const offline = () => {
+    throw new TypeError('no network')
+  }
+
+  for (const opens of [false, true])
+    test(`${opens ? 'a part' : 'the first part'} is asked for as often as said, with waits that double`, async () => {
+      assert.deepEqual(await waits({ retryMs: 100 }, opens, offline), [100, 200, 400])
+      assert.deepEqual(await waits({ retryMs: 7, tries: 2 }, opens, () => new Response('', { status: 503 })), [7])
+      assert.deepEqual(await waits({ tries: 1 }, opens, offline), [])
+    })
+
+  test('a server that is busy at first is asked again', async () => {
+    let requests = 0
+    const { url } = await serve((request, response) => {
+      if (++requests < 3) return void response.writeHead(requests === 1 ? 429 : 503).end('busy')
+      answer(response, rangeOf(request, bytes.length), bytes)
+    })
+    await read(await httpSource(url, { retryMs: 1 }), 7, 100)
+    assert.equal(requests, 3)
+  })
+})
+
 describe('what servers do wrong', () => {
   test('a flaky server is asked again where it broke off; a dead one is a named error', async () => {
     let drops = 6
@@ -193,8 +275,8 @@ describe('what servers do wrong', () => {
     const closed = await serve((_, response) => void response.writeHead(403).end())
     await assert.rejects(httpSource(closed.url), /status 403.*your access/)
     await closed.close()
-    await assert.rejects(httpSource(closed.url), ReadFailedError)
-    const folder = httpFolder(closed.url)
+    await assert.rejects(httpSource(closed.url, { retryMs: 1 }), ReadFailedError)
+    const folder = httpFolder(closed.url, { retryMs: 1 })
     await assert.rejects(folder.open('config.json'), ReadFailedError)
   })
 

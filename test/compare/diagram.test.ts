@@ -45,6 +45,23 @@ test('state-space layers have their colour, a layer without feed-forward has no 
   assert.ok(!draw('gpt2', 'gpt-oss-20b').includes('state space'))
 })
 
+test('a norm that is not there has no box, in any placement', () => {
+  const plain = preset('gpt2')!
+  for (const placement of ['pre', 'post', 'sandwich', 'parallel'] as const) {
+    const layers = plain.layers.map((layer) => ({ ...layer, placement, norm: { kind: 'none' as const } }))
+    const without = { ...plain, layers, finalNorm: { kind: 'none' as const } }
+    for (const beside of [[], [plain]]) {
+      const all = [without, ...beside]
+      const svg = diagram(
+        all,
+        all.map((each) => account(each, { context: 8 })),
+      )
+      assert.equal(svg.match(/LayerNorm/g)?.length ?? 0, 3 * beside.length)
+      assert.doesNotMatch(svg, /NaN|undefined|Infinity/)
+    }
+  }
+})
+
 test('names are escaped', () => {
   const named = { ...preset('gpt2')!, name: 'a<b>&"c"' }
   const svg = diagram([named, preset('gpt2-xl')!], [account(named), account(preset('gpt2-xl')!)])

@@ -3,11 +3,11 @@ import assert from 'node:assert/strict'
 import { readdirSync } from 'node:fs'
 import { test } from 'node:test'
 import { fileURLToPath } from 'node:url'
-import { quantizationFromJson } from '../../src/architecture/config-json.ts'
 import { findPreset, preset } from '../../src/architecture/presets.ts'
 import { openModel } from '../../src/checkpoint/load.ts'
 import { fileFolder } from '../../src/checkpoint/source-node.ts'
 import { account } from '../../src/compare/account.ts'
+import { quantizationFromJson } from '../../src/public.ts'
 
 const folder = fileURLToPath(new URL('../fixtures/quantized/', import.meta.url))
 for (const name of readdirSync(folder).filter((name) => name.startsWith('tiny-')))
@@ -18,6 +18,14 @@ for (const name of readdirSync(folder).filter((name) => name.startsWith('tiny-')
     const { published } = account(architecture, { context: 8, quantization }).weightBytes
     // Six scales are shared by parts of fused matrices, whose heads are smaller than a block.
     assert.equal(published, checkpoint.tensorBytes + (name === 'tiny-deepseek-v3-fp8' ? 24 : 0))
+    if (architecture.layers.some(({ feedForward }) => feedForward.kind === 'moe')) return
+    // A token reads all weights of a dense model, but of the embedding its own row.
+    const { vocabSize, hiddenSize, tieWordEmbeddings } = architecture
+    const embedding = [...checkpoint.tensors.values()].find((tensor) => tensor.name.endsWith('embed_tokens.weight'))!
+    assert.deepEqual(embedding.shape, [vocabSize, hiddenSize])
+    const row = embedding.byteLength / vocabSize
+    const { decodeWeightBytes } = account(architecture, { context: 8, quantization }).work
+    assert.equal(decodeWeightBytes, published + row - (tieWordEmbeddings ? 0 : embedding.byteLength))
   })
 
 /** Scales of the hub's count: all published weights less the parameters with copies (README of the repository, 685B). */
@@ -35,5 +43,9 @@ test('DeepSeek-V3 is counted in FP8, with as many scales as published', () => {
   assert.ok(
     account(model, { context: 1, quantization }).weightBytes.published < 0.51 * account(model, { context: 1 }).weightBytes.published,
   )
+  // The chosen experts and all other matrices in layers are read in one byte and a share of a scale, the output matrix in two.
+  const [read, inTwo] = [{ quantization }, {}].map((options) => account(model, { context: 1, ...options }).work.decodeWeightBytes)
+  const least = (inTwo! + 2 * model.vocabSize * model.hiddenSize) / 2
+  assert.ok(read! > least && read! < 1.01 * least, `${read}, at least ${least}`)
   assert.equal(quantizationFromJson(findPreset('Moonlight-16B-A3B')!.config, 'Moonlight'), undefined)
 })

@@ -290,7 +290,7 @@ describe('one engine', async () => {
       },
       take: ({ id, forced }) => ({
         events: forced ? [`forced ${id}`, 'and more'] : left.length === 2 ? [] : [`drew ${id}`],
-        next: forced ? 'stop' : left.length === 1 ? [7, 8] : left.length === 3 ? 'stop' : [],
+        next: forced ? undefined : left.length === 1 ? [7, 8] : left.length === 3 ? 'stop' : [],
       }),
     }
     const generation = engine.generate(prompt, { ...NEVER, maxTokens: 9, driver })

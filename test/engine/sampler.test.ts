@@ -133,6 +133,8 @@ describe('sampling', () => {
       [4, 0.25],
       [5, Number.NEGATIVE_INFINITY],
       [99, 1],
+      [2 ** 32 + 4, 8], // 4 in 32 bits
+      [2 ** 31, 8],
     ])
     const logits = Float32Array.of(2, -2, 1, 1, 1, 1)
     drawId(logits, drawOf({ repetitionPenalty: 2, presencePenalty: 0.5, frequencyPenalty: 0.25, logitBias }, 0, 0, seen, undefined))

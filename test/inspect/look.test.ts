@@ -213,6 +213,46 @@ test('sizes: root mean square, the largest value and its place, outliers', async
   }
 })
 
+test('sizes of branches are those of what is added to the stream', async () => {
+  for (const name of ['tiny-llama', 'tiny-granite', 'tiny-gemma2', 'tiny-gemma3', 'tiny-olmo2', 'tiny-mamba', 'tiny-pythia']) {
+    const backend = createReferenceBackend()
+    const { architecture, weights } = await open(name, backend)
+    const scopes: string[] = []
+    /** Sums of squares by layer, first of attention. */
+    const added: Promise<[number, number]>[][] = architecture.layers.map(() => [])
+    const watched: Backend = {
+      ...backend,
+      scope(name, body) {
+        scopes.push(name)
+        try {
+          return backend.scope(name, body)
+        } finally {
+          scopes.pop()
+        }
+      },
+      add(a, b, factor = 1) {
+        const [, layer] = /^layers\.(\d+)$/.exec(scopes.at(-1) ?? '') ?? []
+        const size = (values: Float32Array): [number, number] => [
+          Math.sqrt(values.reduce((sum, x) => sum + (factor * x) ** 2, 0) / values.length),
+          values.reduce((most, x) => Math.max(most, Math.abs(factor * x)), 0),
+        ]
+        if (layer) added[Number(layer)]!.push(backend.read(b).then(size))
+        return backend.add(a, b, factor)
+      },
+    }
+    const ids = Array.from({ length: 20 }, (_, t) => (7 * t + 3) % architecture.vocabSize)
+    const { layers } = await look({ backend: watched, architecture, weights }, ids, { lens: false })
+    for (const { layer, sizes } of layers) {
+      const branches = [sizes.attention, ...(sizes.feedForward ? [sizes.feedForward] : [])]
+      assert.equal(added[layer]!.length, branches.length)
+      for (const [n, [rms, largest]] of (await Promise.all(added[layer]!)).entries()) {
+        assert.ok(Math.abs(branches[n]!.rms - rms) < 1e-6 * rms, `${name}, layer ${layer}: ${branches[n]!.rms}, added ${rms}`)
+        assert.ok(Math.abs(branches[n]!.largest - largest) < 1e-6 * largest)
+      }
+    }
+  }
+})
+
 test('what a long text holds does not grow with its length squared', async () => {
   const backend = createReferenceBackend()
   const model = { backend, ...(await open('tiny-gpt2', backend)) }

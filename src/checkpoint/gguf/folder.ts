@@ -7,7 +7,7 @@ import { abbreviate, type Json } from '../../json/json.ts'
 import type { Checkpoint } from '../checkpoint.ts'
 import { CorruptHeaderError, MissingShardError, WrongFormatError } from '../errors.ts'
 import type { TensorEntry } from '../safetensors.ts'
-import { bytesSource, type Folder, type Source } from '../source.ts'
+import { bytesSource, type Folder, SharedWork, type Source } from '../source.ts'
 import { ggufCheckpoint } from './checkpoint.ts'
 import { configFromMetadata } from './config.ts'
 import { type GgufHeader, readGgufHeader } from './header.ts'
@@ -60,22 +60,20 @@ export function ggufFolder(folder: Folder, file: string): Folder {
   const files = splitNames(file)
   const place = `${folder.name.replace(/\/$/, '')}/${files[0]}`
   /** Headers are read and texts made once; the files are open only meanwhile. */
-  let description: Promise<Description> | undefined
-  const described = (signal?: AbortSignal): Promise<Description> => {
-    description ??= describe(signal).catch((error) => {
-      // A file that was damaged may have been fetched again when it is read next.
-      description = undefined
-      throw error
-    })
-    return description
+  let description: SharedWork<Description> | undefined
+  const described = async (signal?: AbortSignal): Promise<Description> => {
+    signal?.throwIfAborted()
+    // A file that was damaged may have been fetched again when it is read next.
+    if (!description?.isUsable) description = new SharedWork(describe)
+    return description.result(signal)
   }
-  const describe = async (signal?: AbortSignal): Promise<Description> => {
-    const sources = await openAll(folder, files)
+  const describe = async (signal: AbortSignal): Promise<Description> => {
+    const sources = await openAll(folder, files, signal)
     try {
       const headers: GgufHeader[] = []
       for (const source of sources) headers.push(await readGgufHeader(source, signal))
       checkSplit(headers, sources)
-      return { headers, texts: await documents(place, headers) }
+      return { headers, texts: await documents(place, headers, signal) }
     } finally {
       await closeAll(sources)
     }
@@ -83,14 +81,14 @@ export function ggufFolder(folder: Folder, file: string): Folder {
   return {
     name: place,
     list: async () => [...DOCUMENTS, ...files],
-    async open(name) {
-      if (!DOCUMENTS.includes(name)) return files.includes(name) ? folder.open(name) : undefined
-      const text = (await described()).texts.get(name)
+    async open(name, signal) {
+      if (!DOCUMENTS.includes(name)) return files.includes(name) ? folder.open(name, signal) : undefined
+      const text = (await described(signal)).texts.get(name)
       return text && bytesSource(new TextEncoder().encode(JSON.stringify(text)), `${place}: ${name}`)
     },
     async checkpoint(signal): Promise<Checkpoint> {
       const { headers, texts } = await described(signal)
-      const sources = await openAll(folder, files)
+      const sources = await openAll(folder, files, signal)
       try {
         return ggufCheckpoint(
           place,
@@ -119,8 +117,8 @@ const reopened = ({ tensors, ...header }: GgufHeader, source: Source): GgufHeade
 
 const DOCUMENTS = ['config.json', 'tokenizer.json', 'tokenizer_config.json', 'generation_config.json']
 
-async function documents(place: string, headers: readonly GgufHeader[]): Promise<Map<string, Json>> {
-  const all = new Map<string, Json>([['config.json', await configOf(place, headers)]])
+async function documents(place: string, headers: readonly GgufHeader[], signal: AbortSignal): Promise<Map<string, Json>> {
+  const all = new Map<string, Json>([['config.json', await configOf(place, headers, signal)]])
   const { metadata } = headers[0]!
   const tokenizer = tokenizerFromMetadata(place, metadata)
   if (tokenizer) all.set('tokenizer.json', tokenizer)
@@ -129,21 +127,21 @@ async function documents(place: string, headers: readonly GgufHeader[]): Promise
     .set('generation_config.json', generationFromMetadata(place, metadata))
 }
 
-async function configOf(place: string, headers: readonly GgufHeader[]): Promise<Json> {
+async function configOf(place: string, headers: readonly GgufHeader[], signal: AbortSignal): Promise<Json> {
   const tensors = new Map(headers.flatMap((header) => [...header.tensors]))
   const factors: RopeFactors = {
-    freqs: await smallTensor(tensors.get('rope_freqs.weight')),
-    long: await smallTensor(tensors.get('rope_factors_long.weight')),
-    short: await smallTensor(tensors.get('rope_factors_short.weight')),
+    freqs: await smallTensor(tensors.get('rope_freqs.weight'), signal),
+    long: await smallTensor(tensors.get('rope_factors_long.weight'), signal),
+    short: await smallTensor(tensors.get('rope_factors_short.weight'), signal),
   }
   return configFromMetadata(place, { metadata: headers[0]!.metadata, tensors }, factors)
 }
 
 /** The values of an F32 tensor of at most a few hundred of them. */
-async function smallTensor(entry: TensorEntry | undefined): Promise<number[] | undefined> {
+async function smallTensor(entry: TensorEntry | undefined, signal: AbortSignal): Promise<number[] | undefined> {
   if (entry?.dtype !== 'F32' || entry.byteLength > 4096) return undefined
   const bytes = new Uint8Array(entry.byteLength)
-  await entry.source.read(entry.offset, bytes)
+  await entry.source.read(entry.offset, bytes, signal)
   return [...new Float32Array(bytes.buffer)]
 }
 
@@ -152,14 +150,14 @@ const closeAll = async (sources: readonly Source[]): Promise<void> => {
 }
 
 /** Opens the files of a model. @throws MissingShardError */
-async function openAll(folder: Folder, files: readonly string[]): Promise<Source[]> {
+async function openAll(folder: Folder, files: readonly string[], signal?: AbortSignal): Promise<Source[]> {
   const sources: Source[] = []
   try {
     for (const [part, name] of files.entries()) {
-      const source = await folder.open(name)
+      const source = await folder.open(name, signal)
       if (!source) {
         throw new MissingShardError({
-          file: `${folder.name}/${name}`,
+          file: `${folder.name.replace(/\/$/, '')}/${name}`,
           expected: files.length > 1 ? `part ${part + 1} of ${files.length} of the split model` : 'a GGUF file',
           came: 'no such file',
           remedy: files.length > 1 ? 'The download is incomplete: fetch all parts into one folder.' : 'Check the path.',
