@@ -16,7 +16,7 @@ import { claimDirectory, isSameDirectory, madeBy } from './output-node.ts'
 import { publishedTensors } from './published.ts'
 import { copyCompanions, copyEntry } from './quantize-node.ts'
 import { isPublished, type TensorShape } from './safetensors.ts'
-import { type SaveOptions, saveTensors } from './save-node.ts'
+import { isWrapped, type SaveOptions, saveTensors } from './save-node.ts'
 import type { Folder } from './source.ts'
 import { fileFolder } from './source-node.ts'
 import type { PlannedWeight } from './weights.ts'
@@ -33,6 +33,8 @@ export interface MergeResult {
   readonly files: readonly string[]
   /** Inner names of the weights that changed. */
   readonly changed: readonly string[]
+  /** The model has images or sound too, and only its language model was written. */
+  readonly textOnly: boolean
 }
 
 /**
@@ -80,7 +82,8 @@ async function merge(model: OpenModel, directory: string, adapter: Folder, out: 
     await claimDirectory(out, MADE, { force: options.force })
     const files = await saveTensors(out, target, unique, { ...options, metadata: MADE })
     await copyCompanions(directory, out)
-    return { files, changed: [...new Set([...plan.lowRank.keys(), ...plan.replaced.keys()])] }
+    const changed = [...new Set([...plan.lowRank.keys(), ...plan.replaced.keys()])]
+    return { files, changed, textOnly: isWrapped(model.checkpoint) }
   } finally {
     await plan.close()
   }

@@ -2,7 +2,7 @@
  * Packs the matrices of a checkpoint directory: experts as MXFP4, stacked and named as in gpt-oss; dense matrices in blocks, in the layout of
  * quantized/blocks.ts. Everything else is copied byte for byte. Several threads pack bands of rows, so memory does not grow with the model.
  */
-import { copyFile, readdir } from 'node:fs/promises'
+import { copyFile, mkdir, readdir } from 'node:fs/promises'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { Worker } from 'node:worker_threads'
@@ -20,7 +20,7 @@ import { addErrors, noError, type PackedMxfp4, type QuantizationError } from './
 import type { PackAnswer, PackRequest } from './quantize-worker-node.ts'
 import { LINEAGE, packedTensor } from './quantized/blocks.ts'
 import { isPublished, publishedBytes, type TensorEntry, type TensorShape } from './safetensors.ts'
-import { saveTensors } from './save-node.ts'
+import { isWrapped, saveTensors } from './save-node.ts'
 import { fileFolder } from './source-node.ts'
 import { INNER_DTYPE, type PlannedWeight } from './weights.ts'
 import type { OutgoingTensor } from './write-node.ts'
@@ -52,6 +52,8 @@ export interface QuantizeResult {
   readonly kept: readonly { readonly name: string; readonly type: string; readonly width: number }[]
   /** What the file cannot say about the model. */
   readonly notes: readonly string[]
+  /** The model has images or sound too, and only its language model was written. */
+  readonly textOnly?: boolean
 }
 
 /** By name of the tensor: what it became, and how far that is from it. */
@@ -92,9 +94,10 @@ export async function quantizeModel(directory: string, out: string, options: Qua
         if (tensor.role.kind === 'scales' && !packedAlready) return [{ ...tensor, bytes: () => takeScales(scales, weight.name) }]
         const format = isDense(tensor, weight) ? denseFormat(weight, options.dense) : undefined
         const width = tensor.shape.at(-1)!
-        if (format && width % MXFP4_BLOCK !== 0) kept.push({ name: tensor.name, type: tensor.dtype, width })
+        // A dense matrix is one tensor. It may have a later one of the accepted names.
+        const entry = weight.entries[0]!
+        if (format && width % MXFP4_BLOCK !== 0) kept.push({ name: entry.name, type: tensor.dtype, width })
         else if (format) {
-          const entry = weight.entries.find(({ name }) => name === tensor.name)!
           return [packedTensor(entry, format, () => packMatrix(rowsOf(entry), format, packers, errors, options.signal))]
         }
         // The published tensor itself, under its own name and in its own dtype.
@@ -120,6 +123,7 @@ export async function quantizeModel(directory: string, out: string, options: Qua
       errors: [...errors].map(([name, one]) => ({ name, ...one })),
       kept,
       notes: [],
+      textOnly: isWrapped(model.checkpoint),
     }
   } finally {
     await packers.end()
@@ -325,6 +329,15 @@ export async function* copyEntry(entry: TensorEntry, signal: AbortSignal | undef
 const COMPANION =
   /^(generation_config\.json|tokenizer.*|vocab\.(json|bpe)|encoder\.json|merges\.txt|special_tokens_map\.json|added_tokens\.json|chat_template.*)$/
 
+/** Folder of chat templates beside the main one, such as that for tools. */
+const TEMPLATES = 'additional_chat_templates'
+
+/** Copies tokenizer, chat templates and sampling of a model. */
 export async function copyCompanions(from: string, to: string): Promise<void> {
-  for (const name of (await readdir(from)).filter((file) => COMPANION.test(file))) await copyFile(join(from, name), join(to, name))
+  const names = await readdir(from)
+  for (const name of names.filter((file) => COMPANION.test(file))) await copyFile(join(from, name), join(to, name))
+  if (!names.includes(TEMPLATES)) return
+  await mkdir(join(to, TEMPLATES), { recursive: true })
+  for (const name of (await readdir(join(from, TEMPLATES))).filter((file) => file.endsWith('.jinja')))
+    await copyFile(join(from, TEMPLATES, name), join(to, TEMPLATES, name))
 }

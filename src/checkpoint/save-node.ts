@@ -9,6 +9,7 @@ import { toConfigJson } from '../architecture/to-config-json.ts'
 import { requireSpace } from '../files/disk-space-node.ts'
 import { writeFileAtomically } from '../files/write-node.ts'
 import type { Json } from '../json/json.ts'
+import type { Checkpoint } from './checkpoint.ts'
 import { Encoder, type ReadValues } from './encode.ts'
 import { publishedTensors } from './published.ts'
 import type { TensorShape } from './safetensors.ts'
@@ -42,7 +43,10 @@ export async function saveCheckpoint(
   return saveTensors(directory, architecture, tensors, options)
 }
 
-/** Saves published tensors whose bytes come from anywhere, with the config.json of the architecture. */
+/**
+ * Saves published tensors whose bytes come from anywhere, with the config.json of the architecture. That is the configuration of a text
+ * model, so tensors of a language model inside a multimodal checkpoint get the names that they have in a text model.
+ */
 export async function saveTensors<T extends OutgoingTensor & TensorShape>(
   directory: string,
   architecture: Architecture,
@@ -50,7 +54,8 @@ export async function saveTensors<T extends OutgoingTensor & TensorShape>(
   options: SaveOptions = {},
 ): Promise<string[]> {
   const config = `${JSON.stringify({ ...toConfigJson(architecture), ...options.config }, null, 2)}\n`
-  const { shards, tensorBytes } = shardTensors(tensors, options.shardBytes ?? SHARD_BYTES)
+  const named = tensors.map((tensor) => ({ ...tensor, name: textName(tensor.name) }))
+  const { shards, tensorBytes } = shardTensors(named, options.shardBytes ?? SHARD_BYTES)
   const names = shardNames(shards.length)
   await mkdir(directory, { recursive: true })
   await requireSpace(directory, tensorBytes)
@@ -68,3 +73,9 @@ export async function saveTensors<T extends OutgoingTensor & TensorShape>(
   await writeFileAtomically(join(directory, 'config.json'), config)
   return [...names, ...(index === undefined ? [] : ['model.safetensors.index.json']), 'config.json']
 }
+
+/** The name in a text model of a tensor of a language model inside a multimodal checkpoint; other names stay. */
+const textName = (name: string): string => name.replace(/^language_model\./, '').replace(/^model\.language_model\./, 'model.')
+
+/** Whether a checkpoint has a language model inside a multimodal one. */
+export const isWrapped = ({ tensors }: Pick<Checkpoint, 'tensors'>): boolean => [...tensors.keys()].some((name) => textName(name) !== name)

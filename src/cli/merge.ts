@@ -19,9 +19,15 @@ export function register(program: Command): void {
       const line = transferLine(process.stderr, out)
       try {
         const directory = await modelDirectory(model)
-        const { changed } = await mergeAdapter(directory, adapter, out, { onProgress: line.update, signal: interruptSignal(), force })
+        const { changed, textOnly } = await mergeAdapter(directory, adapter, out, {
+          onProgress: line.update,
+          signal: interruptSignal(),
+          force,
+        })
         line.end()
-        process.stdout.write(`${out}: ${changed.length} weights changed\n`)
+        process.stdout.write(
+          `${out}: ${changed.length} weights changed${textOnly ? '; only the text part of the model was written' : ''}\n`,
+        )
       } finally {
         line.end()
       }

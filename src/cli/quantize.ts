@@ -70,10 +70,10 @@ function print(
   loss: { before: TextLoss; after: TextLoss } | undefined,
   json: boolean | undefined,
 ): void {
-  const { files, bytesBefore, bytesAfter, kept, notes } = result
+  const { files, bytesBefore, bytesAfter, kept, notes, textOnly } = result
   const errors = result.errors.map(({ name, type, error }) => ({ name, type, relative: relativeError(error), largest: error.largestError }))
   if (json) {
-    process.stdout.write(`${JSON.stringify({ files, bytesBefore, bytesAfter, errors, kept, notes, loss }, null, 2)}\n`)
+    process.stdout.write(`${JSON.stringify({ files, bytesBefore, bytesAfter, errors, kept, notes, textOnly, loss }, null, 2)}\n`)
     return
   }
   const head: Cell[] = ['tensor', 'type', 'error', 'largest'].map((text) => ({ text, styles: ['dim'] }))
@@ -88,5 +88,6 @@ function print(
       `loss ${before.loss.toFixed(4)} became ${after.loss.toFixed(4)} nats per token (${after.tokens} tokens, windows of ${after.block})\n`,
     )
   }
+  if (textOnly) process.stdout.write('only the text part of the model was written\n')
   process.stdout.write(`${out}: ${binary(bytesBefore)} became ${binary(bytesAfter)}\n`)
 }

@@ -27,7 +27,7 @@ import { SMALL, type SmallSizes, smallModels, smallSideRoads } from '../train/sm
 import { DEFAULT_SETTINGS, type LogRecord } from '../train/trainer.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
 import { fit } from './support/progress.ts'
-import { readOptionFile } from './support/read-file.ts'
+import { readNonEmptyFile } from './support/read-file.ts'
 import { short, UsageError } from './support/terminal.ts'
 import { reinforcing, withTeacher } from './train/answers.ts'
 import { fineTuning, MOST_BLOCK } from './train/fine-tuning.ts'
@@ -142,7 +142,8 @@ async function run(what: string | undefined, options: Options, command: Command)
       ? `adapter in ${result.model}; use it with: lineage chat ${options.from} --adapter ${result.model}\n`
       : `model in ${result.model}\n`,
   )
-  if (!signal.aborted || result.progress.step >= plain.settings.steps) return
+  const { step, evaluated } = result.progress
+  if (!signal.aborted || (step >= plain.settings.steps && evaluated === step)) return
   process.stdout.write(`stopped; continue with --resume --out ${out}\n`)
   process.exitCode = 130
 }
@@ -190,7 +191,7 @@ const parseNames = (text: string): string[] => text.split(',').map((name) => nam
 async function textRun(what: string, options: Options): Promise<Prepared> {
   if (options.data === undefined) throw new UsageError('--data FILE is needed: the text to train on')
   if (isConversations(options.data)) throw new UsageError(`${options.data}: conversations need a model with a chat format: --from MODEL`)
-  const text = readOptionFile('--data', options.data)
+  const text = readNonEmptyFile('--data', options.data)
   const { block = SMALL.block } = options
   const { source, ids, vocabSize, prefix } = await tokenize(options.tokenizer ?? 'char', text)
   const architecture = quantised(chooseArchitecture(what, { ...options, block }, vocabSize), options)

@@ -116,10 +116,18 @@ export function numberOf(text: string): number | undefined {
   return numbers.length === 1 ? Number(numbers[0]![0].replaceAll(',', '')) : undefined
 }
 
-/** The program in an answer: the last fenced block that is closed, else what follows an open fence, else the whole text. */
-export function codeOf(text: string): string {
-  const blocks = [...text.matchAll(/```[\w+-]*\n(.*?)```/gs)]
-  if (blocks.length > 0) return blocks.at(-1)![1]!
-  const open = /```[\w+-]*\n(.*)$/s.exec(text)
+/**
+ * The program in an answer: of the fenced blocks that are closed the first one that defines the function `entry`, else the first one
+ * (simple-evals' humaneval_eval.py takes the first); without one what follows an open fence; else the whole text.
+ */
+export function codeOf(text: string, entry?: string): string {
+  const blocks = [...text.matchAll(/```[\w+-]*[ \t\r]{0,8}\n(.*?)```/gs)].map(([, code]) => code!)
+  if (blocks.length > 0) return blocks.find((code) => definesFunction(code, entry)) ?? blocks[0]!
+  const open = /```[\w+-]*[ \t\r]{0,8}\n(.*)$/s.exec(text)
   return open ? open[1]! : text
+}
+
+/** Whether a program defines a function of this name at its outermost level. */
+export function definesFunction(code: string, name: string | undefined): boolean {
+  return name !== undefined && new RegExp(`^(?:async )?def ${name.replace(/\W/g, '')}\\b`, 'm').test(code)
 }

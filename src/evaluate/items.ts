@@ -105,7 +105,8 @@ export function rollingItems(task: RollingTask, options: ItemOptions): RollingIt
   }))
   if (task.join === undefined) return items
   const joined = (key: 'text' | 'counted') => items.map((item) => item[key]).join(task.join)
-  return [{ id: 'all', group: undefined, text: joined('text'), counted: joined('counted') }]
+  // Other records are another text, so its result is not that of an earlier run with another limit.
+  return [{ id: `all ${items.length}`, group: undefined, text: joined('text'), counted: joined('counted') }]
 }
 
 export function askingItems(task: AskingTask, options: ItemOptions): AskingItem[] {

@@ -181,10 +181,23 @@ async function trainOn(
   }
   const progress = await train(workers, data, settings, hooks, from)
   await flush()
-  const result = { progress, records, workers, model: null, savedLoss: null }
-  if (!files) return result
+  if (!files) return { progress, records, workers, model: null, savedLoss: null }
+  const saved = await saveResult(data, workers, options, files, form, lowRank)
+  // The model comes first: it must not be lost when the curve cannot be drawn.
   await writeFileAtomically(files.curve, lossCurve(title, records))
-  if (!lowRank && !(form && options.tokenizer)) return result
+  return { progress, records, workers, ...saved }
+}
+
+/** Saves the model or the adapter, where one is wanted. With early stopping it has the weights of the best evaluation. */
+async function saveResult(
+  data: TrainingData | LiveData,
+  workers: TrainingWorkers,
+  { architecture, settings, signal, tokenizer, generation, ...options }: RunOptions,
+  files: RunFiles,
+  form: Architecture | null,
+  lowRank: LowRankTraining | undefined,
+): Promise<Pick<RunResult, 'model' | 'savedLoss'>> {
+  if (!lowRank && !(form && tokenizer)) return { model: null, savedLoss: null }
   const best = settings.patience !== null && existsSync(files.best)
   if (best) await loadState(files.best, workers)
   const rounded = !lowRank && roundAsSaved(workers.layout, workers.values)
@@ -195,11 +208,11 @@ async function trainOn(
     savedLoss = meansOf(await workers.evaluate(data.evaluation())).loss
   }
   if (lowRank) {
-    await saveAdapter(files.adapter, options.architecture, trainedAdapters(lowRank, workers), options.lowRank!.meta)
-    return { ...result, model: files.adapter, savedLoss }
+    await saveAdapter(files.adapter, architecture, trainedAdapters(lowRank, workers), options.lowRank!.meta)
+    return { model: files.adapter, savedLoss }
   }
-  await saveModel(files.model, form!, workers.layout, workers.values, options.tokenizer!, options.generation)
-  return { ...result, model: files.model, savedLoss }
+  await saveModel(files.model, form!, workers.layout, workers.values, tokenizer!, generation)
+  return { model: files.model, savedLoss }
 }
 
 function trainedAdapters({ adapters }: LowRankTraining, { layout, values }: TrainingWorkers): TrainedAdapter[] {

@@ -96,11 +96,13 @@ export interface Progress {
   bestLoss: number
   /** Evaluations since the best one. */
   stale: number
+  /** Step of the last evaluation; null: none yet. States of older versions do not have it. */
+  evaluated?: number | null
   /** Seconds of training before this process. */
   seconds: number
 }
 
-export const FRESH: Progress = { step: 0, tokens: 0, bestLoss: Number.POSITIVE_INFINITY, stale: 0, seconds: 0 }
+export const FRESH: Progress = { step: 0, tokens: 0, bestLoss: Number.POSITIVE_INFINITY, stale: 0, evaluated: null, seconds: 0 }
 
 export interface TrainerHooks {
   log?(record: LogRecord): void
@@ -140,11 +142,15 @@ export async function train(
   let lastSaved = from.step
   const unlessAborted = interruption(hooks.signal)
   if (settings.quantiseFrom !== null && progress.step >= settings.quantiseFrom) await workers.quantise(true)
-  if (hooks.evaluateFirst && progress.step === 0 && !hooks.signal?.aborted) {
+  /** Returns false when the run was interrupted meanwhile. */
+  const evaluateNow = async (): Promise<boolean> => {
     const result = await unlessAborted(() => evaluated(workers, data))
     if (result && note(result, progress, hooks, seconds())) await hooks.save?.({ ...progress }, 'best')
+    return result !== undefined
   }
-  while (progress.step < settings.steps && !hooks.signal?.aborted) {
+  const isOutOfPatience = () => settings.patience !== null && progress.step > 0 && progress.stale >= settings.patience
+  if (isEvaluationDue(progress, settings, hooks) && !hooks.signal?.aborted) await evaluateNow()
+  while (progress.step < settings.steps && !isOutOfPatience() && !hooks.signal?.aborted) {
     const step = progress.step + 1
     if (settings.quantiseFrom === step) await workers.quantise(true)
     const examples = await unlessAborted(async () => data.examples(step))
@@ -178,10 +184,8 @@ export async function train(
     })
     const last = step === settings.steps
     if (step % settings.evaluateEvery === 0 || last) {
-      const result = await unlessAborted(() => evaluated(workers, data))
-      if (!result) break
-      if (note(result, progress, hooks, seconds())) await hooks.save?.({ ...progress }, 'best')
-      if (settings.patience !== null && progress.stale >= settings.patience) break
+      if (!(await evaluateNow())) break
+      if (isOutOfPatience()) break
     }
     if (step % settings.saveEvery === 0 && !last) {
       await hooks.save?.({ ...progress }, 'due')
@@ -191,6 +195,15 @@ export async function train(
   progress.seconds = seconds()
   await hooks.save?.({ ...progress }, 'last')
   return progress
+}
+
+/**
+ * Whether an evaluation is due before the next step: the one before the first step, or one that an interruption cut off.
+ * In a state of an older version the evaluation of its step counts as done.
+ */
+function isEvaluationDue({ step, evaluated }: Progress, settings: TrainingSettings, hooks: TrainerHooks): boolean {
+  if (step === 0) return hooks.evaluateFirst === true && typeof evaluated !== 'number'
+  return evaluated !== undefined && evaluated !== step && (step % settings.evaluateEvery === 0 || step === settings.steps)
 }
 
 /** Runs work unless the signal comes first; then the answer is undefined, and the work is left behind. */
@@ -222,5 +235,6 @@ function note(result: Evaluation & { notes?: Record<string, number> }, progress:
   const better = loss < progress.bestLoss
   progress.bestLoss = Math.min(loss, progress.bestLoss)
   progress.stale = better ? 0 : progress.stale + 1
+  progress.evaluated = progress.step
   return better
 }

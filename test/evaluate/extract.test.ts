@@ -111,7 +111,14 @@ test('numbers and texts are compared by what they mean', () => {
 
 test('the program in an answer', () => {
   assert.equal(codeOf('Here:\n```python\ndef f():\n    return 1\n```\nDone.'), 'def f():\n    return 1\n')
-  assert.equal(codeOf('```\na\n```\nbetter:\n```py\nb\n```'), 'b\n')
+  // simple-evals' humaneval_eval.py takes the first block; here one that defines the function comes before others.
+  assert.equal(codeOf('```\na\n```\nUse:\n```py\nb\n```'), 'a\n')
+  const answer = '```sh\npip install x\n```\n```python\ndef f(x):\n    return x\n```\nExample:\n```python\nprint(f(1))\n```'
+  assert.equal(codeOf(answer, 'f'), 'def f(x):\n    return x\n')
+  assert.equal(codeOf(answer, 'g'), 'pip install x\n')
+  assert.equal(codeOf('```python \ndef f():\n    return 1\n```'), 'def f():\n    return 1\n')
+  assert.equal(codeOf('```python\r\ndef f(): pass\n```'), 'def f(): pass\n')
+  assert.equal(codeOf('```python \ncut off'), 'cut off')
   assert.equal(codeOf('```python\ncut off'), 'cut off')
   assert.equal(codeOf('    return 1'), '    return 1')
 })

@@ -95,6 +95,14 @@ test('last words and whole texts', async () => {
   )
   const joined = await evaluate(taskOf({ kind: 'rolling', join: '\n\n' }), scripted(silent), { data: [lines(texts)] })
   assert.deepEqual([joined.total, joined.outcomes[0]!.logprob], [1, -7])
+  // Results of another number of records are those of another text; of the same number they are taken.
+  const task = taskOf({ kind: 'rolling', join: '\n\n' })
+  const short = await evaluate(task, scripted(silent), { data: [lines(texts)], limit: 1 })
+  const longer = await evaluate(task, scripted(silent), { data: [lines(texts)], earlier: short.outcomes })
+  assert.deepEqual([short.outcomes[0]!.logprob, longer.outcomes], [-4, joined.outcomes])
+  const earlier = [...joined.outcomes, { ...short.outcomes[0]!, logprob: -99 }]
+  const again = await evaluate(task, scripted(silent), { data: [lines(texts)], limit: 1, earlier })
+  assert.equal(again.outcomes[0]!.logprob, -99)
   assert.deepEqual(['a b', ' a b ', '', 'a\u00a0b'].map(wordsOf), [2, 4, 1, 2])
 })
 
@@ -218,6 +226,7 @@ test('programs: answered as code or as a continuation, run by the sandbox, or ke
     ['humaneval', '    return 5', '    return 5'],
     ['humaneval-chat', 'Here:\n```python\ndef f():\n    return 5\n```', '\n    pass\n\n\ndef f():\n    return 5\n'],
     ['humaneval-chat', '```python\n    return 5\n```', '    return 5\n'],
+    ['humaneval-chat', '```py\ndef f():\n    return 5\n```\n```py\nprint(f())\n```', '\n    pass\n\n\ndef f():\n    return 5\n'],
   ] as const) {
     const task = await loadTask(name)
     const { outcomes, summaries } = await evaluate(

@@ -30,7 +30,8 @@ before(async () => {
 })
 after(() => rm(folder, { recursive: true }))
 
-const SMALL = ['--threads', '1', '--inline', '--prompts', '3', '--group', '4', '--answer-tokens', '60', '--evaluate-every', '2']
+const SMALL = ['--threads', '1', '--inline', '--evaluate-every', '2']
+const ANSWERS = ['--prompts', '3', '--answer-tokens', '60']
 const records = async (out: string) =>
   (await readFile(join(out, 'log.jsonl'), 'utf8'))
     .trim()
@@ -38,8 +39,8 @@ const records = async (out: string) =>
     .map((line) => JSON.parse(line))
 
 test('--reinforce: rounds of checked answers, logged; a run that went on is the run at once', async () => {
-  const run = (name: string, ...args: string[]) =>
-    lineage('train', '--from', abacus, '--reinforce', join(folder, 'questions.jsonl'), '--out', join(folder, name), ...SMALL, ...args)
+  const common = ['--reinforce', join(folder, 'questions.jsonl'), ...SMALL, ...ANSWERS, '--group', '4']
+  const run = (name: string, ...args: string[]) => lineage('train', '--from', abacus, '--out', join(folder, name), ...common, ...args)
   await run('whole', '--steps', '4', '--rate', '0.0001', '--final-rate', '0.0001')
   const log = await records(join(folder, 'whole'))
   const steps = log.filter(({ kind }) => kind === 'step')
@@ -63,7 +64,7 @@ test('--reinforce: rounds of checked answers, logged; a run that went on is the 
 
 test('--distill: a teacher that is the student itself has nothing to teach, on texts and on own answers', async () => {
   const data = ['--data', join(folder, 'conversations.jsonl'), '--steps', '1', '--batch', '2']
-  for (const [name, ...more] of [['off'], ['on', '--on-policy']] as const) {
+  for (const [name, ...more] of [['off'], ['on', '--on-policy', ...ANSWERS]] as const) {
     const out = join(folder, name)
     await lineage('train', '--from', abacus, '--distill', abacus, ...data, '--out', out, ...SMALL, ...more)
     const [first] = (await records(out)).filter(({ kind }) => kind === 'step')

@@ -18,7 +18,8 @@ after(() => rmSync(directory, { recursive: true, force: true }))
 const text = join(directory, 'stories.txt')
 writeFileSync(text, stories(random(1), 30_000))
 const main = fileURLToPath(new URL('../../src/cli/main.ts', import.meta.url))
-const small = ['--data', text, '--layers', '2', '--width', '32', '--heads', '2', '--block', '32', '--batch', '4']
+const windows = ['--data', text, '--block', '32', '--batch', '4']
+const small = [...windows, '--layers', '2', '--width', '32', '--heads', '2']
 
 interface Ending {
   code: number | null
@@ -98,7 +99,7 @@ describe('refused before the first step', () => {
   test('a directory that holds weights', async () => {
     const own = join(directory, 'own')
     assert.equal((await train(['gpt2', ...small, '--out', own, '--steps', '2'])).code, 0)
-    const again = [join(own, 'model'), ...small, '--out', join(directory, 'again'), '--steps', '2']
+    const again = [join(own, 'model'), ...windows, '--out', join(directory, 'again'), '--steps', '2']
     const refused = await train(again)
     assert.equal(refused.code, 2)
     assert.match(refused.stderr, /holds the weights of a model/)

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict'
 import { test } from 'node:test'
 import { account, cacheBytes } from '../../src/compare/account.ts'
 import { chartSvg } from '../../src/drawing/chart.ts'
-import { ticks } from '../../src/drawing/ticks.ts'
+import { limits, ticks } from '../../src/drawing/ticks.ts'
 import { random } from '../../src/random/stream.ts'
 import { stories } from '../../src/train/data/stories.ts'
 import { packTask, taskData } from '../../src/train/data/task-data.ts'
@@ -15,10 +15,19 @@ import { experiments } from '../../src/train/experiments.ts'
 import { completeSeeds, ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../../src/train/ladder.ts'
 import { clock, LiveLine } from '../../src/train/live-line.ts'
 import { parameterLayout, slice } from '../../src/train/parameters.ts'
+import { lossCurve } from '../../src/train/run-node.ts'
 import { SMALL, smallModels, withEqualActive } from '../../src/train/small-models.ts'
 import { type SmallRunResult, trainSmallRun } from '../../src/train/small-run.ts'
 import { deviation, pairedDifference } from '../../src/train/statistics.ts'
-import { DEFAULT_SETTINGS, type LogRecord, train } from '../../src/train/trainer.ts'
+import {
+  DEFAULT_SETTINGS,
+  FRESH,
+  type LogRecord,
+  type Progress,
+  type TrainerHooks,
+  type TrainingSettings,
+  train,
+} from '../../src/train/trainer.ts'
 import type { TrainingWorkers } from '../../src/train/workers.ts'
 
 const ids = Int32Array.from({ length: 1000 }, (_, i) => i % 37)
@@ -137,6 +146,96 @@ test('early stopping ends after the given number of evaluations without a better
   assert.equal(progress.step, 8)
   assert.equal(progress.bestLoss, 2)
   assert.deepEqual(why, ['best', 'best', 'last'])
+})
+
+/** A run in which the evaluation after every tenth step gives the next of six losses; the one after step `stopAt` is interrupted. */
+async function interruptible(from: Progress, { stopAt = -1, hooks = {}, ...changed }: InterruptibleOptions = {}) {
+  const losses = [6, 4, 4.5, 4.6, 3, 2]
+  const stop = new AbortController()
+  const evaluations: (readonly [number, number])[] = []
+  let now = from.step
+  const workers = {
+    accumulate: async () => 1,
+    reduce: async () => ({ norm: 1, broken: null }),
+    update: async ({ step }: { step: number }) => {
+      now = step
+    },
+    evaluate: async () => {
+      if (now === stopAt) {
+        stop.abort()
+        return new Promise(() => {})
+      }
+      return { loss: losses[now / 10]!, rows: 1, correct: [Uint8Array.of(1)] }
+    },
+  } as unknown as TrainingWorkers
+  const progress = await train(
+    workers,
+    { examples: () => [], evaluation: () => [] },
+    { ...DEFAULT_SETTINGS, steps: 50, evaluateEvery: 10, patience: 2, ...changed },
+    {
+      ...hooks,
+      signal: stop.signal,
+      log: (record) => {
+        if (record.kind === 'evaluation') evaluations.push([record.step, record.loss])
+      },
+    },
+    // As it comes back from a file.
+    from === FRESH ? FRESH : { ...JSON.parse(JSON.stringify(from)), bestLoss: from.bestLoss },
+  )
+  return { progress, evaluations }
+}
+
+type InterruptibleOptions = Partial<TrainingSettings> & { stopAt?: number; hooks?: TrainerHooks }
+
+test('an evaluation that was interrupted is made up for when the run goes on', async () => {
+  const whole = await interruptible(FRESH)
+  assert.deepEqual(whole.evaluations.at(-1), [30, 4.6])
+  assert.deepEqual([whole.progress.step, whole.progress.stale, whole.progress.evaluated], [30, 2, 30])
+  for (const stopAt of [10, 20, 30]) {
+    const cut = await interruptible(FRESH, { stopAt })
+    assert.equal(cut.progress.step, stopAt)
+    const rest = await interruptible(cut.progress)
+    assert.deepEqual([...cut.evaluations, ...rest.evaluations], whole.evaluations)
+    assert.deepEqual({ ...rest.progress, seconds: 0 }, { ...whole.progress, seconds: 0 })
+  }
+  const last = await interruptible(FRESH, { stopAt: 50, patience: null })
+  assert.deepEqual((await interruptible(last.progress, { patience: null })).evaluations, [[50, 2]])
+  const hooks = { evaluateFirst: true }
+  const first = await interruptible(FRESH, { stopAt: 0, hooks })
+  assert.deepEqual((await interruptible(first.progress, { hooks })).evaluations, [[0, 6], ...whole.evaluations])
+  const { progress } = await interruptible(FRESH, { steps: 0, hooks })
+  assert.deepEqual((await interruptible(progress, { hooks })).evaluations, whole.evaluations, 'the first one is not made twice')
+})
+
+test('a run that patience has ended does not go on, unless it gets more patience', async () => {
+  const { progress } = await interruptible(FRESH)
+  const again = await interruptible(progress)
+  assert.deepEqual([again.progress.step, again.evaluations], [30, []])
+  assert.deepEqual((await interruptible(progress, { patience: 3 })).evaluations, [
+    [40, 3],
+    [50, 2],
+  ])
+})
+
+test('a state of an older version goes on: the evaluation of its step counts as done', async () => {
+  const { evaluated: _, ...old } = { ...FRESH, step: 20, bestLoss: 4, stale: 0 }
+  const { progress, evaluations } = await interruptible(old)
+  assert.equal(progress.step, 50)
+  assert.deepEqual(evaluations, [
+    [30, 4.6],
+    [40, 3],
+    [50, 2],
+  ])
+})
+
+test('a run of more steps than a call takes arguments can be drawn', () => {
+  const values = Float64Array.from({ length: 300_000 }, (_, i) => Math.sin(i))
+  values[7] = -3
+  values[250_000] = 5
+  assert.deepEqual(limits([...values]), [-3, 5])
+  assert.deepEqual(limits([2]), [1.5, 2.5])
+  const records = [...values].map((loss, i) => ({ kind: 'step', step: i + 1, loss }) as LogRecord)
+  assert.match(lossCurve('long', records), /<svg.*300k/s)
 })
 
 test('small models: counts, cache bytes, slices', () => {

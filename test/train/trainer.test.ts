@@ -3,7 +3,7 @@
  */
 import assert from 'node:assert/strict'
 import { spawn } from 'node:child_process'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { after, test } from 'node:test'
@@ -115,6 +115,53 @@ await trainingRun({ architecture, settings, data, out: process.argv[3], resume: 
   assert.deepEqual(losses(resumed.records), losses(whole.records))
   assert.deepEqual([...resumed.workers.values], [...whole.workers.values])
   assert.match(readFileSync(join(out, 'curve.svg'), 'utf8'), /<svg.*held out/s)
+})
+
+test('a run that was stopped during an evaluation continues exactly, from its file', async () => {
+  const common = {
+    architecture: model('gpt2'),
+    settings: { ...settings, saveEvery: 100, patience: 5 },
+    shards: 1,
+    threaded: false,
+    arenaMiB: 24,
+    tokenizer: { json: tokenizerJson },
+    title: 't',
+  }
+  const whole = await trainingRun({ ...common, data: data(), out: join(directory, 'not-stopped'), resume: false })
+  for (const stopAt of [1, 2]) {
+    const out = join(directory, `stopped-${stopAt}`)
+    const stop = new AbortController()
+    let evaluations = 0
+    const evaluation = () => {
+      if (++evaluations === stopAt) stop.abort()
+      return data().evaluation()
+    }
+    const cut = await trainingRun({ ...common, data: { ...data(), evaluation }, out, resume: false, signal: stop.signal })
+    assert.equal(cut.progress.step, 3 * stopAt)
+    const resumed = await trainingRun({ ...common, data: data(), out, resume: true })
+    assert.deepEqual(losses(resumed.records), losses(whole.records))
+    assert.deepEqual({ ...resumed.progress, seconds: 0 }, { ...whole.progress, seconds: 0 })
+    assert.equal(resumed.savedLoss, whole.savedLoss)
+  }
+})
+
+test('the model is saved although its curve cannot be written', async () => {
+  const out = join(directory, 'no-curve')
+  mkdirSync(join(out, 'curve.svg', 'in the way'), { recursive: true })
+  const run = trainingRun({
+    architecture: model('gpt2'),
+    data: data(),
+    settings: { ...settings, steps: 1 },
+    out,
+    resume: false,
+    shards: 1,
+    threaded: false,
+    arenaMiB: 24,
+    tokenizer: { json: tokenizerJson },
+    title: 't',
+  })
+  await assert.rejects(run, /curve\.svg/)
+  await loadCheckpoint(join(out, 'model'), createReferenceBackend())
 })
 
 test('a loss that is not finite stops with step, tensor and last good state', async () => {

@@ -11,14 +11,33 @@ const PROBLEMS: Readonly<Record<string, string>> = {
   EACCES: 'it may not be read',
 }
 
-/** The text of a file. @throws UsageError that names the option and the path */
+/** The text of a UTF-8 file, less a byte order mark. @throws UsageError that names the option and the path */
 export function readOptionFile(option: string, path: string): string {
+  const bytes = readBytes(option, path)
   try {
-    return readFileSync(expandPath(path), 'utf8')
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes)
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException
+    // A text that is too long for a string is another error.
+    const isOtherText = code === 'ERR_ENCODING_INVALID_ENCODED_DATA'
+    throw new UsageError(`${option} ${path}: ${isOtherText ? 'expected text in UTF-8; convert the file first' : message}`)
+  }
+}
+
+function readBytes(option: string, path: string): Uint8Array {
+  try {
+    return readFileSync(expandPath(path))
   } catch (error) {
     const { code = '', message } = error as NodeJS.ErrnoException
     throw new UsageError(`${option} ${path}: ${PROBLEMS[code] ?? message}`)
   }
+}
+
+/** The text of a file that may not be empty. @throws UsageError */
+export function readNonEmptyFile(option: string, path: string): string {
+  const text = readOptionFile(option, path)
+  if (text.trim() === '') throw new UsageError(`${option} ${path}: expected a text, the file has none`)
+  return text
 }
 
 /** Standard input, less the newline with which programs end their output; '' where it is a terminal. */

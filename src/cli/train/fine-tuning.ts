@@ -11,7 +11,7 @@ import { adapterParts, adapterSpecs, withoutBalance } from '../../train/low-rank
 import { companionsOf, openStart, type Start } from '../../train/start-node.ts'
 import { DEFAULT_SETTINGS, type TrainingData } from '../../train/trainer.ts'
 import { modelDirectory } from '../support/model.ts'
-import { readOptionFile } from '../support/read-file.ts'
+import { readNonEmptyFile } from '../support/read-file.ts'
 import { binary, short, UsageError } from '../support/terminal.ts'
 import { changes, isConversations, type Options, type Prepared, quantised, shared } from './options.ts'
 
@@ -22,6 +22,7 @@ export const MOST_BLOCK = 512
 export async function fineTuning(options: Options): Promise<Prepared> {
   if (options.data === undefined) throw new UsageError('--data FILE is needed: a text, or conversations as .jsonl')
   if (options.tokenizer !== undefined) throw new UsageError('--tokenizer: with --from the tokenizer of the model is used')
+  const text = readNonEmptyFile('--data', options.data)
   const directory = await modelDirectory(options.from!)
   const folder = await fileFolder(directory)
   const start = await openStart(folder)
@@ -37,7 +38,6 @@ export async function fineTuning(options: Options): Promise<Prepared> {
   const rates = options.lora === undefined ? FINE_TUNING : LOW_RANK
   const settings = { ...rates, warmup: Math.ceil(steps / 20), evaluateEvery: Math.max(1, Math.round(steps / 8)), ...changes(given) }
   const sizes = { block, batch: options.batch, parts: options.threads * options.accumulate, seed: settings.seed }
-  const text = readOptionFile('--data', options.data)
   let data: TrainingData
   if (isConversations(options.data)) {
     const conversations = conversationData(readConversations(text, basename(options.data)), format, tokenizer, sizes)

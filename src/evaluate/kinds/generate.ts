@@ -1,7 +1,7 @@
 /** Answers that are generated, extracted and compared: AIME, GPQA, GSM8K, MMLU; and programs that are run: HumanEval. */
 
 import { bootstrap, mean, passAtK, wilson } from '../../numbers/statistics.ts'
-import { canonical, codeOf, isRight } from '../extract.ts'
+import { canonical, codeOf, definesFunction, isRight } from '../extract.ts'
 import type { AskingItem } from '../items.ts'
 import type { Metric, Outcome, Plan } from '../plan.ts'
 import type { Subject } from '../subject.ts'
@@ -37,7 +37,7 @@ export function codePlan(
   const { sandbox } = options
   const units = askingUnits(task, items, subject, options, async ({ record: { fields, place } }, _, { text }, signal) => {
     const entry = task.entry?.text(fields, place).trim()
-    const completion = task.as === 'completion' ? text : completionOf(codeOf(text), entry)
+    const completion = task.as === 'completion' ? text : completionOf(codeOf(text, entry), entry)
     if (!sandbox) return { completion }
     const { passed, output } = await sandbox(task.program.text({ ...fields, completion }, place), signal)
     return { completion, passed: Number(passed), output: passed ? undefined : output }
@@ -56,8 +56,7 @@ export function codePlan(
 
 /** A program that defines the function itself stands alone; anything else continues the prompt. */
 function completionOf(code: string, entry: string | undefined): string {
-  const isWhole = entry !== undefined && new RegExp(`^(?:async )?def ${entry.replace(/\W/g, '')}\\b`, 'm').test(code)
-  return isWhole ? `\n    pass\n\n\n${code}` : code
+  return definesFunction(code, entry) ? `\n    pass\n\n\n${code}` : code
 }
 
 /** Mean over all answers: with one answer per item Wilson's interval, with several the bootstrap over items. */
