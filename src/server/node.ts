@@ -92,7 +92,7 @@ const SERVER_LIMITS = { maxHeaderSize: 16 * 1024, headersTimeout: 30_000, reques
 const NO_HOST = 'host.invalid'
 
 const listenerOf = (fetch: (request: Request) => Promise<Response>) =>
-  getRequestListener(async (request: Request) => chunked(await fetch(request)), {
+  getRequestListener(async (request: Request, { incoming }) => chunked(await fetch(request), incoming.httpVersion), {
     hostname: NO_HOST,
     overrideGlobalObjects: false,
     errorHandler: () => Response.json(errorBody('The request is malformed.'), { status: 400 }),
@@ -160,9 +160,13 @@ function boundConnections(server: Server, most: number): void {
   })
 }
 
-/** Streams must leave at once: without a length the adapter would look at the first pieces before it writes the headers. */
-function chunked(response: Response): Response {
+/**
+ * Streams must leave at once: without a length the adapter would look at the first pieces before it writes the headers. HTTP/1.0 has no
+ * chunks; there the end of the connection ends the body.
+ */
+function chunked(response: Response, httpVersion: string): Response {
   const type = response.headers.get('content-type') ?? ''
+  if (httpVersion === '1.0') return response
   if (type.startsWith('text/event-stream') || type.startsWith('application/x-ndjson')) response.headers.set('transfer-encoding', 'chunked')
   return response
 }

@@ -2,7 +2,7 @@
 import type { Generated } from '../answer/answer.ts'
 import type { ChatEvent, FinishEvent, FinishReason, TextToken, ToolCallPart } from '../chat/messages.ts'
 import { BusyError } from '../engine/engine.ts'
-import { parsed } from '../json/json.ts'
+import { isObject, parsed } from '../json/json.ts'
 import type { Scope, ServerContext } from './http/context.ts'
 import { overloaded } from './http/errors.ts'
 import { linked } from './http/signals.ts'
@@ -27,6 +27,7 @@ export async function withModel<T>(
 /**
  * The events of an answer, in its turn.
  * @param onPosition told how many answers are ahead in the queue, whenever that changes
+ * @param isAdmitted the caller has counted this answer already, and holds the model
  * @throws 503 when the queue is full or no slot became free in time, the signal's reason when it aborts in the queue
  */
 export async function* runAnswer(
@@ -36,11 +37,12 @@ export async function* runAnswer(
   answer: Generated,
   signal: AbortSignal,
   onPosition?: (ahead: number) => void,
+  isAdmitted = false,
 ): AsyncGenerator<ChatEvent> {
   const asked = performance.now()
   const { entry, model } = lease
-  ctx.admission.check(scope.tenant, lease) // again: others may have come since the request was checked
-  const leave = ctx.admission.begin(scope.tenant, lease)
+  if (!isAdmitted) ctx.admission.check(scope.tenant, lease) // again: others may have come since the request was checked
+  const leave = isAdmitted ? () => {} : ctx.admission.begin(scope.tenant, lease)
   const letGo = lease.hold() // the request may end before its answer does
   const work = linked([signal])
   const load = () => model.engine.load()
@@ -98,22 +100,35 @@ export async function wholeAnswer(events: AsyncIterable<ChatEvent>, onToken?: (t
   return { reasoning, content, calls, finish }
 }
 
-/** Runs tasks side by side; when one fails the others are aborted, and only then does it throw. */
-export async function together<T>(signal: AbortSignal, tasks: readonly ((signal: AbortSignal) => Promise<T>)[]): Promise<T[]> {
+/**
+ * Runs tasks side by side. When one fails, the others are aborted and no more are started; once all have ended, its error is thrown.
+ * @param width how many may run at once
+ */
+export async function together<T>(
+  signal: AbortSignal,
+  tasks: readonly ((signal: AbortSignal) => Promise<T>)[],
+  width: number,
+): Promise<T[]> {
   const shared = linked([signal])
+  const results: T[] = []
   let failure: { error: unknown } | undefined
-  const results = await Promise.allSettled(
-    tasks.map((task) =>
-      task(shared.signal).catch((error: unknown) => {
+  let next = 0
+  const worker = async () => {
+    while (next < tasks.length && !failure) {
+      const i = next++
+      try {
+        shared.signal.throwIfAborted()
+        results[i] = await tasks[i]!(shared.signal)
+      } catch (error) {
         failure ??= { error }
         shared.abort(error)
-        throw error
-      }),
-    ),
-  )
+      }
+    }
+  }
+  await Promise.all(Array.from({ length: Math.min(width, tasks.length) }, worker))
   shared.release()
   if (failure) throw failure.error
-  return results.map((result) => (result as PromiseFulfilledResult<T>).value)
+  return results
 }
 
 function addFacts(scope: Scope, { usage, timings, reason }: FinishEvent): void {
@@ -127,10 +142,10 @@ function addFacts(scope: Scope, { usage, timings, reason }: FinishEvent): void {
   facts.decode_per_second = Math.round(timings.completionTokensPerSecond * 10) / 10
 }
 
-/** The arguments of a call where an API wants an object; what is none stays readable. */
+/** The arguments of a call where an API wants an object; what is none, such as a list, stays readable. */
 export function argumentsObject(text: string): object {
   const args = parsed(text.trim() === '' ? '{}' : text)
-  return typeof args === 'object' && args !== null ? args : { input: text }
+  return isObject(args) ? args : { input: text }
 }
 
 /** Why an answer ended, in the words of the chat and completion APIs. */

@@ -147,3 +147,50 @@ test('Ollama: generate, raw, think levels, probes, load and unload', async () =>
   assert.equal(missing.status, 404)
   assert.equal(typeof (await jsonOf(missing)).error, 'string')
 })
+
+test('Ollama: a list as arguments becomes an object, which the server reads again', async () => {
+  const { post } = scripted((_, n) => (n === 0 ? call('w', '[1]') : final('ok')))
+  const asked = { model: 'scripted', stream: false, tools: [{ type: 'function', function: { name: 'w', parameters: { type: 'object' } } }] }
+  const question = { role: 'user', content: 'Weather?' }
+  const { message } = await jsonOf(post('/api/chat', { ...asked, messages: [question] }))
+  assert.deepEqual(message.tool_calls[0].function.arguments, { input: '[1]' })
+  const again = await post('/api/chat', { ...asked, messages: [question, message, { role: 'tool', tool_name: 'w', content: 'r' }] })
+  assert.equal(again.status, 200)
+})
+
+test('Ollama: keep_alive 0 unloads after a request, or when the answers that run have ended', async () => {
+  const messages = [{ role: 'user', content: 'Hi' }]
+  const loaded = async ({ get }: ReturnType<typeof scripted>) => (await jsonOf(get('/api/ps'))).models.length
+  for (const keep_alive of [0, '0', '0s', '0m', '0h', '0h0m']) {
+    for (const [path, body] of [
+      ['/api/chat', { messages }],
+      ['/api/chat', { messages, stream: false }],
+      ['/api/generate', { prompt: 'Hi' }],
+      ['/api/generate', {}],
+    ] as const) {
+      const server = scripted(() => final('ok'))
+      await (await server.post(path, { model: 'scripted', ...body })).text()
+      assert.equal(await loaded(server), 1)
+      await (await server.post(path, { model: 'scripted', ...body, keep_alive })).text()
+      assert.equal(await loaded(server), 0, `${path} ${keep_alive}`)
+    }
+  }
+  for (const keep_alive of ['5m', -1, 30, '0.5h', '10s']) {
+    const server = scripted(() => final('ok'))
+    await (await server.post('/api/chat', { model: 'scripted', messages, keep_alive })).text()
+    assert.equal(await loaded(server), 1, String(keep_alive))
+  }
+  for (const [isAskedAgain, wanted] of [
+    [false, 0],
+    [true, 1],
+  ] as const) {
+    const server = scripted(() => final('0123456789'), 'harmony', { delayMs: 3 })
+    const running = server.post('/api/chat', { model: 'scripted', messages, stream: false })
+    while (server.engine.running === 0) await new Promise((resolve) => setTimeout(resolve, 2))
+    assert.equal((await jsonOf(server.post('/api/generate', { model: 'scripted', keep_alive: 0 }))).done_reason, 'unload')
+    assert.equal(await loaded(server), 1, 'an answer runs')
+    if (isAskedAgain) await (await server.post('/api/chat', { model: 'scripted', messages, stream: false })).text()
+    assert.equal((await jsonOf(running)).message.content, '0123456789')
+    assert.equal(await loaded(server), wanted)
+  }
+})

@@ -8,7 +8,7 @@ import { type IdsModel, loadIds } from '../../src/load-model-node.ts'
 import { rerankIds, yesProbability } from '../../src/server/embeddings/reading.ts'
 import type { Purpose } from '../../src/server/models/model.ts'
 import { readGolden } from '../model/read-golden.ts'
-import { final, type Json, jsonOf, type Scripted, scripted, tokenizer } from './scripted-app.ts'
+import { final, type Json, jsonOf, type Scripted, scripted, scriptedModel, tokenizer } from './scripted-app.ts'
 
 const directory = fileURLToPath(new URL('../fixtures/checkpoints/tiny-qwen3', import.meta.url))
 const golden = readGolden(`${directory}/golden.safetensors`)
@@ -173,4 +173,40 @@ test('a model is refused before it is loaded', async () => {
   const { post } = scripted(() => final(''), 'harmony', { models: [{ id: 'tiny', load }] })
   assert.equal((await post('/v1/embeddings', { model: 'tiny', input: 'x' })).status, 400)
   assert.equal(loads, 0)
+})
+
+/** A server whose embedding model is this function. */
+function embedding(embed: () => Promise<Float32Array>): Scripted {
+  const { model, engine } = scriptedModel(() => '', 'plain', { slots: 2 })
+  Object.assign(engine, { embed })
+  return scripted(() => '', 'plain', { models: [{ id: 'tiny', purpose: 'embedding', load: async () => model }] })
+}
+
+test('a batch ends with its first failure', async () => {
+  let calls = 0
+  const { post, app } = embedding(async () => {
+    const isSecond = ++calls === 2
+    await new Promise((resolve) => setTimeout(resolve, 5))
+    if (isSecond) throw Object.assign(new Error('no room'), { name: 'MemoryError' })
+    return new Float32Array([1, 2])
+  })
+  assert.equal((await post('/v1/embeddings', { model: 'tiny', input: Array(50).fill('x') })).status, 503)
+  const atAnswer = calls
+  await new Promise((resolve) => setTimeout(resolve, 50))
+  assert.ok(atAnswer <= 4 && calls === atAnswer, `${atAnswer} and ${calls}`)
+  assert.equal(app.active, 0)
+})
+
+test("Ollama's options of drawing do not matter to vectors; keep_alive 0 unloads", async () => {
+  const { post, get } = embedding(async () => new Float32Array([1, 0]))
+  for (const [path, body] of [
+    ['/api/embed', { input: 'x' }],
+    ['/api/embeddings', { prompt: 'x' }],
+  ] as const) {
+    const response = await post(path, { model: 'tiny', ...body, options: { temperature: 0, num_ctx: 100, top_k: 1 } })
+    assert.equal(response.status, 200, await response.text())
+    assert.equal((await jsonOf(get('/api/ps'))).models.length, 1)
+    assert.equal((await post(path, { model: 'tiny', ...body, keep_alive: 0 })).status, 200)
+    assert.equal((await jsonOf(get('/api/ps'))).models.length, 0)
+  }
 })

@@ -162,3 +162,24 @@ test('a page of an allowed origin may ask before it sends a key; others may not'
   }
   for (const origin of ['http://evil.example', 'null']) assert.equal((await preflight(origin)).status, 403)
 })
+
+test('a stream to a client of HTTP/1.0 has no chunks and ends with the connection', async () => {
+  const { app } = scripted(() => final(counting(20)))
+  const listening = await listen(app, { port: 0 })
+  try {
+    const body = JSON.stringify({ ...hi, stream: true })
+    for (const [version, isChunked] of [
+      ['1.0', false],
+      ['1.1', true],
+    ] as const) {
+      const answer = await raw(
+        listening.url,
+        `POST ${chat} HTTP/${version}\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+      )
+      assert.equal(/transfer-encoding: chunked/i.test(answer), isChunked, version)
+      if (!isChunked) assert.match(answer, /\r\n\r\ndata: .*\n\ndata: \[DONE\]\n\n$/s)
+    }
+  } finally {
+    await listening.close(0)
+  }
+})

@@ -82,6 +82,72 @@ test('a copy is a further name; deleting a name leaves the model, deleting the m
   assert.equal((await server.post('/v1/chat/completions', chat('scripted'))).status, 404)
 })
 
+test('a copy may have a tag: `mine` is `mine:latest`, and every copy can be deleted', async () => {
+  const server = managed()
+  const copy = async (destination: string) => (await server.post('/api/copy', { source: 'scripted', destination })).status
+  const isKnown = async (model: string) => (await server.post('/api/show', { model })).status === 200
+  for (const [destination, deleted] of [
+    ['mine:latest', 'mine'],
+    ['mine:latest', 'mine:latest'],
+    ['mine', 'mine:latest'],
+    ['mine:v1', 'mine:v1'],
+    ['a/b/c:v1', 'a/b/c:v1'],
+  ] as const) {
+    assert.equal(await copy(destination), 200)
+    assert.ok((await isKnown(destination)) && (await isKnown(deleted)), destination)
+    assert.equal(await isKnown(`${destination.replace(/:.*/, '')}:other`), false)
+    assert.deepEqual(await idsOf(server), ['scripted', destination.replace(':latest', '')])
+    assert.equal((await remove(server, deleted)).status, 200, deleted)
+    assert.deepEqual([await isKnown(destination), await isKnown(deleted), await idsOf(server)], [false, false, ['scripted']])
+  }
+  assert.equal(await copy('scripted:latest'), 200)
+  assert.deepEqual(await idsOf(server), ['scripted'])
+})
+
+test('a download may take longer than an answer', async () => {
+  const slow: ModelManager = {
+    ...manager,
+    async pull(name, onBytes, signal) {
+      await new Promise((resolve) => setTimeout(resolve, 100))
+      return manager.pull(name, onBytes, signal)
+    },
+  }
+  for (const stream of [false, true]) {
+    const server = scripted(() => final('ok'), 'harmony', { manager: slow, limits: { requestMs: 20 } })
+    const response = await server.post('/api/pull', { model: 'org/x', stream })
+    assert.deepEqual([response.status, /"status":"success"/.test(await response.text())], [200, true])
+  }
+})
+
+test('a model that is being deleted is not loaded again, and comes back when its files stay', async () => {
+  let [loads, disposed] = [0, 0]
+  const load = async () => {
+    loads++
+    return { ...scriptedModel(() => final('ok')).model, dispose: () => void disposed++ }
+  }
+  let ending: (error?: Error) => void = () => {}
+  const waiting: ModelManager = {
+    ...manager,
+    remove: () => new Promise((resolve, reject) => (ending = (error) => (error ? reject(error) : resolve()))),
+  }
+  const server = scripted(() => final('ok'), 'harmony', { models: [{ id: 'scripted', load }], manager: waiting })
+  const status = async () => (await server.post('/v1/chat/completions', chat('scripted'))).status
+  for (const [error, after] of [
+    [new Error('busy'), 200],
+    [undefined, 404],
+  ] as const) {
+    assert.equal(await status(), 200)
+    const deleting = remove(server, 'scripted')
+    await new Promise((resolve) => setTimeout(resolve, 10))
+    assert.equal(await status(), 404)
+    ending(error)
+    assert.equal((await deleting).status, error ? 400 : 200)
+    assert.equal(await status(), after)
+  }
+  await server.app.close(0)
+  assert.deepEqual([loads, disposed], [2, 2])
+})
+
 test('a Unix socket is served, a dead one replaced, a living one kept', {
   skip: process.platform === 'win32' && 'no Unix sockets',
 }, async () => {

@@ -253,3 +253,31 @@ test('without a key, too long, and an error in a stream: the same form', async (
   const events = await eventsOf(await failing.post('/v1/messages', { ...hi, stream: true }))
   assert.deepEqual([events.at(-1)!.event, events.at(-1)!.data.error.type], ['error', 'api_error'])
 })
+
+test('recalled thinking stands before the preamble, as the model wrote it', async () => {
+  const written = `${analysis('I look.')}<|channel|>commentary<|message|>Wait.<|end|><|start|>assistant${call('get_weather', '{"city":"Rome"}')}`
+  const { post, engine } = scripted((_, n) => (n === 0 ? written : final('Sunny.')))
+  const { content } = await jsonOf(post('/v1/messages', { ...hi, max_tokens: 500, tools: [weather] }))
+  assert.deepEqual(
+    content.map(({ type }: Json) => type),
+    ['text', 'tool_use'],
+  )
+  const result = { role: 'user', content: [{ type: 'tool_result', tool_use_id: content[1].id, content: '21 degrees' }] }
+  await post('/v1/messages', { ...hi, tools: [weather], messages: [...hi.messages, { role: 'assistant', content }, result] })
+  assert.match(engine.prompts[1]!, /analysis<\|message\|>I look\..*commentary<\|message\|>Wait\..*to=functions\.get_weather/s)
+})
+
+test('arguments that are no object become one, which the server reads again', async () => {
+  for (const args of ['[1]', '"x"', '3', 'null', '{"a": oops']) {
+    const { post } = scripted((_, n) => (n === 0 ? call('get_weather', args) : final('ok')))
+    const { content } = await jsonOf(post('/v1/messages', { ...hi, tools: [weather] }))
+    assert.deepEqual(content[0].input, { input: args })
+    const result = { role: 'user', content: [{ type: 'tool_result', tool_use_id: content[0].id, content: 'r' }] }
+    const again = await post('/v1/messages', {
+      ...hi,
+      tools: [weather],
+      messages: [...hi.messages, { role: 'assistant', content }, result],
+    })
+    assert.equal(again.status, 200, args)
+  }
+})

@@ -370,6 +370,70 @@ test('memory is flat over many requests', { timeout: 60_000 }, async () => {
   }
   await batch()
   const before = await batch()
+  // Several batches: what the collector frees now or later, about 0.4 MB, is small beside the bound.
+  for (let i = 0; i < 3; i++) await batch()
   const after = await batch()
-  assert.ok(after - before < 600 * 500, `${after - before} bytes more after 600 requests`)
+  assert.ok(after - before < 2400 * 500, `${after - before} bytes more after 2400 requests`)
+})
+
+test('a client that waits past the time limit gets 503 in the form of its API', async () => {
+  const limits = { requestMs: 60 }
+  const requests: [path: string, body: object, codeOf: (answer: Json) => unknown][] = [
+    [chat, hi, ({ error }) => error.code],
+    ['/completion', { prompt: 'Hi' }, ({ error }) => error.code],
+    ['/api/chat', { ...hi, stream: false }, ({ error }) => (/longer than this server allows/.test(error) ? 'request_timeout' : error)],
+    ['/v1/messages', { ...hi, max_tokens: 10 }, ({ error }) => (error.type === 'overloaded_error' ? 'request_timeout' : error)],
+  ]
+  for (const [path, body, codeOf] of requests) {
+    const { post, engine } = scripted(long, 'harmony', { slots: 1, limits })
+    engine.generate([1]) // takes the slot and keeps it
+    const waiting = await post(path, body)
+    assert.equal(waiting.status, 503, path)
+    assert.equal(codeOf(await jsonOf(waiting)), 'request_timeout', path)
+  }
+  const { model, engine } = scriptedModel(long)
+  const embed = (_: unknown, { signal }: { signal?: AbortSignal } = {}) =>
+    new Promise<never>((_, reject) => signal?.addEventListener('abort', () => reject(signal.reason)))
+  Object.assign(engine, { embed })
+  const { post } = scripted(long, 'harmony', { models: [{ id: 'scripted', purpose: 'embedding', load: async () => model }], limits })
+  const late = await post('/v1/embeddings', { model: 'scripted', input: 'x' })
+  assert.deepEqual([late.status, (await jsonOf(late)).error.code], [503, 'request_timeout'])
+})
+
+test('a request of many choices is answered by an idle server, whatever its queue', async () => {
+  const batch = { model: 'scripted', prompt: Array(64).fill('a'), n: 8, max_tokens: 1 }
+  for (const limits of [{}, { queueLength: 4 }, { queueLength: 0 }]) {
+    const { post, engine } = scripted(() => 'x', 'plain', { slots: 1, limits })
+    const whole = await post('/v1/completions', batch)
+    assert.equal(whole.status, 200, JSON.stringify(limits))
+    const { choices } = await jsonOf(whole)
+    assert.deepEqual(
+      choices.map(({ index, text }: Json) => `${index}${text}`),
+      Array.from({ length: 512 }, (_, i) => `${i}x`),
+    )
+    const events = await eventsOf(await post('/v1/completions', { ...batch, stream: true }))
+    assert.equal(events.filter(({ data }) => data.choices?.[0]?.finish_reason).length, 512)
+    const scored = await post('/v1/completions', { ...batch, n: 1, prompt: Array(16).fill('ab'), echo: true, logprobs: 1, max_tokens: 0 })
+    assert.equal(scored.status, 200)
+    const answers = await post(chat, { ...hi, n: 8 })
+    assert.equal((await jsonOf(answers)).choices.length, 8)
+    await idle(engine)
+  }
+})
+
+test('a request of many choices keeps its places while others come, and gives them back', async () => {
+  const { post, engine } = scripted(() => 'x', 'plain', { slots: 1, delayMs: 2, limits: { queueLength: 2 } })
+  const one = { model: 'scripted', prompt: 'a', max_tokens: 1 }
+  const batch = post('/v1/completions', { ...one, prompt: Array(20).fill('a') })
+  const others: number[] = []
+  while (engine.prompts.length < 10) others.push((await post('/v1/completions', one)).status)
+  const responses = await Promise.all([one, one].map((body) => post('/v1/completions', body)))
+  assert.deepEqual(responses.map(({ status }) => status).sort(), [200, 503], 'two places are taken, one is free')
+  assert.equal((await batch).status, 200)
+  assert.ok(others.every((status) => status === 200))
+  assert.deepEqual(
+    (await Promise.all([one, one, one].map((body) => post('/v1/completions', body)))).map(({ status }) => status),
+    [200, 200, 200],
+  )
+  await idle(engine)
 })

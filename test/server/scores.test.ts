@@ -308,3 +308,21 @@ test('echo: offsets count characters of the text, bytes of characters have spell
   )
   assert.deepEqual([half.choices[0].text, half.choices[0].logprobs.text_offset], ['a', [0, 1, 1]])
 })
+
+test('the chosen token is always among the likeliest ones of a completion, and alone with logprobs 0', async () => {
+  const { model, engine } = scriptedModel(() => 'x', 'plain')
+  engine.score = async (ids, { top = 0 } = {}) =>
+    ids.slice(1).map((id) => ({ id, logprob: -3, top: Array.from({ length: top }, (_, i) => ({ id: 0x78 + i, logprob: -0.5 - i })) }))
+  const { post } = scripted(() => '', 'plain', { models: [{ id: 'scripted', load: async () => model }] })
+  for (const [logprobs, ofPrompt, drawn] of [
+    [0, { b: -3 }, { x: -0.25 }],
+    [1, { x: -0.5, b: -3 }, { x: -0.25 }],
+    [2, { x: -0.5, y: -1.5, b: -3 }, { x: -0.25, y: -1.25 }],
+  ] as const) {
+    const request = { model: 'scripted', prompt: 'ab', max_tokens: 1, logprobs }
+    const whole = (await jsonOf(post('/v1/completions', { ...request, echo: true }))).choices[0].logprobs
+    assert.deepEqual(whole.top_logprobs, [null, ofPrompt, drawn])
+    const streamed = await eventsOf(await post('/v1/completions', { ...request, stream: true }))
+    assert.deepEqual(streamed[0]!.data.choices[0].logprobs.top_logprobs, [drawn])
+  }
+})

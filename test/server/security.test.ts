@@ -334,3 +334,15 @@ test('wrong methods get 405 with Allow, unknown paths 404, all in one error form
   const head = await app.fetch(new Request('http://localhost/', { method: 'HEAD' }))
   assert.equal(head.status, 200)
 })
+
+test('a valid key counts beside a placeholder in the other header, and is whose request it is', async () => {
+  const { post, get } = scripted(ok, 'harmony', { apiKeys: ['alice', 'bob'] })
+  const { id } = await jsonOf(post('/v1/responses', { model: 'scripted', input: 'Hi' }, { authorization: 'Bearer alice' }))
+  for (const [headers, status] of [
+    [{ authorization: 'Bearer none', 'x-api-key': 'alice' }, 200],
+    [{ authorization: 'Bearer alice', 'x-api-key': 'none' }, 200],
+    [{ authorization: 'Bearer none', 'x-api-key': 'bob' }, 404],
+    [{ authorization: 'Bearer none', 'x-api-key': 'none' }, 401],
+  ] as const)
+    assert.equal((await get(`/v1/responses/${id}`, headers)).status, status, JSON.stringify(headers))
+})

@@ -24,7 +24,6 @@ export async function chatCompletions(ctx: ServerContext, scope: Scope, request:
   const asked = chatAsk(body, (callId) => ctx.reasoning.recall(scope.tenant, callId))
   return withModel(ctx, scope, body.model, async (lease) => {
     const answers = await prepare(ctx, scope, lease.model, asked)
-    ctx.admission.check(scope.tenant, lease, answers.length)
     const head = {
       id: newChatId('chatcmpl'),
       created: unixSeconds(),
@@ -37,7 +36,7 @@ export async function chatCompletions(ctx: ServerContext, scope: Scope, request:
       scope.atEnd(() => ctx.running.delete(key))
     }
     const runs = answers.map((answer, i) => choiceRun(ctx, scope, lease, answer, i, body, asked.custom))
-    return respondWithChoices(ctx, scope, request, body, runs, {
+    return respondWithChoices(ctx, scope, lease, request, body, runs, {
       whole: { ...head, object: 'chat.completion' },
       chunk: { ...head, object: 'chat.completion.chunk' },
       totals: (finishes) => ({ usage: chatUsage(finishes), timings: timingsOf(finishes[0]!) }),
@@ -81,7 +80,7 @@ function choiceRun(
     async whole(signal) {
       const logprobs: object[] = []
       const { reasoning, content, calls, finish } = await wholeAnswer(
-        inlineReasoning(runAnswer(ctx, scope, lease, answer, signal), place),
+        inlineReasoning(runAnswer(ctx, scope, lease, answer, signal, undefined, true), place),
         (token) => logprobs.push(logprobsOf(tokenizer, token, alternatives)),
       )
       const message = {
@@ -105,7 +104,7 @@ function choiceRun(
       const chunks = new ChatChunks(index, legacy, custom)
       await send(chunks.first())
       let finish!: FinishEvent
-      for await (const event of inlineReasoning(runAnswer(ctx, scope, lease, answer, signal, onPosition), place)) {
+      for await (const event of inlineReasoning(runAnswer(ctx, scope, lease, answer, signal, onPosition, true), place)) {
         if (event.type === 'finish') finish = event
         if (event.type === 'text-token') chunks.token(logprobsOf(tokenizer, event, alternatives))
         else for (const choice of chunks.of(event)) await send(choice)

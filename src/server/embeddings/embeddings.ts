@@ -3,6 +3,7 @@ import { readBody } from '../http/body.ts'
 import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest } from '../http/errors.ts'
 import type { Lease } from '../models/registry.ts'
+import { isZeroDuration } from '../ollama/keep-alive.ts'
 import { embeddingsRequest, ollamaEmbeddingsRequest, ollamaEmbedRequest } from '../schemas/embeddings.ts'
 import { checkIds, embeddingIds, instructed, onSlots, withModelFor } from './reading.ts'
 
@@ -34,6 +35,7 @@ export async function ollamaEmbed(ctx: ServerContext, scope: Scope, request: Req
   const texts = typeof body.input === 'string' ? [body.input] : body.input
   return withModelFor(ctx, scope, body.model, 'embedding', async (lease) => {
     const loaded = performance.now()
+    if (isZeroDuration(body.keep_alive)) lease.unloadAfter()
     const all = texts.map((text, i) => {
       const field = `input[${i}]`
       return { ids: embeddingIds(lease.model, instructed(text, body.input_type, body.instruction), field, body.truncate ?? true), field }
@@ -53,6 +55,7 @@ export async function ollamaEmbed(ctx: ServerContext, scope: Scope, request: Req
 export async function ollamaEmbeddings(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
   const body = await readBody(ctx, scope, request, ollamaEmbeddingsRequest)
   return withModelFor(ctx, scope, body.model, 'embedding', async (lease) => {
+    if (isZeroDuration(body.keep_alive)) lease.unloadAfter()
     const ids = embeddingIds(lease.model, body.prompt ?? '', 'prompt', true)
     const [vector] = await embed(ctx, scope, lease, [{ ids, field: 'prompt' }], undefined)
     return Response.json({ embedding: [...vector!] })

@@ -9,7 +9,7 @@ import type { Scope, ServerContext } from '../http/context.ts'
 import { badRequest, quote } from '../http/errors.ts'
 import type { Purpose, ServedModel } from '../models/model.ts'
 import type { Lease } from '../models/registry.ts'
-import { withModel } from '../run.ts'
+import { together, withModel } from '../run.ts'
 
 const WEB_SEARCH = 'Given a web search query, retrieve relevant passages that answer the query'
 
@@ -87,7 +87,7 @@ export function checkIds(ids: readonly number[], { engine, architecture }: Serve
   if (unknown !== undefined) throw badRequest(`${field}: token ${unknown} is not in the vocabulary of ${architecture.vocabSize}.`, field)
 }
 
-/** Runs a task for each item, at most as many at once as the engine has slots. */
+/** Runs a task for each item, at most as many at once as the engine has slots. The first failure ends all. */
 export async function onSlots<T, R>(
   ctx: ServerContext,
   scope: Scope,
@@ -96,21 +96,11 @@ export async function onSlots<T, R>(
   run: (item: T, options: { signal: AbortSignal; cacheKey: string }) => Promise<R>,
 ): Promise<R[]> {
   ctx.admission.check(scope.tenant, lease)
-  const { engine } = lease.model
-  const results: R[] = []
-  let next = 0
-  const worker = async () => {
-    while (next < items.length) {
-      const i = next++
-      scope.signal.throwIfAborted()
-      results[i] = await run(items[i]!, { signal: scope.signal, cacheKey: scope.tenant })
-    }
-  }
+  const tasks = items.map((item) => (signal: AbortSignal) => run(item, { signal, cacheKey: scope.tenant }))
   const end = ctx.admission.begin(scope.tenant, lease)
   try {
-    await Promise.all(Array.from({ length: Math.min(items.length, engine.load().slots) }, worker))
+    return await together(scope.signal, tasks, lease.model.engine.load().slots)
   } finally {
     end()
   }
-  return results
 }

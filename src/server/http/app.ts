@@ -25,7 +25,7 @@ import { errorResponse, logError, logLine } from './error-response.ts'
 import { ApiError } from './errors.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { newId } from './names.ts'
-import { opennessOf, routedPath, routeOf, routes } from './routes.ts'
+import { isUntimed, opennessOf, routedPath, routeOf, routes } from './routes.ts'
 import { corsHeaders, guard, preflightHeaders } from './security.ts'
 import { linked } from './signals.ts'
 
@@ -145,7 +145,7 @@ export function createApp(options: AppOptions): App {
     const openness = opennessOf(path)
     const trace = traceOf(request)
     const endings: (() => void)[] = []
-    const work = linked([request.signal, stopping.signal], limits.requestMs)
+    const work = linked([request.signal, stopping.signal], isUntimed(path) ? undefined : limits.requestMs)
     const scope: Scope = {
       id: requestId(request),
       tenant: 'anonymous',

@@ -4,12 +4,12 @@ import { type ErrorBody, toApiError } from './errors.ts'
 
 /** @param path says whose API was called, and so the form of the error */
 export function errorResponse(ctx: ServerContext, scope: Scope, thrown: unknown, path: string): Response {
-  const gone = scope.signal.aborted && thrown === scope.signal.reason
-  const error = gone && ctx.stopping.aborted ? toApiError(ctx.stopping.reason) : toApiError(thrown)
-  if (gone && !ctx.stopping.aborted) {
+  // The signal also aborts when the time is up or the server stops. Then the client still waits for an answer.
+  if (scope.client.aborted && scope.signal.aborted && thrown === scope.signal.reason) {
     scope.facts.aborted = true
-    return new Response(null, { status: 499 }) // the client has left; only the log shows this
+    return new Response(null, { status: 499 }) // only the log shows this
   }
+  const error = toApiError(thrown)
   if (error.status === 500) logError(ctx, { request: scope.id }, thrown)
   else ctx.metrics.rejected.add({ reason: error.body.code ?? error.body.type })
   scope.facts.error = error.body.code ?? error.body.type

@@ -44,6 +44,8 @@ export interface Route extends Openness {
   path: string
   summary: string
   body?: z.ZodType
+  /** No answer of a model: the time limit of answers does not hold. */
+  untimed?: boolean
   handle(ctx: ServerContext, scope: Scope, request: Request, params: Record<string, string>): Response | Promise<Response>
 }
 
@@ -162,7 +164,7 @@ export const routes: readonly Route[] = [
   { method: 'POST', path: '/api/show', summary: 'Ollama: one model.', body: ollamaShowRequest, handle: ollamaShow },
   { method: 'POST', path: '/api/chat', summary: 'Ollama: answer a conversation.', body: ollamaChatRequest, handle: ollamaChat },
   { method: 'POST', path: '/api/generate', summary: 'Ollama: answer a prompt.', body: ollamaGenerateRequest, handle: ollamaGenerate },
-  { method: 'POST', path: '/api/pull', summary: 'Ollama: download a model.', body: ollamaNameRequest, handle: ollamaPull },
+  { method: 'POST', path: '/api/pull', summary: 'Ollama: download a model.', body: ollamaNameRequest, untimed: true, handle: ollamaPull },
   { method: 'POST', path: '/api/copy', summary: 'Ollama: a further name.', body: ollamaCopyRequest, handle: ollamaCopy },
   { method: 'DELETE', path: '/api/delete', summary: 'Ollama: delete a model.', body: ollamaNameRequest, handle: ollamaDelete },
   { method: 'POST', path: '/api/create', summary: 'Not offered (400).', handle: ollamaUnsupported },
@@ -179,6 +181,11 @@ export const routes: readonly Route[] = [
 
 const open = new Map(routes.filter((route) => route.open || route.anyHost).map((route) => [route.path, route]))
 const fixed = new Set(routes.map((route) => route.path))
+
+const untimed = new Set(routes.filter((route) => route.untimed).map((route) => route.path))
+
+/** Whether a request of this path may take longer than an answer. */
+export const isUntimed = (path: string): boolean => untimed.has(path)
 
 /** Who may ask at this path. */
 export const opennessOf = (path: string): Openness => open.get(path) ?? {}

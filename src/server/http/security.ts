@@ -28,15 +28,15 @@ export function guard(access: Access): (request: Request, route: Openness) => Pr
     if (open) return 'anonymous'
     if (!originAllowed(request, access.origins)) throw forbidden('Requests from this web page (Origin) are not allowed.')
     if (keys.length === 0 || request.method === 'OPTIONS') return 'anonymous' // browsers send no key with a preflight
-    const given = await digest(presentedKey(request))
-    let matches = 0
-    for (const key of await Promise.all(keys)) matches |= equal(given, key)
-    if (matches === 0)
-      throw new ApiError(401, 'authentication_error', 'Send a valid key as "Authorization: Bearer KEY" or "X-Api-Key: KEY".', {
-        code: 'invalid_api_key',
-        headers: { 'www-authenticate': 'Bearer' },
-      })
-    return [...given.subarray(0, 16)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+    for (const given of await Promise.all(presentedKeys(request).map(digest))) {
+      let matches = 0
+      for (const key of await Promise.all(keys)) matches |= equal(given, key)
+      if (matches !== 0) return [...given.subarray(0, 16)].map((byte) => byte.toString(16).padStart(2, '0')).join('')
+    }
+    throw new ApiError(401, 'authentication_error', 'Send a valid key as "Authorization: Bearer KEY" or "X-Api-Key: KEY".', {
+      code: 'invalid_api_key',
+      headers: { 'www-authenticate': 'Bearer' },
+    })
   }
 }
 
@@ -99,9 +99,10 @@ export const preflightHeaders = (request: Request): Record<string, string> => ({
   'access-control-max-age': '600',
 })
 
-function presentedKey(request: Request): string {
+/** Clients may send a placeholder in one header and the key in the other. */
+function presentedKeys(request: Request): string[] {
   const bearer = /^Bearer +(\S+)$/i.exec(request.headers.get('authorization') ?? '')
-  return bearer?.[1] ?? request.headers.get('x-api-key') ?? ''
+  return [bearer?.[1], request.headers.get('x-api-key')].filter((key) => typeof key === 'string')
 }
 
 async function digest(text: string): Promise<Uint8Array> {

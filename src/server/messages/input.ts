@@ -129,7 +129,7 @@ async function assistantParts(ctx: ServerContext, scope: Scope, content: Blocks,
     } else if (block.type === 'tool_use') {
       const { id, name, input } = validate(block, schemas.toolUseBlock, where)
       const recalled = parts.some(({ type }) => type !== 'text') ? undefined : ctx.reasoning.recall(scope.tenant, id)
-      if (recalled) parts.push({ type: 'reasoning', text: recalled })
+      if (recalled) parts.unshift({ type: 'reasoning', text: recalled }) // the model thought before its preamble
       parts.push({ type: 'tool-call', id, name, arguments: writeJson(input) })
     } else {
       const text = textOf([block], place, b)

@@ -48,6 +48,15 @@ export class Admission {
       throw overloaded(`${own} answers already run or wait for a slot. Try again later.`, this.retryAfterSeconds(load))
   }
 
+  /**
+   * How many of the answers of one request may run or wait at once. The others begin as these end, so that a request of any size fits
+   * into slots and queue of an idle server. As many wait as there are slots, so that a slot that becomes free has work.
+   */
+  width({ model }: Lease, answers: number): number {
+    const { slots } = model.engine.load()
+    return Math.max(1, Math.min(answers, 2 * slots, slots + this.#limits.queueLength))
+  }
+
   /** Counts an answer until the returned function is called. */
   begin(tenant: string, { entry }: Lease): () => void {
     return this.#answers.add(answersKey(tenant, entry.id))

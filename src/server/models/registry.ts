@@ -12,6 +12,8 @@ export interface Lease {
   release(): void
   /** Uses the model once more, until the returned function is called: for work that may outlive the request. */
   hold(): () => void
+  /** The model is unloaded when nobody uses it any more, unless another request comes for it before. */
+  unloadAfter(): void
 }
 
 interface Slot {
@@ -20,7 +22,14 @@ interface Slot {
   model?: ServedModel
   users: number
   lastUsed: number
+  /** To be unloaded when nobody uses it. */
+  unloads: boolean
+  /** The model before is being closed; its memory is not free yet. */
+  closing?: Promise<void>
 }
+
+/** A name as it is compared: Ollama's tag `:latest` counts as no tag. */
+const plain = (name: string): string => name.replace(/:latest$/, '')
 
 export class ModelRegistry {
   readonly #slots = new Map<string, Slot>()
@@ -35,41 +44,48 @@ export class ModelRegistry {
   }
 
   has(name: string): boolean {
-    return this.#names.has(name)
+    return this.#names.has(plain(name))
   }
 
   /** Serves one model more, unless its name is taken. */
   add(entry: ModelEntry): void {
-    if (this.#names.has(entry.id)) return
-    const slot: Slot = { entry, users: 0, lastUsed: 0 }
+    if (this.has(entry.id)) return
+    const slot: Slot = { entry, users: 0, lastUsed: 0, unloads: false }
     this.#slots.set(entry.id, slot)
     for (const name of [entry.id, ...(entry.listedAliases ?? []), ...(entry.aliases ?? [])])
-      if (!this.#names.has(name)) this.#names.set(name, slot)
+      if (!this.has(name)) this.#names.set(plain(name), slot)
   }
 
   /** Gives a model a further name, which is listed. Throws 404 for an unknown model, 400 for a name that another one has. */
-  addAlias(name: string, of: string): void {
+  addAlias(given: string, of: string): void {
     const slot = this.#find(of)
+    const name = plain(given)
     const taken = this.#names.get(name)
     if (taken && taken !== slot) throw badRequest(`The name ${quote(name)} is taken.`, 'destination')
     this.#names.set(name, slot)
-    if (name !== slot.entry.id) slot.entry.listedAliases = [...new Set([...(slot.entry.listedAliases ?? []), name])]
+    if (name !== plain(slot.entry.id)) slot.entry.listedAliases = [...new Set([...(slot.entry.listedAliases ?? []), name])]
   }
 
   /** Takes away a name that a model has beside its id; false when it is none. */
-  removeAlias(name: string): boolean {
+  removeAlias(given: string): boolean {
+    const name = plain(given)
     const slot = this.#names.get(name)
-    if (!slot || slot.entry.id === name) return false
+    if (!slot || plain(slot.entry.id) === name) return false
     this.#names.delete(name)
-    slot.entry.listedAliases = slot.entry.listedAliases?.filter((alias) => alias !== name)
+    slot.entry.listedAliases = slot.entry.listedAliases?.filter((alias) => plain(alias) !== name)
+    slot.entry.aliases = slot.entry.aliases?.filter((alias) => plain(alias) !== name)
     return true
   }
 
-  /** Serves an unloaded model no longer. */
-  forget(id: string): void {
-    const slot = this.#slots.get(id)
-    this.#slots.delete(id)
+  /** Serves a model no longer and unloads it. Does nothing and gives false when it is in use. Throws 404. */
+  async forget(id: string): Promise<boolean> {
+    const slot = this.#find(id)
+    if (slot.users > 0) return false // who loads it uses it, too
+    // Its names go first, so that nobody loads it again while it is closed.
+    this.#slots.delete(slot.entry.id)
     for (const [name, of] of this.#names) if (of === slot) this.#names.delete(name)
+    await this.#dispose(slot)
+    return true
   }
 
   /** All models with their state. */
@@ -77,7 +93,7 @@ export class ModelRegistry {
     return [...this.#slots.values()].map(({ entry, model, users, lastUsed }) => ({ entry, model, users, lastUsed }))
   }
 
-  /** The entry of this name, without loading it. Ollama's `:latest` counts as no tag. Throws 404. */
+  /** The entry of this name, without loading it. Throws 404. */
   find(name: string): ModelEntry {
     return this.#find(name).entry
   }
@@ -85,10 +101,14 @@ export class ModelRegistry {
   /** The model of this name, loading it if need be. Throws 404 for unknown names, 503 when it does not fit or cannot be loaded. */
   async acquire(name: string): Promise<Lease> {
     const slot = this.#find(name)
-    const release = use(slot)
+    slot.unloads = false
+    const release = this.#use(slot)
     try {
       const model = slot.model ?? (await (slot.loading ??= this.#load(slot)))
-      return { entry: slot.entry, model, release, hold: () => use(slot) }
+      const unloadAfter = () => {
+        slot.unloads = true
+      }
+      return { entry: slot.entry, model, release, hold: () => this.#use(slot), unloadAfter }
     } catch (error) {
       release()
       if (error instanceof ApiError) throw error
@@ -103,14 +123,11 @@ export class ModelRegistry {
     }
   }
 
-  /** Unloads the model if nobody uses it; true when it is no longer in memory. */
-  async unload(name: string): Promise<boolean> {
+  /** Unloads the model: now, or when nobody uses it any more, unless another request comes for it before. Throws 404. */
+  async unload(name: string): Promise<void> {
     const slot = this.#find(name)
-    if (slot.users > 0) return false
-    await slot.loading?.catch(() => {})
-    if (slot.users > 0) return false
-    await this.#dispose(slot)
-    return true
+    slot.unloads = slot.users > 0
+    if (!slot.unloads) await this.#dispose(slot)
   }
 
   async close(): Promise<void> {
@@ -121,7 +138,7 @@ export class ModelRegistry {
   }
 
   #find(name: string): Slot {
-    const slot = this.#names.get(name) ?? this.#names.get(name.replace(/:latest$/, ''))
+    const slot = this.#names.get(plain(name))
     if (!slot) throw modelNotFound(name)
     return slot
   }
@@ -144,6 +161,7 @@ export class ModelRegistry {
   }
 
   async #makeRoom(entry: ModelEntry): Promise<void> {
+    await Promise.allSettled([...this.#slots.values()].map(({ closing }) => closing))
     const need = expectedBytes(entry)
     if (need > this.#budgetBytes)
       throw overloaded(
@@ -167,26 +185,39 @@ export class ModelRegistry {
     }
   }
 
+  /** Resolves when the model is no longer in memory. */
   async #dispose(slot: Slot): Promise<void> {
-    const model = slot.model
-    if (!model) return
+    const { model } = slot
+    if (!model) return slot.closing
     delete slot.model
-    await model.engine.close()
-    await model.dispose()
+    slot.unloads = false
+    const closing = closed(model)
+    slot.closing = closing
+    try {
+      await closing
+    } finally {
+      if (slot.closing === closing) delete slot.closing
+    }
+  }
+
+  /** Counts a user of the model until the returned function is called; calling it twice is harmless. */
+  #use(slot: Slot): () => void {
+    slot.users++
+    slot.lastUsed = Date.now()
+    let released = false
+    return () => {
+      if (released) return
+      released = true
+      slot.users--
+      slot.lastUsed = Date.now()
+      if (slot.unloads && slot.users === 0) this.#dispose(slot).catch((error) => this.onFailure(slot.entry.id, error))
+    }
   }
 }
 
-/** Counts a user of the model until the returned function is called; calling it twice is harmless. */
-function use(slot: Slot): () => void {
-  slot.users++
-  slot.lastUsed = Date.now()
-  let released = false
-  return () => {
-    if (released) return
-    released = true
-    slot.users--
-    slot.lastUsed = Date.now()
-  }
+async function closed(model: ServedModel): Promise<void> {
+  await model.engine.close()
+  await model.dispose()
 }
 
 /** What a model will take, as far as it can be known before it is loaded. */

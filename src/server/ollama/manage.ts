@@ -52,20 +52,20 @@ export async function ollamaCopy(ctx: ServerContext, scope: Scope, request: Requ
 }
 
 export async function ollamaDelete(ctx: ServerContext, scope: Scope, request: Request): Promise<Response> {
-  const name = nameOf(await readBody(ctx, scope, request, ollamaNameRequest))
+  const name = givenName(await readBody(ctx, scope, request, ollamaNameRequest))
   const manager = managerOf(ctx)
   if (ctx.registry.removeAlias(name)) return new Response(null, { status: 200 })
-  const { id } = ctx.registry.find(name)
-  if (!(await ctx.registry.unload(id)))
+  const entry = ctx.registry.find(name)
+  if (!(await ctx.registry.forget(entry.id)))
     throw new ApiError(409, 'invalid_request_error', 'The model is in use. Try again when its answers have ended.', {
       code: 'model_in_use',
     })
   try {
-    await manager.remove(id)
+    await manager.remove(entry.id)
   } catch (error) {
+    ctx.registry.add(entry)
     throw badRequest(`The model could not be deleted: ${(error as Error).message}`, 'model', 'delete_failed')
   }
-  ctx.registry.forget(id)
   return new Response(null, { status: 200 })
 }
 
@@ -85,9 +85,20 @@ function managerOf({ manager }: ServerContext): ModelManager {
   })
 }
 
-function nameOf({ model, name }: { model?: string | null; name?: string | null }): string {
+interface Named {
+  model?: string | null
+  name?: string | null
+}
+
+function givenName({ model, name }: Named): string {
   const given = model ?? name
   if (!given) throw badRequest('Send the name of a model.', 'model')
+  return given
+}
+
+/** The name of a model to download, which the manager may see. */
+function nameOf(body: Named): string {
+  const given = givenName(body)
   if (!/^[\w.-]+(\/[\w.-]+)?(:latest)?$/.test(given)) throw notFound('This is no name of a model.', 'model_not_found', 'model')
   return given.replace(/:latest$/, '')
 }

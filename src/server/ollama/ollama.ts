@@ -15,6 +15,7 @@ import { constraintOf, prepare } from '../prepare.ts'
 import { argumentsObject, runAnswer, stopReason, wholeAnswer, withModel } from '../run.ts'
 import { type OllamaGenerateRequest, ollamaChatRequest, ollamaGenerateRequest } from '../schemas/ollama.ts'
 import { fillPrompt } from '../text/fill.ts'
+import { isZeroDuration } from './keep-alive.ts'
 import { fromOllamaMessages, ollamaAsk, ollamaForm, ollamaOptions } from './messages.ts'
 
 /** A piece of an answer in the field names of one endpoint. */
@@ -76,13 +77,14 @@ async function rawContinuation(
 async function respond(
   ctx: ServerContext,
   scope: Scope,
-  body: { model: string; stream?: boolean | null; logprobs?: boolean | null; top_logprobs?: number | null },
+  body: Pick<OllamaGenerateRequest, 'model' | 'stream' | 'logprobs' | 'top_logprobs' | 'keep_alive'>,
   shape: Shape,
   make: (lease: Lease) => Promise<Generated>,
 ): Promise<Response> {
   const started = performance.now()
   return withModel(ctx, scope, body.model, async (lease) => {
     const loadedMs = performance.now() - started
+    if (isZeroDuration(body.keep_alive)) lease.unloadAfter()
     const head = () => ({ model: body.model, created_at: new Date().toISOString() })
     const last = (finish: FinishEvent) => ({
       done: true,
@@ -123,14 +125,14 @@ async function respond(
   })
 }
 
-/** An empty request loads the model; with keep_alive 0 it unloads it. */
+/** An empty request loads the model; with keep_alive 0 it unloads it, once running answers have ended. */
 async function loadOrUnload(
   ctx: ServerContext,
   model: string,
   keepAlive: string | number | null | undefined,
   empty: object,
 ): Promise<Response> {
-  const unload = keepAlive === 0 || keepAlive === '0' || keepAlive === '0s'
+  const unload = isZeroDuration(keepAlive)
   if (unload) await ctx.registry.unload(model)
   else (await ctx.registry.acquire(model)).release()
   return Response.json({ model, created_at: new Date().toISOString(), ...empty, done: true, done_reason: unload ? 'unload' : 'load' })

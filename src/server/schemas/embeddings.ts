@@ -18,6 +18,9 @@ const instruction = {
 }
 const dimensions = z.int().min(1).max(65_536).nullish().describe('Keep so many first numbers, scaled to length 1 again.')
 
+/** Ollama's clients send the options of a model with every request. Those of drawing do not change a vector. */
+const options = z.record(z.string(), z.unknown()).nullish()
+
 export const embeddingsRequest = z.looseObject({
   model: common.modelName,
   input: z.union([z.string(), texts, ids, z.array(ids).min(1).max(MOST_TEXTS)]),
@@ -33,14 +36,14 @@ export const ollamaEmbedRequest = z.looseObject({
   truncate: z.boolean().nullish().describe('Cut texts that are too long. Default true.'),
   dimensions,
   ...instruction,
-  options: z.looseObject({}).nullish(),
+  options,
   keep_alive: z.union([z.string().max(32), z.number()]).nullish(),
 })
 
 export const ollamaEmbeddingsRequest = z.looseObject({
   model: common.modelName,
   prompt: z.string().nullish(),
-  options: z.looseObject({}).nullish(),
+  options,
   keep_alive: z.union([z.string().max(32), z.number()]).nullish(),
 })
 

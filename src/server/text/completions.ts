@@ -34,7 +34,6 @@ export async function completions(ctx: ServerContext, scope: Scope, request: Req
     const texts = [body.prompt].flat().filter((prompt) => typeof prompt === 'string')
     for (const text of texts) await checkLongTexts([text], lease.model, 'prompt', scope.signal)
     const prompts = continuations(ctx, scope, lease.model, body, constraint)
-    ctx.admission.check(scope.tenant, lease, prompts.length)
     const head = {
       id: newChatId('cmpl'),
       object: 'text_completion',
@@ -44,7 +43,7 @@ export async function completions(ctx: ServerContext, scope: Scope, request: Req
     }
     const runs = prompts.map((prompt, i) => choiceRun(ctx, scope, lease, prompt, i, body))
     const totals = (finishes: readonly FinishEvent[]) => ({ usage: usageOf(finishes, body.n ?? 1) })
-    return respondWithChoices(ctx, scope, request, body, runs, { whole: head, chunk: head, totals })
+    return respondWithChoices(ctx, scope, lease, request, body, runs, { whole: head, chunk: head, totals })
   })
 }
 
@@ -117,7 +116,7 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, prompt: Promp
         }
       }
       if (task) {
-        for await (const event of runAnswer(ctx, scope, lease, task, signal)) {
+        for await (const event of runAnswer(ctx, scope, lease, task, signal, undefined, true)) {
           if (event.type === 'text-token') table.add(event.id, event.logprob, event.top)
           else if (event.type === 'text-end') text += event.text
           else if (event.type === 'finish') finish = event
@@ -134,7 +133,7 @@ function choiceRun(ctx: ServerContext, scope: Scope, lease: Lease, prompt: Promp
       const choice = (text: string, logprobs: object | null, reason?: FinishReason) =>
         send({ index, text, logprobs, finish_reason: reason ? openaiFinish(reason) : null, stop_reason: reason && stopReason(reason) })
       let finish!: FinishEvent
-      for await (const event of runAnswer(ctx, scope, lease, task!, signal, onPosition)) {
+      for await (const event of runAnswer(ctx, scope, lease, task!, signal, onPosition, true)) {
         if (event.type === 'text-token') table.add(event.id, event.logprob, event.top)
         else if (event.type === 'text-delta') await choice(event.delta, logprobsAsked(body) ? table.take() : null)
         else if (event.type === 'finish') finish = event
@@ -180,7 +179,8 @@ class LogprobTable {
     this.#table.tokens.push(this.#spell(id))
     this.#table.token_logprobs.push(logprob === null ? null : finite(logprob))
     const best = new Map<string, number>()
-    for (const other of top.slice(0, this.#alternatives)) {
+    // The chosen token is always among them, as OpenAI has it.
+    for (const other of [...top.slice(0, this.#alternatives), { id, logprob: logprob ?? 0 }]) {
       const spelling = this.#spell(other.id)
       if (!best.has(spelling)) best.set(spelling, finite(other.logprob)) // of two tokens of one spelling the likelier
     }
