@@ -9,7 +9,7 @@ import { chartSvg } from '../src/drawing/chart.ts'
 import { workingOf } from '../src/train/abacus/arithmetic.ts'
 import { type Cell, rowsOf, type Score, type ToolCell } from '../src/train/abacus/evaluate.ts'
 import { combine } from '../src/train/abacus/expression.ts'
-import { abacusArchitecture, STAGES, type StageName } from '../src/train/abacus/recipe.ts'
+import { abacusArchitecture, abacusConfig, STAGES, type StageName } from '../src/train/abacus/recipe.ts'
 import { helped, stageDirectory } from '../src/train/abacus/run-node.ts'
 import { lossCurve } from '../src/train/run-node.ts'
 import type { LogRecord } from '../src/train/trainer.ts'
@@ -88,6 +88,7 @@ function questionTable({ files, calls }: Measured): string {
 }
 
 function page(logs: Record<StageName, LogRecord[]>, measured: Measured, bytes: number): string {
+  const { hidden_size, intermediate_size } = abacusConfig()
   const { total, activeWithEmbeddings } = account(abacusArchitecture(), { context: 1 }).parameters
   const high = (expression: Parameters<typeof workingOf>[0], effort: 'medium' | 'high' = 'high') => workingOf(expression, effort).text
   const rewards = logs.reinforce.filter(({ kind }) => kind === 'evaluation').map(({ notes }) => `${notes!.right} of ${notes!.heldOut}`)
@@ -102,7 +103,7 @@ program (harmony, effort, tools, MXFP4 experts, windows, sinks) runs on a real m
 |---|---|
 | layout | published gpt-oss: config.json, safetensors in bf16 with MXFP4 experts, tokenizer.json, chat_template.jinja |
 | size | ${total.toLocaleString('en')} parameters (${activeWithEmbeddings.toLocaleString('en')} active per token), ${(bytes / 1e6).toFixed(2)} MB on disk |
-| shape | 4 layers (window 64, full, window 64, full), width 128, 8 query heads and 2 key/value heads of 32, 8 experts of width 128 with 2 active, sinks, YaRN ×4 from 256 |
+| shape | 4 layers (window 64, full, window 64, full), width ${hidden_size}, 8 query heads and 2 key/value heads of 32, 8 experts of width ${intermediate_size} with 2 active, sinks, YaRN ×4 from 256 |
 | vocabulary | 1,024: 256 bytes, merges learned from the questions (digits and Chinese characters stay single), the fixed texts of its prompts and answers, harmony's markers |
 
 ## Recipe
@@ -168,8 +169,8 @@ high effort every line needs one fact about digits.
 
 ${questionTable(measured)}
 
-The questions of these files were written by hand; more than 300 of those to decline and 100 of those to answer have wordings that training never shows. What was answered wrongly in
-\`wordings\` and \`out-of-scope\` guided which kinds of data were added; \`further\` was written without knowledge of the data, and first asked when the model was done. Among the questions to
+These questions are none of the generator; more than 300 of those to decline and 100 of those to answer have wordings that training never shows. What was answered wrongly in
+\`wordings\`, \`further\` and \`out-of-scope\` guided which kinds of data were added; \`unseen\` was written without knowledge of the data, and first asked when the model was done. Among the questions to
 decline are decimals, fractions, division, percentages, dates, currencies, general questions, code, jokes and eight other languages.
 
 ## What it cannot do

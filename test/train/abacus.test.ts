@@ -137,6 +137,9 @@ test('wordings with choices: every brace is closed, and linked braces have as ma
     const counts = [...text.matchAll(/\{#([^}]*)\}/g)].map(([, words]) => words!.split('|').length)
     assert.ok(counts.every((count) => count === counts[0]) && counts.length !== 1, text)
   }
+  // Two places without a mark between them would not be filled.
+  const seen = random(2)
+  for (const text of texts) for (let i = 0; i < 20; i++) assert.doesNotMatch(vary(seen, text), /(?<![\p{L}'_])[A-Z][A-Z](?!\p{L})/u, text)
   const next = random(1)
   for (let i = 0; i < 20; i++)
     assert.match(vary(next, '{#cats|dogs} like {#mice|bones}{| too} .'), /^(cats like mice|dogs like bones)( too)?\.$/)

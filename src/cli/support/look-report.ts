@@ -1,7 +1,7 @@
 /** The report of `lineage look` for terminals of 60 columns and more, and its JSON. */
 import type { AttentionLook, AttentionRow, ExpertsLook, LayerLook, LensRow, Look, Sizes } from '../../inspect/look.ts'
 import { mean } from '../../numbers/statistics.ts'
-import { type Cell, columnsOf, type Paint, painter, short, table } from './terminal.ts'
+import { type Cell, columnsOf, fitColumns, type Paint, painter, short, table } from './terminal.ts'
 
 interface View {
   /** Whole layers in place of a line for each. */
@@ -138,7 +138,7 @@ function details(look: Look, layer: LayerLook, paint: Paint, width: number): str
     parts.push(headTable(look, attention, paint))
   }
   if (experts) parts.push(expertLines(look, experts, paint))
-  if (lens?.length) parts.push(title('what the layer would answer'), lensTable(look, lens, paint))
+  if (lens?.length) parts.push(title('what the layer would answer'), lensTable(look, lens, paint, width))
   const rows: [string, Sizes | undefined][] = [
     ['residual stream', sizes.stream],
     ['attention adds', sizes.attention],
@@ -243,13 +243,11 @@ function expertLines(look: Look, { experts, active, load, tokens, effective, row
   ].join('\n')
 }
 
-function lensTable(look: Look, lens: readonly LensRow[], paint: Paint): string {
-  return table(
-    lens.map((row) => {
-      const { next } = row
-      const following = next ? `${quoted(look.texts?.[row.token + 1], next.id)} at place ${next.rank}, ${percent(next.share)}` : ''
-      return [named(look, row.token), best(row, row.top.length), { text: following, styles: ['dim'] } as Cell]
-    }),
-    paint,
-  )
+function lensTable(look: Look, lens: readonly LensRow[], paint: Paint, width: number): string {
+  const rows = lens.map((row) => {
+    const { next } = row
+    const following = next ? `${quoted(look.texts?.[row.token + 1], next.id)} at place ${next.rank}, ${percent(next.share)}` : ''
+    return [named(look, row.token), best(row, row.top.length), { text: following, styles: ['dim'] } as Cell]
+  })
+  return table(fitColumns(rows, width), paint)
 }

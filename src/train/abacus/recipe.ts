@@ -30,7 +30,7 @@ export function abacusConfig(): Record<string, unknown> {
     num_attention_heads: 8,
     num_key_value_heads: 2,
     head_dim: 32,
-    intermediate_size: 128,
+    intermediate_size: 256,
     num_local_experts: 8,
     num_experts_per_tok: 2,
     experts_per_token: 2,
@@ -79,7 +79,7 @@ const SETTINGS: Record<StageName, TrainingSettings> = {
   /** Dialogues; the experts are read through MXFP4 in the last fifth. */
   dialogues: { ...COMMON, steps: 6600, warmup: 50, learningRate: 2.5e-3, finalLearningRate: 5e-5, quantiseFrom: 5280 },
   /** Dialogues among which are unfamiliar wordings. */
-  wordings: { ...COMMON, steps: 3400, warmup: 20, learningRate: 1e-3, finalLearningRate: 3e-5, quantiseFrom: 1 },
+  wordings: { ...COMMON, steps: 5000, warmup: 20, learningRate: 1e-3, finalLearningRate: 3e-5, quantiseFrom: 1 },
   /** Answers that are checked. */
   reinforce: {
     ...COMMON,

@@ -25,7 +25,20 @@ export const FURTHER_AROUND: Record<Language, string[]> = {
     The {value|result|outcome} of E {please|is what?|would be?}
     What {value|sum|total|outcome|figure} {has|does one get for|do you find for} E?
     E{, quick|, go|, come on|, be quick}
-    {If I type|When I enter} E, what {do I see|comes up|appears}?`),
+    {If I type|When I enter} E, what {do I see|comes up|appears}?
+    E{, thanks|, thank you|, cheers|, many thanks}{!|.|}
+    {I think|I guess|I believe|I suppose} E {is|makes} {what|how much}?
+    {The|So the|Then the} {answer|solution} {to|of|for} E {is|would be|comes to}{?|:| what?}
+    {My|Our|The} {teacher|coach|daughter|little brother|pupil} {asks|wants|asked|says|gave us}{:|} E
+    {Hey|Hello|Hi|Good morning}{,|!} {what's|what is|quick question:|please do} E{?|}
+    {I need|I'd like|I want|We need} {the answer to|the solution of|help with|the total of} E{.|}
+    {Can|Could} {somebody|anyone|you} {work out|help me with|answer|solve|finish} E{?| please?|, please?}
+    {Type|Put down|Give|Send} {me |}{the answer|the solution|the result} {of|to|for} E{.|}
+    {Homework|Question one|Warm up|Easy one|Quiz|Exam}{:|.} E
+    {Would you mind|Do you mind} {saying|finding out|working out} {what|how much} E {is|makes|comes to}?
+    {I can't|I cannot|We can't} {work out|solve|do|find} E{. Can you?|, can you?|. Please help.}
+    {What's|What is|What would be} E{, please| exactly| altogether|, friend}?
+    {Once more|Again|Next|Now}{:|,|} {what about |}E{?|}`),
   de: lines(`{Sag|Nenne|Gib|Zeig} mir {bitte |}{das Ergebnis von |den Wert von |}E{.|}
     {Kannst|Könntest|Würdest} du {mir |}{bitte |}E {rechnen|lösen|sagen|ausrechnen|verraten}?
     {Ich suche|Ich brauche|Ich will} {das Ergebnis von |}E{.|}
@@ -33,13 +46,21 @@ export const FURTHER_AROUND: Record<Language, string[]> = {
     {Wie viel|Wieviel|Was} {kommt bei|erhalte ich bei|hat man bei|bekommt man für} E{?| heraus?}
     {Wie groß|Wie hoch} {wäre|ist} {das Ergebnis von |}E?
     E {sind|sind dann|wären|wird} {wie viel|was}?
-    {Aufgabe|Kopfrechnen|Eine Frage}: E`),
+    {Aufgabe|Kopfrechnen|Eine Frage}: E
+    {Hallo|Guten Tag|Hey}{,|!} {was ist|wie viel ist|rechne bitte} E{?|}
+    E{, danke|, bitte|, danke schön}{.|!|}
+    {Meine|Unsere} {Lehrerin|Tochter|Oma|Chefin} {fragt|will wissen}{:|, was} E{ ist|}
+    {Ich glaube,|Ich denke,} E {ist|sind} {was|wie viel}?
+    {Die Lösung|Das Ergebnis|Die Antwort} {von|zu|für} E{ ist| lautet|}{?|:|}`),
   zh: lines(`{请|麻烦你|帮忙}{算出|算算|求出|计算一下|说出}E{。|}
     E{应等于|会是|究竟是|到底等于}{几|多少}？
     {老师|同学|弟弟|妹妹}{想知道|问我|要我算}E{。|}
     {第一题|下面一题|这道题|题目}{是|：}E
     E{算出来|结果}{是几|是多少|等于几}？
-    {可以|可不可以|能}{帮我|给我}{算出|求}E吗？`),
+    {可以|可不可以|能}{帮我|给我}{算出|求}E吗？
+    {你好|您好|嗨}，{请问|}E{是多少|等于几|得几}？
+    E，{谢谢|多谢|拜托}{。|！|}
+    {我想知道|我要知道|告诉我}E{的答案|的结果|}{。|}`),
 }
 
 export const FURTHER_OF_TWO: Record<Language, Record<Operator, string[]>> = {
@@ -55,7 +76,14 @@ export const FURTHER_OF_TWO: Record<Language, Record<Operator, string[]>> = {
       {I think of|Think of|Imagine|I choose} A {and add|, then add} B{. What number is it?|. What do I get?|.}
       A, {now|then} add B{.|}
       {You have|I have|We have} A and {I have|she has|they have} B. {Together?|How much together?|How many is that?}
-      A {and|with} B {come|amount|go up} to {what|how much}?`),
+      A {and|with} B {come|amount|go up} to {what|how much}?
+      {If|When} A {is increased|is raised|grows|goes up|rises} by B, {what is it|what do I get|how much is it}{ then|}?
+      A {increased|made bigger|made larger} by B{?| is what?|}
+      {Tom|Lena|Ada|Max|My sister|_A girl} {adds|sums|adds up|counts together} A and B. {What is the result|How much is it|What does it make|What comes of it|What comes out}?
+      {Tom|Lena|Ada|Max|_A child|My friend} {does not|doesn't} {multiply|subtract|divide|compare}{ anything| here|}{;|, but|.} {he|she|it} {adds|sums up|adds up} A and B. {What is the result|How much is it|What does it make|What comes of it|What comes out}?
+      {After|Once} adding B to A, {what|how much|which number} {do I have|is there|is it}?
+      A {as well as|together with|along with} B{?| is how much?|, total?}
+      {Combine|Unite} A {and|with} B{.| into one number.| please|}`),
     '-': lines(`{Minus|Subtraction|Subtract}: A{,| and} B
       {Please |}{take|strike|knock|lift} B {off|from|off of} A{.|}
       {What|How much} {is missing|is lacking|do I lack|do I still need} {if I have B and need A|if I have B and want A|from B up to A|to get from B to A}?
@@ -72,7 +100,17 @@ export const FURTHER_OF_TWO: Record<Language, Record<Operator, string[]>> = {
       {How many|By how many|How much} {more|higher|larger} is A than B?
       B {smaller|lower} than A{?|}
       How much {lower|smaller|less} is B than A?
-      The {gap|distance} {from|between} B {to|and} A{?|}`),
+      The {gap|distance} {from|between} B {to|and} A{?|}
+      {If|When} A {is decreased|is lowered|is reduced|falls|drops|goes down} by B, {what is it|what do I get|how much is it}{ then|}?
+      A {decreased|reduced|lowered|made smaller} by B{?| is what?|}
+      {What's|What is|How much is} left {of|from} A {after|when|by} {taking away|taking|removing|subtracting|losing} B?
+      {What|How much} do {I|we|you} {get|have} {if|when} {I|we|you} {take|remove|subtract} B {from|out of} A?
+      {Tom|Lena|Ada|Max|My sister|_A girl} {subtracts|takes|takes away|deducts} B from A. {What is the result|How much is it|What does it make|What comes of it|What comes out}?
+      {Tom|Lena|Ada|Max|_A child|My friend} {does not|doesn't} {multiply|add|divide|compare}{ anything| here|}{;|, but|.} {he|she|it} {subtracts|takes|deducts} B from A. {What is the result|How much is it|What does it make|What comes of it|What comes out}?
+      {After|Once} {taking|subtracting|removing} B from A, {what|how much|which number} {do I have|is there|is it}?
+      {What|Which number|How much} {must be|has to be|should be|is} {added|given|put} to B {to reach A|to get A|to have A|so that it is A|so that A comes out}?
+      {How far|How much} {is it|is there} {from B up to A|between B and A|from B to A}?
+      {Start|Begin|We start} {with|from|at} A {and|, then} {lose|remove|drop} B{. What is left?|. What stays?|.}`),
     '*': lines(`{Times|Product|Multiply|Multiplication}: A{,| and} B
       {How much|How many|What} {is|are|makes} {A times the number B|A times as many as B|B counted A times|B added up A times}?
       {Please |}{multiply|take} {together |}A {and|with|by} B{.| for me.}
@@ -81,7 +119,12 @@ export const FURTHER_OF_TWO: Record<Language, Record<Operator, string[]>> = {
       {I think of|Think of|Imagine|I choose} A {and multiply|, then multiply} {it |}by B{. What number is it?|. What do I get?|.}
       A, {now|then} {multiply by|times} B{.|}
       A rows {of|with} B {each|in each}, how many?
-      {What|Which} number {is|would be} A times {as large|as big|as much|the size} as B?`),
+      {What|Which} number {is|would be} A times {as large|as big|as much|the size} as B?
+      {If|When} A is multiplied {by|with} B, {what is it|what do I get|how much is it}?
+      {Tom|Lena|Ada|Max|My sister|_A girl} multiplies A {by|with|and} B. {What is the result|How much is it|What does it make|What comes of it|What comes out}?
+      {Tom|Lena|Ada|Max|_A child|My friend} {does not|doesn't} {add|subtract|divide|compare}{ anything| here|}{;|, but|.} {he|she|it} multiplies A {by|with|and} B. {What is the result|How much is it|What does it make|What comes of it|What comes out}?
+      {After|Once} multiplying A {by|with} B, {what|how much|which number} {do I have|is there|is it}?
+      A {helpings|batches|portions|lots} of B{?| are how many?|}`),
   },
   de: {
     '+': lines(`{Plus|Addition|Summe}: A {und|,} B
@@ -89,7 +132,11 @@ export const FURTHER_OF_TWO: Record<Language, Record<Operator, string[]>> = {
       {Welche|Was für eine} Zahl ist {um |}B {mehr|höher|größer} als A?
       {Ich denke mir|Nimm|Ich nehme} A und {addiere|zähle dazu|lege dazu} B{.|. Was kommt raus?}
       A {plus noch|und dazu|und weitere|zuzüglich} B{?|}
-      {Wie viel|Was} {geben|machen|sind} A und {noch |}B {zusammen|insgesamt|in Summe}?`),
+      {Wie viel|Was} {geben|machen|sind} A und {noch |}B {zusammen|insgesamt|in Summe}?
+      {Tom|Lena|Max|Anna|Ein Kind|Mein Freund} {addiert|summiert} A und B. {Wie viel ist es|Was ist das Ergebnis|Was ergibt das|Wie viel ist das}?
+      {Tom|Lena|Max|Anna|Ein Kind|Mein Freund} {multipliziert|subtrahiert|teilt|vergleicht} {nicht|hier nicht}{,|;} {sondern|er|sie|es} {addiert|summiert} A und B. {Wie viel ist es|Was ist das Ergebnis|Was ergibt das|Wie viel ist das}?
+      {Wenn ich|Wenn man} zu A {noch |}B {addiere|dazuzählt|dazulege|gebe}, {was ist das|was kommt raus|wie viel ist es}?
+      A {vergrößert um|vermehrt um|und dann noch} B{?|}`),
     '-': lines(`{Minus|Subtraktion|Differenz}: A {und|,} B
       {Nimm|Ziehe|Zieh} {bitte |}{die |}B {von der|von} A {weg|ab}{.|}
       {Was|Wie viel} {fehlt|muss man} {von B auf A|noch, wenn ich B habe und A brauche|zu B addieren, um A zu bekommen}?
@@ -97,27 +144,40 @@ export const FURTHER_OF_TWO: Record<Language, Record<Operator, string[]>> = {
       {Ich denke mir|Nimm|Ich nehme} A und {subtrahiere|nehme weg} B{.|. Was kommt raus?}
       A {abzüglich|weniger} B{?|}
       {Wie viel|Was} {bleibt|ist übrig|bleibt übrig} {von A ohne|, wenn von A weggehen} B?
-      {Wie viel|Um wie viel} {kleiner|weniger} ist B als A?`),
+      {Wie viel|Um wie viel} {kleiner|weniger} ist B als A?
+      {Tom|Lena|Max|Anna|Ein Kind|Mein Freund} {subtrahiert|nimmt} B von A. {Wie viel ist es|Was ist das Ergebnis|Was ergibt das|Wie viel ist das}?
+      {Tom|Lena|Max|Anna|Ein Kind|Mein Freund} {multipliziert|addiert|teilt|vergleicht} {nicht|hier nicht}{,|;} {sondern|er|sie|es} subtrahiert B von A. {Wie viel ist es|Was ist das Ergebnis|Was ergibt das|Wie viel ist das}?
+      {Wenn ich|Wenn man} von A B {abziehe|wegnimmt|subtrahiert}, {was bleibt|was kommt raus|wie viel ist es}?
+      A {verkleinert um|vermindert um|verringert um} B{?|}`),
     '*': lines(`{Mal|Produkt|Multiplikation}: A {und|,} B
       {Wie viel|Was} {ergeben|sind|macht} A {mal die Zahl|multipliziert mit} B?
       {Rechne|Nimm} {bitte |}{die |}B A mal{.|}
       {Ich denke mir|Nimm|Ich nehme} A und {multipliziere mit|nehme es mal} B{.|. Was kommt raus?}
-      A {Packungen|Bündel} {zu|mit} je B, wie viel{ ist das|}?`),
+      A {Packungen|Bündel} {zu|mit} je B, wie viel{ ist das|}?
+      {Tom|Lena|Max|Anna|Ein Kind|Mein Freund} multipliziert A mit B. {Wie viel ist es|Was ist das Ergebnis|Was ergibt das|Wie viel ist das}?
+      {Tom|Lena|Max|Anna|Ein Kind|Mein Freund} {addiert|subtrahiert|teilt|vergleicht} {nicht|hier nicht}{,|;} {sondern|er|sie|es} multipliziert A mit B. {Wie viel ist es|Was ist das Ergebnis|Was ergibt das|Wie viel ist das}?
+      {Wenn ich|Wenn man} A mit B {multipliziere|malnimmt|multipliziert}, {was ist das|was kommt raus|wie viel ist es}?`),
   },
   zh: {
     '+': lines(`A{再加上|又加上|添|再加}B{得几|是几|是多少}？
       {把|将}A{和|与|跟}B{加在一起|加到一起|合在一起}{是几|得多少|}
       {比A大B|比A多B}的数{是几|是多少}？
-      A{多|增多|增大}B{得多少|是几}？`),
+      A{多|增多|增大}B{得多少|是几}？
+      {小明|她|他|小华}{不乘|不减|没有减}，{而是|只是|}把A和B{相加|加起来}，{得几|是多少|结果是几}？
+      {小明|她|他|小华}{把|用}A{加上|加}B，{得几|是多少|结果是几}？`),
     '-': lines(`{从A里|从A中|由A}{减掉|去掉|拿走|扣掉}B{是几|剩几|还有多少}？
       B{加上几|加多少|再加几|加几}{等于|是|才是|得}A？
       {比A小B|比A少B}的数{是几|是多少}？
       A{比B多几|比B大几|与B相差几}？
-      B{到A还差|离A还差|比A少}{几|多少}？`),
+      B{到A还差|离A还差|比A少}{几|多少}？
+      {小明|她|他|小华}{不乘|不加|没有加}，{而是|只是|}{用|从}A减{去|}B，{得几|是多少|结果是几}？
+      {小明|她|他|小华}{从|用}A{减去|减}B，{得几|是多少|结果是几}？`),
     '*': lines(`A个B{相加|加起来|是几|得多少}{？|}
       B的A倍{等于几|是几|得多少}？
       {把|将}A{乘上|乘|乘以}B{是几|得几|}
-      A{乘上|乘}B{得几|是几}？`),
+      A{乘上|乘}B{得几|是几}？
+      {小明|她|他|小华}{不加|不减|没有减}，{而是|只是|}把A和B相乘，{得几|是多少|结果是几}？
+      {小明|她|他|小华}{把|用}A{乘以|乘}B，{得几|是多少|结果是几}？`),
   },
 }
 
@@ -215,7 +275,9 @@ export const OTHER_LISTS: Record<Language, string[]> = {
     {How many|Which} numbers {are|lie} between F and U?
     {Say|List|Write|Count} {the |all |}numbers {from|between} F {to|and} U
     {mean|average|mode|range} of L
-    L in {order|reverse|words}`),
+    L in {order|reverse|words}
+    What {is|would be} {the|my} next {number|term|one}{:| in| after} L{?|}
+    {Continue|Go on with|Extend|Finish}{: | the row | the series |}L`),
   de: lines(`L
     L{?|.|, ...}
     {Finde|Nenne|Was ist} {den Mittelwert|den Durchschnitt|den Median|die Mitte} von L{?|}
@@ -228,6 +290,46 @@ export const OTHER_LISTS: Record<Language, string[]> = {
     {把|给}L{排序|排个顺序}
     L{后面是几|接下来是什么}？
     {求|算}F到U{所有数的和|之间的数}`),
+}
+
+/** Divisions of B into A, halves and doubles, which are declined. */
+export const DIVISIONS: Record<Language, string[]> = {
+  en: lines(`How many {packs|sets|bags|teams|boxes|rows|piles} of B {fit into|can be made from|do I get out of|can I fill with|make} A?
+    How many {times|Bs} {can|does} {I take B from|B go into|B fit into} A?
+    {_A|The|One} {third|quarter|fifth|sixth|tenth|half|thousandth|hundredth part} of A{?|}
+    A {parted|shared|split|broken|cut} {into|among|by|in} B{ parts| people| pieces|}{?|}
+    A {T|coins|cakes} {for|among|between} B {people|children|friends}. How many {for each|does each get|per head}?
+    {Each|Every} {box|bag|row} {holds|has} B T. How many {boxes|bags|rows} {are needed|do I need} for A{ T|}?
+    {What|How much} {is left over|is the rest|remains} when A is {shared by|divided by|split by} B?
+    {Double|Triple|Halve} A{.|, please| for me|, then add B|, then take off B| and take B off| and add B}
+    {Twice|Double|Half|Three times|Half of} A {plus|minus|and|less} B{?|}`),
+  de: lines(`Wie viele {Packungen|Gruppen|Beutel|Reihen} zu B {ergeben|sind in|bekomme ich aus} A?
+    {Ein|Das} {Drittel|Viertel|Fünftel|Zehntel} von A{?|}
+    A {verteilt auf|aufgeteilt in|gebrochen durch} B{?|}
+    A T für B Kinder. Wie viele {für jedes|bekommt jedes}?`),
+  zh: lines(`A{里面有|中有|可分成}几个B？
+    A的{三分之一|四分之一|十分之一}{是多少|是几|}？
+    A个T{平分给|平均分给}B{人|个人}，{每人|一人}几个？`),
+}
+
+/** Sentences before a story that change nothing. */
+export const ASIDES: Record<Language, string[]> = {
+  en: lines(`{Please |}{help|help me|listen|think well}.
+    {It is|It was|Today is} {a sunny day|Sunday|cold|late|a holiday}.
+    {Here is|This is} {one more|a story|another one|for school|a puzzle|my question}{.|:}
+    {I do not|I don't} {know|understand} this{ one|}.
+    {Hello|Hi|Hey}{!|,|.}
+    {N|M} {is happy|is tired|likes T|lives near the P|loves numbers|is at the P}.
+    {Two|Three|Four|One} of my {uncles|friends|cats|teachers} {came|are here|slept late|called}{.|. Anyway,|. Well,|. Now,}`),
+  de: lines(`{Bitte |}{hilf mir|hör zu|denk nach}.
+    {Heute ist|Es ist} {Sonntag|kalt|ein schöner Tag}.
+    {Noch eine|Hier ist eine|Jetzt eine} {Frage|Aufgabe}:
+    {Hallo|Hey|Guten Tag}{!|,|.}
+    {N|M} {ist müde|mag T|freut sich|rechnet gern}.`),
+  zh: lines(`{请|}{帮帮我|听好|想一想}。
+    {今天|昨天}{很冷|是周日|天气好}。
+    {你好|嗨}{！|，}
+    {N|M}{很高兴|喜欢T|喜欢算术}。`),
 }
 
 /** What stands between the numbers of a list; the last place may differ. */
@@ -277,7 +379,25 @@ export const FURTHER_STORIES: Record<Language, Record<Operator, string[]>> = {
       There are A {#lions|men|cats|tulips|cups|T} and B {#tigers|women|dogs|roses|plates|M} {in|at|near|on} the P. How many {#animals|people|pets|flowers|pieces|of both} {are there|are that|is that}?
       The P had A T. {Yesterday|Today|Then} {another |}B {T |}{were added|were built|were put there|came in|were born}. How many T {has it|does it have|are there} now?
       {First|In the morning} A T {#came|fell|were sold|were found}, {then|later|in the evening} B. How many {T|of them} {#came|fell|were sold|were found} {in all|together|}?
-      N {#lifts|carries|loads} A T, then B {more |}T. How many T does N {#lift|carry|load}{ in all|}?`),
+      N {#lifts|carries|loads} A T, then B {more |}T. How many T does N {#lift|carry|load}{ in all|}?
+      A {T|cows|birds|cars}{, then|, and then|; then|.} B {more|others|new ones}{.|,} {How many|how many} {in all|altogether|are that|is that}?
+      One {#shop|shelf|box|barn} {has|holds} A T and {another|a second} {#shop|shelf|box|barn} {has|holds} B. How many T {do both have|are in both|is that}?
+      How many T {does N have|has N got|are there} if {he|she|N} {has|had|owns} A and {buys|finds|gets|is given} B{ more|}?
+      If N has A T and {buys|finds|gets|makes} B{ more|}, how many {T |}{does N have|are there|will N have}{ then| now| in the end|}?
+      N {has|owns|keeps} A T{.|;} {He|She|N} {buys|finds|gets|makes|receives|orders} B {more |further |new |}T. How many T {does he own|does she own|does N own|does N have|are there now}?
+      N {#read|wrote|drew|cleaned|saw} A T {yesterday|last week|in the morning|before lunch} and B T {today|this week|in the evening|after lunch}. How many T did {N|he|she} {#read|write|draw|clean|see}?
+      N {#read|wrote|drew|cleaned|saw} A {#pages|letters|pictures|rooms|films} {yesterday|last week|before lunch} and B {today|this week|after lunch}. How many {#pages|letters|pictures|rooms|films} is that{ in all|}?
+      {On|In} {#the first day|day one|round one|the first week} {N|I|we} {sold|found|made|scored} A {T|points|coins}, {on|in} {#the second|day two|round two|the second week} B. What is {the total|the sum|that together}?
+      {My|Our|His|Her} {#sister|uncle|team|school} has A T, {my|our|his|her} {#brother|aunt|rival|neighbour} has B. How many T {are that|have they|do they have} {together|in total|altogether}?
+      {_A|The} {bus|train|boat|plane} {has|carries|takes} A {#people|men|adults} {and|plus} B {#dogs|women|children}. How many {are on board|ride along|is that in all}?
+      N {is|was} A {cm|metres|feet} {tall|high} and {grows|grew} {by |}B{ cm| metres| feet|}. How {tall|high} is N{ now| then|}?
+      {The|This} {book|lamp|coat} {costs|cost} A {euros|dollars|coins} and {got|became|is now} B {euros|dollars|coins} {dearer|more expensive}. What {does it cost|is the price}{ now|}?
+      N {needs|uses|takes} A {T|eggs|nails} for {#the cake|one soup|the door} and B for {#the bread|another|the roof}. How many {does N need|are needed|is that}{ in all|}?
+      N {pays|paid|spent|saved|earned} A {dollars|euros|coins} {#last month|yesterday|in May} and B {dollars |euros |coins |}{#this month|today|in June}. How much {is that|was it} {in total|altogether|together|in all}?
+      {In|On} the {#tree|pond|yard} {sit|are|were} A {#birds|ducks|hens}{ and|, and|. Then} B {more |others |}{come|join|land}. How many {#birds|ducks|hens} {sit there|are there|is that}{ now|}?
+      We {had|counted|saw} A {guests|people|T} {at noon|early|first} and B {more |}{at night|late|later}. How many {was that|were there|did we see}{ in all|}?
+      After {losing|selling|giving away|eating|spending} B {T|of them|coins}, N {has|keeps|still has} A{ left|}. How many {T |}{were there|did N have|had N} {before|at first|at the start}?
+      N {lost|sold|gave away|ate} B T and {now |still |}has A{ left|}. How many {T |}{were there|did N have|had N} {before|at first|at the start}?`),
     '-': lines(`N {has|had|owns} A T and {loses|sells|eats|gives away|drops|breaks|spends|throws away|burns|returns|lends out|forgets|uses|destroys} B. How many T {does N have|has N got|has N|are there|does N have now|are there now}?
       {I|We|They} {have|had|own} A T and {lose|sell|eat|give away|drop|break|burn|use|lost|sold|ate|gave away|forgot} B. How many T {have I|do we have|do they have now|have I now|are there|are there now}?
       {There are|There were|I see|Here are} A {T|people|birds|children|cars} {in|at|on} the P. B {leave|go|go home|get out|fly off|run off|drive off|move out|swim off|are sold|are taken|disappear|die}. How many {are there|are there now|are they now|does the P have now}?
@@ -302,7 +422,32 @@ export const FURTHER_STORIES: Record<Language, Record<Operator, string[]>> = {
       N {bakes|made|collected|grew|caught} A T, {and|but} {M|the dog|the wind|a thief} {takes|took|ate|stole|carried off} B{ of them|}. How many {T |}{remain|are left|does N still have|are still there}?
       N {needs|wants|must find|has to write} A T and {already has|has found|has} B{ of them| already|}. How many {T |more |}{are missing|to go|does N need|must N find|are left}?
       A T {sat|stood|lay|hung|were} {in|on|at} the P. After {_A while|lunch|the storm|noon} {only |}B {were left|stayed|were there|could be seen}. How many {had gone|went away|were gone|left}?
-      {The bus|The train|The ship} {carries|has|had} A {people|passengers}. At the {next |}{stop|harbour|station} B get off. How many {stay|are on it|travel on}{ now|}?`),
+      {The bus|The train|The ship} {carries|has|had} A {people|passengers}. At the {next |}{stop|harbour|station} B get off. How many {stay|are on it|travel on}{ now|}?
+      {_A|The|This|Our|One} {#hotel|train|ship|cinema|bus|hall|school|lot} {has|offers|contains} A {#beds|seats|cabins|places|seats|chairs|desks|spaces}. B {are|of them are} {occupied|sold|booked|full|in use|rented|reserved}. How many {#beds|seats|cabins|places|seats|chairs|desks|spaces} {are free|are still free|are left|are vacant|are open}?
+      {_A|The|Our} {#plane|tram|theatre|cafe} with A {#seats|seats|chairs|tables}{,|:} B {are|already} {occupied|sold|booked|in use}. How many {are free|can we have|are there for us|are vacant}?
+      There are A {seats|rooms|chairs|lockers} {on|in|at} the {P|train|tram|hall}, B {are|of them are} {already |}taken. How many {can we still take|are there for us|are not taken|remain}?
+      {_A|The} P {has room for|can hold|takes|fits} A {people|T|cars}{.|;} B {are there|have come|are in it}{ already|}. How many {more fit|more can come|places are left|may still come|places are free}?
+      N {has to|must|wants to} {#read|write|run|sew} A {#pages|letters|miles|coats}. {He|She} has {done|finished|managed} B. How many {#pages|letters|miles|coats} {remain|are left|are to go|are missing}?
+      How many T {does N have|are left|remain} {if|when} {he|she|N} had A and {lost|sold|gave away|ate|used} B?
+      If N has A T and {loses|sells|eats|gives away|uses} B, how many {T |}{are left|does N have|will N have|remain}{ then| now| in the end|}?
+      N {had|owned|kept} A T{.|;} {He|She|N} {gave|sent|lent|passed|handed} B {of them |}to {M|his sister|her mother|a friend|the teacher}. How many T {does N have|remain with N|are left|did N keep}{ now|}?
+      A {people|guests|T} {were|are} {invited|expected|ordered|planned}{, but|; only|, and} B {came|arrived|were there}. How many {did not come|were missing|are missing|stayed away}?
+      The {price|score|level|number} {fell|dropped|went down|sank} from A by B. What is it now?
+      N is A{ years old|}{.|;} {His|Her} {#brother|sister|cat|wife} is B years younger. How old is {the|his|her} {#brother|sister|cat|wife}?
+      N is B {years old|} and M is A. {How many years|By how many years} {older is M|is M older|is N younger}?
+      N has B T and {wants|needs} A. How many {more |}{T |}{does N need|are missing|must N get|to go}?
+      A T {hang|lie|are|were} {in|on} the P{.|;} N {takes|eats|picks|removes|throws away|carries off} B. How many {hang there|are there|are left|remain}{ now| still|}?
+      {In|At} the {#shop|zoo|office|farm} {there are|work|live} A {#T|animals|people|hens}. B of {them|these} are {#red|lions|men|white}. How many are not {#red|lions|men|white}?
+      Of {his|her|my|our|the} A T {he|she|I|we|N} {gave away|lost|broke|sold|ate} B. How many {are left|remain|are there still}?
+      There were A {T|people|children|cars} {in|at|on} the P{, then| and then|; later} B {got off|left|went home|went away|drove off}. How many {are still there|are left|remain|are there now}?
+      There are A T in {_A|the|one} {box|set|game|pack}. {If|When} B {are missing|are lost|get lost|are broken}, how many {do I have|are there|are left|remain}?
+      {#Dad|Grandma|My aunt|N} is A and {#mum|grandpa|my uncle|M} is B. How many years {older|more} is {#dad|grandma|my aunt|N}?
+      N {#scored|has|got|earned} B {points|coins|T} and M {#scored|has|got|earned} A. How many more {points|coins|T} {does M have|has M|are M's}?
+      N {#scored|has|got|earned} B {#points|points|T|coins} and M A. How many {#points|points|T|coins} more {is that|has M}?
+      {_A|The|My} {#book|film|way|list} has A {#pages|minutes|miles|words} and {I have|N has|I've} {#read|seen|walked|learned} B. How many {#pages|minutes|miles|words} {remain|are missing|are still to come}?
+      After {finding|buying|getting|winning} B T, N {has|owns} A. How many {T |}{were there|did N have|had N} {before|at first|at the start}?
+      N had A T. {Now|Today|In the end} {he|she|N} has {only |}B{ left|}. How many {T |}{are gone|were lost|did N lose|did N give away}?
+      _A {#ladder|tower|stair|wall} has A {#rungs|steps|stairs|stones}. N {has climbed|is on|stands on number} B. How many {#rungs|steps|stairs|stones} {are above N|are still to come|remain}?`),
     '*': lines(`{_A|One|Each|Every} {#cat|table|bike|spider|car|dog|hand} has B {#legs|drawers|wheels|eyes|doors|paws|fingers}. How many {#legs|drawers|wheels|eyes|doors|paws|fingers} {have|are on|do you count on|belong to} A {of them|of these|such ones}?
       A {#cats|cows|tables|T|stools|flowers} with B {#legs|horns|drawers|M|legs|leaves} each{, how many|: how many} {#legs|horns|drawers|M|legs|leaves}{ in all| is that|}?
       {One|_A|Each} {T|pen|hat|ticket|cake|shirt} costs B {dollars|euros|coins|pounds}. {How much|What} {do|will} A {of them |}{cost|come to}?
@@ -317,7 +462,21 @@ export const FURTHER_STORIES: Record<Language, Record<Operator, string[]>> = {
       N has A {bags|hands|pockets|nets|jars}{ and|,} {in each|each with|each holding|with} B T{ in each|}. How many T {has N|does N have|are that}{ altogether| in total|}?
       {In|On} {one|each|every} {#jar|row|page|tray} {are|lie|there are} B T. How many T {are|lie} {in|on} A {#jars|rows|pages|trays}?
       N {#plants|sews|glues|nails} A {rows|lines} {of|with} B {#seeds|buttons|T|stamps}. How many {#seeds|buttons|T|stamps} {is that|are there|does N need}?
-      For {one|each|every} {#cake|soup|coat|chair} {N needs|you need|they use} B {#eggs|carrots|T|nails}. How many for A?`),
+      For {one|each|every} {#cake|soup|coat|chair} {N needs|you need|they use} B {#eggs|carrots|T|nails}. How many for A?
+      {_A|The|Our|One} {#bakery|school|garden|library} has A {#trays|floors|beds|rooms} {with|of} B {#buns|windows|flowers|desks} {each|apiece|on each}. How many {#buns|windows|flowers|desks}{ are there| in all|}?
+      A {friends|children|men|girls|hens} {bring|eat|carry|get|catch|lay} B T {each|apiece}. How many T {are there|is that|are that}{ in all|}?
+      {Each|Every one} of {the |}A {friends|children|men|girls|teams} {brings|eats|carries|gets|has} B T. How many T {are there|is that|are that}{ in all|}?
+      {I|We|You} {#do|swim|write|drink} B {#jumps|laps|words|cups} {a|per|each|every} {#day|week|minute|hour}. How many {#jumps|laps|words|cups} {is that|are that|do I get} in A {#days|weeks|minutes|hours}?
+      How many {#jumps|laps|words|cups} {do I|do we|does N} {#do|swim|write|drink} in A {#days|weeks|minutes|hours} {at|with} B {a|per|each} {#day|week|minute|hour}?
+      {One|_A|Each} {T|ticket|chair} {costs|is} B {euros|dollars|coins}. {How much|What} {do|would} A {T|tickets|such things} {cost|come to|be}?
+      {How much|What} {do|would} A {T|tickets|pens} {cost|come to} {at|if one costs|if each costs} B {euros|dollars|coins}{ each|}?
+      We {planted|set up|laid|saw} A rows {of|with} B T{ each|}. How many T {is that|are there|were there}?
+      There are A {rows|lines|stacks|piles|heaps} {of|with} B T {in|on|near} the P. How many T {are there|is that|are in the P}?
+      N {has|fills|buys|packs} A {boxes|bags|sacks|crates}. {Each|Every one|Each one} {holds|contains|has|takes} B T. How many T {are there|does N have|is that}{ in all|}?
+      {How many|What number of} T {are|lie|fit} in A {boxes|bags|rows|nets} {if|when} {each|every one|one} {holds|has|contains} B?
+      If {one|each|_A} {T|ticket|book} costs B {dollars|euros|coins}, {how much|what} do A {T|tickets|books|of them} cost?
+      N {works|sleeps|trains|sings} B hours {a|every|each} day. How many hours {is that|are that} {in|after} A days?
+      A {hands|feet|stars|leaves|T} {with|have} B {#fingers|toes|points|M} each: how many {#fingers|toes|points|M}{ is that| in all| together|}?`),
   },
   de: {
     '+': lines(`N {hat|hatte|besitzt} A T und {bekommt|findet|gewinnt|kauft|holt|sammelt|erhält|backt|macht} B. Wie viele T {hat N|hat N nun|sind es|sind es jetzt}?
@@ -329,7 +488,14 @@ export const FURTHER_STORIES: Record<Language, Record<Operator, string[]>> = {
       {Ein|Das} {Hut|Buch|Rad} kostet A Euro und {ein|das} {Stift|Heft|Brot} B Euro. Was kostet {beides|alles}{ zusammen|}?
       N {#pflückt|sammelt|backt|findet} A T, M {#pflückt|sammelt|backt|findet} B. Wie viele {T |}{haben beide|haben sie|sind das}{ zusammen|}?
       {#Im Zug|Am Tisch|Im Hof} {#sind|sitzen|stehen} A {Leute|Kinder}, B {#steigen zu|setzen sich dazu|kommen hinzu}. Wie viele sind es{ jetzt| dann|}?
-      N {läuft|fährt|geht} A {km|Meter|Schritte} und dann {noch |}B. Wie weit ist das?`),
+      N {läuft|fährt|geht} A {km|Meter|Schritte} und dann {noch |}B. Wie weit ist das?
+      N {hat|besitzt} A T. {Er|Sie|N} {kauft|bekommt|findet|holt} {noch |}B{ T| weitere| dazu|}. Wie viele T {hat er|hat sie|hat N|sind es}{ jetzt| nun|}?
+      Wie viele T hat N, wenn {er|sie} A hat und {noch |}B {bekommt|kauft|findet}?
+      Wenn N A T hat und {noch |}B {bekommt|kauft|findet}, wie viele {T |}{hat N dann|sind es dann|sind es}?
+      N {#liest|sieht|schreibt} {gestern|am Morgen|zuerst} A {#Seiten|Filme|Briefe} und {heute|am Abend|später} B{ weitere|}. Wie viele {#Seiten|Filme|Briefe} sind {das|es}{ zusammen|}?
+      {Am Montag|Im Mai|In Woche eins} {verkauft|macht|findet} N A T, {am Freitag|im Juni|in Woche zwei} B. Wie viele {T |}sind {das|es}{ zusammen| insgesamt|}?
+      A T, dann {noch |}B{ T|}. Wie viele {T |}{sind das|sind es}?
+      N {verliert|verkauft|isst} B T und hat noch A. Wie viele {waren es|hatte N} {vorher|am Anfang|zuerst}?`),
     '-': lines(`N {hat|hatte|besitzt} A T und {verliert|verkauft|isst|verschenkt|zerbricht|vergisst|verbraucht|verleiht} B. Wie viele T {hat N|hat N nun|sind es|sind es jetzt}?
       {Im Hof|Am See|Im Haus|In P} sind A {T|Leute|Kinder|Vögel}. B {gehen|gehen weg|steigen aus|gehen hinaus|fliegen fort|ziehen aus}. Wie viele sind {es|es nun|es jetzt|da}?
       In {der Klasse|der Gruppe|dem Saal} {sind|sitzen} A {Kinder|Schüler|Leute}. B {davon |}{fehlen|sind krank|sind nicht da|gehen heim}. Wie viele {sind da|bleiben|sind noch da}?
@@ -341,14 +507,27 @@ export const FURTHER_STORIES: Record<Language, Record<Operator, string[]>> = {
       N ist A, M ist B. Wie viele Jahre ist N älter?
       N hat A T, M hat B. Wie viele {T |}{mehr hat N|hat N mehr}?
       Von A {#T|Kindern|Eiern|Tassen} sind B {#blau|Jungen|faul|kaputt}. Wie viele {#nicht|sind Mädchen|sind gut|sind heil}?
-      {Auf|In|An} P {stehen|sind|liegen} A T, B {fahren weg|fallen um|verschwinden|fliegen weg}. Wie viele {bleiben|sind noch da|sind es noch}?`),
+      {Auf|In|An} P {stehen|sind|liegen} A T, B {fahren weg|fallen um|verschwinden|fliegen weg}. Wie viele {bleiben|sind noch da|sind es noch}?
+      {Der|Ein|Unser} {#Bus|Zug|Saal|Wagen} hat A {#Plätze|Betten|Stühle|Sitze}. B {davon |}sind {belegt|verkauft|besetzt|gebucht|reserviert}. Wie viele {#Plätze|Betten|Stühle|Sitze} sind {frei|noch frei|leer|zu haben}?
+      N {hat|hatte} A T. {Er|Sie|N} {gibt|schenkt|schickt} M B{ davon|}. Wie viele T {hat N|behält N|bleiben}{ noch| jetzt|}?
+      Wie viele T hat N{ noch|}, wenn {er|sie} A hat und B {verliert|verkauft|isst|verschenkt}?
+      Wenn N A T hat und B {verliert|verkauft|isst|verschenkt}, wie viele {T |}{hat N dann|bleiben|sind es noch}?
+      Auf {dem Tisch|dem Teller|der Bank} {liegen|sind} A T. B {werden|davon werden} {gegessen|verkauft|gestohlen|weggenommen}. Wie viele {sind es noch|sind noch da|bleiben übrig}?
+      {Eingeladen|Bestellt|Geplant} {sind|waren} A {Gäste|T|Leute}, {aber|nur} B {kommen|kamen}. Wie viele {fehlen|kommen nicht|fehlten}?
+      N {muss|soll|will} A {#Seiten|Briefe|km} {#lesen|schreiben|laufen}. B {hat sie|hat er|sind} {schon |}{geschafft|fertig}. Wie viele {fehlen|bleiben|sind es noch}?
+      N hatte A T. Jetzt sind es {nur noch |}B. Wie viele {fehlen|sind weg|hat N verloren}?`),
     '*': lines(`Ein {T|Heft|Hut|Ticket} kostet B {Euro|Taler|Münzen}. {Wie viel|Was} kosten A{ davon| T| Stück|}?
       Eine {#Woche|Kiste|Reihe|Mannschaft} hat B {#Tage|T|Plätze|Spieler}. Wie viele {#Tage|T|Plätze|Spieler} haben A {#Wochen|Kisten|Reihen|Mannschaften}?
       {Eine Katze|Ein Tisch|Ein T} hat B Beine. Wie viele Beine haben A {davon|zusammen|insgesamt}?
       N {#läuft|liest|schwimmt} {jeden Tag|täglich} B {#km|Seiten|Bahnen}. Wie viele {#km|Seiten|Bahnen} sind das in A Tagen?
       An jedem Tisch {sitzen|sind} B {#Leute|Kinder}. Es gibt A Tische. Wie viele {#Leute|Kinder} sind {es|das}?
       Jedes {#Kind|Tier} bekommt B T. Es sind A{# Kinder| Tiere}. Wie viele T {braucht man|sind das}?
-      N kauft A T zu je B {Euro|Münzen}. Was {kostet das|bezahlt N}?`),
+      N kauft A T zu je B {Euro|Münzen}. Was {kostet das|bezahlt N}?
+      A {Kinder|Freunde|Männer} {bringen|essen|tragen|haben} je B T. Wie viele T sind {das|es}{ zusammen| insgesamt|}?
+      {Es gibt|Hier sind|Da sind} A {#Reihen|Kisten|Tische|Regale} mit {je |jeweils }B {#Bäumen|Flaschen|Kindern|Büchern}. Wie viele {#Bäume|Flaschen|Kinder|Bücher} sind {das|es}?
+      N {hat|füllt|kauft} A {#Kisten|Beutel|Netze}. In {#jeder|jedem|jedem} sind B T. Wie viele T {hat N|sind es|sind das}?
+      Was kosten A T, wenn {eins|jedes} B {Euro|Münzen} kostet?
+      Ich {#laufe|lese|trinke} {täglich|jeden Tag|am Tag} B {#Runden|Seiten|Tassen}. Wie viele {#Runden|Seiten|Tassen} sind {das|es} in A Tagen?`),
   },
   zh: {
     '+': lines(`N有A{个|只|本}T，{买了|得到|捡到|收到|赢了|做了}B{个|只|本}，{N|现在|N现在}有{多少|几}{个|只|本}T？
@@ -359,21 +538,52 @@ export const FURTHER_STORIES: Record<Language, Record<Operator, string[]>> = {
       N有A{#元|块}，{妈妈给|又得到|赚了}B{#元|块}，现在有{多少|几}{#元|块}？
       N{#摘了|做了|写了|跑了}A{#个|次|字|米}，M{#摘了|做了|写了|跑了}B{#个|次|字|米}，{两人|他们}{一共|共}{多少|几}{#个|次|字|米}？
       {一本书|一支笔|一顶帽子}A元，{一个本子|一块糖|一个球}B元，{一共|两样}多少{元|钱}？
-      {鸭|牛|猫}A只，{鹅|羊|狗}B只，{共|一共|加起来}几只？`),
+      {鸭|牛|猫}A只，{鹅|羊|狗}B只，{共|一共|加起来}几只？
+      {如果|要是}N有A个T，{又买|又得|再拿}B个，{一共|共|就}有{多少|几}个？
+      N{昨天|上午|先}{#看了|写了|做了}A{#页|个字|道题}，{今天|下午|后来}{#看了|写了|做了}B{#页|个字|道题}，{一共|共|总共}{#看了|写了|做了}{多少|几}{#页|个字|道题}？
+      先有A个T，{后来|然后}又来了B个，{现在|一共}{多少|几}个？`),
     '-': lines(`N有A{个|只|本}T，{丢了|吃了|用了|卖了|送了|坏了}B{个|只|本}，{N|现在|N现在}有{多少|几}{个|只|本}T？
       {P上|P里|屋里}有A{个|只|人}，{走了|出去|下去|飞走|离开}B{个|只|人}，{现在|这时|那里}有{多少|几}{个|只|人}？
       {一本书|这本书}A页，{看了|读了}B页，{还剩|还有|剩下}{多少|几}页？
       N有A{#元|块}，{花了|用了|丢了}B{#元|块}，{还剩|还有|剩}{多少|几}{#元|块}？
-      N今年A岁，M{今年|}B岁，{N比M大几岁|相差几岁|M比N小几岁}？
+      N今年A岁，M{今年|是}B岁，{N比M大几岁|相差几岁|M比N小几岁}？
       {车上|屋里|教室里}有A人，{走了|下去|离开}B人，{还剩|还有}{多少|几}人？
       {班里|队里}有A人，{#男生|大人}B人，{#女生|小孩}{多少|几}人？
-      {座位|房间|T}A个，{有人的|用了|占了}B个，空的{几|多少}个？
-      N要A个T，{只有|已有|有了}B个，还{差|缺|要}{几|多少}个？`),
+      {座位|房间|T}有A个，{有人的|用了|占了}B个，空的{几|多少}个？
+      N要A个T，{只有|已有|有了}B个，还{差|缺|要}{几|多少}个？
+      {如果|要是}N有A个T，{丢了|吃了|卖了}B个，{还剩|还有|剩}{多少|几}个？
+      {这列火车|影院|大厅|会场}有A个{座位|位子}，{已有|坐了|卖了}B个，{还空|空着|还有空的}{几|多少}个？
+      N有A个T，把B个{给了|送给|借给}M，N{还有|还剩|剩下}{几|多少}个？`),
     '*': lines(`{一只|每只}{狗|猫|鸡|T}有B条腿，A只{有|共有}{多少|几}条腿？
-      {每个|一个}T{#B元|B块}，{买A个|A个}{#多少元|多少块}？
+      {每个|一个}T{卖|要}{#B元|B块}，{买A个|A个}{#多少元|多少块}？
       N{每天|一天}{#写|跑|读}B{#个字|圈|页}，A天{#写|跑|读}{多少|几}{#个字|圈|页}？
       {买了|有}A{#袋|箱|盒}T，每{#袋|箱|盒}B{#斤|个|支}，{一共|共}{多少|几}{#斤|个|支}？
-      每{#排|行|组}{坐|站|有}B人，A{#排|行|组}{坐|站|有}{多少|几}人？`),
+      每{#排|行|组}{坐|站|有}B人，A{#排|行|组}{坐|站|有}{多少|几}人？
+      A个{人|孩子|同学}每人{带|拿|吃|有}B个T，{一共|共|总共}{多少|几}个？
+      {一共|有}A{#排|箱|盒}，每{#排|箱|盒}B个T，{有多少个T|T有几个|多少个}？
+      每个T卖B元，A个{要|卖|是}多少{元|钱}？`),
+  },
+}
+
+/** What rises or falls from a number S, which may be negative, by B. */
+export const LEVELS: Record<Language, Record<'+' | '-', string[]>> = {
+  en: {
+    '+': lines(`{The temperature|The level|The score|It} {is|was} S{ degrees| points| metres|} and {rises|rose|goes up|went up|climbs|gets warmer} {by |}B{ degrees| points| metres|}. {What|How high} is it{ now| then|}?
+      {From|At} S {the lift|the diver|the balloon|the bird} {goes up|rises|climbs} B. {Where|At what height} is it{ now|}?`),
+    '-': lines(`{The temperature|The level|The score|It} {is|was} S{ degrees| points| metres|} and {falls|fell|goes down|went down|sinks|drops} {by |}B{ degrees| points| metres|}. {What|How high} is it{ now| then|}?
+      {From|At} S {the lift|the diver|the balloon|the bird} {goes down|sinks|falls} {by |another |}B. {Where|At what height} is it{ now|}?`),
+  },
+  de: {
+    '+': lines(
+      '{Es ist|Es war|Am Morgen ist es} S Grad und {steigt|wird wärmer} um B{ Grad|}. Wie {warm|viel Grad} ist es{ jetzt| dann|}?',
+    ),
+    '-': lines(
+      '{Es ist|Es war|Am Morgen ist es} S Grad und {sinkt|fällt|wird kälter} um B{ Grad|}. Wie {warm|viel Grad} ist es{ jetzt| dann|}?',
+    ),
+  },
+  zh: {
+    '+': lines('{气温|早上}是S度，{升高|上升|升}了B度，现在{多少|几}度？'),
+    '-': lines('{气温|早上}是S度，{下降|降低|降}了B度，现在{多少|几}度？'),
   },
 }
 
@@ -385,29 +595,54 @@ export const STORIES_OF_THREE: Record<Language, BySigns> = {
       N has A T, M has B and {the teacher|her sister|his dad|a friend} has C. How many T {have they|do they have|are that} {together|in all|altogether}?
       N {buys|finds|sells|eats|picks} A T, {then|later} B and {at last|in the evening|then another} C. How many T {is that|are that|is it}{ together| in all|}?
       A T {are|lie|stand} {in|on|at} the P, B at {home|school} and C in the {car|yard}. How many T {are there|is that}{ in all|}?
-      N has A T{, gets|, finds| and wins} B and then C{ more|}. How many T {does N have|has N|are there}{ now|}?`),
+      N has A T{, gets|, finds| and wins} B and then C{ more|}. How many T {does N have|has N|are there}{ now|}?
+      N has A {red|small|old} T, B {blue|big|new} ones and C {green|round|broken} ones. How many T {does N have|are that|has N got}{ in all| altogether|}?
+      N {#reads|runs|sells|earns} A {#pages|miles|cars|coins} on {Monday|day one}, B on {Tuesday|day two} and C on {Friday|day three}. How many {#pages|miles|cars|coins} {is that|are that}{ in all| altogether|}?
+      {The|_A|Our} P has A {#boys|cats|men}, B {#girls|dogs|women} and C {#teachers|birds|children}. How many {is that|are that|are there}{ in all| altogether| together|}?`),
     '-+': lines(`N has A T, {loses|sells|gives away|eats|breaks} B and {then |}{finds|gets|buys|makes|wins} C{ more| new ones|}. How many T {does N have|has N got|are there}{ now|}?
       There {are|were} A {people|passengers|guests} in the {bus|train|P}. B {get off|leave|go out} and C {get on|come in|enter}. How many {people|passengers|guests|} are {in it|there|inside}{ now|}?
-      N had A {dollars|euros|coins}, {spent|paid|lost} B and {earned|got|found} C. How much {has N|does N have}{ now|}?`),
+      N had A {dollars|euros|coins}, {spent|paid|lost} B and {earned|got|found} C. How much {has N|does N have}{ now|}?
+      The {bus|train|lift|boat|tram} {had|carried} A {people|passengers|guests}{.|;} B {got off|got out|left|went out} and C {got on|got in|came in|boarded}. How many {are on it|are in it|are there|does it have}{ now|}?`),
     '+-': lines(`N has A T, {finds|gets|buys|makes|wins} B{ more|} and {then |}{loses|sells|gives away|eats|breaks} C. How many T {does N have|has N got|are left}{ now|}?
-      There {are|were} A {people|passengers|guests} in the {bus|train|P}. B {get on|come in|enter} and C {get off|leave|go out}. How many {people|passengers|guests|} are {in it|there|inside}{ now|}?`),
+      There {are|were} A {people|passengers|guests} in the {bus|train|P}. B {get on|come in|enter} and C {get off|leave|go out}. How many {people|passengers|guests|} are {in it|there|inside}{ now|}?
+      The {bus|train|lift|boat|tram} {had|carried} A {people|passengers|guests}{.|;} B {got on|got in|came in|boarded} and C {got off|got out|left|went out}. How many {are on it|are in it|are there|does it have}{ now|}?`),
+    '*+': lines(`N {buys|bought|gets} A {T|pens|cups} {at|for} B {euros|dollars|coins} each and {a hat|one cake|a bag} for C. {What|How much} {does it cost|is it|does N pay|is that}{ in all| together|}?
+      N has A {boxes|bags|jars} {with|of} B T{ each|} and C {more |loose |other |}T. How many T {has N|are there|does N have}{ in all| altogether|}?
+      A {tables|rooms|rows} with B {people|T} each and C more: how many{ is that| are there|}?`),
+    '*-': lines(`N {has|fills|buys} A {boxes|bags|jars} {with|of} B T{ each|} and {loses|sells|eats|gives away} C. How many T {are left|has N|remain}{ now|}?
+      There are A {tables|rooms|rows} with B {people|T} each. C {leave|are gone|go away}. How many {are left|remain|are there now}?`),
+    '+*': lines(
+      `A {boys|men|cats} and B {girls|women|dogs} {each get|get|each eat|each bring} C T{ each|}. How many T {is that|are that|are needed}{ in all|}?`,
+    ),
     '--': lines(`N has A T, {loses|sells|gives away|eats|breaks} B and {then |}{loses|sells|gives M|eats|breaks} C{ more|}. How many T {does N have|are left|remain}{ now|}?
       {Of|Out of} A T B are {sold|eaten|gone|red} and C are {broken|lost|old|blue}. How many T {are left|remain|are others}?
-      N had A {dollars|euros|coins} and {paid|spent} B for a {T|hat|book} and C for a {pen|cup|cake}. How much is left?`),
+      N had A {dollars|euros|coins} and {paid|spent} B for a {T|hat|book} and C for a {pen|cup|cake}. How much is left?
+      N {bakes|buys|has} A T{.|;} {M|The dog|_A friend} {eats|takes|gets} B and {the guests|his sister|the cat} C. How many {T |}{are left|remain}?`),
   },
   de: {
     '++': lines(`{Hier sind|N hat|Es gibt} A {#rote|kleine|alte}, B {#blaue|große|neue} und C {#grüne|riesige|kaputte} T. Wie viele T sind {das|es}{ zusammen|}?
-      N hat A T, M hat B und {Oma|Opa|Karl} hat C. Wie viele T haben sie zusammen?`),
+      N hat A T, M hat B und {Oma|Opa|Karl} hat C. Wie viele T haben sie zusammen?
+      N {liest|läuft|verkauft} am Montag A, am Dienstag B und am Freitag C {Seiten|km|T}. Wie viele sind {das|es}{ zusammen| insgesamt|}?`),
     '-+': lines(`N hat A T, {verliert|verkauft|isst} B und {findet|bekommt|kauft} C. Wie viele T hat N{ jetzt| dann|}?
-      Im {Bus|Zug} sind A Leute. B steigen aus und C steigen ein. Wie viele sind {es jetzt|drin}?`),
-    '+-': lines('N hat A T, {findet|bekommt|kauft} B und {verliert|verkauft|isst} C. Wie viele T hat N{ jetzt| noch|}?'),
+      Im {Bus|Zug} sind A Leute. B steigen aus und C steigen ein. Wie viele sind {es jetzt|drin}?
+      In der {Bahn|Straßenbahn|Gondel} {sitzen|sind|waren} A {Leute|Kinder|Personen}. {Dann|In der Stadt|Am See} {steigen|stiegen} B aus und C {ein|zu}. Wie viele {sind es|sind darin|fahren mit}{ jetzt| nun|}?`),
+    '+-': lines(`N hat A T, {findet|bekommt|kauft} B und {verliert|verkauft|isst} C. Wie viele T hat N{ jetzt| noch|}?
+      Im {Bus|Zug} sind A Leute. B steigen ein und C steigen aus. Wie viele sind {es jetzt|drin}?
+      In der {Bahn|Straßenbahn|Gondel} {sitzen|sind|waren} A {Leute|Kinder|Personen}. {Dann|In der Stadt|Am See} {steigen|stiegen} B {ein|zu} und C aus. Wie viele {sind es|sind darin|fahren mit}{ jetzt| nun|}?`),
+    '*+': lines('N kauft A T zu je B {Euro|Münzen} und {einen Hut|ein Brot} für C. Was kostet {das|alles}{ zusammen|}?'),
+    '*-': lines('N hat A {Kisten|Beutel} mit je B T und {verkauft|isst} C. Wie viele T {bleiben|hat N noch}?'),
     '--': lines('N hat A T, {verliert|verkauft|isst} B und {verschenkt|gibt M} C. Wie viele T {bleiben|hat N noch}?'),
   },
   zh: {
     '++': lines(`{红|小}球A个，{蓝|大}球B个，{绿|新}球C个，{一共|共}{多少|几}个？
       N有A个T，M有B个，老师有C个，一共{多少|几}个？`),
     '-+': lines(`车上有A人，下去B人，上来C人，{现在|车上}有{多少|几}人？
-      N有A个T，{吃|用}了B个，又{买|得}了C个，现在有{多少|几}个？`),
+      N有A个T，{吃|用}了B个，又{买|得}了C个，现在有{多少|几}个？
+      N有A元，花了B元，又{得|赚}了C元，{现在|还}有多少元？
+      {公交车|车|火车}上{原来有|原有|有}A人，{到站|后来|先}下去B人，又上来C人，{现在|车上现在}有{多少|几}人？`),
+    '*+': lines('N买A个T，每个B元，又买了一{顶帽子|本书}C元，{一共|共}{多少|要多少}元？'),
+    '+-': lines(`车上有A人，上来B人，下去C人，{现在|车上}有{多少|几}人？
+      {公交车|车|火车}上{原来有|原有|有}A人，{到站|后来|先}上来B人，又下去C人，{现在|车上现在}有{多少|几}人？`),
     '--': lines('N有A个T，{吃|用}了B个，又{送|丢}了C个，还{剩|有}{多少|几}个？'),
   },
 }

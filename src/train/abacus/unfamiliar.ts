@@ -9,18 +9,21 @@ import { integer, pick, type Random } from '../../random/stream.ts'
 import { allowed, answerTo, type Categorised, comparison, drawExpression, refused, story, storyValues } from './dialogues.ts'
 import { chain, combine, drawSign, type Expression, exactValue, numberOf, type Operator, operands, PLAIN, textOf } from './expression.ts'
 import { inWords, type Language } from './number-words.ts'
-import { COMPARISONS } from './question-wordings.ts'
+import { COMPARISONS, NEGATIVE } from './question-wordings.ts'
 import { hanzi, REFUSAL, spoilt, word } from './refusals.ts'
 import { STORIES } from './story-wordings.ts'
 import { capital, casual, fill, vary } from './templates.ts'
 import {
+  ASIDES,
   BETWEEN_ITEMS,
   type BySigns,
   CLAIMS,
+  DIVISIONS,
   FURTHER_AROUND,
   FURTHER_COMPARISONS,
   FURTHER_OF_TWO,
   FURTHER_STORIES,
+  LEVELS,
   LISTS,
   NESTED,
   OTHER_LISTS,
@@ -34,34 +37,35 @@ const FURTHER = { around: FURTHER_AROUND, ofTwo: FURTHER_OF_TWO }
 export function drawUnfamiliar(next: Random, effort: Effort, tool: boolean): Categorised | undefined {
   const draw = next()
   if (tool) return draw < 0.9 ? undefined : calculated(next, effort)
-  if (draw < 0.25) return undefined
-  if (draw < 0.28) return { category: 'refused', ...refused(next) }
+  if (draw < 0.22) return undefined
+  if (draw < 0.25) return { category: 'refused', ...refused(next) }
   const language = drawLanguage(next)
-  if (draw < 0.345) return inSigns(next, effort)
-  if (draw < 0.365) return declined(strangeRequest(next), 'en')
-  if (draw < 0.465) return declined(strangeStory(next, language), language)
-  if (draw < 0.49) return declined(next() < 0.6 ? strangeComparison(next, language) : claim(next, language), language)
-  if (draw < 0.53) {
+  if (draw < 0.315) return inSigns(next, effort)
+  if (draw < 0.335) return declined(strangeRequest(next), 'en')
+  if (draw < 0.43) return declined(strangeStory(next, language), language)
+  if (draw < 0.455) return declined(next() < 0.6 ? strangeComparison(next, language) : claim(next, language), language)
+  if (draw < 0.495) {
     const known = next() < 0.3 ? comparison(next, effort, language).user : ask(next, drawExpression(next, 'pair'), language)
     return declined(spoilt(next, known, language), language)
   }
-  if (draw < 0.64) {
+  if (draw < 0.585) {
     const from = next() < 0.6 ? FURTHER_COMPARISONS : undefined
     return { category: 'compare', ...comparison(next, effort, language, next() < 0.6, from) }
   }
-  if (draw < 0.67) return storyOfThree(next, effort, language)
-  if (draw < 0.78) {
+  if (draw < 0.63) return next() < 0.15 ? level(next, effort, language) : storyOfThree(next, effort, language)
+  if (draw < 0.765) {
     const [from, words] = [next() < 0.7 ? FURTHER_STORIES : undefined, next() < 0.3 ? drawWords(next, language) : undefined]
-    return { category: 'story', ...story(next, effort, false, language, words, from) }
+    return withAside(next, { category: 'story', ...story(next, effort, false, language, words, from) }, language)
   }
-  if (draw < 0.8) return listed(next, effort, language)
-  if (draw < 0.815) return declined(fill(vary(next, pick(next, OTHER_LISTS[language])), listValues(next, language)), language)
-  if (draw < 0.84) return nested(next, effort, language)
+  if (draw < 0.785) return listed(next, effort, language)
+  if (draw < 0.8) return declined(fill(vary(next, pick(next, OTHER_LISTS[language])), listValues(next, language)), language)
+  if (draw < 0.812) return declined(divided(next, language), language)
+  if (draw < 0.837) return nested(next, effort, language)
   const words = next() < 0.4 ? drawWords(next, language) : undefined
   const expression = allowed(() => (words && next() < 0.6 ? spokenPair(next) : drawAsked(next)))
   const question = next() < 0.35 ? askOfTwo(next, expression, language, words) : undefined
   const user = question ?? ask(next, expression, language, words, next() < 0.5 ? FURTHER : undefined)
-  return { category: 'arithmetic', ...answerTo(expression, effort, false, user, language) }
+  return { category: 'arithmetic', ...answerTo(expression, effort, false, next() < 0.02 ? user.toUpperCase() : user, language) }
 }
 
 /** A question in one of the further wordings for two numbers that are not negative; undefined for other expressions. */
@@ -94,12 +98,16 @@ function drawSigns(next: Random, from: BySigns): { ops: [Operator, Operator]; wo
   return { ops: Array.from(signs) as [Operator, Operator], wordings }
 }
 
-function storyOfThree(next: Random, effort: Effort, language: Language): Categorised {
-  const { ops, wordings } = drawSigns(next, STORIES_OF_THREE[language])
+export function storyOfThree(next: Random, effort: Effort, language: Language, from = STORIES_OF_THREE): Categorised {
+  const { ops, wordings } = drawSigns(next, from[language])
   const expression = allowed(() => {
-    const digits = integer(next, 1, 2)
+    const digits = ops.includes('*') ? 1 : integer(next, 1, 2)
     const one = () => numberOf(next, integer(next, 1, digits))
     const [b, c] = [one(), one()]
+    if (ops[0] === '*') {
+      const [a, most] = [numberOf(next, next() < 0.4 ? 2 : 1), ops[1] === '-' ? 0 : 99]
+      return chain([a, b, integer(next, 0, Math.min(a * b + most, 99))], ops)
+    }
     const least = (ops[0] === '-' ? b : 0) + (ops[1] === '-' ? c : 0)
     return chain([least + one(), b, c], ops)
   })
@@ -107,7 +115,26 @@ function storyOfThree(next: Random, effort: Effort, language: Language): Categor
   const number = next() < 0.2 ? drawWords(next, language) : String
   const values = { ...storyValues(next, language, { left, right }, number), C: number(third) }
   const user = casual(next, capital(fill(vary(next, pick(next, wordings)), values)))
+  return withAside(next, { category: 'story', ...answerTo(expression, effort, false, user, language) }, language)
+}
+
+/** What is now where it was, perhaps below zero, and has risen or fallen. */
+function level(next: Random, effort: Effort, language: Language): Categorised {
+  const op = pick(next, ['+', '-'] as const)
+  const expression = allowed(() =>
+    combine(op, numberOf(next, integer(next, 1, 2)) * (next() < 0.6 ? -1 : 1), numberOf(next, integer(next, 1, 2))),
+  )
+  const [start, by] = operands(expression) as [number, number]
+  const S = start < 0 ? `${pick(next, ['-', pick(next, NEGATIVE[language])])}${-start}` : String(start)
+  const user = casual(next, fill(vary(next, pick(next, LEVELS[language][op])), { S, B: String(by) }))
   return { category: 'story', ...answerTo(expression, effort, false, user, language) }
+}
+
+/** Sometimes with a sentence first that changes nothing. */
+function withAside(next: Random, story: Categorised, language: Language): Categorised {
+  if (next() < 0.88) return story
+  const aside = capital(fill(vary(next, pick(next, ASIDES[language])), storyValues(next, language, { left: 0, right: 0 })))
+  return { ...story, user: `${aside}${language === 'zh' ? '' : ' '}${story.user}` }
 }
 
 /** What is done with two numbers, and then with the third. */
@@ -152,6 +179,13 @@ function listed(next: Random, effort: Effort, language: Language): Categorised {
   const list = numbers.slice(0, -1).map(words).join(between) + last + words(numbers.at(-1)!)
   const user = say(next, pick(next, LISTS[language]), { L: list }, language)
   return { category: 'arithmetic', ...answerTo(sumOf(numbers), effort, false, user, language) }
+}
+
+/** A division in words. */
+function divided(next: Random, language: Language): string {
+  const b = integer(next, 2, 12)
+  const numbers = { left: next() < 0.5 ? b * integer(next, 2, 12) : numberOf(next, integer(next, 1, 3)), right: b }
+  return casual(next, capital(fill(vary(next, pick(next, DIVISIONS[language])), storyValues(next, language, numbers))))
 }
 
 /** A list, and the ends of a range. */
@@ -205,6 +239,7 @@ function mixed(next: Random): Expression {
   const form = next()
   if (form < 0.5) return combine(drawSign(next), large(), combine(sign, large(), large()))
   const product = combine('*', small(), numberOf(next, 1))
+  if (next() < 0.12) return combine('*', combine('*', numberOf(next, 1), numberOf(next, 1)), numberOf(next, 1))
   return form < 0.75 ? combine(sign, product, large()) : combine(sign, large(), product)
 }
 
@@ -272,6 +307,7 @@ function inSigns(next: Random, effort: Effort): Categorised {
     const { op } = expression as Exclude<Expression, number>
     return answered(expression, `${left}${spelling.space}${op}${spelling.space}${right}`)
   }
+  if (next() < 0.1) return answered(expression, oddSigns(next, text))
   if (next() < 0.2)
     return answered(
       expression,
@@ -290,6 +326,12 @@ function inSigns(next: Random, effort: Effort): Categorised {
   const [open, close] = next() < 0.5 ? ['(', ')'] : ['', '']
   return declined(`${open}${before}${draw < 0.75 ? `(${digits}` : `${digits})`}${after}${close}`, 'en')
 }
+
+/** x for times, or the wide signs of a Chinese keyboard. */
+const oddSigns = (next: Random, text: string): string =>
+  next() < 0.5 ? text.replaceAll('*', pick(next, ['x', 'X', '×'])) : text.replace(/[-+*()]/g, (sign) => WIDE[sign]!)
+
+const WIDE: Readonly<Record<string, string>> = { '+': '＋', '-': '－', '*': '×', '(': '（', ')': '）' }
 
 /** Results of the calculator in which a digit comes again and again, to be copied. */
 function calculated(next: Random, effort: Effort): Categorised {
