@@ -49,7 +49,8 @@ export function objectNode(reader: SchemaReader, plains: readonly Plain[], path:
     properties.push({ name, node: reader.readAll(schemas, schemas[0]?.path ?? path), required: required.has(name) })
   }
   const hasPatterns = parts.some(({ patterns }) => patterns.length > 0)
-  const undeclared = names.only !== undefined || (isClosed && !hasPatterns) ? [] : groups(reader, parts, properties, names.rules, isClosed, path)
+  const undeclared =
+    names.only !== undefined || (isClosed && !hasPatterns) ? [] : groups(reader, parts, properties, names.rules, isClosed, path)
   const isCounted = least > 1 + properties.length
   if (isCounted && undeclared.some((group) => group.names !== undefined))
     return refuse(`${path}/minProperties`, 'more than one name that only a pattern describes is not supported')
