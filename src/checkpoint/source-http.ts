@@ -3,8 +3,9 @@
  * has many small tensors: a file is therefore read in windows of 8 MB, which all reads that fall into
  * them share. A small file comes whole with the first request.
  */
+import { sleep } from '../files/sleep.ts'
 import { ReadFailedError } from './errors.ts'
-import { bytesSource, type Folder, readFailed, SharedWork, type Source, truncated, unlessAborted } from './source.ts'
+import { bytesSource, type Folder, readFailed, SharedWork, type Source, truncated } from './source.ts'
 
 /** Bytes of the request that opens a file: the whole of a small file, and of most headers. */
 const FIRST_BYTES = 1 << 20
@@ -136,7 +137,7 @@ async function firstAnswer(url: string, length: number, options: HttpOptions, si
 
 /** The wait after a try that failed. */
 const pause = (attempt: number, { retryMs = DEFAULT_RETRY_MS }: HttpOptions, signal: AbortSignal | undefined): Promise<void> =>
-  unlessAborted(() => new Promise((resolve) => setTimeout(resolve, retryMs * 2 ** (attempt - 1))), signal)
+  sleep(retryMs * 2 ** (attempt - 1), signal)
 
 function rangeOf(response: Response): { from: number; size: number } | undefined {
   const match = /^bytes (\d+)-\d+\/(\d+)$/.exec(response.headers.get('content-range') ?? '')

@@ -14,8 +14,7 @@ import { stories } from '../train/data/stories.ts'
 import { completeSeeds, type LadderOptions, ladderMarkdown, ladderRuns, ladderSvg, summarise } from '../train/ladder.ts'
 import { clock } from '../train/live-line.ts'
 import { SMALL, smallModels, smallSideRoads, withEqualActive } from '../train/small-models.ts'
-import type { SmallRunResult } from '../train/small-run.ts'
-import { trainSmallRun } from '../train/small-run.ts'
+import { type SmallRunResult, trainSmallRun } from '../train/small-run.ts'
 import { trainSmallRuns } from '../train/workers-node.ts'
 import { interruptSignal, parseCount, parseNumber } from './support/model.ts'
 import { readOptionFile } from './support/read-file.ts'
@@ -98,7 +97,7 @@ async function run(options: Options): Promise<void> {
   await trainSmallRuns(runs, { threads, signal, onResult }).catch((error) => {
     if (error !== signal.reason) throw error
   })
-  // A ladder that was stopped is told for the seeds that all models have.
+  // After an interruption the results are written for the seeds with which all models were trained.
   const complete = completeSeeds(finished, models.length)
   if (complete === 0) throw signal.reason
   const results = runs.flatMap(({ label, settings: { seed } }) =>

@@ -8,13 +8,16 @@ export type Extraction = (text: string, options: number) => string | undefined
 
 const NUMBER = /-?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?|-?\.\d+/g
 
+/** The text with a hyphen for the minus of typesetting (U+2212). */
+const withHyphens = (text: string): string => text.replaceAll('\u2212', '-')
+
 export const EXTRACTIONS = {
   /** The whole text. */
   text: (text: string) => text.trim() || undefined,
   /** The last \boxed{…} (or \fbox, \framebox) that is not empty; braces may nest. */
   boxed,
   /** The last number, commas of thousands left out. The minus may be that of typesetting (U+2212). */
-  number: (text: string) => lastOf(text.replaceAll('\u2212', '-').matchAll(NUMBER))?.replaceAll(',', ''),
+  number: (text: string) => lastOf(withHyphens(text).matchAll(NUMBER))?.replaceAll(',', ''),
   /** The last run of digits. */
   integer: (text: string) => lastOf(text.matchAll(/\d+/g)),
   /** The first line that is not empty. */
@@ -105,8 +108,7 @@ function sameNumber(given: string, right: string): boolean {
 
 /** '$1,234.50', '072', '42 apples', '\frac{1}{2}' -> a number; undefined where there is none, or more than one. */
 export function numberOf(text: string): number | undefined {
-  const plain = text
-    .replaceAll('−', '-')
+  const plain = withHyphens(text)
     .replace(/\\[dt]?frac\{(-?\d+)\}\{(-?\d+)\}/g, '$1/$2')
     .replace(/\\[!,; ]|[$€£°\s]|\{,\}/g, '')
     .replace(/^.*=/s, '')

@@ -6,6 +6,7 @@
 
 import type { SamplingOptions } from '../chat/messages.ts'
 import { type Message, partsOf, textOf } from '../chat/messages.ts'
+import { sleep } from '../files/sleep.ts'
 import { asObject, describe, type Json } from '../json/json.ts'
 import type { Tokenizer } from '../tokenizer/tokenizer.ts'
 import { ItemError, TaskError } from './errors.ts'
@@ -92,7 +93,7 @@ class Client {
       if (!(result instanceof Error)) return result
       const temporary = !(result instanceof RemoteError) || result.status === 429 || result.status >= 500
       if (!temporary || attempt >= RETRIES || signal?.aborted) throw result
-      await wait(FIRST_WAIT_MS * 2 ** attempt, signal)
+      await sleep(FIRST_WAIT_MS * 2 ** attempt, signal)
     }
   }
 
@@ -123,17 +124,6 @@ function messageOf(text: string): string {
   } catch {
     return text.slice(0, 500)
   }
-}
-
-async function wait(ms: number, signal?: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms)
-    signal?.addEventListener('abort', () => {
-      clearTimeout(timer)
-      resolve()
-    })
-  })
-  signal?.throwIfAborted()
 }
 
 // ---------------------------------------------------------------- log-probabilities

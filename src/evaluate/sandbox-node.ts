@@ -16,7 +16,7 @@ const LONGEST_OUTPUT = 4000
  * @param timeoutMs the command is killed after it, with everything it started, and the program has failed
  */
 export function commandSandbox(command: string, timeoutMs = 30_000): Sandbox {
-  // The command runs in a directory of its own, so what it names beside the user is named from the root.
+  // The command runs in a directory of its own. So a path from the user's directory is made absolute.
   const words = command
     .trim()
     .split(/\s+/)

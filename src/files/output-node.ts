@@ -45,7 +45,7 @@ export async function writeOutput(path: string, content: string, options: Output
   await replaceFile(path, content)
 }
 
-/** Paths of what a process has open, where a file under another name would reach nobody. */
+/** Under these paths a process finds what it has open (`/dev/stdout`). A new file in its place would not get there. */
 const OPEN_FILES = /^\/(dev|proc)\//
 
 /** Writes a file at a place that was claimed: the file behind a link, and a pipe or a device as it is, without a temporary file. */

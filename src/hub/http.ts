@@ -2,6 +2,7 @@
  * Requests to a model hub. Follows redirects itself, so that a token never reaches another host.
  * Retries after the delay that the server asks for. Errors say what to do. Knows HTTP, not files.
  */
+import { sleep } from '../files/sleep.ts'
 
 /** A failure of the hub or of the connection to it. `message` says what to do. */
 export class HubError extends Error {
@@ -248,19 +249,3 @@ function reasonOf(error: unknown): string {
 }
 
 const hostOf = (url: string): string => new URL(url).host
-
-/** Resolves after the delay, or rejects with the signal's reason. */
-export function sleep(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve, reject) => {
-    if (signal?.aborted) return reject(signal.reason)
-    const stop = () => {
-      clearTimeout(timer)
-      reject(signal!.reason)
-    }
-    const timer = setTimeout(() => {
-      signal?.removeEventListener('abort', stop)
-      resolve()
-    }, milliseconds)
-    signal?.addEventListener('abort', stop, { once: true })
-  })
-}

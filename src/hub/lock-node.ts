@@ -7,8 +7,8 @@ import { randomUUID } from 'node:crypto'
 import { link, mkdir, readFile, rename, rm, stat, utimes, writeFile } from 'node:fs/promises'
 import { hostname } from 'node:os'
 import { dirname } from 'node:path'
+import { sleep } from '../files/sleep.ts'
 import { isAlive } from '../files/write-node.ts'
-import { sleep } from './http.ts'
 
 const REFRESH_MS = 5_000
 const STALE_MS = 60_000

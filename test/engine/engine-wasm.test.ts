@@ -1,12 +1,10 @@
 /** The engine on the wasm backend: reuse, batches and chunks change no answer, and no memory leaks. */
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { createEngine, type GenerateOptions } from '../../src/engine/engine.ts'
+import { createEngine } from '../../src/engine/engine.ts'
 import { logprobs } from '../../src/engine/logprobs.ts'
 import { createWasmBackend } from '../../src/ops/wasm/wasm.ts'
-import { greedy, lastLogits, someIds, tiny } from './model.ts'
-
-const NEVER: GenerateOptions = { stopIds: [] }
+import { greedy, lastLogits, NEVER, someIds, tiny } from './model.ts'
 
 describe('wasm', async () => {
   const backend = await createWasmBackend({ threads: 1 })

@@ -1,12 +1,11 @@
 /** The engine on WebGPU: batches and draws change no answer; a device that is lost in the middle of eight answers is told to all, and survived. */
 import assert from 'node:assert/strict'
 import { after, describe, test } from 'node:test'
-import { BackendFailedError, createEngine, type GenerateOptions } from '../../src/engine/engine.ts'
+import { BackendFailedError, createEngine } from '../../src/engine/engine.ts'
 import { createWebgpuBackend, type WebgpuBackend } from '../../src/ops/webgpu/webgpu.ts'
 import { noAdapter, testGpu } from '../ops/webgpu/adapters.ts'
-import { greedy, someIds, tiny } from './model.ts'
+import { greedy, NEVER, someIds, tiny } from './model.ts'
 
-const NEVER: GenerateOptions = { stopIds: [] }
 const CHECKPOINT = 'tiny-qwen3'
 const SIZES = { context: 64, slots: 8, chunk: 16 }
 const create = async () => createWebgpuBackend({ gpu: await testGpu() })

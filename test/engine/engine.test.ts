@@ -13,12 +13,10 @@ import {
   type GenerateOptions,
 } from '../../src/engine/engine.ts'
 import { logprobs } from '../../src/engine/logprobs.ts'
-import { greedy, lastLogits, someIds, type TestModel, tiny } from './model.ts'
+import { greedy, lastLogits, NEVER, someIds, type TestModel, tiny } from './model.ts'
 
 const engineOf = (model: TestModel, options: Partial<EngineOptions> = {}): Promise<Engine> =>
   createEngine({ ...model, context: 256, slots: 3, chunk: 16, ...options })
-
-const NEVER: GenerateOptions = { stopIds: [] }
 
 async function collect(tokens: AsyncIterable<GeneratedToken>): Promise<GeneratedToken[]> {
   const all: GeneratedToken[] = []

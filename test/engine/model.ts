@@ -1,11 +1,15 @@
 /** A tiny published checkpoint on the reference backend, and the plain loop that every engine test compares with. */
 import { fileURLToPath } from 'node:url'
 import type { Architecture } from '../../src/architecture/architecture.ts'
+import type { GenerateOptions } from '../../src/engine/engine.ts'
 import { forward } from '../../src/model/transformer.ts'
 import type { Weights } from '../../src/model/weights.ts'
 import type { Backend } from '../../src/ops/backend.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
 import { loadCheckpoint } from '../checkpoint/load-directory.ts'
+
+/** Options of a generation that no id ends. */
+export const NEVER = { stopIds: [] } satisfies GenerateOptions
 
 export interface TestModel {
   backend: Backend

@@ -1,19 +1,10 @@
 /** What went wrong in an engine once: errors of one caller that ended others, prompts that starved, keys and ids that were taken for others. */
 import assert from 'node:assert/strict'
 import { describe, test } from 'node:test'
-import {
-  createEngine,
-  type Driver,
-  type Engine,
-  type EngineOptions,
-  type GeneratedToken,
-  type GenerateOptions,
-} from '../../src/engine/engine.ts'
+import { createEngine, type Driver, type Engine, type EngineOptions, type GeneratedToken } from '../../src/engine/engine.ts'
 import type { Backend } from '../../src/ops/backend.ts'
 import { createReferenceBackend } from '../../src/ops/reference/reference.ts'
-import { greedy, someIds, tiny } from './model.ts'
-
-const NEVER: GenerateOptions = { stopIds: [] }
+import { greedy, NEVER, someIds, tiny } from './model.ts'
 
 describe('reported', async () => {
   const model = await tiny('tiny-llama')

@@ -10,9 +10,8 @@ import type { Backend } from '../../src/ops/backend.ts'
 import { createWebgpuBackend } from '../../src/ops/webgpu/webgpu.ts'
 import { noAdapter, testGpu } from '../ops/webgpu/adapters.ts'
 import { aheads, late } from './late.ts'
-import { greedy, lastLogits, someIds, type TestModel, tiny } from './model.ts'
+import { greedy, lastLogits, NEVER, someIds, type TestModel, tiny } from './model.ts'
 
-const NEVER = { stopIds: [] } satisfies GenerateOptions
 const nextTask = () => new Promise((resolve) => setImmediate(resolve))
 
 /** Forces ids, masks and stops depending on the last id. */

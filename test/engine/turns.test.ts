@@ -1,10 +1,9 @@
 /** Who gets a slot and who gets rows: keys take turns, readers before those that do not read, prompts in the order in which they came. */
 import assert from 'node:assert/strict'
 import { describe, mock, test } from 'node:test'
-import { createEngine, type EngineOptions, type GenerateOptions, type Generation } from '../../src/engine/engine.ts'
-import { greedy, someIds, tiny } from './model.ts'
+import { createEngine, type EngineOptions, type Generation } from '../../src/engine/engine.ts'
+import { greedy, NEVER, someIds, tiny } from './model.ts'
 
-const NEVER: GenerateOptions = { stopIds: [] }
 const CHECKPOINTS = ['tiny-gpt-oss', 'tiny-qwen3'] // with sliding layers and without
 const ANSWER = 270 // more than may wait for a reader
 

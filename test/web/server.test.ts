@@ -83,6 +83,17 @@ describe('cancellation', () => {
   const gone = async () => {
     while (open.size > 0) await new Promise((resolve) => setTimeout(resolve, 1))
   }
+  /** Cancels a load that waits for the server: the reason comes, the request ends, the backend is disposed of. */
+  const cancelled = async (start: (backend: Backend, signal: AbortSignal) => Promise<unknown>) => {
+    const stop = new AbortController()
+    const { backend, disposed } = counted()
+    const loading = assert.rejects(start(backend, stop.signal), /enough/)
+    await arrived()
+    stop.abort(new Error('enough'))
+    await loading
+    assert.equal(disposed(), 1)
+    await gone()
+  }
   const never = new Promise<never>(() => {})
   const deaf: Folder = { name: 'deaf', list: () => never, open: () => never }
 
@@ -91,25 +102,11 @@ describe('cancellation', () => {
     ['a GGUF file', `${origin}/stalls/m.gguf`],
   ] as const)
     test(`a server that stalls, ${name}: the reason comes at once, the request ends, the backend is disposed of`, async () => {
-      const stop = new AbortController()
-      const { backend, disposed } = counted()
-      const loading = assert.rejects(load(place, { backend, signal: stop.signal }), /enough/)
-      await arrived()
-      stop.abort(new Error('enough'))
-      await loading
-      assert.equal(disposed(), 1)
-      await gone()
+      await cancelled((backend, signal) => load(place, { backend, signal }))
     })
 
   test('before the configuration is there', async () => {
-    const stop = new AbortController()
-    const { backend, disposed } = counted()
-    const loading = assert.rejects(loadIds(httpFolder(`${origin}/stalls`), backend, { signal: stop.signal }), /enough/)
-    await arrived()
-    stop.abort(new Error('enough'))
-    await loading
-    assert.equal(disposed(), 1)
-    await gone()
+    await cancelled((backend, signal) => loadIds(httpFolder(`${origin}/stalls`), backend, { signal }))
   })
 
   test('a folder that knows no signals', async () => {

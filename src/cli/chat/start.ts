@@ -6,6 +6,7 @@ import type { Readable } from 'node:stream'
 import { findPreset, nearestNames, presetNames } from '../../architecture/presets.ts'
 import type { ChatFormat } from '../../chat/messages.ts'
 import { isPathLike } from '../../files/path-node.ts'
+import { PACKAGED } from '../../hub/locate-node.ts'
 import { isOllamaName } from '../../hub/ollama-node.ts'
 import { parseReference } from '../../hub/reference.ts'
 import { editDistance } from '../../json/names.ts'
@@ -32,7 +33,7 @@ export function modelAndQuestion(words: readonly string[], hasPrompt = false): {
   const isQuestion = /\s/.test(first) || (others.length === 0 && !hasPrompt && !looksLikeModel(first))
   if (isQuestion) return { model: DEFAULT_MODEL, question: words.join(' ') }
   throw new UsageError(
-    `unknown model "${first}"; closest: ${nearestNames(first, 3, [DEFAULT_MODEL]).join(', ')}. To ask ${DEFAULT_MODEL}: lineage chat -p "${words.join(' ')}"`,
+    `unknown model "${first}"; closest: ${nearestNames(first, 3, PACKAGED).join(', ')}. To ask ${DEFAULT_MODEL}: lineage chat -p "${words.join(' ')}"`,
   )
 }
 

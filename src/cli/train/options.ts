@@ -66,7 +66,7 @@ export function refuseWithoutEffect(command: Command, options: Options, what: 'a
     ['needs --distill TEACHER', distill !== undefined, ['onPolicy', 'distillShare']],
     ['is for abacus', what === 'abacus', ['scale']],
     ['is not for abacus', what !== 'abacus', ['data', 'tokenizer', 'block', 'batch', 'accumulate', 'dropout', 'fresh', 'distill']],
-    ['is for the steps', what === 'step', ['layers', 'heads', 'width']],
+    ['is for the steps from GPT-2 to gpt-oss', what === 'step', ['layers', 'heads', 'width']],
   ]
   for (const [why, isMet, names] of needs) {
     const name = names.find((each) => !isMet && command.getOptionValueSource(each) === 'cli')

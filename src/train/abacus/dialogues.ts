@@ -12,8 +12,8 @@ import { COMPARISONS, type Comparison } from './question-wordings.ts'
 import { drawRefusal, REFUSAL, TOO_LARGE, topic, WHO, WHO_ANSWER, word } from './refusals.ts'
 import { hasHeldOut, leakIn } from './split.ts'
 import { ITEMS, NAMES, PLACES, STORIES } from './story-wordings.ts'
-import { capital, casual, fill, vary } from './templates.ts'
-import { ask, drawLanguage, drawNumbers, type Spoken, say } from './wordings.ts'
+import { capital } from './templates.ts'
+import { ask, drawLanguage, drawNumbers, type Spoken, say, tell } from './wordings.ts'
 
 /** One exchange. */
 export interface Exchange {
@@ -217,7 +217,7 @@ export function story(
     return combine(op, op === '-' ? Math.max(a, b) : a, op === '-' ? Math.min(a, b) : b)
   }) as { left: number; right: number; op: Operator }
   const values = storyValues(next, language, expression, spoken)
-  const user = casual(next, capital(fill(vary(next, pick(next, from[language][op])), values)))
+  const user = tell(next, from[language][op], values)
   return answerTo(expression, lengthOf(next, effort), tool, user, language)
 }
 

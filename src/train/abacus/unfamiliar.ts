@@ -29,7 +29,7 @@ import {
   OTHER_LISTS,
   STORIES_OF_THREE,
 } from './unfamiliar-wordings.ts'
-import { ask, drawLanguage, type Spoken, say } from './wordings.ts'
+import { ask, drawLanguage, type Spoken, say, tell } from './wordings.ts'
 
 const FURTHER = { around: FURTHER_AROUND, ofTwo: FURTHER_OF_TWO }
 
@@ -114,7 +114,7 @@ export function storyOfThree(next: Random, effort: Effort, language: Language, f
   const [left, right, third] = operands(expression) as [number, number, number]
   const number = next() < 0.2 ? drawWords(next, language) : String
   const values = { ...storyValues(next, language, { left, right }, number), C: number(third) }
-  const user = casual(next, capital(fill(vary(next, pick(next, wordings)), values)))
+  const user = tell(next, wordings, values)
   return withAside(next, { category: 'story', ...answerTo(expression, effort, false, user, language) }, language)
 }
 
@@ -126,7 +126,7 @@ function level(next: Random, effort: Effort, language: Language): Categorised {
   )
   const [start, by] = operands(expression) as [number, number]
   const S = start < 0 ? `${pick(next, ['-', pick(next, NEGATIVE[language])])}${-start}` : String(start)
-  const user = casual(next, fill(vary(next, pick(next, LEVELS[language][op])), { S, B: String(by) }))
+  const user = tell(next, LEVELS[language][op], { S, B: String(by) })
   return { category: 'story', ...answerTo(expression, effort, false, user, language) }
 }
 

@@ -34,6 +34,10 @@ export function say(next: Random, wording: string, values: Readonly<Record<strin
   return typed(next, fill(wording.includes('{') ? vary(next, wording) : wording, values), language)
 }
 
+/** One of these stories with its values, as people type it. */
+export const tell = (next: Random, stories: readonly string[], values: Readonly<Record<string, string | (() => string)>>): string =>
+  casual(next, capital(fill(vary(next, pick(next, stories)), values)))
+
 /** What the dialogues ask: around any expression, and of two numbers. */
 const TAUGHT = { around: AROUND, ofTwo: OF_TWO }
 
